@@ -1,0 +1,15 @@
+"""The URLs of the project."""
+
+from django.contrib import admin
+from django.urls import include, path
+from django.views.generic import RedirectView
+
+admin.site.site_header = "Work items and their integrations"
+admin.site.site_title = "Outbox"
+admin.site.index_title = "Administration"
+
+urlpatterns = [
+    path("admin/", admin.site.urls),
+    path("", include("integrations.urls")),
+    path("", RedirectView.as_view(pattern_name="admin:index"), name="home"),
+]

@@ -1,0 +1,97 @@
+"""Every setting of this app, with its default and its meaning, in one table.
+
+A host sets ``INTEGRATIONS = {"LEASE_SECONDS": 60}`` in its Django settings; our own project fills that
+dict from environment variables of the same name with the prefix ``INTEGRATIONS_`` (``from_environment``).
+Read them as attributes: ``conf.LEASE_SECONDS``. Nothing is cached, so ``override_settings`` works.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+
+PREFIX = "INTEGRATIONS_"
+
+DEFAULTS: dict[str, Any] = {
+    # -- delivery ---------------------------------------------------------------------------------
+    "LEASE_SECONDS": 60.0,  # how long a dead worker's lane stays taken; must exceed slice + deadline
+    "SWEEP_SECONDS": 15.0,  # period of retry_failed_syncs; the beat row is editable in the admin
+    "SLICE_ROWS": 100,  # rows read, sent and settled together
+    "DRAIN_SECONDS": 1.0,  # a lane gives its worker back after this long: others are waiting
+    "SLICE_SECONDS": 5.0,  # the same on the slow queue, where a slot costs less
+    "HOLD_SECONDS": 3600.0,  # how long a failing row may hold back later events of its own object
+    "MAX_IN_FLIGHT": 8,  # parallel requests per integration, unless the integration says otherwise
+    "SLOW_SECONDS": 0.5,  # a slice whose mean request took longer moves its lane to the slow queue
+    "PARALLEL_SECONDS": 0.004,  # a mean request slower than this is worth threads (the GIL eats less)
+    # -- retries: about three days, docs/state-machine.md ---------------------------------------------
+    "RETRY_BASE_SECONDS": 15.0,
+    "RETRY_FACTOR": 2.0,
+    "RETRY_CAP_SECONDS": 21600.0,
+    "RETRY_JITTER": 0.2,  # part of the delay, up or down; never below a Retry-After
+    "RETRY_MAX_ATTEMPTS": 24,
+    "RETRY_MAX_AGE_SECONDS": 259200.0,
+    "RETRY_AFTER_CAP_SECONDS": 86400.0,
+    # -- breaker --------------------------------------------------------------------------------------
+    "AUTH_FAILURES_TO_DISABLE": 3,
+    "BREAKER_FAILURES_TO_OPEN": 5,
+    "BREAKER_PAUSE_SECONDS": 30.0,  # doubles with every failed probe ...
+    "BREAKER_PAUSE_CAP_SECONDS": 900.0,  # ... up to this
+    # -- transport ------------------------------------------------------------------------------------
+    "TIMEOUT_SECONDS": 30.0,  # total deadline of one request, body included
+    "CONNECT_TIMEOUT_SECONDS": 5.0,
+    "DNS_TIMEOUT_SECONDS": 5.0,
+    "MAX_RESPONSE_BYTES": 65536,  # decompressed
+    "ALLOW_HTTP": False,  # plain http:// targets; allow-listed hosts may always use it
+    "ALLOWED_HOSTS": [],  # "host:port" that may be private, e.g. n8n:5678
+    "ALLOWED_NETWORKS": [],  # subnets that may be private, e.g. 172.18.0.0/16
+    "OWN_HOSTS": [],  # our own public names: never a target
+    "CA_BUNDLE": "",  # a PEM file instead of certifi's
+    # -- credentials ----------------------------------------------------------------------------------
+    "ROTATION_OVERLAP_SECONDS": 86400.0,  # how long the old signing secret still signs beside the new one
+    "ROTATE_EVERY_DAYS": 90,
+    # -- payload --------------------------------------------------------------------------------------
+    "MAX_BODY_BYTES": 262144,
+    # -- housekeeping ---------------------------------------------------------------------------------
+    "RETENTION_DAYS": 30,  # settled rows, events nobody waits for any more, execution logs
+    "RETENTION_BATCH": 1000,
+    "HEARTBEAT_STALE_SECONDS": 120.0,
+    "LOGGER_PREFIX": "integrations",
+}
+
+
+def _cast(name: str, raw: str) -> Any:
+    """Turn an environment string into the type of the setting's default."""
+    default = DEFAULTS[name]
+    try:
+        if isinstance(default, bool):
+            if raw.strip().lower() not in {"0", "1", "false", "true", "no", "yes", "off", "on"}:
+                raise ValueError("expected true or false")
+            return raw.strip().lower() in {"1", "true", "yes", "on"}
+        if isinstance(default, list):
+            text = raw.strip()
+            return json.loads(text) if text.startswith("[") else [p.strip() for p in text.split(",") if p.strip()]
+        return type(default)(raw)
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{PREFIX}{name}={raw!r}: {error}") from None
+
+
+def from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
+    """Return the ``INTEGRATIONS`` dict that the variables ``INTEGRATIONS_*`` of `environ` describe.
+
+    Raises:
+        ImproperlyConfigured: an unknown name (a typo would otherwise be silent) or an unreadable value.
+    """
+    found = {key.removeprefix(PREFIX): raw for key, raw in environ.items() if key.startswith(PREFIX)}
+    if unknown := sorted(set(found) - set(DEFAULTS)):
+        raise ImproperlyConfigured(f"unknown setting(s): {', '.join(PREFIX + name for name in unknown)}")
+    return {name: _cast(name, raw) for name, raw in found.items()}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in DEFAULTS:
+        raise AttributeError(f"no such integration setting: {name}")
+    return getattr(settings, "INTEGRATIONS", {}).get(name, DEFAULTS[name])

@@ -1,0 +1,115 @@
+"""Every way in which talking to another system can go wrong (seeds/004, design §6).
+
+    IntegrationError
+    ├── IntegrationDisabled         switched off: a state, not a fault; nothing is sent
+    ├── IntegrationNotConfigured    switched on, but something is missing or unreadable
+    │   └── EncryptionError         a stored credential cannot be opened with our keys
+    ├── IntegrationAuthError        401, 403: the credentials are wrong; three in a row stop us
+    ├── IntegrationRateLimited      429: asked to wait, `retry_after` says how long
+    ├── IntegrationTemporaryError   timeouts, connections, 5xx: the same request may work later
+    └── IntegrationPermanentError   other 4xx: the same request will never work
+        ├── IntegrationBlocked      our own guard refused the address; nothing was sent
+        ├── IntegrationMoved        301, 308: the address changed and a person must say so
+        └── IntegrationGone         410: the receiver wants no more
+
+No message here ever holds a credential, a full URL or an unredacted body: what is raised is what is
+logged, stored on the row and shown to people.
+"""
+
+from __future__ import annotations
+
+MAX_MESSAGE = 500
+
+
+class IntegrationError(Exception):
+    """Base of the tree; catch it to handle any failure of an integration.
+
+    Args:
+        message: our own words, without secrets; cut to 500 characters.
+        code: a short stable word for the kind of failure, e.g. ``timeout`` (for logs and tests).
+        status: the HTTP status that the receiver answered with, if it answered.
+        retry_after: seconds that the receiver asked us to wait, if it asked.
+        excerpt: at most 500 characters of the *redacted* answer.
+    """
+
+    default_code = "error"
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        code: str | None = None,
+        status: int | None = None,
+        retry_after: float | None = None,
+        excerpt: str = "",
+    ) -> None:
+        self.message = message[:MAX_MESSAGE]
+        self.code = code or self.default_code
+        self.status = status
+        self.retry_after = retry_after
+        self.excerpt = excerpt[:MAX_MESSAGE]
+        super().__init__(self.message)
+
+
+class IntegrationDisabled(IntegrationError):
+    """The integration is switched off; not a fault."""
+
+    default_code = "disabled"
+
+
+class IntegrationNotConfigured(IntegrationError):
+    """The integration is on but incomplete; the message names the missing field."""
+
+    default_code = "not_configured"
+
+
+class EncryptionError(IntegrationNotConfigured):
+    """A stored credential cannot be opened: wrong key, corrupted data, or a row copied elsewhere."""
+
+    default_code = "encryption"
+
+
+class IntegrationAuthError(IntegrationError):
+    """The receiver refused our credentials (401, 403)."""
+
+    default_code = "auth"
+
+
+class IntegrationRateLimited(IntegrationError):
+    """The receiver asked us to slow down (429); ``retry_after`` is in seconds or None."""
+
+    default_code = "rate_limited"
+
+
+class IntegrationTemporaryError(IntegrationError):
+    """The same request may work later: timeout, connection failure, 408, 421, 423, 425, 5xx."""
+
+    default_code = "temporary"
+
+
+class IntegrationPermanentError(IntegrationError):
+    """The same request will never work: other 4xx."""
+
+    default_code = "permanent"
+
+
+class IntegrationBlocked(IntegrationPermanentError):
+    """Our address guard refused to connect; ``reason`` is the guard's word, e.g. ``ip_blocked``."""
+
+    default_code = "ssrf_blocked"
+
+    def __init__(self, message: str = "", *, reason: str = "") -> None:
+        self.reason = reason
+        super().__init__(message)
+
+
+class IntegrationMoved(IntegrationPermanentError):
+    """The receiver moved for good (301, 308); redirects are never followed."""
+
+    default_code = "redirect"
+
+
+class IntegrationGone(IntegrationPermanentError):
+    """The receiver answered 410: it wants no more."""
+
+    default_code = "gone"

@@ -1,0 +1,63 @@
+"""Tenants, the people in them, and the base of every row that belongs to one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.db import models, router, transaction
+
+from .announcing import AnnouncingQuerySet
+
+
+class Tenant(models.Model):
+    """One customer of the product; nothing of one tenant is ever visible to another."""
+
+    name = models.CharField(max_length=200, unique=True)
+    members = models.ManyToManyField(settings.AUTH_USER_MODEL, through="Membership", related_name="tenants")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Membership(models.Model):
+    """A user works for a tenant; what they may do there, Django's permissions say."""
+
+    tenant = models.ForeignKey(Tenant, on_delete=models.CASCADE)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["tenant", "user"], name="one_membership_per_user")]
+
+    def __str__(self) -> str:
+        return f"{self.user} in {self.tenant}"
+
+
+class TenantOwned(models.Model):
+    """A row that belongs to a tenant.
+
+    ``save()`` and ``delete()`` open the transaction themselves: in autocommit Django sends ``post_save``
+    only after the row is durable, so whatever a signal handler records would be a second, separate commit,
+    and a crash between the two would lose it (docs/adr/0002).
+    """
+
+    tenant = models.ForeignKey(Tenant, on_delete=models.CASCADE)
+
+    objects = AnnouncingQuerySet.as_manager()
+
+    class Meta:
+        abstract = True
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        using = kwargs.get("using") or router.db_for_write(type(self), instance=self)
+        with transaction.atomic(using=using, savepoint=False):
+            super().save(*args, **kwargs)
+
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+        using = kwargs.get("using") or router.db_for_write(type(self), instance=self)
+        with transaction.atomic(using=using, savepoint=False):
+            return super().delete(*args, **kwargs)
