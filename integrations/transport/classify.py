@@ -1,0 +1,92 @@
+"""What an answer means: the default table from HTTP status to error (design §6).
+
+In: a ``Response`` of the client. Out: None for success, else the error to raise. A connector may decide
+otherwise before it asks here (n8n's 404 is temporary, GitHub's 403 may be a rate limit).
+
+    2xx                                   None
+    429                                   IntegrationRateLimited, with Retry-After
+    401, 403                              IntegrationAuthError
+    410                                   IntegrationGone
+    301, 308                              IntegrationMoved: a person must change the address
+    other 3xx                             IntegrationTemporaryError "redirect": never followed
+    408, 421, 423, 425, 5xx, ≥ 600, 1xx   IntegrationTemporaryError, 503 with Retry-After
+    other 4xx                             IntegrationPermanentError
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from http import HTTPStatus
+
+from integrations.errors import (
+    MAX_MESSAGE,
+    IntegrationAuthError,
+    IntegrationError,
+    IntegrationGone,
+    IntegrationMoved,
+    IntegrationPermanentError,
+    IntegrationRateLimited,
+    IntegrationTemporaryError,
+)
+
+from .redaction import mask_url, redact
+from .response import Response
+from .retry_after import parse_retry_after
+
+TEMPORARY_4XX = frozenset({408, 421, 423, 425})
+_LOOKED_AT = 4096  # bytes; redacted before it is cut to 500, so that no secret is cut in half and shown
+
+
+def excerpt_of(response: Response, secrets: Iterable[str] = ()) -> str:
+    """Return at most 500 characters of the redacted body, on one line, whatever bytes it holds."""
+    text = response.body[:_LOOKED_AT].decode("utf-8", "replace")
+    printable = "".join(char if char.isprintable() else " " for char in text)
+    return redact(" ".join(printable.split()), secrets)[:MAX_MESSAGE]
+
+
+def error_for(
+    response: Response, *, host: str, secrets: Iterable[str] = (), now: datetime | None = None
+) -> IntegrationError | None:
+    """Return the error that `response` stands for, or None if it is a success.
+
+    Args:
+        host: named in the message; never the path.
+        secrets: masked in the excerpt, beside everything that looks like a secret.
+        now: our clock, aware; only used for a Retry-After date without a Date header.
+    """
+    status = response.status
+    if 200 <= status < 300:
+        return None
+    excerpt = excerpt_of(response, secrets)
+    message = f"{host} answered {status}{_phrase(status)}"
+    if status in (301, 308):
+        place = mask_url(response.headers.get("location", ""))
+        advice = f"redirects are not followed; if {place} is right, change the address"
+        return IntegrationMoved(f"{message}: {advice}", status=status, excerpt=excerpt)
+    if 300 <= status < 400:
+        return IntegrationTemporaryError(
+            f"{message}; redirects are not followed", code="redirect", status=status, excerpt=excerpt
+        )
+    if status in (401, 403):
+        return IntegrationAuthError(f"{message}; check the credentials", status=status, excerpt=excerpt)
+    if status == 410:
+        return IntegrationGone(f"{message}: it wants no more events", status=status, excerpt=excerpt)
+    if status == 429:
+        return IntegrationRateLimited(message, status=status, retry_after=_retry_after(response, now), excerpt=excerpt)
+    if 400 <= status < 500 and status not in TEMPORARY_4XX:
+        return IntegrationPermanentError(message, code=f"http_{status}", status=status, excerpt=excerpt)
+    wait = _retry_after(response, now) if status == 503 else None
+    return IntegrationTemporaryError(message, code=f"http_{status}", status=status, retry_after=wait, excerpt=excerpt)
+
+
+def _retry_after(response: Response, now: datetime | None) -> float | None:
+    headers = response.headers
+    return parse_retry_after(headers.get("retry-after"), now=now or datetime.now(UTC), date_header=headers.get("date"))
+
+
+def _phrase(status: int) -> str:
+    try:
+        return f" {HTTPStatus(status).phrase}"
+    except ValueError:
+        return ""

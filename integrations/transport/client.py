@@ -1,0 +1,200 @@
+"""The HTTP client: every outgoing request of this project, one deadline, no redirects, no surprises.
+
+``request`` returns a ``Response`` for any final answer, whatever its status (``classify.py`` says what that
+means), and raises only ``IntegrationError``s:
+
+    IntegrationBlocked          the guard refuses the address; nothing was sent; ``.reason`` says why
+    IntegrationPermanentError   header_invalid, header_forbidden: nothing was sent
+    IntegrationTemporaryError   dns_failed, connect_failed, tls_failed, timeout, connection_reset,
+                                bad_response, unexpected; after the last four it may have arrived
+
+No message names more than the host, and no exception keeps the one it came from: str(), args, __cause__ and
+__context__ of the stack below hold URLs and headers. Nothing is sent twice from here; the outbox retries.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Mapping
+from math import isnan
+from time import monotonic
+
+from integrations import conf
+from integrations.errors import (
+    IntegrationBlocked,
+    IntegrationError,
+    IntegrationPermanentError,
+    IntegrationTemporaryError,
+)
+
+from .connection import Resolve, dial, tls_context
+from .exchange import BadAnswer, exchange
+from .guard import Target, UrlRejected, cached_check
+from .headers import HeaderRejected
+from .idle_pool import IdlePool
+from .policy import AddressPolicy
+from .request_headers import request_headers
+from .resolver import resolve as resolve_name
+from .response import Headers, Response
+
+__all__ = ["GuardedClient", "Headers", "Response", "clamp_timeout"]
+
+MIN_TIMEOUT, MAX_TIMEOUT, DEFAULT_TIMEOUT = 1.0, 60.0, 30.0  # seconds
+
+
+def clamp_timeout(value: object, default: float = DEFAULT_TIMEOUT) -> float:
+    """Return seconds from 1 to 60: ``"5"`` is 5, 0 and -1 are 1, inf is 60, nan and words are `default`."""
+    try:
+        seconds = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        seconds = default
+    return min(max(default if isnan(seconds) else seconds, MIN_TIMEOUT), MAX_TIMEOUT)
+
+
+class GuardedClient:
+    """Sends requests, keeps connections, may be shared by many threads: one per process, not per request.
+
+    Args:
+        policy: which addresses may be called, checked at every request and every dial.
+        connect_timeout: seconds for TCP, and again for TLS.
+        timeout: seconds for a whole request, from name lookup to the last byte of the body; 1 to 60.
+        max_response_bytes: how much of a (decompressed) body is read.
+        ca_bundle: PEM file of trusted authorities, "" for certifi's.
+        resolve: (host, port, seconds) → addresses; for tests.
+        dns_timeout: seconds for the name lookup.
+    """
+
+    def __init__(
+        self,
+        policy: AddressPolicy,
+        *,
+        connect_timeout: float = 5.0,
+        timeout: float = DEFAULT_TIMEOUT,
+        max_response_bytes: int = 65536,
+        ca_bundle: str = "",
+        resolve: Resolve = resolve_name,
+        dns_timeout: float = 5.0,
+    ) -> None:
+        tls_context(ca_bundle)  # fails now, when an operator looks, and not with the first event
+        self.policy = policy
+        self._check = cached_check(policy)
+        self._timeout = clamp_timeout(timeout)
+        self._connect_timeout = clamp_timeout(connect_timeout, 5.0)
+        self._dns_timeout = clamp_timeout(dns_timeout, 5.0)
+        self._max_body = max_response_bytes
+        self._ca_bundle = ca_bundle
+        self._resolve = resolve
+        self._idle = IdlePool()
+
+    @classmethod
+    def from_conf(cls) -> GuardedClient:
+        """Return a client for the current settings."""
+        return cls(
+            AddressPolicy.from_conf(),
+            connect_timeout=conf.CONNECT_TIMEOUT_SECONDS,
+            timeout=conf.TIMEOUT_SECONDS,
+            max_response_bytes=conf.MAX_RESPONSE_BYTES,
+            ca_bundle=conf.CA_BUNDLE,
+            dns_timeout=conf.DNS_TIMEOUT_SECONDS,
+        )
+
+    def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: bytes = b"",
+        timeout: float | None = None,
+    ) -> Response:
+        """Send one request and return the answer.
+
+        Args:
+            headers: ours and the tenant's; framing headers are refused, a User-Agent is added if missing.
+            timeout: seconds for everything, 1 to 60; the client's own if None.
+        """
+        host, ready = "", None
+        try:
+            started = monotonic()
+            deadline = started + (self._timeout if timeout is None else clamp_timeout(timeout, self._timeout))
+            target = self._check(url)
+            host = target.host
+            if not isinstance(body, bytes):
+                raise TypeError
+            ready = request_headers(method, target, headers or {}, len(body))
+            return self._exchange(method, target, ready, body, started, deadline)
+        except Exception as error:
+            failure = _failure(error, host)
+        # Here, outside of the except block, nothing is chained; and reporters show locals, so away with them.
+        del url, headers, ready, body
+        failure.__cause__ = failure.__context__ = None
+        raise failure.with_traceback(None) from None
+
+    def _exchange(
+        self,
+        method: str,
+        target: Target,
+        headers: Mapping[str, str],
+        body: bytes,
+        started: float,
+        deadline: float,
+    ) -> Response:
+        key = (target.scheme, target.host, target.port)
+        connection = self._idle.take(key) or dial(
+            target,
+            self.policy,
+            resolve=self._resolve,
+            ca_bundle=self._ca_bundle,
+            dns_timeout=self._dns_timeout,
+            connect_timeout=self._connect_timeout,
+            deadline=deadline,
+        )
+        idle_seconds = 0.0
+        try:
+            answer = exchange(
+                connection,
+                method,
+                target.path_and_query,
+                headers,
+                body,
+                deadline=deadline,
+                max_body=self._max_body,
+            )
+            idle_seconds = answer.idle_seconds
+        finally:
+            if idle_seconds > 0:
+                self._idle.give(key, connection, idle_seconds)
+            else:
+                connection.close()
+        return Response(
+            answer.status,
+            answer.headers,
+            answer.body,
+            round((monotonic() - started) * 1000),
+            answer.body_cut,
+        )
+
+    def close(self) -> None:
+        """Close the connections at rest; requests under way end normally."""
+        self._idle.close()
+
+
+def _failure(error: Exception, host: str) -> IntegrationError:
+    """Say it in our own words; anything unforeseen is temporary."""
+    if isinstance(error, IntegrationError):
+        return error
+    if isinstance(error, UrlRejected):
+        return IntegrationBlocked(error.message, reason=error.reason)
+    if isinstance(error, HeaderRejected):
+        return IntegrationPermanentError(error.message, code=error.reason)
+    if isinstance(error, TimeoutError):
+        problem, code = f"{host} did not answer in time", "timeout"
+    elif isinstance(error, BadAnswer):
+        problem, code = f"{host} {error}", "bad_response"
+    elif isinstance(error, ssl.SSLError):
+        problem, code = f"{host} broke the TLS connection", "tls_failed"
+    elif isinstance(error, OSError):
+        problem, code = f"{host} closed the connection without an answer", "connection_reset"
+    else:
+        problem, code = f"the request to {host or 'the target'} failed: {type(error).__name__}", "unexpected"
+    return IntegrationTemporaryError(problem, code=code)

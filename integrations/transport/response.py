@@ -1,0 +1,53 @@
+"""What came back: status, headers, body. Plain data, so that connectors and tests need no socket."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+
+class Headers(Mapping[str, str]):
+    """Response headers, found by name in any case; several of one name are joined with a comma.
+
+    Its repr shows names only: a value may be a cookie.
+    """
+
+    __slots__ = ("_values",)
+
+    def __init__(self, items: Iterable[tuple[str, str]] = ()) -> None:
+        values: dict[str, str] = {}
+        for name, value in items:
+            lower = name.lower()
+            values[lower] = f"{values[lower]}, {value}" if lower in values else value
+        self._values = values
+
+    def __getitem__(self, name: str) -> str:
+        return self._values[name.lower()]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __repr__(self) -> str:
+        return f"Headers({', '.join(self._values)})"
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """One answer.
+
+    Attributes:
+        status: 200 to 999; interim answers (1xx) are never returned.
+        headers: case-insensitive.
+        body: decompressed, at most the client's ``max_response_bytes``.
+        elapsed_ms: from the call to the end of the body, in milliseconds.
+        body_cut: the body is not the whole one: over the cap, broken, or too slow. The status stands.
+    """
+
+    status: int
+    headers: Headers = field(repr=False)
+    body: bytes = field(repr=False)
+    elapsed_ms: int = 0
+    body_cut: bool = False
