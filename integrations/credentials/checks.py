@@ -1,0 +1,47 @@
+"""System checks of the encryption keys; ``apps.py`` registers them with `register_checks`.
+
+    integrations.crypto.E001  a key is unusable: wrong length, not hex, all zeros   always
+    integrations.crypto.E002  ENCRYPTION_MASTER_KEY is not set                      check --deploy
+
+Sources: design §7, seeds/002 (an invalid key is refused at start), cases B234 and B236.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core import checks
+from django.core.exceptions import ImproperlyConfigured
+
+from integrations.credentials.key_ring import GENERATE, MASTER, get_key_ring, has_master_key
+
+BAD_KEY = "integrations.crypto.E001"
+NO_MASTER_KEY = "integrations.crypto.E002"
+
+
+def check_encryption_keys(app_configs: Any = None, **kwargs: Any) -> list[checks.CheckMessage]:
+    """Report keys that cannot be used; otherwise the first sign would be failing deliveries."""
+    try:
+        get_key_ring()
+    except ImproperlyConfigured as error:
+        return [checks.Error(str(error), id=BAD_KEY)]
+    return []
+
+
+def check_master_key_set(app_configs: Any = None, **kwargs: Any) -> list[checks.CheckMessage]:
+    """Report that production would derive its key from SECRET_KEY, which is rotated for other reasons."""
+    if has_master_key():
+        return []
+    return [
+        checks.Error(
+            f"{MASTER} is not set: credentials are encrypted with a key derived from SECRET_KEY.",
+            hint=f"{GENERATE} Credentials stored so far stay readable; re-seal them afterwards.",
+            id=NO_MASTER_KEY,
+        )
+    ]
+
+
+def register_checks() -> None:
+    """Register both with Django; call it once, from ``AppConfig.ready``."""
+    checks.register(check_encryption_keys, checks.Tags.security)
+    checks.register(check_master_key_set, checks.Tags.security, deploy=True)

@@ -1,0 +1,163 @@
+"""Attributes of a model that are kept encrypted in a text column.
+
+    class TenantIntegration(Model):
+        headers_encrypted = models.TextField(blank=True, default="", editable=False)
+        headers = EncryptedJSON("headers_encrypted")
+
+        def encryption_context(self) -> str:
+            return row_context(self.tenant_id, self.public_id)
+
+``integration.headers = {...}`` seals at once, ``integration.headers`` opens at every read. The plaintext
+is never kept on the instance, so no repr, pickle, cache or ``__dict__`` shows it. For the same reason a
+change *inside* the dict that was read is not noticed: assign the whole dict. ``save(update_fields=…)``
+takes the column's name.
+
+They are properties because ``Model.__init__``, ``create()`` and ``update_or_create()`` take only properties
+as keyword arguments beside the fields; Django sets them after the fields, so tenant and uuid are known.
+
+The value is bound to tenant, row and column (design §7): a row that changes one of them cannot be read
+any more until its secrets are set again. That is meant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Any, Generic, TypeVar, overload
+from uuid import UUID
+
+from integrations.credentials.encryption import EncryptionService, dump_json, load_json_object
+from integrations.credentials.masking import has_mask, is_mask, merge_masked
+from integrations.errors import EncryptionError
+
+T = TypeVar("T")
+
+
+def row_context(tenant_id: object, public_id: object) -> str:
+    """Return what `encryption_context` should: tenant and public id of the row as one text.
+
+    A UUID gives the same text however it was spelled when it was assigned: the database respells it.
+
+    Raises:
+        ValueError: one of them is not known yet; a secret bound to "None" could be copied between rows.
+    """
+    if tenant_id in (None, "") or public_id in (None, ""):
+        raise ValueError("the tenant (saved) and the public id must be set before a secret can be stored")
+    with suppress(ValueError):  # some other kind of public id
+        public_id = UUID(str(public_id))
+    return f"{tenant_id}:{public_id}"
+
+
+class EncryptedAttribute(property, Generic[T]):
+    """Base of the two below: what a plaintext looks like is theirs, sealing and binding is here.
+
+    Reading raises EncryptionError (naming model and attribute) if the value cannot be opened. Setting
+    raises TypeError for the wrong type and ValueError while tenant or public id are unknown.
+    """
+
+    def __init__(self, column: str) -> None:
+        super().__init__(self._read, self._write)
+        self.column = column
+        self.name = column
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    @overload
+    def __get__(self, instance: None, owner: type | None = None) -> EncryptedAttribute[T]: ...
+    @overload
+    def __get__(self, instance: Any, owner: type | None = None) -> T: ...
+    def __get__(self, instance: Any, owner: type | None = None) -> EncryptedAttribute[T] | T:
+        return self if instance is None else self._read(instance)
+
+    def __set__(self, instance: Any, value: T) -> None:
+        self._write(instance, value)
+
+    def needs_reseal(self, instance: Any) -> bool:
+        """Tell whether the stored token is Fernet's or an older key's."""
+        return EncryptionService.needs_reseal(getattr(instance, self.column))
+
+    def reseal(self, instance: Any) -> bool:
+        """Seal the stored value anew if it needs it; return whether it did. The caller saves `column`."""
+        if not self.needs_reseal(instance):
+            return False
+        setattr(instance, self.column, EncryptionService.seal(self._open(instance), self._aad(instance)))
+        return True
+
+    def _read(self, instance: Any) -> T:
+        raise NotImplementedError
+
+    def _write(self, instance: Any, value: T) -> None:
+        raise NotImplementedError
+
+    def _aad(self, instance: Any) -> str:
+        context = instance.encryption_context()
+        if not context:
+            raise ValueError(f"{self._label(instance)}: set the tenant and the public id before this secret")
+        return f"{context}:{self.column}"
+
+    def _label(self, instance: Any) -> str:
+        return f"{type(instance).__name__}.{self.name}"
+
+    def _open(self, instance: Any) -> str:
+        """Return the plaintext, "" for an empty column."""
+        token = getattr(instance, self.column)
+        return (
+            self._named(instance, lambda: EncryptionService.open(token, self._aad(instance))) if token else ""
+        )
+
+    def _named(self, instance: Any, action: Callable[[], Any]) -> Any:
+        """Run `action`; its EncryptionError says which attribute of which model it is about."""
+        try:
+            return action()
+        except EncryptionError as error:
+            message = error.message
+        raise EncryptionError(f"{self._label(instance)}: {message}")
+
+    def _seal(self, instance: Any, plaintext: str | bytes) -> None:
+        aad = self._aad(instance)  # also for an empty value: a missing tenant shows at once
+        setattr(instance, self.column, EncryptionService.seal(plaintext, aad) if plaintext else "")
+
+
+class EncryptedText(EncryptedAttribute[str]):
+    """A text, "" when empty. Setting the mask changes nothing (masking.py)."""
+
+    def _read(self, instance: Any) -> str:
+        return self._open(instance)
+
+    def _write(self, instance: Any, value: str) -> None:
+        if not isinstance(value, str):
+            raise TypeError(f"{self._label(instance)} must be a str, not {type(value).__name__}")
+        if not is_mask(value):
+            self._seal(instance, value)
+
+
+class EncryptedJSON(EncryptedAttribute[dict[str, Any]]):
+    """A JSON object, ``default()`` when empty. A masked value keeps the stored one (masking.py)."""
+
+    def __init__(self, column: str, default: Callable[[], dict[str, Any]] = dict) -> None:
+        super().__init__(column)
+        self.default = default
+
+    def _read(self, instance: Any) -> dict[str, Any]:
+        plaintext = self._open(instance)
+        return self._named(instance, lambda: load_json_object(plaintext)) if plaintext else self.default()
+
+    def _write(self, instance: Any, value: dict[str, Any]) -> None:
+        if not isinstance(value, dict):
+            raise TypeError(f"{self._label(instance)} must be a dict, not {type(value).__name__}")
+        if not all(isinstance(key, str) for key in value):
+            raise TypeError(f"{self._label(instance)} must have str keys; JSON would turn others into text")
+        if has_mask(value):
+            value = merge_masked(value, self._read(instance))
+        self._seal(instance, dump_json(value) if value else "")
+
+
+def encrypted_attributes(model: type) -> Iterator[EncryptedAttribute[Any]]:
+    """Yield the encrypted attributes of a model class, inherited ones too (for the re-seal command)."""
+    for name in dir(model):
+        for owner in model.__mro__:
+            if name in owner.__dict__:  # the first owner decides, as attribute look-up does
+                if isinstance(found := owner.__dict__[name], EncryptedAttribute):
+                    yield found
+                break
