@@ -1,0 +1,33 @@
+"""What happens when Django starts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.apps import AppConfig
+from django.db.models.signals import post_migrate, post_save, pre_delete
+
+
+class IntegrationsConfig(AppConfig):
+    """The outbox: capture, delivery, and what tenants configure."""
+
+    name = "integrations"
+    verbose_name = "Integrations"
+
+    def ready(self) -> None:
+        from . import checks, signals  # noqa: F401 - checks register themselves
+        from .connections.models import TenantIntegration
+        from .credentials.checks import register_checks
+        from .delivery.lanes import hold_lane, make_lane
+        from .delivery.schedule import ensure_schedule
+        from .observability import heartbeat  # noqa: F401 - listens to Celery
+
+        register_checks()
+        signals.connect_all()
+        post_save.connect(make_lane, sender=TenantIntegration, dispatch_uid="make-lane")
+        pre_delete.connect(hold_lane, sender=TenantIntegration, dispatch_uid="hold-lane")
+
+        def schedule(using: str, **_: Any) -> None:
+            ensure_schedule(using)
+
+        post_migrate.connect(schedule, sender=self, dispatch_uid="schedule", weak=False)

@@ -1,0 +1,42 @@
+"""What was tried, and what came back."""
+
+from __future__ import annotations
+
+from django.db import models
+
+from integrations.connections.models import TenantIntegration
+from integrations.outbox.models import IntegrationSync
+
+
+class ExecutionLog(models.Model):
+    """One call through a connector: an attempt at a sync, a test, an operator's action.
+
+    Everything in it is redacted and capped before it is stored. No database constraints: a log line must
+    not hold up, or be held up by, the deletion of what it tells about (docs/adr/0003).
+    """
+
+    integration = models.ForeignKey(
+        TenantIntegration, on_delete=models.CASCADE, related_name="logs", db_constraint=False
+    )
+    sync = models.ForeignKey(
+        IntegrationSync, on_delete=models.CASCADE, related_name="logs", null=True, blank=True, db_constraint=False
+    )
+    action = models.CharField(max_length=100)  # "deliver", "test", "retry", …
+    actor = models.CharField(max_length=150, default="system")
+    attempt = models.PositiveIntegerField(default=0)
+    method = models.CharField(max_length=10, blank=True)
+    url = models.CharField(max_length=500, blank=True)  # scheme and host; the rest may be a secret
+    request_payload = models.JSONField(null=True, blank=True)
+    response_status = models.PositiveSmallIntegerField(null=True, blank=True)
+    response_payload = models.JSONField(null=True, blank=True)
+    duration_ms = models.PositiveIntegerField(default=0)
+    error = models.TextField(blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-id"]
+        verbose_name = "execution log entry"
+        verbose_name_plural = "execution log"
+
+    def __str__(self) -> str:
+        return f"{self.action} {self.pk}"

@@ -1,0 +1,60 @@
+"""The audit note on the business object: one per final outcome, so that it can answer "did it arrive?".
+
+Who knows how to write a note on a kind of object registers here (signals/); nobody else needs to know.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from django.contrib.contenttypes.models import ContentType
+from django.db import DatabaseError, models, transaction
+
+logger = logging.getLogger("integrations.audit")
+
+
+@dataclass(frozen=True, slots=True)
+class AuditNote:
+    """`text` to be written on the object; never holds a secret."""
+
+    content_type_id: int
+    object_id: str
+    text: str
+
+
+NoteWriter = Callable[[list[AuditNote]], None]
+_writers: dict[str, NoteWriter] = {}
+
+
+def register_note_writer(model: type[models.Model], writer: NoteWriter) -> None:
+    """Let `writer` write the notes on objects of `model`."""
+    _writers[model._meta.label_lower] = writer
+
+
+def has_note_writer(model: type[models.Model]) -> bool:
+    """Tell whether objects of `model` have events and notes (every trigger handler registers its model)."""
+    return model._meta.label_lower in _writers
+
+
+def write_notes(notes: Iterable[AuditNote]) -> None:
+    """Write `notes` inside the caller's transaction.
+
+    A failing writer is logged and costs only its notes: what was delivered must be settled, or it would be
+    delivered again.
+    """
+    by_type: dict[int, list[AuditNote]] = defaultdict(list)
+    for note in notes:
+        by_type[note.content_type_id].append(note)
+    for content_type_id, group in by_type.items():
+        model = ContentType.objects.get_for_id(content_type_id).model_class()
+        writer = _writers.get(model._meta.label_lower) if model else None
+        if writer is None:
+            continue
+        try:
+            with transaction.atomic():
+                writer(group)
+        except (DatabaseError, ValueError):
+            logger.exception("could not write %s audit note(s)", len(group))

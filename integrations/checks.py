@@ -1,0 +1,80 @@
+"""``manage.py check``: settings that would lose or leak something are refused, unsafe ones are spoken of."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.core.checks import Error, Tags, Warning, register
+from django.core.exceptions import ImproperlyConfigured
+
+from integrations import conf
+from integrations.transport.policy import AddressPolicy
+
+
+@register()
+def settings_are_usable(app_configs: Any, **_: Any) -> list[Any]:
+    """Errors for settings with which delivery would not work as promised."""
+    found: list[Any] = []
+    longest = conf.SLICE_SECONDS + conf.TIMEOUT_SECONDS
+    if longest >= conf.LEASE_SECONDS:
+        found.append(
+            Error(
+                f"INTEGRATIONS_LEASE_SECONDS ({conf.LEASE_SECONDS:g}) must be longer than SLICE_SECONDS + "
+                f"TIMEOUT_SECONDS ({longest:g}), or a slow worker loses its lane while it is sending.",
+                id="integrations.E001",
+            )
+        )
+    for name in ("RETRY_BASE_SECONDS", "SWEEP_SECONDS", "SLICE_ROWS", "RETRY_MAX_ATTEMPTS", "TIMEOUT_SECONDS"):
+        if getattr(conf, name) <= 0:
+            found.append(Error(f"INTEGRATIONS_{name} must be greater than 0.", id="integrations.E002"))
+    try:
+        AddressPolicy.from_conf()
+    except ImproperlyConfigured as error:
+        found.append(Error(str(error), id="integrations.E003"))
+    engine = settings.DATABASES["default"]["ENGINE"]
+    if not engine.endswith(("postgresql", "sqlite3")):
+        found.append(Error(f"{engine} is untested; use PostgreSQL (or SQLite to try).", id="integrations.E004"))
+    return found
+
+
+@register(Tags.security, deploy=True)
+def settings_are_safe(app_configs: Any, **_: Any) -> list[Any]:
+    """Warnings for what is fine on a laptop and not in production (`check --deploy`)."""
+    found: list[Any] = []
+    if conf.ALLOW_HTTP:
+        found.append(
+            Warning(
+                "INTEGRATIONS_ALLOW_HTTP is on: tenants may send their data and credentials unencrypted.",
+                hint="Turn it off; list private hosts in INTEGRATIONS_ALLOWED_HOSTS instead.",
+                id="integrations.W001",
+            )
+        )
+    if settings.DATABASES["default"]["ENGINE"].endswith("sqlite3"):
+        found.append(
+            Warning(
+                "The database is SQLite: one writer at a time, and a power cut may lose the last commits.",
+                hint="Set DATABASE_URL=postgres://…",
+                id="integrations.W002",
+            )
+        )
+    if getattr(settings, "SECRET_KEY_IS_LOCAL", False):
+        found.append(
+            Error(
+                "SECRET_KEY is not set; one was made for this checkout, and is gone with its folder.",
+                hint='Set SECRET_KEY, e.g. from python -c "import secrets; print(secrets.token_urlsafe(50))".',
+                id="integrations.E005",
+            )
+        )
+    if not getattr(settings, "HTTPS", True):
+        found.append(
+            Warning("HTTPS is off: sessions travel unencrypted.", hint="Set HTTPS=1.", id="integrations.W003")
+        )
+    if any(str(network).endswith("/0") for network in conf.ALLOWED_NETWORKS):
+        found.append(
+            Warning(
+                "INTEGRATIONS_ALLOWED_NETWORKS opens every address: the guard against SSRF is off.",
+                id="integrations.W004",
+            )
+        )
+    return found

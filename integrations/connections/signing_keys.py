@@ -1,0 +1,56 @@
+"""The keys that sign an integration's requests, and how one replaces another without a lost delivery.
+
+``credentials["signing_keys"]`` is a list, newest first: ``{"secret": "whsec_…", "until": null | ISO time}``.
+A rotated key goes on signing beside the new one until its time is over; receivers accept either signature.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from integrations import conf
+from integrations.transport import signing
+
+from .models import TenantIntegration
+
+
+def signing_secrets(credentials: Mapping[str, Any], now: datetime) -> tuple[str, ...]:
+    """Return the secrets that sign at `now`, newest first."""
+    keys = credentials.get("signing_keys") or []
+    return tuple(
+        key["secret"] for key in keys if not key.get("until") or datetime.fromisoformat(key["until"]) > now
+    )
+
+
+def rotate_signing_secret(integration: TenantIntegration, secret: str | None = None) -> str:
+    """Give `integration` a new signing secret and return it: the one time it is shown.
+
+    The previous one signs beside it for ROTATION_OVERLAP_SECONDS.
+
+    Args:
+        secret: a ``whsec_…`` of the receiver's choosing; None: a new random one.
+
+    Raises:
+        ValueError: `secret` is not a usable key; the message says why.
+    """
+    secret = secret or signing.generate_secret()
+    signing.check_secret(secret)
+    now = timezone.now()
+    with transaction.atomic():
+        row = TenantIntegration.objects.select_for_update().get(pk=integration.pk)
+        until = (now + timedelta(seconds=conf.ROTATION_OVERLAP_SECONDS)).isoformat()
+        kept = []
+        for key in row.credentials.get("signing_keys") or []:
+            end = key.get("until") or until
+            if datetime.fromisoformat(end) > now:
+                kept.append({"secret": key["secret"], "until": end})
+        row.credentials = {**row.credentials, "signing_keys": [{"secret": secret, "until": None}, *kept]}
+        row.credentials_rotated_at = now
+        row.save(update_fields=["credentials_encrypted", "credentials_rotated_at", "updated_at"])
+    integration.refresh_from_db()
+    return secret

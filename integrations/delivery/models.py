@@ -1,0 +1,44 @@
+"""The run-time state of one integration."""
+
+from __future__ import annotations
+
+from django.db import models
+
+from integrations.connections.models import TenantIntegration
+
+
+class Lane(models.Model):
+    """Lease, breaker, pace and running figures of one integration.
+
+    Apart from `TenantIntegration`, because people save that one and workers save this one.
+    """
+
+    class Breaker(models.TextChoices):
+        CLOSED = "closed", "Closed"
+        OPEN = "open", "Open"
+
+    integration = models.OneToOneField(
+        TenantIntegration, on_delete=models.CASCADE, primary_key=True, related_name="lane"
+    )
+    lease_token = models.CharField(max_length=32, blank=True, default="")
+    lease_expires_at = models.DateTimeField(null=True, blank=True)
+    breaker = models.CharField(max_length=10, choices=Breaker.choices, default=Breaker.CLOSED)
+    consecutive_failures = models.PositiveIntegerField(default=0)
+    times_opened = models.PositiveIntegerField(default=0)  # in a row; the pause doubles with each
+    opened_at = models.DateTimeField(null=True, blank=True)
+    paused_until = models.DateTimeField(null=True, blank=True)
+    pause_reason = models.CharField(max_length=200, blank=True)
+    next_send_at = models.DateTimeField(null=True, blank=True)  # pacing: the earliest start of the next request
+    is_slow = models.BooleanField(default=False)  # woken on the queue "slow", away from everybody else
+    mean_seconds = models.FloatField(null=True, blank=True)  # of the last slice's requests
+    attention = models.CharField(max_length=500, blank=True)  # something only a person can mend
+    last_success_at = models.DateTimeField(null=True, blank=True)
+    last_failure_at = models.DateTimeField(null=True, blank=True)
+    delivered_count = models.PositiveBigIntegerField(default=0)
+    failed_count = models.PositiveBigIntegerField(default=0)
+
+    class Meta:
+        verbose_name = "lane"
+
+    def __str__(self) -> str:
+        return f"lane {self.pk}"

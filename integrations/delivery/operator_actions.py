@@ -1,0 +1,94 @@
+"""What a person does by hand: retry, cancel, re-enable, reset a breaker. Each leaves a line in the log."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from django.db import transaction
+from django.db.models.functions import Now
+
+from integrations.audit.models import ExecutionLog
+from integrations.connections.models import TenantIntegration
+from integrations.outbox.models import IntegrationSync
+
+from .models import Lane
+from .unsendable import end
+from .wakeup import wake_on_commit
+
+Status = IntegrationSync.Status
+
+
+def retry(sync_ids: Iterable[int], *, actor: str) -> int:
+    """Make these rows due now with fresh attempts; a row that was synced is replayed, and says so.
+
+    Same ``webhook-id``, same bytes: a receiver that drops what it has seen drops a replay too.
+
+    Returns:
+        How many rows will be tried.
+    """
+    with transaction.atomic():
+        locked = IntegrationSync.objects.select_for_update().filter(pk__in=list(sync_ids)).order_by("pk")
+        rows = list(locked.values_list("pk", "integration_id", "status"))
+        for pks, reason in (
+            ([pk for pk, _, status in rows if status != Status.SYNCED], f"retried by {actor}"),
+            ([pk for pk, _, status in rows if status == Status.SYNCED], f"replayed by {actor}"),
+        ):
+            IntegrationSync.objects.filter(pk__in=pks).update(
+                status=Status.PENDING,
+                attempts=0,
+                next_attempt_at=Now(),
+                created_at=Now(),  # the three days of retries start anew
+                first_failed_at=None,
+                settled_at=None,
+                reason=reason[:500],
+            )
+            _log(((pk, integration_id) for pk, integration_id, _ in rows if pk in set(pks)), reason, actor)
+        wake_on_commit({integration_id for _, integration_id, _ in rows})
+    return len(rows)
+
+
+def cancel(sync_ids: Iterable[int], *, actor: str) -> int:
+    """Cancel those of these rows that are pending; return how many."""
+    with transaction.atomic():
+        rows = list(
+            IntegrationSync.objects.filter(pk__in=list(sync_ids), status=Status.PENDING).values_list(
+                "pk", "integration_id"
+            )
+        )
+        _log(rows, f"cancelled by {actor}", actor)
+        return end([pk for pk, _ in rows], Status.CANCELLED, f"cancelled by {actor}")
+
+
+def re_enable(integration: TenantIntegration, *, actor: str) -> None:
+    """Switch `integration` on again after its credentials or address were mended; what is pending goes out."""
+    with transaction.atomic():
+        TenantIntegration._base_manager.filter(pk=integration.pk).update(
+            is_enabled=True, auth_failure_count=0, disabled_reason=""
+        )
+        resume(integration, actor=actor, action="re-enable")
+    integration.refresh_from_db()
+
+
+def resume(integration: TenantIntegration, *, actor: str, action: str = "resume") -> None:
+    """End a lane's pause and close its breaker, so that its rows are tried at once."""
+    with transaction.atomic():
+        Lane.objects.filter(pk=integration.pk).update(
+            paused_until=None,
+            pause_reason="",
+            breaker=Lane.Breaker.CLOSED,
+            consecutive_failures=0,
+            times_opened=0,
+            opened_at=None,
+            attention="",
+        )
+        ExecutionLog.objects.create(integration=integration, action=action, actor=actor)
+        wake_on_commit({integration.pk})
+
+
+def _log(rows: Iterable[tuple[int, int]], action: str, actor: str) -> None:
+    ExecutionLog.objects.bulk_create(
+        ExecutionLog(integration_id=integration_id, sync_id=pk, action=action.split()[0], actor=actor)
+        for pk, integration_id in rows
+    )
+
+

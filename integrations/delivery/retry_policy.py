@@ -1,0 +1,72 @@
+"""When to try again: attempt, error, age and chance in; a delay or "give up" out. Pure.
+
+The default is about three days: 15 s, 30 s, 1 min, … doubling up to 6 h, 24 attempts. The HTTP client below
+does not retry by itself, so attempts never multiply.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from integrations import conf
+from integrations.errors import IntegrationAuthError, IntegrationError, IntegrationPermanentError
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """Exponential backoff with jitter.
+
+    Attributes:
+        base, cap: seconds; the delay after attempt n is ``min(cap, base * factor ** (n - 1))``.
+        jitter: part of the delay by which it may vary, up or down.
+        max_attempts: attempts in all, the first included.
+        max_age: seconds since the row was made after which no further attempt is scheduled.
+        retry_after_cap: seconds; a longer Retry-After is cut to this.
+        chance: returns a float in [0, 1).
+    """
+
+    base: float
+    factor: float
+    cap: float
+    jitter: float
+    max_attempts: int
+    max_age: float
+    retry_after_cap: float = 86400.0
+    chance: Callable[[], float] = random.random
+
+    def delay(self, attempt: int, error: IntegrationError, age: float) -> float | None:
+        """Return the seconds to wait after failed attempt number `attempt` (1 = first), or None: give up.
+
+        Args:
+            error: what happened; permanent errors are never repeated, and `error.retry_after` is a floor.
+            age: seconds since the row was made.
+        """
+        if isinstance(error, IntegrationPermanentError):
+            return None
+        # Wrong credentials are ended by a person, not by a count: the row waits for them.
+        waits = isinstance(error, IntegrationAuthError)
+        if not waits and (attempt >= self.max_attempts or age >= self.max_age):
+            return None
+        exponent = min(attempt - 1, 64)  # 2 ** 1000 would overflow a float
+        delay = min(self.cap, self.base * self.factor**exponent)
+        wish = min(error.retry_after or 0.0, self.retry_after_cap)
+        if wish > delay:
+            # Only upwards: a Retry-After is never undercut.
+            return wish * (1 + self.jitter * self.chance() / 2)
+        return max(wish, delay * (1 + self.jitter * (2 * self.chance() - 1)))
+
+
+def webhook(max_attempts: int | None = None) -> RetryPolicy:
+    """Return the policy of a lane, from the settings, with an integration's own `max_attempts`."""
+    policy = RetryPolicy(
+        base=conf.RETRY_BASE_SECONDS,
+        factor=conf.RETRY_FACTOR,
+        cap=conf.RETRY_CAP_SECONDS,
+        jitter=conf.RETRY_JITTER,
+        max_attempts=conf.RETRY_MAX_ATTEMPTS,
+        max_age=conf.RETRY_MAX_AGE_SECONDS,
+        retry_after_cap=conf.RETRY_AFTER_CAP_SECONDS,
+    )
+    return replace(policy, max_attempts=max_attempts) if max_attempts else policy

@@ -1,0 +1,30 @@
+"""The periodic tasks, as rows that operators may edit in the admin (django-celery-beat)."""
+
+from __future__ import annotations
+
+from django.conf import settings
+
+from integrations import conf
+
+
+def ensure_schedule(using: str = "default") -> None:
+    """Create the rows that are missing; what an operator changed stays changed. Runs after every migrate."""
+    if "django_celery_beat" not in settings.INSTALLED_APPS:
+        return
+    from django_celery_beat.models import IntervalSchedule, PeriodicTask
+
+    if PeriodicTask._meta.db_table not in _tables(using):
+        return  # its own migrations come later in this very run; post_migrate is sent once more
+    for name, task, seconds in (
+        ("Deliver what is due", "integrations.tasks.retry_failed_syncs", int(conf.SWEEP_SECONDS)),
+        ("Forget what is settled and old", "integrations.tasks.purge_settled", 3600),
+    ):
+        if not PeriodicTask.objects.using(using).filter(task=task).exists():
+            every, _ = IntervalSchedule.objects.using(using).get_or_create(every=seconds, period="seconds")
+            PeriodicTask.objects.using(using).create(name=name, task=task, interval=every)
+
+
+def _tables(using: str) -> list[str]:
+    from django.db import connections
+
+    return connections[using].introspection.table_names()

@@ -1,0 +1,225 @@
+"""Write down what became of a slice: fence, rows, log, health and audit notes in one transaction."""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import transaction
+from django.db.models import F
+from django.db.models.functions import Now
+
+from integrations import conf
+from integrations.audit.models import ExecutionLog
+from integrations.audit.notes import AuditNote, write_notes
+from integrations.connections.models import TenantIntegration
+from integrations.errors import IntegrationBlocked, IntegrationGone, IntegrationMoved
+from integrations.outbox.models import IntegrationSync
+
+from .circuit_breaker import CircuitBreaker
+from .database_clock import after
+from .due import hold_is_over, put_off_behind
+from .lease import Lease, LeaseLost
+from .models import Lane
+from .outcome import Outcome
+
+logger = logging.getLogger("integrations.delivery")
+Status = IntegrationSync.Status
+
+
+@dataclass(slots=True)
+class Settlement:
+    """Everything that one slice changes.
+
+    Attributes:
+        next_send_in: seconds until the pacer allows the next request; None: no rate limit.
+        wait: seconds that the lane must rest, for `wait_reason`.
+    """
+
+    integration: TenantIntegration
+    target: str  # scheme and host, for the log
+    outcomes: list[Outcome]
+    breaker: CircuitBreaker
+    auth_failures: int
+    in_order: bool
+    mean_seconds: float
+    is_slow: bool
+    wait: float | None = None
+    wait_reason: str = ""
+    next_send_in: float | None = None
+
+
+def settle(lease: Lease, settlement: Settlement) -> None:
+    """Make `settlement` durable and renew the lease.
+
+    Raises:
+        LeaseLost: the lane is no longer ours (or gone); nothing was written.
+    """
+    integration = settlement.integration
+    with transaction.atomic():
+        # First, so that the row lock fences everything below, and a deletion of the integration waits.
+        if not Lane.objects.filter(lease.row).update(**_lane_values(settlement)):
+            raise LeaseLost
+        changed = _write_rows(settlement)
+        ExecutionLog.objects.bulk_create(_log_entry(settlement, result) for result in settlement.outcomes)
+        write_notes(_note(integration, result) for result in settlement.outcomes if result.row.id in changed)
+        _write_health(settlement)
+    for result in settlement.outcomes:
+        _log(integration, result)
+
+
+def _lane_values(settlement: Settlement) -> dict[str, Any]:
+    breaker = settlement.breaker
+    synced = sum(result.error is None for result in settlement.outcomes)
+    given_up = sum(result.status == Status.FAILED for result in settlement.outcomes)
+    values: dict[str, Any] = {
+        "lease_expires_at": after(conf.LEASE_SECONDS),
+        "mean_seconds": settlement.mean_seconds,
+        "is_slow": settlement.is_slow,
+        "consecutive_failures": breaker.failures,
+        "times_opened": breaker.times_opened,
+        "breaker": Lane.Breaker.OPEN if breaker.is_probing else Lane.Breaker.CLOSED,
+    }
+    if synced:
+        values |= {"last_success_at": Now(), "delivered_count": F("delivered_count") + synced, "attention": ""}
+    if synced < len(settlement.outcomes):
+        values |= {"last_failure_at": Now(), "failed_count": F("failed_count") + given_up}
+    if not breaker.is_probing:
+        values["opened_at"] = None
+    elif breaker.times_opened == 1 and breaker.pause is not None:
+        values["opened_at"] = Now()
+    pauses = [
+        (settlement.wait, settlement.wait_reason),
+        (breaker.pause, f"circuit breaker: {breaker.failures} failures in a row"),
+    ]
+    seconds, reason = max((pause or 0.0, reason) for pause, reason in pauses)
+    values |= {"paused_until": after(seconds) if seconds else None, "pause_reason": reason if seconds else ""}
+    if settlement.next_send_in is not None:
+        values["next_send_at"] = after(settlement.next_send_in)
+    for result in settlement.outcomes:
+        if isinstance(result.error, IntegrationMoved | IntegrationBlocked | IntegrationGone):
+            values["attention"] = result.error.message
+    return values
+
+
+def _write_rows(settlement: Settlement) -> set[int]:
+    """Write the rows that are still pending; return the ids of those now final.
+
+    A row that an operator cancelled while it was being sent stays cancelled.
+    """
+    final: set[int] = set()
+    synced: dict[int | None, list[int]] = defaultdict(list)
+    for result in settlement.outcomes:
+        if result.error is None:
+            synced[result.response_status].append(result.row.id)
+        else:
+            final |= _write_failure(settlement, result)
+    for response_status, ids in synced.items():
+        written = IntegrationSync.objects.filter(id__in=ids, status=Status.PENDING).update(
+            status=Status.SYNCED,
+            attempts=F("attempts") + 1,
+            response_status=response_status,
+            last_error="",
+            synced_at=Now(),
+            settled_at=Now(),
+        )
+        if written == len(ids):
+            final.update(ids)
+        else:
+            rows = IntegrationSync.objects.filter(id__in=ids, status=Status.SYNCED)
+            final.update(rows.values_list("id", flat=True))
+    return final
+
+
+def _write_failure(settlement: Settlement, result: Outcome) -> set[int]:
+    row = result.row
+    values: dict[str, Any] = {
+        "attempts": F("attempts") + 1,
+        "last_error": result.error_text,
+        "response_status": result.response_status,
+    }
+    if row.first_failed_at is None:
+        values["first_failed_at"] = Now()
+    if result.is_final:
+        values |= {"status": Status.FAILED, "settled_at": Now(), "reason": f"gave up: {result.error_text}"[:500]}
+    else:
+        values["next_attempt_at"] = after(result.retry_in or 0.0)
+    written = IntegrationSync.objects.filter(id=row.id, status=Status.PENDING).update(**values)
+    if written and not result.is_final and settlement.in_order and not hold_is_over(row.first_failed_at):
+        put_off_behind(
+            settlement.integration.pk, row.object_key, row.id, values["next_attempt_at"]
+        )
+    return {row.id} if written and result.is_final else set()
+
+
+def _log_entry(settlement: Settlement, result: Outcome) -> ExecutionLog:
+    excerpt = result.receipt.excerpt if result.receipt is not None else result.error and result.error.excerpt
+    return ExecutionLog(
+        integration_id=settlement.integration.pk,
+        sync_id=result.row.id,
+        action="deliver",
+        attempt=result.row.attempts + 1,
+        method="POST",
+        url=settlement.target,
+        response_status=result.response_status,
+        response_payload=excerpt or None,
+        duration_ms=result.duration_ms,
+        error=result.error.message if result.error is not None else "",
+    )
+
+
+def _note(integration: TenantIntegration, result: Outcome) -> AuditNote:
+    row = result.row
+    tries = row.attempts + 1
+    if result.error is None:
+        answer = f" (HTTP {result.response_status})" if result.response_status else ""
+        text = f"✓ {integration.name} received {row.event_type}{answer}"
+        text += f" at attempt {tries}." if tries > 1 else "."
+    else:
+        times = f"after {tries} attempts" if tries > 1 else "at the first attempt"
+        text = f"✗ {integration.name} did not get {row.event_type}: failed {times}: {result.error.message}."
+    return AuditNote(row.content_type_id, row.object_id, text.replace("..", "."))
+
+
+def _write_health(settlement: Settlement) -> None:
+    """The wrong-credential count and our switch; the integration's row is written only if they change."""
+    integration = settlement.integration
+    gone = next((r.error for r in settlement.outcomes if isinstance(r.error, IntegrationGone)), None)
+    if settlement.auth_failures == integration.auth_failure_count and gone is None:
+        return
+    values: dict[str, Any] = {"auth_failure_count": settlement.auth_failures}
+    if settlement.auth_failures:
+        values["last_auth_failure_at"] = Now()
+    if gone is not None:
+        values |= {"is_enabled": False, "is_connected": False, "disabled_reason": gone.message}
+    elif settlement.auth_failures >= conf.AUTH_FAILURES_TO_DISABLE:
+        reason = (
+            f"The destination refused our credentials {settlement.auth_failures} times in a row. "
+            "Correct them, then re-enable the integration; what is pending is delivered then."
+        )
+        values |= {"is_enabled": False, "is_connected": False, "disabled_reason": reason}
+    TenantIntegration._base_manager.filter(pk=integration.pk).update(**values)
+
+
+def _log(integration: TenantIntegration, result: Outcome) -> None:
+    level = logging.DEBUG if result.error is None else logging.ERROR if result.is_final else logging.WARNING
+    if not logger.isEnabledFor(level):
+        return
+    logger.log(
+        level,
+        "%s → %s: %s, attempt %s%s",
+        result.row.event_type,
+        integration.name,
+        "synced" if result.error is None else result.error.message,
+        result.row.attempts + 1,
+        "" if result.retry_in is None else f". Retrying in {result.retry_in:.1f}s",
+        extra={
+            "tenant_id": integration.tenant_id,
+            "integration_id": integration.pk,
+            "connector": integration.integration_type,
+            "sync_id": result.row.id,
+            "attempt": result.row.attempts + 1,
+        },
+    )

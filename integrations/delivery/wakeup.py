@@ -1,0 +1,118 @@
+"""After a commit, tell a worker to look at the lane. A hint: it may be lost, doubled or late.
+
+A lane that somebody holds needs no hint: its holder releases it first and looks again after that
+(drain.py), so it sees what was committed before. Everything here is bounded, because it runs in the user's
+request: after one failure the broker is left alone for a while, and the sweep finds what was owed.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Iterable
+from typing import Any
+
+from celery import current_app
+from django.db import connections
+from kombu.pools import producers
+
+from .lease import free
+from .models import Lane
+
+logger = logging.getLogger("integrations.delivery")
+
+TASK = "integrations.tasks.send_integration_webhook"
+QUEUE, SLOW_QUEUE = "deliveries", "slow"
+BROKER_SECONDS = 0.5  # one connect and one write at most, each
+REST_SECONDS = 5.0  # how long a broker that failed is left alone
+EXPIRES_SECONDS = 60  # an older hint is dropped unread: the sweep has been there since
+
+_rest_until = 0.0
+_batch = threading.local()
+
+
+def wake_on_commit(integration_ids: Iterable[int], *, using: str = "default") -> None:
+    """Wake these lanes once the current transaction is durable; once per transaction and lane."""
+    batch: set[int] | None = getattr(_batch, using, None)
+    if batch is None:
+        batch = set()
+        setattr(_batch, using, batch)
+    batch.update(integration_ids)
+
+    # A callback per call, not per transaction: the savepoint of an earlier one may be rolled back, and its
+    # callback with it. The first to run empties the batch. Ids left over from a rolled-back transaction
+    # cost one needless look.
+    def wake_after_commit() -> None:
+        if batch:
+            ids = set(batch)
+            batch.clear()
+            wake_idle(ids)
+
+    connections[using].on_commit(wake_after_commit, robust=True)
+
+
+def wake_idle(integration_ids: Iterable[int]) -> None:
+    """Wake those of these lanes that nobody holds."""
+    idle = Lane.objects.filter(free(), pk__in=list(integration_ids)).values_list("pk", "is_slow")
+    for integration_id, is_slow in idle:
+        if not wake(integration_id, is_slow=is_slow):
+            break
+
+
+def wake(integration_id: int, *, is_slow: bool = False) -> bool:
+    """Send one hint. Returns False when the broker is away; never raises, never waits longer than 2 s."""
+    global _rest_until
+    if time.monotonic() < _rest_until:
+        return False
+    queue = SLOW_QUEUE if is_slow else QUEUE
+    try:
+        _send(TASK, {"integration_id": integration_id}, queue)
+    except Exception as error:  # whatever a broker's client library throws
+        _rest_until = time.monotonic() + REST_SECONDS
+        logger.warning("broker away (%s); the sweep will find what is due", type(error).__name__)
+        return False
+    return True
+
+
+def _send(task: str, kwargs: dict[str, Any], queue: str) -> None:
+    app = current_app
+    if app.conf.task_always_eager:
+        app.tasks[task].apply(kwargs=kwargs)
+        return
+    with producers[_connection()].acquire(block=True, timeout=BROKER_SECONDS) as producer:
+        app.send_task(
+            task,
+            kwargs=kwargs,
+            queue=queue,
+            producer=producer,
+            retry=False,
+            expires=EXPIRES_SECONDS,
+            ignore_result=True,
+        )
+
+
+def _connection() -> Any:
+    """A connection with limits for a sender; a worker's own one blocks in BRPOP and must not have them."""
+    app = current_app
+    bounds = {
+        **(app.conf.broker_transport_options or {}),
+        "socket_timeout": BROKER_SECONDS,
+        "socket_connect_timeout": BROKER_SECONDS,
+        "retry_on_timeout": False,
+        "read_timeout": BROKER_SECONDS,
+        "write_timeout": BROKER_SECONDS,
+        "max_retries": 0,
+    }
+    return app.connection_for_write(connect_timeout=BROKER_SECONDS, transport_options=bounds)
+
+
+def broker_answers() -> bool:
+    """Tell whether the broker takes a connection within the same bounds as a wake-up."""
+    try:
+        with _connection() as connection:
+            connection.ensure_connection(max_retries=1, timeout=BROKER_SECONDS)
+            connection.default_channel.queue_declare  # noqa: B018 - opening the channel talks to the broker
+    except Exception:  # whatever a broker's client library throws
+        return False
+    return True

@@ -1,0 +1,17 @@
+"""Index of the models; each lives beside the code that owns it."""
+
+from .audit.models import ExecutionLog
+from .connections.models import EventSubscription, TenantIntegration
+from .delivery.models import Lane
+from .observability.models import Heartbeat
+from .outbox.models import IntegrationEvent, IntegrationSync
+
+__all__ = [
+    "EventSubscription",
+    "ExecutionLog",
+    "Heartbeat",
+    "IntegrationEvent",
+    "IntegrationSync",
+    "Lane",
+    "TenantIntegration",
+]

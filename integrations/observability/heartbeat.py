@@ -1,0 +1,52 @@
+"""Signs of life of the processes that nobody watches.
+
+``worker`` beats whenever a worker runs the sweep, ``beat`` whenever the scheduler sends something.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime, timedelta
+from typing import Any
+
+from celery.signals import beat_embedded_init, beat_init, before_task_publish, worker_ready
+from django.db import DatabaseError
+from django.utils import timezone
+
+from integrations import conf
+
+from .models import Heartbeat
+
+logger = logging.getLogger("integrations.observability")
+
+
+def beat(name: str) -> None:
+    """Note that `name` is alive; never raises because of the database."""
+    try:
+        Heartbeat.objects.update_or_create(name=name, defaults={"beaten_at": timezone.now()})
+    except DatabaseError:
+        logger.exception("could not note that %s is alive", name)
+
+
+def is_alive(name: str, *, since: datetime | None = None) -> bool:
+    """Tell whether `name` was seen since then; by default within HEARTBEAT_STALE_SECONDS."""
+    since = since or timezone.now() - timedelta(seconds=conf.HEARTBEAT_STALE_SECONDS)
+    return Heartbeat.objects.filter(name=name, beaten_at__gte=since).exists()
+
+
+@worker_ready.connect(dispatch_uid="heartbeat-worker")
+def _worker_ready(**_: Any) -> None:
+    beat("worker")
+
+
+def _watch_scheduler(**_: Any) -> None:
+    before_task_publish.connect(_scheduler_sent, dispatch_uid="heartbeat-beat", weak=False)
+    beat("beat")
+
+
+def _scheduler_sent(**_: Any) -> None:
+    beat("beat")
+
+
+beat_init.connect(_watch_scheduler, dispatch_uid="heartbeat-beat-init", weak=False)
+beat_embedded_init.connect(_watch_scheduler, dispatch_uid="heartbeat-beat-embedded", weak=False)

@@ -1,0 +1,101 @@
+"""The outbox: what happened, and what we owe to whom."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.contrib.contenttypes.models import ContentType
+from django.db import models
+from django.db.models.functions import Now
+
+from integrations.connections.models import TenantIntegration
+from tenants.models import Tenant
+
+
+def new_idempotency_key() -> str:
+    """Return a key for one event; it is the ``webhook-id`` on the wire."""
+    return f"evt_{uuid.uuid4().hex}"
+
+
+class IntegrationEvent(models.Model):
+    """Something that happened to one object. Immutable.
+
+    `body` is the exact text that every subscriber gets, frozen at the save; TEXT and not JSONB, which would
+    reorder it. The ascending `id` is the per-object sequence: a transaction inserts it while it holds the
+    object's row lock, so a later event of that object has a larger one.
+
+    No database constraint ties an event to its tenant: the check would run at the user's COMMIT and could
+    fail it, and would take locks that an operator's delete waits for (docs/adr/0003).
+    """
+
+    tenant = models.ForeignKey(
+        Tenant, on_delete=models.CASCADE, db_constraint=False, db_index=False, related_name="+"
+    )
+    event_type = models.CharField(max_length=100)
+    content_type = models.ForeignKey(
+        ContentType, on_delete=models.CASCADE, db_constraint=False, db_index=False, related_name="+"
+    )
+    object_id = models.CharField(max_length=64)
+    body = models.TextField()
+    occurred_at = models.DateTimeField()
+    idempotency_key = models.CharField(max_length=255, unique=True, default=new_idempotency_key)
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [models.Index(fields=["content_type", "object_id", "-id"], name="event_history_of_object")]
+
+    def __str__(self) -> str:
+        return f"{self.event_type} #{self.pk}"
+
+
+class IntegrationSync(models.Model):
+    """One event owed to one integration (docs/state-machine.md).
+
+    There is no state "sending": while a worker holds the integration's lane the row is simply still pending,
+    so a killed worker leaves nothing to repair, and each row is written once, when settled.
+    """
+
+    class Status(models.TextChoices):
+        PENDING = "pending", "⚠ Pending"
+        SYNCED = "synced", "✓ Synced"
+        FAILED = "failed", "✗ Failed"
+        CANCELLED = "cancelled", "– Cancelled"
+
+    event = models.ForeignKey(IntegrationEvent, on_delete=models.CASCADE, related_name="syncs", db_index=False)
+    integration = models.ForeignKey(
+        TenantIntegration, on_delete=models.CASCADE, related_name="syncs", db_constraint=False, db_index=False
+    )
+    object_key = models.CharField(max_length=80, editable=False)  # content type and object: the unit of order
+    status = models.CharField(max_length=10, choices=Status.choices, default=Status.PENDING)
+    attempts = models.PositiveIntegerField(default=0)
+    # The database's clock decides what is due; a web host's clock may be ahead of it.
+    next_attempt_at = models.DateTimeField(db_default=Now())
+    first_failed_at = models.DateTimeField(null=True, blank=True)  # since when it holds its object back
+    last_error = models.CharField(max_length=1100, blank=True)
+    response_status = models.PositiveSmallIntegerField(null=True, blank=True)
+    reason = models.CharField(max_length=500, blank=True)
+    created_at = models.DateTimeField(db_default=Now())
+    synced_at = models.DateTimeField(null=True, blank=True)
+    settled_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-id"]
+        unique_together = [("event", "integration")]
+        indexes = [
+            models.Index(
+                fields=["integration", "next_attempt_at", "id"],
+                condition=models.Q(status="pending"),
+                name="sync_due",
+            ),
+            models.Index(
+                fields=["integration", "object_key", "id"],
+                condition=models.Q(status="pending"),
+                name="sync_order_of_object",
+            ),
+            models.Index(fields=["integration", "-id"], name="sync_history"),
+            models.Index(fields=["-id"], condition=models.Q(status="failed"), name="sync_failed"),
+        ]
+        verbose_name = "integration sync"
+
+    def __str__(self) -> str:
+        return f"sync {self.pk}"

@@ -1,0 +1,236 @@
+"""From a save to an event: the base of the per-model handlers (the pattern of Salesforce's TriggerHandler).
+
+    pre_save     does anybody want this?  no: one query and done.  yes: the old row, read under its lock
+    post_save    the row as stored, with its relations in one join; what changed; publish
+    pre_delete   the payload, while the row is still there;  post_delete  publish
+    rows_created, rows_updating    the same for bulk writes (tenants/announcing.py)
+
+All of it runs inside the transaction of the save (tenants/models.py). The lock makes two writers take turns,
+so that the second reports what the first left, and makes event ids ascend per object.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from django.db import connections, models
+from django.db.models.signals import post_delete, post_save, pre_delete, pre_save
+
+from integrations.audit.notes import AuditNote, register_note_writer
+from integrations.connections import event_types
+from integrations.publish import Happening, Subscribers, publish_all, subscribers_of
+from tenants.announcing import rows_created, rows_updating
+from tenants.models import Tenant, TenantOwned
+
+logger = logging.getLogger("integrations.signals")
+
+BATCH = 500
+_CAPTURE = "_outbox_capture"
+
+
+@dataclass(slots=True)
+class Capture:
+    """What we remember between the signal before a write and the one after it."""
+
+    subscribers: Subscribers
+    old: dict[Any, dict[str, Any]]  # primary key → tracked values before the write
+    happenings: tuple[Happening, ...] = ()
+
+
+class TriggerHandler:
+    """Describe a model to the outbox by subclassing, and call ``connect()`` on the class.
+
+    Attributes:
+        model: a `TenantOwned` model.
+        name: the word for one such object: key in the payload and prefix of its event types.
+        tracked: fields whose change is an update.
+        status_field: the one whose change is an event of its own; None: no such event.
+        related: relations that the payload needs, fetched in one join.
+    """
+
+    model: ClassVar[type[TenantOwned]]
+    name: ClassVar[str]
+    tracked: ClassVar[tuple[str, ...]]
+    status_field: ClassVar[str | None] = "status"
+    related: ClassVar[tuple[str, ...]] = ()
+
+    # -- what a subclass says ---------------------------------------------------------------------
+
+    def payload(self, obj: Any) -> dict[str, Any]:
+        """Return what goes under ``name`` in the body."""
+        raise NotImplementedError
+
+    def write_notes(self, notes: list[AuditNote]) -> None:
+        """Write audit notes on objects of this model; the default has nowhere to write them."""
+
+    # -- event types ------------------------------------------------------------------------------
+
+    @property
+    def created(self) -> str:
+        return f"{self.name}_created"
+
+    @property
+    def updated(self) -> str:
+        return f"{self.name}_updated"
+
+    @property
+    def status_changed(self) -> str:
+        return f"{self.name}_status_changed"
+
+    @property
+    def deleted(self) -> str:
+        return f"{self.name}_deleted"
+
+    @classmethod
+    def connect(cls) -> TriggerHandler:
+        """Register event types and notes, and listen to the model's signals."""
+        if not issubclass(cls.model, TenantOwned):
+            raise TypeError(f"{cls.model.__name__} must subclass tenants.models.TenantOwned to be captured")
+        handler = cls()
+        label = str(cls.model._meta.verbose_name).capitalize()
+        event_types.register(handler.created, f"{label} created")
+        if cls.status_field:
+            event_types.register(handler.status_changed, f"{label} status changed")
+        event_types.register(handler.updated, f"{label} updated")
+        event_types.register(handler.deleted, f"{label} deleted")
+        register_note_writer(cls.model, handler.write_notes)
+        for signal, receiver in (
+            (pre_save, handler._before_save),
+            (post_save, handler._after_save),
+            (pre_delete, handler._before_delete),
+            (post_delete, handler._after_delete),
+            (rows_created, handler._after_bulk_create),
+            (rows_updating, handler._before_bulk_update),
+        ):
+            # weak=False: nobody else keeps the handler alive.
+            signal.connect(receiver, sender=cls.model, weak=False, dispatch_uid=(cls.__name__, id(signal)))
+        return handler
+
+    # -- one object -------------------------------------------------------------------------------
+
+    def _before_save(
+        self, instance: Any, raw: bool, using: str, update_fields: Iterable[str] | None = None, **_: Any
+    ) -> None:
+        instance.__dict__.pop(_CAPTURE, None)
+        if raw:  # loaddata: rows that exist elsewhere already
+            return
+        is_new = instance.pk is None
+        types = [self.created] if is_new else [self.created, self.updated, self.status_changed]
+        subscribers = subscribers_of(types, [instance.tenant_id], using=using)
+        if subscribers:
+            old = {} if is_new else self._locked([instance.pk], using)
+            setattr(instance, _CAPTURE, Capture(subscribers, old))
+
+    def _after_save(self, instance: Any, created: bool, using: str, **_: Any) -> None:
+        capture: Capture | None = instance.__dict__.pop(_CAPTURE, None)
+        if capture is not None:
+            self._publish([instance.pk], created=created, capture=capture, using=using)
+
+    def _before_delete(self, instance: Any, using: str, origin: Any = None, **_: Any) -> None:
+        instance.__dict__.pop(_CAPTURE, None)
+        if Tenant in (type(origin), getattr(origin, "model", None)):
+            return  # the tenant goes with all it has: its integrations too, so nobody is left to tell
+        subscribers = subscribers_of([self.deleted], [instance.tenant_id], using=using)
+        if not subscribers:
+            return
+        self._locked([instance.pk], using)  # our id comes after that of any change still being committed
+        happenings = tuple(self._happening(self.deleted, row, {}) for row in self._stored([instance.pk], using))
+        setattr(instance, _CAPTURE, Capture(subscribers, {}, happenings))
+
+    def _after_delete(self, instance: Any, using: str, **_: Any) -> None:
+        capture: Capture | None = instance.__dict__.pop(_CAPTURE, None)
+        if capture is not None:
+            self._record(list(capture.happenings), capture.subscribers, using)
+
+    # -- many objects -----------------------------------------------------------------------------
+
+    def _after_bulk_create(self, pks: list[Any], using: str, **_: Any) -> None:
+        for batch in _batches(pks):
+            rows = self.model._base_manager.using(using).filter(pk__in=batch)
+            tenant_ids = rows.order_by().values_list("tenant_id", flat=True).distinct()
+            subscribers = subscribers_of([self.created], tenant_ids, using=using)
+            if subscribers:
+                self._publish(batch, created=True, capture=Capture(subscribers, {}), using=using)
+
+    def _before_bulk_update(
+        self, queryset: models.QuerySet[Any], using: str, **_: Any
+    ) -> Callable[[], None] | None:
+        tenant_ids = queryset.order_by().values_list("tenant_id", flat=True).distinct()
+        subscribers = subscribers_of([self.updated, self.status_changed], tenant_ids, using=using)
+        if not subscribers:
+            return None
+        pks = list(queryset.order_by("pk").filter(tenant_id__in=subscribers).values_list("pk", flat=True))
+        old = {pk: row for batch in _batches(pks) for pk, row in self._locked(batch, using).items()}
+
+        def afterwards() -> None:
+            for batch in _batches(pks):
+                self._publish(batch, created=False, capture=Capture(subscribers, old), using=using)
+
+        return afterwards
+
+    # -- what happened ----------------------------------------------------------------------------
+
+    def _publish(self, pks: list[Any], *, created: bool, capture: Capture, using: str) -> None:
+        happenings = []
+        for row in self._stored(pks, using):
+            if created:
+                happenings.append(self._happening(self.created, row, {}))
+            elif row.pk in capture.old:
+                happenings += self._updates(row, capture.old[row.pk])
+        self._record(happenings, capture.subscribers, using)
+
+    def _updates(self, row: Any, old: Mapping[str, Any]) -> list[Happening]:
+        changes = {
+            name: {"old": self._shown(name, old[attname]), "new": self._shown(name, getattr(row, attname))}
+            for name, attname in self._attnames().items()
+            if old[attname] != getattr(row, attname)
+        }
+        found = []
+        if self.status_field in changes:
+            found.append(self._happening(self.status_changed, row, {"changes": changes}))
+        if changes.keys() - {self.status_field}:
+            found.append(self._happening(self.updated, row, {"changes": changes}))
+        return found
+
+    def _happening(self, event_type: str, row: Any, extra: Mapping[str, Any]) -> Happening:
+        minimal = {self.name: {"id": row.pk}}
+        try:
+            payload: Mapping[str, Any] = {self.name: self.payload(row), **extra}
+        except Exception:  # a mistake in a payload must cost neither the user's save nor the event
+            logger.warning("%s.payload() failed; a minimal event is sent", type(self).__name__, exc_info=True)
+            payload = minimal
+        return Happening(event_type, row.tenant, str(row.pk), payload, minimal)
+
+    def _record(self, happenings: list[Happening], subscribers: Subscribers, using: str) -> None:
+        publish_all(happenings, subscribers, model=self.model, using=using)
+
+    # -- reading rows -----------------------------------------------------------------------------
+
+    def _attnames(self) -> dict[str, str]:
+        return {name: self.model._meta.get_field(name).attname for name in self.tracked}
+
+    def _locked(self, pks: list[Any], using: str) -> dict[Any, dict[str, Any]]:
+        rows = self.model._base_manager.using(using).filter(pk__in=pks).order_by("pk")
+        connection = connections[using]
+        if connection.features.has_select_for_update and connection.in_atomic_block:
+            # NO KEY UPDATE where it exists: foreign keys to the row may still be checked meanwhile.
+            rows = rows.select_for_update(no_key=connection.features.has_select_for_no_key_update)
+        return {row["pk"]: row for row in rows.values("pk", *self._attnames().values())}
+
+    def _stored(self, pks: list[Any], using: str) -> Iterable[Any]:
+        """The rows as the database has them now: defaults, F() expressions and rounding applied."""
+        manager = self.model._base_manager.using(using)
+        return manager.select_related("tenant", *self.related).filter(pk__in=pks).order_by("pk")
+
+    def _shown(self, name: str, value: Any) -> Any:
+        """A value as people read it: the label of a choice, the id of a relation."""
+        flat = dict(self.model._meta.get_field(name).flatchoices or ())
+        return flat.get(value, value)
+
+
+def _batches(pks: list[Any]) -> Iterable[list[Any]]:
+    return (pks[start : start + BATCH] for start in range(0, len(pks), BATCH))
+

@@ -1,0 +1,95 @@
+"""Work items: what of them is an event, what the payload holds (seeds/001), where notes go.
+
+The only file that knows both the outbox and `WorkItem`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import QuerySet
+
+from integrations.audit.notes import AuditNote
+from integrations.outbox.models import IntegrationEvent
+from integrations.publish import publish
+from tasks.models import Note, WorkItem
+
+from .trigger_handler import TriggerHandler
+
+
+class WorkItemTrigger(TriggerHandler):
+    """``workitem_created``, ``_status_changed``, ``_updated``, ``_deleted``."""
+
+    model = WorkItem
+    name = "workitem"
+    tracked = (
+        "reference_id",
+        "description",
+        "status",
+        "type",
+        "priority",
+        "created_date",
+        "due_date",
+        "customer",
+        "owner",
+        "technician",
+        "customer_asset",
+        "estimated_price",
+        "final_price",
+        "dropoff_point",
+        "intake_method",
+        "comments",
+    )
+    related = ("customer", "owner", "technician", "customer_asset", "dropoff_point")
+
+    def payload(self, obj: WorkItem) -> dict[str, Any]:
+        return {
+            "id": obj.pk,
+            "reference_id": obj.reference_id,
+            "description": obj.description,
+            "status": obj.get_status_display(),
+            "type": obj.get_type_display(),
+            "priority": obj.get_priority_display(),
+            "created_date": obj.created_date,
+            "due_date": obj.due_date,
+            "customer": obj.customer
+            and {"id": obj.customer.pk, "name": obj.customer.name, "email": obj.customer.email},
+            "owner": _person(obj.owner),
+            "technician": _person(obj.technician),
+            "customer_asset": _named(obj.customer_asset),
+            "estimated_price": obj.estimated_price,
+            "final_price": obj.final_price,
+            "dropoff_point": _named(obj.dropoff_point),
+            "intake_method": obj.intake_method,
+            "comments": obj.comments,
+        }
+
+    def write_notes(self, notes: list[AuditNote]) -> None:
+        items = WorkItem._base_manager.filter(pk__in={note.object_id for note in notes})
+        tenant_of = {str(pk): tenant_id for pk, tenant_id in items.values_list("pk", "tenant_id")}
+        Note._base_manager.bulk_create(
+            Note(tenant_id=tenant_of[note.object_id], work_item_id=int(note.object_id), text=note.text)
+            for note in notes
+            if note.object_id in tenant_of
+        )
+
+
+def emit_workitem_event(items: QuerySet[WorkItem], event_type: str) -> list[IntegrationEvent]:
+    """Publish `event_type` for each of `items`, e.g. after raw SQL that no signal showed."""
+    handler = WorkItemTrigger()
+    events: list[IntegrationEvent] = []
+    for item in items.select_related("tenant", *handler.related).order_by("pk"):
+        payload = {handler.name: handler.payload(item)}
+        events += publish(event_type=event_type, tenant=item.tenant, obj=item, payload=payload)
+    return events
+
+
+def _person(user: Any) -> dict[str, Any] | None:
+    return user and {"id": user.pk, "name": user.get_full_name() or user.get_username()}
+
+
+def _named(thing: Any) -> dict[str, Any] | None:
+    return thing and {"id": thing.pk, "name": thing.name}
+
+
+WorkItemTrigger.connect()

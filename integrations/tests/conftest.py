@@ -1,0 +1,150 @@
+"""Fixtures that every test may ask for; what they hand out is in services.py and receiver.py.
+
+broker          a message broker of this test's own: embedded, or the one named by TEST_BROKER;
+                with @every_broker the test runs once on each
+celery_worker   celery_worker(pool="threads", env={…}) starts a worker on the test database, and waits for it
+celery_beat     the same for the scheduler
+receiver        an HTTP receiver on loopback that answers as it is told
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.embedded_broker import EmbeddedBroker, EmbeddedBrokerError
+from integrations.delivery.http_client import close_client
+
+from . import services
+from .receiver import Receiver
+from .services import Broker, CeleryProcess
+
+
+@pytest.fixture(autouse=True)
+def _no_connections_left() -> Iterator[None]:
+    yield
+    close_client()
+
+
+@pytest.fixture(scope="session")
+def _embedded_server() -> Iterator[EmbeddedBroker]:
+    server = EmbeddedBroker(private=True)
+    try:
+        server.start()
+    except EmbeddedBrokerError as error:
+        services.missing(str(error))
+    with server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def _rabbitmq_vhost() -> Iterator[Broker]:
+    broker, remove = services.rabbitmq_broker()
+    yield broker
+    remove()
+
+
+@pytest.fixture
+def broker(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Broker]:
+    """An empty broker that nobody else uses; this process publishes to it while the test runs."""
+    kind = getattr(request, "param", None) or os.environ.get("TEST_BROKER", "embedded")
+    if kind == "redis":
+        found = services.redis_broker()
+    elif kind == "rabbitmq":
+        found = request.getfixturevalue("_rabbitmq_vhost")
+    elif kind == "embedded":
+        found = _embedded(request.getfixturevalue("_embedded_server"))
+    else:
+        pytest.fail(f"TEST_BROKER={kind!r}: expected one of {', '.join(services.BROKERS)}")
+    found.flush()
+    services.use_broker(found, monkeypatch)
+    yield found
+    services.forget_connections()
+    found.flush()
+
+
+@pytest.fixture
+def broker_url(broker: Broker) -> str:
+    return broker.url
+
+
+def _embedded(server: EmbeddedBroker) -> Broker:
+    def flush() -> None:
+        import redis
+
+        with redis.Redis(unix_socket_path=str(server.socket_path), socket_timeout=5) as client:
+            client.flushall()
+
+    return Broker("embedded", server.url, {}, flush, server.pid)
+
+
+@pytest.fixture
+def _processes(request: pytest.FixtureRequest) -> Iterator[list[CeleryProcess]]:
+    started: list[CeleryProcess] = []
+    request.node.stash[STARTED] = started
+    yield started
+    for process in reversed(started):
+        process.clean_up()
+
+
+@pytest.fixture
+def celery_worker(
+    transactional_db: None, broker: Broker, tmp_path: Path, _processes: list[CeleryProcess]
+) -> Callable[..., CeleryProcess]:
+    """Return ``start(*, wait=True, pool="prefork", concurrency=2, args=(), env=None)``.
+
+    Settings that a test overrides in its own process do not reach the worker: pass them in `env`.
+    """
+    return _starter(services.start_worker, "worker", broker, tmp_path, _processes)
+
+
+@pytest.fixture
+def celery_beat(
+    transactional_db: None, broker: Broker, tmp_path: Path, _processes: list[CeleryProcess]
+) -> Callable[..., CeleryProcess]:
+    """Return ``start(*, wait=True, args=(), env=None)``."""
+    return _starter(services.start_beat, "beat", broker, tmp_path, _processes)
+
+
+def _starter(
+    start_process: Callable[..., CeleryProcess],
+    name: str,
+    broker: Broker,
+    folder: Path,
+    processes: list[CeleryProcess],
+) -> Callable[..., CeleryProcess]:
+    numbers = itertools.count(1)
+
+    def start(*, wait: bool = True, **options: Any) -> CeleryProcess:
+        process = start_process(broker, folder / f"{name}-{next(numbers)}.log", **options)
+        processes.append(process)
+        if wait:
+            process.wait_ready()
+        return process
+
+    return start
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    """A recording HTTP receiver; allow it to the client with INTEGRATIONS_ALLOWED_HOSTS=receiver.netloc."""
+    with Receiver() as running:
+        yield running
+
+
+STARTED = pytest.StashKey[list[CeleryProcess]]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show what the processes of a failed test printed."""
+    report = yield
+    if report.failed and report.when == "call":
+        for process in item.stash.get(STARTED, []):
+            report.sections.append((f"log of {process.name} (pid {process.pid})", process.log[-8000:]))
+    return report
