@@ -1,0 +1,56 @@
+# Two commands do everything, each with its own set-up:  make run   and   make test
+# A fresh machine needs only Python 3.11, make and git.
+
+PYTHON ?= python3.11
+VENV   ?= .venv
+BIN     = $(VENV)/bin
+STAMP   = $(VENV)/.installed
+TESTS  ?= integrations/tests
+
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+.PHONY: run test test-embedded test-services check test-crash test-browser test-long format clean
+
+run: $(STAMP)
+	@exec $(BIN)/python -m app.demo
+
+# The whole fast suite on the embedded default, then, wherever they answer, on PostgreSQL, Redis and RabbitMQ.
+# With REQUIRE_SERVICES=1 a missing one is a failure.
+test: test-embedded test-services
+
+test-embedded: $(STAMP)
+	$(BIN)/python -m pytest $(TESTS) -q -m "not crash and not browser and not n8n"
+
+test-services: $(STAMP)
+	$(BIN)/python -m integrations.tests.lanes -q -m "integration and not crash and not browser and not n8n"
+
+check: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+	$(BIN)/python manage.py makemigrations --check --dry-run
+	$(BIN)/python manage.py check
+
+format: $(STAMP)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# Longer suites.
+test-crash: $(STAMP)
+	$(BIN)/python -m integrations.tests.lanes -q -m crash
+
+test-browser: $(STAMP)
+	$(BIN)/python -m pip install -q --group browser
+	$(BIN)/python -m pytest integrations/tests/browser -q -m browser
+
+test-long: test-crash test-browser
+
+$(STAMP): requirements.txt pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install -q -r requirements.txt --group dev
+	@touch $@
+
+clean:
+	rm -rf $(VENV) .local .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

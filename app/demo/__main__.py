@@ -1,0 +1,80 @@
+"""Set up, start web, worker, beat and a receiver, change a work item, tell what happens, stop it all.
+
+Uses the embedded broker and SQLite unless CELERY_BROKER_URL and DATABASE_URL say otherwise.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import signal
+import sys
+from types import FrameType
+
+from app.embedded_broker import EmbeddedBroker, EmbeddedBrokerError
+
+from .processes import Processes, free_port
+
+
+def main() -> int:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
+    with contextlib.ExitStack() as stack:
+        try:
+            return _run(stack)
+        except (KeyboardInterrupt, BrokenPipeError):
+            sys.stderr.write("\nStopping …\n")
+            # A second Ctrl-C must not leave anything behind.
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sys.stderr.write("Everything that was started has stopped.\n")
+    return 0
+
+
+def _run(stack: contextlib.ExitStack) -> int:
+    web_port, receiver_port = free_port(8000), free_port(8099)
+    secret = os.environ.setdefault("WEBHOOK_RECEIVER_SECRETS", _new_secret())
+    os.environ["INTEGRATIONS_ALLOWED_HOSTS"] = f"127.0.0.1:{receiver_port}"
+    os.environ["DJANGO_SETTINGS_MODULE"] = "app.demo.settings"
+    os.environ.setdefault("LOG_LEVEL", "WARNING")
+    if "CELERY_BROKER_URL" not in os.environ:
+        try:
+            os.environ["CELERY_BROKER_URL"] = stack.enter_context(EmbeddedBroker()).url
+        except EmbeddedBrokerError as error:
+            sys.stderr.write(f"{error}\n")
+            return 1
+    os.environ.setdefault("CELERY_RESULT_BACKEND", "disabled://")
+
+    import django
+
+    django.setup()
+    from .seed import seed
+    from .story import Story
+
+    demo = seed(f"http://127.0.0.1:{receiver_port}/webhook/workitem", secret)
+    story = Story(demo, f"http://127.0.0.1:{web_port}", f"http://127.0.0.1:{receiver_port}/")
+    story.begin()
+    with Processes() as processes:
+        manage = [sys.executable, "manage.py"]
+        celery = [sys.executable, "-m", "celery", "-A", "app", "worker", "-P", "threads", "-c", "8", "-B"]
+        processes.start("receiver", [*manage, "webhook_receiver", "--port", str(receiver_port), "--json"])
+        processes.start("worker", [*celery, "-s", os.devnull, "--loglevel", "WARNING"])
+        processes.start("web", [sys.executable, "-m", "gunicorn", "-b", f"127.0.0.1:{web_port}", "--threads", "4", "app.wsgi"])
+        story.wait_until_ready(processes)
+        story.change_something()
+        story.tell_for_ever(processes)
+    return 0
+
+
+def _new_secret() -> str:
+    import base64
+
+    return "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,154 @@
+"""Tell in the terminal what happens: the event, the delivery, the verified signature, the audit note."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from typing import Any
+
+from django.utils import timezone
+
+from integrations.models import IntegrationEvent, IntegrationSync
+from integrations.observability.heartbeat import is_alive
+from tasks.models import Note, WorkItem
+
+from .processes import Processes, free_port
+from .seed import Demo, new_item_values
+from .urls import sign_in_path
+
+LOOK_SECONDS = 0.1
+READY_SECONDS = 60.0
+BOLD, DIM, GREEN, RED, RESET = (
+    ("\033[1m", "\033[2m", "\033[32m", "\033[31m", "\033[0m") if sys.stdout.isatty() else ("",) * 5
+)
+
+
+class Story:
+    """Follows the database and the receiver's log, and prints each new thing once."""
+
+    def __init__(self, demo: Demo, web_url: str, receiver_url: str) -> None:
+        self.demo = demo
+        self.web_url = web_url
+        self.receiver_url = receiver_url
+        self.seen_event = self._last(IntegrationEvent)
+        self.seen_note = self._last(Note)
+        self.unsettled: set[int] = set()
+        self.read_bytes = 0
+
+    def begin(self) -> None:
+        """Say what is being started."""
+        self._say(f"{BOLD}Starting web, worker, beat and a receiver …{RESET}")
+
+    def wait_until_ready(self, processes: Processes) -> None:
+        """Return when every process answers; raises SystemExit with the log of one that died."""
+        started, deadline = timezone.now(), time.monotonic() + READY_SECONDS
+        while not (is_alive("worker", since=started) and self._web_listens()):
+            self._check(processes)
+            if time.monotonic() > deadline:
+                raise SystemExit(f"not ready after {READY_SECONDS:g} s; see {processes.log('worker').parent}")
+            time.sleep(LOOK_SECONDS)
+
+    def change_something(self) -> None:
+        """Create a work item and change its status, as a person would."""
+        self._say(f"\n{BOLD}A work item is created, then goes to work:{RESET}")
+        number = 123 + WorkItem.objects.filter(tenant=self.demo.tenant).count()
+        item = WorkItem.objects.create(**new_item_values(self.demo, number))
+        item.status = WorkItem.Status.IN_PROGRESS
+        item.save()
+        self.item = item
+
+    def tell_for_ever(self, processes: Processes) -> None:
+        """Print what happens until Ctrl-C; after the first quiet moment, where to look."""
+        has_told_urls = False
+        while True:
+            self._check(processes)
+            news = self._events() + self._deliveries(processes) + self._settled() + self._notes()
+            for line in news:
+                self._say(line)
+            if not news and not has_told_urls and not self.unsettled:
+                self._urls()
+                has_told_urls = True
+            time.sleep(LOOK_SECONDS)
+
+    def _events(self) -> list[str]:
+        lines = []
+        for event in IntegrationEvent.objects.filter(id__gt=self.seen_event).order_by("id"):
+            self.seen_event = event.pk
+            owed = list(event.syncs.values_list("pk", flat=True))
+            self.unsettled.update(owed)
+            changes = ", ".join(
+                f"{name}: {change['old']} → {change['new']}"
+                for name, change in json.loads(event.body).get("changes", {}).items()
+            )
+            lines.append(
+                f"  event      {BOLD}{event.event_type}{RESET} {changes}  {DIM}recorded with the change, "
+                f"owed to {len(owed)} integration(s), {event.idempotency_key}{RESET}"
+            )
+        return lines
+
+    def _deliveries(self, processes: Processes) -> list[str]:
+        with processes.log("receiver").open("rb") as log:
+            log.seek(self.read_bytes)
+            data = log.read()
+        complete = data[: data.rfind(b"\n") + 1]
+        self.read_bytes += len(complete)
+        lines = []
+        for line in complete.decode(errors="replace").splitlines():
+            if line.startswith("{"):
+                got: dict[str, Any] = json.loads(line)
+                is_valid = got["signature"] == "verified"
+                verdict = f"{GREEN}✓ signature verified" if is_valid else f"{RED}✗ signature {got['signature']}"
+                lines.append(
+                    f"  delivery   {got['event_type']} {got['reference']}  {verdict}{RESET}  "
+                    f"{DIM}answered {got['status']}, {got['webhook_id']}{RESET}"
+                )
+        return lines
+
+    def _settled(self) -> list[str]:
+        lines = []
+        rows = IntegrationSync.objects.filter(pk__in=self.unsettled).exclude(status="pending")
+        for row in rows.select_related("event", "integration").order_by("pk"):
+            self.unsettled.discard(row.pk)
+            took = ((row.settled_at or row.created_at) - row.created_at).total_seconds() * 1000
+            lines.append(
+                f"  sync       {row.get_status_display()}  {row.integration.name}, {row.event.event_type}  "
+                f"{DIM}{row.attempts} attempt(s), {took:.0f} ms after the change{RESET} {row.last_error}"
+            )
+        return lines
+
+    def _notes(self) -> list[str]:
+        lines = []
+        for note in Note.objects.filter(id__gt=self.seen_note).order_by("id").select_related("work_item"):
+            self.seen_note = note.pk
+            lines.append(f"  note       on {note.work_item}: {note.text}")
+        return lines
+
+    def _urls(self) -> None:
+        admin = f"{self.web_url}/admin/"
+        self._say(
+            f"\n{BOLD}Look around:{RESET}\n"
+            f"  sign in as admin      {self.web_url}{sign_in_path(self.demo.admin)}\n"
+            f"  this work item        {admin}tasks/workitem/{self.item.pk}/change/\n"
+            f"  what was sent         {admin}integrations/integrationsync/\n"
+            f"  the integration       {admin}integrations/tenantintegration/{self.demo.integration.pk}/change/\n"
+            f"  what the receiver got {self.receiver_url}\n"
+            f"  health                {self.web_url}/health/\n\n"
+            f"Change the work item in the admin and watch here. {BOLD}Ctrl-C stops everything.{RESET}\n"
+        )
+
+    def _web_listens(self) -> bool:
+        port = int(self.web_url.rpartition(":")[2])
+        return free_port(port) != port
+
+    def _check(self, processes: Processes) -> None:
+        if name := processes.dead():
+            log = processes.log(name)
+            raise SystemExit(f"The {name} process ended. Its log, {log}:\n{log.read_text()[-2000:]}")
+
+    def _say(self, line: str) -> None:
+        print(line, flush=True)  # noqa: T201 - telling is what this is for
+
+    @staticmethod
+    def _last(model: Any) -> int:
+        return model.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
