@@ -18,10 +18,12 @@ from typing import Any, ClassVar
 
 from django.db import connections, models
 from django.db.models.signals import post_delete, post_save, pre_delete, pre_save
+from django.dispatch import Signal
 
 from integrations.audit.notes import AuditNote, register_note_writer
 from integrations.connections import event_types
-from integrations.publish import Happening, Subscribers, publish_all, subscribers_of
+from integrations.outbox.models import IntegrationEvent
+from integrations.publish import Happening, Subscribers, publish, publish_all, subscribers_of
 from tenants.announcing import rows_created, rows_updating
 from tenants.models import Tenant, TenantOwned
 
@@ -29,6 +31,7 @@ logger = logging.getLogger("integrations.signals")
 
 BATCH = 500
 _CAPTURE = "_outbox_capture"
+_handlers: dict[type[models.Model], TriggerHandler] = {}
 
 
 @dataclass(slots=True)
@@ -97,17 +100,27 @@ class TriggerHandler:
         event_types.register(handler.updated, f"{label} updated")
         event_types.register(handler.deleted, f"{label} deleted")
         register_note_writer(cls.model, handler.write_notes)
-        for signal, receiver in (
-            (pre_save, handler._before_save),
-            (post_save, handler._after_save),
-            (pre_delete, handler._before_delete),
-            (post_delete, handler._after_delete),
-            (rows_created, handler._after_bulk_create),
-            (rows_updating, handler._before_bulk_update),
-        ):
+        for signal, receiver in handler._receivers():
             # weak=False: nobody else keeps the handler alive.
-            signal.connect(receiver, sender=cls.model, weak=False, dispatch_uid=(cls.__name__, id(signal)))
+            signal.connect(receiver, sender=cls.model, weak=False, dispatch_uid=cls.__name__)
+        _handlers[cls.model] = handler
         return handler
+
+    def disconnect(self) -> None:
+        """Listen no more; what is recorded already is still delivered."""
+        for signal, _ in self._receivers():
+            signal.disconnect(sender=self.model, dispatch_uid=type(self).__name__)
+        _handlers.pop(self.model, None)
+
+    def _receivers(self) -> Iterable[tuple[Signal, Callable[..., Any]]]:
+        return (
+            (pre_save, self._before_save),
+            (post_save, self._after_save),
+            (pre_delete, self._before_delete),
+            (post_delete, self._after_delete),
+            (rows_created, self._after_bulk_create),
+            (rows_updating, self._before_bulk_update),
+        )
 
     # -- one object -------------------------------------------------------------------------------
 
@@ -229,6 +242,18 @@ class TriggerHandler:
         """A value as people read it: the label of a choice, the id of a relation."""
         flat = dict(self.model._meta.get_field(name).flatchoices or ())
         return flat.get(value, value)
+
+
+def trigger_integrations(instance: Any, event_type: str) -> list[IntegrationEvent]:
+    """Publish `event_type` for `instance` with its handler's payload, for handlers written with plain signals.
+
+    May be called inside ``on_commit``: it opens a transaction of its own. That is a weaker promise than a
+    trigger handler's: a process that dies between the commit and this call records nothing.
+    """
+    handler = _handlers.get(type(instance))
+    name = handler.name if handler else instance._meta.model_name
+    shown = handler.payload(instance) if handler else {"id": instance.pk, "name": str(instance)}
+    return publish(event_type=event_type, tenant=instance.tenant, obj=instance, payload={name: shown})
 
 
 def _batches(pks: list[Any]) -> Iterable[list[Any]]:

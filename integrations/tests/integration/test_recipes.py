@@ -1,0 +1,118 @@
+"""What docs/adding-a-model.md promises: another model is one file, another event type three edits."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.db import transaction
+from django.db.models.signals import post_save
+from django.dispatch import receiver as on_signal
+
+from integrations import signals
+from integrations.connections import event_types
+from integrations.models import IntegrationEvent, TenantIntegration
+from integrations.publish import publish
+from integrations.signals import trigger_handler
+from integrations.signals.trigger_handler import trigger_integrations
+from integrations.tests.factories import events, make_integration, make_item, make_tenant
+from tasks.models import Customer, DropoffPoint
+
+pytestmark = [pytest.mark.integration, pytest.mark.django_db]
+
+ONE_FILE = '''
+from integrations.signals.trigger_handler import TriggerHandler
+from tasks.models import Customer
+
+
+class CustomerTrigger(TriggerHandler):
+    model = Customer
+    name = "customer"
+    tracked = ("name", "email")
+    status_field = None
+
+    def payload(self, obj):
+        return {"id": obj.pk, "name": obj.name, "email": obj.email}
+
+
+CustomerTrigger.connect()
+'''
+
+
+@pytest.fixture
+def customer_file(tmp_path: Path, monkeypatch: Any) -> Iterator[None]:
+    (tmp_path / "customer_of_this_test.py").write_text(ONE_FILE)
+    monkeypatch.setattr(signals, "__path__", [*signals.__path__, str(tmp_path)])
+    monkeypatch.setattr(event_types, "_labels", dict(event_types._labels))
+    signals.connect_all()
+    yield
+    trigger_handler._handlers[Customer].disconnect()
+    sys.modules.pop("integrations.signals.customer_of_this_test")
+
+
+@pytest.mark.usefixtures("customer_file")
+def test_another_model_is_one_file() -> None:
+    assert ("customer_created", "Customer created") in TenantIntegration.EVENT_TYPES
+    assert "customer_status_changed" not in dict(TenantIntegration.EVENT_TYPES)
+    tenant = make_tenant()
+    make_integration(tenant, events=("customer_created", "customer_updated", "customer_deleted"))
+    customer = Customer.objects.create(tenant=tenant, name="Ann")
+    customer.name = "Anne"
+    customer.save()
+    Customer.objects.update(email="anne@example.com")
+    customer.delete()
+    assert [kind for kind, _ in events()] == [
+        "customer_created", "customer_updated", "customer_updated", "customer_deleted",
+    ]  # fmt: skip
+    body = json.loads(IntegrationEvent.objects.order_by("id")[1].body)
+    assert body["changes"] == {"name": {"old": "Ann", "new": "Anne"}}
+
+
+def test_a_handler_written_with_plain_signals_works_as_the_guide_prints_it(
+    django_capture_on_commit_callbacks: Any,
+) -> None:
+    @on_signal(post_save, sender=DropoffPoint)
+    def dropoffpoint_post_save(sender: Any, instance: Any, created: bool, **kwargs: Any) -> None:
+        if created:
+            event_type = "dropoffpoint_created"
+            transaction.on_commit(lambda: trigger_integrations(instance, event_type))
+
+    tenant = make_tenant()
+    make_integration(tenant, events=("dropoffpoint_created",))
+    with django_capture_on_commit_callbacks(execute=True):
+        point = DropoffPoint.objects.create(tenant=tenant, name="Main Store")
+    post_save.disconnect(dropoffpoint_post_save, sender=DropoffPoint)
+    assert events() == [("dropoffpoint_created", str(point.pk))]
+
+
+def test_an_event_type_of_ones_own() -> None:
+    tenant = make_tenant()
+    make_integration(tenant, events=("workitem_quoted",))
+    item = make_item(tenant)
+    publish(event_type="workitem_quoted", tenant=tenant, obj=item, payload={"workitem": {"id": item.pk}, "by": "Jane"})
+    assert json.loads(IntegrationEvent.objects.get().body)["by"] == "Jane"
+    assert publish(event_type="nobody_wants_this", tenant=tenant, obj=item, payload={}) == []
+
+
+def test_integrations_are_found_by_event_type_as_the_guide_prints_it() -> None:
+    tenant = make_tenant("MyTenant")
+    integration = make_integration(tenant, events=("workitem_created",))
+    make_integration(tenant, name="other", events=("workitem_updated",))
+    assert TenantIntegration.objects.filter(event_type="workitem_created").first() == integration
+    assert list(TenantIntegration.objects.filter(tenant=tenant, is_active=True, event_type="workitem_created")) == [
+        integration
+    ]
+
+
+def test_a_model_without_a_tenant_is_refused() -> None:
+    class Wrong(trigger_handler.TriggerHandler):
+        model = IntegrationEvent  # type: ignore[assignment]
+        name = "wrong"
+        tracked = ()
+
+    with pytest.raises(TypeError, match="TenantOwned"):
+        Wrong.connect()

@@ -1,0 +1,63 @@
+"""What ``manage.py check`` refuses and what ``check --deploy`` speaks of."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+
+from integrations import conf
+from integrations.checks import settings_are_safe, settings_are_usable
+
+
+def ids(found: list[Any]) -> set[str]:
+    return {message.id for message in found}
+
+
+def test_the_defaults_are_usable() -> None:
+    assert settings_are_usable(None) == []
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({"LEASE_SECONDS": 10.0}, "integrations.E001"),
+        ({"RETRY_BASE_SECONDS": 0.0}, "integrations.E002"),
+        ({"ALLOWED_NETWORKS": ["not a network"]}, "integrations.E003"),
+    ],
+)
+def test_what_would_not_work_is_an_error(settings: Any, values: dict[str, Any], expected: str) -> None:
+    settings.INTEGRATIONS = values
+    assert expected in ids(settings_are_usable(None))
+
+
+def test_what_is_unsafe_is_spoken_of(settings: Any) -> None:
+    settings.INTEGRATIONS = {"ALLOW_HTTP": True, "ALLOWED_NETWORKS": ["0.0.0.0/0"]}
+    settings.SECRET_KEY_IS_LOCAL, settings.HTTPS = True, False
+    expected = {"integrations.W001", "integrations.W003", "integrations.W004", "integrations.E005"}
+    assert expected <= ids(settings_are_safe(None))
+
+
+def test_settings_from_the_environment() -> None:
+    found = conf.from_environment(
+        {
+            "INTEGRATIONS_ALLOW_HTTP": "yes",
+            "INTEGRATIONS_SLICE_ROWS": "7",
+            "INTEGRATIONS_ALLOWED_HOSTS": "n8n:5678, other:1",
+            "INTEGRATIONS_ALLOWED_NETWORKS": '["172.18.0.0/16"]',
+            "HOME": "/root",
+        }
+    )
+    assert found == {
+        "ALLOW_HTTP": True,
+        "SLICE_ROWS": 7,
+        "ALLOWED_HOSTS": ["n8n:5678", "other:1"],
+        "ALLOWED_NETWORKS": ["172.18.0.0/16"],
+    }
+
+
+@pytest.mark.parametrize("environ", [{"INTEGRATIONS_TYPO": "1"}, {"INTEGRATIONS_SLICE_ROWS": "many"}])
+def test_a_typo_is_not_silent(environ: dict[str, str]) -> None:
+    with pytest.raises(ImproperlyConfigured, match=next(iter(environ))):
+        conf.from_environment(environ)
