@@ -20,7 +20,7 @@ from .database_clock import after
 from .dispatch import Slice, mean_seconds
 from .due import any_due, read_due
 from .http_client import client
-from .lease import Lease, LeaseLost, release, take
+from .lease import Lease, LeaseLost, extend, release, take
 from .models import Lane
 from .pacing import Pacer
 from .settle import Settlement, settle
@@ -89,6 +89,9 @@ def _send_slice(lease: Lease, drained: Drained, is_slow_worker: bool, stop_at: f
         _rest(lease, error.message)
         drained.outcome = "not configured"
         return False
+    if (integration.timeout_seconds or 0.0) > conf.TIMEOUT_SECONDS:
+        # The lease must outlive the last request of the slice, however patient this integration is.
+        extend(lease, conf.LEASE_SECONDS + integration.timeout_seconds)
     part = Slice(
         connector=connector,
         policy=retry_policy.webhook(integration.max_attempts),

@@ -50,6 +50,16 @@ def take(integration_id: int) -> Lease | None:
     return Lease(integration_id, token) if taken else None
 
 
+def extend(lease: Lease, seconds: float) -> None:
+    """Hold the lane for another `seconds`.
+
+    Raises:
+        LeaseLost: it is no longer ours.
+    """
+    if not Lane.objects.filter(lease.row).update(lease_expires_at=after(seconds)):
+        raise LeaseLost
+
+
 def release(lease: Lease) -> None:
     """Give the lane back, if it is still ours."""
     Lane.objects.filter(lease.row).update(lease_token="", lease_expires_at=None)

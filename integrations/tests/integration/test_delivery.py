@@ -14,6 +14,7 @@ from standardwebhooks import Webhook
 
 from integrations.delivery import operator_actions
 from integrations.delivery.drain import drain
+from integrations.delivery.lease import LeaseLost, extend, release, take
 from integrations.models import ExecutionLog, IntegrationSync, Lane, TenantIntegration
 from integrations.tests.factories import SECRET, make_integration, make_item, make_tenant, statuses
 from integrations.tests.receiver import Answer, Receiver
@@ -441,6 +442,19 @@ def test_a_slow_receiver_gets_parallel_requests_up_to_its_limit(receiver: Receiv
     drain(target.pk)
     assert statuses() == ["synced"] * 13
     assert len({request.connection for request in receiver.requests}) in (4, 5)
+
+
+def test_a_patient_integration_holds_its_lane_longer(receiver: Receiver) -> None:
+    target = integration(receiver, timeout_seconds=60)
+    make_item(target.tenant)
+    lease = take(target.pk)
+    assert lease is not None
+    extend(lease, 120)
+    assert 115 < seconds_until(Lane.objects.get().lease_expires_at) < 125
+    release(lease)
+    with pytest.raises(LeaseLost):
+        extend(lease, 120)
+    assert drain(target.pk).sent == 1
 
 
 # -- by hand ------------------------------------------------------------------------------------------------
