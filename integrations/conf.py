@@ -59,7 +59,6 @@ DEFAULTS: dict[str, Any] = {
     "RETENTION_DAYS": 30,  # settled rows, events nobody waits for any more, execution logs
     "RETENTION_BATCH": 1000,
     "HEARTBEAT_STALE_SECONDS": 120.0,
-    "LOGGER_PREFIX": "integrations",
 }
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from celery import Task, shared_task
 from django.db import close_old_connections
 
+from integrations.audit.retention import purge_log
 from integrations.delivery.drain import drain
 from integrations.delivery.manual import record_manual
 from integrations.delivery.sweep import sweep
@@ -67,4 +68,4 @@ def retry_failed_syncs() -> dict[str, int]:
 def purge_settled() -> dict[str, int]:
     """Delete settled rows, their events and logs after RETENTION_DAYS; scheduled by beat. Returns counts."""
     close_old_connections()
-    return purge()
+    return {**purge(), "log": purge_log()}

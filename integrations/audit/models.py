@@ -35,6 +35,7 @@ class ExecutionLog(models.Model):
 
     class Meta:
         ordering = ["-id"]
+        indexes = [models.Index(fields=["id"], condition=models.Q(sync=None), name="log_without_sync")]
         verbose_name = "execution log entry"
         verbose_name_plural = "execution log"
 

@@ -10,6 +10,7 @@ from django.db import models
 
 from integrations.connectors.registry import connector_choices
 from integrations.credentials.fields import EncryptedJSON, EncryptedText, row_context
+from integrations.transport import signing
 from tenants.announcing import AnnouncingQuerySet
 from tenants.models import TenantOwned
 
@@ -112,6 +113,13 @@ class TenantIntegration(TenantOwned):
 
     def __str__(self) -> str:
         return self.name
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Save; a new integration that signs and brings no secret gets one (rotate it to see one)."""
+        if self._state.adding and self.is_signed and not self.credentials.get("signing_keys"):
+            key = {"secret": signing.generate_secret(), "until": None}
+            self.credentials = {**self.credentials, "signing_keys": [key]}
+        super().save(*args, **kwargs)
 
     @property
     def is_operational(self) -> bool:

@@ -79,8 +79,9 @@ class WebhookConnector(Connector):
         values = [*self.binding.headers.values(), *self.binding.signing_secrets]
         values += [value for value in self.binding.credentials.values() if isinstance(value, str)]
         values += authorization(self.binding.credentials).values()
-        path = urlsplit(self.binding.url)
-        values += [part for part in (path.path, path.query) if len(part) > 8]
+        # n8n's 404 repeats the path without its prefix; a webhook's path may be all that protects it.
+        url = urlsplit(self.binding.url)
+        values += [part for part in (url.path, url.query, *url.path.split("/")) if len(part) > 8]
         return tuple(value for value in values if value)
 
     def _excerpt(self, body: bytes) -> str:

@@ -10,12 +10,15 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.db import transaction
 from django.db.models import Exists, OuterRef
 from django.db.models.functions import Now
 from django.utils import timezone
 
 from integrations import conf
 from integrations.outbox.models import IntegrationSync
+
+from .lanes import lock_lanes
 
 Status = IntegrationSync.Status
 
@@ -101,8 +104,11 @@ def _without_blocked(integration_id: int, rows: list[DueRow], seconds: set[int])
             blocked_by[row.object_key] = blocker
         else:
             sendable.append(row)
-    for key, (blocker_id, until) in blocked_by.items():
-        put_off_behind(integration_id, key, blocker_id, until)
+    if blocked_by:
+        with transaction.atomic():
+            lock_lanes([integration_id])
+            for key, (blocker_id, until) in blocked_by.items():
+                put_off_behind(integration_id, key, blocker_id, until)
     return sendable
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from .models import Lane
@@ -15,5 +16,11 @@ def make_lane(instance: Any, created: bool, raw: bool, using: str, **_: Any) -> 
 
 def hold_lane(instance: Any, using: str, **_: Any) -> None:
     """Lock the lane before an integration is deleted: a worker settles first, or finds the lane gone."""
-    lanes = Lane.objects.using(using).select_for_update().filter(pk=instance.pk)
+    lock_lanes([instance.pk], using=using)
+
+
+def lock_lanes(integration_ids: Iterable[int], *, using: str = "default") -> None:
+    """Lock these lanes until the end of the transaction: whoever writes several rows of a lane, or a row and
+    its integration, does this first, as settle does, so that nobody waits in a circle."""
+    lanes = Lane.objects.using(using).select_for_update().filter(pk__in=set(integration_ids)).order_by("pk")
     list(lanes.values_list("pk"))

@@ -11,6 +11,7 @@ from integrations.audit.models import ExecutionLog
 from integrations.connections.models import TenantIntegration
 from integrations.outbox.models import IntegrationSync
 
+from .lanes import lock_lanes
 from .models import Lane
 from .unsendable import end
 from .wakeup import wake_on_commit
@@ -26,8 +27,10 @@ def retry(sync_ids: Iterable[int], *, actor: str) -> int:
     Returns:
         How many rows will be tried.
     """
+    pks = list(sync_ids)
     with transaction.atomic():
-        locked = IntegrationSync.objects.select_for_update().filter(pk__in=list(sync_ids)).order_by("pk")
+        lock_lanes(_integrations_of(pks))
+        locked = IntegrationSync.objects.select_for_update().filter(pk__in=pks).order_by("pk")
         rows = list(locked.values_list("pk", "integration_id", "status"))
         for pks, reason in (
             ([pk for pk, _, status in rows if status != Status.SYNCED], f"retried by {actor}"),
@@ -49,12 +52,11 @@ def retry(sync_ids: Iterable[int], *, actor: str) -> int:
 
 def cancel(sync_ids: Iterable[int], *, actor: str) -> int:
     """Cancel those of these rows that are pending; return how many."""
+    pks = list(sync_ids)
     with transaction.atomic():
-        rows = list(
-            IntegrationSync.objects.filter(pk__in=list(sync_ids), status=Status.PENDING).values_list(
-                "pk", "integration_id"
-            )
-        )
+        lock_lanes(_integrations_of(pks))
+        pending = IntegrationSync.objects.filter(pk__in=pks, status=Status.PENDING)
+        rows = list(pending.values_list("pk", "integration_id"))
         _log(rows, f"cancelled by {actor}", actor)
         return end([pk for pk, _ in rows], Status.CANCELLED, f"cancelled by {actor}")
 
@@ -62,6 +64,7 @@ def cancel(sync_ids: Iterable[int], *, actor: str) -> int:
 def re_enable(integration: TenantIntegration, *, actor: str) -> None:
     """Switch `integration` on again after its credentials or address were mended; what is pending goes out."""
     with transaction.atomic():
+        lock_lanes([integration.pk])
         TenantIntegration._base_manager.filter(pk=integration.pk).update(
             is_enabled=True, auth_failure_count=0, disabled_reason=""
         )
@@ -83,6 +86,11 @@ def resume(integration: TenantIntegration, *, actor: str, action: str = "resume"
         )
         ExecutionLog.objects.create(integration=integration, action=action, actor=actor)
         wake_on_commit({integration.pk})
+
+
+def _integrations_of(sync_ids: list[int]) -> set[int]:
+    rows = IntegrationSync.objects.filter(pk__in=sync_ids).order_by()
+    return set(rows.values_list("integration_id", flat=True))
 
 
 def _log(rows: Iterable[tuple[int, int]], action: str, actor: str) -> None:

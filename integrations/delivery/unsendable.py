@@ -9,6 +9,8 @@ from integrations.audit.notes import AuditNote, write_notes
 from integrations.connections.models import TenantIntegration
 from integrations.outbox.models import IntegrationSync
 
+from .lanes import lock_lanes
+
 BATCH = 500
 Status = IntegrationSync.Status
 
@@ -28,6 +30,7 @@ def end(ids: list[int], status: str, reason: str) -> int:
     """
     word = "cancelled" if status == Status.CANCELLED else "failed"
     with transaction.atomic():
+        lock_lanes(IntegrationSync.objects.filter(id__in=ids).order_by().values_list("integration_id", flat=True))
         locked = IntegrationSync.objects.select_for_update(of=("self",)).filter(id__in=ids, status=Status.PENDING)
         rows = list(locked.select_related("event", "integration").order_by("id"))
         IntegrationSync.objects.filter(id__in=[row.id for row in rows]).update(

@@ -8,9 +8,11 @@ request: after one failure the broker is left alone for a while, and the sweep f
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from celery import current_app
@@ -24,12 +26,14 @@ logger = logging.getLogger("integrations.delivery")
 
 TASK = "integrations.tasks.send_integration_webhook"
 QUEUE, SLOW_QUEUE = "deliveries", "slow"
-BROKER_SECONDS = 0.5  # one connect and one write at most, each
+BROKER_SECONDS = 0.5  # for each answer of the broker
+WAKE_SECONDS = 0.8  # for one hint (a first one to Redis takes 16 answers), and for starting on further ones
 REST_SECONDS = 5.0  # how long a broker that failed is left alone
 EXPIRES_SECONDS = 60  # an older hint is dropped unread: the sweep has been there since
 
 _rest_until = 0.0
 _batch = threading.local()
+_senders: ThreadPoolExecutor | None = None
 
 
 def wake_on_commit(integration_ids: Iterable[int], *, using: str = "default") -> None:
@@ -53,21 +57,22 @@ def wake_on_commit(integration_ids: Iterable[int], *, using: str = "default") ->
 
 
 def wake_idle(integration_ids: Iterable[int]) -> None:
-    """Wake those of these lanes that nobody holds."""
-    idle = Lane.objects.filter(free(), pk__in=list(integration_ids)).values_list("pk", "is_slow")
+    """Wake those of these lanes that nobody holds; as many as time allows, the sweep wakes the others."""
+    idle = list(Lane.objects.filter(free(), pk__in=list(integration_ids)).values_list("pk", "is_slow"))
+    deadline = time.monotonic() + WAKE_SECONDS
     for integration_id, is_slow in idle:
-        if not wake(integration_id, is_slow=is_slow):
+        if not wake(integration_id, is_slow=is_slow) or time.monotonic() > deadline:
             break
 
 
 def wake(integration_id: int, *, is_slow: bool = False) -> bool:
-    """Send one hint. Returns False when the broker is away; never raises, never waits longer than 2 s."""
+    """Send one hint. Returns False when the broker is away; never raises, never waits longer than WAKE_SECONDS."""
     global _rest_until
     if time.monotonic() < _rest_until:
         return False
     queue = SLOW_QUEUE if is_slow else QUEUE
     try:
-        _send(TASK, {"integration_id": integration_id}, queue)
+        _send_in_time(TASK, {"integration_id": integration_id}, queue)
     except Exception as error:  # whatever a broker's client library throws
         _rest_until = time.monotonic() + REST_SECONDS
         logger.warning("broker away (%s); the sweep will find what is due", type(error).__name__)
@@ -75,11 +80,35 @@ def wake(integration_id: int, *, is_slow: bool = False) -> bool:
     return True
 
 
+def _send_in_time(task: str, kwargs: dict[str, Any], queue: str) -> None:
+    """Send on another thread and stop waiting after WAKE_SECONDS: no client library bounds a whole exchange."""
+    if current_app.conf.task_always_eager:
+        current_app.tasks[task].apply(kwargs=kwargs)
+        return
+    sending: Future[None] = _pool().submit(_send, task, kwargs, queue)
+    try:
+        sending.result(WAKE_SECONDS)
+    finally:
+        sending.cancel()  # if it has not even begun; else it ends by itself, and a late hint is harmless
+
+
+def _pool() -> ThreadPoolExecutor:
+    global _senders
+    if _senders is None:
+        _senders = ThreadPoolExecutor(4, thread_name_prefix="wake-up")
+    return _senders
+
+
+def _after_fork() -> None:
+    global _senders
+    _senders = None  # threads do not survive a fork
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
+
 def _send(task: str, kwargs: dict[str, Any], queue: str) -> None:
     app = current_app
-    if app.conf.task_always_eager:
-        app.tasks[task].apply(kwargs=kwargs)
-        return
     with producers[_connection()].acquire(block=True, timeout=BROKER_SECONDS) as producer:
         app.send_task(
             task,

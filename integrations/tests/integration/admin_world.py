@@ -92,7 +92,7 @@ def page(client: Client, address: str) -> str:
     return response.content.decode()
 
 
-def form_values(tenant: Tenant | None = None, **changes: Any) -> dict[str, Any]:
+def form_values(tenant: Tenant | None = None, /, **changes: Any) -> dict[str, Any]:
     """Return what a browser posts for a new integration, with `changes`."""
     return {
         "tenant": tenant.pk if tenant else "",

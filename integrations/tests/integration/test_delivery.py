@@ -104,6 +104,14 @@ def test_signing_is_optional_and_rotates_with_an_overlap(receiver: Receiver, sec
     assert len(receiver.requests[1].headers["webhook-signature"].split()) == 1
 
 
+def test_an_integration_made_without_a_secret_signs_all_the_same(receiver: Receiver) -> None:
+    target = integration(receiver, signed=False)
+    make_item(target.tenant)
+    drain(target.pk)
+    (request,) = receiver.requests
+    Webhook(target.credentials["signing_keys"][0]["secret"]).verify(request.body, request.headers)
+
+
 def test_basic_and_api_key(receiver: Receiver) -> None:
     target = integration(
         receiver,

@@ -11,12 +11,13 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from integrations.audit.retention import purge_log
 from integrations.credentials.encryption import EncryptionService
 from integrations.delivery import operator_actions, wakeup
 from integrations.delivery.due import pending
 from integrations.delivery.schedule import ensure_schedule
 from integrations.delivery.sweep import sweep
-from integrations.models import IntegrationEvent, IntegrationSync, Lane, TenantIntegration
+from integrations.models import ExecutionLog, IntegrationEvent, IntegrationSync, Lane, TenantIntegration
 from integrations.outbox.retention import purge
 from integrations.tests.factories import make_integration, make_item, make_tenant
 
@@ -112,6 +113,15 @@ def test_retention_forgets_only_what_is_settled_and_old(settings: Any) -> None:
     assert purge() == {"events": 5, "syncs": 5}
     left = list(IntegrationEvent.objects.order_by("id"))
     assert left == [events[2], events[-1]]  # one is still owed, one is young
+
+
+def test_log_entries_of_no_sync_are_forgotten_too() -> None:
+    integration = make_integration(make_tenant())
+    for action, age in (("test", 31), ("re-enable", 1)):
+        entry = ExecutionLog.objects.create(integration=integration, action=action)
+        ExecutionLog.objects.filter(pk=entry.pk).update(created_at=timezone.now() - timedelta(days=age))
+    assert purge_log() == 1
+    assert ExecutionLog.objects.get().action == "re-enable"
 
 
 def test_the_due_question_uses_its_index() -> None:
