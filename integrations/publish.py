@@ -10,14 +10,15 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from django.contrib.contenttypes.models import ContentType
-from django.db import models, transaction
+from django.db import connections, models, transaction
 from django.utils import timezone
 
 from integrations.connections.conditions import wants
-from integrations.connections.models import EventSubscription
+from integrations.connections.models import EventSubscription, TenantIntegration
 from integrations.delivery.wakeup import wake_on_commit
 from integrations.outbox.canonical_json import sanitise
 from integrations.outbox.models import IntegrationEvent
@@ -41,19 +42,30 @@ class Happening:
 def subscribers_of(event_types: Iterable[str], tenant_ids: Iterable[int], *, using: str) -> Subscribers:
     """Return who wants these events: one query, asked first, and the only one when nobody does."""
     found: Subscribers = {}
-    rows = (
-        EventSubscription.objects.using(using)
-        .filter(
-            event_type__in=list(event_types),
-            integration__tenant_id__in=list(tenant_ids),
-            integration__is_active=True,
-        )
-        .values_list("integration__tenant_id", "event_type", "integration_id", "condition")
-        .order_by("integration_id")
-    )
-    for tenant_id, event_type, integration_id, condition in rows:
-        found.setdefault(tenant_id, defaultdict(list))[event_type].append((integration_id, condition))
+    types, tenants = list(event_types), [pk for pk in tenant_ids if pk is not None]
+    if not types or not tenants:
+        return found
+    # Asked at every save, also where nobody subscribes: the ORM would take five times as long to say it.
+    with connections[using].cursor() as cursor:
+        cursor.execute(_subscribers_sql(len(types), len(tenants)), [*types, *tenants, True])
+        for tenant_id, event_type, integration_id, condition in cursor.fetchall():
+            found.setdefault(tenant_id, defaultdict(list))[event_type].append((integration_id, condition))
     return found
+
+
+@lru_cache(maxsize=256)
+def _subscribers_sql(types: int, tenants: int) -> str:
+    subscription, integration = EventSubscription._meta.db_table, TenantIntegration._meta.db_table
+    return (
+        "SELECT i.tenant_id, s.event_type, s.integration_id, s.condition "  # noqa: S608 - our own table names
+        f"FROM {subscription} s JOIN {integration} i ON i.id = s.integration_id "
+        f"WHERE s.event_type IN ({_marks(types)}) AND i.tenant_id IN ({_marks(tenants)}) AND i.is_active = %s "
+        "ORDER BY s.integration_id"
+    )
+
+
+def _marks(count: int) -> str:
+    return ", ".join(["%s"] * count)
 
 
 def publish_all(

@@ -27,10 +27,10 @@ def retry(sync_ids: Iterable[int], *, actor: str) -> int:
     Returns:
         How many rows will be tried.
     """
-    pks = list(sync_ids)
+    wanted = list(sync_ids)
     with transaction.atomic():
-        lock_lanes(_integrations_of(pks))
-        locked = IntegrationSync.objects.select_for_update().filter(pk__in=pks).order_by("pk")
+        lock_lanes(_integrations_of(wanted))
+        locked = IntegrationSync.objects.select_for_update().filter(pk__in=wanted).order_by("pk")
         rows = list(locked.values_list("pk", "integration_id", "status"))
         for pks, reason in (
             ([pk for pk, _, status in rows if status != Status.SYNCED], f"retried by {actor}"),
