@@ -14,6 +14,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar
 
 from django.db import connections, models
@@ -26,6 +27,8 @@ from integrations.outbox.models import IntegrationEvent
 from integrations.publish import Happening, Subscribers, publish, publish_all, subscribers_of
 from tenants.announcing import rows_created, rows_updating
 from tenants.models import Tenant, TenantOwned
+
+from .compiled_row import CompiledObject, CompiledRow
 
 logger = logging.getLogger("integrations.signals")
 
@@ -226,17 +229,36 @@ class TriggerHandler:
         return {name: self.model._meta.get_field(name).attname for name in self.tracked}
 
     def _locked(self, pks: list[Any], using: str) -> dict[Any, dict[str, Any]]:
-        rows = self.model._base_manager.using(using).filter(pk__in=pks).order_by("pk")
-        connection = connections[using]
-        if connection.features.has_select_for_update and connection.in_atomic_block:
+        attnames = list(self._attnames().values())
+        if len(pks) == 1 and connections[using].in_atomic_block:
+            row = self._locked_row.fetch(pks[0], using)
+            return {pks[0]: dict(zip(attnames, row, strict=True))} if row else {}
+        rows = self._lockable(using).filter(pk__in=pks).order_by("pk")
+        return {row["pk"]: row for row in rows.values("pk", *attnames)}
+
+    def _lockable(self, using: str) -> models.QuerySet[Any]:
+        rows = self.model._base_manager.using(using)
+        features = connections[using].features
+        if features.has_select_for_update and connections[using].in_atomic_block:
             # NO KEY UPDATE where it exists: foreign keys to the row may still be checked meanwhile.
-            rows = rows.select_for_update(no_key=connection.features.has_select_for_no_key_update)
-        return {row["pk"]: row for row in rows.values("pk", *self._attnames().values())}
+            rows = rows.select_for_update(no_key=features.has_select_for_no_key_update)
+        return rows
 
     def _stored(self, pks: list[Any], using: str) -> Iterable[Any]:
         """The rows as the database has them now: defaults, F() expressions and rounding applied."""
+        if len(pks) == 1:
+            row = self._stored_row.fetch(pks[0], using)
+            return [row] if row is not None else []
         manager = self.model._base_manager.using(using)
         return manager.select_related("tenant", *self.related).filter(pk__in=pks).order_by("pk")
+
+    @cached_property
+    def _locked_row(self) -> CompiledRow:
+        return CompiledRow(self._lockable, list(self._attnames().values()))
+
+    @cached_property
+    def _stored_row(self) -> CompiledObject:
+        return CompiledObject(self.model, ("tenant", *self.related))
 
     def _shown(self, name: str, value: Any) -> Any:
         """A value as people read it: the label of a choice, the id of a relation."""
