@@ -1,0 +1,51 @@
+"""What may be saved but deserves a word: never a reason to refuse, never quoting a secret."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from urllib.parse import parse_qsl, urlsplit
+
+from integrations.connections.models import TenantIntegration
+
+_TOKEN_NAME = re.compile(r"token|secret|key|pass|pwd|auth|sig|code|credential|access", re.IGNORECASE)
+_TOKEN_VALUE = re.compile(r"(?=.*[0-9])(?=.*[A-Za-z])[A-Za-z0-9_.~+/=-]{20,}", re.DOTALL)
+
+
+def token_in_query(url: str) -> str:
+    """Return the name of a query parameter that looks like a token, "" if there is none."""
+    for name, value in parse_qsl(urlsplit(url).query, keep_blank_values=True):
+        if value and _TOKEN_NAME.search(name):
+            return name[:40]
+        if _TOKEN_VALUE.fullmatch(value):
+            return "a parameter"
+    return ""
+
+
+def about_url(url: str) -> Iterator[str]:
+    """Yield what a person should know about the address that they have just entered."""
+    parts = urlsplit(url)
+    if "/webhook-test/" in parts.path:
+        yield (
+            "This is an n8n test URL: it works only once, while the n8n editor listens. "
+            "Use the production URL (/webhook/…) and activate the workflow."
+        )
+    if name := token_in_query(url):
+        yield (
+            f"The address carries what looks like a token in its query ({name}). Addresses end up in the logs "
+            "of servers and proxies: send the token as a header instead, if the destination allows it."
+        )
+    if parts.scheme == "http":
+        yield "The address is plain http: everybody on the way can read the events. Use https in production."
+
+
+def about_integration(
+    integration: TenantIntegration, headers: Mapping[str, str], credentials: Mapping[str, object]
+) -> Iterator[str]:
+    """Yield what a person should know about a saved integration as a whole."""
+    if not integration.subscriptions.exists():
+        yield "No event type is ticked: nothing will be sent."
+    if not integration.is_active:
+        yield "The integration is not active: no event is queued for it until you tick Active."
+    if not integration.is_signed and not headers and not credentials.get("username") and not credentials.get("api_key"):
+        yield "Requests are neither signed nor authenticated: whoever learns the address can send false events to it."

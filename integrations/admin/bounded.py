@@ -1,0 +1,70 @@
+"""Counting that stops: a page must not wait for a million rows to be counted."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+from django.core.paginator import Paginator
+from django.db.models import IntegerField, QuerySet, Subquery
+from django.http import HttpRequest
+
+from tenants.admin import TenantScopedAdmin
+
+PAGED = 5_000  # rows that can be paged through; older ones are found by filter and search
+
+
+def count_up_to(queryset: QuerySet[Any], cap: int) -> str:
+    """Return how many rows there are as text, ``"1000+"`` for more than `cap`.
+
+    Order `queryset` by the index to walk: left alone, the planner may hope to meet `cap` rows by chance.
+    """
+    count = queryset[: cap + 1].count()
+    return f"{cap}+" if count > cap else str(count)
+
+
+class BoundedCount(Subquery):
+    """The number of rows of a sliced subquery, as a column: one short index walk per row.
+
+    The subquery must be ordered as an index is. Without that PostgreSQL scans a table of a million rows for each
+    integration that has none pending (measured: 4 s for the list instead of 0.03 s).
+    """
+
+    template = "(SELECT COUNT(*) FROM (%(subquery)s) bounded)"
+    output_field = IntegerField()
+
+
+class BoundedPaginator(Paginator):
+    """Pages through the newest PAGED rows."""
+
+    @cached_property
+    def count(self) -> int:
+        return self.object_list.order_by()[:PAGED].count()  # type: ignore[attr-defined]
+
+
+class HistoryAdmin(TenantScopedAdmin):
+    """Base of the pages of what happened: newest first, read-only, quick however much there is."""
+
+    paginator = BoundedPaginator
+    list_per_page = 50
+    list_max_show_all = 200
+    ordering = ("-id",)
+    sortable_by = ()  # any other order would sort the whole table
+    actions_on_bottom = False
+    list_display_links: tuple[str, ...] | None
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def limit_to(self, queryset: QuerySet[Any], ids: list[int]) -> QuerySet[Any]:
+        # Integration ids as plain numbers, not a join: the planner then knows how rare they are.
+        from integrations.connections.models import TenantIntegration
+
+        mine = TenantIntegration.objects.filter(tenant__in=ids).values_list("pk", flat=True)
+        return queryset.filter(integration__in=list(mine))

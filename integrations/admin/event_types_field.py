@@ -1,0 +1,71 @@
+"""The event types of an integration: a row per type with a checkbox and, if wanted, a condition."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+
+from integrations.connections.conditions import validate_condition
+from integrations.connections.models import TenantIntegration
+
+MAX_CONDITION = 500
+
+
+class EventTypesWidget(forms.Widget):
+    """Checkboxes ``name=<type>`` with a text ``name-condition-<type>`` beside each."""
+
+    template_name = "admin/integrations/event_types.html"
+    use_fieldset = True
+
+    def get_context(self, name: str, value: Any, attrs: dict[str, Any] | None) -> dict[str, Any]:
+        context = super().get_context(name, value, attrs)
+        chosen: dict[str, str] = value or {}
+        labels = dict(TenantIntegration.EVENT_TYPES)
+        # Subscribed types that no trigger handler emits any more stay visible, so that they can be removed.
+        labels |= {key: f"{key} (no longer emitted)" for key in chosen if key not in labels}
+        context["rows"] = [
+            {
+                "type": key,
+                "label": label,
+                "chosen": key in chosen,
+                "condition": chosen.get(key, ""),
+                "id": f"{context['widget']['attrs'].get('id', name)}_{number}",
+            }
+            for number, (key, label) in enumerate(labels.items())
+        ]
+        return context
+
+    def value_from_datadict(self, data: Any, files: Any, name: str) -> dict[str, str]:
+        chosen = data.getlist(name) if hasattr(data, "getlist") else data.get(name, [])
+        return {key: data.get(f"{name}-condition-{key}", "").strip() for key in chosen}
+
+    def value_omitted_from_data(self, data: Any, files: Any, name: str) -> bool:
+        return False  # no box ticked is an answer
+
+
+class EventTypesField(forms.Field):
+    """``{event_type: condition}``; "" is no condition."""
+
+    widget = EventTypesWidget
+
+    def clean(self, value: dict[str, str]) -> dict[str, str]:
+        known = dict(TenantIntegration.EVENT_TYPES) | (self.initial or {})
+        errors = []
+        for event_type, condition in value.items():
+            if event_type not in known:
+                errors.append(f"There is no event type {event_type[:50]!r}.")
+            elif len(condition) > MAX_CONDITION:
+                errors.append(f"{event_type}: the condition is longer than {MAX_CONDITION} characters.")
+            elif condition:
+                try:
+                    validate_condition(condition)
+                except ValidationError as error:
+                    errors += [f"{event_type}: {message}" for message in error.messages]
+        if errors:
+            raise ValidationError(errors)
+        return value
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        return (initial or {}) != (data or {})

@@ -1,0 +1,46 @@
+"""Filters of the history pages; each offers only what the user may see."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from integrations.connections.models import TenantIntegration
+from tenants.scope import tenants_of
+
+OFFERED = 30  # links beside a list; the others are reached from the integration's own page
+
+
+class IntegrationFilter(admin.SimpleListFilter):
+    """Filter by integration: the first OFFERED by name, and the chosen one."""
+
+    title = "integration"
+    parameter_name = "integration"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        mine = TenantIntegration.objects.filter(tenant__in=tenants_of(request.user)).order_by("name", "id")
+        found = dict(mine.values_list("pk", "name")[:OFFERED])
+        chosen = self.value() or ""
+        if chosen.isdigit() and int(chosen) not in found:
+            found |= dict(mine.filter(pk=chosen).values_list("pk", "name"))
+        return [(str(pk), name) for pk, name in found.items()]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        value = self.value() or ""
+        return queryset.filter(integration=value) if value.isdigit() else queryset
+
+
+class EventTypeFilter(admin.SimpleListFilter):
+    """Filter by event type."""
+
+    title = "event type"
+    parameter_name = "event_type"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(event_type, event_type) for event_type, _ in TenantIntegration.EVENT_TYPES]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(event__event_type=self.value()) if self.value() else queryset

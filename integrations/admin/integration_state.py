@@ -1,0 +1,165 @@
+"""What an operator wants to know of an integration: does it work, and if nothing was sent, why not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.utils import timezone
+
+from integrations import conf
+from integrations.connections.models import TenantIntegration
+from integrations.delivery.models import Lane
+from integrations.errors import EncryptionError
+from integrations.observability.heartbeat import is_alive
+from integrations.outbox.models import IntegrationSync
+
+from .bounded import count_up_to
+from .display import NOTHING, Badge, clock, exact, when
+
+COUNTED = 1000
+
+
+def badge(integration: TenantIntegration, *, subscribed: bool) -> Badge:
+    """Return the state of `integration` in one word; needs its lane joined."""
+    lane = getattr(integration, "lane", None) or Lane()
+    if not integration.is_active:
+        return Badge("off", "– Off", "Switched off by the tenant.")
+    if not integration.is_enabled:
+        return Badge("bad", "✗ Disabled", integration.disabled_reason)
+    if lane.attention:
+        return Badge("bad", "✗ Needs attention", lane.attention)
+    if lane.paused_until and lane.paused_until > timezone.now():
+        return Badge("warn", "⚠ Paused", f"{lane.pause_reason}, until {clock(lane.paused_until)}")
+    if lane.breaker == Lane.Breaker.OPEN:
+        return Badge("warn", "⚠ Probing", "The pause is over; the next request decides.")
+    if not subscribed:
+        return Badge("off", "– No events", "No event type is ticked.")
+    if lane.last_success_at is None:
+        return Badge("off", "○ Ready", "Nothing was delivered yet.")
+    return Badge("ok", "✓ Working", f"Last delivery {exact(lane.last_success_at)}.")
+
+
+@dataclass
+class Health:
+    """The status panel of one integration; every query behind it is bounded."""
+
+    integration: TenantIntegration
+
+    def __post_init__(self) -> None:
+        self.lane: Lane = getattr(self.integration, "lane", None) or Lane()
+        self.subscriptions = list(self.integration.subscriptions.order_by("id"))
+        self.badge = badge(self.integration, subscribed=bool(self.subscriptions))
+        rows = self.integration.syncs.order_by("-id")
+        pending = rows.filter(status=IntegrationSync.Status.PENDING).order_by("next_attempt_at", "id")
+        self.pending = count_up_to(pending, COUNTED)
+        self.next_pending = pending.first()
+        self.has_syncs = self.pending != "0" or rows.exists()
+
+    @property
+    def is_paused(self) -> bool:
+        return bool(self.lane.paused_until and self.lane.paused_until > timezone.now())
+
+    @property
+    def can_resume(self) -> bool:
+        """There is something to reset: a pause, an open breaker or a note for people."""
+        lane = self.lane
+        return bool(
+            self.integration.is_enabled and (self.is_paused or lane.breaker == Lane.Breaker.OPEN or lane.attention)
+        )
+
+    @property
+    def pause(self) -> str:
+        """Why and until when the lane rests."""
+        lane = self.lane
+        if self.is_paused:
+            return f"{lane.pause_reason or 'paused'}, until {clock(lane.paused_until)}"  # type: ignore[arg-type]
+        return "open: the next request is a probe" if lane.breaker == Lane.Breaker.OPEN else ""
+
+    @property
+    def credentials_age(self) -> int | None:
+        """Days since the credentials were last changed."""
+        changed = self.integration.credentials_rotated_at
+        return (timezone.now() - changed).days if changed else None
+
+    @property
+    def last_success(self) -> Any:
+        return when(self.lane.last_success_at)
+
+    @property
+    def last_failure(self) -> Any:
+        return when(self.lane.last_failure_at)
+
+    @property
+    def next_due(self) -> Any:
+        return when(self.next_pending.next_attempt_at) if self.next_pending else NOTHING
+
+    @property
+    def oldest(self) -> Any:
+        return when(self.next_pending.created_at) if self.next_pending else NOTHING
+
+    @property
+    def credentials_changed(self) -> Any:
+        return when(self.integration.credentials_rotated_at)
+
+    @property
+    def signing(self) -> str:
+        """How requests are signed; never a key."""
+        try:
+            keys: list[dict[str, Any]] = self.integration.credentials.get("signing_keys") or []
+        except EncryptionError:
+            return "the stored keys cannot be opened"
+        if not self.integration.is_signed:
+            return "off"
+        if not keys:
+            return "on, but there is no key yet: rotate the secret to make one"
+        until = old_key_until(keys)
+        return f"on; the previous secret signs too until {exact(until)}" if until else "on"
+
+    def explanations(self) -> Iterator[tuple[str, str]]:
+        """Yield (kind, sentence) for all that stops or delays deliveries, or needs a person."""
+        integration, lane = self.integration, self.lane
+        try:
+            _ = integration.webhook_url, integration.headers, integration.credentials
+        except EncryptionError as error:
+            yield "bad", f"A stored secret cannot be opened: {error.message}"
+        if not integration.is_active:
+            yield "warn", "Nothing is sent: the tenant switched this integration off (Active is not ticked)."
+        if not integration.is_enabled:
+            yield "bad", integration.disabled_reason or "Nothing is sent: the integration is disabled."
+        if lane.attention:
+            yield "bad", lane.attention
+        if integration.is_enabled and self.pause:
+            yield "warn", f"Deliveries rest ({self.pause}). No attempt is lost meanwhile."
+        if not self.subscriptions:
+            yield "warn", "Nothing is sent: no event type is ticked."
+        elif not self.has_syncs:
+            types = ", ".join(subscription.event_type for subscription in self.subscriptions)
+            yield (
+                "info",
+                f"Nothing was sent yet: since it was set up, nothing of {integration.tenant} brought about {types}. "
+                "Changes to other tenants' objects are never sent here.",
+            )
+        for subscription in self.subscriptions:
+            if subscription.condition:
+                yield "info", f"{subscription.event_type} is sent only if {subscription.condition}"
+        if self._is_waiting_for_a_worker():
+            yield "bad", "Deliveries are due, but no worker was seen for a while: is celery -A app worker running?"
+        age = self.credentials_age
+        if age is not None and age > conf.ROTATE_EVERY_DAYS:
+            yield "warn", f"The credentials are {age} days old; change them every {conf.ROTATE_EVERY_DAYS} days."
+
+    def _is_waiting_for_a_worker(self) -> bool:
+        row = self.next_pending
+        if row is None or not self.integration.is_enabled or self.is_paused:
+            return False
+        overdue = timezone.now() - timedelta(seconds=conf.HEARTBEAT_STALE_SECONDS)
+        return row.next_attempt_at < overdue and not is_alive("worker")
+
+
+def old_key_until(keys: list[dict[str, Any]]) -> datetime | None:
+    """Return until when a replaced signing key still signs, None if there is none."""
+    ends = [datetime.fromisoformat(key["until"]) for key in keys if key.get("until")]
+    return max((end for end in ends if end > timezone.now()), default=None)

@@ -1,0 +1,67 @@
+"""The execution log: every call through a connector and every operator's action."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
+
+from integrations.audit.models import ExecutionLog
+from tenants.admin import TenantFilter
+
+from .bounded import HistoryAdmin
+from .display import NOTHING, Assets, exact, short
+from .filters import IntegrationFilter
+from .sync_admin import attempt_badge
+
+
+@admin.register(ExecutionLog)
+class ExecutionLogAdmin(HistoryAdmin):
+    """Newest first; redacted when it was written."""
+
+    tenant_lookup = "integration__tenant"
+    list_display = ("time", "action", "actor", "integration", "sync_link", "tried", "result", "took", "message")
+    list_filter = (IntegrationFilter, TenantFilter)
+    list_select_related = ("integration__tenant",)
+    fields = ("time", "action", "actor", "integration", "sync_link", "tried", "result", "method", "url", "took",
+              "error", "answer")  # fmt: skip
+    readonly_fields = ("time", "sync_link", "tried", "result", "took", "answer")
+    Media = Assets
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return super().get_queryset(request).defer("request_payload")
+
+    @admin.display(description="time")
+    def time(self, obj: ExecutionLog) -> str:
+        return exact(obj.created_at)
+
+    @admin.display(description="sync")
+    def sync_link(self, obj: ExecutionLog) -> Any:
+        if obj.sync_id is None:
+            return NOTHING
+        url = reverse("admin:integrations_integrationsync_change", args=[obj.sync_id])
+        return format_html('<a href="{}">sync {}</a>', url, obj.sync_id)
+
+    @admin.display(description="attempt")
+    def tried(self, obj: ExecutionLog) -> Any:
+        return obj.attempt or NOTHING
+
+    @admin.display(description="result")
+    def result(self, obj: ExecutionLog) -> Any:
+        return attempt_badge(obj)
+
+    @admin.display(description="took")
+    def took(self, obj: ExecutionLog) -> str:
+        return f"{obj.duration_ms} ms" if obj.duration_ms else NOTHING
+
+    @admin.display(description="error")
+    def message(self, obj: ExecutionLog) -> Any:
+        return short(obj.error)
+
+    @admin.display(description="answer (redacted)")
+    def answer(self, obj: ExecutionLog) -> Any:
+        return format_html('<pre class="ig-code">{}</pre>', obj.response_payload) if obj.response_payload else NOTHING

@@ -1,0 +1,108 @@
+"""Retry, replay and cancel for chosen syncs: who may, which rows, and what the person is told."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db.models import QuerySet
+
+from integrations.delivery import operator_actions
+from integrations.outbox.models import IntegrationSync
+
+MOST = 10_000  # rows per click; the request must end
+CHUNK = 500
+
+Status = IntegrationSync.Status
+_RETRIED = {Status.PENDING, Status.FAILED, Status.CANCELLED}
+
+
+@dataclass
+class Done:
+    """What one click did."""
+
+    verb: str
+    count: int = 0
+    notes: Counter[str] = field(default_factory=Counter)
+    is_cut: bool = False
+
+    def __str__(self) -> str:
+        rows = "1 sync" if self.count == 1 else f"{self.count} syncs"
+        parts = [f"{rows} {self.verb}."]
+        parts += [f"{number} {note}." for note, number in self.notes.items()]
+        if self.is_cut:
+            parts.append(f"Only the first {MOST} were looked at; repeat for the rest.")
+        return " ".join(parts)
+
+
+def retry(syncs: QuerySet[Any], *, actor: str) -> Done:
+    """Make the unfinished ones of `syncs` due now."""
+    done = Done("due now")
+
+    def wanted(status: str, is_active: bool, is_enabled: bool) -> bool:
+        if status not in _RETRIED:
+            done.notes["skipped: synced already (use Replay to send it again)"] += 1
+            return False
+        return _is_sendable(done, is_active, is_enabled)
+
+    return _run(done, syncs, wanted, operator_actions.retry, actor)
+
+
+def replay(syncs: QuerySet[Any], *, actor: str) -> Done:
+    """Send the delivered ones of `syncs` again, with the same webhook-id and body."""
+    done = Done("will be sent again")
+
+    def wanted(status: str, is_active: bool, is_enabled: bool) -> bool:
+        if status != Status.SYNCED:
+            done.notes["skipped: not synced yet (use Retry)"] += 1
+            return False
+        return _is_sendable(done, is_active, is_enabled)
+
+    return _run(done, syncs, wanted, operator_actions.retry, actor)
+
+
+def cancel(syncs: QuerySet[Any], *, actor: str) -> Done:
+    """Cancel the pending ones of `syncs`."""
+    done = Done("cancelled")
+
+    def wanted(status: str, is_active: bool, is_enabled: bool) -> bool:
+        if status != Status.PENDING:
+            done.notes["skipped: not pending"] += 1
+        return status == Status.PENDING
+
+    return _run(done, syncs, wanted, operator_actions.cancel, actor)
+
+
+def _is_sendable(done: Done, is_active: bool, is_enabled: bool) -> bool:
+    if not is_active:
+        done.notes["skipped: the integration is switched off"] += 1
+        return False
+    if not is_enabled:
+        done.notes["waiting until the integration is re-enabled"] += 1
+    return True
+
+
+def _run(
+    done: Done,
+    syncs: QuerySet[Any],
+    wanted: Callable[[str, bool, bool], bool],
+    act: Callable[..., int],
+    actor: str,
+) -> Done:
+    rows = list(
+        syncs.order_by("id").values_list("id", "status", "integration__is_active", "integration__is_enabled")[
+            : MOST + 1
+        ]
+    )
+    done.is_cut = len(rows) > MOST
+    ids = [pk for pk, *facts in rows[:MOST] if wanted(*facts)]
+    for chunk in _chunks(ids):
+        done.count += act(chunk, actor=actor)
+    return done
+
+
+def _chunks(ids: list[int]) -> Iterator[list[int]]:
+    for start in range(0, len(ids), CHUNK):
+        yield ids[start : start + CHUNK]

@@ -1,0 +1,392 @@
+"""What the pages show: states, reasons, answers, attempts; and what they never show: secrets."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.contrib.contenttypes.models import ContentType
+from django.contrib.sessions.models import Session
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from integrations.admin import bounded
+from integrations.models import ExecutionLog, IntegrationEvent, IntegrationSync, Lane, TenantIntegration
+from integrations.tests.receiver import Answer, Receiver
+from tasks.models import Note, WorkItem
+
+from .admin_world import (
+    CANARIES,
+    Side,
+    make_integration,
+    make_side,
+    messages_of,
+    page,
+    pending,
+    settled,
+    shown_values,
+    superuser,
+    url,
+)
+
+pytestmark = [pytest.mark.django_db, pytest.mark.integration]
+
+
+@pytest.fixture(autouse=True)
+def plain_http(settings: Any) -> None:
+    settings.SECURE_SSL_REDIRECT = False
+
+
+@pytest.fixture
+def acme() -> Side:
+    return make_side("Acme")
+
+
+@pytest.fixture
+def here(acme: Side, receiver: Receiver, settings: Any) -> TenantIntegration:
+    """Acme's integration, pointed at the receiver."""
+    settings.INTEGRATIONS = {"ALLOWED_HOSTS": [receiver.netloc]}
+    acme.integration.webhook_url = f"{receiver.url}/canary-path"
+    acme.integration.save()
+    return acme.integration
+
+
+def change_page(side: Side, integration: TenantIntegration | None = None) -> str:
+    return page(side.client, url("tenantintegration", "change", (integration or side.integration).pk))
+
+
+# -- secrets ---------------------------------------------------------------------------------------------
+
+
+def test_no_page_shows_a_secret(acme: Side) -> None:
+    secret = acme.integration.credentials["signing_keys"][0]["secret"]
+    values = shown_values(acme.client, acme.integration, name="Renamed")
+    acme.client.post(url("tenantintegration", "change", acme.integration.pk), values)
+    acme.client.post(url("tenantintegration", "resume", acme.integration.pk))
+    views = ("change", "history", "delete", "rotate_secret", "secret")
+    pages = [
+        url("tenantintegration"),
+        *(url("tenantintegration", view, acme.integration.pk) for view in views),
+        url("integrationsync"),
+        url("integrationsync", "change", acme.sync.pk),
+        url("executionlog"),
+        url("executionlog", "change", acme.log.pk),
+        url("workitem", "change", acme.item.pk),
+    ]  # fmt: skip
+    for client in (acme.client, superuser()):
+        for address in pages:
+            html = page(client, address)
+            assert not [canary for canary in (*CANARIES, secret) if canary in html], address
+    kept = "".join(LogEntry.objects.values_list("change_message", flat=True))
+    kept += str([session.get_decoded() for session in Session.objects.all()])
+    assert not [canary for canary in (*CANARIES, secret) if canary in kept]
+
+
+def test_what_a_receiver_echoes_is_redacted_everywhere(acme: Side, here: TenantIntegration, receiver: Receiver) -> None:
+    receiver.answer_with(lambda request: Answer(400, str(request.headers).encode() + request.path.encode()))
+    html = acme.client.post(url("tenantintegration", "test", here.pk), follow=True).content.decode()
+    assert "HTTP 400" in html
+    kept = html + str(list(ExecutionLog.objects.values())) + page(acme.client, url("executionlog"))
+    assert not [canary for canary in CANARIES if canary in kept]
+
+
+def test_names_and_answers_are_escaped(acme: Side) -> None:
+    evil = "<script>alert(1)</script>"
+    make_integration(acme.tenant, evil)
+    WorkItem.objects.create(tenant=acme.tenant, reference_id=evil, description=evil)
+    sync = IntegrationSync.objects.filter(integration__name=evil).get()
+    settled(sync, "failed", last_error=evil, reason=evil)
+    ExecutionLog.objects.create(
+        integration=sync.integration, sync=sync, action="deliver", error=evil, response_payload=evil
+    )
+    item = WorkItem.objects.get(reference_id=evil)
+    Note.objects.create(tenant=acme.tenant, work_item=item, text=evil)
+    for address in (
+        url("tenantintegration"), url("tenantintegration", "change", sync.integration_id), url("integrationsync"),
+        url("integrationsync", "change", sync.pk), url("executionlog"), url("workitem"),
+        url("workitem", "change", item.pk), url("tenantintegration", "delete", sync.integration_id),
+    ):  # fmt: skip
+        assert evil not in page(acme.client, address), address
+
+
+def test_no_inline_script_or_style(acme: Side) -> None:
+    """A Content-Security-Policy without 'unsafe-inline' breaks none of our pages."""
+    for address in (
+        url("tenantintegration", "change", acme.integration.pk),
+        url("integrationsync", "change", acme.sync.pk),
+    ):
+        html = page(acme.client, address)
+        assert "style=" not in html and " onclick" not in html and "<style" not in html
+        assert all("src=" in tag.partition(">")[0] for tag in html.split("<script")[1:] if "json" not in tag[:60])
+
+
+# -- integrations ----------------------------------------------------------------------------------------
+
+
+def test_states_in_the_list(acme: Side) -> None:
+    now = timezone.now()
+    rows: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+        "✓ Working": ({}, {"last_success_at": now}),
+        "○ Ready": ({}, {}),
+        "– Off": ({"is_active": False}, {}),
+        "✗ Disabled": ({"is_enabled": False, "disabled_reason": "refused three times"}, {}),
+        "✗ Needs attention": ({}, {"attention": "it moved"}),
+        "⚠ Paused": ({}, {"paused_until": now + timedelta(minutes=5), "pause_reason": "breaker", "breaker": "open"}),
+        "⚠ Probing": ({}, {"paused_until": now - timedelta(minutes=5), "breaker": "open"}),
+    }
+    for label, (values, lane) in rows.items():
+        integration = make_integration(acme.tenant, f"is {label}", **values)
+        Lane.objects.filter(pk=integration.pk).update(**lane)
+    html = page(acme.client, url("tenantintegration"))
+    assert all(label in html for label in rows)
+    assert "https://hooks.example.com/•••" in html
+    none = make_integration(acme.tenant, "none")
+    none.subscribe()
+    assert "– No events" in page(acme.client, url("tenantintegration"))
+
+
+def test_the_list_asks_a_fixed_number_of_questions(acme: Side) -> None:
+    page(acme.client, url("tenantintegration"))
+    with CaptureQueriesContext(connection) as few:
+        page(acme.client, url("tenantintegration"))
+    for number in range(10):
+        make_integration(acme.tenant, f"more {number}", "workitem_created", "workitem_updated")
+    with CaptureQueriesContext(connection) as many:
+        page(acme.client, url("tenantintegration"))
+    assert len(many) == len(few)
+
+
+@pytest.mark.parametrize(
+    ("values", "lane", "said"),
+    [
+        ({"is_active": False}, {}, "the tenant switched this integration off"),
+        ({"is_enabled": False, "disabled_reason": "refused three times"}, {}, "refused three times"),
+        ({}, {"attention": "it moved for good"}, "it moved for good"),
+        ({}, {"pause_reason": "circuit breaker: 5 failures in a row"}, "circuit breaker: 5 failures in a row"),
+    ],
+)
+def test_s1_59_why_nothing_is_sent(values: dict[str, Any], lane: dict[str, Any], said: str, acme: Side) -> None:
+    if "pause_reason" in lane:
+        lane["paused_until"] = timezone.now() + timedelta(minutes=5)
+    TenantIntegration._base_manager.filter(pk=acme.integration.pk).update(**values)
+    Lane.objects.filter(pk=acme.integration.pk).update(**lane)
+    assert said in change_page(acme)
+
+
+def test_s1_59_no_subscription_no_event_no_worker(acme: Side) -> None:
+    quiet = make_integration(acme.tenant, "quiet", "workitem_deleted")
+    assert "Changes to other tenants" in change_page(acme, quiet)
+    quiet.subscribe()
+    assert "no event type is ticked" in change_page(acme, quiet)
+    pending(acme.sync, next_attempt_at=timezone.now() - timedelta(hours=1))
+    assert "no worker was seen" in change_page(acme)
+
+
+def test_s1_33_old_credentials_are_said(acme: Side) -> None:
+    old = timezone.now() - timedelta(days=91)
+    TenantIntegration._base_manager.filter(pk=acme.integration.pk).update(credentials_rotated_at=old)
+    assert "91 days old" in change_page(acme)
+
+
+def test_the_test_button_shows_the_answer_once(acme: Side, here: TenantIntegration, receiver: Receiver) -> None:
+    receiver.answer_with(Answer(200, b'{"taken": "yes"}'))
+    html = acme.client.post(url("tenantintegration", "test", here.pk), follow=True).content.decode()
+    assert "✓ Test event delivered" in html and "HTTP 200" in html and "taken" in html and " ms" in html
+    assert receiver.requests[0].json["test"] is True
+    assert receiver.requests[0].headers["x-token"] == "canary-header"
+    assert "Test event delivered" not in change_page(acme, here)
+    assert ExecutionLog.objects.get(action="test").actor == "Acme-staff"
+    assert IntegrationSync.objects.filter(integration=here).count() == 1, "no row, no attempt"
+    receiver.answer_with(401)
+    html = acme.client.post(url("tenantintegration", "test", here.pk), follow=True).content.decode()
+    assert "✗ Test event not delivered" in html and "HTTP 401" in html
+    here.refresh_from_db()
+    assert here.is_enabled and here.auth_failure_count == 0
+
+
+def test_a_test_of_a_refused_address_says_why(acme: Side) -> None:
+    acme.integration.webhook_url = "https://10.0.0.1/x"
+    acme.integration.save()
+    html = acme.client.post(url("tenantintegration", "test", acme.integration.pk), follow=True).content.decode()
+    assert "✗ Test event not delivered" in html and "no HTTP answer" in html
+
+
+def test_re_enable_and_resume(acme: Side) -> None:
+    TenantIntegration._base_manager.filter(pk=acme.integration.pk).update(
+        is_enabled=False, auth_failure_count=3, disabled_reason="refused"
+    )
+    assert ">Re-enable<" in change_page(acme)
+    acme.client.post(url("tenantintegration", "re_enable", acme.integration.pk))
+    acme.integration.refresh_from_db()
+    assert acme.integration.is_enabled and acme.integration.auth_failure_count == 0
+    Lane.objects.filter(pk=acme.integration.pk).update(
+        paused_until=timezone.now() + timedelta(hours=1), breaker="open", consecutive_failures=7
+    )
+    assert ">Resume now<" in change_page(acme)
+    acme.client.post(url("tenantintegration", "resume", acme.integration.pk))
+    lane = Lane.objects.get(pk=acme.integration.pk)
+    assert lane.paused_until is None and lane.breaker == "closed"
+    assert set(ExecutionLog.objects.filter(actor="Acme-staff").values_list("action", flat=True)) == {
+        "re-enable",
+        "resume",
+    }
+
+
+# -- syncs -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("status", "label"),
+    [("pending", "⚠ Pending"), ("synced", "✓ Synced"), ("failed", "✗ Failed"), ("cancelled", "– Cancelled")],
+)
+def test_s1_38_symbols(status: str, label: str, acme: Side) -> None:
+    IntegrationSync.objects.filter(pk=acme.sync.pk).update(status=status, last_error="what went wrong")
+    for address in (url("integrationsync") + f"?status__exact={status}", url("integrationsync", "change", acme.sync.pk),
+                    url("workitem", "change", acme.item.pk)):  # fmt: skip
+        html = page(acme.client, address)
+        assert label in html and "what went wrong" in html
+
+
+def test_retrying_says_which_attempt_and_when(acme: Side) -> None:
+    pending(acme.sync, attempts=2, next_attempt_at=timezone.now() + timedelta(minutes=5))
+    html = page(acme.client, url("integrationsync"))
+    assert "retrying, attempt 3, next at" in html
+    TenantIntegration._base_manager.filter(pk=acme.integration.pk).update(is_enabled=False)
+    assert "held until the integration is re-enabled" in page(acme.client, url("integrationsync"))
+
+
+def test_search_by_webhook_id_object_id_and_words(acme: Side) -> None:
+    WorkItem.objects.create(tenant=acme.tenant, reference_id="B-77")
+    key = acme.sync.event.idempotency_key
+    for term in (key, str(acme.item.pk), "Acme-1"):
+        html = page(acme.client, f"{url('integrationsync')}?q={term}")
+        assert "Acme-1</a>" in html and "B-77</a>" not in html, term
+    assert "0 integration syncs" in page(acme.client, f"{url('integrationsync')}?q=nothing-like-it")
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["integration={}", "event_type=workitem_created", "tenant=1", "created_at__gte=2020-01-01+00%3A00%3A00%2B00%3A00"],
+)
+def test_filters(query: str, acme: Side) -> None:
+    assert "Acme-1</a>" in page(superuser(), f"{url('integrationsync')}?{query.format(acme.integration.pk)}".replace(
+        "tenant=1", f"tenant={acme.tenant.pk}"))  # fmt: skip
+    assert "Acme-1</a>" not in page(acme.client, f"{url('integrationsync')}?event_type=workitem_deleted")
+
+
+def test_the_detail_shows_payload_and_every_attempt(acme: Side) -> None:
+    for attempt, (status, error) in enumerate([(503, "busy"), (None, "timeout"), (200, "")], 2):
+        ExecutionLog.objects.create(
+            integration=acme.integration, sync=acme.sync, action="deliver", attempt=attempt, response_status=status,
+            error=error, duration_ms=41 + attempt, response_payload=f"answer {attempt}",
+        )  # fmt: skip
+    html = page(acme.client, url("integrationsync", "change", acme.sync.pk))
+    for part in (acme.sync.event.idempotency_key, "&quot;reference_id&quot;: &quot;Acme-1&quot;", "✗ 503",
+                 "✗ no answer", "✓ 200", "answer 4", "44 ms", "Acme error", ">Acme-1</a>"):  # fmt: skip
+        assert part in html, part
+    assert 'name="_save"' not in html and "Delete" not in html
+
+
+def test_a_deleted_object_is_named_without_a_link(acme: Side) -> None:
+    pk = acme.item.pk
+    acme.item.delete()
+    assert f"work item {pk}" in page(acme.client, url("integrationsync"))
+
+
+def test_s1_64_retry_replay_and_cancel(acme: Side) -> None:
+    settled(acme.sync, "failed", attempts=9)
+    other = make_integration(acme.tenant, "second")
+    WorkItem.objects.create(tenant=acme.tenant, reference_id="B-2")
+    synced = IntegrationSync.objects.get(integration=other)
+    settled(synced, "synced", attempts=1)
+    rows = {"_selected_action": [acme.sync.pk, synced.pk]}
+    html = acme.client.post(url("integrationsync"), {"action": "retry", **rows}, follow=True).content.decode()
+    assert "1 sync due now" in messages_of(html) and "1 skipped: synced already" in messages_of(html)
+    acme.sync.refresh_from_db()
+    assert acme.sync.status == "pending" and acme.sync.attempts == 0 and acme.sync.reason == "retried by Acme-staff"
+    html = acme.client.post(url("integrationsync"), {"action": "cancel", **rows}, follow=True).content.decode()
+    assert "1 sync cancelled" in messages_of(html) and "1 skipped: not pending" in messages_of(html)
+    acme.client.post(url("integrationsync", "replay", synced.pk))
+    synced.refresh_from_db()
+    assert synced.status == "pending" and synced.reason == "replayed by Acme-staff"
+    acme.client.post(url("integrationsync", "cancel", synced.pk))
+    synced.refresh_from_db()
+    assert synced.status == "cancelled"
+    TenantIntegration._base_manager.filter(pk=other.pk).update(is_active=False)
+    html = acme.client.post(url("integrationsync", "retry", synced.pk), follow=True).content.decode()
+    assert "switched off" in messages_of(html)
+
+
+def test_history_is_read_only_even_for_superusers(acme: Side) -> None:
+    client = superuser()
+    for model, row in (("integrationsync", acme.sync), ("executionlog", acme.log)):
+        assert client.get(url(model, "add")).status_code == 403
+        assert client.post(url(model, "change", row.pk), {"status": "synced"}).status_code == 403
+        assert client.post(url(model, "delete", row.pk), {"post": "yes"}).status_code == 403
+
+
+def test_the_list_stays_quick_whatever_there_is(acme: Side, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounded, "PAGED", 60)
+    content_type = ContentType.objects.get_for_model(WorkItem)
+    events = IntegrationEvent.objects.bulk_create(
+        IntegrationEvent(
+            tenant=acme.tenant, event_type="workitem_updated", content_type=content_type, object_id=str(acme.item.pk),
+            body="{}", occurred_at=timezone.now(),
+        )
+        for _ in range(200)
+    )  # fmt: skip
+    IntegrationSync.objects.bulk_create(
+        IntegrationSync(event=event, integration=acme.integration, object_key="x") for event in events
+    )
+    page(acme.client, url("integrationsync"))
+    with CaptureQueriesContext(connection) as queries:
+        html = page(acme.client, url("integrationsync"))
+    assert "60 integration syncs" in html
+    assert html.count('name="_selected_action"') == 50
+    assert len(queries) <= 14, [query["sql"][:120] for query in queries]
+    listed = [query["sql"] for query in queries if 'FROM "integrations_integrationsync"' in query["sql"]]
+    assert all("LIMIT" in sql for sql in listed), listed
+    assert not any('"integrations_integrationevent"."body"' in sql for sql in listed), "bodies are not for lists"
+    with CaptureQueriesContext(connection) as queries:
+        page(acme.client, url("integrationsync", "change", acme.sync.pk))
+    assert len(queries) <= 12
+
+
+# -- work items ------------------------------------------------------------------------------------------
+
+
+def test_notes_are_shown_and_added_but_never_edited(acme: Side) -> None:
+    Note.objects.create(tenant=acme.tenant, work_item=acme.item, text="✓ delivered")
+    html = page(acme.client, url("workitem", "change", acme.item.pk))
+    assert "system ·" in html and "✓ delivered" in html
+    before = IntegrationEvent.objects.count()
+    acme.integration.subscribe("workitem_created", "workitem_updated")
+    item = acme.item
+    item.refresh_from_db()
+    values = {
+        "reference_id": item.reference_id, "description": "", "status": item.status, "priority": item.priority,
+        "type": item.type, "customer": item.customer_id, "customer_asset": item.customer_asset_id,
+        "dropoff_point": item.dropoff_point_id, "intake_method": item.intake_method, "new_note": "called the customer",
+        "created_date_0": f"{item.created_date:%Y-%m-%d}", "created_date_1": f"{item.created_date:%H:%M:%S}",
+    }  # fmt: skip
+    assert acme.client.post(url("workitem", "change", item.pk), values).status_code == 302
+    note = Note.objects.get(text="called the customer")
+    assert note.author == acme.user and note.tenant == acme.tenant
+    del values["new_note"]
+    acme.client.post(url("workitem", "change", item.pk), {**values, "status": "in_progress"})
+    assert Note.objects.count() == 2
+    assert IntegrationEvent.objects.filter(event_type="workitem_updated").count() <= 1
+    assert IntegrationEvent.objects.count() >= before
+
+
+def test_deliveries_panel(acme: Side) -> None:
+    html = page(acme.client, url("workitem", "change", acme.item.pk))
+    assert "Deliveries" in html and f'href="{url("integrationsync", "change", acme.sync.pk)}"' in html
+    assert "Deliveries" not in page(acme.client, url("customer", "change", acme.customer.pk))
+    lonely = WorkItem.objects.create(tenant=acme.tenant, reference_id="B-1")
+    IntegrationSync.objects.exclude(pk=acme.sync.pk).delete()
+    assert "Nothing was sent about this yet" in page(acme.client, url("workitem", "change", lonely.pk))
+    assert "Deliveries" not in page(acme.client, url("workitem", "add"))

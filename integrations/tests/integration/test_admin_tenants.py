@@ -1,0 +1,260 @@
+"""A tenant's staff see, choose, reach and change nothing of another tenant, on any URL of the admin."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Permission, User
+from django.urls import reverse
+
+from integrations.models import ExecutionLog, IntegrationSync, TenantIntegration
+from tasks.models import Customer, WorkItem
+from tenants.models import Membership, Tenant
+
+from .admin_world import Side, client_of, form_values, make_side, page, pending, superuser, url
+
+pytestmark = [pytest.mark.django_db, pytest.mark.integration]
+
+MODELS = (
+    "tenantintegration", "integrationsync", "executionlog", "workitem", "customer", "customerasset", "dropoffpoint",
+    "tenant", "membership",
+)  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def plain_http(settings: Any) -> None:
+    settings.SECURE_SSL_REDIRECT = False
+
+
+@pytest.fixture
+def acme() -> Side:
+    return make_side("Acme")
+
+
+@pytest.fixture
+def other() -> Side:
+    return make_side("Zulu")
+
+
+def rows_of(side: Side) -> dict[str, Any]:
+    return {
+        "tenantintegration": side.integration,
+        "integrationsync": side.sync,
+        "executionlog": side.log,
+        "workitem": side.item,
+        "customer": side.customer,
+        "customerasset": side.asset,
+        "dropoffpoint": side.point,
+        "tenant": side.tenant,
+        "membership": Membership.objects.get(tenant=side.tenant),
+    }
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_lists_and_filters_name_only_ones_own(model: str, acme: Side, other: Side) -> None:
+    html = page(acme.client, url(model))
+    assert "Zulu" not in html
+    assert "Acme" in html
+    assert "Zulu" in page(superuser(), url(model))
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_pages_of_another_tenant_do_not_exist(model: str, acme: Side, other: Side) -> None:
+    row = rows_of(other)[model]
+    for view in ("change", "history", "delete"):
+        for method in (acme.client.get, acme.client.post):
+            response = method(url(model, view, row.pk), {"post": "yes"}, follow=False)
+            assert response.status_code in (302, 403, 404), (view, response.status_code)
+            assert "Zulu" not in response.content.decode()
+    row.refresh_from_db()
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_ones_own_pages_do(model: str, acme: Side) -> None:
+    row = rows_of(acme)[model]
+    assert "Acme" in page(acme.client, url(model, "change", row.pk))
+    page(acme.client, url(model, "history", row.pk))
+
+
+@pytest.mark.parametrize("view", ["test", "rotate_secret", "secret", "re_enable", "resume"])
+def test_buttons_of_another_tenants_integration(view: str, acme: Side, other: Side) -> None:
+    before = TenantIntegration._base_manager.values().get(pk=other.integration.pk)
+    for method in (acme.client.get, acme.client.post):
+        assert method(url("tenantintegration", view, other.integration.pk)).status_code == 404
+    assert TenantIntegration._base_manager.values().get(pk=other.integration.pk) == before
+
+
+@pytest.mark.parametrize("view", ["retry", "replay", "cancel"])
+def test_buttons_of_another_tenants_sync(view: str, acme: Side, other: Side) -> None:
+    assert acme.client.post(url("integrationsync", view, other.sync.pk)).status_code == 404
+    other.sync.refresh_from_db()
+    assert other.sync.status == "pending" and not ExecutionLog.objects.filter(action=view).exists()
+
+
+@pytest.mark.parametrize("action", ["retry", "replay", "cancel"])
+def test_actions_ignore_another_tenants_rows(action: str, acme: Side, other: Side) -> None:
+    pending(other.sync, attempts=4)
+    data = {"action": action, "_selected_action": [other.sync.pk], "select_across": "0"}
+    html = acme.client.post(url("integrationsync"), data, follow=True).content.decode()
+    assert "Zulu" not in html
+    data["select_across"] = "1"
+    acme.client.post(url("integrationsync"), data)
+    other.sync.refresh_from_db()
+    assert other.sync.status == "pending" and other.sync.attempts == 4
+
+
+def test_the_delete_action_ignores_another_tenants_rows(acme: Side, other: Side) -> None:
+    for model, row in (("tenantintegration", other.integration), ("workitem", other.item)):
+        data = {"action": "delete_selected", "_selected_action": [row.pk], "post": "yes"}
+        acme.client.post(url(model), data, follow=True)
+        row.refresh_from_db()
+
+
+@pytest.mark.parametrize("query", ["integration={}", "tenant={}", "q={}", "integration__id__exact={}"])
+def test_filters_and_search_reach_nothing_of_another_tenant(query: str, acme: Side, other: Side) -> None:
+    for value in (other.integration.pk, other.tenant.pk, other.item.pk, "Zulu-1", other.sync.event.idempotency_key):
+        html = acme.client.get(f"{url('integrationsync')}?{query.format(value)}", follow=True).content.decode()
+        assert "Zulu</a>" not in html and "Zulu hook" not in html and "Zulu-1</a>" not in html
+
+
+@pytest.mark.parametrize("field", ["customer", "customer_asset", "dropoff_point"])
+def test_autocomplete_offers_only_ones_own(field: str, acme: Side, other: Side) -> None:
+    query = {"app_label": "tasks", "model_name": "workitem", "field_name": field, "term": ""}
+    answer = acme.client.get(reverse("admin:autocomplete"), query).json()
+    assert answer["results"] and all("Acme" in result["text"] for result in answer["results"])
+
+
+def item_values(side: Side, **changes: Any) -> dict[str, Any]:
+    return {
+        "tenant": side.tenant.pk, "reference_id": "NEW-1", "description": "", "status": "new", "priority": "standard",
+        "type": "diagnostic", "intake_method": "walk_in", "created_date_0": "2026-01-01", "created_date_1": "10:00:00",
+        **changes,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("field", ["customer", "customer_asset", "dropoff_point", "owner", "technician", "tenant"])
+def test_posted_relations_of_another_tenant_are_errors(field: str, acme: Side, other: Side) -> None:
+    foreign = {
+        "customer": other.customer, "customer_asset": other.asset, "dropoff_point": other.point, "owner": other.user,
+        "technician": other.user, "tenant": other.tenant,
+    }[field]  # fmt: skip
+    for client in (acme.client, superuser() if field != "tenant" else acme.client):
+        response = client.post(url("workitem", "add"), item_values(acme, **{field: foreign.pk}))
+        assert list(response.context["adminform"].form.errors) == [field]
+    assert not WorkItem.objects.filter(reference_id="NEW-1").exists()
+
+
+@pytest.mark.parametrize("field", ["customer", "owner"])
+def test_a_change_cannot_cross_tenants_either(field: str, acme: Side, other: Side) -> None:
+    foreign = other.customer if field == "customer" else other.user
+    values = item_values(acme, **{field: foreign.pk})
+    assert field in acme.client.post(url("workitem", "change", acme.item.pk), values).context["adminform"].form.errors
+    assert acme.client.post(url("workitem", "add"), item_values(acme)).status_code == 302
+
+
+def test_somebody_who_left_stays_assigned(acme: Side) -> None:
+    left = User.objects.create_user("left")
+    WorkItem._base_manager.filter(pk=acme.item.pk).update(technician=left)
+    response = acme.client.post(url("workitem", "change", acme.item.pk), item_values(acme, technician=left.pk))
+    assert response.status_code == 302
+    acme.item.refresh_from_db()
+    assert acme.item.technician == left and acme.item.reference_id == "NEW-1"
+
+
+def test_member_of_two_tenants_cannot_mix_them(acme: Side, other: Side) -> None:
+    Membership.objects.create(tenant=other.tenant, user=acme.user)
+    response = acme.client.post(url("workitem", "add"), item_values(acme, customer=other.customer.pk))
+    assert "belongs to another tenant" in str(response.context["adminform"].form.errors["customer"])
+    html = page(acme.client, url("tenantintegration"))
+    assert "Zulu" in html and "By tenant" in html
+
+
+def test_no_tenant_no_rows() -> None:
+    make_side("Zulu")
+    user = User.objects.create_user("nobody", is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(content_type__app_label__in=["tasks", "integrations"]))
+    for model in MODELS[:7]:
+        assert "Zulu" not in page(client_of(user), url(model))
+
+
+def test_history_of_another_tenant_stays_hidden(acme: Side, other: Side) -> None:
+    other.client.post(url("tenantintegration", "resume", other.integration.pk))
+    assert LogEntry.objects.filter(object_id=str(other.integration.pk)).exists()
+    assert "Resumed" in page(other.client, url("tenantintegration", "history", other.integration.pk))
+    assert acme.client.get(url("tenantintegration", "history", other.integration.pk)).status_code == 302
+    assert "Zulu" not in page(acme.client, reverse("admin:index"))
+
+
+def test_tenants_and_memberships_are_for_superusers_to_manage(acme: Side) -> None:
+    membership = Membership.objects.get(user=acme.user)
+    assert acme.client.get(url("tenant", "add")).status_code == 403
+    assert acme.client.post(url("tenant", "change", acme.tenant.pk), {"name": "Mine"}).status_code == 403
+    assert acme.client.post(url("membership", "delete", membership.pk), {"post": "yes"}).status_code == 403
+    client = superuser()
+    values = {"name": "Fresh", "membership_set-TOTAL_FORMS": 0, "membership_set-INITIAL_FORMS": 0}
+    assert client.post(url("tenant", "add"), values).status_code == 302
+    assert Tenant.objects.filter(name="Fresh").exists()
+    assert client.post(url("membership", "delete", membership.pk), {"post": "yes"}).status_code == 302
+
+
+def test_accounts_of_other_tenants_are_hidden_and_nobody_edits_accounts(acme: Side, other: Side) -> None:
+    acme.user.user_permissions.add(*Permission.objects.filter(content_type__app_label="auth"))
+    html = page(acme.client, reverse("admin:auth_user_changelist"))
+    assert "Acme-staff" in html and "Zulu" not in html
+    assert acme.client.get(reverse("admin:auth_user_change", args=[other.user.pk])).status_code == 302
+    address = reverse("admin:auth_user_change", args=[acme.user.pk])
+    assert acme.client.post(address, {"username": "x", "is_superuser": "on"}).status_code == 403
+
+
+def test_permissions_count_inside_the_own_tenant(acme: Side) -> None:
+    acme.user.user_permissions.set(Permission.objects.filter(codename__startswith="view_"))
+    client = client_of(User.objects.get(pk=acme.user.pk))
+    html = page(client, url("tenantintegration", "change", acme.integration.pk))
+    assert "Send test event" not in html and "canary" not in html
+    assert client.post(url("tenantintegration", "test", acme.integration.pk)).status_code == 403
+    assert client.post(url("tenantintegration", "rotate_secret", acme.integration.pk)).status_code == 403
+    assert client.post(url("integrationsync", "retry", acme.sync.pk)).status_code == 403
+    assert "Retry" not in page(client, url("integrationsync"))
+    assert client.get(url("tenantintegration", "add")).status_code == 403
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_nobody_gets_in_without_logging_in(model: str, acme: Side, client: Any) -> None:
+    assert client.get(url(model)).status_code == 302
+    assert client.post(url("tenantintegration", "test", acme.integration.pk)).status_code == 302
+
+
+def test_buttons_need_a_csrf_token_and_post(acme: Side) -> None:
+    from django.test import Client
+
+    strict = Client(enforce_csrf_checks=True)
+    strict.force_login(acme.user)
+    for view in ("test", "rotate_secret", "re_enable", "resume"):
+        assert strict.post(url("tenantintegration", view, acme.integration.pk)).status_code == 403
+    assert strict.post(url("integrationsync", "retry", acme.sync.pk)).status_code == 403
+    for view in ("test", "re_enable", "resume"):
+        assert acme.client.get(url("tenantintegration", view, acme.integration.pk)).status_code == 405
+    assert acme.client.get(url("integrationsync", "retry", acme.sync.pk)).status_code == 405
+
+
+def test_deleting_an_integration_counts_what_goes_with_it(acme: Side) -> None:
+    html = page(acme.client, url("tenantintegration", "delete", acme.integration.pk))
+    assert "Integration syncs: 1" in html and "Execution log: 1" in html
+    assert acme.client.post(url("tenantintegration", "delete", acme.integration.pk), {"post": "yes"}).status_code == 302
+    assert not IntegrationSync.objects.filter(pk=acme.sync.pk).exists()
+
+
+def test_deleting_a_tenant_as_superuser(acme: Side) -> None:
+    client = superuser()
+    assert "Work items: 1" in page(client, url("tenant", "delete", acme.tenant.pk))
+    assert client.post(url("tenant", "delete", acme.tenant.pk), {"post": "yes"}).status_code == 302
+    assert not Customer.objects.filter(tenant_id=acme.tenant.pk).exists()
+
+
+def test_the_add_form_of_one_with_two_tenants_preselects_none(acme: Side, other: Side) -> None:
+    Membership.objects.create(tenant=other.tenant, user=acme.user)
+    form = acme.client.get(url("tenantintegration", "add")).context["adminform"].form
+    assert "tenant" not in form.initial
+    assert acme.client.post(url("tenantintegration", "add"), form_values(other.tenant)).status_code == 302
