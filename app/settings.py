@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 
 import environ
-from kombu import Queue
+from kombu.entity import Queue
 
 from integrations.conf import from_environment
 

@@ -16,7 +16,7 @@ from integrations.transport.policy import AddressPolicy
 def settings_are_usable(app_configs: Any, **_: Any) -> list[Any]:
     """Errors for settings with which delivery would not work as promised."""
     found: list[Any] = []
-    longest = conf.SLICE_SECONDS + conf.TIMEOUT_SECONDS
+    longest = max(conf.SLICE_SECONDS, conf.DRAIN_SECONDS) + conf.TIMEOUT_SECONDS
     if longest >= conf.LEASE_SECONDS:
         found.append(
             Error(
@@ -67,9 +67,7 @@ def settings_are_safe(app_configs: Any, **_: Any) -> list[Any]:
             )
         )
     if not getattr(settings, "HTTPS", True):
-        found.append(
-            Warning("HTTPS is off: sessions travel unencrypted.", hint="Set HTTPS=1.", id="integrations.W003")
-        )
+        found.append(Warning("HTTPS is off: sessions travel unencrypted.", hint="Set HTTPS=1.", id="integrations.W003"))
     if any(str(network).endswith("/0") for network in conf.ALLOWED_NETWORKS):
         found.append(
             Warning(

@@ -42,6 +42,7 @@ DEFAULTS: dict[str, Any] = {
     "BREAKER_PAUSE_CAP_SECONDS": 900.0,  # ... up to this
     # -- transport ------------------------------------------------------------------------------------
     "TIMEOUT_SECONDS": 30.0,  # total deadline of one request, body included
+    "TEST_TIMEOUT_SECONDS": 5.0,  # the same for a test event, while a person waits
     "CONNECT_TIMEOUT_SECONDS": 5.0,
     "DNS_TIMEOUT_SECONDS": 5.0,
     "MAX_RESPONSE_BYTES": 65536,  # decompressed

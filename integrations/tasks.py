@@ -17,7 +17,7 @@ from integrations.outbox.models import IntegrationSync
 from integrations.outbox.retention import purge
 
 
-class QuietTask(Task):  # type: ignore[type-arg]
+class QuietTask(Task):
     """A task whose arguments appear nowhere: a hand-made payload may hold anything."""
 
     abstract = True
@@ -30,7 +30,7 @@ class QuietTask(Task):  # type: ignore[type-arg]
 
 @shared_task(bind=True, base=QuietTask, name="integrations.tasks.send_integration_webhook", time_limit=90)
 def send_integration_webhook(
-    self: Task,  # type: ignore[type-arg]
+    self: Task,
     integration_id: int | None = None,
     content_type_id: int | None = None,
     object_id: Any = None,

@@ -39,10 +39,10 @@ class AnnouncingQuerySet(models.QuerySet[Any]):
         if not rows_updating.has_listeners(self.model):
             return super().update(**kwargs)
         with transaction.atomic(using=self.db, savepoint=False):
-            answers = rows_updating.send(sender=self.model, queryset=self._chain(), using=self.db)
+            answers = rows_updating.send(sender=self.model, queryset=self.all(), using=self.db)
             count = super().update(**kwargs)
             for _, afterwards in answers:
-                if afterwards is not None:
+                if callable(afterwards):
                     afterwards()
         return count
 

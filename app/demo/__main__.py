@@ -59,7 +59,9 @@ def _run(stack: contextlib.ExitStack) -> int:
         celery = [sys.executable, "-m", "celery", "-A", "app", "worker", "-P", "threads", "-c", "8", "-B"]
         processes.start("receiver", [*manage, "webhook_receiver", "--port", str(receiver_port), "--json"])
         processes.start("worker", [*celery, "-s", os.devnull, "--loglevel", "WARNING"])
-        processes.start("web", [sys.executable, "-m", "gunicorn", "-b", f"127.0.0.1:{web_port}", "--threads", "4", "app.wsgi"])
+        processes.start(
+            "web", [sys.executable, "-m", "gunicorn", "-b", f"127.0.0.1:{web_port}", "--threads", "4", "app.wsgi"]
+        )
         story.wait_until_ready(processes)
         story.change_something()
         story.tell_for_ever(processes)

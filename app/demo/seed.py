@@ -40,9 +40,7 @@ def seed(receiver_url: str, secret: str) -> Demo:
     technician, _ = User.objects.get_or_create(username="bob", defaults={"first_name": "Bob", "last_name": "Tech"})
     for user in (admin, technician):
         Membership.objects.get_or_create(tenant=tenant, user=user)
-    customer, _ = Customer.objects.get_or_create(
-        tenant=tenant, name="John Doe", defaults={"email": "john@example.com"}
-    )
+    customer, _ = Customer.objects.get_or_create(tenant=tenant, name="John Doe", defaults={"email": "john@example.com"})
     asset, _ = CustomerAsset.objects.get_or_create(tenant=tenant, customer=customer, name="iPhone 13 Pro")
     point, _ = DropoffPoint.objects.get_or_create(tenant=tenant, name="Main Store")
     integration = TenantIntegration.objects.filter(tenant=tenant, name="Demo receiver").first()

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
+from django.utils import timezone
 
 from integrations.connectors.registry import connector_choices
 from integrations.credentials.fields import EncryptedJSON, EncryptedText, row_context
@@ -105,7 +106,7 @@ class TenantIntegration(TenantOwned):
     headers = EncryptedJSON("headers_encrypted")
     credentials = EncryptedJSON("credentials_encrypted")
 
-    objects = TenantIntegrationQuerySet.as_manager()
+    objects = TenantIntegrationQuerySet.as_manager()  # type: ignore[misc]
 
     class Meta(TenantOwned.Meta):
         ordering = ["name", "id"]
@@ -119,6 +120,8 @@ class TenantIntegration(TenantOwned):
         if self._state.adding and self.is_signed and not self.credentials.get("signing_keys"):
             key = {"secret": signing.generate_secret(), "until": None}
             self.credentials = {**self.credentials, "signing_keys": [key]}
+        if self._state.adding and self.credentials_rotated_at is None:
+            self.credentials_rotated_at = timezone.now()
         super().save(*args, **kwargs)
 
     @property

@@ -22,9 +22,7 @@ from .models import TenantIntegration
 def signing_secrets(credentials: Mapping[str, Any], now: datetime) -> tuple[str, ...]:
     """Return the secrets that sign at `now`, newest first."""
     keys = credentials.get("signing_keys") or []
-    return tuple(
-        key["secret"] for key in keys if not key.get("until") or datetime.fromisoformat(key["until"]) > now
-    )
+    return tuple(key["secret"] for key in keys if not key.get("until") or datetime.fromisoformat(key["until"]) > now)
 
 
 def rotate_signing_secret(integration: TenantIntegration, secret: str | None = None) -> str:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from integrations.errors import IntegrationError, IntegrationTemporaryError
+from integrations.transport.response import Response
 
-from .port import Response
 from .registry import register
 from .webhook import WebhookConnector
 

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
+from integrations.transport.response import Response
+
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
@@ -55,22 +57,12 @@ class Receipt:
     excerpt: str = ""
 
 
-class Response(Protocol):
-    """The part of the client's answer that a connector reads."""
-
-    status: int
-    body: bytes
-
-    @property
-    def headers(self) -> Mapping[str, str]: ...
-
-
 class Client(Protocol):
     """The guarded HTTP client (transport/client.py)."""
 
     def request(
         self, method: str, url: str, *, headers: Mapping[str, str], body: bytes, timeout: float | None = None
-    ) -> Any: ...
+    ) -> Response: ...
 
 
 class Connector:

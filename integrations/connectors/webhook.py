@@ -12,8 +12,9 @@ from integrations.errors import IntegrationError
 from integrations.transport import signing
 from integrations.transport.classify import error_for
 from integrations.transport.redaction import redact
+from integrations.transport.response import Response
 
-from .port import Connector, Envelope, Receipt, Response
+from .port import Connector, Envelope, Receipt
 from .registry import register
 
 EXCERPT = 500

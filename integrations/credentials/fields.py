@@ -102,9 +102,7 @@ class EncryptedAttribute(property, Generic[T]):
     def _open(self, instance: Any) -> str:
         """Return the plaintext, "" for an empty column."""
         token = getattr(instance, self.column)
-        return (
-            self._named(instance, lambda: EncryptionService.open(token, self._aad(instance))) if token else ""
-        )
+        return self._named(instance, lambda: EncryptionService.open(token, self._aad(instance))) if token else ""
 
     def _named(self, instance: Any, action: Callable[[], Any]) -> Any:
         """Run `action`; its EncryptionError says which attribute of which model it is about."""

@@ -98,5 +98,3 @@ def _log(rows: Iterable[tuple[int, int]], action: str, actor: str) -> None:
         ExecutionLog(integration_id=integration_id, sync_id=pk, action=action.split()[0], actor=actor)
         for pk, integration_id in rows
     )
-
-

@@ -21,7 +21,8 @@ def ensure_schedule(using: str = "default") -> None:
     ):
         if not PeriodicTask.objects.using(using).filter(task=task).exists():
             every, _ = IntervalSchedule.objects.using(using).get_or_create(every=seconds, period="seconds")
-            PeriodicTask.objects.using(using).create(name=name, task=task, interval=every)
+            # Expires with the next one: while no worker runs, they must not pile up in the broker.
+            PeriodicTask.objects.using(using).create(name=name, task=task, interval=every, expire_seconds=seconds)
 
 
 def _tables(using: str) -> list[str]:

@@ -148,9 +148,7 @@ def _write_failure(settlement: Settlement, result: Outcome) -> set[int]:
         values["next_attempt_at"] = after(result.retry_in or 0.0)
     written = IntegrationSync.objects.filter(id=row.id, status=Status.PENDING).update(**values)
     if written and not result.is_final and settlement.in_order and not hold_is_over(row.first_failed_at):
-        put_off_behind(
-            settlement.integration.pk, row.object_key, row.id, values["next_attempt_at"]
-        )
+        put_off_behind(settlement.integration.pk, row.object_key, row.id, values["next_attempt_at"])
     return {row.id} if written and result.is_final else set()
 
 

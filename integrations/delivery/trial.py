@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from django.utils import timezone
 
+from integrations import conf
+from integrations.connections.binding import bind
+from integrations.connections.models import TenantIntegration
 from integrations.connectors.port import Client, Envelope
 from integrations.errors import IntegrationError, IntegrationTemporaryError
 from integrations.outbox.canonical_json import encode
 from integrations.outbox.models import new_idempotency_key
-
-from integrations.connections.binding import bind
-from integrations.connections.models import TenantIntegration
 
 EVENT_TYPE = "test"
 
@@ -52,7 +52,9 @@ def send_test_event(integration: TenantIntegration, client: Client) -> TestResul
     envelope = Envelope(event_type=EVENT_TYPE, idempotency_key=new_idempotency_key(), body=body)
     started = time.perf_counter()
     try:
-        receipt = bind(integration, client).deliver(envelope)
+        connector = bind(integration, client)
+        connector.binding = replace(connector.binding, timeout=conf.TEST_TIMEOUT_SECONDS)
+        receipt = connector.deliver(envelope)
     except Exception as error:
         failure = (
             error

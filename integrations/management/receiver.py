@@ -84,9 +84,7 @@ class Receiver(ThreadingHTTPServer):
     block_on_close = False
     request_queue_size = 256
 
-    def __init__(
-        self, address: tuple[str, int], behaviour: Behaviour, announce: Callable[[Received], None]
-    ) -> None:
+    def __init__(self, address: tuple[str, int], behaviour: Behaviour, announce: Callable[[Received], None]) -> None:
         self.behaviour = behaviour
         self.announce = announce
         self.received: deque[Received] = deque(maxlen=SHOWN)
@@ -201,9 +199,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         path, _, query = self.path.partition("?")
         if path == "/":
-            self._answer(
-                200, page(list(self.server.received), live=query != "pause"), "text/html; charset=utf-8"
-            )
+            self._answer(200, page(list(self.server.received), live=query != "pause"), "text/html; charset=utf-8")
         elif path == "/received.json":
             rows = [asdict(received) for received in self.server.received]
             self._answer(200, json.dumps(rows).encode(), "application/json")
@@ -235,9 +231,7 @@ class Handler(BaseHTTPRequestHandler):
         self.close_connection = True
         self._answer(status, text)
 
-    def _answer(
-        self, status: int, body: bytes, kind: str = "text/plain; charset=utf-8", *, drip: bool = False
-    ) -> None:
+    def _answer(self, status: int, body: bytes, kind: str = "text/plain; charset=utf-8", *, drip: bool = False) -> None:
         if drip:
             body = body.ljust(DRIP_BYTES)
         if status in (204, 304):

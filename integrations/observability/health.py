@@ -42,5 +42,3 @@ def health(request: HttpRequest) -> JsonResponse:
     if parts["database"] and request.user.is_authenticated and request.user.is_staff:
         body["parts"] = {name: "up" if up else "down" for name, up in sorted(parts.items())}
     return JsonResponse(body, status=200 if healthy else 503)
-
-

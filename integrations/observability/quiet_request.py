@@ -9,7 +9,7 @@ from celery.worker.request import Request
 SHOWN = ("integration_id", "sync_id")
 
 
-class QuietRequest(Request):  # type: ignore[misc]
+class QuietRequest(Request):
     """A worker's view of one message. Without this, ``inspect`` repeats the arguments in full."""
 
     def info(self, safe: bool = False) -> Any:

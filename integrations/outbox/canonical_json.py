@@ -26,7 +26,7 @@ MAX_ITEMS = 10_000  # of one list or object
 MAX_INTEGER_BITS = 256  # longer ones are identifiers or mistakes: sent as text
 REPLACEMENT = "\ufffd"
 _MODEL_FIELDS = ("id", "name", "email")
-_UNSENDABLE = {0: REPLACEMENT} | {code: REPLACEMENT for code in range(0xD800, 0xE000)}
+_UNSENDABLE = {0: REPLACEMENT} | dict.fromkeys(range(55296, 57344), REPLACEMENT)
 
 
 def encode(payload: Mapping[str, Any]) -> str:

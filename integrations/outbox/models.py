@@ -28,9 +28,7 @@ class IntegrationEvent(models.Model):
     fail it, and would take locks that an operator's delete waits for (docs/adr/0003).
     """
 
-    tenant = models.ForeignKey(
-        Tenant, on_delete=models.CASCADE, db_constraint=False, db_index=False, related_name="+"
-    )
+    tenant = models.ForeignKey(Tenant, on_delete=models.CASCADE, db_constraint=False, db_index=False, related_name="+")
     event_type = models.CharField(max_length=100)
     content_type = models.ForeignKey(
         ContentType, on_delete=models.CASCADE, db_constraint=False, db_index=False, related_name="+"

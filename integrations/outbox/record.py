@@ -63,9 +63,7 @@ def record(occurrences: Sequence[Occurrence], *, using: str = "default") -> list
             return _insert(occurrences, lambda occurrence: encode(occurrence.minimal), using)
 
 
-def _insert(
-    occurrences: Sequence[Occurrence], body: Callable[[Occurrence], str], using: str
-) -> list[IntegrationEvent]:
+def _insert(occurrences: Sequence[Occurrence], body: Callable[[Occurrence], str], using: str) -> list[IntegrationEvent]:
     events = IntegrationEvent.objects.using(using).bulk_create(
         [
             IntegrationEvent(

@@ -71,7 +71,7 @@ class CompiledObject:
     def __init__(self, model: type[models.Model], related: Sequence[str]) -> None:
         self._model = model
         self._parts = [("", model, _attnames(model))]
-        self._fields = [model._meta.get_field(name) for name in related]
+        self._fields: list[Any] = [model._meta.get_field(name) for name in related]
         for field in self._fields:
             self._parts.append((f"{field.name}__", field.related_model, _attnames(field.related_model)))
         paths = [prefix + name for prefix, _, names in self._parts for name in names]

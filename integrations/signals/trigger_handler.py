@@ -171,9 +171,7 @@ class TriggerHandler:
             if subscribers:
                 self._publish(batch, created=True, capture=Capture(subscribers, {}), using=using)
 
-    def _before_bulk_update(
-        self, queryset: models.QuerySet[Any], using: str, **_: Any
-    ) -> Callable[[], None] | None:
+    def _before_bulk_update(self, queryset: models.QuerySet[Any], using: str, **_: Any) -> Callable[[], None] | None:
         tenant_ids = queryset.order_by().values_list("tenant_id", flat=True).distinct()
         subscribers = subscribers_of([self.updated, self.status_changed], tenant_ids, using=using)
         if not subscribers:
@@ -226,7 +224,10 @@ class TriggerHandler:
     # -- reading rows -----------------------------------------------------------------------------
 
     def _attnames(self) -> dict[str, str]:
-        return {name: self.model._meta.get_field(name).attname for name in self.tracked}
+        return {name: self._field(name).attname for name in self.tracked}
+
+    def _field(self, name: str) -> Any:
+        return self.model._meta.get_field(name)
 
     def _locked(self, pks: list[Any], using: str) -> dict[Any, dict[str, Any]]:
         attnames = list(self._attnames().values())
@@ -262,7 +263,7 @@ class TriggerHandler:
 
     def _shown(self, name: str, value: Any) -> Any:
         """A value as people read it: the label of a choice, the id of a relation."""
-        flat = dict(self.model._meta.get_field(name).flatchoices or ())
+        flat = dict(self._field(name).flatchoices or ())
         return flat.get(value, value)
 
 
@@ -280,4 +281,3 @@ def trigger_integrations(instance: Any, event_type: str) -> list[IntegrationEven
 
 def _batches(pks: list[Any]) -> Iterable[list[Any]]:
     return (pks[start : start + BATCH] for start in range(0, len(pks), BATCH))
-

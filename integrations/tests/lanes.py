@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -27,7 +28,7 @@ def main(arguments: list[str]) -> int:
     os.environ["DATABASE_URL"] = DATABASE
     os.environ["TEST_BROKER"] = "redis"
     print(f"lane PostgreSQL + Redis: {urlsplit(DATABASE).hostname}, {urlsplit(REDIS).hostname}")
-    return pytest.main([os.path.dirname(__file__), *arguments])
+    return pytest.main([str(Path(__file__).parent), *arguments])
 
 
 def _away(url: str, default_port: int) -> bool:

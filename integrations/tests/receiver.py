@@ -142,9 +142,7 @@ class Receiver(ThreadingHTTPServer):
         """Return all requests as soon as there are `count` of them; fail the test after `timeout`."""
         with self._lock:
             if not self._lock.wait_for(lambda: len(self._requests) >= count, timeout):
-                pytest.fail(
-                    f"{len(self._requests)} of {count} requests within {timeout:g} s: {self._requests}"
-                )
+                pytest.fail(f"{len(self._requests)} of {count} requests within {timeout:g} s: {self._requests}")
             return list(self._requests)
 
     def clear(self) -> None:

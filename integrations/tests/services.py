@@ -55,9 +55,7 @@ def missing(what: str) -> None:
     pytest.skip(what)
 
 
-def wait_until(
-    predicate: Callable[[], T], timeout: float = 10.0, message: str = "", *, interval: float = 0.01
-) -> T:
+def wait_until(predicate: Callable[[], T], timeout: float = 10.0, message: str = "", *, interval: float = 0.01) -> T:
     """Call `predicate` until it returns something true, and return that; fail the test after `timeout`."""
     deadline = time.monotonic() + timeout
     while True:
@@ -120,9 +118,7 @@ def rabbitmq_broker() -> tuple[Broker, Callable[[], None]]:
     vhost = f"outbox-test-{os.getpid()}-{uuid.uuid4().hex[:8]}"
 
     def control(*words: str) -> None:
-        subprocess.run(
-            ["rabbitmqctl", "-q", *words], check=True, capture_output=True, timeout=60, cwd="/", text=True
-        )
+        subprocess.run(["rabbitmqctl", "-q", *words], check=True, capture_output=True, timeout=60, cwd="/", text=True)
 
     def remove() -> None:
         if not given:
@@ -207,9 +203,7 @@ def database_url(alias: str = "default") -> str:
 class CeleryProcess:
     """One ``celery -A app …`` in a session of its own, so that its group is exactly what we started."""
 
-    def __init__(
-        self, words: Sequence[str], env: Mapping[str, str], log_path: Path, ready: str, name: str
-    ) -> None:
+    def __init__(self, words: Sequence[str], env: Mapping[str, str], log_path: Path, ready: str, name: str) -> None:
         self.name = name
         self.log_path = log_path
         self._ready = re.compile(ready)

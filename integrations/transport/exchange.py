@@ -85,7 +85,7 @@ class _TimedResponse(HTTPResponse):
 
     def __init__(self, sock: Any, *args: Any, deadline: float, room: int, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
-        raw = self.fp.detach()  # type: ignore[attr-defined]
+        raw = self.fp.detach()
         self.fp = self.reader = _Reader(_Deadline(raw, sock, deadline, room))
 
 
@@ -123,7 +123,8 @@ def exchange(
         connection.endheaders(body or None)
     except (BrokenPipeError, ConnectionResetError):
         sent = False  # it stopped reading, and may have said why
-    response, problem = None, ""
+    response: Any = None
+    problem = ""
     try:
         response = HTTPConnection.getresponse(connection)  # not urllib3's wrapper around it
     except HTTPException as error:

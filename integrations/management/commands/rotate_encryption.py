@@ -29,9 +29,7 @@ class Command(BaseCommand):
                 resealed += _reseal(pk, dry_run)
             except EncryptionError as error:
                 unreadable.append(f"  integration {pk}: {error}")
-        self.stdout.write(
-            f"{resealed} integration(s) {'would be' if dry_run else 'were'} sealed with the newest key."
-        )
+        self.stdout.write(f"{resealed} integration(s) {'would be' if dry_run else 'were'} sealed with the newest key.")
         if unreadable:
             raise CommandError("\n".join([f"{len(unreadable)} integration(s) cannot be read:", *unreadable]))
 
@@ -42,9 +40,7 @@ def _reseal(pk: int, dry_run: bool) -> bool:
         row = TenantIntegration._base_manager.select_for_update().filter(pk=pk).first()
         if row is None:
             return False
-        stale = [
-            attribute for attribute in encrypted_attributes(TenantIntegration) if attribute.needs_reseal(row)
-        ]
+        stale = [attribute for attribute in encrypted_attributes(TenantIntegration) if attribute.needs_reseal(row)]
         if stale and not dry_run:
             for attribute in stale:
                 attribute.reseal(row)

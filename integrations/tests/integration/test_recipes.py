@@ -24,7 +24,7 @@ from tasks.models import Customer, DropoffPoint
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db]
 
-ONE_FILE = '''
+ONE_FILE = """
 from integrations.signals.trigger_handler import TriggerHandler
 from tasks.models import Customer
 
@@ -40,7 +40,7 @@ class CustomerTrigger(TriggerHandler):
 
 
 CustomerTrigger.connect()
-'''
+"""
 
 
 @pytest.fixture

@@ -71,19 +71,13 @@ def test_s0_21_set_stores_a_token_and_get_opens_it():
 def test_the_constructor_takes_the_plaintext_in_any_order_of_arguments():
     for row in (
         Connection(headers={"a": CANARY}, url=CANARY, credentials={"c": 1}, tenant=Owner(pk=7)),
-        Connection(
-            tenant_id=7, public_id=uuid.uuid4(), credentials={"c": 1}, url=CANARY, headers={"a": CANARY}
-        ),
+        Connection(tenant_id=7, public_id=uuid.uuid4(), credentials={"c": 1}, url=CANARY, headers={"a": CANARY}),
     ):
         assert (row.headers, row.url, row.credentials) == ({"a": CANARY}, CANARY, {"c": 1})
     assert {"headers", "url", "credentials"} <= Connection._meta._property_names
 
 
-@given(
-    value=st.dictionaries(
-        st.text(), st.text() | st.integers() | st.none() | st.lists(st.booleans()), min_size=1
-    )
-)
+@given(value=st.dictionaries(st.text(), st.text() | st.integers() | st.none() | st.lists(st.booleans()), min_size=1))
 def test_json_round_trip(value):
     row = make(credentials=value)
     assert row.credentials == value
@@ -128,9 +122,7 @@ def test_what_json_would_change_or_refuse_is_refused(value):
 
 
 @pytest.mark.parametrize("row", [Connection(), Connection(tenant=Owner()), make(public_id=None)])
-@pytest.mark.parametrize(
-    "name,value", [("headers", {"a": CANARY}), ("headers", {}), ("url", CANARY), ("url", "")]
-)
+@pytest.mark.parametrize("name,value", [("headers", {"a": CANARY}), ("headers", {}), ("url", CANARY), ("url", "")])
 def test_without_tenant_or_public_id_nothing_can_be_set(row, name, value):
     with pytest.raises(ValueError, match="tenant") as caught:
         setattr(row, name, value)
@@ -142,9 +134,7 @@ def test_the_spelling_of_a_uuid_does_not_matter():
     """A row made with ``public_id="ABC…"`` reads back as ``UUID("abc…")``; its secrets must still open."""
     public_id = uuid.uuid4()
     spellings = (public_id, str(public_id), str(public_id).upper(), public_id.hex)
-    assert {row_context(tenant, spelling) for tenant in (7, "7") for spelling in spellings} == {
-        f"7:{public_id}"
-    }
+    assert {row_context(tenant, spelling) for tenant in (7, "7") for spelling in spellings} == {f"7:{public_id}"}
     assert row_context(7, "int_2x") == "7:int_2x"
 
 
@@ -165,9 +155,7 @@ def test_b239_a_token_copied_to_another_tenant_or_row_does_not_open(other):
     row = make(headers={"a": CANARY})
     other.public_id = row.public_id if other.tenant_id != row.tenant_id else other.public_id
     other.headers_encrypted = row.headers_encrypted
-    with pytest.raises(
-        EncryptionError, match=r"Connection\.headers: authentication tag verification failed"
-    ) as caught:
+    with pytest.raises(EncryptionError, match=r"Connection\.headers: authentication tag verification failed") as caught:
         _ = other.headers
     assert caught.value.__context__ is None
     assert CANARY not in "".join(traceback.format_exception(caught.value))

@@ -70,10 +70,7 @@ def test_s0_36_without_a_master_key_the_secret_key_seals(settings, unset):
 def test_the_derivation_never_changes(settings):
     """A released derivation is for ever: this token was written by the first version."""
     assert [key.id for key in get_key_ring().keys] == ["0717a258"]
-    assert (
-        EncryptionService.open("v1.0717a258.5Ynh5-a-FC3OKZPIcl8iTKnnOJUKEJD5jPyq0_-7PY2Kog", "1:row")
-        == "héllo"
-    )
+    assert EncryptionService.open("v1.0717a258.5Ynh5-a-FC3OKZPIcl8iTKnnOJUKEJD5jPyq0_-7PY2Kog", "1:row") == "héllo"
 
 
 def test_setting_a_master_key_keeps_credentials_readable(settings):

@@ -76,9 +76,7 @@ def run() -> Iterator[Callable[..., Running]]:
         running.stop()
 
 
-def signed(
-    webhook_id: str = "msg_1", body: str = BODY, secret: str = SECRET, age: float = 0
-) -> dict[str, str]:
+def signed(webhook_id: str = "msg_1", body: str = BODY, secret: str = SECRET, age: float = 0) -> dict[str, str]:
     at = datetime.fromtimestamp(int(time.time() - age), UTC)
     return {
         "webhook_id": webhook_id,
@@ -261,9 +259,7 @@ def test_a_line_survives_a_narrow_encoding(run):
         encoding = "ascii"
 
     out = Ascii()
-    received = Received(
-        1, "2026-01-01T00:00:00.000", "POST", "/", "e", "", "", "", 1, False, "unsigned", 200, ""
-    )
+    received = Received(1, "2026-01-01T00:00:00.000", "POST", "/", "e", "", "", "", 1, False, "unsigned", 200, "")
     Command(stdout=out, no_color=True)._announce(received)
     assert out.getvalue().isascii()
 
