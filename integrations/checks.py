@@ -11,23 +11,28 @@ from django.core.exceptions import ImproperlyConfigured
 from integrations import conf
 from integrations.transport.policy import AddressPolicy
 
+MAY_BE_ZERO = {"RETRY_JITTER", "PACE_SECONDS", "PARALLEL_SECONDS", "ROTATION_OVERLAP_SECONDS"}
+
 
 @register()
 def settings_are_usable(app_configs: Any, **_: Any) -> list[Any]:
     """Errors for settings with which delivery would not work as promised."""
     found: list[Any] = []
-    longest = max(conf.SLICE_SECONDS, conf.DRAIN_SECONDS) + conf.TIMEOUT_SECONDS
-    if longest >= conf.LEASE_SECONDS:
+    longest = max(conf.SLICE_SECONDS, conf.DRAIN_SECONDS) + conf.PACE_SECONDS + conf.TIMEOUT_SECONDS
+    if not longest < conf.LEASE_SECONDS:
         found.append(
             Error(
                 f"INTEGRATIONS_LEASE_SECONDS ({conf.LEASE_SECONDS:g}) must be longer than SLICE_SECONDS + "
-                f"TIMEOUT_SECONDS ({longest:g}), or a slow worker loses its lane while it is sending.",
+                f"PACE_SECONDS + TIMEOUT_SECONDS ({longest:g}), or a slow worker loses its lane while it is sending.",
                 id="integrations.E001",
             )
         )
-    for name in ("RETRY_BASE_SECONDS", "SWEEP_SECONDS", "SLICE_ROWS", "RETRY_MAX_ATTEMPTS", "TIMEOUT_SECONDS"):
-        if getattr(conf, name) <= 0:
-            found.append(Error(f"INTEGRATIONS_{name} must be greater than 0.", id="integrations.E002"))
+    for name, default in conf.DEFAULTS.items():
+        value = getattr(conf, name)
+        is_number = isinstance(default, int | float) and not isinstance(default, bool)
+        # "not >" and not "<=", so that nan is caught too.
+        if is_number and name not in MAY_BE_ZERO and not value > 0:
+            found.append(Error(f"INTEGRATIONS_{name} must be greater than 0, not {value!r}.", id="integrations.E002"))
     try:
         AddressPolicy.from_conf()
     except ImproperlyConfigured as error:

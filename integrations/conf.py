@@ -23,6 +23,7 @@ DEFAULTS: dict[str, Any] = {
     "SLICE_ROWS": 100,  # rows read, sent and settled together
     "DRAIN_SECONDS": 1.0,  # a lane gives its worker back after this long: others are waiting
     "SLICE_SECONDS": 5.0,  # the same on the slow queue, where a slot costs less
+    "PACE_SECONDS": 10.0,  # how long the slow queue sits out a rate limit's pause; longer ones end with a sweep
     "HOLD_SECONDS": 3600.0,  # how long a failing row may hold back later events of its own object
     "MAX_IN_FLIGHT": 8,  # parallel requests per integration, unless the integration says otherwise
     "SLOW_SECONDS": 0.5,  # a slice whose mean request took longer moves its lane to the slow queue

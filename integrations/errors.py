@@ -21,6 +21,12 @@ from __future__ import annotations
 MAX_MESSAGE = 500
 
 
+def printable(text: str) -> str:
+    """Return `text` without control characters and half surrogates: a NUL would make the database refuse the row
+    that says what happened, an escape sequence would paint an operator's terminal."""
+    return text if text.isprintable() else "".join(char if char.isprintable() else " " for char in text)
+
+
 class IntegrationError(Exception):
     """Base of the tree; catch it to handle any failure of an integration.
 
@@ -43,11 +49,11 @@ class IntegrationError(Exception):
         retry_after: float | None = None,
         excerpt: str = "",
     ) -> None:
-        self.message = message[:MAX_MESSAGE]
+        self.message = printable(message[:MAX_MESSAGE])
         self.code = code or self.default_code
         self.status = status
         self.retry_after = retry_after
-        self.excerpt = excerpt[:MAX_MESSAGE]
+        self.excerpt = printable(excerpt[:MAX_MESSAGE])
         super().__init__(self.message)
 
 

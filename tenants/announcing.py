@@ -4,46 +4,95 @@ Django sends no signals for ``bulk_create`` and ``update``. Rows of a tenant go 
 sends two signals of its own, inside the transaction of the write:
 
     rows_created(sender=model, pks, using)           after a bulk_create
-    rows_updating(sender=model, queryset, using)     before an update; a receiver may return a function
-                                                     without arguments, which is called after the update
+    rows_updating(sender=model, queryset, using)     before an update; a receiver that wants to know what it did
+                                                     answers with a `Watch`
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from typing import Any
 
-from django.db import models, transaction
+from django.db import connections, models, transaction
 from django.dispatch import Signal
 
 rows_created = Signal()
 rows_updating = Signal()
 
+BATCH = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """What a receiver of `rows_updating` has locked and looked at.
+
+    Attributes:
+        tenant_ids: the tenants whose rows it watches.
+        pks: their rows that the update may touch. Rows of these tenants that turn up later are left alone: they
+            came after the update, as far as anybody can tell.
+        afterwards: called when the update is done.
+    """
+
+    tenant_ids: frozenset[Any]
+    pks: tuple[Any, ...]
+    afterwards: Callable[[], None]
+
 
 class AnnouncingQuerySet(models.QuerySet[Any]):
-    """A queryset whose bulk writes are announced; ``_base_manager`` writes silently."""
+    """A queryset whose bulk writes are announced; ``Model.unannounced`` writes silently."""
 
-    def bulk_create(self, objs: Iterable[Any], *args: Any, **kwargs: Any) -> list[Any]:
-        if kwargs.get("ignore_conflicts") or kwargs.get("update_conflicts"):
+    def bulk_create(
+        self,
+        objs: Iterable[Any],
+        batch_size: int | None = None,
+        ignore_conflicts: bool = False,
+        update_conflicts: bool = False,
+        *args: Any,
+        **kwargs: Any,
+    ) -> list[Any]:
+        if ignore_conflicts or update_conflicts:
             raise ValueError(
-                "bulk_create() with ignore_conflicts or update_conflicts does not tell which rows it wrote, so "
-                f"they cannot be announced; use {self.model.__name__}._base_manager if nobody has to hear of them."
+                "bulk_create() with ignore_conflicts or update_conflicts does not tell which rows it wrote, so they "
+                f"cannot be announced; use {self.model.__name__}.unannounced if nobody has to hear of them."
             )
-        with transaction.atomic(using=self.db, savepoint=False):
-            created = super().bulk_create(objs, *args, **kwargs)
+        with own_transaction(self.db):
+            created = super().bulk_create(objs, batch_size)
             if created:
                 rows_created.send(sender=self.model, pks=[obj.pk for obj in created], using=self.db)
         return created
 
     def update(self, **kwargs: Any) -> int:
+        if "tenant" in kwargs or "tenant_id" in kwargs:
+            raise ValueError("Rows cannot move to another tenant; make new ones there.")
         if not rows_updating.has_listeners(self.model):
             return super().update(**kwargs)
-        with transaction.atomic(using=self.db, savepoint=False):
+        with own_transaction(self.db):
             answers = rows_updating.send(sender=self.model, queryset=self.all(), using=self.db)
-            count = super().update(**kwargs)
-            for _, afterwards in answers:
-                if callable(afterwards):
-                    afterwards()
+            given: list[Any] = [answer for _, answer in answers]
+            watches = [answer for answer in given if isinstance(answer, Watch)]
+            if not watches:
+                return super().update(**kwargs)
+            count = self._update_watched(watches, kwargs)
+            for watch in watches:
+                watch.afterwards()
+        return count
+
+    def _update_watched(self, watches: list[Watch], values: dict[str, Any]) -> int:
+        """Update exactly the rows that are watched, and whatever matches of everybody else's."""
+        watched = frozenset[Any]().union(*(watch.tenant_ids for watch in watches))
+        pks = sorted({pk for watch in watches for pk in watch.pks})
+        count = super(AnnouncingQuerySet, self.exclude(tenant_id__in=watched)).update(**values)
+        for start in range(0, len(pks), BATCH):
+            batch = self.filter(pk__in=pks[start : start + BATCH])
+            count += super(AnnouncingQuerySet, batch).update(**values)
         return count
 
     update.alters_data = True  # type: ignore[attr-defined]
+
+
+def own_transaction(using: str) -> AbstractContextManager[Any]:
+    """Open a transaction unless the caller has one, whose course is then left alone: an exception that the
+    caller handles must not spoil what else they do in it."""
+    return nullcontext() if connections[using].in_atomic_block else transaction.atomic(using=using)

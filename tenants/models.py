@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from django.conf import settings
-from django.db import models, router, transaction
+from django.db import models, router
 
-from .announcing import AnnouncingQuerySet
+from .announcing import AnnouncingQuerySet, own_transaction
 
 
 class Tenant(models.Model):
@@ -43,21 +43,33 @@ class TenantOwned(models.Model):
     ``save()`` and ``delete()`` open the transaction themselves: in autocommit Django sends ``post_save``
     only after the row is durable, so whatever a signal handler records would be a second, separate commit,
     and a crash between the two would lose it (docs/adr/0002).
+
+    A row never changes its tenant: what the one wrote would be told to the other.
     """
 
     tenant = models.ForeignKey(Tenant, on_delete=models.CASCADE)
 
     objects = AnnouncingQuerySet.as_manager()
+    unannounced = models.Manager()  # for writes that nobody has to hear of
 
     class Meta:
         abstract = True
+        # Django writes through this one itself: related_set.add(), and SET_NULL when a customer is deleted.
+        base_manager_name = "objects"
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        using = kwargs.get("using") or router.db_for_write(type(self), instance=self)
-        with transaction.atomic(using=using, savepoint=False):
+        loaded = self.__dict__.get("_loaded_tenant_id")
+        if loaded is not None and loaded != self.tenant_id and not self._state.adding:
+            raise ValueError(f"A {self._meta.verbose_name} cannot move to another tenant; make a new one there.")
+        with own_transaction(kwargs.get("using") or router.db_for_write(type(self), instance=self)):
             super().save(*args, **kwargs)
 
     def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
-        using = kwargs.get("using") or router.db_for_write(type(self), instance=self)
-        with transaction.atomic(using=using, savepoint=False):
+        with own_transaction(kwargs.get("using") or router.db_for_write(type(self), instance=self)):
             return super().delete(*args, **kwargs)
+
+    @classmethod
+    def from_db(cls, db: str | None, field_names: Any, values: Any, **options: Any) -> Any:
+        instance: Any = super().from_db(db, field_names, values, **options)
+        instance._loaded_tenant_id = instance.__dict__.get("tenant_id")
+        return instance

@@ -156,7 +156,7 @@ class IntegrationForm(TenantOwnedForm):
         return cleaned
 
     def _refuse_stale(self) -> None:
-        row = TenantIntegration._base_manager.select_for_update().filter(pk=self.instance.pk)
+        row = TenantIntegration.unannounced.select_for_update().filter(pk=self.instance.pk)
         updated_at = row.values_list("updated_at", flat=True).first()
         if updated_at is None:
             raise ValidationError("Somebody else deleted this integration.")

@@ -60,7 +60,7 @@ def replay(syncs: QuerySet[Any], *, actor: str) -> Done:
             return False
         return _is_sendable(done, is_active, is_enabled)
 
-    return _run(done, syncs, wanted, operator_actions.retry, actor)
+    return _run(done, syncs, wanted, operator_actions.replay, actor)
 
 
 def cancel(syncs: QuerySet[Any], *, actor: str) -> Done:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from django.contrib.contenttypes.models import ContentType
-from django.db import DatabaseError, models, transaction
+from django.db import models, transaction
 
 logger = logging.getLogger("integrations.audit")
 
@@ -49,12 +49,17 @@ def write_notes(notes: Iterable[AuditNote]) -> None:
     for note in notes:
         by_type[note.content_type_id].append(note)
     for content_type_id, group in by_type.items():
-        model = ContentType.objects.get_for_id(content_type_id).model_class()
-        writer = _writers.get(model._meta.label_lower) if model else None
-        if writer is None:
-            continue
         try:
-            with transaction.atomic():
-                writer(group)
-        except (DatabaseError, ValueError):
+            if writer := _writer_for(content_type_id):
+                with transaction.atomic():
+                    writer(group)
+        except Exception:
             logger.exception("could not write %s audit note(s)", len(group))
+
+
+def _writer_for(content_type_id: int) -> NoteWriter | None:
+    try:
+        model = ContentType.objects.get_for_id(content_type_id).model_class()
+    except ContentType.DoesNotExist:  # a hand-made event for something that never was
+        return None
+    return _writers.get(model._meta.label_lower) if model else None

@@ -26,13 +26,17 @@ def bind(integration: TenantIntegration, client: Client) -> Connector:
     if not url:
         raise IntegrationNotConfigured("the webhook URL is empty; set it on the integration")
     credentials = integration.credentials
+    try:
+        secrets = signing_secrets(credentials, timezone.now()) if integration.is_signed else ()
+    except (KeyError, TypeError, ValueError):
+        raise IntegrationNotConfigured("the signing keys are unreadable; rotate the signing secret") from None
     return connector(
         Binding(
             url=url,
             headers=integration.headers,
             credentials={key: value for key, value in credentials.items() if key != "signing_keys"},
             config=integration.config,
-            signing_secrets=signing_secrets(credentials, timezone.now()) if integration.is_signed else (),
+            signing_secrets=secrets,
             timeout=integration.timeout_seconds,
         ),
         client,

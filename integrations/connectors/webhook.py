@@ -10,14 +10,12 @@ from urllib.parse import urlsplit
 
 from integrations.errors import IntegrationError
 from integrations.transport import signing
-from integrations.transport.classify import error_for
-from integrations.transport.redaction import redact
+from integrations.transport.classify import error_for, excerpt_of
 from integrations.transport.response import Response
 
 from .port import Connector, Envelope, Receipt
 from .registry import register
 
-EXCERPT = 500
 USER_AGENT = "workitem-outbox/0.1"
 
 
@@ -38,13 +36,12 @@ class WebhookConnector(Connector):
         )
         error = self.classify(response)
         if error is not None:
-            error.excerpt = redact(error.excerpt, self._secrets)
             raise error
-        return Receipt(response.status, self._excerpt(response.body))
+        return Receipt(response.status, excerpt_of(response, self._secrets) if response.body else "")
 
     def classify(self, response: Response) -> IntegrationError | None:
         """Return what `response` means, None for success. Subclasses know their system's exceptions."""
-        return error_for(response, host=self._host)
+        return error_for(response, host=self._host, secrets=self._secrets)
 
     def headers_for(self, envelope: Envelope) -> dict[str, str]:
         """Return the headers of one attempt: the tenant's, then ours, which nobody overrides."""
@@ -63,12 +60,12 @@ class WebhookConnector(Connector):
 
     @cached_property
     def _fixed_headers(self) -> Mapping[str, str]:
-        return {
-            **authorization(self.binding.credentials),
-            **self.binding.headers,
-            "Content-Type": "application/json; charset=utf-8",
-            "User-Agent": USER_AGENT,
-        }
+        ours = {"Content-Type": "application/json; charset=utf-8", "User-Agent": USER_AGENT}
+        merged: dict[str, tuple[str, str]] = {}
+        for headers in (authorization(self.binding.credentials), self.binding.headers, ours):
+            # The later one wins, however it is spelt: no header may go out twice.
+            merged |= {name.lower(): (name, value) for name, value in headers.items()}
+        return dict(merged.values())
 
     @cached_property
     def _host(self) -> str:
@@ -84,9 +81,6 @@ class WebhookConnector(Connector):
         url = urlsplit(self.binding.url)
         values += [part for part in (url.path, url.query, *url.path.split("/")) if len(part) > 8]
         return tuple(value for value in values if value)
-
-    def _excerpt(self, body: bytes) -> str:
-        return redact(body[: EXCERPT * 4].decode("utf-8", "replace"), self._secrets)[:EXCERPT] if body else ""
 
 
 def authorization(credentials: Mapping[str, object]) -> dict[str, str]:

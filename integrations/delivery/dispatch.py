@@ -42,6 +42,7 @@ class Slice:
 
     Attributes:
         stop_at: time.monotonic() after which no further request is started.
+        patience: the longest wait, in seconds, for the rate limit's next turn.
         auth_failures: wrong-credential answers in a row so far.
         halted: why the rest of the slice is left alone; "" while it goes on.
         wait: seconds that the whole lane must rest after this slice, for `wait_reason`; None: it need not.
@@ -54,6 +55,7 @@ class Slice:
     pacer: Pacer
     width: int
     stop_at: float
+    patience: float = 0.0
     auth_failures: int = 0
     halted: str = ""
     wait: float | None = None
@@ -103,10 +105,12 @@ class Slice:
                 return
 
     def _wait_for_turn(self) -> bool:
-        pause = self.pacer.wait(self.stop_at - time.monotonic())
+        pause = self.pacer.wait(self.patience)
         if pause is None:
             self.halted = "paced"
-            self._rest(self.pacer.next_at - time.monotonic(), "its own rate limit")
+            # Short enough for the slow queue to sit out: it is handed over. Longer: the sweep brings it back.
+            if (wait := self.pacer.next_at - time.monotonic()) > conf.PACE_SECONDS:
+                self._rest(wait, "its own rate limit")
             return False
         if pause:
             self.slept += pause
@@ -150,12 +154,12 @@ class Slice:
             self.halted = "gone"
         elif isinstance(error, IntegrationRateLimited):
             self.halted = "rate limited"
-            self._rest(result.retry_in or conf.RETRY_BASE_SECONDS, "the destination asked us to slow down")
+            self._rest(_wish(error, result), "the destination asked us to slow down")
         elif isinstance(error, IntegrationTemporaryError):
             self.breaker.failed()
             if error.retry_after:
                 self.halted = "asked to wait"
-                self._rest(result.retry_in or error.retry_after, "the destination asked us to wait")
+                self._rest(_wish(error, result), "the destination asked us to wait")
             elif self.breaker.pause is not None:
                 self.halted = "breaker"
 
@@ -164,6 +168,12 @@ class Slice:
 
     def _mean(self) -> float:
         return mean_seconds(self.outcomes)
+
+
+def _wish(error: IntegrationError, result: Outcome) -> float:
+    """How long the lane rests: what was asked for, also when this very row is not tried again."""
+    asked = min(error.retry_after or 0.0, conf.RETRY_AFTER_CAP_SECONDS)
+    return max(asked, result.retry_in or 0.0) or conf.RETRY_BASE_SECONDS
 
 
 def mean_seconds(outcomes: list[Outcome]) -> float:

@@ -6,6 +6,7 @@ import logging
 import time
 from dataclasses import dataclass
 
+from django.db import DataError
 from django.utils import timezone
 
 from integrations import conf
@@ -23,7 +24,7 @@ from .http_client import client
 from .lease import Lease, LeaseLost, extend, release, take
 from .models import Lane
 from .pacing import Pacer
-from .settle import Settlement, settle
+from .settle import Settlement, settle, settle_without_texts
 from .unsendable import cancel_pending
 from .wakeup import wake
 
@@ -99,27 +100,29 @@ def _send_slice(lease: Lease, drained: Drained, is_slow_worker: bool, stop_at: f
         pacer=_pacer(integration, lane),
         width=integration.max_in_flight or conf.MAX_IN_FLIGHT,
         stop_at=stop_at,
+        patience=conf.PACE_SECONDS if is_slow_worker else conf.SLOW_SECONDS / 2,
         auth_failures=integration.auth_failure_count,
     )
     outcomes = part.send(rows, in_order=in_order)
     mean = mean_seconds(outcomes) if outcomes else (lane.mean_seconds or 0.0)
     is_slow = mean > conf.SLOW_SECONDS or part.slept > conf.SLOW_SECONDS / 2 or part.halted == "paced"
-    settle(
-        lease,
-        Settlement(
-            integration=integration,
-            target=mask_url(connector.binding.url),
-            outcomes=outcomes,
-            breaker=breaker,
-            auth_failures=part.auth_failures,
-            in_order=in_order,
-            mean_seconds=mean,
-            is_slow=is_slow,
-            wait=part.wait,
-            wait_reason=part.wait_reason,
-            next_send_in=part.pacer.next_at - time.monotonic() if part.pacer.interval else None,
-        ),
+    settlement = Settlement(
+        integration=integration,
+        target=mask_url(connector.binding.url),
+        outcomes=outcomes,
+        breaker=breaker,
+        auth_failures=part.auth_failures,
+        mean_seconds=mean,
+        is_slow=is_slow,
+        wait=part.wait,
+        wait_reason=part.wait_reason,
+        next_send_in=part.pacer.next_at - time.monotonic() if part.pacer.interval else None,
     )
+    try:
+        settle(lease, settlement)
+    except (DataError, TypeError, ValueError):
+        logger.exception("lane %s: what came back cannot be stored as it is", lane.pk)
+        settle_without_texts(lease, settlement)
     drained.sent += len(outcomes)
     drained.outcome = part.halted or "sent"
     return not part.halted and (is_slow_worker or not is_slow)

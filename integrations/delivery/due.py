@@ -90,12 +90,14 @@ def _without_blocked(integration_id: int, rows: list[DueRow], seconds: set[int])
     keys = {row.object_key for row in rows if row.id in seconds}
     ours = {row.id for row in rows}
     blockers: dict[str, tuple[int, datetime]] = {}
-    others = pending(integration_id).filter(object_key__in=keys).exclude(id__in=ours).order_by("id")
-    for pk, key, next_attempt_at, first_failed_at in others.values_list(
+    # Only what comes before: an object with a hundred thousand rows would be read whole for every slice.
+    others = pending(integration_id).filter(object_key__in=keys, id__lt=max(seconds)).exclude(id__in=ours)
+    for pk, key, next_attempt_at, first_failed_at in others.order_by("id").values_list(
         "id", "object_key", "next_attempt_at", "first_failed_at"
     ):
         if not hold_is_over(first_failed_at):
-            blockers.setdefault(key, (pk, next_attempt_at))
+            until = next_attempt_at if first_failed_at is None else min(next_attempt_at, _hold_ends(first_failed_at))
+            blockers.setdefault(key, (pk, until))
     sendable = []
     blocked_by: dict[str, tuple[int, datetime]] = {}
     for row in rows:
@@ -122,4 +124,8 @@ def hold_is_over(first_failed_at: datetime | None) -> bool:
     """Tell whether a row that first failed then no longer holds back its object's later rows."""
     if first_failed_at is None:
         return False
-    return timezone.now() - first_failed_at > timedelta(seconds=conf.HOLD_SECONDS)
+    return timezone.now() >= _hold_ends(first_failed_at)
+
+
+def _hold_ends(first_failed_at: datetime) -> datetime:
+    return first_failed_at + timedelta(seconds=conf.HOLD_SECONDS)

@@ -40,7 +40,7 @@ def record_manual(
         tenant_id=integration.tenant_id,
         event_type=str(event_type)[:100],
         content_type_id=int(content_type_id),
-        object_id=str(object_id)[:64],
+        object_id=str(object_id)[:255],
         payload=body,
         minimal={"event_type": event_type},
         integration_ids=[integration.pk],

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from django.db import transaction
+from django.db.models import Q
 from django.db.models.functions import Now
 
 from integrations.audit.models import ExecutionLog
@@ -20,33 +21,36 @@ Status = IntegrationSync.Status
 
 
 def retry(sync_ids: Iterable[int], *, actor: str) -> int:
-    """Make these rows due now with fresh attempts; a row that was synced is replayed, and says so.
+    """Make those of these rows due now that are not synced, with fresh attempts; return how many."""
+    return _again(sync_ids, Q(status__in=[Status.PENDING, Status.FAILED, Status.CANCELLED]), "retried", actor)
+
+
+def replay(sync_ids: Iterable[int], *, actor: str) -> int:
+    """Send those of these rows once more that are synced; return how many.
 
     Same ``webhook-id``, same bytes: a receiver that drops what it has seen drops a replay too.
-
-    Returns:
-        How many rows will be tried.
     """
+    return _again(sync_ids, Q(status=Status.SYNCED), "replayed", actor)
+
+
+def _again(sync_ids: Iterable[int], which: Q, verb: str, actor: str) -> int:
     wanted = list(sync_ids)
+    reason = f"{verb} by {actor}"
     with transaction.atomic():
         lock_lanes(_integrations_of(wanted))
-        locked = IntegrationSync.objects.select_for_update().filter(pk__in=wanted).order_by("pk")
-        rows = list(locked.values_list("pk", "integration_id", "status"))
-        for pks, reason in (
-            ([pk for pk, _, status in rows if status != Status.SYNCED], f"retried by {actor}"),
-            ([pk for pk, _, status in rows if status == Status.SYNCED], f"replayed by {actor}"),
-        ):
-            IntegrationSync.objects.filter(pk__in=pks).update(
-                status=Status.PENDING,
-                attempts=0,
-                next_attempt_at=Now(),
-                created_at=Now(),  # the three days of retries start anew
-                first_failed_at=None,
-                settled_at=None,
-                reason=reason[:500],
-            )
-            _log(((pk, integration_id) for pk, integration_id, _ in rows if pk in set(pks)), reason, actor)
-        wake_on_commit({integration_id for _, integration_id, _ in rows})
+        locked = IntegrationSync.objects.select_for_update().filter(which, pk__in=wanted).order_by("pk")
+        rows = list(locked.values_list("pk", "integration_id"))
+        IntegrationSync.objects.filter(pk__in=[pk for pk, _ in rows]).update(
+            status=Status.PENDING,
+            attempts=0,
+            next_attempt_at=Now(),
+            created_at=Now(),  # the three days of retries start anew
+            first_failed_at=None,
+            settled_at=None,
+            reason=reason[:500],
+        )
+        _log(rows, reason, actor)
+        wake_on_commit({integration_id for _, integration_id in rows})
     return len(rows)
 
 
@@ -65,7 +69,7 @@ def re_enable(integration: TenantIntegration, *, actor: str) -> None:
     """Switch `integration` on again after its credentials or address were mended; what is pending goes out."""
     with transaction.atomic():
         lock_lanes([integration.pk])
-        TenantIntegration._base_manager.filter(pk=integration.pk).update(
+        TenantIntegration.unannounced.filter(pk=integration.pk).update(
             is_enabled=True, auth_failure_count=0, disabled_reason=""
         )
         resume(integration, actor=actor, action="re-enable")

@@ -45,9 +45,10 @@ class RetryPolicy:
         """
         if isinstance(error, IntegrationPermanentError):
             return None
-        # Wrong credentials are ended by a person, not by a count: the row waits for them.
-        waits = isinstance(error, IntegrationAuthError)
-        if not waits and (attempt >= self.max_attempts or age >= self.max_age):
+        if attempt >= self.max_attempts:
+            return None
+        # Wrong credentials are ended by a person, and people take days: the row waits for them.
+        if age >= self.max_age and not isinstance(error, IntegrationAuthError):
             return None
         exponent = min(attempt - 1, 64)  # 2 ** 1000 would overflow a float
         delay = min(self.cap, self.base * self.factor**exponent)

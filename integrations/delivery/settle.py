@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.db import transaction
@@ -20,7 +20,6 @@ from integrations.outbox.models import IntegrationSync
 
 from .circuit_breaker import CircuitBreaker
 from .database_clock import after
-from .due import hold_is_over, put_off_behind
 from .lease import Lease, LeaseLost
 from .models import Lane
 from .outcome import Outcome
@@ -43,7 +42,6 @@ class Settlement:
     outcomes: list[Outcome]
     breaker: CircuitBreaker
     auth_failures: int
-    in_order: bool
     mean_seconds: float
     is_slow: bool
     wait: float | None = None
@@ -68,6 +66,21 @@ def settle(lease: Lease, settlement: Settlement) -> None:
         _write_health(settlement)
     for result in settlement.outcomes:
         _log(integration, result)
+
+
+def settle_without_texts(lease: Lease, settlement: Settlement) -> None:
+    """Settle once more with our own short words only: no text may undo a delivery that has happened."""
+    outcomes = [
+        replace(
+            result,
+            receipt=result.receipt and replace(result.receipt, excerpt=""),
+            error=result.error and type(result.error)(code=result.error.code, status=result.error.status)
+            if not isinstance(result.error, IntegrationBlocked)
+            else IntegrationBlocked(),
+        )
+        for result in settlement.outcomes
+    ]
+    settle(lease, replace(settlement, outcomes=outcomes))
 
 
 def _lane_values(settlement: Settlement) -> dict[str, Any]:
@@ -115,7 +128,7 @@ def _write_rows(settlement: Settlement) -> set[int]:
         if result.error is None:
             synced[result.response_status].append(result.row.id)
         else:
-            final |= _write_failure(settlement, result)
+            final |= _write_failure(result)
     for response_status, ids in synced.items():
         written = IntegrationSync.objects.filter(id__in=ids, status=Status.PENDING).update(
             status=Status.SYNCED,
@@ -133,7 +146,7 @@ def _write_rows(settlement: Settlement) -> set[int]:
     return final
 
 
-def _write_failure(settlement: Settlement, result: Outcome) -> set[int]:
+def _write_failure(result: Outcome) -> set[int]:
     row = result.row
     values: dict[str, Any] = {
         "attempts": F("attempts") + 1,
@@ -147,8 +160,6 @@ def _write_failure(settlement: Settlement, result: Outcome) -> set[int]:
     else:
         values["next_attempt_at"] = after(result.retry_in or 0.0)
     written = IntegrationSync.objects.filter(id=row.id, status=Status.PENDING).update(**values)
-    if written and not result.is_final and settlement.in_order and not hold_is_over(row.first_failed_at):
-        put_off_behind(settlement.integration.pk, row.object_key, row.id, values["next_attempt_at"])
     return {row.id} if written and result.is_final else set()
 
 
@@ -160,7 +171,7 @@ def _log_entry(settlement: Settlement, result: Outcome) -> ExecutionLog:
         action="deliver",
         attempt=result.row.attempts + 1,
         method="POST",
-        url=settlement.target,
+        url=settlement.target[:500],
         response_status=result.response_status,
         response_payload=excerpt or None,
         duration_ms=result.duration_ms,
@@ -198,7 +209,7 @@ def _write_health(settlement: Settlement) -> None:
             "Correct them, then re-enable the integration; what is pending is delivered then."
         )
         values |= {"is_enabled": False, "is_connected": False, "disabled_reason": reason}
-    TenantIntegration._base_manager.filter(pk=integration.pk).update(**values)
+    TenantIntegration.unannounced.filter(pk=integration.pk).update(**values)
 
 
 def _log(integration: TenantIntegration, result: Outcome) -> None:

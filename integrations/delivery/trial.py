@@ -64,7 +64,7 @@ def send_test_event(integration: TenantIntegration, client: Client) -> TestResul
         result = TestResult(False, failure.message, _since(started), failure.status, failure.excerpt)
     else:
         result = TestResult(True, "The destination took it.", _since(started), receipt.status, receipt.excerpt)
-    TenantIntegration._base_manager.filter(pk=integration.pk).update(is_connected=result.success)
+    TenantIntegration.unannounced.filter(pk=integration.pk).update(is_connected=result.success)
     integration.is_connected = result.success
     return result
 

@@ -19,7 +19,7 @@ from celery import current_app
 from django.db import connections
 from kombu.pools import producers
 
-from .lease import free
+from .lease import free, rested
 from .models import Lane
 
 logger = logging.getLogger("integrations.delivery")
@@ -57,8 +57,12 @@ def wake_on_commit(integration_ids: Iterable[int], *, using: str = "default") ->
 
 
 def wake_idle(integration_ids: Iterable[int]) -> None:
-    """Wake those of these lanes that nobody holds; as many as time allows, the sweep wakes the others."""
-    idle = list(Lane.objects.filter(free(), pk__in=list(integration_ids)).values_list("pk", "is_slow"))
+    """Wake those of these lanes that nobody holds and that could send; as many as time allows, the sweep the others."""
+    idle = list(
+        Lane.objects.filter(free(), rested(), pk__in=list(integration_ids), integration__is_enabled=True).values_list(
+            "pk", "is_slow"
+        )
+    )
     deadline = time.monotonic() + WAKE_SECONDS
     for integration_id, is_slow in idle:
         if not wake(integration_id, is_slow=is_slow) or time.monotonic() > deadline:

@@ -33,7 +33,7 @@ class IntegrationEvent(models.Model):
     content_type = models.ForeignKey(
         ContentType, on_delete=models.CASCADE, db_constraint=False, db_index=False, related_name="+"
     )
-    object_id = models.CharField(max_length=64)
+    object_id = models.CharField(max_length=255)
     body = models.TextField()
     occurred_at = models.DateTimeField()
     idempotency_key = models.CharField(max_length=255, unique=True, default=new_idempotency_key)
@@ -63,7 +63,7 @@ class IntegrationSync(models.Model):
     integration = models.ForeignKey(
         TenantIntegration, on_delete=models.CASCADE, related_name="syncs", db_constraint=False, db_index=False
     )
-    object_key = models.CharField(max_length=80, editable=False)  # content type and object: the unit of order
+    object_key = models.CharField(max_length=300, editable=False)  # content type and object: the unit of order
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.PENDING)
     attempts = models.PositiveIntegerField(default=0)
     # The database's clock decides what is due; a web host's clock may be ahead of it.

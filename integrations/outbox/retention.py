@@ -43,7 +43,7 @@ def purge() -> dict[str, int]:
 
 def _purge_orphans() -> int:
     """Delete rows owed to an integration that is gone: of saves that committed while it was being deleted."""
-    integration = TenantIntegration._base_manager.filter(pk=OuterRef("integration_id"))
+    integration = TenantIntegration.unannounced.filter(pk=OuterRef("integration_id"))
     pending = IntegrationSync.objects.filter(status=IntegrationSync.Status.PENDING).order_by()
     count = 0
     while ids := list(pending.exclude(Exists(integration)).values_list("id", flat=True)[: conf.RETENTION_BATCH]):

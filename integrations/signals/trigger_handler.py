@@ -12,12 +12,13 @@ so that the second reports what the first left, and makes event ids ascend per o
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
 
-from django.db import connections, models
+from django.db import connections, models, transaction
 from django.db.models.signals import post_delete, post_save, pre_delete, pre_save
 from django.dispatch import Signal
 
@@ -25,7 +26,7 @@ from integrations.audit.notes import AuditNote, register_note_writer
 from integrations.connections import event_types
 from integrations.outbox.models import IntegrationEvent
 from integrations.publish import Happening, Subscribers, publish, publish_all, subscribers_of
-from tenants.announcing import rows_created, rows_updating
+from tenants.announcing import Watch, rows_created, rows_updating
 from tenants.models import Tenant, TenantOwned
 
 from .compiled_row import CompiledObject, CompiledRow
@@ -33,7 +34,7 @@ from .compiled_row import CompiledObject, CompiledRow
 logger = logging.getLogger("integrations.signals")
 
 BATCH = 500
-_CAPTURE = "_outbox_capture"
+_CAPTURE, _DELETION = "_outbox_captures", "_outbox_deletion"  # kept on the instance meanwhile
 _handlers: dict[type[models.Model], TriggerHandler] = {}
 
 
@@ -104,16 +105,25 @@ class TriggerHandler:
         event_types.register(handler.deleted, f"{label} deleted")
         register_note_writer(cls.model, handler.write_notes)
         for signal, receiver in handler._receivers():
-            # weak=False: nobody else keeps the handler alive.
-            signal.connect(receiver, sender=cls.model, weak=False, dispatch_uid=cls.__name__)
+            for sender in handler._senders():
+                # weak=False: nobody else keeps the handler alive.
+                signal.connect(receiver, sender=sender, weak=False, dispatch_uid=cls.__name__)
         _handlers[cls.model] = handler
         return handler
 
     def disconnect(self) -> None:
         """Listen no more; what is recorded already is still delivered."""
         for signal, _ in self._receivers():
-            signal.disconnect(sender=self.model, dispatch_uid=type(self).__name__)
+            for sender in self._senders():
+                signal.disconnect(sender=sender, dispatch_uid=type(self).__name__)
         _handlers.pop(self.model, None)
+
+    def _senders(self) -> Iterable[type[models.Model]]:
+        """The model and what inherits from it: Django sends a proxy's signals for the proxy alone."""
+        waiting: list[type[models.Model]] = [self.model]
+        while waiting:
+            waiting += waiting[0].__subclasses__()
+            yield waiting.pop(0)
 
     def _receivers(self) -> Iterable[tuple[Signal, Callable[..., Any]]]:
         return (
@@ -130,7 +140,9 @@ class TriggerHandler:
     def _before_save(
         self, instance: Any, raw: bool, using: str, update_fields: Iterable[str] | None = None, **_: Any
     ) -> None:
-        instance.__dict__.pop(_CAPTURE, None)
+        # A stack: a post_save receiver that runs before ours may save the object once more.
+        captures = instance.__dict__.setdefault(_CAPTURE, [])
+        captures.append(None)
         if raw:  # loaddata: rows that exist elsewhere already
             return
         is_new = instance.pk is None
@@ -138,15 +150,19 @@ class TriggerHandler:
         subscribers = subscribers_of(types, [instance.tenant_id], using=using)
         if subscribers:
             old = {} if is_new else self._locked([instance.pk], using)
-            setattr(instance, _CAPTURE, Capture(subscribers, old))
+            captures[-1] = Capture(subscribers, old)
 
     def _after_save(self, instance: Any, created: bool, using: str, **_: Any) -> None:
-        capture: Capture | None = instance.__dict__.pop(_CAPTURE, None)
+        captures: list[Capture | None] = instance.__dict__.get(_CAPTURE) or [None]
+        capture = captures.pop()
+        if not captures:
+            instance.__dict__.pop(_CAPTURE, None)
         if capture is not None:
-            self._publish([instance.pk], created=created, capture=capture, using=using)
+            with _together(using):
+                self._publish([instance.pk], created=created, capture=capture, using=using)
 
     def _before_delete(self, instance: Any, using: str, origin: Any = None, **_: Any) -> None:
-        instance.__dict__.pop(_CAPTURE, None)
+        instance.__dict__.pop(_DELETION, None)
         if Tenant in (type(origin), getattr(origin, "model", None)):
             return  # the tenant goes with all it has: its integrations too, so nobody is left to tell
         subscribers = subscribers_of([self.deleted], [instance.tenant_id], using=using)
@@ -154,24 +170,26 @@ class TriggerHandler:
             return
         self._locked([instance.pk], using)  # our id comes after that of any change still being committed
         happenings = tuple(self._happening(self.deleted, row, {}) for row in self._stored([instance.pk], using))
-        setattr(instance, _CAPTURE, Capture(subscribers, {}, happenings))
+        setattr(instance, _DELETION, Capture(subscribers, {}, happenings))
 
     def _after_delete(self, instance: Any, using: str, **_: Any) -> None:
-        capture: Capture | None = instance.__dict__.pop(_CAPTURE, None)
+        capture: Capture | None = instance.__dict__.pop(_DELETION, None)
         if capture is not None:
-            self._record(list(capture.happenings), capture.subscribers, using)
+            with _together(using):
+                self._record(list(capture.happenings), capture.subscribers, using)
 
     # -- many objects -----------------------------------------------------------------------------
 
     def _after_bulk_create(self, pks: list[Any], using: str, **_: Any) -> None:
         for batch in _batches(pks):
-            rows = self.model._base_manager.using(using).filter(pk__in=batch)
+            rows = self.model.unannounced.using(using).filter(pk__in=batch)
             tenant_ids = rows.order_by().values_list("tenant_id", flat=True).distinct()
             subscribers = subscribers_of([self.created], tenant_ids, using=using)
             if subscribers:
-                self._publish(batch, created=True, capture=Capture(subscribers, {}), using=using)
+                with _together(using):
+                    self._publish(batch, created=True, capture=Capture(subscribers, {}), using=using)
 
-    def _before_bulk_update(self, queryset: models.QuerySet[Any], using: str, **_: Any) -> Callable[[], None] | None:
+    def _before_bulk_update(self, queryset: models.QuerySet[Any], using: str, **_: Any) -> Watch | None:
         tenant_ids = queryset.order_by().values_list("tenant_id", flat=True).distinct()
         subscribers = subscribers_of([self.updated, self.status_changed], tenant_ids, using=using)
         if not subscribers:
@@ -180,10 +198,11 @@ class TriggerHandler:
         old = {pk: row for batch in _batches(pks) for pk, row in self._locked(batch, using).items()}
 
         def afterwards() -> None:
-            for batch in _batches(pks):
-                self._publish(batch, created=False, capture=Capture(subscribers, old), using=using)
+            with _together(using):
+                for batch in _batches(pks):
+                    self._publish(batch, created=False, capture=Capture(subscribers, old), using=using)
 
-        return afterwards
+        return Watch(frozenset(subscribers), tuple(pks), afterwards)
 
     # -- what happened ----------------------------------------------------------------------------
 
@@ -233,12 +252,14 @@ class TriggerHandler:
         attnames = list(self._attnames().values())
         if len(pks) == 1 and connections[using].in_atomic_block:
             row = self._locked_row.fetch(pks[0], using)
-            return {pks[0]: dict(zip(attnames, row, strict=True))} if row else {}
+            # The key as the database has it: somebody may have set pk = "5".
+            pk = self.model._meta.pk.to_python(pks[0])
+            return {pk: dict(zip(attnames, row, strict=True))} if row else {}
         rows = self._lockable(using).filter(pk__in=pks).order_by("pk")
         return {row["pk"]: row for row in rows.values("pk", *attnames)}
 
     def _lockable(self, using: str) -> models.QuerySet[Any]:
-        rows = self.model._base_manager.using(using)
+        rows = self.model.unannounced.using(using)
         features = connections[using].features
         if features.has_select_for_update and connections[using].in_atomic_block:
             # NO KEY UPDATE where it exists: foreign keys to the row may still be checked meanwhile.
@@ -250,7 +271,7 @@ class TriggerHandler:
         if len(pks) == 1:
             row = self._stored_row.fetch(pks[0], using)
             return [row] if row is not None else []
-        manager = self.model._base_manager.using(using)
+        manager = self.model.unannounced.using(using)
         return manager.select_related("tenant", *self.related).filter(pk__in=pks).order_by("pk")
 
     @cached_property
@@ -263,8 +284,8 @@ class TriggerHandler:
 
     def _shown(self, name: str, value: Any) -> Any:
         """A value as people read it: the label of a choice, the id of a relation."""
-        flat = dict(self._field(name).flatchoices or ())
-        return flat.get(value, value)
+        choices = self._field(name).flatchoices
+        return dict(choices).get(value, value) if choices else value
 
 
 def trigger_integrations(instance: Any, event_type: str) -> list[IntegrationEvent]:
@@ -277,6 +298,18 @@ def trigger_integrations(instance: Any, event_type: str) -> list[IntegrationEven
     name = handler.name if handler else instance._meta.model_name
     shown = handler.payload(instance) if handler else {"id": instance.pk, "name": str(instance)}
     return publish(event_type=event_type, tenant=instance.tenant, obj=instance, payload={name: shown})
+
+
+@contextmanager
+def _together(using: str) -> Iterator[None]:
+    """The row is written: if its event cannot be, the caller's transaction must not commit the one without the
+    other, even if the caller handles the exception."""
+    try:
+        yield
+    except BaseException:
+        if connections[using].in_atomic_block:
+            transaction.set_rollback(True, using=using)
+        raise
 
 
 def _batches(pks: list[Any]) -> Iterable[list[Any]]:

@@ -65,9 +65,9 @@ class WorkItemTrigger(TriggerHandler):
         }
 
     def write_notes(self, notes: list[AuditNote]) -> None:
-        items = WorkItem._base_manager.filter(pk__in={note.object_id for note in notes})
+        items = WorkItem.unannounced.filter(pk__in={note.object_id for note in notes})
         tenant_of = {str(pk): tenant_id for pk, tenant_id in items.values_list("pk", "tenant_id")}
-        Note._base_manager.bulk_create(
+        Note.unannounced.bulk_create(
             Note(tenant_id=tenant_of[note.object_id], work_item_id=int(note.object_id), text=note.text)
             for note in notes
             if note.object_id in tenant_of

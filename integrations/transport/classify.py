@@ -28,6 +28,7 @@ from integrations.errors import (
     IntegrationPermanentError,
     IntegrationRateLimited,
     IntegrationTemporaryError,
+    printable,
 )
 
 from .redaction import mask_url, redact
@@ -35,14 +36,13 @@ from .response import Response
 from .retry_after import parse_retry_after
 
 TEMPORARY_4XX = frozenset({408, 421, 423, 425})
-_LOOKED_AT = 4096  # bytes; redacted before it is cut to 500, so that no secret is cut in half and shown
 
 
 def excerpt_of(response: Response, secrets: Iterable[str] = ()) -> str:
     """Return at most 500 characters of the redacted body, on one line, whatever bytes it holds."""
-    text = response.body[:_LOOKED_AT].decode("utf-8", "replace")
-    printable = "".join(char if char.isprintable() else " " for char in text)
-    return redact(" ".join(printable.split()), secrets)[:MAX_MESSAGE]
+    # All of it is redacted before it is cut: a secret that the cut splits would not be found.
+    text = printable(response.body.decode("utf-8", "replace"))
+    return redact(" ".join(text.split()), secrets)[:MAX_MESSAGE]
 
 
 def error_for(

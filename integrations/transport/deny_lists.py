@@ -54,6 +54,25 @@ METADATA_IPV4 = tuple(
 )
 METADATA_IPV6 = (IPv6Network("fd00:ec2::254/128"),)
 
+# Their neighbours, which an operator who opens a whole range does not mean either.
+NEVER_OPENED_IPV4 = tuple(
+    IPv4Network(text)
+    for text in (
+        "169.254.169.253/32",  # AWS: DNS
+        "169.254.170.23/32",  # AWS: EKS pod identity
+        "192.0.0.192/32",  # Oracle
+    )
+)
+NEVER_OPENED_IPV6 = tuple(
+    IPv6Network(text)
+    for text in (
+        "fd00:ec2::/32",  # AWS: DNS, pod identity
+        "fd20:ce::254/128",  # GCP
+        "64:ff9b::/96",  # NAT64: carries any IPv4 address, the ones above included
+        "64:ff9b:1::/48",
+    )
+)
+
 DENIED_NAMES = frozenset(
     {
         "gateway.docker.internal",

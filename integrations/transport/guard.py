@@ -27,6 +27,8 @@ from .deny_lists import (
     IPV6_DENIED,
     METADATA_IPV4,
     METADATA_IPV6,
+    NEVER_OPENED_IPV4,
+    NEVER_OPENED_IPV6,
 )
 from .hosts import Host, canonical_host
 from .policy import AddressPolicy
@@ -178,14 +180,16 @@ def _check_ip(
     if isinstance(ip, IPv4Address):
         metadata = any(ip in network for network in METADATA_IPV4)
         opened = allow_listed or any(ip in network for network in policy.networks4)
+        never = any(ip in network for network in NEVER_OPENED_IPV4)
         denied = any(ip in network for network in IPV4_DENIED)
     else:
         metadata = any(ip in network for network in METADATA_IPV6)
         opened = allow_listed or any(ip in network for network in policy.networks6)
+        never = any(ip in network for network in NEVER_OPENED_IPV6)
         denied = ip not in IPV6_ALLOWED or any(ip in network for network in IPV6_DENIED)
     if metadata:
         raise UrlRejected("ip_metadata", named)
-    if denied and not opened:
+    if never or (denied and not opened):
         raise UrlRejected("ip_blocked", named)
     return ip
 

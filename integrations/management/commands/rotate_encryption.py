@@ -24,7 +24,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, dry_run: bool, **options: Any) -> None:
         resealed, unreadable = 0, []
-        for pk in TenantIntegration._base_manager.order_by("pk").values_list("pk", flat=True).iterator():
+        for pk in TenantIntegration.unannounced.order_by("pk").values_list("pk", flat=True).iterator():
             try:
                 resealed += _reseal(pk, dry_run)
             except EncryptionError as error:
@@ -37,7 +37,7 @@ class Command(BaseCommand):
 def _reseal(pk: int, dry_run: bool) -> bool:
     """One row in one transaction, locked, so that a person's save in between is not overwritten."""
     with transaction.atomic():
-        row = TenantIntegration._base_manager.select_for_update().filter(pk=pk).first()
+        row = TenantIntegration.unannounced.select_for_update().filter(pk=pk).first()
         if row is None:
             return False
         stale = [attribute for attribute in encrypted_attributes(TenantIntegration) if attribute.needs_reseal(row)]

@@ -153,10 +153,10 @@ def test_the_form_of_the_source_document(acme: Side) -> None:
 
 
 def test_saving_as_shown_changes_nothing_and_keeps_every_secret(acme: Side) -> None:
-    before = TenantIntegration._base_manager.values().get(pk=acme.integration.pk)
+    before = TenantIntegration.unannounced.values().get(pk=acme.integration.pk)
     values = shown_values(acme.client, acme.integration)
     assert acme.client.post(url("tenantintegration", "change", acme.integration.pk), values).status_code == 302
-    assert TenantIntegration._base_manager.values().get(pk=acme.integration.pk) == before
+    assert TenantIntegration.unannounced.values().get(pk=acme.integration.pk) == before
 
 
 def test_one_changed_header_keeps_the_others(acme: Side) -> None:
@@ -191,7 +191,7 @@ def test_an_emptied_secret_is_removed(acme: Side) -> None:
 
 def test_run_time_switches_are_not_overwritten(acme: Side) -> None:
     values = shown_values(acme.client, acme.integration, name="Renamed")
-    TenantIntegration._base_manager.filter(pk=acme.integration.pk).update(
+    TenantIntegration.unannounced.filter(pk=acme.integration.pk).update(
         is_enabled=False, auth_failure_count=3, is_connected=True, disabled_reason="refused"
     )
     assert acme.client.post(url("tenantintegration", "change", acme.integration.pk), values).status_code == 302
@@ -313,7 +313,7 @@ def test_the_tenant_cannot_be_changed_later(acme: Side) -> None:
 
 
 def test_an_unreadable_secret_is_said_and_can_be_set_anew(acme: Side) -> None:
-    TenantIntegration._base_manager.filter(pk=acme.integration.pk).update(webhook_url_encrypted="v1.gone.AAAA")
+    TenantIntegration.unannounced.filter(pk=acme.integration.pk).update(webhook_url_encrypted="v1.gone.AAAA")
     assert "unreadable" in page(acme.client, url("tenantintegration"))
     assert "cannot be opened" in page(acme.client, url("tenantintegration", "change", acme.integration.pk))
     values = shown_values(acme.client, acme.integration, webhook_url="https://hooks.example.com/new")

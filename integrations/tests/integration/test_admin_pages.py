@@ -171,7 +171,7 @@ def test_the_list_asks_a_fixed_number_of_questions(acme: Side) -> None:
 def test_s1_59_why_nothing_is_sent(values: dict[str, Any], lane: dict[str, Any], said: str, acme: Side) -> None:
     if "pause_reason" in lane:
         lane["paused_until"] = timezone.now() + timedelta(minutes=5)
-    TenantIntegration._base_manager.filter(pk=acme.integration.pk).update(**values)
+    TenantIntegration.unannounced.filter(pk=acme.integration.pk).update(**values)
     Lane.objects.filter(pk=acme.integration.pk).update(**lane)
     assert said in change_page(acme)
 
@@ -187,7 +187,7 @@ def test_s1_59_no_subscription_no_event_no_worker(acme: Side) -> None:
 
 def test_s1_33_old_credentials_are_said(acme: Side) -> None:
     old = timezone.now() - timedelta(days=91)
-    TenantIntegration._base_manager.filter(pk=acme.integration.pk).update(credentials_rotated_at=old)
+    TenantIntegration.unannounced.filter(pk=acme.integration.pk).update(credentials_rotated_at=old)
     assert "91 days old" in change_page(acme)
 
 
@@ -215,7 +215,7 @@ def test_a_test_of_a_refused_address_says_why(acme: Side) -> None:
 
 
 def test_re_enable_and_resume(acme: Side) -> None:
-    TenantIntegration._base_manager.filter(pk=acme.integration.pk).update(
+    TenantIntegration.unannounced.filter(pk=acme.integration.pk).update(
         is_enabled=False, auth_failure_count=3, disabled_reason="refused"
     )
     assert ">Re-enable<" in change_page(acme)
@@ -254,7 +254,7 @@ def test_retrying_says_which_attempt_and_when(acme: Side) -> None:
     pending(acme.sync, attempts=2, next_attempt_at=timezone.now() + timedelta(minutes=5))
     html = page(acme.client, url("integrationsync"))
     assert "retrying, attempt 3, next at" in html
-    TenantIntegration._base_manager.filter(pk=acme.integration.pk).update(is_enabled=False)
+    TenantIntegration.unannounced.filter(pk=acme.integration.pk).update(is_enabled=False)
     assert "held until the integration is re-enabled" in page(acme.client, url("integrationsync"))
 
 
@@ -315,7 +315,7 @@ def test_s1_64_retry_replay_and_cancel(acme: Side) -> None:
     acme.client.post(url("integrationsync", "cancel", synced.pk))
     synced.refresh_from_db()
     assert synced.status == "cancelled"
-    TenantIntegration._base_manager.filter(pk=other.pk).update(is_active=False)
+    TenantIntegration.unannounced.filter(pk=other.pk).update(is_active=False)
     html = acme.client.post(url("integrationsync", "retry", synced.pk), follow=True).content.decode()
     assert "switched off" in messages_of(html)
 

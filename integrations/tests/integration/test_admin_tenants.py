@@ -80,10 +80,10 @@ def test_ones_own_pages_do(model: str, acme: Side) -> None:
 
 @pytest.mark.parametrize("view", ["test", "rotate_secret", "secret", "re_enable", "resume"])
 def test_buttons_of_another_tenants_integration(view: str, acme: Side, other: Side) -> None:
-    before = TenantIntegration._base_manager.values().get(pk=other.integration.pk)
+    before = TenantIntegration.unannounced.values().get(pk=other.integration.pk)
     for method in (acme.client.get, acme.client.post):
         assert method(url("tenantintegration", view, other.integration.pk)).status_code == 404
-    assert TenantIntegration._base_manager.values().get(pk=other.integration.pk) == before
+    assert TenantIntegration.unannounced.values().get(pk=other.integration.pk) == before
 
 
 @pytest.mark.parametrize("view", ["retry", "replay", "cancel"])
@@ -156,7 +156,7 @@ def test_a_change_cannot_cross_tenants_either(field: str, acme: Side, other: Sid
 
 def test_somebody_who_left_stays_assigned(acme: Side) -> None:
     left = User.objects.create_user("left")
-    WorkItem._base_manager.filter(pk=acme.item.pk).update(technician=left)
+    WorkItem.unannounced.filter(pk=acme.item.pk).update(technician=left)
     response = acme.client.post(url("workitem", "change", acme.item.pk), item_values(acme, technician=left.pk))
     assert response.status_code == 302
     acme.item.refresh_from_db()

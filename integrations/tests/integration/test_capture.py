@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 import time_machine
+from django.apps import apps as django_apps
 from django.core.management import call_command
 from django.db import connection, models, transaction
 from django.db.models import F, Value
 from django.db.models.functions import Concat
+from django.db.models.signals import post_save, pre_save
 from django.test.utils import CaptureQueriesContext
 
 from integrations.models import IntegrationEvent, IntegrationSync
@@ -26,6 +28,7 @@ from integrations.tests.factories import (
     the_printed_item,
 )
 from tasks.models import Customer, WorkItem
+from tenants.announcing import rows_updating
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db]
 
@@ -255,10 +258,148 @@ def test_b039_events_can_be_emitted_for_rows_that_no_signal_showed() -> None:
     tenant = make_tenant()
     make_integration(tenant)
     item = make_item(tenant)
-    WorkItem._base_manager.filter(pk=item.pk).update(comments="silent")
+    WorkItem.unannounced.filter(pk=item.pk).update(comments="silent")
     assert len(events()) == 1
     emit_workitem_event(WorkItem.objects.all(), "workitem_updated")
     assert bodies()[1]["workitem"]["comments"] == "silent"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_row_that_turns_up_during_an_update_is_left_alone_or_announced() -> None:
+    tenant = make_tenant()
+    make_integration(tenant, events=("workitem_updated",))
+    make_item(tenant, reference_id="early")
+
+    def slip_in(sender: Any, queryset: Any, **_: Any) -> None:
+        # As another transaction would that commits between our listing and our update.
+        WorkItem.unannounced.create(tenant=tenant, reference_id="late")
+
+    rows_updating.connect(slip_in, sender=WorkItem)
+    try:
+        assert WorkItem.objects.update(comments="seen") == 1
+    finally:
+        rows_updating.disconnect(slip_in, sender=WorkItem)
+    assert WorkItem.objects.get(reference_id="late").comments == ""
+    assert len(events()) == 1
+
+
+def test_rows_of_tenants_that_nobody_watches_are_updated_in_the_same_call() -> None:
+    acme, other = make_tenant(), make_tenant("Other")
+    make_integration(acme)
+    make_item(acme), make_item(other)
+    assert WorkItem.objects.update(comments="x") == 2
+    assert set(WorkItem.objects.values_list("comments", flat=True)) == {"x"}
+
+
+def test_what_django_writes_by_itself_is_announced_too() -> None:
+    tenant = make_tenant()
+    make_integration(tenant, events=("workitem_updated",))
+    customer = Customer.objects.create(tenant=tenant, name="Ann")
+    item = make_item(tenant)
+    customer.workitem_set.add(item)
+    customer.delete()  # SET_NULL
+    changes = [body["changes"]["customer"] for body in bodies()]
+    assert [change["new"] is None for change in changes] == [False, True]
+
+
+# -- odd ways to save -------------------------------------------------------------------------------
+
+
+def test_a_receiver_that_saves_again_before_ours_costs_no_event() -> None:
+    tenant = make_tenant()
+    make_integration(tenant)
+
+    def number(sender: Any, instance: Any, created: bool, **_: Any) -> None:
+        if created:
+            instance.reference_id = f"RMA-{instance.pk}"
+            instance.save()
+
+    ours = list(post_save.receivers)
+    post_save.connect(number, sender=WorkItem)
+    post_save.receivers = [post_save.receivers[-1], *ours]  # as if connected by an app before us
+    post_save.sender_receivers_cache.clear()
+    try:
+        make_item(tenant, reference_id="")
+    finally:
+        post_save.disconnect(number, sender=WorkItem)
+    assert "workitem_created" in [kind for kind, _ in events()]
+
+
+def test_a_key_given_as_text_is_the_same_row() -> None:
+    tenant = make_tenant()
+    make_integration(tenant)
+    item = make_item(tenant)
+    item.pk, item.comments = str(item.pk), "changed"
+    item.save()
+    assert [kind for kind, _ in events()] == ["workitem_created", "workitem_updated"]
+
+
+def test_a_proxy_is_the_same_object() -> None:
+    from integrations.signals import trigger_handler
+
+    class UrgentItem(WorkItem):
+        class Meta:
+            proxy = True
+            app_label = "tasks"
+
+    handler = trigger_handler._handlers[WorkItem]
+    handler.connect()
+    tenant = make_tenant()
+    make_integration(tenant)
+    item = UrgentItem.objects.create(tenant=tenant, reference_id="p")
+    UrgentItem.objects.update(comments="x")
+    item.delete()
+    assert [kind for kind, _ in events()] == ["workitem_created", "workitem_updated", "workitem_deleted"]
+    django_apps.all_models["tasks"].pop("urgentitem")
+
+
+def test_a_failure_that_the_caller_handles_leaves_their_transaction_alone() -> None:
+    tenant = make_tenant()
+    make_integration(tenant)
+    item = make_item(tenant)
+
+    def refuse(sender: Any, instance: Any, **_: Any) -> None:
+        if instance.status == "completed":
+            raise ValueError("not yet")
+
+    pre_save.connect(refuse, sender=WorkItem)
+    try:
+        with transaction.atomic():
+            item.status = "completed"
+            with pytest.raises(ValueError, match="not yet"):
+                item.save()
+            item.status = "cancelled"
+            item.save()
+    finally:
+        pre_save.disconnect(refuse, sender=WorkItem)
+    assert events()[-1][0] == "workitem_status_changed"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_change_whose_event_failed_cannot_be_committed_by_handling_the_error(monkeypatch: Any) -> None:
+    tenant = make_tenant()
+    make_integration(tenant)
+
+    def broken(*args: Any, **kwargs: Any) -> Any:
+        raise RuntimeError
+
+    monkeypatch.setattr("integrations.publish.record", broken)
+    with pytest.raises(transaction.TransactionManagementError), transaction.atomic():
+        with pytest.raises(RuntimeError):
+            make_item(tenant)
+        WorkItem.objects.count()
+    assert WorkItem.objects.count() == 0
+
+
+def test_a_row_never_moves_to_another_tenant() -> None:
+    acme, other = make_tenant(), make_tenant("Other")
+    make_item(acme)
+    item = WorkItem.objects.get()
+    item.tenant = other
+    with pytest.raises(ValueError, match="another tenant"):
+        item.save()
+    with pytest.raises(ValueError, match="another tenant"):
+        WorkItem.objects.update(tenant=other)
 
 
 # -- odd input ----------------------------------------------------------------------------------------

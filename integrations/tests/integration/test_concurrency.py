@@ -390,6 +390,19 @@ def test_deleting_integrations_fails_no_users_save(receiver: Receiver) -> None:
 
 
 @row_locks
+def test_a_save_that_commits_after_the_deletion_leaves_rows_to_nobody_that_are_purged(receiver: Receiver) -> None:
+    target = integration(receiver)
+    with transaction.atomic():
+        item = make_item(target.tenant)
+        at_once(target.delete)
+    assert WorkItem.objects.get() == item
+    assert statuses() == ["pending"]
+    assert sweep() == {"due": 0, "woken": 0}
+    assert purge()["syncs"] == 1
+    assert statuses() == []
+
+
+@row_locks
 def test_a_tenant_deleted_under_load_leaves_nothing(receiver: Receiver) -> None:
     receiver.answer_with(default=Answer(delay=0.005))
     for n in range(5):

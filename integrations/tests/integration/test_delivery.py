@@ -12,6 +12,7 @@ from django.db.models import F
 from django.utils import timezone
 from standardwebhooks import Webhook
 
+from integrations.audit import notes
 from integrations.delivery import operator_actions
 from integrations.delivery.drain import drain
 from integrations.delivery.lease import LeaseLost, extend, release, take
@@ -234,6 +235,78 @@ def test_the_answer_is_kept_without_our_secret(receiver: Receiver) -> None:
     assert "bad key" in stored and "canary" not in stored
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer(200, body=b"a NUL: \0, an escape: \x1b[31m"),
+        Answer(400, body=b"\0\xed\xa0\x80"),
+        Answer(301, headers={"Location": "https://a\x1bb/"}),
+    ],
+    ids=["200", "400", "301"],
+)
+def test_no_answer_can_keep_its_slice_from_being_settled(receiver: Receiver, answer: Answer) -> None:
+    receiver.answer_with(answer)
+    target = integration(receiver)
+    make_item(target.tenant), make_item(target.tenant)
+    drain(target.pk)
+    assert len(receiver.requests) == 2 and "pending" not in statuses()
+    stored = str(list(ExecutionLog.objects.values())) + str(list(IntegrationSync.objects.values()))
+    assert "\\x00" not in stored and "\\x1b" not in stored
+
+
+def test_text_that_the_database_refuses_does_not_undo_a_delivery(receiver: Receiver, monkeypatch: Any) -> None:
+    from integrations.connectors.port import Receipt
+    from integrations.delivery import settle as settle_module
+
+    original = settle_module._log_entry
+
+    def refuse(settlement: Any, result: Any) -> Any:
+        if isinstance(result.receipt, Receipt) and result.receipt.excerpt:
+            raise ValueError("what this database does not take")
+        return original(settlement, result)
+
+    monkeypatch.setattr(settle_module, "_log_entry", refuse)
+    target = integration(receiver)
+    make_item(target.tenant)
+    drain(target.pk)
+    assert statuses() == ["synced"] and len(receiver.requests) == 1
+
+
+def test_a_failing_note_writer_costs_only_its_notes(receiver: Receiver, monkeypatch: Any) -> None:
+    monkeypatch.setitem(notes._writers, "tasks.workitem", lambda group: {}["nothing"])
+    target = integration(receiver)
+    make_item(target.tenant)
+    drain(target.pk)
+    assert statuses() == ["synced"] and Note.objects.count() == 0
+
+
+def test_unreadable_signing_keys_park_the_lane(receiver: Receiver) -> None:
+    target = integration(receiver, credentials={"signing_keys": [{"secret": SECRET, "until": "soon"}]}, signed=False)
+    make_item(target.tenant)
+    assert drain(target.pk).outcome == "not configured"
+    assert "rotate" in Lane.objects.get().attention
+
+
+def test_a_secret_is_masked_before_the_answer_is_cut(receiver: Receiver) -> None:
+    secret = "canary-" + "k" * 60
+    receiver.answer_with(Answer(400, body=b"x" * 470 + secret.encode()))
+    target = integration(receiver, headers={"X-API-Key": secret})
+    make_item(target.tenant)
+    drain(target.pk)
+    assert "canary" not in row().last_error
+
+
+def test_a_header_goes_out_once_however_it_is_spelt(receiver: Receiver) -> None:
+    target = integration(receiver, headers={"content-type": "text/plain", "AUTHORIZATION": "Bearer x"})
+    target.credentials = {**target.credentials, "username": "u", "password": "p"}
+    target.save()
+    make_item(target.tenant)
+    drain(target.pk)
+    (request,) = receiver.requests
+    assert request.headers["content-type"] == "application/json; charset=utf-8"
+    assert request.headers["authorization"] == "Bearer x"
+
+
 # -- giving up, waiting, pausing ------------------------------------------------------------------------
 
 
@@ -336,6 +409,26 @@ def test_unreadable_credentials_cost_no_attempt(receiver: Receiver) -> None:
     assert target.auth_failure_count == 0
 
 
+def test_retry_after_counts_for_the_lane_also_when_the_row_is_given_up(receiver: Receiver) -> None:
+    receiver.answer_with(Answer(429, headers={"Retry-After": "3600"}))
+    target = integration(receiver, max_attempts=1)
+    make_item(target.tenant)
+    drain(target.pk)
+    assert row().status == "failed"
+    assert seconds_until(Lane.objects.get().paused_until) > 3500
+
+
+def test_a_limit_that_the_slow_queue_can_sit_out_is_handed_over(receiver: Receiver) -> None:
+    target = integration(receiver, rate_limit_per_minute=30)  # every 2 s
+    make_item(target.tenant), make_item(target.tenant)
+    assert drain(target.pk, is_slow_worker=False).sent == 1
+    lane = Lane.objects.get()
+    assert lane.is_slow and lane.paused_until is None
+    assert drain(target.pk, is_slow_worker=True).sent == 1
+    first, second = receiver.requests
+    assert second.time - first.time > 1.8
+
+
 def test_a_rate_limit_spaces_requests(receiver: Receiver) -> None:
     target = integration(receiver, rate_limit_per_minute=1200, ordering="none")  # every 50 ms
     for _ in range(6):
@@ -401,6 +494,20 @@ def test_after_an_hour_the_stuck_one_holds_nobody(receiver: Receiver) -> None:
     item.save()
     drain(target.pk)
     assert statuses() == ["pending", "synced"]
+
+
+def test_nobody_is_held_longer_than_an_hour(receiver: Receiver) -> None:
+    target = integration(receiver)
+    item = make_item(target.tenant)
+    receiver.answer_with(500)
+    drain(target.pk)
+    IntegrationSync.objects.update(
+        first_failed_at=timezone.now() - timedelta(minutes=55), next_attempt_at=timezone.now() + timedelta(minutes=64)
+    )
+    item.status = "completed"
+    item.save()
+    drain(target.pk)
+    assert 240 < seconds_until(IntegrationSync.objects.order_by("id").last().next_attempt_at) < 310
 
 
 def test_a_blocker_outside_the_slice_is_seen(receiver: Receiver, settings: Any) -> None:
@@ -478,7 +585,8 @@ def test_retry_cancel_and_replay(receiver: Receiver) -> None:
     assert (row().status, row().reason, row().attempts) == ("pending", "retried by alice", 0)
     drain(target.pk)
     assert row().status == "synced"
-    operator_actions.retry([pk], actor="bob")
+    assert operator_actions.retry([pk], actor="bob") == 0  # it arrived: sending it again must be meant
+    assert operator_actions.replay([pk], actor="bob") == 1
     assert row().reason == "replayed by bob"
     assert operator_actions.cancel([pk], actor="bob") == 1
     assert operator_actions.cancel([pk], actor="bob") == 0
@@ -516,6 +624,6 @@ def test_cancelled_while_it_was_being_sent_stays_cancelled(receiver: Receiver) -
 def test_the_object_may_be_gone(receiver: Receiver) -> None:
     target = integration(receiver)
     item = make_item(target.tenant)
-    WorkItem._base_manager.filter(pk=item.pk).delete()
+    WorkItem.unannounced.filter(pk=item.pk).delete()
     drain(target.pk)
     assert statuses() == ["synced", "synced"] and Note.objects.count() == 0

@@ -129,7 +129,7 @@ def test_the_due_question_uses_its_index() -> None:
         pytest.skip("EXPLAIN of PostgreSQL")
     integration = due()
     with connection.cursor() as cursor:
-        cursor.execute("SET LOCAL enable_seqscan = off")
+        cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_sort = off")
         question = pending(integration.pk).filter(next_attempt_at__lte=timezone.now()).order_by("next_attempt_at", "id")
         assert "sync_due" in question[:100].explain()
 

@@ -64,7 +64,8 @@ def test_gives_up_by_count_and_by_age() -> None:
 
 
 def test_wrong_credentials_wait_for_a_person() -> None:
-    assert policy(max_attempts=1).delay(1, IntegrationAuthError(), 0) is not None
+    assert policy().delay(2, IntegrationAuthError(), 30 * 86400) is not None
+    assert policy(max_attempts=3).delay(3, IntegrationAuthError(), 0) is None  # a 403 for this one payload ends
 
 
 @given(
