@@ -1,7 +1,7 @@
 # Two commands do everything, each with its own set-up:  make run   and   make test
 # A fresh machine needs only Python 3.11, make and git.
 
-PYTHON ?= python3.11
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV   ?= .venv
 BIN     = $(VENV)/bin
 STAMP   = $(VENV)/.installed

@@ -9,7 +9,7 @@ from django.core.paginator import Paginator
 from django.db.models import IntegerField, QuerySet, Subquery
 from django.http import HttpRequest
 
-from tenants.admin import TenantScopedAdmin
+from tenants.scoped_admin import TenantScopedAdmin
 
 PAGED = 5_000  # rows that can be paged through; older ones are found by filter and search
 

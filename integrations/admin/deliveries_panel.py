@@ -13,8 +13,9 @@ from django.utils.html import format_html, format_html_join
 
 from integrations.audit.notes import has_note_writer
 from integrations.outbox.models import IntegrationSync
-from tenants.admin import Panel, TenantScopedAdmin, register_panel
 from tenants.models import TenantOwned
+from tenants.panels import Panel, register_panel
+from tenants.scoped_admin import TenantScopedAdmin
 
 from .display import CSS, short, sync_badge, sync_story, when
 

@@ -17,7 +17,7 @@ from integrations.delivery.wakeup import wake_on_commit
 from integrations.errors import EncryptionError
 from integrations.outbox.models import IntegrationSync
 from integrations.transport.redaction import mask_url
-from tenants.admin import CountedDeletion, TenantFilter, TenantScopedAdmin
+from tenants.scoped_admin import CountedDeletion, TenantFilter, TenantScopedAdmin
 
 from . import advice, shown_once
 from .bounded import BoundedCount

@@ -21,7 +21,7 @@ from integrations.transport.headers import HeaderRejected, check_headers
 from integrations.transport.policy import AddressPolicy
 from integrations.transport.redaction import mask_url
 from integrations.transport.rejected import UrlRejected
-from tenants.admin import TenantOwnedForm
+from tenants.scoped_admin import TenantOwnedForm
 
 from .display import clock
 from .event_types_field import EventTypesField

@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 
 from integrations.audit.models import ExecutionLog
-from tenants.admin import TenantFilter
+from tenants.scoped_admin import TenantFilter
 
 from .bounded import HistoryAdmin
 from .display import NOTHING, Assets, exact, short

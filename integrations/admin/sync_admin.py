@@ -18,7 +18,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from integrations.outbox.models import IntegrationEvent, IntegrationSync
-from tenants.admin import TenantFilter
+from tenants.scoped_admin import TenantFilter
 
 from . import sync_actions
 from .bounded import HistoryAdmin

@@ -39,6 +39,11 @@ def has_note_writer(model: type[models.Model]) -> bool:
     return model._meta.label_lower in _writers
 
 
+def forget_note_writer(model: type[models.Model]) -> None:
+    """Write no more notes on objects of `model`."""
+    _writers.pop(model._meta.label_lower, None)
+
+
 def write_notes(notes: Iterable[AuditNote]) -> None:
     """Write `notes` inside the caller's transaction.
 

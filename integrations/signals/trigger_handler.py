@@ -22,14 +22,14 @@ from django.db import connections, models, transaction
 from django.db.models.signals import post_delete, post_save, pre_delete, pre_save
 from django.dispatch import Signal
 
-from integrations.audit.notes import AuditNote, register_note_writer
+from integrations.audit.notes import AuditNote, forget_note_writer, register_note_writer
 from integrations.connections import event_types
 from integrations.outbox.models import IntegrationEvent
 from integrations.publish import Happening, Subscribers, publish, publish_all, subscribers_of
 from tenants.announcing import Watch, rows_created, rows_updating
 from tenants.models import Tenant, TenantOwned
 
-from .compiled_row import CompiledObject, CompiledRow
+from .row_reader import RowReader
 
 logger = logging.getLogger("integrations.signals")
 
@@ -116,6 +116,7 @@ class TriggerHandler:
         for signal, _ in self._receivers():
             for sender in self._senders():
                 signal.disconnect(sender=sender, dispatch_uid=type(self).__name__)
+        forget_note_writer(self.model)
         _handlers.pop(self.model, None)
 
     def _senders(self) -> Iterable[type[models.Model]]:
@@ -149,7 +150,7 @@ class TriggerHandler:
         types = [self.created] if is_new else [self.created, self.updated, self.status_changed]
         subscribers = subscribers_of(types, [instance.tenant_id], using=using)
         if subscribers:
-            old = {} if is_new else self._locked([instance.pk], using)
+            old = {} if is_new else self._rows.locked([instance.pk], using)
             captures[-1] = Capture(subscribers, old)
 
     def _after_save(self, instance: Any, created: bool, using: str, **_: Any) -> None:
@@ -168,8 +169,8 @@ class TriggerHandler:
         subscribers = subscribers_of([self.deleted], [instance.tenant_id], using=using)
         if not subscribers:
             return
-        self._locked([instance.pk], using)  # our id comes after that of any change still being committed
-        happenings = tuple(self._happening(self.deleted, row, {}) for row in self._stored([instance.pk], using))
+        self._rows.locked([instance.pk], using)  # our id comes after that of any change still being committed
+        happenings = tuple(self._happening(self.deleted, row, {}) for row in self._rows.stored([instance.pk], using))
         setattr(instance, _DELETION, Capture(subscribers, {}, happenings))
 
     def _after_delete(self, instance: Any, using: str, **_: Any) -> None:
@@ -195,7 +196,7 @@ class TriggerHandler:
         if not subscribers:
             return None
         pks = list(queryset.order_by("pk").filter(tenant_id__in=subscribers).values_list("pk", flat=True))
-        old = {pk: row for batch in _batches(pks) for pk, row in self._locked(batch, using).items()}
+        old = {pk: row for batch in _batches(pks) for pk, row in self._rows.locked(batch, using).items()}
 
         def afterwards() -> None:
             with _together(using):
@@ -208,7 +209,7 @@ class TriggerHandler:
 
     def _publish(self, pks: list[Any], *, created: bool, capture: Capture, using: str) -> None:
         happenings = []
-        for row in self._stored(pks, using):
+        for row in self._rows.stored(pks, using):
             if created:
                 happenings.append(self._happening(self.created, row, {}))
             elif row.pk in capture.old:
@@ -217,8 +218,8 @@ class TriggerHandler:
 
     def _updates(self, row: Any, old: Mapping[str, Any]) -> list[Happening]:
         changes = {
-            name: {"old": self._shown(name, old[attname]), "new": self._shown(name, getattr(row, attname))}
-            for name, attname in self._attnames().items()
+            name: {"old": self._rows.shown(name, old[attname]), "new": self._rows.shown(name, getattr(row, attname))}
+            for name, attname in self._rows.attnames.items()
             if old[attname] != getattr(row, attname)
         }
         found = []
@@ -240,52 +241,9 @@ class TriggerHandler:
     def _record(self, happenings: list[Happening], subscribers: Subscribers, using: str) -> None:
         publish_all(happenings, subscribers, model=self.model, using=using)
 
-    # -- reading rows -----------------------------------------------------------------------------
-
-    def _attnames(self) -> dict[str, str]:
-        return {name: self._field(name).attname for name in self.tracked}
-
-    def _field(self, name: str) -> Any:
-        return self.model._meta.get_field(name)
-
-    def _locked(self, pks: list[Any], using: str) -> dict[Any, dict[str, Any]]:
-        attnames = list(self._attnames().values())
-        if len(pks) == 1 and connections[using].in_atomic_block:
-            row = self._locked_row.fetch(pks[0], using)
-            # The key as the database has it: somebody may have set pk = "5".
-            pk = self.model._meta.pk.to_python(pks[0])
-            return {pk: dict(zip(attnames, row, strict=True))} if row else {}
-        rows = self._lockable(using).filter(pk__in=pks).order_by("pk")
-        return {row["pk"]: row for row in rows.values("pk", *attnames)}
-
-    def _lockable(self, using: str) -> models.QuerySet[Any]:
-        rows = self.model.unannounced.using(using)
-        features = connections[using].features
-        if features.has_select_for_update and connections[using].in_atomic_block:
-            # NO KEY UPDATE where it exists: foreign keys to the row may still be checked meanwhile.
-            rows = rows.select_for_update(no_key=features.has_select_for_no_key_update)
-        return rows
-
-    def _stored(self, pks: list[Any], using: str) -> Iterable[Any]:
-        """The rows as the database has them now: defaults, F() expressions and rounding applied."""
-        if len(pks) == 1:
-            row = self._stored_row.fetch(pks[0], using)
-            return [row] if row is not None else []
-        manager = self.model.unannounced.using(using)
-        return manager.select_related("tenant", *self.related).filter(pk__in=pks).order_by("pk")
-
     @cached_property
-    def _locked_row(self) -> CompiledRow:
-        return CompiledRow(self._lockable, list(self._attnames().values()))
-
-    @cached_property
-    def _stored_row(self) -> CompiledObject:
-        return CompiledObject(self.model, ("tenant", *self.related))
-
-    def _shown(self, name: str, value: Any) -> Any:
-        """A value as people read it: the label of a choice, the id of a relation."""
-        choices = self._field(name).flatchoices
-        return dict(choices).get(value, value) if choices else value
+    def _rows(self) -> RowReader:
+        return RowReader(self.model, self.tracked, self.related)
 
 
 def trigger_integrations(instance: Any, event_type: str) -> list[IntegrationEvent]:
