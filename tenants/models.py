@@ -63,6 +63,7 @@ class TenantOwned(models.Model):
             raise ValueError(f"A {self._meta.verbose_name} cannot move to another tenant; make a new one there.")
         with own_transaction(kwargs.get("using") or router.db_for_write(type(self), instance=self)):
             super().save(*args, **kwargs)
+        self._loaded_tenant_id = self.tenant_id
 
     def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
         with own_transaction(kwargs.get("using") or router.db_for_write(type(self), instance=self)):

@@ -18,6 +18,7 @@ from django.test import Client
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
 from app.celery import app
+from integrations.delivery import operator_actions
 from integrations.delivery.wakeup import wake
 from integrations.models import (
     ExecutionLog,
@@ -30,7 +31,7 @@ from integrations.models import (
 from integrations.tasks import retry_failed_syncs, send_integration_webhook
 from integrations.tests.crash.evidence import assert_in_order
 from integrations.tests.factories import SECRET, make_integration, make_item, make_tenant, statuses
-from integrations.tests.receiver import Receiver
+from integrations.tests.receiver import Answer, Receiver
 from integrations.tests.services import PROJECT, Broker, CeleryProcess, every_broker, wait_until
 from tasks.models import Note, WorkItem
 
@@ -365,3 +366,44 @@ def test_sigterm_lets_the_open_request_finish(worker: StartWorker, receiver: Rec
     assert started.terminate() == 0
     assert statuses() == ["synced"] and len(receiver.requests) == 1
     assert Lane.objects.get().lease_token == ""
+
+
+# -- a neighbour ------------------------------------------------------------------------------------------
+
+
+def test_a_hanging_neighbour_is_not_waited_for(worker: StartWorker, receiver: Receiver) -> None:
+    noisy = [make_integration(make_tenant(f"noisy {n}"), f"{receiver.url}/hangs/{n}") for n in range(3)]
+    quiet = make_integration(make_tenant("quiet"), f"{receiver.url}/works")
+    receiver.answer_with(default=lambda request: Answer(then="hang") if "hangs" in request.path else 200)
+    Lane.objects.filter(pk__in=[target.pk for target in noisy]).update(is_slow=True)  # as after their first slice
+    worker(concurrency=1, args=("-Q", "slow"), TIMEOUT_SECONDS=20)
+    worker(concurrency=1, args=("-Q", "deliveries"), TIMEOUT_SECONDS=20)
+    for target in noisy:
+        make_item(target.tenant)
+    wait_until(lambda: [r for r in receiver.requests if "hangs" in r.path], message="somebody hangs")
+    make_item(quiet.tenant)
+    wait_until(lambda: IntegrationSync.objects.filter(integration=quiet, status="synced").exists(), 5)
+    assert not IntegrationSync.objects.exclude(integration=quiet).filter(attempts__gt=0).exists()  # still hanging
+
+
+def test_a_first_hang_moves_a_lane_out_of_everybodys_way(worker: StartWorker, receiver: Receiver) -> None:
+    target = integration(receiver)
+    receiver.answer_with(default=Answer(then="hang"))
+    worker(concurrency=1, TIMEOUT_SECONDS=1)
+    make_item(target.tenant)
+    wait_until(lambda: Lane.objects.filter(pk=target.pk, is_slow=True).exists(), 10)
+    receiver.answer_with(default=200)
+    operator_actions.retry(IntegrationSync.objects.values_list("pk", flat=True), actor="alice")
+    wait_until(lambda: Lane.objects.filter(pk=target.pk, is_slow=False).exists(), 10, "a success brings it back")
+
+
+def test_a_backlog_gives_the_worker_back_between_slices(worker: StartWorker, receiver: Receiver) -> None:
+    noisy = make_integration(make_tenant("noisy"), f"{receiver.url}/noisy", max_in_flight=1)
+    quiet = make_integration(make_tenant("quiet"), f"{receiver.url}/quiet")
+    receiver.answer_with(default=lambda request: Answer(delay=0.01 if "noisy" in request.path else 0))
+    WorkItem.objects.bulk_create(WorkItem(tenant=noisy.tenant, reference_id=f"RMA-{n}") for n in range(400))
+    worker(concurrency=1, DRAIN_SECONDS=0.3, SLICE_SECONDS=0.3, SLICE_ROWS=20)
+    wait_until(lambda: len(receiver.requests) > 5)
+    make_item(quiet.tenant)
+    wait_until(lambda: any("quiet" in request.path for request in receiver.requests), 10)
+    assert IntegrationSync.objects.filter(integration=noisy, status="pending").exists()  # it did not have to end first
