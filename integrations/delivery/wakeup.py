@@ -19,6 +19,8 @@ from celery import current_app
 from django.db import connections
 from kombu.pools import producers
 
+from integrations.compiled_row import CompiledRow
+
 from .lease import free, rested
 from .models import Lane
 
@@ -31,6 +33,9 @@ WAKE_SECONDS = 0.8  # for one hint (a first one to Redis takes 16 answers), and 
 REST_SECONDS = 5.0  # how long a broker that failed is left alone
 EXPIRES_SECONDS = 60  # an older hint is dropped unread: the sweep has been there since
 
+_idle = CompiledRow(
+    lambda using: Lane.objects.using(using).filter(free(), rested(), integration__is_enabled=True), ("pk", "is_slow")
+)
 _rest_until = 0.0
 _batch = threading.local()
 _senders: ThreadPoolExecutor | None = None
@@ -58,11 +63,8 @@ def wake_on_commit(integration_ids: Iterable[int], *, using: str = "default") ->
 
 def wake_idle(integration_ids: Iterable[int]) -> None:
     """Wake those of these lanes that nobody holds and that could send; as many as time allows, the sweep the others."""
-    idle = list(
-        Lane.objects.filter(free(), rested(), pk__in=list(integration_ids), integration__is_enabled=True).values_list(
-            "pk", "is_slow"
-        )
-    )
+    found = (_idle.fetch(pk, "default") for pk in integration_ids)
+    idle = [lane for lane in found if lane is not None]
     deadline = time.monotonic() + WAKE_SECONDS
     for integration_id, is_slow in idle:
         if not wake(integration_id, is_slow=is_slow) or time.monotonic() > deadline:

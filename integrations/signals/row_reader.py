@@ -8,9 +8,8 @@ from typing import Any
 
 from django.db import connections, models
 
+from integrations.compiled_row import CompiledObject, CompiledRow
 from tenants.models import TenantOwned
-
-from .compiled_row import CompiledObject, CompiledRow
 
 
 class RowReader:

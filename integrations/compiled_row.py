@@ -1,7 +1,7 @@
 """One row by its primary key, with the SQL compiled once.
 
-The outbox reads a row twice at every save that somebody subscribed to. For such small questions the ORM takes
-several times as long to phrase them as the database to answer; the phrase is always the same.
+At every save that somebody subscribed to, the outbox asks three small questions. For such, the ORM takes several
+times as long to phrase them as the database to answer, and the phrase is always the same.
 """
 
 from __future__ import annotations
@@ -52,7 +52,8 @@ class CompiledRow:
     def _compile(self, using: str) -> tuple[str, dict[int, Any]] | None:
         """Return the SQL and the value converters; None for keys that need preparing, which the ORM then does."""
         queryset = self._queryset(using)
-        if not isinstance(queryset.model._meta.pk, models.AutoField | models.IntegerField):
+        pk = queryset.model._meta.pk
+        if not isinstance(pk.target_field if pk.is_relation else pk, models.AutoField | models.IntegerField):
             return None
         compiler = queryset.filter(pk=_PLACE).query.get_compiler(using)
         sql, params = compiler.as_sql()
