@@ -6,7 +6,7 @@ import uuid
 from typing import Any
 
 from django.core.validators import MaxValueValidator, MinValueValidator
-from django.db import models
+from django.db import models, transaction
 from django.utils import timezone
 
 from integrations.connectors.registry import connector_choices
@@ -122,7 +122,24 @@ class TenantIntegration(TenantOwned):
             self.credentials = {**self.credentials, "signing_keys": [key]}
         if self._state.adding and self.credentials_rotated_at is None:
             self.credentials_rotated_at = timezone.now()
-        super().save(*args, **kwargs)
+        with transaction.atomic():
+            super().save(*args, **kwargs)
+            if wanted := self.__dict__.pop("_wanted_event_type", ""):
+                self.subscriptions.get_or_create(event_type=wanted)
+
+    @property
+    def event_type(self) -> str:
+        """The first subscribed event type, "" if there is none.
+
+        The original guide knows one event type per integration: ``TenantIntegration(event_type=…)`` subscribes to
+        it when saved, and ``filter(event_type=…)`` finds it. See `subscribe` for several.
+        """
+        first = self.subscriptions.order_by("id").values_list("event_type", flat=True).first() if self.pk else None
+        return first or ""
+
+    @event_type.setter
+    def event_type(self, value: str) -> None:
+        self._wanted_event_type = value
 
     @property
     def is_operational(self) -> bool:

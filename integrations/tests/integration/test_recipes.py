@@ -108,6 +108,23 @@ def test_integrations_are_found_by_event_type_as_the_guide_prints_it() -> None:
     ]
 
 
+def test_an_integration_is_made_with_one_event_type_as_the_guide_has_it() -> None:
+    tenant = make_tenant()
+    integration = TenantIntegration.objects.create(
+        tenant=tenant,
+        name="Production n8n Workflow",
+        integration_type="n8n",
+        event_type="workitem_created",
+        webhook_url="https://your-n8n.com/webhook/xyz",
+        headers={"X-API-Key": "your-generated-token"},
+        is_active=True,
+    )
+    assert integration.event_type == "workitem_created"
+    assert TenantIntegration.objects.get(event_type="workitem_created") == integration
+    make_item(tenant)
+    assert len(events()) == 1
+
+
 def test_a_model_without_a_tenant_is_refused() -> None:
     class Wrong(trigger_handler.TriggerHandler):
         model = IntegrationEvent  # type: ignore[assignment]
