@@ -21,6 +21,7 @@ from integrations.outbox.models import IntegrationSync
 from .lanes import lock_lanes
 
 Status = IntegrationSync.Status
+MAX_PASSES = 50  # each puts off what is held back among a slice of rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +69,12 @@ def any_due(integration_id: int) -> bool:
 def read_due(integration_id: int, limit: int, *, in_order: bool) -> list[DueRow]:
     """Return at most `limit` sendable rows; with `in_order`, those of one object ascend and none is missing.
 
-    May return fewer rows than are due (others were put off), but is empty only if none is sendable now.
+    May return fewer rows than are due: others were put off.
     """
     due = pending(integration_id).filter(next_attempt_at__lte=Now()).order_by("next_attempt_at", "id")
     if not in_order:
         return [DueRow(*values) for values in due.values_list(*_FIELDS)[:limit]]
-    while True:
+    for _ in range(MAX_PASSES):
         earlier = pending(integration_id).filter(object_key=OuterRef("object_key"), id__lt=OuterRef("id"))
         found = list(due.annotate(is_second=Exists(earlier)).values_list(*_FIELDS, "is_second")[:limit])
         rows = sorted((DueRow(*values[:-1]) for values in found), key=lambda row: row.id)
@@ -83,6 +84,7 @@ def read_due(integration_id: int, limit: int, *, in_order: bool) -> list[DueRow]
         sendable = _without_blocked(integration_id, rows, seconds)
         if sendable or not rows:
             return sendable
+    return []  # so many objects are held back that others should have the worker meanwhile
 
 
 def _without_blocked(integration_id: int, rows: list[DueRow], seconds: set[int]) -> list[DueRow]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
+from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -70,17 +71,14 @@ def settle(lease: Lease, settlement: Settlement) -> None:
 
 def settle_without_texts(lease: Lease, settlement: Settlement) -> None:
     """Settle once more with our own short words only: no text may undo a delivery that has happened."""
-    outcomes = [
-        replace(
-            result,
-            receipt=result.receipt and replace(result.receipt, excerpt=""),
-            error=result.error and type(result.error)(code=result.error.code, status=result.error.status)
-            if not isinstance(result.error, IntegrationBlocked)
-            else IntegrationBlocked(),
-        )
-        for result in settlement.outcomes
-    ]
-    settle(lease, replace(settlement, outcomes=outcomes))
+    settle(lease, replace(settlement, outcomes=[_without_texts(result) for result in settlement.outcomes]))
+
+
+def _without_texts(result: Outcome) -> Outcome:
+    error = copy(result.error)
+    if error is not None:
+        error.message, error.excerpt = error.code, ""
+    return replace(result, error=error, receipt=result.receipt and replace(result.receipt, excerpt=""))
 
 
 def _lane_values(settlement: Settlement) -> dict[str, Any]:

@@ -627,3 +627,19 @@ def test_the_object_may_be_gone(receiver: Receiver) -> None:
     WorkItem.unannounced.filter(pk=item.pk).delete()
     drain(target.pk)
     assert statuses() == ["synced", "synced"] and Note.objects.count() == 0
+
+
+def test_more_held_objects_than_one_look_can_put_off_do_not_hold_the_worker(receiver: Receiver, settings: Any) -> None:
+    settings.INTEGRATIONS = {**settings.INTEGRATIONS, "SLICE_ROWS": 1}
+    target = integration(receiver, max_in_flight=1)
+    receiver.answer_with(default=500)
+    items = [make_item(target.tenant, reference_id=f"RMA-{n}") for n in range(60)]
+    later = timezone.now() + timedelta(hours=1)
+    IntegrationSync.objects.update(attempts=1, next_attempt_at=later, first_failed_at=timezone.now())
+    for item in items:
+        item.comments = "held"
+        item.save()
+    assert drain(target.pk).sent == 0  # fifty objects put off, then others may have the worker
+    assert drain(target.pk).sent == 0
+    assert receiver.requests == []
+    assert not IntegrationSync.objects.filter(next_attempt_at__lte=timezone.now()).exists()
