@@ -4,6 +4,9 @@ from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
 
+from tenants.admin import take_from_staff
+
+take_from_staff()
 admin.site.site_header = "Work items and their integrations"
 admin.site.site_title = "Outbox"
 admin.site.index_title = "Administration"

@@ -85,6 +85,47 @@ class PeopleAdmin(UserAdmin):
 
     has_delete_permission = has_change_permission
 
+    # What staff could filter by, they could ask about people's other tenants.
+    def get_list_filter(self, request: HttpRequest) -> Any:
+        return super().get_list_filter(request) if request.user.is_superuser else ("is_staff", "is_active")
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
+        if request is not None and request.user.is_superuser:
+            return super().lookup_allowed(lookup, value, request)
+        return lookup.removesuffix("__exact") in {"is_staff", "is_active"}
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        fieldsets = super().get_fieldsets(request, obj)
+        if request.user.is_superuser:
+            return fieldsets
+        hidden = {"groups", "user_permissions"}
+        return [
+            (title, {**options, "fields": [name for name in options["fields"] if name not in hidden]})
+            for title, options in fieldsets
+        ]
+
+
+class _SuperusersOnly:
+    """Pages whose rows belong to no tenant and act on all of them: groups of permissions, schedules."""
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return bool(request.user.is_active and request.user.is_superuser)
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return self.has_module_permission(request)
+
+    has_add_permission = has_change_permission = has_delete_permission = has_view_permission
+
+
+def take_from_staff(app_labels: frozenset[str] = frozenset({"auth", "django_celery_beat"})) -> None:
+    """Leave the stock admin pages of these apps to superusers; called when every admin is registered."""
+    for model, page in list(admin.site._registry.items()):
+        kind = type(page)
+        ours = issubclass(kind, (PeopleAdmin, _SuperusersOnly))
+        if model._meta.app_label in app_labels and not ours:
+            admin.site.unregister(model)
+            admin.site.register(model, type(kind.__name__, (_SuperusersOnly, kind), {}))
+
 
 if type(admin.site._registry.get(get_user_model())) is UserAdmin:  # a host's own admin is left alone
     admin.site.unregister(get_user_model())

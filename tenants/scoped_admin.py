@@ -87,9 +87,13 @@ class TenantFilter(admin.SimpleListFilter):
         return found if len(found) > 1 else []
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        if not (self.value() or "").isdigit():
-            return queryset
-        return queryset.filter(**{self._lookup: self.value()})
+        pk = as_key(self.value())
+        return queryset if pk is None else queryset.filter(**{self._lookup: pk})
+
+
+def as_key(text: str | None) -> int | None:
+    """Return a primary key from a query string, None for what no database has ("²", a hundred digits)."""
+    return int(text) if text and text.isascii() and text.isdigit() and len(text) <= 18 else None
 
 
 # -- admins ------------------------------------------------------------------------------------------------

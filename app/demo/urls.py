@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+
 from django.contrib.auth import login
 from django.contrib.auth.models import User
 from django.core import signing
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import path, reverse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET
 
 from app.urls import urlpatterns as project_urls
 
@@ -16,17 +20,27 @@ DAY = 86400
 
 
 def sign_in_path(user: User) -> str:
-    """Return a path that signs `user` in, good for a day."""
-    return reverse("demo-sign-in", args=[signing.dumps(user.pk, salt=SALT)])
+    """Return a path that signs `user` in, good once, for a day."""
+    return reverse("demo-sign-in", args=[signing.dumps([user.pk, _state(user)], salt=SALT)])
 
 
+def _state(user: User) -> str:
+    """Changes with every sign-in and every new password: an old link is worth nothing."""
+    return hashlib.sha256(f"{user.last_login}|{user.get_session_auth_hash()}".encode()).hexdigest()[:16]
+
+
+@never_cache
+@require_GET
 def sign_in(request: HttpRequest, token: str) -> HttpResponse:
     """Sign the token's user in and go to the admin."""
     try:
-        pk = signing.loads(token, salt=SALT, max_age=DAY)
+        pk, state = signing.loads(token, salt=SALT, max_age=DAY)
     except signing.BadSignature:
         raise Http404 from None
-    login(request, get_object_or_404(User, pk=pk), backend="django.contrib.auth.backends.ModelBackend")
+    user = get_object_or_404(User, pk=pk, is_active=True, is_staff=True)
+    if state != _state(user):
+        raise Http404("This link has been used. Start the demo again for a new one.")
+    login(request, user, backend="django.contrib.auth.backends.ModelBackend")
     return redirect("admin:index")
 
 

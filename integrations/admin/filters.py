@@ -10,6 +10,7 @@ from django.http import HttpRequest
 
 from integrations.connections.models import TenantIntegration
 from tenants.scope import tenants_of
+from tenants.scoped_admin import as_key
 
 OFFERED = 30  # links beside a list; the others are reached from the integration's own page
 
@@ -23,14 +24,14 @@ class IntegrationFilter(admin.SimpleListFilter):
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         mine = TenantIntegration.objects.filter(tenant__in=tenants_of(request.user)).order_by("name", "id")
         found = dict(mine.values_list("pk", "name")[:OFFERED])
-        chosen = self.value() or ""
-        if chosen.isdigit() and int(chosen) not in found:
+        chosen = as_key(self.value())
+        if chosen is not None and chosen not in found:
             found |= dict(mine.filter(pk=chosen).values_list("pk", "name"))
         return [(str(pk), name) for pk, name in found.items()]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        value = self.value() or ""
-        return queryset.filter(integration=value) if value.isdigit() else queryset
+        pk = as_key(self.value())
+        return queryset if pk is None else queryset.filter(integration=pk)
 
 
 class EventTypeFilter(admin.SimpleListFilter):

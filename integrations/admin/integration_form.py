@@ -7,6 +7,7 @@ else saved (or a rotated secret) since.
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlsplit
 
 from django import forms
 from django.core.exceptions import ValidationError
@@ -143,6 +144,7 @@ class IntegrationForm(TenantOwnedForm):
         cleaned = super().clean()
         if self.instance.pk is not None:
             self._refuse_stale()
+            self._refuse_to_send_secrets_elsewhere(cleaned)
         credentials = self._credentials(cleaned)
         if credentials.get("password") and not credentials.get("username"):
             self.add_error("username", "A password needs a user name.")
@@ -154,6 +156,20 @@ class IntegrationForm(TenantOwnedForm):
                 if cleaned.get(name) and not is_mask(cleaned[name]):
                     self.add_error(name, "Please type this again: it is never sent back to the browser.")
         return cleaned
+
+    def _refuse_to_send_secrets_elsewhere(self, cleaned: dict[str, Any]) -> None:
+        """A stored secret goes to the server it was entered for: pointed elsewhere, it must be typed again.
+
+        Otherwise whoever may edit the form could read every secret behind the dots by having it sent to them.
+        """
+        if "webhook_url" not in cleaned or _origin(cleaned["webhook_url"]) == _origin(self.stored_url):
+            return
+        advice = "The address is on another server: type this again, or empty it."
+        if self.stored_headers and MASK in (self.data.get(self.add_prefix("headers")) or ""):
+            self.add_error("headers", advice)
+        for name in TYPED_SECRETS:
+            if self.stored_credentials.get(name) and is_mask(cleaned.get(name, MASK)):
+                self.add_error(name, advice)
 
     def _refuse_stale(self) -> None:
         row = TenantIntegration.unannounced.select_for_update().filter(pk=self.instance.pk)
@@ -223,3 +239,11 @@ class IntegrationForm(TenantOwnedForm):
             if subscription.condition != wanted[subscription.event_type]:
                 subscription.condition = wanted[subscription.event_type]
                 subscription.save(update_fields=["condition"])
+
+
+def _origin(url: str) -> tuple[str, str | None, int | None]:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    except ValueError:  # never equal to a readable one
+        return "", None, None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from typing import Any
 
 from django.db import DatabaseError, connection
@@ -13,6 +15,11 @@ from integrations.delivery.wakeup import broker_answers
 
 from .heartbeat import is_alive
 
+FRESH_SECONDS = 2.0
+_asking = threading.Lock()
+_last: dict[str, bool] = {}
+_last_at = 0.0
+
 
 def _database() -> bool:
     with connection.cursor() as cursor:
@@ -21,7 +28,28 @@ def _database() -> bool:
 
 
 def status() -> dict[str, bool]:
-    """Return what is up: ``database``, ``broker``, ``worker``, ``beat``; bounded to about two seconds."""
+    """Return what is up: ``database``, ``broker``, ``worker``, ``beat``; bounded to about two seconds.
+
+    Asked anew at most every FRESH_SECONDS in each process, by one caller at a time: the page is public, and
+    must not be a way to keep the broker busy.
+    """
+    global _last, _last_at
+    if (_last and time.monotonic() - _last_at < FRESH_SECONDS) or not _asking.acquire(blocking=not _last):
+        return _last
+    try:
+        _last, _last_at = _ask(), time.monotonic()
+        return _last
+    finally:
+        _asking.release()
+
+
+def forget() -> None:
+    """Ask anew at the next call."""
+    global _last
+    _last = {}
+
+
+def _ask() -> dict[str, bool]:
     try:
         found = {"database": _database(), "worker": is_alive("worker"), "beat": is_alive("beat")}
     except DatabaseError:

@@ -316,7 +316,38 @@ def test_an_unreadable_secret_is_said_and_can_be_set_anew(acme: Side) -> None:
     TenantIntegration.unannounced.filter(pk=acme.integration.pk).update(webhook_url_encrypted="v1.gone.AAAA")
     assert "unreadable" in page(acme.client, url("tenantintegration"))
     assert "cannot be opened" in page(acme.client, url("tenantintegration", "change", acme.integration.pk))
-    values = shown_values(acme.client, acme.integration, webhook_url="https://hooks.example.com/new")
+    typed = {
+        "headers": '{"X-Token": "new"}',
+        "password": "new",
+        "api_key": "new",
+    }  # nobody knows where they went before
+    values = shown_values(acme.client, acme.integration, webhook_url="https://hooks.example.com/new", **typed)
     acme.client.post(url("tenantintegration", "change", acme.integration.pk), values)
     acme.integration.refresh_from_db()
     assert acme.integration.webhook_url == "https://hooks.example.com/new"
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://evil.example.net/canary-path",
+        "https://hooks.example.com:8443/canary-path",
+        "http://hooks.example.com/x",
+    ],
+)
+def test_stored_secrets_do_not_follow_an_address_to_another_server(acme: Side, settings: Any, address: str) -> None:
+    settings.INTEGRATIONS = {"ALLOW_HTTP": True}
+    change = url("tenantintegration", "change", acme.integration.pk)
+    answer = acme.client.post(change, shown_values(acme.client, acme.integration, webhook_url=address))
+    assert answer.status_code == 200
+    errors = answer.context["adminform"].form.errors
+    assert {"headers", "password", "api_key"} <= set(errors) and "another server" in str(errors)
+    acme.integration.refresh_from_db()
+    assert acme.integration.webhook_url.startswith("https://hooks.example.com/canary-path")
+
+
+def test_another_path_on_the_same_server_keeps_the_secrets(acme: Side) -> None:
+    values = shown_values(acme.client, acme.integration, webhook_url="https://hooks.example.com/elsewhere")
+    assert acme.client.post(url("tenantintegration", "change", acme.integration.pk), values).status_code == 302
+    acme.integration.refresh_from_db()
+    assert acme.integration.headers == {"X-Token": "canary-header"}

@@ -9,6 +9,7 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission, User
 from django.urls import reverse
 
+from app.demo.urls import sign_in_path
 from integrations.models import ExecutionLog, IntegrationSync, TenantIntegration
 from tasks.models import Customer, WorkItem
 from tenants.models import Membership, Tenant
@@ -258,3 +259,36 @@ def test_the_add_form_of_one_with_two_tenants_preselects_none(acme: Side, other:
     form = acme.client.get(url("tenantintegration", "add")).context["adminform"].form
     assert "tenant" not in form.initial
     assert acme.client.post(url("tenantintegration", "add"), form_values(other.tenant)).status_code == 302
+
+
+@pytest.mark.parametrize(
+    "page_name", ["auth_group", "django_celery_beat_periodictask", "django_celery_beat_intervalschedule"]
+)
+def test_what_acts_on_all_tenants_is_for_superusers(acme: Side, page_name: str) -> None:
+    acme.user.user_permissions.set(Permission.objects.all())
+    for view in ("changelist", "add"):
+        assert acme.client.get(reverse(f"admin:{page_name}_{view}")).status_code == 403
+
+
+@pytest.mark.parametrize("query", ["tenants__id=1", "tenants=1", "owned_work_items=1", "groups__id__exact=1"])
+def test_people_cannot_be_asked_about_their_other_tenants(acme: Side, query: str) -> None:
+    acme.user.user_permissions.set(Permission.objects.all())
+    answer = acme.client.get(reverse("admin:auth_user_changelist") + f"?{query}")
+    assert answer.status_code in (302, 400)
+
+
+@pytest.mark.parametrize("value", ["²", "9" * 30, "-1", "x"])
+def test_forged_filters_are_no_server_error(acme: Side, value: str) -> None:
+    client = superuser()
+    for name in ("tasks_workitem", "integrations_integrationsync", "integrations_tenantintegration"):
+        assert client.get(reverse(f"admin:{name}_changelist"), {"tenant": value}).status_code in (200, 302)
+    assert acme.client.get(url("integrationsync"), {"integration": value}).status_code in (200, 302)
+
+
+def test_the_demos_sign_in_link_works_once(settings: Any, client: Any) -> None:
+    settings.ROOT_URLCONF = "app.demo.urls"
+    user = User.objects.create(username="demo", is_staff=True)
+    link = sign_in_path(user)
+    assert client.get(link).status_code == 302
+    client.logout()
+    assert client.get(link).status_code == 404
