@@ -1,4 +1,4 @@
-"""Every way in which talking to another system can go wrong (seeds/004, design §6).
+"""Every way in which talking to another system can go wrong (seeds/004, docs/state-machine.md).
 
     IntegrationError
     ├── IntegrationDisabled         switched off: a state, not a fault; nothing is sent

@@ -3,7 +3,7 @@
     integrations.crypto.E001  a key is unusable: wrong length, not hex, all zeros   always
     integrations.crypto.E002  ENCRYPTION_MASTER_KEY is not set                      check --deploy
 
-Sources: design §7, seeds/002 (an invalid key is refused at start), cases B234 and B236.
+Sources: docs/SECURITY.md, seeds/002 (an invalid key is refused at start), cases B234 and B236.
 """
 
 from __future__ import annotations

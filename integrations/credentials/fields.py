@@ -15,7 +15,7 @@ takes the column's name.
 They are properties because ``Model.__init__``, ``create()`` and ``update_or_create()`` take only properties
 as keyword arguments beside the fields; Django sets them after the fields, so tenant and uuid are known.
 
-The value is bound to tenant, row and column (design §7): a row that changes one of them cannot be read
+The value is bound to tenant, row and column (docs/adr/0008): a row that changes one of them cannot be read
 any more until its secrets are set again. That is meant.
 """
 

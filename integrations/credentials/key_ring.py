@@ -9,7 +9,7 @@ The first key seals, every key opens. Derived keys stay readable after a master 
 day somebody sets it, as the deploy check demands, would be the day every credential becomes unreadable.
 No key material is kept here, only cipher objects, which show nothing in a repr and refuse to be pickled.
 
-Sources: design §7, seeds/002 (ENCRYPTION_MASTER_KEY), seeds/000 (Fernet, the SECRET_KEY fallback).
+Sources: docs/SECURITY.md, seeds/002 (ENCRYPTION_MASTER_KEY), seeds/000 (Fernet, the SECRET_KEY fallback).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What forms and the admin show instead of a secret.
 
 A secret never travels back to a browser: the form shows the mask, and a submitted mask means "unchanged".
-The mask has a fixed length, so it does not tell how long the secret is. Source: design §4, C8.
+The mask has a fixed length, so it does not tell how long the secret is.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What an answer means: the default table from HTTP status to error (design §6).
+"""What an answer means: the default table from HTTP status to error (docs/state-machine.md).
 
 In: a ``Response`` of the client. Out: None for success, else the error to raise. A connector may decide
 otherwise before it asks here (n8n's 404 is temporary, GitHub's 403 may be a rate limit).
