@@ -19,6 +19,7 @@ import pytest
 
 from app.embedded_broker import EmbeddedBroker, EmbeddedBrokerError
 from integrations.delivery.http_client import close_client
+from integrations.observability import health
 
 from . import services
 from .receiver import Receiver
@@ -26,7 +27,8 @@ from .services import Broker, CeleryProcess
 
 
 @pytest.fixture(autouse=True)
-def _no_connections_left() -> Iterator[None]:
+def _nothing_left_of_the_last_test() -> Iterator[None]:
+    health.forget()
     yield
     close_client()
 

@@ -305,9 +305,8 @@ def test_beat_finds_what_was_never_announced_and_is_seen_alive(
     receiver.wait_for(1)
     wait_until(all_settled(1))
     wait_until(lambda: Heartbeat.objects.count() == 2)
-    answer = client.get("/health/")
-    assert answer.status_code == 200
-    assert answer.json()["parts"] == {"beat": "up", "broker": "up", "database": "up", "worker": "up"}
+    wait_until(lambda: client.get("/health/").status_code == 200, 10, "the page asks anew after two seconds")
+    assert client.get("/health/").json()["parts"] == {"beat": "up", "broker": "up", "database": "up", "worker": "up"}
 
 
 def test_two_beats_send_each_row_once(
