@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
 
 from app.embedded_broker import EmbeddedBroker, EmbeddedBrokerError
 from integrations.delivery.http_client import close_client
@@ -24,6 +25,15 @@ from integrations.observability import health
 from . import services
 from .receiver import Receiver
 from .services import Broker, CeleryProcess
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings() -> None:
+    """Remove what an interrupted run left beside its SQLite file: Django removes the file alone, and a new one
+    next to the old log is a "disk I/O error"."""
+    name = settings.DATABASES["default"].get("TEST", {}).get("NAME")
+    for suffix in ("-wal", "-shm"):
+        Path(f"{name}{suffix}").unlink(missing_ok=True)
 
 
 @pytest.fixture(autouse=True)

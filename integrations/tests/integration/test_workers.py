@@ -334,10 +334,10 @@ def test_sweeps_do_not_pile_up_while_no_worker_runs(
     sweep_every_second()
     sweeps.update(expire_seconds=1)
     scheduler = celery_beat()
-    wait_until(lambda: scheduler.log.count("Sending due task Deliver what is due") >= 4)
+    wait_until(lambda: scheduler.log.count("Sending due task Deliver what is due") >= 4, 30)
     scheduler.terminate()
     started = worker()
-    wait_until(lambda: started.log.count("Discarding revoked task: integrations.tasks.retry_failed_syncs") >= 2)
+    wait_until(lambda: started.log.count("Discarding revoked task: integrations.tasks.retry_failed_syncs") >= 2, 30)
     assert started.log.count("integrations.tasks.retry_failed_syncs") >= 4
 
 
