@@ -70,7 +70,6 @@ class CompiledObject:
     """
 
     def __init__(self, model: type[models.Model], related: Sequence[str]) -> None:
-        self._model = model
         self._parts = [("", model, _attnames(model))]
         self._fields: list[Any] = [model._meta.get_field(name) for name in related]
         for field in self._fields:

@@ -16,8 +16,3 @@ def register(event_type: str, label: str) -> None:
 def choices() -> list[tuple[str, str]]:
     """Return ``[(event_type, label), …]`` in the order of registration, as Django's choices."""
     return list(_labels.items())
-
-
-def is_known(event_type: str) -> bool:
-    """Tell whether some trigger handler emits `event_type`."""
-    return event_type in _labels

@@ -11,12 +11,11 @@ from urllib.parse import urlsplit
 from integrations.errors import IntegrationError
 from integrations.transport import signing
 from integrations.transport.classify import error_for, excerpt_of
+from integrations.transport.request_headers import USER_AGENT
 from integrations.transport.response import Response
 
 from .port import Connector, Envelope, Receipt
 from .registry import register
-
-USER_AGENT = "workitem-outbox/0.1"
 
 
 @register

@@ -138,9 +138,7 @@ class TriggerHandler:
 
     # -- one object -------------------------------------------------------------------------------
 
-    def _before_save(
-        self, instance: Any, raw: bool, using: str, update_fields: Iterable[str] | None = None, **_: Any
-    ) -> None:
+    def _before_save(self, instance: Any, raw: bool, using: str, **_: Any) -> None:
         # A stack: a post_save receiver that runs before ours may save the object once more.
         captures = instance.__dict__.setdefault(_CAPTURE, [])
         captures.append(None)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from functools import lru_cache
 from urllib.parse import quote, quote_plus
 
@@ -18,27 +18,6 @@ MASK = "***"
 URL_MASK = "•••"
 MIN_SECRET = 4  # characters; masking every "a" would hide the text, not the secret
 
-SAFE_HEADERS = frozenset(
-    {
-        "accept",
-        "accept-encoding",
-        "accept-language",
-        "cache-control",
-        "connection",
-        "content-encoding",
-        "content-language",
-        "content-length",
-        "content-type",
-        "date",
-        "host",
-        "retry-after",
-        "server",
-        "transfer-encoding",
-        "user-agent",
-        "webhook-id",
-        "webhook-timestamp",
-    }
-)
 
 _KEY_WORDS = (
     r"pass(?:word|wd|phrase|code)|pwd|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|signing[_-]?key"
@@ -130,8 +109,3 @@ def mask_url(url: object) -> str:
     """Return ``scheme://host[:port]/•••``; for what is no http(s) URL, only ``•••``."""
     match = _URL.match(url.strip()) if isinstance(url, str) else None
     return f"{match[1].lower()}://{match[2]}/{URL_MASK}" if match else URL_MASK
-
-
-def mask_headers(headers: Mapping[str, str]) -> dict[str, str]:
-    """Return the headers with ``***`` for every value, except those of names known to be harmless."""
-    return {name: value if name.lower() in SAFE_HEADERS else MASK for name, value in headers.items()}

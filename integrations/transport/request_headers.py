@@ -13,7 +13,7 @@ from .guard import Target
 from .headers import MAX_VALUE, TOKEN, HeaderRejected, is_client_header
 
 METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
-USER_AGENT = "workitem-outbox/1.0"
+USER_AGENT = "workitem-outbox/0.1"
 
 
 def request_headers(method: str, target: Target, headers: Mapping[str, str], length: int) -> dict[str, str]:

@@ -103,7 +103,7 @@ def test_request_and_answer(clients: Any) -> None:
     assert f"Host: {server.host}:{server.port}" in lines
     assert "Content-Length: 40" in lines
     assert "X-API-Key: hush" in lines
-    assert [line for line in lines if line.lower().startswith("user-agent:")] == ["User-Agent: workitem-outbox/1.0"]
+    assert [line for line in lines if line.lower().startswith("user-agent:")] == ["User-Agent: workitem-outbox/0.1"]
 
 
 def test_own_user_agent_latin_1_and_methods(clients: Any) -> None:
