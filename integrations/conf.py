@@ -16,6 +16,14 @@ from django.core.exceptions import ImproperlyConfigured
 
 PREFIX = "INTEGRATIONS_"
 
+# The connector guide's names (seeds/003) → ours, and by what they are multiplied.
+ALIASES: dict[str, tuple[str, float]] = {
+    "CONNECTOR_RETRY_MAX_ATTEMPTS": ("HTTP_MAX_ATTEMPTS", 1),
+    "CONNECTOR_RETRY_BASE_DELAY_MS": ("HTTP_BASE_SECONDS", 0.001),
+    "CONNECTOR_TIMEOUT_MS": ("TIMEOUT_SECONDS", 0.001),
+    "CONNECTOR_CIRCUIT_BREAKER_THRESHOLD": ("BREAKER_FAILURES_TO_OPEN", 1),
+}
+
 DEFAULTS: dict[str, Any] = {
     # -- delivery ---------------------------------------------------------------------------------
     "LEASE_SECONDS": 60.0,  # how long a dead worker's lane stays taken; must exceed slice + deadline
@@ -41,6 +49,11 @@ DEFAULTS: dict[str, Any] = {
     "BREAKER_FAILURES_TO_OPEN": 5,
     "BREAKER_PAUSE_SECONDS": 30.0,  # doubles with every failed probe ...
     "BREAKER_PAUSE_CAP_SECONDS": 900.0,  # ... up to this
+    # -- calls that somebody waits for (HTTPClient): 0.5, 1, 2 s between attempts -----------------------
+    "HTTP_MAX_ATTEMPTS": 3,  # in all, the first included; deliveries always send once and leave the rest to the lane
+    "HTTP_BASE_SECONDS": 0.5,
+    "HTTP_WAIT_CAP_SECONDS": 5.0,  # a longer Retry-After is not waited for: the caller gets the error
+    "MAX_READ_BYTES": 8388608,  # of an answer that is read for its content: queries, pages, issues
     # -- transport ------------------------------------------------------------------------------------
     "TIMEOUT_SECONDS": 30.0,  # total deadline of one request, body included
     "TEST_TIMEOUT_SECONDS": 5.0,  # the same for a test event, while a person waits
@@ -52,6 +65,10 @@ DEFAULTS: dict[str, Any] = {
     "ALLOWED_NETWORKS": [],  # subnets that may be private, e.g. 172.18.0.0/16
     "OWN_HOSTS": [],  # our own public names: never a target
     "CA_BUNDLE": "",  # a PEM file instead of certifi's
+    # -- connectors -----------------------------------------------------------------------------------
+    "LOGGER_PREFIX": "integrations",  # loggers of connectors: <prefix>.<name>
+    "TEMPLATE_DIRS": [],  # folders with connector templates (YAML) beside our own
+    "SEVERAL_ACTIVE": [],  # families whose connectors allow one active integration per tenant, and shall not
     # -- credentials ----------------------------------------------------------------------------------
     "ROTATION_OVERLAP_SECONDS": 86400.0,  # how long the old signing secret still signs beside the new one
     "ROTATE_EVERY_DAYS": 90,
@@ -83,13 +100,27 @@ def _cast(name: str, raw: str) -> Any:
 def from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
     """Return the ``INTEGRATIONS`` dict that the variables ``INTEGRATIONS_*`` of `environ` describe.
 
+    The names of `ALIASES` are understood too; ours win.
+
     Raises:
         ImproperlyConfigured: an unknown name (a typo would otherwise be silent) or an unreadable value.
     """
     found = {key.removeprefix(PREFIX): raw for key, raw in environ.items() if key.startswith(PREFIX)}
     if unknown := sorted(set(found) - set(DEFAULTS)):
         raise ImproperlyConfigured(f"unknown setting(s): {', '.join(PREFIX + name for name in unknown)}")
-    return {name: _cast(name, raw) for name, raw in found.items()}
+    return {**_aliased(environ), **{name: _cast(name, raw) for name, raw in found.items()}}
+
+
+def _aliased(environ: Mapping[str, str]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for alias, (name, factor) in ALIASES.items():
+        if raw := environ.get(alias):
+            try:
+                value = float(raw) * factor
+            except ValueError:
+                raise ImproperlyConfigured(f"{alias}={raw!r}: expected a number") from None
+            values[name] = type(DEFAULTS[name])(value)
+    return values
 
 
 def __getattr__(name: str) -> Any:

@@ -3,7 +3,10 @@
     IntegrationError
     ├── IntegrationDisabled         switched off: a state, not a fault; nothing is sent
     ├── IntegrationNotConfigured    switched on, but something is missing or unreadable
-    │   └── EncryptionError         a stored credential cannot be opened with our keys
+    │   ├── EncryptionError         a stored credential cannot be opened with our keys
+    │   ├── ConfigurationError      a field of the configuration is missing or wrong; `problems` says which
+    │   ├── UnknownConnector        no connector of that name is registered (also a ValueError)
+    │   └── IncompatibleConnector   written for another version of the connector or of this kit
     ├── IntegrationAuthError        401, 403: the credentials are wrong; three in a row stop us
     ├── IntegrationRateLimited      429: asked to wait, `retry_after` says how long
     ├── IntegrationTemporaryError   timeouts, connections, 5xx: the same request may work later
@@ -17,6 +20,8 @@ logged, stored on the row and shown to people.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 MAX_MESSAGE = 500
 
@@ -36,6 +41,7 @@ class IntegrationError(Exception):
         status: the HTTP status that the receiver answered with, if it answered.
         retry_after: seconds that the receiver asked us to wait, if it asked.
         excerpt: at most 500 characters of the *redacted* answer.
+        was_sent: False when the request certainly never left: it may be repeated without fear of a copy.
     """
 
     default_code = "error"
@@ -48,12 +54,14 @@ class IntegrationError(Exception):
         status: int | None = None,
         retry_after: float | None = None,
         excerpt: str = "",
+        was_sent: bool = True,
     ) -> None:
         self.message = printable(message[:MAX_MESSAGE])
         self.code = code or self.default_code
         self.status = status
         self.retry_after = retry_after
         self.excerpt = printable(excerpt[:MAX_MESSAGE])
+        self.was_sent = was_sent
         super().__init__(self.message)
 
 
@@ -73,6 +81,28 @@ class EncryptionError(IntegrationNotConfigured):
     """A stored credential cannot be opened: wrong key, corrupted data, or a row copied elsewhere."""
 
     default_code = "encryption"
+
+
+class ConfigurationError(IntegrationNotConfigured):
+    """Fields are missing or wrong; ``problems`` maps each to what a person can do. Never a value."""
+
+    default_code = "configuration"
+
+    def __init__(self, problems: Mapping[str, str]) -> None:
+        self.problems = dict(problems)
+        super().__init__("; ".join(f"{name}: {problem}" for name, problem in self.problems.items()))
+
+
+class UnknownConnector(IntegrationNotConfigured, ValueError):
+    """No connector of that name is registered (S2-9: also a ValueError)."""
+
+    default_code = "unknown_connector"
+
+
+class IncompatibleConnector(IntegrationNotConfigured):
+    """A connector, a template or a stored configuration was made for another version."""
+
+    default_code = "incompatible"
 
 
 class IntegrationAuthError(IntegrationError):
@@ -119,3 +149,7 @@ class IntegrationGone(IntegrationPermanentError):
     """The receiver answered 410: it wants no more."""
 
     default_code = "gone"
+
+
+# seeds/002 knows one error for whatever goes wrong in a connector.
+ConnectorError = IntegrationError

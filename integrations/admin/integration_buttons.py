@@ -20,9 +20,9 @@ from integrations.audit.models import ExecutionLog
 from integrations.connections.models import TenantIntegration
 from integrations.connections.signing_keys import rotate_signing_secret
 from integrations.delivery import operator_actions
-from integrations.delivery.http_client import client
 from integrations.delivery.trial import send_test_event
 from integrations.errors import EncryptionError
+from integrations.transport.process_client import client
 from integrations.transport.redaction import mask_url
 
 from . import shown_once

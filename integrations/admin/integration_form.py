@@ -14,7 +14,7 @@ from django.core.exceptions import ValidationError
 from django.utils import timezone
 
 from integrations.connections.models import TenantIntegration
-from integrations.connectors.webhook import authorization
+from integrations.connectors.kinds.webhook import authorization
 from integrations.credentials.masking import MASK, is_mask, mask
 from integrations.errors import EncryptionError
 from integrations.transport.guard import check_url

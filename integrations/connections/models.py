@@ -9,14 +9,22 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models, transaction
 from django.utils import timezone
 
-from integrations.connectors.registry import connector_choices
+from integrations import conf
+from integrations.connectors.base import BaseConnector
+from integrations.connectors.port import Client
+from integrations.connectors.registry import ConnectorRegistry, connector_choices
 from integrations.credentials.fields import EncryptedJSON, EncryptedText, row_context
+from integrations.errors import UnknownConnector
 from integrations.transport import signing
 from tenants.announcing import AnnouncingQuerySet
 from tenants.models import TenantOwned
 
 from . import event_types
+from .binding import bind
 from .conditions import validate_condition
+
+# Whoever writes one of these says that the settings are those of the present connector.
+_SETTINGS = frozenset({"integration_type", "webhook_url_encrypted", "credentials_encrypted", "config", "is_active"})
 
 
 class TenantIntegrationQuerySet(AnnouncingQuerySet):
@@ -57,6 +65,8 @@ class TenantIntegration(TenantOwned):
     public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     name = models.CharField(max_length=200)
     integration_type = models.CharField(max_length=50, choices=connector_choices)
+    connector_version = models.CharField(max_length=30, blank=True, editable=False)  # that wrote these settings
+    exclusive_group = models.CharField(max_length=50, blank=True, editable=False)  # "": a tenant may have several
     webhook_url_encrypted = models.TextField(blank=True, default="", editable=False)
     headers_encrypted = models.TextField(blank=True, default="", editable=False)
     credentials_encrypted = models.TextField(blank=True, default="", editable=False)
@@ -67,6 +77,7 @@ class TenantIntegration(TenantOwned):
         "enabled", default=True, help_text="Our switch: off after three wrong-credential answers or a 410."
     )
     is_connected = models.BooleanField("connected", default=False, help_text="Result of the last test.")
+    last_test_at = models.DateTimeField("last successful test", null=True, blank=True, editable=False)
     is_signed = models.BooleanField("signed", default=True, help_text="Sign every request (Standard Webhooks).")
     auth_failure_count = models.PositiveIntegerField(default=0, editable=False)
     last_auth_failure_at = models.DateTimeField(null=True, blank=True, editable=False)
@@ -111,12 +122,24 @@ class TenantIntegration(TenantOwned):
     class Meta(TenantOwned.Meta):
         ordering = ["name", "id"]
         verbose_name = "tenant integration"
+        constraints = [
+            # A connector says whether a tenant may have several at once (S2-31); only the active ones count.
+            models.UniqueConstraint(
+                fields=["tenant", "exclusive_group"],
+                condition=models.Q(is_active=True) & ~models.Q(exclusive_group=""),
+                name="one_active_of_group",
+                violation_error_message="The tenant has an active integration of this kind; switch that one off first.",
+            )
+        ]
 
     def __str__(self) -> str:
         return self.name
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         """Save; a new integration that signs and brings no secret gets one (rotate it to see one)."""
+        self.connector_version, self.exclusive_group = self._of_connector()
+        if (columns := kwargs.get("update_fields")) is not None and not _SETTINGS.isdisjoint(columns):
+            kwargs["update_fields"] = {*columns, "connector_version", "exclusive_group"}
         if self._state.adding and self.is_signed and not self.credentials.get("signing_keys"):
             key = {"secret": signing.generate_secret(), "until": None}
             self.credentials = {**self.credentials, "signing_keys": [key]}
@@ -126,6 +149,23 @@ class TenantIntegration(TenantOwned):
             super().save(*args, **kwargs)
             if wanted := self.__dict__.pop("_wanted_event_type", ""):
                 self.subscriptions.get_or_create(event_type=wanted)
+
+    def _of_connector(self) -> tuple[str, str]:
+        """Return (connector version, exclusive group); what the row has if nobody knows its kind (any more)."""
+        try:
+            manifest = ConnectorRegistry.type_of(self.integration_type).manifest
+        except UnknownConnector:
+            return self.connector_version, self.exclusive_group
+        is_alone = not manifest.allow_multiple and manifest.family not in conf.SEVERAL_ACTIVE
+        return manifest.version, manifest.family if is_alone else ""
+
+    def get_adapter(self, client: Client | None = None, *, attempts: int | None = None) -> BaseConnector:
+        """Return the connector bound to these settings, for a call that somebody waits for.
+
+        Raises:
+            IntegrationNotConfigured: something is missing or unreadable.
+        """
+        return bind(self, client, attempts=attempts or conf.HTTP_MAX_ATTEMPTS)
 
     @property
     def event_type(self) -> str:

@@ -6,9 +6,7 @@ A rotated key goes on signing beside the new one until its time is over; receive
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
@@ -17,12 +15,6 @@ from integrations import conf
 from integrations.transport import signing
 
 from .models import TenantIntegration
-
-
-def signing_secrets(credentials: Mapping[str, Any], now: datetime) -> tuple[str, ...]:
-    """Return the secrets that sign at `now`, newest first."""
-    keys = credentials.get("signing_keys") or []
-    return tuple(key["secret"] for key in keys if not key.get("until") or datetime.fromisoformat(key["until"]) > now)
 
 
 def rotate_signing_secret(integration: TenantIntegration, secret: str | None = None) -> str:

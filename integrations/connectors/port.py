@@ -3,15 +3,34 @@
 A connector is code for one kind of system. It gets an `Envelope` and sends it through the client it was
 given; it returns a `Receipt` or raises one error of integrations/errors.py. It knows no ORM, no Celery and no
 retry loop: when to try again is the lane's business.
+
+`ERPConnectorPort` is the same port as seeds/002 writes it: `export` an order, `test_connection`.
 """
 
 from __future__ import annotations
 
+import json
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol
+from typing import Any, Protocol
 
+from integrations.auth.token import TokenStore
+from integrations.errors import ConnectorError
 from integrations.transport.response import Response
+
+from .manifest import HEADERS, URL, Manifest
+
+__all__ = [
+    "Binding",
+    "Client",
+    "ConnectorError",
+    "ERPConnectorPort",
+    "Envelope",
+    "ExportResult",
+    "Receipt",
+    "TestResult",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +50,15 @@ class Envelope:
     sequence: int = 0
     attempt: int = 1
 
+    @property
+    def payload(self) -> dict[str, Any]:
+        """The body as a dict; {} if it is no JSON object."""
+        try:
+            value = json.loads(self.body)
+        except ValueError:
+            return {}
+        return value if isinstance(value, dict) else {}
+
 
 @dataclass(frozen=True, slots=True)
 class Binding:
@@ -38,43 +66,117 @@ class Binding:
 
     Attributes:
         signing_secrets: ``whsec_…``/``whsk_…`` keys that sign now, newest first; empty: unsigned.
-        timeout: total deadline of one request, seconds; None: the setting.
+        timeout: total deadline of one request, seconds; None: the connector's or the setting.
+        attempts: how often the HTTPClient may try: 1 in a lane, which retries itself; more for a call that somebody
+            waits for.
+        tokens: where OAuth tokens are kept; None: in memory only.
     """
 
-    url: str = field(repr=False)
+    url: str = field(default="", repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     credentials: Mapping[str, Any] = field(default_factory=dict, repr=False)
     config: Mapping[str, Any] = field(default_factory=dict, repr=False)
     signing_secrets: tuple[str, ...] = field(default=(), repr=False)
     timeout: float | None = None
+    attempts: int = 1
+    tokens: TokenStore | None = field(default=None, repr=False)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """All fields in one dict, as a person filled them in and as seeds/002 calls a config."""
+        settings = {**self.config, **self.credentials}
+        if self.url:
+            settings[URL] = self.url
+        if self.headers:
+            settings[HEADERS] = dict(self.headers)
+        return settings
+
+    @classmethod
+    def from_settings(cls, manifest: Manifest, settings: Mapping[str, Any], **more: Any) -> Binding:
+        """Return the binding for one flat dict: what is secret by the manifest goes to the credentials."""
+        rest = dict(settings)
+        url, headers = str(rest.pop(URL, "") or ""), rest.pop(HEADERS, None) or {}
+        is_secret = (lambda name: True) if manifest.is_open else manifest.secret_names.__contains__
+        return cls(
+            url=url,
+            headers=headers,
+            credentials={name: value for name, value in rest.items() if is_secret(name)},
+            config={name: value for name, value in rest.items() if not is_secret(name)},
+            **more,
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """The receiver has it. `status` is the HTTP status; `excerpt` the redacted start of its answer."""
+    """The receiver has it. `status` is the HTTP status; `excerpt` the redacted start of its answer.
+
+    Attributes:
+        external_id: the receiver's own id of what it made of it, if it told us.
+        location: where it lies now, e.g. the name of an uploaded file.
+        details: further facts for the log; no secrets.
+    """
 
     status: int | None = None
     excerpt: str = ""
+    external_id: str = ""
+    location: str = ""
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ExportResult:
+    """What became of an exported order (S2-5)."""
+
+    success: bool
+    export_id: Any = None
+    storage_key: str | None = None
+    connector_metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class TestResult:
+    """The answer to "does it work?" (S2-6).
+
+    Attributes:
+        error_message: None after success.
+        message: what happened, for people, without secrets.
+        status: HTTP status, if there was one. `excerpt`: at most 500 characters of the redacted answer.
+        is_auth_failure: the credentials were refused.
+    """
+
+    __test__ = False  # not a test case, whatever its name suggests to pytest
+
+    success: bool
+    error_message: str | None = None
+    latency_ms: float = 0
+    message: str = ""
+    status: int | None = None
+    excerpt: str = ""
+    is_auth_failure: bool = False
 
 
 class Client(Protocol):
     """The guarded HTTP client (transport/client.py)."""
 
     def request(
-        self, method: str, url: str, *, headers: Mapping[str, str], body: bytes, timeout: float | None = None
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        body: bytes = b"",
+        timeout: float | None = None,
+        max_bytes: int | None = None,
     ) -> Response: ...
 
 
-class Connector:
-    """Base of all connectors; bound to one integration's `Binding` for the length of a slice."""
+class ERPConnectorPort(ABC):
+    """What the domain knows of a connector that takes orders (S2-1 … S2-3)."""
 
-    key: ClassVar[str]
-    label: ClassVar[str]
+    @abstractmethod
+    def export(self, draft_order: Any, config: dict[str, Any]) -> ExportResult:
+        """Export `draft_order` (anything with an ``id``) or raise a ConnectorError."""
 
-    def __init__(self, binding: Binding, client: Client) -> None:
-        self.binding = binding
-        self.client = client
-
-    def deliver(self, envelope: Envelope) -> Receipt:
-        """Send `envelope`; return a receipt or raise an IntegrationError. Called from several threads."""
-        raise NotImplementedError
+    @abstractmethod
+    def test_connection(self, config: dict[str, Any]) -> TestResult:
+        """Try the configuration without exporting anything; never raises, and changes nothing."""

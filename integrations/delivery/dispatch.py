@@ -17,7 +17,8 @@ from dataclasses import dataclass, field
 from django.utils import timezone
 
 from integrations import conf
-from integrations.connectors.port import Connector, Envelope
+from integrations.connectors.base import BaseConnector
+from integrations.connectors.port import Envelope
 from integrations.errors import (
     IntegrationAuthError,
     IntegrationError,
@@ -25,13 +26,13 @@ from integrations.errors import (
     IntegrationRateLimited,
     IntegrationTemporaryError,
 )
+from integrations.retry_policy import RetryPolicy
 
 from . import outcome
 from .circuit_breaker import CircuitBreaker
 from .due import DueRow, hold_is_over
 from .outcome import Outcome
 from .pacing import Pacer
-from .retry_policy import RetryPolicy
 
 logger = logging.getLogger("integrations.delivery")
 
@@ -49,7 +50,7 @@ class Slice:
         slept: seconds spent waiting for the rate limit.
     """
 
-    connector: Connector
+    connector: BaseConnector
     policy: RetryPolicy
     breaker: CircuitBreaker
     pacer: Pacer
@@ -134,7 +135,7 @@ class Slice:
         except IntegrationError as error:
             failure = error
         except Exception as error:  # whatever a library throws: the row is settled and tried again
-            logger.warning("connector %s raised %s", self.connector.key, type(error).__name__)
+            logger.warning("connector %s raised %s", self.connector.name, type(error).__name__)
             failure = IntegrationTemporaryError(f"unexpected {type(error).__name__}", code="unexpected")
         else:
             return outcome.delivered(row, receipt, _since(started))

@@ -9,18 +9,17 @@ from dataclasses import dataclass
 from django.db import DataError
 from django.utils import timezone
 
-from integrations import conf
+from integrations import conf, retry_policy
 from integrations.connections.binding import bind
 from integrations.connections.models import TenantIntegration
 from integrations.errors import IntegrationNotConfigured
+from integrations.transport.process_client import client
 from integrations.transport.redaction import mask_url
 
-from . import retry_policy
 from .circuit_breaker import CircuitBreaker
 from .database_clock import after
 from .dispatch import Slice, mean_seconds
 from .due import any_due, read_due
-from .http_client import client
 from .lease import Lease, LeaseLost, extend, release, take
 from .models import Lane
 from .pacing import Pacer
@@ -108,7 +107,7 @@ def _send_slice(lease: Lease, drained: Drained, is_slow_worker: bool, stop_at: f
     is_slow = mean > conf.SLOW_SECONDS or part.slept > conf.SLOW_SECONDS / 2 or part.halted == "paced"
     settlement = Settlement(
         integration=integration,
-        target=mask_url(connector.binding.url),
+        target=mask_url(connector.base_url),
         outcomes=outcomes,
         breaker=breaker,
         auth_failures=part.auth_failures,

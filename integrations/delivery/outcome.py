@@ -8,9 +8,9 @@ from datetime import datetime
 from integrations.connectors.port import Receipt
 from integrations.errors import IntegrationError
 from integrations.outbox.models import IntegrationSync
+from integrations.retry_policy import RetryPolicy
 
 from .due import DueRow
-from .retry_policy import RetryPolicy
 
 Status = IntegrationSync.Status
 

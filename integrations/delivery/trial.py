@@ -3,37 +3,18 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
 
 from django.utils import timezone
 
 from integrations import conf
 from integrations.connections.binding import bind
 from integrations.connections.models import TenantIntegration
-from integrations.connectors.port import Client, Envelope
+from integrations.connectors.port import Client, Envelope, TestResult
 from integrations.errors import IntegrationError, IntegrationTemporaryError
 from integrations.outbox.canonical_json import encode
 from integrations.outbox.models import new_idempotency_key
 
 EVENT_TYPE = "test"
-
-
-@dataclass(frozen=True, slots=True)
-class TestResult:
-    """The answer to a test event.
-
-    Attributes:
-        message: what happened, for people, without secrets.
-        excerpt: at most 500 characters of the redacted answer.
-    """
-
-    __test__ = False  # not a test case, whatever its name suggests to pytest
-
-    success: bool
-    message: str
-    latency_ms: int
-    status: int | None = None
-    excerpt: str = ""
 
 
 def send_test_event(integration: TenantIntegration, client: Client) -> TestResult:
@@ -52,8 +33,7 @@ def send_test_event(integration: TenantIntegration, client: Client) -> TestResul
     envelope = Envelope(event_type=EVENT_TYPE, idempotency_key=new_idempotency_key(), body=body)
     started = time.perf_counter()
     try:
-        connector = bind(integration, client)
-        connector.binding = replace(connector.binding, timeout=conf.TEST_TIMEOUT_SECONDS)
+        connector = bind(integration, client, timeout=conf.TEST_TIMEOUT_SECONDS)
         receipt = connector.deliver(envelope)
     except Exception as error:
         failure = (
@@ -61,9 +41,10 @@ def send_test_event(integration: TenantIntegration, client: Client) -> TestResul
             if isinstance(error, IntegrationError)
             else IntegrationTemporaryError(f"unexpected {type(error).__name__}", code="unexpected")
         )
-        result = TestResult(False, failure.message, _since(started), failure.status, failure.excerpt)
+        result = TestResult(False, failure.message, _since(started), failure.message, failure.status, failure.excerpt)
     else:
-        result = TestResult(True, "The destination took it.", _since(started), receipt.status, receipt.excerpt)
+        words = "The destination took it."
+        result = TestResult(True, None, _since(started), words, receipt.status, receipt.excerpt)
     TenantIntegration.unannounced.filter(pk=integration.pk).update(is_connected=result.success)
     integration.is_connected = result.success
     return result

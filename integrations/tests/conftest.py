@@ -19,8 +19,8 @@ import pytest
 from django.conf import settings
 
 from app.embedded_broker import EmbeddedBroker, EmbeddedBrokerError
-from integrations.delivery.http_client import close_client
 from integrations.observability import health
+from integrations.transport.process_client import close_client
 
 from . import services
 from .receiver import Receiver

@@ -106,12 +106,14 @@ class GuardedClient:
         headers: Mapping[str, str] | None = None,
         body: bytes = b"",
         timeout: float | None = None,
+        max_bytes: int | None = None,
     ) -> Response:
         """Send one request and return the answer.
 
         Args:
             headers: ours and the tenant's; framing headers are refused, a User-Agent is added if missing.
             timeout: seconds for everything, 1 to 60; the client's own if None.
+            max_bytes: how much of a (decompressed) body is read; the client's own if None.
         """
         host, ready = "", None
         try:
@@ -122,7 +124,7 @@ class GuardedClient:
             if not isinstance(body, bytes):
                 raise TypeError
             ready = request_headers(method, target, headers or {}, len(body))
-            return self._exchange(method, target, ready, body, started, deadline)
+            return self._exchange(method, target, ready, body, started, deadline, max_bytes or self._max_body)
         except Exception as error:
             failure = _failure(error, host)
         # Here, outside of the except block, nothing is chained; and reporters show locals, so away with them.
@@ -138,6 +140,7 @@ class GuardedClient:
         body: bytes,
         started: float,
         deadline: float,
+        max_body: int,
     ) -> Response:
         key = (target.scheme, target.host, target.port)
         connection = self._idle.take(key) or dial(
@@ -158,7 +161,7 @@ class GuardedClient:
                 headers,
                 body,
                 deadline=deadline,
-                max_body=self._max_body,
+                max_body=max_body,
             )
             idle_seconds = answer.idle_seconds
         finally:

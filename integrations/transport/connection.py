@@ -106,7 +106,7 @@ def dial(
     if problem:
         connection.close()
         sock.close()
-        raise IntegrationTemporaryError(f"{target.host} {problem}", code=code)
+        raise IntegrationTemporaryError(f"{target.host} {problem}", code=code, was_sent=False)
     return connection
 
 
@@ -118,7 +118,7 @@ def _resolved(target: Target, resolve: Resolve, dns_timeout: float, deadline: fl
     except Exception:
         addresses = []
     if not addresses:
-        raise IntegrationTemporaryError(f"{target.host} was not found in DNS", code="dns_failed")
+        raise IntegrationTemporaryError(f"{target.host} was not found in DNS", code="dns_failed", was_sent=False)
     return addresses
 
 
@@ -149,5 +149,7 @@ def _connect(target: Target, addresses: list[str], connect_timeout: float, deadl
             sock.close()
     where = f"{target.host} port {target.port}"
     if timed_out:
-        raise IntegrationTemporaryError(f"{where} did not accept a connection in time", code="timeout")
-    raise IntegrationTemporaryError(f"{where} refuses connections or is unreachable", code="connect_failed")
+        raise IntegrationTemporaryError(f"{where} did not accept a connection in time", code="timeout", was_sent=False)
+    raise IntegrationTemporaryError(
+        f"{where} refuses connections or is unreachable", code="connect_failed", was_sent=False
+    )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from urllib.parse import quote, quote_plus
 
@@ -109,3 +109,60 @@ def mask_url(url: object) -> str:
     """Return ``scheme://host[:port]/•••``; for what is no http(s) URL, only ``•••``."""
     match = _URL.match(url.strip()) if isinstance(url, str) else None
     return f"{match[1].lower()}://{match[2]}/{URL_MASK}" if match else URL_MASK
+
+
+_SAFE_HEADERS = frozenset(
+    {
+        "accept",
+        "accept-encoding",
+        "accept-language",
+        "cache-control",
+        "content-encoding",
+        "content-length",
+        "content-type",
+        "date",
+        "etag",
+        "host",
+        "idempotency-key",
+        "last-modified",
+        "link",
+        "notion-version",
+        "prefer",
+        "retry-after",
+        "server",
+        "user-agent",
+        "webhook-attempt",
+        "webhook-event",
+        "webhook-id",
+        "webhook-sequence",
+        "webhook-timestamp",
+        "x-github-api-version",
+        "x-ratelimit-limit",
+        "x-ratelimit-remaining",
+        "x-ratelimit-reset",
+        "x-request-id",
+    }
+)
+
+
+def mask_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """Return `headers` with ``***`` for every value that is not known to be harmless (S4-37).
+
+    A list of what may be shown, not of what may not: the name of a tenant's own authentication header is anybody's.
+    """
+    return {name: value if name.lower() in _SAFE_HEADERS else MASK for name, value in headers.items()}
+
+
+def shown_url(url: str, *, secret_path: bool = False) -> str:
+    """Return `url` as a log may show it: no user info, no fragment, every query value masked; only the host with
+    `secret_path`."""
+    match = _URL.match(url)
+    if match is None:
+        return URL_MASK
+    base = f"{match[1].lower()}://{match[2]}"
+    rest = url[match.end() :].partition("#")[0]
+    if secret_path:
+        return base if rest in ("", "/") else f"{base}/{MASK}"
+    path, question, query = rest.partition("?")
+    names = "&".join(f"{pair.partition('=')[0]}={MASK}" for pair in query.split("&")) if query else ""
+    return redact(base + path) + question + names

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from integrations.connectors import registry
-from integrations.connectors.port import Binding, Connector, Envelope, Receipt
+from integrations.connectors.base import BaseConnector as Connector
+from integrations.connectors.port import Binding, Envelope, Receipt
 from integrations.errors import (
     IntegrationAuthError,
     IntegrationError,
@@ -35,7 +36,7 @@ def connector(request: Any, receiver: Receiver) -> Iterator[Connector]:
         credentials={"username": "u", "password": CANARY},
         timeout=1,
     )
-    yield registry.get(request.param)(binding, client)
+    yield registry.ConnectorRegistry.type_of(request.param)(binding, client)
     client.close()
 
 
@@ -70,7 +71,7 @@ def test_success(connector: Connector, receiver: Receiver) -> None:
 )
 def test_statuses(connector: Connector, receiver: Receiver, status: int, expected: type[IntegrationError]) -> None:
     receiver.answer_with(default=status)
-    if status == 404 and connector.key in TEMPORARY_404:
+    if status == 404 and connector.name in TEMPORARY_404:
         expected = IntegrationTemporaryError
     error = failure(connector)
     assert type(error) is expected and error.status == status
@@ -109,13 +110,3 @@ def test_no_secret_anywhere(connector: Connector, receiver: Receiver, caplog: An
     except IntegrationError as error:
         seen += [error, vars(error), error.args, error.__cause__, error.__context__]
     assert CANARY not in "".join(map(repr, seen)) + caplog.text
-
-
-def test_unknown_kinds_say_which_there_are() -> None:
-    with pytest.raises(IntegrationError, match=r"no connector 'fax'; there are: .*webhook"):
-        registry.get("fax")
-
-
-def test_two_connectors_cannot_share_a_key() -> None:
-    with pytest.raises(ValueError, match="webhook"):
-        registry.register(type("Other", (Connector,), {"key": "webhook"}))

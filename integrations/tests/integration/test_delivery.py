@@ -216,7 +216,7 @@ def test_a_private_address_is_refused_at_delivery_too(receiver: Receiver, settin
 
 def test_b164_anything_else_is_settled_and_tried_again(receiver: Receiver, monkeypatch: Any) -> None:
     monkeypatch.setattr(
-        "integrations.connectors.webhook.WebhookConnector.deliver",
+        "integrations.connectors.kinds.webhook.WebhookConnector.deliver",
         lambda self, envelope: "\ud800".encode(),
     )
     target = integration(receiver)

@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from integrations.connectors.n8n import N8nConnector
+from integrations.connectors.kinds.n8n import N8nConnector
 from integrations.connectors.port import Binding, Envelope
 from integrations.delivery import operator_actions
 from integrations.delivery.drain import drain

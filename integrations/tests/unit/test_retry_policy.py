@@ -13,7 +13,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from integrations.delivery.retry_policy import RetryPolicy, webhook
 from integrations.errors import (
     IntegrationAuthError,
     IntegrationError,
@@ -22,6 +21,7 @@ from integrations.errors import (
     IntegrationRateLimited,
     IntegrationTemporaryError,
 )
+from integrations.retry_policy import RetryPolicy, webhook
 from integrations.transport.classify import error_for
 from integrations.transport.retry_after import parse_retry_after
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import atexit
 import threading
 
-from integrations.transport.client import GuardedClient
-from integrations.transport.policy import AddressPolicy
+from .client import GuardedClient
+from .policy import AddressPolicy
 
 _lock = threading.Lock()
 _current: GuardedClient | None = None

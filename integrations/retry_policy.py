@@ -1,7 +1,10 @@
 """When to try again: attempt, error, age and chance in; a delay or "give up" out. Pure.
 
-The default is about three days: 15 s, 30 s, 1 min, … doubling up to 6 h, 24 attempts. The HTTP client below
-does not retry by itself, so attempts never multiply.
+    webhook   15 s, 30 s, 1 min, … doubling up to 6 h, 24 attempts, about three days: a lane's rows
+    push      1, 2, 4 s: an order that somebody waits for (seeds/002)
+    http      0.5, 1, 2 s: calls through the HTTPClient that somebody waits for (seeds/004)
+
+They never multiply: a connector in a lane sends once, and the lane decides when again.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ class RetryPolicy:
         max_attempts: attempts in all, the first included.
         max_age: seconds since the row was made after which no further attempt is scheduled.
         retry_after_cap: seconds; a longer Retry-After is cut to this.
+        repeats_auth: refused credentials are tried again, since a person may mend them meanwhile.
         chance: returns a float in [0, 1).
     """
 
@@ -34,6 +38,7 @@ class RetryPolicy:
     max_attempts: int
     max_age: float
     retry_after_cap: float = 86400.0
+    repeats_auth: bool = True
     chance: Callable[[], float] = random.random
 
     def delay(self, attempt: int, error: IntegrationError, age: float) -> float | None:
@@ -44,6 +49,8 @@ class RetryPolicy:
             age: seconds since the row was made.
         """
         if isinstance(error, IntegrationPermanentError):
+            return None
+        if isinstance(error, IntegrationAuthError) and not self.repeats_auth:
             return None
         if attempt >= self.max_attempts:
             return None
@@ -71,3 +78,25 @@ def webhook(max_attempts: int | None = None) -> RetryPolicy:
         retry_after_cap=conf.RETRY_AFTER_CAP_SECONDS,
     )
     return replace(policy, max_attempts=max_attempts) if max_attempts else policy
+
+
+def push(max_retries: int = 3, base: float = 1.0) -> RetryPolicy:
+    """Return the policy of an order's push: `max_retries` *beside* the first attempt (3 means 4 in all, S2-21)."""
+    return _brisk(max_retries + 1, base)
+
+
+def http(attempts: int | None = None, base: float | None = None) -> RetryPolicy:
+    """Return the policy of the HTTPClient: so many attempts *in all* (S4-28, S4-33), ``base`` in seconds."""
+    return _brisk(attempts or conf.HTTP_MAX_ATTEMPTS, conf.HTTP_BASE_SECONDS if base is None else base)
+
+
+def _brisk(max_attempts: int, base: float) -> RetryPolicy:
+    return RetryPolicy(
+        base=base,
+        factor=2.0,
+        cap=60.0,
+        jitter=0.0,
+        max_attempts=max_attempts,
+        max_age=float("inf"),
+        repeats_auth=False,
+    )

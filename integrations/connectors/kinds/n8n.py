@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from integrations.connectors.registry import register
 from integrations.errors import IntegrationError, IntegrationTemporaryError
 from integrations.transport.response import Response
 
-from .registry import register
 from .webhook import WebhookConnector
 
 
@@ -13,14 +13,20 @@ from .webhook import WebhookConnector
 class N8nConnector(WebhookConnector):
     """A webhook whose 404 means that the workflow is not active just now, so it is tried again."""
 
-    key = "n8n"
-    label = "n8n Webhook"
+    manifest = WebhookConnector.manifest.model_copy(
+        update={
+            "key": "n8n",
+            "label": "n8n Webhook",
+            "description": "Starts an n8n workflow through its Webhook node.",
+            "docs_url": "https://docs.n8n.io/integrations/builtin/core-nodes/n8n-nodes-base.webhook/",
+        }
+    )
 
     def classify(self, response: Response) -> IntegrationError | None:
         error = super().classify(response)
         if error is not None and response.status == 404:
             return IntegrationTemporaryError(
-                f"{self._host}: the n8n workflow is not active, or the path is wrong (HTTP 404)",
+                f"{self.host}: the n8n workflow is not active, or the path is wrong (HTTP 404)",
                 code="workflow_inactive",
                 status=404,
                 excerpt=error.excerpt,

@@ -6,24 +6,51 @@ import time
 from base64 import b64encode
 from collections.abc import Mapping
 from functools import cached_property
-from urllib.parse import urlsplit
 
-from integrations.errors import IntegrationError
+from integrations.connectors.base import BaseConnector
+from integrations.connectors.manifest import Field, Manifest
+from integrations.connectors.port import Envelope, Receipt
+from integrations.connectors.registry import register
 from integrations.transport import signing
-from integrations.transport.classify import error_for, excerpt_of
+from integrations.transport.classify import excerpt_of
 from integrations.transport.request_headers import USER_AGENT
-from integrations.transport.response import Response
 
-from .port import Connector, Envelope, Receipt
-from .registry import register
+MANIFEST = Manifest(
+    key="webhook",
+    label="Webhook",
+    family="webhook",
+    description="POSTs the payload, signed, to any HTTPS address.",
+    docs_url="https://www.standardwebhooks.com/",
+    signs=True,
+    secret_path=True,
+    fields=(
+        Field(
+            name="url",
+            label="Webhook URL",
+            kind="url",
+            required=True,
+            help="https://host/path. Kept encrypted; after saving only its host is shown. "
+            "To change it, replace all of it.",
+        ),
+        Field(
+            name="headers",
+            kind="json",
+            help='Sent with every request, as JSON: {"X-API-Key": "your-token"}. Values are kept encrypted '
+            "and shown as dots; leave the dots to keep a value.",
+        ),
+        Field(name="username", label="Basic: user name", pattern=r"[^:]{0,255}", hint="must not contain a colon"),
+        Field(name="password", label="Basic: password", kind="secret"),
+        Field(name="api_key", label="API key", kind="secret"),
+        Field(name="api_key_header", label="API key header", help="Empty: X-API-Key."),
+    ),
+)
 
 
 @register
-class WebhookConnector(Connector):
+class WebhookConnector(BaseConnector):
     """POSTs the event's bytes, signed, with the tenant's own headers and credentials."""
 
-    key = "webhook"
-    label = "Webhook"
+    manifest = MANIFEST
 
     def deliver(self, envelope: Envelope) -> Receipt:
         response = self.client.request(
@@ -36,11 +63,7 @@ class WebhookConnector(Connector):
         error = self.classify(response)
         if error is not None:
             raise error
-        return Receipt(response.status, excerpt_of(response, self._secrets) if response.body else "")
-
-    def classify(self, response: Response) -> IntegrationError | None:
-        """Return what `response` means, None for success. Subclasses know their system's exceptions."""
-        return error_for(response, host=self._host, secrets=self._secrets)
+        return Receipt(response.status, excerpt_of(response, self.secrets) if response.body else "")
 
     def headers_for(self, envelope: Envelope) -> dict[str, str]:
         """Return the headers of one attempt: the tenant's, then ours, which nobody overrides."""
@@ -61,25 +84,14 @@ class WebhookConnector(Connector):
     def _fixed_headers(self) -> Mapping[str, str]:
         ours = {"Content-Type": "application/json; charset=utf-8", "User-Agent": USER_AGENT}
         merged: dict[str, tuple[str, str]] = {}
-        for headers in (authorization(self.binding.credentials), self.binding.headers, ours):
+        for headers in (authorization(self.settings), self.binding.headers, ours):
             # The later one wins, however it is spelt: no header may go out twice.
             merged |= {name.lower(): (name, value) for name, value in headers.items()}
         return dict(merged.values())
 
     @cached_property
-    def _host(self) -> str:
-        return urlsplit(self.binding.url).hostname or "?"
-
-    @cached_property
-    def _secrets(self) -> tuple[str, ...]:
-        """Every value that an answer might echo back at us."""
-        values = [*self.binding.headers.values(), *self.binding.signing_secrets]
-        values += [value for value in self.binding.credentials.values() if isinstance(value, str)]
-        values += authorization(self.binding.credentials).values()
-        # n8n's 404 repeats the path without its prefix; a webhook's path may be all that protects it.
-        url = urlsplit(self.binding.url)
-        values += [part for part in (url.path, url.query, *url.path.split("/")) if len(part) > 8]
-        return tuple(value for value in values if value)
+    def _own_secrets(self) -> tuple[str, ...]:
+        return (*super()._own_secrets, *authorization(self.settings).values())
 
 
 def authorization(credentials: Mapping[str, object]) -> dict[str, str]:

@@ -1,0 +1,313 @@
+"""BaseConnector: what all connectors share; a subclass is one kind of system.
+
+Unbound it is the port of seeds/002: ``export(order, config)``, ``test_connection(config)``, ``validate_config(config)``
+take the configuration as an argument and change nothing. Bound to one integration (``Kind(binding, client)``; an
+"adapter") it delivers, answers health checks, and offers whatever its system can do: ``query``, ``create_issue``, ….
+
+A subclass writes `deliver` (an event), or `export` (an order), or both; each is built on the other where it is
+missing. `check` is optional: a call that proves the credentials and changes nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import cached_property
+from types import TracebackType
+from typing import Any, ClassVar, Self
+from urllib.parse import urlsplit
+
+from integrations import conf
+from integrations.auth.scheme import Auth
+from integrations.errors import (
+    ConfigurationError,
+    IntegrationAuthError,
+    IntegrationError,
+    IntegrationTemporaryError,
+)
+from integrations.logs import logger_for
+from integrations.transport.classify import error_for, excerpt_of
+from integrations.transport.http_client import HTTPClient
+from integrations.transport.process_client import client as process_client
+from integrations.transport.response import Response
+
+from .config_check import check, checked
+from .manifest import Manifest
+from .orders import Order, order_body, order_id, order_key
+from .port import Binding, Client, Envelope, ERPConnectorPort, ExportResult, Receipt, TestResult
+from .versions import Version
+
+
+class Timer:
+    """Milliseconds since it was started; stands still when its block ends, also by an exception."""
+
+    def __init__(self) -> None:
+        self._started = time.perf_counter()
+        self._ended: float | None = None
+
+    def stop(self) -> None:
+        self._ended = time.perf_counter()
+
+    @property
+    def latency_ms(self) -> float:
+        return ((self._ended or time.perf_counter()) - self._started) * 1000
+
+
+class BaseConnector(ERPConnectorPort):
+    """Base of all connectors.
+
+    Args:
+        binding: one integration's settings, decrypted; None: unbound, and each call brings its own.
+        client: the guarded HTTP client; None: the process's own.
+    """
+
+    manifest: ClassVar[Manifest]
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "manifest" not in cls.__dict__ and not hasattr(cls, "manifest"):
+            # A connector as seeds/002 prints it: no manifest, any configuration, all of it secret.
+            cls.manifest = Manifest(key=cls.__name__, label=cls.__name__, does=("export",))
+
+    def __init__(self, binding: Binding | None = None, client: Client | None = None) -> None:
+        self.binding = binding or Binding()
+        self._client = client
+        self._is_connected = False
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.host or 'unbound'})"
+
+    # -- names ------------------------------------------------------------------------------------------
+
+    @property
+    def name(self) -> str:
+        return self.manifest.key
+
+    @property
+    def logger(self) -> logging.Logger:
+        return logger_for(self.name)
+
+    @property
+    def client(self) -> Client:
+        return self._client or process_client()
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        """The binding's settings with the manifest's defaults; check with `validate_config`."""
+        return {**self.manifest.defaults(), **self.binding.settings}
+
+    @cached_property
+    def host(self) -> str:
+        """The host that messages name; never a path."""
+        return urlsplit(self.base_url).hostname or ""
+
+    # -- what a subclass says of its system -----------------------------------------------------------
+
+    @property
+    def base_url(self) -> str:
+        """What paths are appended to."""
+        return str(self.settings.get("base_url") or self.binding.url or "")
+
+    def make_auth(self) -> Auth:
+        """Return how requests authenticate; the default: not at all."""
+        return Auth()
+
+    def default_headers(self) -> Mapping[str, str]:
+        """Return headers of every request beside those that authenticate."""
+        return {}
+
+    def classify(self, response: Response) -> IntegrationError | None:
+        """Return what `response` means, None for success. Subclasses know their system's exceptions."""
+        return error_for(response, host=self.host or "the destination", secrets=self.secrets)
+
+    def check(self) -> str:
+        """Prove the credentials without changing anything; return a sentence for people or raise.
+
+        A connector whose system offers no such call says so in its manifest (no ``check`` in `does`).
+        """
+        raise NotImplementedError
+
+    # -- the two ways to send ----------------------------------------------------------------------------
+
+    def deliver(self, envelope: Envelope) -> Receipt:
+        """Send `envelope`; return a receipt or raise an IntegrationError. Called from several threads."""
+        if type(self).export is BaseConnector.export:
+            raise NotImplementedError(f"{type(self).__name__} neither delivers nor exports")
+        result = self.export(Order.from_payload(envelope.payload, envelope.idempotency_key), self.settings)
+        if not result.success:
+            raise IntegrationTemporaryError(f"{self.name} did not take the export")
+        return Receipt(
+            external_id=str(result.export_id or ""),
+            location=result.storage_key or "",
+            details=result.connector_metadata,
+        )
+
+    def export(self, draft_order: Any, config: dict[str, Any]) -> ExportResult:
+        """Send `draft_order` as an event ``order_push`` with a key that depends on the order alone (S2-22)."""
+        if type(self).deliver is BaseConnector.deliver:
+            raise NotImplementedError(f"{type(self).__name__} neither delivers nor exports")
+        body = order_body(draft_order)
+        envelope = Envelope("order_push", order_key(draft_order), body)
+        with self.bound_to(config) as bound:
+            receipt = bound.deliver(envelope)
+        return ExportResult(
+            success=True,
+            export_id=receipt.external_id or order_id(draft_order),
+            storage_key=receipt.location or None,
+            connector_metadata={"status": receipt.status, **receipt.details},
+        )
+
+    # -- configuration ------------------------------------------------------------------------------------
+
+    @classmethod
+    def bound_to(cls, config: Mapping[str, Any], client: Client | None = None, **more: Any) -> Self:
+        """Return the connector bound to a flat configuration.
+
+        Raises:
+            ConfigurationError: a field is missing or wrong; names, never values.
+        """
+        return cls(Binding.from_settings(cls.manifest, checked(cls.manifest, config), **more), client)
+
+    @classmethod
+    def validate_config(cls, config: Mapping[str, Any]) -> dict[str, str]:
+        """Return {field: what is wrong}; {} when `config` is fine."""
+        return check(cls.manifest, config)[1]
+
+    def validate_required_fields(self, config: Mapping[str, Any], names: Iterable[str]) -> None:
+        """Raise ConfigurationError (a ConnectorError) naming those of `names` that `config` lacks (S2-25)."""
+        if missing := [name for name in names if config.get(name) in (None, "", [], {})]:
+            raise ConfigurationError(dict.fromkeys(missing, "missing; it is required"))
+
+    @classmethod
+    def can_migrate(cls, before: Version) -> bool:
+        """Tell whether `migrate_config` reads what version `before` (an older major one) stored."""
+        return False
+
+    @classmethod
+    def migrate_config(cls, config: dict[str, Any], from_version: str) -> dict[str, Any]:
+        """Return the flat configuration that version `from_version` stored, as this version wants it."""
+        return config
+
+    # -- lifecycle ----------------------------------------------------------------------------------------
+
+    def connect(self) -> None:
+        """Get ready; called before the first use, and harmless a second time. Most have nothing to do."""
+        self._is_connected = True
+
+    def disconnect(self) -> None:
+        """Give back what `connect` took; called also after an error, and harmless a second time."""
+        self._is_connected = False
+
+    def __enter__(self) -> Self:
+        try:
+            self.connect()
+        except BaseException:
+            self.disconnect()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.disconnect()
+
+    @property
+    def can_check(self) -> bool:
+        return type(self).check is not BaseConnector.check
+
+    def health_check(self) -> TestResult:
+        """Connect, `check`, disconnect; never raises (S3-1)."""
+        timer = Timer()
+        try:
+            with self:
+                message = self.check()
+        except NotImplementedError:
+            return self.build_test_result(False, timer.latency_ms, f"{self.manifest.label} offers no check")
+        except IntegrationError as error:
+            return self.failed_test(error, timer.latency_ms)
+        except Exception as error:
+            failure = IntegrationTemporaryError(f"unexpected {type(error).__name__}", code="unexpected")
+            return self.failed_test(failure, timer.latency_ms)
+        return TestResult(True, None, timer.latency_ms, message=message)
+
+    def test_connection(self, config: Mapping[str, Any] | None = None) -> TestResult:
+        """Try `config` (None: what it is bound to) within TEST_TIMEOUT_SECONDS; never raises, changes nothing."""
+        if config is None:
+            return self.health_check()
+        try:
+            bound = self.bound_to(config, self._client, timeout=conf.TEST_TIMEOUT_SECONDS)
+        except IntegrationError as error:
+            return self.failed_test(error, 0)
+        return bound.health_check()
+
+    # -- helpers --------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def measure_latency(self, what: str) -> Iterator[Timer]:
+        """Time a block: ``timer.latency_ms`` is right inside, afterwards, and when the block raises (S2-26)."""
+        timer = Timer()
+        try:
+            yield timer
+        finally:
+            timer.stop()
+            self.logger.debug("%s took %.1f ms", what, timer.latency_ms)
+
+    def build_test_result(
+        self, success: bool, latency_ms: float = 0, error_message: str | None = None, **more: Any
+    ) -> TestResult:
+        """Return a TestResult; a failure has a sentence (S2-27)."""
+        words = "It works." if success else (error_message or "It does not work.")
+        return TestResult(success, None if success else words, latency_ms, **{"message": words, **more})
+
+    def failed_test(self, error: IntegrationError, latency_ms: float) -> TestResult:
+        """Return the TestResult of `error`."""
+        return self.build_test_result(
+            False,
+            latency_ms,
+            error.message or type(error).__name__,
+            status=error.status,
+            excerpt=error.excerpt,
+            is_auth_failure=isinstance(error, IntegrationAuthError),
+        )
+
+    @cached_property
+    def auth(self) -> Auth:
+        return self.make_auth()
+
+    @cached_property
+    def http(self) -> HTTPClient:
+        """The HTTPClient for this binding: base address, authentication, bounds; one attempt inside a lane."""
+        return HTTPClient(
+            self.base_url,
+            {**self.default_headers(), **self.binding.headers},
+            timeout=self.binding.timeout or self.manifest.timeout,
+            max_retries=self.binding.attempts,
+            name=self.name,
+            client=self._client,
+            auth=self.auth,
+            allowed_hosts=self.manifest.allowed_hosts,
+            secrets=self.secrets,
+            secret_path=self.manifest.secret_path,
+            classify=self.classify,
+        )
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Every value that an answer might echo back at us."""
+        return (*self._own_secrets, *self.auth.secrets())
+
+    @cached_property
+    def _own_secrets(self) -> tuple[str, ...]:
+        values = [*self.binding.headers.values(), *self.binding.signing_secrets]
+        values += [value for value in self.binding.credentials.values() if isinstance(value, str)]
+        # n8n's 404 repeats the path without its prefix; a webhook's path may be all that protects it.
+        url = urlsplit(self.binding.url)
+        values += [part for part in (url.path, url.query, *url.path.split("/")) if len(part) > 8]
+        return tuple(value for value in values if value)
+
+    def receipt(self, response: Response, external_id: object = "", **details: Any) -> Receipt:
+        """Return the receipt for a successful `response`."""
+        excerpt = excerpt_of(response, self.secrets) if response.body else ""
+        return Receipt(response.status, excerpt, str(external_id or ""), details=details)

@@ -1,0 +1,168 @@
+"""Is a configuration complete and well-formed? One set of rules, from the manifest, for forms, API and code.
+
+In: a manifest and a flat dict. Out: the dict with defaults and proper types, and a sentence per field that is wrong.
+No sentence holds a value.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
+
+from integrations.errors import ConfigurationError, IntegrationBlocked
+from integrations.transport.allowed_hosts import check_allowed
+from integrations.transport.headers import HeaderRejected, check_headers
+from integrations.transport.hosts import canonical_host
+from integrations.transport.policy import AddressPolicy
+from integrations.transport.rejected import UrlRejected
+
+from .manifest import HEADERS, Field, Manifest
+
+MAX_TEXT = 16384  # a PEM key is the longest thing that anybody types
+_TRUE, _FALSE = {"true", "on", "yes", "1"}, {"false", "off", "no", "0", ""}
+
+
+class _Wrong(ValueError):
+    """One value is wrong; the text says what to do."""
+
+
+def checked(manifest: Manifest, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `settings` with defaults filled in and values in their types.
+
+    Raises:
+        ConfigurationError: with a sentence for every field that is missing, unknown or wrong.
+    """
+    clean, problems = check(manifest, settings)
+    if problems:
+        raise ConfigurationError(problems)
+    return clean
+
+
+def check(manifest: Manifest, settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return (clean settings, {field: what is wrong}); never raises."""
+    if manifest.is_open:
+        return dict(settings), {}
+    problems = {
+        name: f"unknown; {manifest.label} has: {', '.join(field.name for field in manifest.fields)}"
+        for name in settings
+        if manifest.field(name) is None
+    }
+    clean: dict[str, Any] = {}
+    for field in manifest.fields:
+        value = settings.get(field.name)
+        if value is None or value == "" or value == []:
+            if field.required and field.default is None:
+                problems[field.name] = "missing; it is required"
+            elif field.default is not None:
+                clean[field.name] = field.default
+            continue
+        try:
+            clean[field.name] = _typed(field, value, manifest)
+        except _Wrong as wrong:
+            problems[field.name] = str(wrong)
+    return clean, problems
+
+
+def _typed(field: Field, value: Any, manifest: Manifest) -> Any:
+    if field.kind == "boolean":
+        return _boolean(value)
+    if field.kind == "integer":
+        return _integer(field, value)
+    if field.kind == "json":
+        return _json(field, value)
+    if field.kind == "lines":
+        lines = value.splitlines() if isinstance(value, str) else value
+        if not isinstance(lines, list | tuple) or not all(isinstance(line, str) for line in lines):
+            raise _Wrong("must be a list of texts, one a line")
+        return [_text(field, line.strip()) for line in lines if line.strip()]
+    if not isinstance(value, str):
+        raise _Wrong("must be text")
+    text = _text(field, value if field.is_secret else value.strip())
+    if field.kind == "choice" and text not in field.choices:
+        raise _Wrong(f"must be one of: {', '.join(field.choices)}")
+    if field.kind == "url":
+        _check_url(text, manifest)
+    if field.kind == "host":
+        text = _host(text)
+    if field.kind == "email":
+        _check_email(text)
+    return text
+
+
+def _text(field: Field, text: str) -> str:
+    if len(text) > MAX_TEXT:
+        raise _Wrong(f"longer than {MAX_TEXT} characters")
+    if "\0" in text or (not text.isascii() and any(0xD800 <= ord(char) <= 0xDFFF for char in text)):
+        raise _Wrong("contains a character that cannot be sent")
+    if field.pattern and not re.fullmatch(field.pattern, text):
+        raise _Wrong(field.hint or f"must match {field.pattern}")
+    return text
+
+
+def _boolean(value: Any) -> bool:
+    word = value if isinstance(value, bool) else str(value).strip().lower()
+    if word is True or word in _TRUE:
+        return True
+    if word is False or word in _FALSE:
+        return False
+    raise _Wrong("must be true or false")
+
+
+def _integer(field: Field, value: Any) -> int:
+    if isinstance(value, bool) or not re.fullmatch(r"-?[0-9]{1,18}", str(value).strip(), re.ASCII):
+        raise _Wrong("must be a whole number")
+    number = int(value)
+    if field.minimum is not None and number < field.minimum:
+        raise _Wrong(f"must be at least {field.minimum}")
+    if field.maximum is not None and number > field.maximum:
+        raise _Wrong(f"must be at most {field.maximum}")
+    return number
+
+
+def _json(field: Field, value: Any) -> Any:
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            value = _Wrong("must be JSON")
+        if isinstance(value, _Wrong):
+            raise value
+    if field.name == HEADERS:
+        try:
+            return check_headers(value)
+        except HeaderRejected as rejected:
+            problem = rejected.message
+        raise _Wrong(problem)
+    return value
+
+
+def _check_url(text: str, manifest: Manifest) -> None:
+    problem = ""
+    try:
+        check_allowed(text, manifest.allowed_hosts, AddressPolicy.from_conf())
+    except IntegrationBlocked as blocked:
+        problem = blocked.message
+    if problem:
+        raise _Wrong(problem)
+
+
+def _host(text: str) -> str:
+    try:
+        return canonical_host(text.strip("[]"), bracketed=text.startswith("[")).name
+    except UrlRejected as rejected:
+        problem = rejected.message
+    raise _Wrong(problem)
+
+
+def _check_email(text: str) -> None:
+    try:
+        validate_email(text)
+    except ValidationError:
+        text = ""
+    if not text:
+        raise _Wrong("must be an e-mail address")

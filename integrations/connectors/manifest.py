@@ -1,0 +1,191 @@
+"""The manifest: what a connector says about itself, once.
+
+It drives the admin form, masking, validation, the generated page in docs/connectors/, and health. A Python
+connector writes ``manifest = Manifest(…)``; a template writes the same keys in YAML (template/).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, field_validator, model_validator
+from pydantic import Field as _Field
+
+from .versions import SDK_VERSION, Version, VersionRange
+
+Kind = Literal["text", "secret", "url", "email", "host", "integer", "boolean", "choice", "lines", "json"]
+
+URL = "url"  # the field that is the integration's address; it is encrypted like a secret
+HEADERS = "headers"  # the field of free headers
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class Field(_Model):
+    """One thing a person fills in.
+
+    Attributes:
+        name: the key in the configuration; ``url`` is the integration's address, ``headers`` its free headers.
+        kind: how it is checked and drawn. ``secret``: encrypted and masked; ``lines``: several texts, one a line;
+            ``json``: any JSON value, ``headers`` included.
+        advanced: shown apart; most people never touch it.
+        pattern: a regular expression that the whole text must match; ``hint`` then says it in words.
+        minimum, maximum: bounds of an integer.
+    """
+
+    name: str = _Field(pattern=r"^[a-z][a-z0-9_]{0,49}$")
+    label: str = ""
+    kind: Kind = "text"
+    help: str = ""
+    required: bool = False
+    default: Any = None
+    choices: tuple[str, ...] = ()
+    pattern: str = ""
+    hint: str = ""
+    minimum: int | None = None
+    maximum: int | None = None
+    advanced: bool = False
+
+    @property
+    def is_secret(self) -> bool:
+        return self.kind == "secret"
+
+    @property
+    def title(self) -> str:
+        """What people read: the label, or the name in words."""
+        return self.label or self.name.replace("_", " ").capitalize()
+
+    @field_validator("pattern")
+    @classmethod
+    def _compiles(cls, value: str) -> str:
+        try:
+            re.compile(value)
+        except re.error as error:
+            raise ValueError(f"not a regular expression: {error}") from None
+        return value
+
+    @model_validator(mode="after")
+    def _fits(self) -> Field:
+        if (self.kind == "choice") != bool(self.choices):
+            raise ValueError("choices belong to the kind 'choice', and to nothing else")
+        if self.is_secret and self.default:
+            raise ValueError("a secret has no default: it would be no secret")
+        return self
+
+
+class OAuth(_Model):
+    """How a connector gets its access tokens (RFC 6749, RFC 7523).
+
+    Addresses may hold ``{field}``, filled from the configuration.
+
+    Attributes:
+        grant: ``authorization_code`` (a person agrees, with PKCE), ``client_credentials``, or ``jwt_bearer`` (a
+            signed assertion).
+        scopes: exactly what is asked for, nothing more (least privilege).
+        scope_separator: between scopes on the wire.
+        client_auth: where client id and secret go: ``header`` (Basic) or ``body``.
+        audience: the ``aud`` of an assertion; empty: the token address.
+        lifetime: seconds an assertion is valid; providers set the limit.
+        extra: further parameters of the authorize address.
+    """
+
+    grant: Literal["authorization_code", "client_credentials", "jwt_bearer"]
+    token_url: str
+    authorize_url: str = ""
+    scopes: tuple[str, ...] = ()
+    scope_separator: str = " "
+    client_auth: Literal["header", "body"] = "body"
+    audience: str = ""
+    lifetime: int = _Field(default=180, ge=30, le=3600)
+    extra: dict[str, str] = {}
+
+    @model_validator(mode="after")
+    def _complete(self) -> OAuth:
+        if self.grant == "authorization_code" and not self.authorize_url:
+            raise ValueError("authorization_code needs an authorize_url")
+        return self
+
+
+class RateLimit(_Model):
+    """The provider's own limit, as its documentation says; a lane without its own limit keeps to it."""
+
+    per_minute: int = _Field(ge=1)
+    note: str = ""
+
+
+class Manifest(_Model):
+    """What a connector says about itself.
+
+    Attributes:
+        key: the ``integration_type``; stable for ever.
+        family: ``webhook``, ``chat``, ``crm``, ``email``, ``files``, ``erp``, ``ai``, …: what it is for.
+        version: semver of the connector; a new major one may need ``migrate_config``.
+        sdk: the versions of this kit that it was written for.
+        description: one sentence, shown in the admin and the docs.
+        docs_url: the provider's own documentation of the wire format.
+        fields: what a person fills in, in order.
+        allowed_hosts: hosts it may talk to: ``slack.com``, ``*.salesforce.com``; empty: any public one. Hosts that
+            the operator has allow-listed (ALLOWED_HOSTS) may always stand in.
+        secret_path: the path of the address is a secret (Slack's webhooks); only the host is ever shown or logged.
+        allow_multiple: False: a tenant may have one active integration of this family.
+        signs: requests carry Standard Webhooks signatures.
+        timeout: seconds for one request, 1 to 60; None: the setting.
+        does: what it can do: ``deliver`` events, ``export`` orders, ``check`` a connection, ``read``.
+    """
+
+    key: str = _Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,49}$")
+    label: str
+    family: str = _Field(default="other", pattern=r"^[a-z][a-z0-9-]{0,29}$")
+    version: str = "1.0.0"
+    sdk: str = f"^{SDK_VERSION}"
+    description: str = ""
+    docs_url: str = ""
+    fields: tuple[Field, ...] = ()
+    oauth: OAuth | None = None
+    allowed_hosts: tuple[str, ...] = ()
+    rate_limit: RateLimit | None = None
+    secret_path: bool = False
+    allow_multiple: bool = True
+    signs: bool = False
+    timeout: float | None = _Field(default=None, ge=1, le=60)
+    does: tuple[Literal["deliver", "export", "check", "read"], ...] = ("deliver",)
+
+    @field_validator("version")
+    @classmethod
+    def _is_semver(cls, value: str) -> str:
+        Version.parse(value)
+        return value
+
+    @field_validator("sdk")
+    @classmethod
+    def _is_range(cls, value: str) -> str:
+        VersionRange.parse(value)
+        return value
+
+    @model_validator(mode="after")
+    def _names_once(self) -> Manifest:
+        names = [field.name for field in self.fields]
+        if double := {name for name in names if names.count(name) > 1}:
+            raise ValueError(f"fields given twice: {', '.join(sorted(double))}")
+        return self
+
+    def field(self, name: str) -> Field | None:
+        """Return the field called `name`, None if there is none."""
+        return next((field for field in self.fields if field.name == name), None)
+
+    @property
+    def secret_names(self) -> frozenset[str]:
+        """The names of the fields that are encrypted and masked."""
+        return frozenset(field.name for field in self.fields if field.is_secret)
+
+    @property
+    def is_open(self) -> bool:
+        """True for a connector without fields: it takes any configuration, and all of it is secret."""
+        return not self.fields
+
+    def defaults(self) -> dict[str, Any]:
+        """Return the values of the fields that have one."""
+        return {field.name: field.default for field in self.fields if field.default is not None}

@@ -1,0 +1,34 @@
+"""A connector talks to its own system and to nothing else: the hosts its manifest names.
+
+In: a URL and patterns such as ``slack.com`` or ``*.salesforce.com``. Errors: ``IntegrationBlocked``. A host:port that
+the operator allow-listed (ALLOWED_HOSTS) may always stand in: a mock, a proxy, a self-hosted edition.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from integrations.errors import IntegrationBlocked
+
+from .guard import cached_check
+from .policy import AddressPolicy
+from .rejected import UrlRejected
+
+
+def matches(host: str, patterns: Iterable[str]) -> bool:
+    """Tell whether `host` (lower case) is one of `patterns`; ``*.example.com`` means any name below it."""
+    return any(host == pattern or (pattern.startswith("*.") and host.endswith(pattern[1:])) for pattern in patterns)
+
+
+def check_allowed(url: str, patterns: Iterable[str], policy: AddressPolicy) -> None:
+    """Raise IntegrationBlocked if `url` leads anywhere but to one of `patterns`; no patterns: anywhere is right."""
+    wanted = tuple(patterns)
+    problem: UrlRejected | None = None
+    try:
+        target = cached_check(policy)(url)
+        if wanted and not target.allow_listed and not matches(target.host, wanted):
+            problem = UrlRejected("host_not_allowed", target.host)
+    except UrlRejected as rejected:
+        problem = rejected
+    if problem is not None:
+        raise IntegrationBlocked(problem.message, reason=problem.reason)
