@@ -66,6 +66,7 @@ DEFAULTS: dict[str, Any] = {
     "OWN_HOSTS": [],  # our own public names: never a target
     "CA_BUNDLE": "",  # a PEM file instead of certifi's
     # -- connectors -----------------------------------------------------------------------------------
+    "HEALTH_CHECK_SECONDS": 900.0,  # period of the health checks of each integration, ± 20 %; 0: none
     "LOGGER_PREFIX": "integrations",  # loggers of connectors: <prefix>.<name>
     "TEMPLATE_DIRS": [],  # folders with connector templates (YAML) beside our own
     "SEVERAL_ACTIVE": [],  # families whose connectors allow one active integration per tenant, and shall not

@@ -9,7 +9,9 @@ from django.db import close_old_connections
 
 from integrations.audit.retention import purge_log
 from integrations.delivery.drain import drain
+from integrations.delivery.health_checks import check_one, request_checks
 from integrations.delivery.manual import record_manual
+from integrations.delivery.rotation import rotate_overdue
 from integrations.delivery.sweep import sweep
 from integrations.delivery.wakeup import SLOW_QUEUE
 from integrations.observability.heartbeat import beat
@@ -69,3 +71,24 @@ def purge_settled() -> dict[str, int]:
     """Delete settled rows, their events and logs after RETENTION_DAYS; scheduled by beat. Returns counts."""
     close_old_connections()
     return {**purge(), "log": purge_log()}
+
+
+@shared_task(base=QuietTask, name="integrations.tasks.check_connections", time_limit=300)
+def check_connections() -> dict[str, int]:
+    """Ask for the health checks that are due; scheduled by beat. Returns counts."""
+    close_old_connections()
+    return request_checks()
+
+
+@shared_task(base=QuietTask, name="integrations.tasks.check_connection", time_limit=90)
+def check_connection(integration_id: int) -> dict[str, bool | None]:
+    """Check one integration: a call that changes nothing."""
+    close_old_connections()
+    return {"works": check_one(integration_id)}
+
+
+@shared_task(base=QuietTask, name="integrations.tasks.rotate_credentials", time_limit=1800)
+def rotate_credentials() -> dict[str, int]:
+    """Renew overdue credentials where the connector can; scheduled by beat. Returns counts."""
+    close_old_connections()
+    return rotate_overdue()

@@ -2,6 +2,12 @@
 
 from django.urls import path
 
+from .api.routes import api
+from .dashboards import connectors_tab
 from .observability.health import health
 
-urlpatterns = [path("health/", health, name="health")]
+urlpatterns = [
+    path("health/", health, name="health"),
+    path("api/", api.urls),
+    *connectors_tab.urlpatterns,
+]

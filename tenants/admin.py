@@ -52,9 +52,9 @@ class TenantAdmin(CountedDeletion, _ManagedBySuperusers):
     """Who our customers are."""
 
     tenant_lookup = "pk"
-    list_display = ("name", "created_at")
-    search_fields = ("name",)
-    fields = ("name",)
+    list_display = ("name", "slug", "created_at")
+    search_fields = ("name", "slug")
+    fields = ("name", "slug")
     inlines = (MembershipInline,)
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import count
 from typing import Any
 
 from django.conf import settings
 from django.db import models, router
+from django.utils.text import slugify
 
 from .announcing import AnnouncingQuerySet, own_transaction
 
@@ -14,6 +16,13 @@ class Tenant(models.Model):
     """One customer of the product; nothing of one tenant is ever visible to another."""
 
     name = models.CharField(max_length=200, unique=True)
+    slug = models.SlugField(
+        max_length=200,
+        unique=True,
+        null=True,
+        blank=True,
+        help_text="The tenant's name in code and in the API, e.g. acme-corp; empty: made from the name.",
+    )
     members = models.ManyToManyField(settings.AUTH_USER_MODEL, through="Membership", related_name="tenants")
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -22,6 +31,21 @@ class Tenant(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        if not self.slug:
+            self.slug = free_slug(self.name, type(self)._default_manager.exclude(pk=self.pk))
+            if (columns := kwargs.get("update_fields")) is not None:
+                kwargs["update_fields"] = {*columns, "slug"}
+        super().save(*args, **kwargs)
+
+
+def free_slug(name: str, others: models.QuerySet[Any]) -> str:
+    """Return ``acme-corp`` for "Acme Corp", ``acme-corp-2`` if one of `others` is called that."""
+    base = slugify(name)[:190] or "tenant"
+    taken = set(others.filter(slug__startswith=base).values_list("slug", flat=True))
+    numbers = (f"{base}-{number}" for number in count(2))
+    return base if base not in taken else next(slug for slug in numbers if slug not in taken)
 
 
 class Membership(models.Model):

@@ -14,3 +14,14 @@ def tenants_of(user: Any) -> QuerySet[Tenant]:
     if user.is_active and user.is_superuser:
         return Tenant.objects.all()
     return Tenant.objects.filter(membership__user_id=user.pk)
+
+
+def find_tenant(key: Any) -> Tenant | None:
+    """Return the tenant that `key` names: a Tenant, its id, or its slug ("acme-corp"); None if there is none."""
+    if isinstance(key, Tenant):
+        return key
+    if isinstance(key, bool) or not isinstance(key, int | str):
+        return None
+    found = Tenant.objects.filter(slug=key).first() if isinstance(key, str) else None
+    is_id = isinstance(key, int) or (key.isascii() and key.isdigit() and len(key) < 19)
+    return found or (Tenant.objects.filter(pk=int(key)).first() if is_id else None)

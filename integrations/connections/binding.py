@@ -19,6 +19,7 @@ from integrations.errors import ConfigurationError, IntegrationNotConfigured
 if TYPE_CHECKING:
     from .models import TenantIntegration
 
+SETTINGS_COLUMNS = ("webhook_url_encrypted", "headers_encrypted", "credentials_encrypted", "config")  # of the row
 SIGNING_KEYS = "signing_keys"  # in the credentials, beside the fields of the manifest
 
 
@@ -55,7 +56,7 @@ def bind(
         credentials={key: value for key, value in credentials.items() if key != SIGNING_KEYS},
         config=integration.config,
         signing_secrets=secrets,
-        timeout=timeout or integration.timeout_seconds,
+        timeout=timeout or integration.timeout_seconds or manifest.timeout,
         attempts=attempts,
         tokens=tokens,
     )

@@ -213,9 +213,22 @@ class BaseConnector(ERPConnectorPort):
     ) -> None:
         self.disconnect()
 
-    @property
-    def can_check(self) -> bool:
-        return type(self).check is not BaseConnector.check
+    def rotate(self) -> dict[str, Any]:
+        """Ask the system for new credentials and return those settings (delivery/rotation.py).
+
+        Only for systems that have such a call.
+        """
+        raise NotImplementedError
+
+    @classmethod
+    def check_is_offered(cls) -> bool:
+        """Tell whether `check` can be asked."""
+        return cls.check is not BaseConnector.check
+
+    @classmethod
+    def rotation_is_offered(cls) -> bool:
+        """Tell whether `rotate` can be asked."""
+        return cls.rotate is not BaseConnector.rotate
 
     def health_check(self) -> TestResult:
         """Connect, `check`, disconnect; never raises (S3-1)."""

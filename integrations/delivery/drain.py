@@ -12,6 +12,7 @@ from django.utils import timezone
 from integrations import conf, retry_policy
 from integrations.connections.binding import bind
 from integrations.connections.models import TenantIntegration
+from integrations.connectors.manifest import Manifest
 from integrations.errors import IntegrationNotConfigured
 from integrations.transport.process_client import client
 from integrations.transport.redaction import mask_url
@@ -96,13 +97,16 @@ def _send_slice(lease: Lease, drained: Drained, is_slow_worker: bool, stop_at: f
         connector=connector,
         policy=retry_policy.webhook(integration.max_attempts),
         breaker=breaker,
-        pacer=_pacer(integration, lane),
+        pacer=_pacer(integration, lane, connector.manifest),
         width=integration.max_in_flight or conf.MAX_IN_FLIGHT,
         stop_at=stop_at,
         patience=conf.PACE_SECONDS if is_slow_worker else conf.SLOW_SECONDS / 2,
         auth_failures=integration.auth_failure_count,
     )
-    outcomes = part.send(rows, in_order=in_order)
+    try:
+        outcomes = part.send(rows, in_order=in_order)
+    finally:
+        connector.disconnect()
     mean = mean_seconds(outcomes) if outcomes else (lane.mean_seconds or 0.0)
     is_slow = mean > conf.SLOW_SECONDS or part.slept > conf.SLOW_SECONDS / 2 or part.halted == "paced"
     settlement = Settlement(
@@ -143,8 +147,10 @@ def _rest(lease: Lease, reason: str) -> None:
     )
 
 
-def _pacer(integration: TenantIntegration, lane: Lane) -> Pacer:
-    per_minute = integration.rate_limit_per_minute
+def _pacer(integration: TenantIntegration, lane: Lane, manifest: Manifest) -> Pacer:
+    """The integration's own limit, or else the one that the provider's documentation states."""
+    limit = manifest.rate_limit
+    per_minute = integration.rate_limit_per_minute or (limit.per_minute if limit else None)
     now = time.monotonic()
     wait = (lane.next_send_at - timezone.now()).total_seconds() if lane.next_send_at else 0.0
     return Pacer(60 / per_minute if per_minute else 0.0, now + max(0.0, wait), time.monotonic)

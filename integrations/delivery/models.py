@@ -29,6 +29,7 @@ class Lane(models.Model):
     paused_until = models.DateTimeField(null=True, blank=True)
     pause_reason = models.CharField(max_length=200, blank=True)
     next_send_at = models.DateTimeField(null=True, blank=True)  # pacing: the earliest start of the next request
+    next_check_at = models.DateTimeField(null=True, blank=True, db_index=True)  # the next periodic health check
     is_slow = models.BooleanField(default=False)  # woken on the queue "slow", away from everybody else
     mean_seconds = models.FloatField(null=True, blank=True)  # of the last slice's requests
     attention = models.CharField(max_length=500, blank=True)  # something only a person can mend

@@ -18,6 +18,8 @@ def ensure_schedule(using: str = "default") -> None:
     for name, task, seconds in (
         ("Deliver what is due", "integrations.tasks.retry_failed_syncs", int(conf.SWEEP_SECONDS)),
         ("Forget what is settled and old", "integrations.tasks.purge_settled", 3600),
+        ("Check connections", "integrations.tasks.check_connections", 60),
+        ("Renew old credentials", "integrations.tasks.rotate_credentials", 86400),
     ):
         if not PeriodicTask.objects.using(using).filter(task=task).exists():
             every, _ = IntervalSchedule.objects.using(using).get_or_create(every=seconds, period="seconds")

@@ -72,13 +72,17 @@ def wake_idle(integration_ids: Iterable[int]) -> None:
 
 
 def wake(integration_id: int, *, is_slow: bool = False) -> bool:
-    """Send one hint. Returns False when the broker is away; never raises, never waits longer than WAKE_SECONDS."""
+    """Tell a worker to look at this lane; see `send_hint`."""
+    return send_hint(TASK, {"integration_id": integration_id}, SLOW_QUEUE if is_slow else QUEUE)
+
+
+def send_hint(task: str, kwargs: dict[str, Any], queue: str) -> bool:
+    """Send one message. Returns False when the broker is away; never raises, never waits longer than WAKE_SECONDS."""
     global _rest_until
     if time.monotonic() < _rest_until:
         return False
-    queue = SLOW_QUEUE if is_slow else QUEUE
     try:
-        _send_in_time(TASK, {"integration_id": integration_id}, queue)
+        _send_in_time(task, kwargs, queue)
     except Exception as error:  # whatever a broker's client library throws
         _rest_until = time.monotonic() + REST_SECONDS
         logger.warning("broker away (%s); the sweep will find what is due", type(error).__name__)

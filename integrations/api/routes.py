@@ -1,0 +1,209 @@
+"""The JSON API under /api/: kinds of connectors, a tenant's connections, tests, health.
+
+Session authentication with Django's CSRF protection; permissions are those of the admin. What belongs to another
+tenant is answered as what does not exist. The guides name these calls and print none (S2-56, S3-29, S0-99); the shapes
+are ours. ``GET /api/docs`` describes them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest
+from ninja import NinjaAPI, Query, Status
+from ninja.security import django_auth
+
+from integrations.connections.event_types import choices as event_choices
+from integrations.connections.models import TenantIntegration
+from integrations.connectors.manifest import Manifest
+from integrations.errors import ConfigurationError, IntegrationError, UnknownConnector
+from integrations.services.lookup import list_available_providers
+from integrations.services.settings import change_settings, save_settings, shown_settings
+from integrations.services.status import overall, statuses
+from tenants.models import Tenant
+from tenants.scope import find_tenant, tenants_of
+
+from .schemas import ConnectionChange, ConnectionIn, ConnectionOut, ConnectorOut, Problem, TestOut
+
+api = NinjaAPI(title="Integrations", version="1", urls_namespace="integrations-api", auth=django_auth)
+PERMISSION = "integrations.{}_tenantintegration"
+
+
+@api.exception_handler(ConfigurationError)
+def _wrong_settings(request: HttpRequest, error: ConfigurationError) -> Any:
+    problem = Problem(code=error.code, message="some settings are missing or wrong", fields=error.problems)
+    return api.create_response(request, problem, status=422)
+
+
+@api.exception_handler(UnknownConnector)
+def _unknown_type(request: HttpRequest, error: UnknownConnector) -> Any:
+    return api.create_response(request, Problem(code=error.code, message=error.message), status=422)
+
+
+@api.exception_handler(IntegrationError)
+def _failed(request: HttpRequest, error: IntegrationError) -> Any:
+    return api.create_response(request, Problem(code=error.code, message=error.message), status=409)
+
+
+@api.exception_handler(PermissionDenied)
+def _forbidden(request: HttpRequest, error: PermissionDenied) -> Any:
+    return api.create_response(request, Problem(code="forbidden", message="you may not do this"), status=403)
+
+
+@api.get("/connectors/", response=list[ConnectorOut])
+def connectors(request: HttpRequest, family: str | None = Query(None)) -> Any:
+    """List the kinds of systems that can be connected."""
+    return [_connector(manifest) for manifest in list_available_providers(family)]
+
+
+@api.get("/connectors/health", response={200: dict[str, Any], 503: dict[str, Any]}, auth=None)
+def health(request: HttpRequest) -> Any:
+    """Say how the connectors are; who is signed in sees those of their own tenants. 503: one kind is down."""
+    user = request.user
+    everybody = not user.is_authenticated
+    rows = TenantIntegration.objects.all() if everybody else _visible(request)
+    found = statuses(rows)
+    state = overall(found)
+    body: dict[str, Any] = {"status": state}
+    if not everybody and user.has_perm(PERMISSION.format("view")):
+        body["connectors"] = [status.as_dict() for status in found]
+    return Status(503 if state == "down" else 200, body)
+
+
+@api.get("/connections/", response=list[ConnectionOut])
+def connections(request: HttpRequest, limit: int = Query(100, ge=1, le=500), offset: int = Query(0, ge=0)) -> Any:
+    """List the connections of your tenants."""
+    _require(request, "view")
+    rows = _visible(request).select_related("tenant").prefetch_related("subscriptions").order_by("id")
+    return [_connection(row) for row in rows[offset : offset + limit]]
+
+
+@api.post("/connections/", response={201: TestOut, 422: Problem})
+def setup_connection(request: HttpRequest, data: ConnectionIn) -> Any:
+    """Make a connection, store its secrets encrypted, and try it; it is kept also if the try fails."""
+    _require(request, "add")
+    integration = TenantIntegration(
+        tenant=_tenant(request, data.tenant), integration_type=data.type, name=data.name, is_active=data.is_active
+    )
+    change_settings(integration, data.settings)
+    _check_events(data.events)
+    with transaction.atomic():
+        save_settings(integration, [])
+        integration.subscribe(*data.events)
+    return Status(201, _tried(integration))
+
+
+@api.get("/connections/{uuid:connection_id}", response=ConnectionOut)
+def connection(request: HttpRequest, connection_id: UUID) -> Any:
+    _require(request, "view")
+    return _connection(_one(request, connection_id))
+
+
+@api.patch("/connections/{uuid:connection_id}", response={200: ConnectionOut, 422: Problem})
+def change_connection(request: HttpRequest, connection_id: UUID, data: ConnectionChange) -> Any:
+    """Change what is mentioned; nothing is saved unless all of it is right."""
+    _require(request, "change")
+    with transaction.atomic():
+        integration = _one(request, connection_id, lock=True)
+        columns = change_settings(integration, data.settings) if data.settings is not None else []
+        for name in ("name", "is_active"):
+            if (value := getattr(data, name)) is not None and value != getattr(integration, name):
+                setattr(integration, name, value)
+                columns.append(name)
+        save_settings(integration, columns)
+        if data.events is not None:
+            _check_events(data.events)
+            integration.subscribe(*data.events)
+    return _connection(integration)
+
+
+@api.post("/connections/{uuid:connection_id}/test", response=TestOut)
+def test_connection(request: HttpRequest, connection_id: UUID) -> Any:
+    """Try the stored settings now."""
+    _require(request, "change")
+    return _tried(_one(request, connection_id))
+
+
+def _tried(integration: TenantIntegration) -> TestOut:
+    result = integration.test_connection()
+    return TestOut(
+        id=integration.public_id,
+        connected=result.success,
+        message=result.message,
+        latency_ms=round(result.latency_ms),
+        status=result.status,
+    )
+
+
+def _visible(request: HttpRequest) -> QuerySet[TenantIntegration]:
+    return TenantIntegration.objects.filter(tenant__in=tenants_of(request.user))
+
+
+def _one(request: HttpRequest, connection_id: UUID, *, lock: bool = False) -> TenantIntegration:
+    rows = _visible(request)
+    found = (rows.select_for_update(of=("self",)) if lock else rows.select_related("tenant")).filter(
+        public_id=connection_id
+    )
+    integration = found.first()
+    if integration is None:
+        raise Http404
+    return integration
+
+
+def _require(request: HttpRequest, action: str) -> None:
+    if not request.user.has_perm(PERMISSION.format(action)):
+        raise PermissionDenied
+
+
+def _tenant(request: HttpRequest, key: str | None) -> Tenant:
+    mine = tenants_of(request.user)
+    if key is None:
+        only = list(mine[:2])
+        if len(only) == 1:
+            return only[0]
+        raise ConfigurationError({"tenant": "say which one: its slug or id"})
+    tenant = find_tenant(key)
+    if tenant is None or not mine.filter(pk=tenant.pk).exists():
+        raise ConfigurationError({"tenant": "there is no such tenant"})
+    return tenant
+
+
+def _check_events(events: list[str]) -> None:
+    known = [name for name, _ in event_choices()]
+    if unknown := [name for name in events if name not in known]:
+        raise ConfigurationError({"events": f"{len(unknown)} unknown; there are: {', '.join(known)}"})
+
+
+def _connector(manifest: Manifest) -> ConnectorOut:
+    fields = [field.model_dump(exclude_defaults=True) | {"label": field.title} for field in manifest.fields]
+    return ConnectorOut(
+        type=manifest.key,
+        fields=fields,
+        **{name: getattr(manifest, name) for name in ("label", "family", "version", "description", "does", "docs_url")},
+    )
+
+
+def _connection(integration: TenantIntegration) -> ConnectionOut:
+    same = (
+        "name",
+        "is_active",
+        "is_enabled",
+        "is_connected",
+        "disabled_reason",
+        "last_test_at",
+        "created_at",
+        "updated_at",
+    )
+    return ConnectionOut(
+        id=integration.public_id,
+        type=integration.integration_type,
+        tenant=integration.tenant.slug or str(integration.tenant_id),
+        version=integration.connector_version,
+        settings=shown_settings(integration),
+        events=sorted(subscription.event_type for subscription in integration.subscriptions.all()),
+        **{name: getattr(integration, name) for name in same},
+    )

@@ -1,0 +1,80 @@
+"""What goes over the wire of the API. Ids are public UUIDs; secrets go in and never come out."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from ninja import Schema
+from pydantic import Field
+
+
+class ConnectorOut(Schema):
+    """One kind of system that can be connected."""
+
+    type: str
+    label: str
+    family: str
+    version: str
+    description: str
+    does: list[str]
+    docs_url: str
+    fields: list[dict[str, Any]]
+
+
+class ConnectionIn(Schema):
+    """A new connection. ``settings`` holds every field of the connector, secrets included."""
+
+    type: str = Field(max_length=50)
+    name: str = Field(min_length=1, max_length=200)
+    tenant: str | None = Field(default=None, description="slug or id; needed only by people of several tenants")
+    settings: dict[str, Any] = {}
+    events: list[str] = []
+    is_active: bool = True
+
+
+class ConnectionChange(Schema):
+    """What is to change; settings that are not mentioned stay as they are, null removes one."""
+
+    name: str | None = Field(default=None, min_length=1, max_length=200)
+    settings: dict[str, Any] | None = None
+    events: list[str] | None = None
+    is_active: bool | None = None
+
+
+class ConnectionOut(Schema):
+    """A connection. Secret settings are shown as dots."""
+
+    id: UUID
+    type: str
+    name: str
+    tenant: str
+    version: str
+    is_active: bool
+    is_enabled: bool
+    is_connected: bool
+    disabled_reason: str
+    settings: dict[str, Any]
+    events: list[str]
+    last_test_at: datetime | None
+    created_at: datetime
+    updated_at: datetime
+
+
+class TestOut(Schema):
+    """The answer to "does it work?"."""
+
+    id: UUID
+    connected: bool
+    message: str
+    latency_ms: int
+    status: int | None = None
+
+
+class Problem(Schema):
+    """What went wrong, and in which fields."""
+
+    code: str
+    message: str
+    fields: dict[str, str] = {}

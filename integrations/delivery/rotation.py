@@ -1,0 +1,86 @@
+"""Credentials that are too old, and connectors that can renew their own.
+
+A connector whose system has a call for it writes `rotate`. It is asked when the credentials are older than
+ROTATE_EVERY_DAYS; for all others the age stands in the admin, on the dashboard, and in `overdue`.
+
+Nothing fails meanwhile: the lane waits while it is done, and its next slice reads the new credentials.
+Not promised: a crash between the provider's answer and our commit loses the new credentials.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+from typing import Any
+
+from django.db import transaction
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from integrations import conf
+from integrations.audit.models import ExecutionLog
+from integrations.connections.binding import SETTINGS_COLUMNS, apply_settings, settings_of
+from integrations.connections.models import TenantIntegration
+from integrations.connectors.registry import ConnectorRegistry
+from integrations.errors import IntegrationError
+
+from .lanes import lock_lanes
+from .lease import release, take
+from .wakeup import wake_idle
+
+logger = logging.getLogger("integrations.delivery")
+
+
+def overdue() -> QuerySet[TenantIntegration]:
+    """Return the active integrations whose credentials are older than ROTATE_EVERY_DAYS."""
+    before = timezone.now() - timedelta(days=conf.ROTATE_EVERY_DAYS)
+    return TenantIntegration.objects.operational().filter(credentials_rotated_at__lt=before)
+
+
+def rotate_overdue() -> dict[str, int]:
+    """Renew what can be renewed; return how many are overdue, were renewed, and failed."""
+    kinds = [kind.manifest.key for kind in ConnectorRegistry.all() if kind.rotation_is_offered()]
+    counts = {"overdue": overdue().count(), "rotated": 0, "failed": 0}
+    oldest_first = overdue().filter(integration_type__in=kinds).order_by("credentials_rotated_at")
+    for pk in list(oldest_first.values_list("pk", flat=True)):
+        counts["rotated" if rotate(pk) else "failed"] += 1
+    return counts
+
+
+def rotate(integration_id: int, *, actor: str = "system") -> bool:
+    """Renew the credentials of one integration now; return whether it worked. Leaves a line in the log.
+
+    Holds the lane's lease meanwhile, so that nothing is under way with the old credentials when they end, and nobody
+    else renews them too. A lane that is busy or paused is left for the next time.
+    """
+    lease = take(integration_id)
+    if lease is None:
+        return False
+    try:
+        return _rotate(integration_id, actor)
+    finally:
+        release(lease)
+        wake_idle([integration_id])  # what came due meanwhile
+
+
+def _rotate(integration_id: int, actor: str) -> bool:
+    integration = TenantIntegration.objects.get(pk=integration_id)
+    renewed: dict[str, Any] = {}
+    problem = ""
+    try:
+        renewed = integration.get_adapter(attempts=1).rotate()
+    except IntegrationError as error:
+        problem = error.message
+    except Exception as error:
+        problem = f"unexpected {type(error).__name__}"
+    with transaction.atomic():
+        lock_lanes([integration_id])  # as settle does: the lane first, then the integration
+        row = TenantIntegration.objects.select_for_update().get(pk=integration_id)
+        if renewed:
+            apply_settings(row, {**settings_of(row), **renewed})
+            row.credentials_rotated_at = timezone.now()
+            row.save(update_fields=[*SETTINGS_COLUMNS, "credentials_rotated_at", "updated_at"])
+        ExecutionLog.objects.create(integration=row, action="rotate", actor=actor, error=problem)
+    if problem:
+        logger.error("the credentials of integration %s were not renewed: %s", integration_id, problem)
+    return not problem

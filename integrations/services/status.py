@@ -1,0 +1,169 @@
+"""How every integration is doing: authentication, breaker, rate limit, error rate. For the API and the dashboard.
+
+Figures come from the lanes and from the newest part of the execution log, so that the cost does not grow with history.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db.models import Avg, Count, Max, Q, QuerySet
+from django.utils import timezone
+
+from integrations import conf
+from integrations.audit.models import ExecutionLog
+from integrations.connections.models import TenantIntegration
+from integrations.connectors.registry import ConnectorRegistry
+from integrations.delivery.models import Lane
+from integrations.errors import UnknownConnector
+
+RECENT_ROWS = 50_000  # of the execution log, all tenants together
+RECENT = timedelta(hours=1)
+MAX_LISTED = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """One integration, as people and monitors want to see it.
+
+    Attributes:
+        state: ``ok``, ``idle`` (nothing sent yet), ``paused``, ``attention``, ``disabled``, ``off``.
+        auth: ``ok``, ``unproven``, ``refused`` (lately, but still trying), ``disabled``, ``overdue`` (too old).
+        breaker: ``closed``, ``open`` (resting), ``half-open`` (the next request is the probe).
+        error_rate: part of the calls of the last hour that failed, 0 to 1; None: there were none.
+        mean_ms: mean duration of those calls.
+    """
+
+    id: str
+    name: str
+    tenant: str
+    connector: str
+    family: str
+    version: str
+    state: str
+    reason: str
+    auth: str
+    auth_failures: int
+    credentials_age_days: int | None
+    breaker: str
+    breaker_failures: int
+    breaker_opened_at: datetime | None
+    next_probe_at: datetime | None
+    rate_limit_per_minute: int | None
+    next_send_at: datetime | None
+    calls: int
+    error_rate: float | None
+    mean_ms: int | None
+    last_success_at: datetime | None
+    last_failure_at: datetime | None
+    last_test_at: datetime | None
+    pk: int = 0
+
+    @property
+    def is_failing(self) -> bool:
+        return self.state in ("attention", "disabled") or self.breaker != "closed"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as JSON values' dict; without the database key."""
+        values = asdict(self)
+        del values["pk"]
+        return values
+
+
+def statuses(integrations: QuerySet[TenantIntegration]) -> list[Status]:
+    """Return the status of (at most MAX_LISTED) `integrations`: three queries, however many they are."""
+    rows = list(integrations.select_related("tenant", "lane").order_by("integration_type", "name", "id")[:MAX_LISTED])
+    figures = _figures([row.pk for row in rows])
+    now = timezone.now()
+    return [_status(row, figures.get(row.pk, (0, 0, None)), now) for row in rows]
+
+
+def overall(found: Iterable[Status]) -> str:
+    """Return ``ok``, ``degraded`` (something fails) or ``down`` (a kind of system of which nothing works)."""
+    kinds: dict[str, list[bool]] = {}
+    for each in found:
+        if each.state != "off":
+            kinds.setdefault(each.connector, []).append(each.is_failing)
+    if any(all(failing) for failing in kinds.values()):
+        return "down"
+    return "degraded" if any(any(failing) for failing in kinds.values()) else "ok"
+
+
+def _figures(pks: list[int]) -> dict[int, tuple[int, int, float | None]]:
+    """Return {integration: (calls, failed calls, mean ms)} of the last hour."""
+    newest = ExecutionLog.objects.aggregate(newest=Max("id"))["newest"]
+    if newest is None or not pks:
+        return {}
+    recent = ExecutionLog.objects.filter(
+        id__gt=newest - RECENT_ROWS, created_at__gte=timezone.now() - RECENT, integration__in=pks, attempt__gt=0
+    )
+    rows = (
+        recent.order_by()
+        .values("integration")
+        .annotate(calls=Count("id"), failed=Count("id", filter=~Q(error="")), mean=Avg("duration_ms"))
+    )
+    return {row["integration"]: (row["calls"], row["failed"], row["mean"]) for row in rows}
+
+
+def _status(integration: TenantIntegration, figures: tuple[int, int, float | None], now: datetime) -> Status:
+    lane: Lane = getattr(integration, "lane", None) or Lane()
+    try:
+        manifest = ConnectorRegistry.type_of(integration.integration_type).manifest
+        family, limit = manifest.family, manifest.rate_limit.per_minute if manifest.rate_limit else None
+    except UnknownConnector:
+        family, limit = "unknown", None
+    calls, failed, mean = figures
+    state, reason = _state(integration, lane, now)
+    changed = integration.credentials_rotated_at
+    is_open = lane.times_opened > 0
+    is_resting = bool(lane.paused_until and lane.paused_until > now)
+    return Status(
+        id=str(integration.public_id),
+        name=integration.name,
+        tenant=integration.tenant.name,
+        connector=integration.integration_type,
+        family=family,
+        version=integration.connector_version,
+        state=state,
+        reason=reason,
+        auth=_auth(integration, lane, now),
+        auth_failures=integration.auth_failure_count,
+        credentials_age_days=(now - changed).days if changed else None,
+        breaker=("open" if is_resting else "half-open") if is_open else "closed",
+        breaker_failures=lane.consecutive_failures,
+        breaker_opened_at=lane.opened_at,
+        next_probe_at=lane.paused_until if is_open and is_resting else None,
+        rate_limit_per_minute=integration.rate_limit_per_minute or limit,
+        next_send_at=lane.next_send_at if lane.next_send_at and lane.next_send_at > now else None,
+        calls=calls,
+        error_rate=round(failed / calls, 4) if calls else None,
+        mean_ms=round(mean) if mean is not None else None,
+        last_success_at=lane.last_success_at,
+        last_failure_at=lane.last_failure_at,
+        last_test_at=integration.last_test_at,
+        pk=integration.pk,
+    )
+
+
+def _state(integration: TenantIntegration, lane: Lane, now: datetime) -> tuple[str, str]:
+    if not integration.is_active:
+        return "off", "switched off by the tenant"
+    if not integration.is_enabled:
+        return "disabled", integration.disabled_reason
+    if lane.attention:
+        return "attention", lane.attention
+    if lane.paused_until and lane.paused_until > now:
+        return "paused", lane.pause_reason
+    return ("ok", "") if lane.last_success_at else ("idle", "nothing was delivered yet")
+
+
+def _auth(integration: TenantIntegration, lane: Lane, now: datetime) -> str:
+    if integration.auth_failure_count:
+        return "disabled" if not integration.is_enabled else "refused"
+    changed = integration.credentials_rotated_at
+    if changed and (now - changed).days > conf.ROTATE_EVERY_DAYS:
+        return "overdue"
+    return "ok" if integration.is_connected or lane.last_success_at else "unproven"

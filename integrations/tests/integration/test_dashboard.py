@@ -1,0 +1,119 @@
+"""The connectors' dashboard and the health of connectors: states, breakers, rates, tenants."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from integrations.models import ExecutionLog, Lane, TenantIntegration
+from integrations.services.status import overall, statuses
+from integrations.tests.factories import make_tenant
+
+from .admin_world import CANARIES, Side, make_side
+from .admin_world import make_integration as canary_integration
+
+pytestmark = [pytest.mark.integration, pytest.mark.django_db]
+URL = "/dashboards/connectors/"
+
+
+@pytest.fixture
+def side(settings: Any) -> Side:
+    settings.SECURE_SSL_REDIRECT = False
+    return make_side("acme")
+
+
+def break_down(integration: TenantIntegration, **more: Any) -> None:
+    Lane.objects.filter(pk=integration.pk).update(
+        consecutive_failures=6,
+        times_opened=2,
+        breaker=Lane.Breaker.OPEN,
+        opened_at=timezone.now() - timedelta(minutes=5),
+        paused_until=timezone.now() + timedelta(minutes=1),
+        pause_reason="circuit breaker: 6 failures in a row",
+        **more,
+    )
+
+
+def test_three_states_on_one_page(side: Side) -> None:
+    broken = canary_integration(side.tenant, "Broken")
+    stopped = canary_integration(side.tenant, "Stopped", rate_limit_per_minute=30)
+    break_down(broken)
+    TenantIntegration.objects.filter(pk=stopped.pk).update(
+        is_enabled=False, auth_failure_count=3, disabled_reason="refused three times"
+    )
+    Lane.objects.filter(pk=side.integration.pk).update(last_success_at=timezone.now())
+    page = side.client.get(URL)
+    text = page.content.decode()
+    assert page.status_code == 200
+    for words in ("✓ Working", "✗ Disabled", "refused three times", "3 refusals in a row", "✗ Open",
+                  "6 failures in a row", "next probe", "30 a minute", "⚠ Some fail", "100 %"):  # fmt: skip
+        assert words in text, words
+    assert not any(canary in text for canary in CANARIES)
+
+
+def test_it_shows_nothing_of_another_tenant(side: Side) -> None:
+    other = make_side("umbrella")
+    text = other.client.get(URL).content.decode()
+    assert "umbrella hook" in text and "acme" not in text
+    body = other.client.get("/api/connectors/health").json()
+    assert [each["name"] for each in body["connectors"]] == ["umbrella hook"]
+
+
+def test_it_narrows_to_what_fails_or_is_overdue(side: Side) -> None:
+    broken, old = canary_integration(side.tenant, "Broken"), canary_integration(side.tenant, "Old")
+    break_down(broken)
+    TenantIntegration.objects.filter(pk=old.pk).update(credentials_rotated_at=timezone.now() - timedelta(days=91))
+    failing = side.client.get(URL + "?show=failing").content.decode()
+    assert "Broken" in failing and "acme hook" not in failing
+    overdue = side.client.get(URL + "?show=overdue").content.decode()
+    assert "⚠ Overdue" in overdue and "Broken" not in overdue
+    assert side.client.get(URL + "?show=<script>").status_code == 200
+
+
+def test_the_breaker_can_be_reset_and_the_log_says_who(side: Side) -> None:
+    break_down(side.integration)
+    reset = f"/admin/integrations/tenantintegration/{side.integration.pk}/resume/"
+    assert reset in side.client.get(URL).content.decode()
+    side.client.post(reset)
+    assert reset not in side.client.get(URL).content.decode()
+    assert ExecutionLog.objects.filter(integration=side.integration, action="resume", actor="acme-staff").exists()
+
+
+def test_it_is_for_staff_with_the_permission(side: Side) -> None:
+    assert Client().get(URL).status_code == 302
+    assert make_side("viewer", permissions=("tasks",)).client.get(URL).status_code == 403
+
+
+def test_the_public_health_says_one_word(side: Side) -> None:
+    assert (Client().get("/api/connectors/health").status_code, Client().get("/api/connectors/health").json()) == (
+        200,
+        {"status": "ok"},
+    )
+    break_down(side.integration)
+    answer = Client().get("/api/connectors/health")
+    assert (answer.status_code, answer.json()) == (503, {"status": "down"})
+    canary_integration(make_tenant("Fine"), "Fine")
+    assert Client().get("/api/connectors/health").json() == {"status": "degraded"}
+    details = side.client.get("/api/connectors/health").json()["connectors"][0]
+    assert (
+        details["breaker"] == "open" and details["next_probe_at"] and details["id"] == str(side.integration.public_id)
+    )
+    assert "pk" not in details
+
+
+def test_figures_cost_three_queries(side: Side, django_assert_num_queries: Any) -> None:
+    for number in range(5):
+        canary_integration(side.tenant, f"hook {number}")
+    ExecutionLog.objects.bulk_create(
+        ExecutionLog(integration=side.integration, action="deliver", attempt=1, duration_ms=10, error="" if n else "x")
+        for n in range(9)
+    )
+    with django_assert_num_queries(3):
+        found = statuses(TenantIntegration.objects.all())
+    (mine,) = [status for status in found if status.name == "acme hook"]
+    assert (mine.calls, mine.error_rate, mine.mean_ms) == (10, 0.2, 9)
+    assert overall(found) == "ok"
