@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
+from django.contrib.admin.views.decorators import staff_member_required
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import QuerySet
@@ -29,7 +30,13 @@ from tenants.scope import find_tenant, tenants_of
 
 from .schemas import ConnectionChange, ConnectionIn, ConnectionOut, ConnectorOut, Problem, TestOut
 
-api = NinjaAPI(title="Integrations", version="1", urls_namespace="integrations-api", auth=django_auth)
+api = NinjaAPI(
+    title="Integrations",
+    version="1",
+    urls_namespace="integrations-api",
+    auth=django_auth,
+    docs_decorator=staff_member_required,
+)
 PERMISSION = "integrations.{}_tenantintegration"
 
 

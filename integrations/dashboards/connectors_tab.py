@@ -62,8 +62,8 @@ class Row:
         parts = []
         if failures := self.status.auth_failures:
             parts.append(f"{failures} refusal{'s' if failures > 1 else ''} in a row")
-        if self.status.credentials_age_days is not None:
-            parts.append(f"changed {self.status.credentials_age_days} days ago")
+        if (days := self.status.credentials_age_days) is not None:
+            parts.append(f"changed {days} days ago" if days > 1 else "changed yesterday" if days else "changed today")
         return ", ".join(parts)
 
     @property

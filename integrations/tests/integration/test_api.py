@@ -1,0 +1,159 @@
+"""The JSON API: kinds, connections, tests; each tenant its own, secrets only inwards."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client, override_settings
+
+from integrations.connections.binding import settings_of
+from integrations.credentials.masking import MASK
+from integrations.models import TenantIntegration
+from integrations.tests.receiver import Receiver
+from tenants.models import Membership
+
+from .admin_world import CANARIES, Side, make_side
+
+pytestmark = [pytest.mark.integration, pytest.mark.django_db]
+
+
+@pytest.fixture(autouse=True)
+def _http(settings: Any) -> None:
+    settings.SECURE_SSL_REDIRECT = False
+
+
+@pytest.fixture
+def side() -> Side:
+    return make_side("acme")
+
+
+def call(client: Client, method: str, path: str, body: Any = None) -> Any:
+    send = getattr(client, method)
+    return (
+        send(f"/api{path}", data=json.dumps(body), content_type="application/json")
+        if body is not None
+        else send(f"/api{path}")
+    )
+
+
+def test_it_lists_the_kinds_with_their_fields(side: Side) -> None:
+    kinds = {kind["type"]: kind for kind in call(side.client, "get", "/connectors/").json()}
+    assert {"webhook", "n8n"} <= set(kinds)
+    fields = {field["name"]: field for field in kinds["webhook"]["fields"]}
+    assert fields["url"]["required"] and fields["password"]["kind"] == "secret"
+    assert call(side.client, "get", "/connectors/?family=nothing").json() == []
+
+
+def test_a_connection_is_set_up_tried_and_shown_without_secrets(side: Side, receiver: Receiver) -> None:
+    url = f"{receiver.url}/canary-path?token=canary-query"
+    with override_settings(INTEGRATIONS={"ALLOWED_HOSTS": [receiver.netloc]}):
+        answer = call(side.client, "post", "/connections/", {
+            "type": "webhook", "name": "From the API", "events": ["workitem_created"],
+            "settings": {"url": url, "headers": {"X-API-Key": "canary-header"}, "password": "canary-password",
+                         "username": "jane"},
+        })  # fmt: skip
+    assert (answer.status_code, answer.json()["connected"]) == (201, True)
+    integration = TenantIntegration.objects.get(public_id=answer.json()["id"])
+    assert integration.tenant == side.tenant and integration.webhook_url == url and integration.is_connected
+    shown = call(side.client, "get", f"/connections/{integration.public_id}")
+    assert shown.json()["settings"] == {
+        "url": f"http://{receiver.netloc}/•••", "headers": {"X-API-Key": MASK}, "password": MASK, "username": "jane",
+    }  # fmt: skip
+    assert shown.json()["events"] == ["workitem_created"]
+    everything = shown.content + answer.content + call(side.client, "get", "/connections/").content
+    assert not any(canary.encode() in everything for canary in CANARIES)
+
+
+def test_it_is_kept_also_if_the_try_fails(side: Side) -> None:
+    with override_settings(INTEGRATIONS={"ALLOWED_HOSTS": ["127.0.0.1:1"]}):
+        answer = call(side.client, "post", "/connections/", {
+            "type": "webhook", "name": "Nobody there", "settings": {"url": "http://127.0.0.1:1/x"},
+        })  # fmt: skip
+    assert answer.status_code == 201 and answer.json()["connected"] is False
+    assert "refuses connections" in answer.json()["message"]
+    assert TenantIntegration.objects.get(name="Nobody there").is_connected is False
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"type": "webhook", "name": "x", "settings": {}}, "url"),
+        ({"type": "webhook", "name": "x", "settings": {"url": "http://169.254.169.254/"}}, "url"),
+        ({"type": "webhook", "name": "x", "settings": {"url": "https://a.example.com", "colour": "red"}}, "colour"),
+        ({"type": "webhook", "name": "x", "settings": {"url": "https://a.example.com"}, "events": ["nope"]}, "events"),
+        ({"type": "webhook", "name": "x", "settings": {"url": "https://a.example.com"}, "tenant": "other"}, "tenant"),
+    ],
+)
+def test_wrong_input_names_the_field(side: Side, body: dict[str, Any], field: str) -> None:
+    make_side("other")
+    before = TenantIntegration.objects.count()
+    answer = call(side.client, "post", "/connections/", body)
+    assert answer.status_code == 422 and list(answer.json()["fields"]) == [field]
+    assert TenantIntegration.objects.count() == before
+
+
+def test_an_unknown_kind_is_said(side: Side) -> None:
+    answer = call(side.client, "post", "/connections/", {"type": "fax", "name": "x", "settings": {}})
+    assert (answer.status_code, answer.json()["message"]) == (422, "Unknown connector type: 'fax'")
+
+
+def test_a_change_keeps_what_it_does_not_mention(side: Side) -> None:
+    path = f"/connections/{side.integration.public_id}"
+    before, keys = settings_of(side.integration), side.integration.credentials["signing_keys"]
+    answer = call(side.client, "patch", path, {"name": "Renamed", "settings": {"api_key": MASK}, "is_active": False})
+    assert answer.status_code == 200 and answer.json()["name"] == "Renamed"
+    side.integration.refresh_from_db()
+    assert settings_of(side.integration) == before and side.integration.is_active is False
+    call(side.client, "patch", path, {"settings": {"api_key": "new-key-123"}})
+    side.integration.refresh_from_db()
+    assert side.integration.credentials["api_key"] == "new-key-123"
+    assert side.integration.credentials["signing_keys"] == keys
+
+
+def test_stored_secrets_do_not_follow_the_address_to_another_server(side: Side) -> None:
+    path = f"/connections/{side.integration.public_id}"
+    url = side.integration.webhook_url
+    answer = call(side.client, "patch", path, {"settings": {"url": "https://evil.example.net/"}})
+    assert answer.status_code == 422 and "another server" in str(answer.json()["fields"])
+    side.integration.refresh_from_db()
+    assert side.integration.webhook_url == url
+
+
+def test_another_tenants_connection_does_not_exist(side: Side) -> None:
+    other = make_side("umbrella")
+    for method, suffix, body in (("get", "", None), ("patch", "", {"name": "mine"}), ("post", "/test", {})):
+        answer = call(side.client, method, f"/connections/{other.integration.public_id}{suffix}", body)
+        assert answer.status_code == 404
+    assert "umbrella" not in call(side.client, "get", "/connections/").content.decode()
+
+
+def test_permissions_and_csrf_hold(side: Side) -> None:
+    user = User.objects.create_user("reader")
+    Membership.objects.create(tenant=side.tenant, user=user)
+    reader = Client()
+    reader.force_login(user)
+    assert call(reader, "get", "/connections/").status_code == 403
+    assert call(Client(), "get", "/connections/").status_code == 401
+    strict = Client(enforce_csrf_checks=True)
+    strict.force_login(side.user)
+    assert call(strict, "post", "/connections/", {"type": "webhook", "name": "x", "settings": {}}).status_code == 403
+
+
+def test_people_of_several_tenants_say_which(side: Side) -> None:
+    other = make_side("umbrella")
+    Membership.objects.create(tenant=other.tenant, user=side.user)
+    body = {"type": "webhook", "name": "x", "settings": {"url": "https://a.example.com"}}
+    assert "tenant" in call(side.client, "post", "/connections/", body).json()["fields"]
+    with override_settings(INTEGRATIONS={"DNS_TIMEOUT_SECONDS": 1.0}):
+        assert call(side.client, "post", "/connections/", {**body, "tenant": "umbrella-corp"}).status_code == 201
+    assert TenantIntegration.objects.get(name="x").tenant == other.tenant
+
+
+def test_the_description_is_for_staff_and_needs_nobody_elses_server(side: Side) -> None:
+    assert Client().get("/api/docs").status_code == 302
+    page = side.client.get("/api/docs")
+    assert page.status_code == 200 and b"http" not in page.content.split(b"</head>")[0]
+    assert "/api/connections/" in side.client.get("/api/openapi.json").json()["paths"]

@@ -1,0 +1,133 @@
+"""Changing credentials costs no delivery: by hand under load, and by the connector itself when they are too old."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test import override_settings
+from django.utils import timezone
+
+from integrations.connectors.base import BaseConnector
+from integrations.connectors.manifest import Field, Manifest
+from integrations.connectors.registry import ConnectorRegistry
+from integrations.delivery import lease
+from integrations.delivery.rotation import overdue, rotate, rotate_overdue
+from integrations.models import ExecutionLog, IntegrationSync, TenantIntegration
+from integrations.tests.factories import make_integration, make_item, make_tenant
+from integrations.tests.receiver import Answer, Receiver, Request
+from integrations.tests.services import CeleryProcess, wait_until
+
+pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
+
+LONG_AGO = timedelta(days=91)
+
+
+class Renewing(BaseConnector):
+    """A system that gives a new token when it is asked."""
+
+    manifest = Manifest(
+        key="renewing",
+        label="Renewing",
+        fields=(Field(name="base_url", kind="url", required=True), Field(name="token", kind="secret", required=True)),
+    )
+
+    def rotate(self) -> dict[str, Any]:
+        headers = {"Authorization": f"Bearer {self.settings['token']}"}
+        return {"token": self.http.post("/renew", headers=headers)["token"]}
+
+
+@pytest.fixture
+def renewing(receiver: Receiver) -> Iterator[TenantIntegration]:
+    ConnectorRegistry.register("renewing", Renewing)
+    with override_settings(INTEGRATIONS={"ALLOWED_HOSTS": [receiver.netloc]}):
+        integration = TenantIntegration.objects.create(
+            tenant=make_tenant(),
+            name="Renewing",
+            integration_type="renewing",
+            config={"base_url": f"http://{receiver.netloc}"},
+            credentials={"token": "canary-old"},
+        )
+        TenantIntegration.objects.filter(pk=integration.pk).update(credentials_rotated_at=timezone.now() - LONG_AGO)
+        yield integration
+    ConnectorRegistry.unregister("renewing")
+
+
+def test_what_is_too_old_and_can_renew_itself_is_renewed(renewing: TenantIntegration, receiver: Receiver) -> None:
+    keys = renewing.credentials["signing_keys"]
+    old_webhook = make_integration(renewing.tenant, receiver.url)
+    TenantIntegration.objects.filter(pk=old_webhook.pk).update(credentials_rotated_at=timezone.now() - LONG_AGO)
+    receiver.answer_with(Answer(body=b'{"token": "canary-new"}'))
+    assert rotate_overdue() == {"overdue": 2, "rotated": 1, "failed": 0}
+    assert [request.headers["authorization"] for request in receiver.requests] == ["Bearer canary-old"]
+    renewing.refresh_from_db()
+    assert renewing.credentials == {"token": "canary-new", "signing_keys": keys}
+    assert list(overdue()) == [old_webhook]  # a person must: its receiver has to learn the new key
+    assert ExecutionLog.objects.get(action="rotate").error == ""
+    assert rotate_overdue()["rotated"] == 0
+
+
+def test_a_failure_keeps_the_old_ones_and_is_logged(renewing: TenantIntegration, receiver: Receiver) -> None:
+    receiver.answer_with(Answer(500, body=b"canary-old"))
+    assert rotate_overdue() == {"overdue": 1, "rotated": 0, "failed": 1}
+    renewing.refresh_from_db()
+    assert renewing.credentials["token"] == "canary-old"
+    error = ExecutionLog.objects.get(action="rotate").error
+    assert "500" in error and "canary" not in error
+    assert lease.take(renewing.pk) is not None  # the lane was given back
+
+
+def test_a_lane_at_work_is_left_alone(renewing: TenantIntegration, receiver: Receiver) -> None:
+    assert lease.take(renewing.pk) is not None
+    assert rotate(renewing.pk) is False
+    assert receiver.requests == []
+
+
+def test_whatever_a_connector_throws_is_survived(renewing: TenantIntegration, monkeypatch: Any) -> None:
+    def explode(self: Any) -> dict[str, Any]:
+        raise KeyError("canary")
+
+    monkeypatch.setattr(Renewing, "rotate", explode)
+    assert rotate(renewing.pk) is False
+    assert ExecutionLog.objects.get(action="rotate").error == "unexpected KeyError"
+
+
+def test_s3_46_a_key_is_changed_under_load_and_no_delivery_fails(
+    celery_worker: Callable[..., CeleryProcess], receiver: Receiver
+) -> None:
+    """The receiver takes the old key until the new one was seen, and for the length of one slice more."""
+    seen: set[str] = set()
+    lock = threading.Lock()
+
+    def answer(request: Request) -> int:
+        key = request.headers.get("x-api-key", "")
+        with lock:
+            seen.add(key)
+        return 200 if key in ("old-key", "new-key") else 401
+
+    receiver.answer_with(answer)
+    tenant = make_tenant()
+    integration = make_integration(tenant, receiver.url, headers={"X-API-Key": "old-key"})
+    pool = "prefork" if connection.vendor == "postgresql" else "threads"
+    celery_worker(pool=pool, concurrency=2, env={"INTEGRATIONS_ALLOWED_HOSTS": receiver.netloc})
+    items = [make_item(tenant, reference_id=f"RMA-{number}") for number in range(60)]
+    receiver.wait_for(20)
+    row = TenantIntegration.objects.get(pk=integration.pk)
+    row.headers = {"X-API-Key": "new-key"}
+    row.save(update_fields=["headers_encrypted", "updated_at"])
+    changed_at = len(receiver.requests)
+    for item in items:
+        item.comments = "after the change"
+        item.save()
+    wait_until(lambda: IntegrationSync.objects.filter(status="synced").count() == 120, 30)
+    assert seen == {"old-key", "new-key"}
+    assert {request.status for request in receiver.requests} == {200}
+    last = [request.headers["x-api-key"] for request in receiver.requests[changed_at + 100 :]]
+    assert set(last) <= {"new-key"}  # at most one slice was under way with the old one
+    integration.refresh_from_db()
+    assert integration.auth_failure_count == 0
+    assert not ExecutionLog.objects.exclude(error="").exists()
