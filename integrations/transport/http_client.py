@@ -115,7 +115,7 @@ class HTTPClient:
 
     def post(self, path: str, headers: Mapping[str, str] | None = None, json: Any = None, data: Any = None) -> Any:
         """POST `json`, or `data` as a form, and return the parsed JSON, None for an empty answer."""
-        return self._parsed(self.send("POST", path, headers=headers, json=json, data=data))
+        return self.parsed(self.send("POST", path, headers=headers, json=json, data=data))
 
     def patch(self, path: str, headers: Mapping[str, str] | None = None, json: Any = None) -> Any:
         return self.request_json("PATCH", path, headers=headers, json=json)
@@ -142,7 +142,7 @@ class HTTPClient:
             IntegrationTemporaryError: also for a success whose body is cut or no JSON (code ``bad_json``).
             IntegrationPermanentError: the answer is larger than MAX_READ_BYTES (code ``too_large``).
         """
-        return self._parsed(self.send(method, url, headers=headers, params=params, json=json, timeout=timeout))
+        return self.parsed(self.send(method, url, headers=headers, params=params, json=json, timeout=timeout))
 
     def request_bytes(
         self,
@@ -281,7 +281,8 @@ class HTTPClient:
             raise IntegrationPermanentError("the address is no full URL, and there is no base address", code="url")
         return urljoin(self.base_url.rstrip("/") + "/", url.lstrip("/")) if url else self.base_url
 
-    def _parsed(self, response: Response) -> Any:
+    def parsed(self, response: Response) -> Any:
+        """Return the JSON of a successful answer, None if it is empty; raises as `request_json` does."""
         body = self._whole(response).body
         if not body.strip():
             return None

@@ -1,0 +1,39 @@
+"""Pages: follow a cursor to the end, and never for ever.
+
+    for page in pages(fetch, first="/issues?per_page=100"):
+        …
+
+`fetch` gets a cursor (a path, a token, a number) and returns ``(page, next cursor)``; an empty next cursor is the end.
+Errors: IntegrationPermanentError ``paging_loop`` if a cursor comes twice, ``too_many_pages`` at the cap. What was
+yielded before is right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator
+from typing import TypeVar
+
+from integrations.errors import IntegrationPermanentError
+
+MAX_PAGES = 1000
+
+Cursor = TypeVar("Cursor", bound=Hashable)
+Page = TypeVar("Page")
+
+
+def pages(
+    fetch: Callable[[Cursor], tuple[Page, Cursor | None]], first: Cursor, *, most: int = MAX_PAGES
+) -> Iterator[Page]:
+    """Yield each page from cursor `first` on, at most `most` of them."""
+    seen: set[Cursor] = set()
+    cursor: Cursor | None = first
+    while cursor:
+        if cursor in seen:
+            raise IntegrationPermanentError("the answer leads back to a page that was already read", code="paging_loop")
+        if len(seen) == most:
+            raise IntegrationPermanentError(
+                f"more than {most} pages; ask for less, with a filter or a limit", code="too_many_pages"
+            )
+        seen.add(cursor)
+        page, cursor = fetch(cursor)
+        yield page
