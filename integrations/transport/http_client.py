@@ -183,7 +183,7 @@ class HTTPClient:
         full = with_query(self._absolute(url), params)
         check_allowed(full, self._allowed_hosts, self._policy)
         body, content_type = _body(json, data)
-        is_ours = _origin(full) == _origin(self.base_url) if self.base_url else True
+        is_ours = origin(full) == origin(self.base_url) if self.base_url else True
         ready = {**content_type, **({**self.headers} if is_ours else {}), **(headers or {})}
         is_safe = method in IDEMPOTENT or any(name.lower() == IDEMPOTENCY_HEADER for name in ready)
         shown = shown_url(full, secret_path=self._secret_path)
@@ -349,7 +349,8 @@ def _body(json: Any, data: Any) -> tuple[bytes, dict[str, str]]:
     return data.encode() if isinstance(data, str) else data, {}
 
 
-def _origin(url: str) -> tuple[str, str | None, int | None]:
+def origin(url: str) -> tuple[str, str | None, int | None]:
+    """Return (scheme, host, port) of `url`: what may be told its credentials, and what may not."""
     try:
         parts = urlsplit(url)
         return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)

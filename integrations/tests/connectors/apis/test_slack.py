@@ -259,6 +259,12 @@ def test_check_says_who_and_where(connect: Connect, receiver: Receiver) -> None:
     assert request.headers["authorization"] == f"Bearer {TOKEN}"
 
 
+def test_what_check_repeats_of_an_answer_is_printable_and_masked(connect: Connect, receiver: Receiver) -> None:
+    receiver.answer_with(answer({**AUTH_TEST, "team": "A\0cme", "user": TOKEN}))
+    result = bot(connect, receiver).health_check()
+    assert result.message == "Connected to the workspace A cme as ***."
+
+
 def test_check_with_a_bad_token(connect: Connect, receiver: Receiver) -> None:
     receiver.answer_with(answer({"ok": False, "error": "invalid_auth"}))
     result = bot(connect, receiver).health_check()
