@@ -18,7 +18,7 @@ Kind = TypeVar("Kind", bound=BaseConnector)
 
 
 class Connect(Protocol):
-    def __call__(self, kind: type[Kind], *, attempts: int = 1, **settings: Any) -> Kind: ...
+    def __call__(self, kind: type[Kind], *, tokens: Any = None, attempts: int = 1, **settings: Any) -> Kind: ...
 
 
 @pytest.fixture
@@ -27,10 +27,12 @@ def connect(receiver: Receiver, settings: Any) -> Iterator[Connect]:
     settings.INTEGRATIONS = {**settings.INTEGRATIONS, "ALLOWED_HOSTS": [receiver.netloc]}
     clients: list[GuardedClient] = []
 
-    def make(kind: type[Kind], *, attempts: int = 1, **given: Any) -> Kind:
+    def make(kind: type[Kind], *, tokens: Any = None, attempts: int = 1, **given: Any) -> Kind:
         clients.append(GuardedClient(AddressPolicy.from_conf(), timeout=5))
         clean = checked(kind.manifest, given)
-        return kind(Binding.from_settings(kind.manifest, clean, timeout=1, attempts=attempts), clients[-1])
+        return kind(
+            Binding.from_settings(kind.manifest, clean, timeout=1, attempts=attempts, tokens=tokens), clients[-1]
+        )
 
     yield make
     for client in clients:
