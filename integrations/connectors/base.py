@@ -20,7 +20,9 @@ from typing import Any, ClassVar, Self
 from urllib.parse import urlsplit
 
 from integrations import conf
+from integrations.auth.oauth2 import OAuth2, fingerprint
 from integrations.auth.scheme import Auth
+from integrations.auth.token import process_tokens
 from integrations.errors import (
     MAX_MESSAGE,
     ConfigurationError,
@@ -114,8 +116,18 @@ class BaseConnector(ERPConnectorPort):
         return str(self.settings.get("base_url") or self.binding.url or "")
 
     def make_auth(self) -> Auth:
-        """Return how requests authenticate; the default: not at all."""
-        return Auth()
+        """Return how requests authenticate; the default: as the manifest's `oauth` says, else not at all."""
+        oauth = self.manifest.oauth
+        if oauth is None:
+            return Auth()
+        return OAuth2(
+            oauth,
+            self.settings,
+            self.binding.tokens or process_tokens(fingerprint(oauth, self.settings)),
+            self.client,
+            allowed_hosts=self.manifest.allowed_hosts,
+            timeout=self.binding.timeout or self.manifest.timeout,
+        )
 
     def default_headers(self) -> Mapping[str, str]:
         """Return headers of every request beside those that authenticate."""
