@@ -24,15 +24,18 @@ from integrations.auth.oauth2 import OAuth2, fingerprint
 from integrations.auth.scheme import Auth
 from integrations.auth.token import process_tokens
 from integrations.errors import (
+    MAX_MESSAGE,
     ConfigurationError,
     IntegrationAuthError,
     IntegrationError,
     IntegrationTemporaryError,
+    printable,
 )
 from integrations.logs import logger_for
 from integrations.transport.classify import error_for, excerpt_of
 from integrations.transport.http_client import HTTPClient
 from integrations.transport.process_client import client as process_client
+from integrations.transport.redaction import redact
 from integrations.transport.response import Response
 
 from .config_check import check, checked
@@ -255,7 +258,8 @@ class BaseConnector(ERPConnectorPort):
         except Exception as error:
             failure = IntegrationTemporaryError(f"unexpected {type(error).__name__}", code="unexpected")
             return self.failed_test(failure, timer.latency_ms)
-        return TestResult(True, None, timer.latency_ms, message=message)
+        # Most of it is ours, but names of accounts and workspaces are not.
+        return TestResult(True, None, timer.latency_ms, message=redact(printable(message), self.secrets)[:MAX_MESSAGE])
 
     def test_connection(self, config: Mapping[str, Any] | None = None) -> TestResult:
         """Try `config` (None: what it is bound to) within TEST_TIMEOUT_SECONDS; never raises, changes nothing."""

@@ -115,7 +115,7 @@ class HTTPClient:
 
     def post(self, path: str, headers: Mapping[str, str] | None = None, json: Any = None, data: Any = None) -> Any:
         """POST `json`, or `data` as a form, and return the parsed JSON, None for an empty answer."""
-        return self._parsed(self.send("POST", path, headers=headers, json=json, data=data))
+        return self.parsed(self.send("POST", path, headers=headers, json=json, data=data))
 
     def patch(self, path: str, headers: Mapping[str, str] | None = None, json: Any = None) -> Any:
         return self.request_json("PATCH", path, headers=headers, json=json)
@@ -142,7 +142,7 @@ class HTTPClient:
             IntegrationTemporaryError: also for a success whose body is cut or no JSON (code ``bad_json``).
             IntegrationPermanentError: the answer is larger than MAX_READ_BYTES (code ``too_large``).
         """
-        return self._parsed(self.send(method, url, headers=headers, params=params, json=json, timeout=timeout))
+        return self.parsed(self.send(method, url, headers=headers, params=params, json=json, timeout=timeout))
 
     def request_bytes(
         self,
@@ -183,7 +183,7 @@ class HTTPClient:
         full = with_query(self._absolute(url), params)
         check_allowed(full, self._allowed_hosts, self._policy)
         body, content_type = _body(json, data)
-        is_ours = _origin(full) == _origin(self.base_url) if self.base_url else True
+        is_ours = origin(full) == origin(self.base_url) if self.base_url else True
         ready = {**content_type, **({**self.headers} if is_ours else {}), **(headers or {})}
         is_safe = method in IDEMPOTENT or any(name.lower() == IDEMPOTENCY_HEADER for name in ready)
         shown = shown_url(full, secret_path=self._secret_path)
@@ -281,7 +281,8 @@ class HTTPClient:
             raise IntegrationPermanentError("the address is no full URL, and there is no base address", code="url")
         return urljoin(self.base_url.rstrip("/") + "/", url.lstrip("/")) if url else self.base_url
 
-    def _parsed(self, response: Response) -> Any:
+    def parsed(self, response: Response) -> Any:
+        """Return the JSON of a successful answer, None if it is empty; raises as `request_json` does."""
         body = self._whole(response).body
         if not body.strip():
             return None
@@ -348,7 +349,8 @@ def _body(json: Any, data: Any) -> tuple[bytes, dict[str, str]]:
     return data.encode() if isinstance(data, str) else data, {}
 
 
-def _origin(url: str) -> tuple[str, str | None, int | None]:
+def origin(url: str) -> tuple[str, str | None, int | None]:
+    """Return (scheme, host, port) of `url`: what may be told its credentials, and what may not."""
     try:
         parts = urlsplit(url)
         return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
