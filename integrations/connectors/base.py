@@ -237,8 +237,13 @@ class BaseConnector(ERPConnectorPort):
 
     @classmethod
     def check_is_offered(cls) -> bool:
-        """Tell whether `check` can be asked."""
+        """Tell whether this kind of system has a call for `check`."""
         return cls.check is not BaseConnector.check
+
+    @property
+    def can_check(self) -> bool:
+        """Tell whether `check` can be asked with these settings."""
+        return self.check_is_offered()
 
     @classmethod
     def rotation_is_offered(cls) -> bool:
