@@ -39,7 +39,7 @@ from integrations.transport.redaction import redact
 from integrations.transport.response import Response
 
 from .config_check import check, checked
-from .manifest import Manifest
+from .manifest import Manifest, OAuth
 from .orders import Order, order_body, order_id, order_key
 from .port import Binding, Client, Envelope, ERPConnectorPort, ExportResult, Receipt, TestResult
 from .versions import Version
@@ -115,9 +115,14 @@ class BaseConnector(ERPConnectorPort):
         """What paths are appended to."""
         return str(self.settings.get("base_url") or self.binding.url or "")
 
+    @property
+    def oauth(self) -> OAuth | None:
+        """How access tokens are got; a connector with several ways chooses by its settings."""
+        return self.manifest.oauth
+
     def make_auth(self) -> Auth:
-        """Return how requests authenticate; the default: as the manifest's `oauth` says, else not at all."""
-        oauth = self.manifest.oauth
+        """Return how requests authenticate; the default: as `oauth` says, else not at all."""
+        oauth = self.oauth
         if oauth is None:
             return Auth()
         return OAuth2(

@@ -19,6 +19,7 @@ from typing import Any
 from urllib.parse import quote
 
 from integrations.connectors.base import BaseConnector
+from integrations.connectors.manifest import OAuth
 from integrations.connectors.paging import pages
 from integrations.connectors.port import Envelope, Receipt
 from integrations.connectors.registry import register
@@ -35,7 +36,7 @@ from integrations.transport.response import Headers, Response
 
 from . import composite, errors
 from .composite import SubResult
-from .manifest import MANIFEST
+from .manifest import GRANTS, MANIFEST, NEEDED
 from .soql import checked_name
 
 MAX_IN_ADDRESS = 1500  # characters; a longer one travels in a body
@@ -46,6 +47,17 @@ class SalesforceConnector(BaseConnector):
     """Records of one Salesforce org."""
 
     manifest = MANIFEST
+
+    @property
+    def oauth(self) -> OAuth:
+        return GRANTS[self.settings["grant"]]
+
+    @classmethod
+    def validate_config(cls, config: Mapping[str, Any]) -> dict[str, str]:
+        problems = super().validate_config(config)
+        grant = config.get("grant") or "client_credentials"
+        missing = [name for name in NEEDED.get(grant, ()) if not config.get(name)]
+        return {**dict.fromkeys(missing, f"missing; {grant} needs it"), **problems}
 
     @property
     def root(self) -> str:

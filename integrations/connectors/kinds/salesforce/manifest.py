@@ -4,12 +4,23 @@ from __future__ import annotations
 
 from integrations.connectors.manifest import Field, Manifest, OAuth, RateLimit
 
-OAUTH = OAuth(
-    grant="authorization_code",
-    token_url="{base_url}/services/oauth2/token",  # noqa: S106 - an address
-    authorize_url="{base_url}/services/oauth2/authorize",
-    scopes=("api", "refresh_token"),
-)
+_TOKEN_URL = "{base_url}/services/oauth2/token"  # noqa: S105 - an address
+# Scopes are asked for only where a person agrees to them; the other two have those of the connected app.
+GRANTS = {
+    "client_credentials": OAuth(grant="client_credentials", token_url=_TOKEN_URL),
+    "jwt_bearer": OAuth(grant="jwt_bearer", token_url=_TOKEN_URL, audience="{audience}", lifetime=180),
+    "authorization_code": OAuth(
+        grant="authorization_code",
+        token_url=_TOKEN_URL,
+        authorize_url="{base_url}/services/oauth2/authorize",
+        scopes=("api", "refresh_token"),
+    ),
+}
+NEEDED = {  # beside the consumer key
+    "client_credentials": ("client_secret",),
+    "jwt_bearer": ("subject", "private_key"),
+    "authorization_code": (),
+}
 
 MANIFEST = Manifest(
     key="salesforce",
@@ -31,18 +42,24 @@ MANIFEST = Manifest(
             name="grant",
             label="Sign-in",
             kind="choice",
-            choices=("client_credentials", "jwt_bearer", "authorization_code"),
+            choices=tuple(GRANTS),
             default="client_credentials",
             help="client_credentials: the app's own run-as user. jwt_bearer: a certificate, for one user. "
             "authorization_code: a person agrees once, and we keep the refresh token.",
         ),
         Field(name="client_id", label="Consumer key", required=True, help="Of the connected app."),
         Field(name="client_secret", label="Consumer secret", kind="secret", help="Not needed with jwt_bearer."),
-        Field(name="username", help="jwt_bearer only: the user the app acts for."),
+        Field(name="subject", label="User name", help="jwt_bearer only: the user the app acts for."),
         Field(
             name="private_key",
             kind="secret",
             help="jwt_bearer only: the PEM key whose certificate was uploaded to the connected app.",
+        ),
+        Field(
+            name="refresh_token",
+            kind="secret",
+            help="authorization_code only, and only if you have one already; else connect.",
+            advanced=True,
         ),
         Field(
             name="audience",
@@ -78,7 +95,7 @@ MANIFEST = Manifest(
             advanced=True,
         ),
     ),
-    oauth=OAUTH,
+    oauth=GRANTS["authorization_code"],  # the one that needs a person; `grant` decides
     allowed_hosts=("*.my.salesforce.com", "*.my.salesforce.mil"),
     rate_limit=RateLimit(per_minute=600, note="25 long requests at once; the daily limit depends on the edition"),
     does=("deliver", "check", "read"),

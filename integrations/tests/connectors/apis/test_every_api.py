@@ -54,7 +54,7 @@ every_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.manife
 
 def made(connect: Connect, kind: type[BaseConnector], url: str) -> BaseConnector:
     login = {"login_url": url} if kind.manifest.field("login_url") else {}
-    return connect(kind, **KINDS[kind], **login, base_url=url, tokens=MemoryTokens(Token(CANARY)))
+    return connect(kind, **KINDS[kind], **login, base_url=url, session=CANARY)
 
 
 @every_kind

@@ -7,7 +7,6 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from integrations.auth.token import MemoryTokens, Token
 from integrations.connectors.kinds.microsoft_graph import MicrosoftGraphConnector, mail
 from integrations.errors import ConfigurationError, IntegrationError
 from integrations.errors import IntegrationAuthError as Auth
@@ -36,7 +35,7 @@ def graph(connect: Connect, receiver: Receiver, **more: Any) -> MicrosoftGraphCo
         "to": "jane@example.com\njohn@example.com",
         "base_url": f"{here}/v1.0",
         "login_url": here,
-        "tokens": MemoryTokens(Token(ACCESS)),
+        "session": ACCESS,
         **more,
     }
     return connect(MicrosoftGraphConnector, **given)
@@ -119,7 +118,7 @@ def test_a_mail_needs_a_recipient(connect: Connect, receiver: Receiver) -> None:
 
 def test_one_token_for_many_mails(connect: Connect, receiver: Receiver) -> None:
     receiver.answer_with(answer(TOKEN), default=answer(None, 202))
-    connector = graph(connect, receiver, tokens=None)
+    connector = graph(connect, receiver, session="")
     connector.deliver(envelope())
     connector.deliver(envelope())
     token, first, second = receiver.requests
@@ -140,6 +139,20 @@ def test_a_token_that_is_refused_is_renewed_once(connect: Connect, receiver: Rec
     first, _token, second = receiver.requests
     assert first.headers["authorization"] == f"Bearer {ACCESS}"
     assert second.headers["authorization"] == "Bearer fresh-canary7f3a91"
+
+
+@pytest.mark.parametrize(
+    ("reply", "expected"),
+    [
+        (answer({"error": "invalid_client", "error_description": f"AADSTS7000215: {SECRET}"}, 401), Auth),
+        (answer({"error": "temporarily_unavailable"}, 503), Temporary),
+        (answer({}, 429, Retry_After="9"), Limited),
+    ],
+)
+def test_a_sign_in_that_fails(connect: Connect, receiver: Receiver, reply: Answer, expected: type) -> None:
+    receiver.answer_with(reply)
+    error = failure(graph(connect, receiver, session="").deliver, envelope())
+    assert type(error) is expected and SECRET not in repr(vars(error)) and len(receiver.requests) == 1
 
 
 def test_the_renewal_ends(connect: Connect, receiver: Receiver) -> None:

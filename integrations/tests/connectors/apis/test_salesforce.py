@@ -8,9 +8,11 @@ from decimal import Decimal
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import jwt
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from integrations.auth.token import MemoryTokens, Token
 from integrations.connectors.kinds.salesforce import SalesforceConnector, format_soql
 from integrations.errors import ConfigurationError, IntegrationError
 from integrations.errors import IntegrationAuthError as Auth
@@ -48,7 +50,7 @@ CASE = {
 def salesforce(connect: Connect, receiver: Receiver, **more: Any) -> SalesforceConnector:
     """Bound, and signed in already."""
     given = {"client_id": "3MVG9lKcPoNINVB", "client_secret": "consumer-canary7f3a91", **more}
-    given.setdefault("tokens", MemoryTokens(Token(SESSION)))
+    given.setdefault("session", SESSION)
     return connect(SalesforceConnector, base_url=f"http://{receiver.netloc}", **given)
 
 
@@ -384,7 +386,7 @@ def test_the_renewal_ends(connect: Connect, receiver: Receiver) -> None:
 
 def test_client_credentials(connect: Connect, receiver: Receiver) -> None:
     receiver.answer_with(answer({"access_token": "fresh", "token_type": "Bearer"}), default=found("a"))
-    connector = salesforce(connect, receiver, tokens=None)
+    connector = salesforce(connect, receiver, session="")
     connector.query("SELECT Id FROM X")
     connector.query("SELECT Id FROM X")
     token, first, second = receiver.requests
@@ -395,6 +397,64 @@ def test_client_credentials(connect: Connect, receiver: Receiver) -> None:
         "client_secret": ["consumer-canary7f3a91"],
     }
     assert first.headers["authorization"] == second.headers["authorization"] == "Bearer fresh"
+
+
+def test_a_signed_assertion(connect: Connect, receiver: Receiver) -> None:
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    receiver.answer_with(answer({"access_token": "fresh", "token_type": "Bearer"}), found("a"))
+    connector = salesforce(
+        connect,
+        receiver,
+        session="",
+        grant="jwt_bearer",
+        subject="ops@acme.example",
+        private_key=pem,
+        audience="https://test.salesforce.com",
+    )
+    connector.query("SELECT Id FROM X")
+    sent = parse_qs(receiver.requests[0].body.decode())
+    assert sent.pop("grant_type") == ["urn:ietf:params:oauth:grant-type:jwt-bearer"]
+    (assertion,) = sent.pop("assertion")
+    assert sent == {}  # no scope, no secret
+    claims = jwt.decode(assertion, key.public_key(), ["RS256"], audience="https://test.salesforce.com")
+    assert (claims["iss"], claims["sub"]) == ("3MVG9lKcPoNINVB", "ops@acme.example")
+    assert claims["exp"] - claims["iat"] <= 180  # Salesforce takes no more than three minutes
+    assert receiver.requests[1].headers["authorization"] == "Bearer fresh"
+
+
+def test_a_refresh_token(connect: Connect, receiver: Receiver) -> None:
+    receiver.answer_with(answer({"access_token": "fresh", "token_type": "Bearer"}), found("a"))
+    salesforce(connect, receiver, session="", grant="authorization_code", refresh_token="5Aep861-canary7f3a91").query(
+        "x"
+    )
+    assert parse_qs(receiver.requests[0].body.decode()) == {
+        "grant_type": ["refresh_token"],
+        "refresh_token": ["5Aep861-canary7f3a91"],
+        "client_id": ["3MVG9lKcPoNINVB"],
+        "client_secret": ["consumer-canary7f3a91"],
+    }
+
+
+def test_a_sign_in_that_is_refused(connect: Connect, receiver: Receiver) -> None:
+    receiver.answer_with(answer({"error": "invalid_client", "error_description": "invalid client credentials"}, 400))
+    error = failure(salesforce(connect, receiver, session="").query, "SELECT Id FROM X")
+    assert type(error) is Auth and error.code == "invalid_client" and len(receiver.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("settings", "missing"),
+    [
+        ({}, ["client_secret"]),
+        ({"client_secret": "x"}, []),
+        ({"grant": "jwt_bearer"}, ["subject", "private_key"]),
+        ({"grant": "authorization_code"}, []),
+        ({"grant": "password"}, ["grant"]),
+    ],
+)
+def test_each_way_to_sign_in_has_its_fields(settings: dict[str, str], missing: list[str]) -> None:
+    given = {"base_url": "https://acme.my.salesforce.com", "client_id": "id", **settings}
+    assert list(SalesforceConnector.validate_config(given)) == missing
 
 
 def test_check_reads_the_limits(connect: Connect, receiver: Receiver) -> None:
