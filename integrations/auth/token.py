@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Protocol
 
 
@@ -17,6 +18,8 @@ class Token:
         expires_at: seconds since the epoch; None: the provider did not say.
         refresh_token: "" if there is none.
         scope: what was granted, as the provider wrote it.
+        issued_at: when it was asked for, seconds since the epoch.
+        made_with: a fingerprint of the settings that it was obtained with (oauth2.py).
     """
 
     access_token: str = field(repr=False)
@@ -24,10 +27,18 @@ class Token:
     expires_at: float | None = None
     refresh_token: str = field(default="", repr=False)
     scope: str = ""
+    issued_at: float | None = None
+    made_with: str = field(default="", repr=False)
 
     def is_fresh(self, now: float, margin: float) -> bool:
-        """Tell whether it may still be used for `margin` seconds from `now`."""
-        return bool(self.access_token) and (self.expires_at is None or self.expires_at - margin > now)
+        """Tell whether it may still be used for `margin` seconds from `now`; of a short life, a quarter is enough."""
+        if not self.access_token:
+            return False
+        if self.expires_at is None:
+            return True
+        if self.issued_at is not None:
+            margin = min(margin, (self.expires_at - self.issued_at) / 4)
+        return self.expires_at - margin > now
 
 
 class LockedTokens(Protocol):
@@ -37,6 +48,9 @@ class LockedTokens(Protocol):
 
     def save(self, token: Token) -> None:
         """Make `token` durable: after this returns it survives a crash, and only then may it be used."""
+
+    def refuse(self, reason: str) -> None:
+        """Note that the provider refuses the grant, for the people who must renew it; nothing is deleted."""
 
 
 class TokenStore(Protocol):
@@ -63,7 +77,16 @@ class MemoryTokens:
     def save(self, token: Token) -> None:
         self._token = token
 
+    def refuse(self, reason: str) -> None:
+        """Nobody looks here."""
+
     @contextmanager
     def exclusive(self) -> Iterator[MemoryTokens]:
         with self._lock:
             yield self
+
+
+@lru_cache(maxsize=256)
+def process_tokens(fingerprint: str) -> MemoryTokens:
+    """Return this process's store for the settings with `fingerprint`: who has other secrets gets another one."""
+    return MemoryTokens()

@@ -20,21 +20,26 @@ from typing import Any, ClassVar, Self
 from urllib.parse import urlsplit
 
 from integrations import conf
+from integrations.auth.oauth2 import OAuth2, fingerprint
 from integrations.auth.scheme import Auth
+from integrations.auth.token import process_tokens
 from integrations.errors import (
+    MAX_MESSAGE,
     ConfigurationError,
     IntegrationAuthError,
     IntegrationError,
     IntegrationTemporaryError,
+    printable,
 )
 from integrations.logs import logger_for
 from integrations.transport.classify import error_for, excerpt_of
 from integrations.transport.http_client import HTTPClient
 from integrations.transport.process_client import client as process_client
+from integrations.transport.redaction import redact
 from integrations.transport.response import Response
 
 from .config_check import check, checked
-from .manifest import Manifest
+from .manifest import Manifest, OAuth
 from .orders import Order, order_body, order_id, order_key
 from .port import Binding, Client, Envelope, ERPConnectorPort, ExportResult, Receipt, TestResult
 from .versions import Version
@@ -110,9 +115,24 @@ class BaseConnector(ERPConnectorPort):
         """What paths are appended to."""
         return str(self.settings.get("base_url") or self.binding.url or "")
 
+    @property
+    def oauth(self) -> OAuth | None:
+        """How access tokens are got; a connector with several ways chooses by its settings."""
+        return self.manifest.oauth
+
     def make_auth(self) -> Auth:
-        """Return how requests authenticate; the default: not at all."""
-        return Auth()
+        """Return how requests authenticate; the default: as `oauth` says, else not at all."""
+        oauth = self.oauth
+        if oauth is None:
+            return Auth()
+        return OAuth2(
+            oauth,
+            self.settings,
+            self.binding.tokens or process_tokens(fingerprint(oauth, self.settings)),
+            self.client,
+            allowed_hosts=self.manifest.allowed_hosts,
+            timeout=self.binding.timeout or self.manifest.timeout,
+        )
 
     def default_headers(self) -> Mapping[str, str]:
         """Return headers of every request beside those that authenticate."""
@@ -222,8 +242,13 @@ class BaseConnector(ERPConnectorPort):
 
     @classmethod
     def check_is_offered(cls) -> bool:
-        """Tell whether `check` can be asked."""
+        """Tell whether this kind of system has a call for `check`."""
         return cls.check is not BaseConnector.check
+
+    @property
+    def can_check(self) -> bool:
+        """Tell whether `check` can be asked with these settings."""
+        return self.check_is_offered()
 
     @classmethod
     def rotation_is_offered(cls) -> bool:
@@ -243,7 +268,8 @@ class BaseConnector(ERPConnectorPort):
         except Exception as error:
             failure = IntegrationTemporaryError(f"unexpected {type(error).__name__}", code="unexpected")
             return self.failed_test(failure, timer.latency_ms)
-        return TestResult(True, None, timer.latency_ms, message=message)
+        # Most of it is ours, but names of accounts and workspaces are not.
+        return TestResult(True, None, timer.latency_ms, message=redact(printable(message), self.secrets)[:MAX_MESSAGE])
 
     def test_connection(self, config: Mapping[str, Any] | None = None) -> TestResult:
         """Try `config` (None: what it is bound to) within TEST_TIMEOUT_SECONDS; never raises, changes nothing."""

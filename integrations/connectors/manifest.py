@@ -12,6 +12,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, field_validator, model_validator
 from pydantic import Field as _Field
 
+from integrations.auth.spec import OAuth as OAuth
+
 from .versions import SDK_VERSION, Version, VersionRange
 
 Kind = Literal["text", "secret", "url", "email", "host", "integer", "boolean", "choice", "lines", "json"]
@@ -73,39 +75,6 @@ class Field(_Model):
             raise ValueError("choices belong to the kind 'choice', and to nothing else")
         if self.is_secret and self.default:
             raise ValueError("a secret has no default: it would be no secret")
-        return self
-
-
-class OAuth(_Model):
-    """How a connector gets its access tokens (RFC 6749, RFC 7523).
-
-    Addresses may hold ``{field}``, filled from the configuration.
-
-    Attributes:
-        grant: ``authorization_code`` (a person agrees, with PKCE), ``client_credentials``, or ``jwt_bearer`` (a
-            signed assertion).
-        scopes: exactly what is asked for, nothing more (least privilege).
-        scope_separator: between scopes on the wire.
-        client_auth: where client id and secret go: ``header`` (Basic) or ``body``.
-        audience: the ``aud`` of an assertion; empty: the token address.
-        lifetime: seconds an assertion is valid; providers set the limit.
-        extra: further parameters of the authorize address.
-    """
-
-    grant: Literal["authorization_code", "client_credentials", "jwt_bearer"]
-    token_url: str
-    authorize_url: str = ""
-    scopes: tuple[str, ...] = ()
-    scope_separator: str = " "
-    client_auth: Literal["header", "body"] = "body"
-    audience: str = ""
-    lifetime: int = _Field(default=180, ge=30, le=3600)
-    extra: dict[str, str] = {}
-
-    @model_validator(mode="after")
-    def _complete(self) -> OAuth:
-        if self.grant == "authorization_code" and not self.authorize_url:
-            raise ValueError("authorization_code needs an authorize_url")
         return self
 
 

@@ -77,14 +77,17 @@ def error_for(
     if status == 410:
         return IntegrationGone(f"{message}: it wants no more events", status=status, excerpt=excerpt)
     if status == 429:
-        return IntegrationRateLimited(message, status=status, retry_after=_retry_after(response, now), excerpt=excerpt)
+        return IntegrationRateLimited(
+            message, status=status, retry_after=retry_after_of(response, now), excerpt=excerpt
+        )
     if 400 <= status < 500 and status not in TEMPORARY_4XX:
         return IntegrationPermanentError(message, code=f"http_{status}", status=status, excerpt=excerpt)
-    wait = _retry_after(response, now) if status == 503 else None
+    wait = retry_after_of(response, now) if status == 503 else None
     return IntegrationTemporaryError(message, code=f"http_{status}", status=status, retry_after=wait, excerpt=excerpt)
 
 
-def _retry_after(response: Response, now: datetime | None) -> float | None:
+def retry_after_of(response: Response, now: datetime | None = None) -> float | None:
+    """Return the seconds that the answer asks us to wait, None if it does not."""
     headers = response.headers
     return parse_retry_after(headers.get("retry-after"), now=now or datetime.now(UTC), date_header=headers.get("date"))
 

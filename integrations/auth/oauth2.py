@@ -1,0 +1,156 @@
+"""OAuth2: an access token in a header, always a fresh one, obtained by exactly one of those who need it.
+
+In: the manifest's `OAuth`, the settings, a token store, the guarded client. Out: headers, or the errors of
+token_endpoint.py. A token is renewed a little before it ends, and once after a 401. Whoever renews holds the store's
+lock and reads again inside it: the others find the new token there and ask nobody. A rotated refresh token is durable
+before the access token that came with it is used.
+
+One window stays (docs/oauth.md): a crash after the provider's answer and before the save loses a rotated refresh token.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from hashlib import sha256
+from typing import Any
+
+from integrations.errors import IntegrationAuthError, IntegrationError
+
+from .scheme import Auth
+from .spec import OAuth
+from .token import LockedTokens, Token, TokenStore
+from .token_endpoint import Client, TokenEndpoint
+
+MARGIN_SECONDS = 60.0
+IDENTITY = ("client_id", "issuer", "subject", "refresh_token")  # another one of these is another grant
+SECRETS = ("client_secret", "private_key", "key_id")  # rotated without asking anybody to agree again
+
+
+class OAuth2(Auth):
+    """Bearer tokens by one of the grants of `OAuth`.
+
+    Args:
+        tokens: where the grant lives; shared by all processes that use it.
+        client: the guarded client (``request``).
+        now: the clock, seconds since the epoch.
+        margin: how many seconds before its end a token is renewed.
+        allowed_hosts, timeout: see `TokenEndpoint`.
+    """
+
+    def __init__(
+        self,
+        oauth: OAuth,
+        settings: Mapping[str, Any],
+        tokens: TokenStore,
+        client: Client,
+        *,
+        now: Callable[[], float] = time.time,
+        margin: float = MARGIN_SECONDS,
+        allowed_hosts: Iterable[str] = (),
+        timeout: float | None = None,
+    ) -> None:
+        self._endpoint = TokenEndpoint(oauth, settings, client, allowed_hosts=allowed_hosts, timeout=timeout, now=now)
+        self._settings = settings
+        self._tokens = tokens
+        self._now = now
+        self._margin = margin
+        self._made_with = fingerprint(oauth, settings)
+        self._lock = threading.Lock()  # of this process's threads, so that they do not crowd the store's
+        self._current: Token | None = None
+        self._seen: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._endpoint.oauth.grant})"
+
+    def headers(self) -> Mapping[str, str]:
+        current = self._current
+        if current is None or not self._is_fresh(current):
+            current = self._renewed(rejected="")
+        return {"Authorization": f"Bearer {current.access_token}"}
+
+    def renew(self, rejected: Mapping[str, str]) -> bool:
+        old = rejected.get("Authorization", "").removeprefix("Bearer ")
+        if self._endpoint.oauth.grant == "authorization_code" and not self._refresh_token(self._load()):
+            return False  # nothing to renew it with: the 401 stands
+        return self._renewed(rejected=old).access_token != old
+
+    def secrets(self) -> tuple[str, ...]:
+        own = (str(self._settings.get(name) or "") for name in (*SECRETS, "refresh_token") if name != "key_id")
+        return tuple(value for value in (*own, *self._seen) if value)
+
+    def _renewed(self, *, rejected: str) -> Token:
+        """Return a fresh token that is not `rejected`: the one that somebody else got meanwhile, or a new one."""
+        with self._lock:
+            token = self._kept(self._load(), rejected)
+            if token is None:
+                with self._tokens.exclusive() as locked:
+                    stored = self._usable(locked.load())
+                    token = self._kept(stored, rejected)
+                    if token is None:
+                        token = self._asked(stored, locked)
+                        locked.save(token)
+            self._remember(token)
+            return token
+
+    def _kept(self, token: Token | None, rejected: str) -> Token | None:
+        return token if token and self._is_fresh(token) and token.access_token != rejected else None
+
+    def _asked(self, stored: Token | None, locked: LockedTokens) -> Token:
+        try:
+            return self._new(stored)
+        except IntegrationError as error:
+            failure = error.with_traceback(None)  # the frames below hold secrets, which reporters would show
+        if isinstance(failure, IntegrationAuthError):
+            locked.refuse(failure.message)
+        raise failure
+
+    def _new(self, stored: Token | None) -> Token:
+        endpoint = self._endpoint
+        if endpoint.oauth.grant == "client_credentials":
+            token = endpoint.client_credentials()
+        elif endpoint.oauth.grant == "jwt_bearer":
+            token = endpoint.jwt_bearer()
+        else:
+            refresh_token = self._refresh_token(stored)
+            if not refresh_token:
+                raise IntegrationAuthError("not connected yet, or the access has ended; connect", code="not_connected")
+            token = endpoint.refresh(refresh_token)
+            # No new one: the old one stays valid (RFC 6749 §6). No scope: as before (§5.1).
+            token = replace(
+                token,
+                refresh_token=token.refresh_token or refresh_token,
+                scope=token.scope or (stored.scope if stored else ""),
+            )
+        return replace(token, made_with=self._made_with)
+
+    def _refresh_token(self, stored: Token | None) -> str:
+        return (stored.refresh_token if stored else "") or str(self._settings.get("refresh_token") or "")
+
+    def _load(self) -> Token | None:
+        return self._usable(self._tokens.load())
+
+    def _usable(self, token: Token | None) -> Token | None:
+        """Return what `token` is still good for: nothing for another client, its refresh token after a new secret."""
+        if token is None or token.made_with == self._made_with:
+            return token
+        if token.made_with.partition(".")[0] == self._made_with.partition(".")[0]:
+            return replace(token, access_token="")
+        return None
+
+    def _is_fresh(self, token: Token) -> bool:
+        return token.is_fresh(self._now(), self._margin)
+
+    def _remember(self, token: Token) -> None:
+        self._current = token
+        self._seen = tuple(dict.fromkeys((*self._seen[-4:], token.access_token, token.refresh_token)))
+
+
+def fingerprint(oauth: OAuth, settings: Mapping[str, Any]) -> str:
+    """Return ``identity.everything``: which grant `settings` mean, and the same with the secrets that prove it."""
+    places = sorted((name, str(value)) for name, value in settings.items() if f"{{{name}}}" in oauth.token_url)
+    identity = [oauth.grant, oauth.token_url, places, [str(settings.get(name) or "") for name in IDENTITY]]
+    everything = [identity, oauth.scope, oauth.audience, [str(settings.get(name) or "") for name in SECRETS]]
+    return ".".join(sha256(repr(part).encode("utf-8", "surrogatepass")).hexdigest() for part in (identity, everything))

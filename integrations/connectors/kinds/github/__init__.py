@@ -1,0 +1,5 @@
+"""GitHub: issues."""
+
+from .connector import GitHubConnector
+
+__all__ = ["GitHubConnector"]

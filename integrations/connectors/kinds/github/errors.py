@@ -1,0 +1,98 @@
+"""What GitHub's refusals mean: a 403 is often a rate limit, a 404 often a missing permission.
+
+In: an answer, and the error that the default table makes of it. Out: an error that says what to do.
+A 410 is of two kinds. "Issues are disabled" says that the repository takes none: IntegrationGone, so the integration
+stops at once and its events wait for a person, instead of failing one by one. Any other 410 is about one deleted issue,
+which says nothing about the rest: permanent.
+Source: https://docs.github.com/en/rest/using-the-rest-api/troubleshooting-the-rest-api, and
+https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api (how long to wait).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime
+from typing import Any
+
+from integrations.errors import IntegrationError, IntegrationPermanentError, IntegrationRateLimited
+from integrations.transport.classify import retry_after_of
+from integrations.transport.response import Response
+from integrations.transport.retry_after import parse_http_date
+
+AT_LEAST = 60.0  # seconds, where GitHub does not say how long
+_ADVICE = {
+    301: "the repository was renamed or moved; enter its new name",
+    404: "it does not exist, or the token may not see it: a private repository needs a token with access to its issues",
+    410: "it was deleted",
+}
+_PERMISSIONS = re.compile(r"[a-z_]+=[a-z]+(?:[,;] ?[a-z_]+=[a-z]+){0,9}")
+_NAME = re.compile(r"[A-Za-z_]{1,50}")
+
+
+def refined(error: IntegrationError, response: Response, host: str) -> IntegrationError:
+    """Return what GitHub means where the default table says `error`."""
+    answer = _answer(response)
+    said = str(answer.get("message", "")).lower()
+    status = response.status
+    wait = _wait(response, said) if status in (403, 429) else None
+    if wait is not None:
+        return IntegrationRateLimited(
+            f"{host} answered {status}: the rate limit is reached",
+            status=status,
+            retry_after=wait,
+            excerpt=error.excerpt,
+        )
+    if status == 410 and "disabled" in said:
+        return _like(error, type(error), "issues are switched off in the repository; switch them on, or choose another")
+    advice = _ADVICE.get(status, "")
+    if status == 422:
+        advice = _wrong_fields(answer.get("errors"))
+    if status == 403 and _PERMISSIONS.fullmatch(needed := response.headers.get("x-accepted-github-permissions", "")):
+        advice = f"the token lacks a permission; this needs {needed}"
+    if not advice:
+        return error
+    return _like(error, IntegrationPermanentError if status == 410 else type(error), advice)
+
+
+def _like(error: IntegrationError, kind: type[IntegrationError], advice: str) -> IntegrationError:
+    words = f"{error.message.partition(':')[0]}: {advice}"
+    return kind(words, code=error.code, status=error.status, excerpt=error.excerpt)
+
+
+def _wait(response: Response, said: str) -> float | None:
+    """Return the seconds to wait, None if this is no rate limit."""
+    headers = response.headers
+    asked = retry_after_of(response)
+    if asked is not None:
+        return asked
+    if headers.get("x-ratelimit-remaining") == "0":
+        return _until(headers.get("x-ratelimit-reset", ""), headers.get("date", ""))
+    is_limit = response.status == 429 or "rate limit" in said or "abuse detection" in said
+    return AT_LEAST if is_limit else None
+
+
+def _until(reset: str, date: str) -> float:
+    """Return the seconds until `reset`, an epoch of GitHub's clock, which may differ from ours."""
+    if not re.fullmatch(r"[0-9]{1,12}", reset, re.ASCII):
+        return AT_LEAST
+    now = datetime.now(UTC)
+    return max(int(reset) - (parse_http_date(date, now=now) or now).timestamp(), 1.0)
+
+
+def _wrong_fields(errors: Any) -> str:
+    """Return ``title: missing_field``: names and codes, never values."""
+    found = []
+    for error in errors if isinstance(errors, list) else ():
+        names = [str(error.get(key, "")) for key in ("field", "code")] if isinstance(error, dict) else []
+        if names and all(map(_NAME.fullmatch, names)):
+            found.append(": ".join(names))
+    return ", ".join(found[:10])
+
+
+def _answer(response: Response) -> dict[str, Any]:
+    try:
+        answer = json.loads(response.body)
+    except (ValueError, RecursionError):
+        return {}
+    return answer if isinstance(answer, dict) else {}

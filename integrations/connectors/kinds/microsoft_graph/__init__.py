@@ -1,0 +1,5 @@
+"""Microsoft Graph: mail from a Microsoft 365 mailbox."""
+
+from .connector import MicrosoftGraphConnector
+
+__all__ = ["MicrosoftGraphConnector"]

@@ -1,0 +1,147 @@
+"""Microsoft Graph: mail from a Microsoft 365 mailbox, with the app's own credentials.
+
+    graph.send_mail("noreply@contoso.com", ["jane@example.com"], "Your repair is done", text="…")
+
+Graph drops no copies: a mail whose answer is lost is sent again. Every copy carries the event's key in the header
+``x-webhook-id``. Accepted (202) means that Exchange Online has the mail, not that it arrived.
+Errors: errors.py beside this. Source: https://learn.microsoft.com/graph/api/user-sendmail,
+https://learn.microsoft.com/entra/identity-platform/v2-oauth2-client-creds-grant-flow (S4-46).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from urllib.parse import quote
+
+from integrations.connectors.base import BaseConnector
+from integrations.connectors.manifest import Field, Manifest, OAuth, RateLimit
+from integrations.connectors.port import Envelope, Receipt
+from integrations.connectors.registry import register
+from integrations.errors import ConfigurationError, IntegrationAuthError, IntegrationError
+from integrations.transport.response import Response
+
+from . import errors, mail
+
+MANIFEST = Manifest(
+    key="microsoft_graph",
+    label="Microsoft Graph mail",
+    family="email",
+    description="Sends a mail for every event from a Microsoft 365 mailbox.",
+    docs_url="https://learn.microsoft.com/graph/api/user-sendmail",
+    fields=(
+        Field(
+            name="tenant_id",
+            label="Directory (tenant) id",
+            required=True,
+            pattern=r"[A-Za-z0-9][A-Za-z0-9.-]{0,99}",
+            hint="must be the id or a domain of the directory",
+            help="From the app registration's overview in Microsoft Entra.",
+        ),
+        Field(name="client_id", label="Application (client) id", required=True),
+        Field(
+            name="client_secret",
+            kind="secret",
+            required=True,
+            help="The secret's value, not its id. The app needs the application permission Mail.Send and nothing "
+            "else; restrict it to the sender's mailbox with an application access policy.",
+        ),
+        Field(name="sender", kind="email", required=True, help="The mailbox that mail is sent from."),
+        Field(name="to", label="Recipients", kind="lines", help="One address a line.", pattern=r"[^@\s]+@[^@\s]+"),
+        Field(
+            name="subject",
+            help="Repair {workitem.reference_id} is {workitem.status}. Empty: what happened to what.",
+            advanced=True,
+        ),
+        Field(
+            name="fields",
+            kind="lines",
+            help="What the mail lists, one a line: Customer: workitem.customer.name. Empty: all that is set.",
+            advanced=True,
+        ),
+        Field(name="save", label="Keep in Sent Items", kind="boolean", default=False, advanced=True),
+        Field(
+            name="base_url",
+            label="API address",
+            kind="url",
+            default="https://graph.microsoft.com/v1.0",
+            advanced=True,
+        ),
+        Field(
+            name="login_url",
+            label="Sign-in address",
+            kind="url",
+            default="https://login.microsoftonline.com",
+            advanced=True,
+        ),
+    ),
+    oauth=OAuth(
+        grant="client_credentials",
+        token_url="{login_url}/{tenant_id}/oauth2/v2.0/token",  # noqa: S106 - an address
+        scopes=("https://graph.microsoft.com/.default",),
+    ),
+    allowed_hosts=("graph.microsoft.com", "login.microsoftonline.com"),
+    rate_limit=RateLimit(per_minute=30, note="messages of one mailbox (Exchange Online)"),
+    does=("deliver", "check"),
+)
+
+
+@register
+class MicrosoftGraphConnector(BaseConnector):
+    """Mail from one mailbox."""
+
+    manifest = MANIFEST
+
+    def classify(self, response: Response) -> IntegrationError | None:
+        error = super().classify(response)
+        return error and errors.refined(error, response, self.host)
+
+    def send_mail(
+        self,
+        sender: str,
+        to: Sequence[str] | str,
+        subject: str,
+        *,
+        html: str = "",
+        text: str = "",
+        save: bool = False,
+        key: str = "",
+    ) -> Response:
+        """Send a mail, as HTML if `html` is given; return the empty 202.
+
+        Args:
+            save: keep a copy in the sender's Sent Items.
+            key: goes into the header ``x-webhook-id``.
+        """
+        recipients = [to] if isinstance(to, str) else list(to)
+        if not sender or not recipients:
+            raise ConfigurationError({"to": "missing; a mail needs a sender and a recipient"})
+        body = mail.message(recipients, subject, html=html, text=text, save=save, key=key)
+        return self.http.send("POST", f"{_user(sender)}/sendMail", json=body)
+
+    def deliver(self, envelope: Envelope) -> Receipt:
+        settings, payload, kind = self.settings, envelope.payload, envelope.event_type
+        self.validate_required_fields(settings, ("sender", "to"))
+        response = self.send_mail(
+            settings["sender"],
+            settings["to"],
+            mail.subject(payload, kind, settings.get("subject") or ""),
+            text=mail.text(payload, kind, settings.get("fields") or ()),
+            save=bool(settings.get("save")),
+            key=envelope.idempotency_key,
+        )
+        return self.receipt(response)
+
+    def check(self) -> str:
+        """Sign in and look the sender up; an app with Mail.Send alone may not, and then has shown who it is."""
+        self.validate_required_fields(self.settings, ("sender",))
+        try:
+            self.http.get(_user(self.settings["sender"]), params={"$select": "id"})
+        except IntegrationAuthError as error:
+            if error.status != 403:
+                raise
+            return "The app signs in. Whether it may send is seen with the first mail."
+        return "The app signs in, and the sender exists."
+
+
+def _user(address: str) -> str:
+    return f"users/{quote(address, safe='@')}"
