@@ -1,6 +1,14 @@
 """Index of the models; each lives beside the code that owns it."""
 
 from .audit.models import ExecutionLog
+from .configuration.models import (
+    GeminiConfiguration,
+    GitHubConfiguration,
+    GraphConfiguration,
+    IntegrationConfiguration,
+    OpenAIConfiguration,
+    WeaviateConfiguration,
+)
 from .connections.models import EventSubscription, TenantIntegration
 from .delivery.models import Lane
 from .observability.models import Heartbeat
@@ -9,9 +17,15 @@ from .outbox.models import IntegrationEvent, IntegrationSync
 __all__ = [
     "EventSubscription",
     "ExecutionLog",
+    "GeminiConfiguration",
+    "GitHubConfiguration",
+    "GraphConfiguration",
     "Heartbeat",
+    "IntegrationConfiguration",
     "IntegrationEvent",
     "IntegrationSync",
     "Lane",
+    "OpenAIConfiguration",
     "TenantIntegration",
+    "WeaviateConfiguration",
 ]
