@@ -20,8 +20,8 @@ from .bounded import HistoryAdmin
 from .display import NOTHING, Assets, Badge, Kind, exact, short
 from .filters import IntegrationFilter
 
-COLUMNS = ("id", "org", "draft_order", "connector", "state", "request", "response", "error", "key", "retries", "latency",
-           "created")  # fmt: skip
+COLUMNS = ("id", "org", "draft_order", "connector", "state", "request", "response", "error", "key", "retries",
+           "latency", "created")  # fmt: skip
 SHOWN = 60  # characters of a body in the list
 PREFIX = "integrations_erppushlog_"
 _KINDS: dict[str, Kind] = {"SUCCESS": "ok", "FAILED": "bad", "PENDING": "warn", "RETRYING": "warn"}
@@ -60,7 +60,8 @@ class ERPPushLogAdmin(HistoryAdmin):
             return queryset
         # Ids as plain numbers: pushes are few among the rows of all integrations, and their own index finds them.
         mine = list(ERPConnection.objects.values_list("pk", flat=True))
-        return queryset.filter(integration__in=mine).defer("event__body").annotate(start=Substr("event__body", 1, SHOWN))
+        queryset = queryset.filter(integration__in=mine).defer("event__body")
+        return queryset.annotate(start=Substr("event__body", 1, SHOWN))
 
     @admin.display(description="org id")
     def org(self, obj: ERPPushLog) -> int:

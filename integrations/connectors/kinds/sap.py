@@ -30,12 +30,12 @@ from typing import Any
 from integrations import conf
 from integrations.auth.scheme import Auth, BasicAuth
 from integrations.connectors.base import BaseConnector
-from integrations.connectors.manifest import Field, Manifest
+from integrations.connectors.manifest import Field, Manifest, OAuth
 from integrations.connectors.orders import Order
 from integrations.connectors.port import Envelope, Receipt
 from integrations.connectors.registry import register
 from integrations.connectors.sales_order import Line, SalesOrder, bad_order, plain, read_sales_order
-from integrations.errors import MAX_MESSAGE, IntegrationError, IntegrationTemporaryError, printable
+from integrations.errors import MAX_MESSAGE, ConfigurationError, IntegrationError, IntegrationTemporaryError, printable
 from integrations.transport.redaction import redact
 from integrations.transport.response import Response
 
@@ -60,8 +60,13 @@ MANIFEST = Manifest(
             required=True,
             help="https://<host>/sap/opu/odata/sap/API_SALES_ORDER_SRV",
         ),
-        Field(name="username", required=True, help="The communication user.", pattern=r"[^:]{1,255}", hint="no colon"),
-        Field(name="password", kind="secret", required=True),
+        Field(name="username", help="The communication user (Basic).", pattern=r"[^:]{0,255}", hint="no colon"),
+        Field(name="password", kind="secret"),
+        Field(
+            name="token_url", label="OAuth: token address", kind="url", help="Client credentials, instead of a user."
+        ),
+        Field(name="client_id", label="OAuth: client id"),
+        Field(name="client_secret", label="OAuth: client secret", kind="secret"),
         Field(
             name="sap_client", label="SAP client", pattern=r"[0-9]{3}", hint="three digits", help="Empty: the default."
         ),
@@ -81,6 +86,7 @@ MANIFEST = Manifest(
             advanced=True,
         ),
     ),
+    oauth=OAuth(grant="client_credentials", token_url="{token_url}", client_auth="header"),  # noqa: S106 - a place
     does=("deliver", "export", "check"),
 )
 
@@ -92,7 +98,11 @@ class SAPConnector(BaseConnector):
     manifest = MANIFEST
 
     def make_auth(self) -> Auth:
-        return BasicAuth(str(self.settings.get("username", "")), str(self.settings.get("password", "")))
+        if username := self.settings.get("username"):
+            return BasicAuth(str(username), str(self.settings.get("password", "")))
+        if not self.settings.get("client_id"):
+            raise ConfigurationError({"username": "missing; SAP wants a user and password, or an OAuth client"})
+        return super().make_auth()
 
     def default_headers(self) -> Mapping[str, str]:
         client = self.settings.get("sap_client")
