@@ -17,7 +17,6 @@ from uuid import UUID
 
 from django.db import IntegrityError, models
 from django.db.models import Case, Q, Value, When
-from django.db.models.functions import Now
 from django.utils import timezone
 
 from integrations import conf
@@ -165,7 +164,7 @@ class ERPConnection(TenantIntegration):
         values: dict[str, Any] = {"is_connected": result.success}
         self.is_connected = result.success
         if result.success:
-            values["last_test_at"], self.last_test_at = Now(), timezone.now()
+            values["last_test_at"] = self.last_test_at = timezone.now()
         TenantIntegration.unannounced.filter(pk=self.pk).update(**values)
         return result
 
