@@ -10,6 +10,7 @@ Out: a `SalesOrder`. Errors: IntegrationPermanentError ``bad_order``; no message
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -17,6 +18,8 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from integrations.errors import IntegrationPermanentError
+
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 MAX_LINES = 9999
 MAX_DIGITS = 15  # SAP's quantities, and EDIFACT's
@@ -52,7 +55,7 @@ def read_sales_order(order: Mapping[str, Any]) -> SalesOrder:
     if len(lines) > MAX_LINES:
         raise bad_order("lines", f"more than {MAX_LINES}")
     return SalesOrder(
-        number=_text(order, "number") or _text(order, "id", required=True),
+        number=_text(order, "number") or _without_dashes(_text(order, "id", required=True)),
         lines=tuple(_line(line, f"lines[{n}]") for n, line in enumerate(lines)),
         customer=_text(order, "customer"),
         currency=_currency(order),
@@ -96,6 +99,11 @@ def _text(values: Mapping[str, Any], name: str, where: str = "", *, required: bo
     if isinstance(value, bool) or not isinstance(value, str | int):
         raise bad_order(path, "must be text")
     return " ".join(str(value).split())
+
+
+def _without_dashes(text: str) -> str:
+    """A UUID has 36 characters, and EDIFACT takes 35."""
+    return text.replace("-", "") if _UUID.fullmatch(text) else text
 
 
 def _number(values: Mapping[str, Any], name: str, where: str) -> Decimal | None:

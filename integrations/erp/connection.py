@@ -12,6 +12,7 @@ encryption, under the guide's names.
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 from uuid import UUID
 
@@ -30,6 +31,8 @@ from integrations.credentials.encryption import EncryptionService
 from integrations.errors import ConfigurationError, IntegrationError, IntegrationTemporaryError
 
 from .guide_names import renamed
+
+logger = logging.getLogger("integrations.erp")
 
 FAMILY = "erp"
 _NAMES = {"org_id": "tenant_id", "connector_type": "integration_type"}
@@ -134,6 +137,7 @@ class ERPConnection(TenantIntegration):
         clean, problems = check(ConnectorRegistry.type_of(self.integration_type).manifest, config)
         if problems:
             raise ConfigurationError(problems)
+        logger.debug("Connector type: %s, config has %s fields", self.integration_type, len(config))
         apply_settings(self, {name: value for name, value in clean.items() if name in config})
 
     @property

@@ -19,7 +19,6 @@ Source: https://api.sap.com/api/API_SALES_ORDER_SRV, SAP Gateway's CSRF protecti
 
 from __future__ import annotations
 
-import json
 import re
 import time
 from collections.abc import Mapping
@@ -31,6 +30,7 @@ from integrations import conf
 from integrations.auth.scheme import Auth, BasicAuth
 from integrations.connectors.base import BaseConnector
 from integrations.connectors.manifest import Field, Manifest, OAuth
+from integrations.connectors.odata import result_of, said
 from integrations.connectors.orders import Order
 from integrations.connectors.port import Envelope, Receipt
 from integrations.connectors.registry import register
@@ -41,7 +41,6 @@ from integrations.transport.response import Response
 
 REFERENCE_LENGTH = 35  # of PurchaseOrderByCustomer
 STALE_SESSION = "csrf"
-_CODE = re.compile(r"[A-Za-z0-9_/.-]{1,40}")
 _COOKIE = re.compile(r"(?:^|,)\s*([!#$%&'*+.^_`|~0-9A-Za-z-]+=[^;,\s]*)")  # several Set-Cookie are joined by commas
 
 MANIFEST = Manifest(
@@ -128,7 +127,7 @@ class SAPConnector(BaseConnector):
             # The session ended in between. Nothing was created, so asking once more is no second order.
             _, session = self._look_up(reference, until)
             response = self._create(body, session, until)
-        number = _result(response).get("SalesOrder")
+        number = result_of(response).get("SalesOrder")
         return self.receipt(response, external_id=number, reference=reference)
 
     def classify(self, response: Response) -> IntegrationError | None:
@@ -137,7 +136,7 @@ class SAPConnector(BaseConnector):
         error = super().classify(response)
         if error is None:
             return None
-        code, text = _said(response)
+        code, text = said(response)
         if code:
             error.message = f"{error.message} (SAP {code})"
         if text:
@@ -157,7 +156,7 @@ class SAPConnector(BaseConnector):
         }
         fetch = {"x-csrf-token": "Fetch"}
         response = self.http.send("GET", "A_SalesOrder", params=params, headers=fetch, timeout=_left(until))
-        rows = _result(response).get("results")
+        rows = result_of(response).get("results")
         if not isinstance(rows, list):
             raise IntegrationTemporaryError(f"{self.host} answered the look-up with something else", code="bad_json")
         session = {"x-csrf-token": token} if (token := response.headers.get("x-csrf-token", "")) else {}
@@ -207,23 +206,3 @@ def _left(until: float) -> float:
     if (left := until - time.monotonic()) < 1:
         raise IntegrationTemporaryError("SAP was too slow", code="timeout", was_sent=False)
     return left
-
-
-def _result(response: Response) -> dict[str, Any]:
-    """Return OData V2's ``d``; {} if the answer has none."""
-    try:
-        value = json.loads(response.body)["d"]
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return {}
-    return value if isinstance(value, dict) else {}
-
-
-def _said(response: Response) -> tuple[str, str]:
-    """Return (code, text) of SAP's error object, "" for what it does not say."""
-    try:
-        error = json.loads(response.body)["error"]
-        code, message = error.get("code"), error.get("message")
-        text = message.get("value") if isinstance(message, dict) else message
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return "", ""
-    return (code if isinstance(code, str) and _CODE.fullmatch(code) else ""), (text if isinstance(text, str) else "")

@@ -143,6 +143,11 @@ def test_an_order_without_customer_is_ours(make: Any) -> None:
     assert segments(data, "CUX") == [] and len(segments(data, "DTM")) == 1
 
 
+def test_an_order_that_only_has_a_uuid(make: Any) -> None:
+    data = make().interchange(envelope({"id": "3f0c7a52-0000-4000-8000-00000000000A", "lines": ORDER["lines"]}))
+    assert segments(data, "BGM") == [["220", "3f0c7a5200004000800000000000000A", "9"]]
+
+
 def test_level_a_has_capitals_only(make: Any) -> None:
     data = make(charset="UNOA").interchange(envelope())
     assert b"GRO" in data and data.isascii() and not re.search(rb"[a-z]", data.partition(b"UNH")[2])

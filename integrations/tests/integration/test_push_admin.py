@@ -86,3 +86,6 @@ def test_the_list_costs_the_same_however_long_it_is(
         PushOrchestrator().push_order(ours.tenant.pk, {"id": n})
     with django_assert_max_num_queries(12):
         page(ours.client, url("erppushlog"))
+    # The number of an order is not the number of a push.
+    assert "ERP push 3" in page(ours.client, url("integrationsync"))
+    assert url("erppushlog", "change", 3) not in page(ours.client, url("integrationsync"))
