@@ -22,6 +22,7 @@ logged, stored on the row and shown to people.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 MAX_MESSAGE = 500
 
@@ -91,6 +92,9 @@ class ConfigurationError(IntegrationNotConfigured):
     def __init__(self, problems: Mapping[str, str]) -> None:
         self.problems = dict(problems)
         super().__init__("; ".join(f"{name}: {problem}" for name, problem in self.problems.items()))
+
+    def __reduce__(self) -> Any:
+        return type(self), (self.problems,), self.__dict__  # copied from its problems, not from its text
 
 
 class UnknownConnector(IntegrationNotConfigured, ValueError):

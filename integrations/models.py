@@ -3,10 +3,14 @@
 from .audit.models import ExecutionLog
 from .connections.models import EventSubscription, TenantIntegration
 from .delivery.models import Lane
+from .erp.connection import ERPConnection
+from .erp.push_log import ERPPushLog
 from .observability.models import Heartbeat
 from .outbox.models import IntegrationEvent, IntegrationSync
 
 __all__ = [
+    "ERPConnection",
+    "ERPPushLog",
     "EventSubscription",
     "ExecutionLog",
     "Heartbeat",
