@@ -115,7 +115,7 @@ class HTTPClient:
 
     def post(self, path: str, headers: Mapping[str, str] | None = None, json: Any = None, data: Any = None) -> Any:
         """POST `json`, or `data` as a form, and return the parsed JSON, None for an empty answer."""
-        return self._parsed(self.send("POST", path, headers=headers, json=json, data=data))
+        return self.parsed(self.send("POST", path, headers=headers, json=json, data=data))
 
     def patch(self, path: str, headers: Mapping[str, str] | None = None, json: Any = None) -> Any:
         return self.request_json("PATCH", path, headers=headers, json=json)
@@ -142,7 +142,7 @@ class HTTPClient:
             IntegrationTemporaryError: also for a success whose body is cut or no JSON (code ``bad_json``).
             IntegrationPermanentError: the answer is larger than MAX_READ_BYTES (code ``too_large``).
         """
-        return self._parsed(self.send(method, url, headers=headers, params=params, json=json, timeout=timeout))
+        return self.parsed(self.send(method, url, headers=headers, params=params, json=json, timeout=timeout))
 
     def request_bytes(
         self,
@@ -171,6 +171,7 @@ class HTTPClient:
         data: Any = None,
         timeout: float | None = None,
         max_bytes: int | None = None,
+        classify: Callable[[Response], IntegrationError | None] | None = None,
     ) -> Response:
         """Send, and send again where that is safe; return the successful response.
 
@@ -178,12 +179,13 @@ class HTTPClient:
             url: a path below `base_url`, or an absolute address; another origin gets no headers of ours.
             params: appended to the query; None values are left out.
             json: a JSON value. data: a mapping (sent as a form), text or bytes.
+            classify: what the answer to this very call means; None: the client's own.
         """
         method = method.upper()
         full = with_query(self._absolute(url), params)
         check_allowed(full, self._allowed_hosts, self._policy)
         body, content_type = _body(json, data)
-        is_ours = _origin(full) == _origin(self.base_url) if self.base_url else True
+        is_ours = origin(full) == origin(self.base_url) if self.base_url else True
         ready = {**content_type, **({**self.headers} if is_ours else {}), **(headers or {})}
         is_safe = method in IDEMPOTENT or any(name.lower() == IDEMPOTENCY_HEADER for name in ready)
         shown = shown_url(full, secret_path=self._secret_path)
@@ -191,7 +193,7 @@ class HTTPClient:
         while True:
             credentials = self._auth.headers() if self._auth is not None and is_ours else {}
             error, response = self._attempt(
-                method, full, {**ready, **credentials}, body, shown, attempt, timeout, max_bytes
+                method, full, {**ready, **credentials}, body, shown, attempt, timeout, max_bytes, classify
             )
             if error is None:
                 assert response is not None  # noqa: S101 - one of the two is always there
@@ -222,6 +224,7 @@ class HTTPClient:
         attempt: int,
         timeout: float | None,
         max_bytes: int | None,
+        classify: Callable[[Response], IntegrationError | None] | None,
     ) -> tuple[IntegrationError | None, Response | None]:
         client: GuardedClient = self._client or process_client()
         started = time.perf_counter()
@@ -235,7 +238,7 @@ class HTTPClient:
                 timeout=timeout or self.timeout,
                 max_bytes=max_bytes or conf.MAX_READ_BYTES,
             )
-            error = self._meaning(response, url)
+            error = self._meaning(response, url, classify or self._classify)
         except IntegrationError as failure:
             error = failure
         duration = round((time.perf_counter() - started) * 1000)
@@ -251,9 +254,11 @@ class HTTPClient:
             self.logger.debug("%s %s failed after %s ms", method, shown, duration)
         return error, response
 
-    def _meaning(self, response: Response, url: str) -> IntegrationError | None:
-        if self._classify is not None:
-            return self._classify(response)
+    def _meaning(
+        self, response: Response, url: str, classify: Callable[[Response], IntegrationError | None] | None
+    ) -> IntegrationError | None:
+        if classify is not None:
+            return classify(response)
         return error_for(response, host=urlsplit(url).hostname or "?", secrets=self.secrets())
 
     def secrets(self) -> tuple[str, ...]:
@@ -281,7 +286,8 @@ class HTTPClient:
             raise IntegrationPermanentError("the address is no full URL, and there is no base address", code="url")
         return urljoin(self.base_url.rstrip("/") + "/", url.lstrip("/")) if url else self.base_url
 
-    def _parsed(self, response: Response) -> Any:
+    def parsed(self, response: Response) -> Any:
+        """Return the JSON of a successful answer, None if it is empty; raises as `request_json` does."""
         body = self._whole(response).body
         if not body.strip():
             return None
@@ -348,7 +354,8 @@ def _body(json: Any, data: Any) -> tuple[bytes, dict[str, str]]:
     return data.encode() if isinstance(data, str) else data, {}
 
 
-def _origin(url: str) -> tuple[str, str | None, int | None]:
+def origin(url: str) -> tuple[str, str | None, int | None]:
+    """Return (scheme, host, port) of `url`: what may be told its credentials, and what may not."""
     try:
         parts = urlsplit(url)
         return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
