@@ -156,7 +156,7 @@ def _registered(
     try:
         register(interpreters[template.connector].for_template(template))
     except (ValueError, IncompatibleConnector) as error:
-        return TemplateError(str(error), file=template.file)
+        return TemplateError(str(error), file=template.file, line=template.line)
     return None
 
 

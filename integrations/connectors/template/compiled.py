@@ -69,9 +69,15 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A connector without code. `connector`: the key of the Python connector that interprets it."""
+    """A connector without code.
+
+    Attributes:
+        line: where its key stands.
+        connector: the key of the Python connector that interprets it.
+    """
 
     file: str
+    line: int
     connector: str
     manifest: Manifest
     auth: Auth | None

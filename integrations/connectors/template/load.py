@@ -28,6 +28,7 @@ from .words import explain
 
 FORMAT = 1
 BASE_URL = "base_url"
+_BOOLEANS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
 
 def load(data: bytes, file: str, connectors: Mapping[str, str]) -> Template:
@@ -56,6 +57,7 @@ class _Loader:
         shape, names, compiler = self.shape, Names.of(self.shape.manifest), self.compiler
         return Template(
             file=compiler.file,
+            line=self.tree["manifest"]["key"].line,
             connector=shape.connector,
             manifest=shape.manifest,
             auth=self._auth(shape.auth, names.with_secrets()) if shape.auth else None,
@@ -192,6 +194,10 @@ def _with_typed_defaults(manifest: Block, does: list[str]) -> dict[str, Any]:
 
 
 def _typed(kind: Any, default: Any) -> Any:
-    if isinstance(default, Text) and kind not in ("integer", "boolean", "json"):
+    if kind == "boolean" and isinstance(default, Text):
+        return _BOOLEANS.get(default.lower(), str(default))
+    if kind == "lines" and isinstance(default, Items):
+        return [str(line) for line in default]
+    if isinstance(default, Text) and kind not in ("integer", "json"):
         return str(default)
     return plain(default)

@@ -69,20 +69,23 @@ def read(data: bytes, file: str = "") -> Block:
 
 def _events(text: str, file: str) -> Iterator[Any]:
     """The parser's events; whatever it stumbles over is a TemplateError."""
-    problem, line, column = "", 0, 0
+    parser = None
     try:
-        yield from yaml.parse(text, Loader=yaml.SafeLoader)
+        parser = yaml.SafeLoader(text)
+        while parser.check_event():
+            yield parser.get_event()
+        return
     except yaml.reader.ReaderError as error:
-        line = text[: error.position].count("\n") + 1
+        line, column = text[: error.position].count("\n") + 1, 0
         problem = "a control character; remove it"
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
+        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 0)
         problem = f"not YAML: {error.problem or error.context}; check quotes, colons and indentation"
     except Exception:  # e.g. "\UFFFFFFFF" is a bare ValueError from chr()
-        problem = "not YAML: the parser cannot read it; check the escapes in quoted text"
-    if problem:
-        raise TemplateError(problem, file=file, line=line, column=column)
+        line, column = (parser.line + 1 if parser is not None else 1), 0
+        problem = "not YAML: the parser cannot read this; check the escapes in quoted text"
+    raise TemplateError(problem, file=file, line=line, column=column)
 
 
 class _Builder:

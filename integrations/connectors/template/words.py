@@ -14,6 +14,7 @@ from integrations.errors import TemplateError, printable
 
 from .source import Block
 
+_KEY = "[key]"  # pydantic's mark for "the key itself"
 _WORDS = {
     "missing": "is missing; add it",
     "int_parsing": "must be a whole number",
@@ -40,7 +41,9 @@ def explain(error: ValidationError, tree: Block, file: str, known: type[BaseMode
     """
     found = []
     for problem in error.errors(include_url=False, include_input=False):
-        line, column = _position(tree, problem["loc"], problem["type"] == "extra_forbidden")
+        loc = tuple(part for part in problem["loc"] if part != _KEY)
+        is_key = len(loc) < len(problem["loc"]) or problem["type"] == "extra_forbidden"
+        line, column = _position(tree, loc, is_key)
         found.append((line, column, _sentence(problem, known)))
     line, column, words = min(found)
     more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
@@ -48,7 +51,7 @@ def explain(error: ValidationError, tree: Block, file: str, known: type[BaseMode
 
 
 def _sentence(problem: Any, known: type[BaseModel]) -> str:
-    loc = [part for part in problem["loc"] if part != "[key]"]
+    loc = [part for part in problem["loc"] if part != _KEY]
     name = ".".join(str(part) for part in loc) or "the template"
     context = problem.get("ctx", {})
     if problem["type"] == "extra_forbidden":
