@@ -51,7 +51,7 @@ class RestConnector(BaseConnector):
         if deliver is None:
             raise IntegrationPermanentError(f"{self.manifest.label} takes no events; untick them", code="no_events")
         event = {"type": envelope.event_type, "id": envelope.idempotency_key, "sequence": envelope.sequence}
-        scope = self._scope.plus(event=event, payload=envelope.payload)
+        scope = self._scope(event=event, payload=envelope.payload)
         extra = {deliver.idempotency_header: envelope.idempotency_key} if deliver.idempotency_header else {}
         response = self._send(deliver.call, scope, extra)
         after = scope.plus(response=answer(response))
@@ -71,8 +71,8 @@ class RestConnector(BaseConnector):
             raise NotImplementedError
         words = ""
         for check in self.template.checks:
-            response = self._send(check.call, self._scope)
-            words = _told(check.message, self._scope.plus(response=answer(response))) or words
+            response = self._send(check.call, self._scope())
+            words = _told(check.message, self._scope(response=answer(response))) or words
         return printable(redact(words, self.secrets)) or f"{self.host} answers."
 
     def call(self, action: str, /, **params: Any) -> Any:
@@ -86,7 +86,7 @@ class RestConnector(BaseConnector):
         if found is None:
             known = ", ".join(self.template.actions) or "none"
             raise ConfigurationError({"action": f"unknown; {self.manifest.label} has: {known}"})
-        scope = self._scope.plus(param=checked_params(action, found.params, params))
+        scope = self._scope(param=checked_params(action, found.params, params))
         if found.pages is not None:
             return [item for page in self._pages(found, found.pages, scope) for item in page]
         return self._returned(found, self._send(found.call, scope), scope)
@@ -97,7 +97,7 @@ class RestConnector(BaseConnector):
         auth = self.template.auth
         if auth is None:
             return super().make_auth()
-        scope = self._secret(self._scope)
+        scope = self._secret(self._scope())
         secret = text_of(auth.secret.render(scope))
         if not secret:
             return Auth()  # an optional key that was left empty
@@ -108,19 +108,22 @@ class RestConnector(BaseConnector):
         return BasicAuth(text_of(auth.username.render(scope)) if auth.username else "", secret)
 
     def default_headers(self) -> Mapping[str, str]:
-        return render_headers(self.template.headers, self._secret(self._scope))
+        return render_headers(self.template.headers, self._secret(self._scope()))
 
     def classify(self, response: Response) -> IntegrationError | None:
-        if self.template.rules:
+        if rules := [rule for rule in self.template.rules if rule.when.covers(response.status)]:
             scope = Scope({"response": answer(response)})
-            for rule in self.template.rules:
-                if rule.when.fits(response.status, scope):
+            for rule in rules:
+                if rule.when.holds(scope):
                     return rule.error(response, scope, self.host, excerpt_of(response, self.secrets))
         return super().classify(response)
 
+    def _scope(self, **values: Any) -> Scope:
+        return Scope({"config": self._config, **values})
+
     @cached_property
-    def _scope(self) -> Scope:
-        return Scope({"config": {name: self.settings.get(name) for name in public_fields(self.manifest)}})
+    def _config(self) -> dict[str, Any]:
+        return {name: self.settings.get(name) for name in public_fields(self.manifest)}
 
     def _secret(self, scope: Scope) -> Scope:
         return scope.plus(secret={name: self.settings.get(name) for name in self.manifest.secret_names})
@@ -138,9 +141,9 @@ class RestConnector(BaseConnector):
         )
 
     def _meaning(self, call: Call, response: Response) -> IntegrationError | None:
-        if call.success:
+        if success := [when for when in call.success if when.covers(response.status)]:
             scope = Scope({"response": answer(response)})
-            if any(when.fits(response.status, scope) for when in call.success):
+            if any(when.holds(scope) for when in success):
                 return None
         return self.classify(response)
 

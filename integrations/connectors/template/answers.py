@@ -46,10 +46,10 @@ class When:
     statuses: tuple[str, ...]
     condition: Expression | None
 
-    def fits(self, status: int, scope: Scope) -> bool:
-        names = {str(status), f"{status // 100}xx"}
-        if self.statuses and names.isdisjoint(self.statuses):
-            return False
+    def covers(self, status: int) -> bool:
+        return not self.statuses or not {str(status), f"{status // 100}xx"}.isdisjoint(self.statuses)
+
+    def holds(self, scope: Scope) -> bool:
         return self.condition is None or self.condition.holds(scope)
 
 

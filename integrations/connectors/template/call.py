@@ -105,14 +105,18 @@ def check_name(name: Text, compiler: Compiler) -> None:
 
 def render_headers(headers: tuple[tuple[str, Value], ...], scope: Scope) -> dict[str, str]:
     """Return the headers to send; one whose value is nothing is left out."""
-    made = {name: text for name, value in headers if (text := text_of(value.render(scope)))}
     problem = ""
     try:
-        return check_headers(made)
+        return check_headers(_texts(headers, scope))
     except HeaderRejected as rejected:
         problem = rejected.message
-    made.clear()  # reporters show locals
+    # Out here no frame holds a value: reporters show locals.
     raise IntegrationPermanentError(problem, code="header_invalid")
+
+
+def _texts(headers: tuple[tuple[str, Value], ...], scope: Scope) -> dict[str, str]:
+    texts = {name: text_of(value.render(scope)) for name, value in headers}
+    return {name: text for name, text in texts.items() if text}
 
 
 def _compile_path(text: Text, names: Names, compiler: Compiler) -> Value:

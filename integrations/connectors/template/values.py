@@ -2,7 +2,8 @@
 
 So a value is one scalar whatever it contains, and cannot open a quote, a key or a path segment. A scalar that is
 nothing but ``${…}`` becomes what the expression gives, with its type; inside a text a value becomes text. ``$${`` is a
-plain ``${``. A key that ends with ``?`` is left out where its value is empty: null, "", {}, [] (``??``: a real ``?``).
+plain ``${``. A key that ends with ``?`` is left out where its value is empty: null, "", {}, [] (``??``: a real ``?``);
+an object in a list that lost all its keys goes with them.
 
 In: parts of the tree, the `Names` of their place. Out: `Value`s with ``render(scope)``. Errors: ``TemplateError``.
 """
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Any, Protocol
 
 from integrations.errors import IntegrationPermanentError, TemplateError
@@ -86,7 +88,9 @@ class Array:
     items: tuple[Value, ...]
 
     def render(self, scope: Scope) -> list[Any]:
-        return [item.render(scope) for item in self.items]
+        made = [(item, item.render(scope)) for item in self.items]
+        # An object that was written with keys and lost all of them says nothing.
+        return [value for item, value in made if value != {} or not (isinstance(item, Object) and item.items)]
 
 
 def is_empty(value: Any) -> bool:
@@ -105,7 +109,8 @@ class Compiler:
         return TemplateError(problem, file=self.file, line=getattr(at, "line", 0), column=getattr(at, "column", 0))
 
     def place(self, at: Any) -> str:
-        return f"{self.file}:{getattr(at, 'line', 0)}"
+        """Return ``crm.yaml:12``, for messages that people of a tenant read: no folder of ours."""
+        return f"{PurePath(self.file).name}:{getattr(at, 'line', 0)}"
 
     def expression(self, text: Text, names: Names, at: Text | None = None) -> Expression:
         """Return the bare expression `text`."""

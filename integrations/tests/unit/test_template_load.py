@@ -118,8 +118,10 @@ def test_a_text_field_stays_text() -> None:
     """B251: the schema decides; nothing is guessed."""
     fields = (
         "    - {name: a, label: no, default: 010}\n    - {name: b, kind: integer, default: 12}\n"
-        "    - {name: c, kind: boolean, default: no}\n    - {name: d, kind: choice, choices: [on, 2025-01-01], default: on}\n"
-        "    - {name: e, kind: json, default: {x: 1.10, y: 010, z: '1'}}\n    - {name: f, kind: lines, default: [1, no]}\n"
+        "    - {name: c, kind: boolean, default: no}\n"
+        "    - {name: d, kind: choice, choices: [on, 2025-01-01], default: on}\n"
+        "    - {name: e, kind: json, default: {x: 1.10, y: 010, z: '1'}}\n"
+        "    - {name: f, kind: lines, default: [1, no]}\n"
     )
     manifest = template(head=HEAD + fields).manifest
     assert manifest.defaults() == {

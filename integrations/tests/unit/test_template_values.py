@@ -86,6 +86,12 @@ def test_a_key_with_a_question_mark_is_left_out_where_it_is_empty() -> None:
     assert body(json_lines, {"a": 1})["b"] == {"c": 1}
 
 
+def test_an_object_in_a_list_goes_with_its_keys() -> None:
+    json_lines = "{list: [{'a?': '${payload.a}'}, {}, '${payload.o}', {'a?': '${payload.a}', b: 1}]}"
+    assert body(json_lines, {"o": {}}) == {"list": [{}, {}, {"b": 1}]}
+    assert body(json_lines, {"a": 1, "o": {}})["list"][0] == {"a": 1}
+
+
 @pytest.mark.parametrize(
     ("expression", "says"),
     [
@@ -132,7 +138,9 @@ def test_a_secret_may_stand_in_headers_and_auth() -> None:
     assert template("auth: {bearer: '${secret.token}'}\n").auth is not None
 
 
-@pytest.mark.parametrize("place", ["path: /x/${secret.token}", "query: {a: '${secret.token}'}", "json: '${secret.token}'"])
+@pytest.mark.parametrize(
+    "place", ["path: /x/${secret.token}", "query: {a: '${secret.token}'}", "json: '${secret.token}'"]
+)
 def test_a_secret_may_stand_nowhere_else(place: str) -> None:
     text = DELIVER.replace("  path: /items\n", "") + ("" if "path" in place else "  path: /x\n") + f"  {place}\n"
     assert "only in 'headers' and 'auth'" in refused(text).problem
@@ -170,7 +178,9 @@ def test_a_value_that_would_make_another_path_is_refused(value: Any) -> None:
         request(DELIVER.replace("/items", "/x/${payload.v}${payload.v}"), {"v": "."})
 
 
-@pytest.mark.parametrize("path", ["x", "/a/../b", "/a//b", "/a?b=c", "/a#b", "/a b", "//evil.example", "https://evil.example", "/."])
+@pytest.mark.parametrize(
+    "path", ["x", "/a/../b", "/a//b", "/a?b=c", "/a#b", "/a b", "//evil.example", "https://evil.example", "/."]
+)
 def test_a_path_is_a_path(path: str) -> None:
     assert "path" in refused(DELIVER.replace("/items", path)).problem
 
@@ -189,7 +199,9 @@ def test_headers_that_are_the_clients_are_refused(name: str) -> None:
 
 
 def test_a_query_is_encoded_by_the_client() -> None:
-    made = request(DELIVER + "  query: {a: '${payload.v}', b: '${payload.none}', c: [1, true, x], d: true}\n", {"v": "x&y=z"})
+    made = request(
+        DELIVER + "  query: {a: '${payload.v}', b: '${payload.none}', c: [1, true, x], d: true}\n", {"v": "x&y=z"}
+    )
     assert made.query == {"a": "x&y=z", "c": ["1", "true", "x"], "d": "true"}
 
 
@@ -199,7 +211,7 @@ def test_a_query_is_encoded_by_the_client() -> None:
 )
 def test_a_function_that_cannot_is_a_permanent_error_without_the_value(expression: str) -> None:
     with pytest.raises(IntegrationPermanentError) as caught:
-        body(f"a: \"${{{expression}}}\"", {"n": 7, "list": ["canary"], "s": "canary"})
+        body(f'a: "${{{expression}}}"', {"n": 7, "list": ["canary"], "s": "canary"})
     assert caught.value.code == "template" and "canary" not in repr(vars(caught.value))
     assert str(caught.value).startswith("crm.yaml:")
 

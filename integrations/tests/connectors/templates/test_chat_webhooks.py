@@ -12,6 +12,8 @@ from integrations.tests.receiver import Answer, Receiver
 from .conftest import CANARY, WORKITEM, Connect, answer, envelope, ours
 from .samples import sample
 
+FAILED = b"Webhook message delivery failed with error: Microsoft Teams endpoint returned HTTP error "
+
 
 def test_discord_posts_a_line_that_pings_nobody(connect: Connect, receiver: Receiver) -> None:
     receiver.answer_with(answer(200, {"id": "1420070400000000000", "type": 0, "channel_id": "1"}))
@@ -56,13 +58,13 @@ def test_discord_is_checked_by_looking(connect: Connect, receiver: Receiver) -> 
         ("teams", answer(404, {"error": {"code": "WorkflowNotFound", "message": "…"}}), IntegrationGone, None),
         (
             "teams",
-            Answer(200, b"Webhook message delivery failed with error: Microsoft Teams endpoint returned HTTP error 429"),
+            Answer(200, FAILED + b"429"),
             IntegrationRateLimited,
             None,
         ),
         (
             "teams",
-            Answer(200, b"Webhook message delivery failed with error: Microsoft Teams endpoint returned HTTP error 412"),
+            Answer(200, FAILED + b"412"),
             IntegrationTemporaryError,
             None,
         ),

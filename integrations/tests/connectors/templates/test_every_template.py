@@ -23,9 +23,7 @@ from integrations.tests.receiver import Answer, Receiver
 from .conftest import CANARY, Connect, answer, envelope
 from .samples import SAMPLES, sample
 
-TEMPLATES = {
-    each.manifest.key: each for each in registry.ConnectorRegistry.all() if issubclass(each, RestConnector)
-}
+TEMPLATES = {each.manifest.key: each for each in registry.ConnectorRegistry.all() if issubclass(each, RestConnector)}
 DELIVERING = sorted(key for key, each in TEMPLATES.items() if "deliver" in each.manifest.does)
 CHECKING = sorted(key for key, each in TEMPLATES.items() if "check" in each.manifest.does)
 GONE_404 = {"teams"}

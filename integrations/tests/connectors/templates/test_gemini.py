@@ -55,7 +55,7 @@ def test_generate(connect: Connect, receiver: Receiver) -> None:
     assert first.json == {"contents": [{"role": "user", "parts": [{"text": "Hi"}]}]}
     assert second.path == "/v1beta/models/gemini-2.5-pro:generateContent"
     assert second.json == {
-        "systemInstruction": {"parts": {"text": "Be brief"}},
+        "systemInstruction": {"parts": [{"text": "Be brief"}]},
         "contents": [{"role": "user", "parts": [{"text": "Hi"}]}],
         "generationConfig": {"maxOutputTokens": 9},
     }

@@ -77,9 +77,7 @@ def test_columns_that_are_not_configured_or_have_no_value_are_left_out(connect: 
         (503, "service_unavailable", IntegrationTemporaryError, "503"),
     ],
 )
-def test_errors(
-    connect: Connect, receiver: Receiver, status: int, code: str, kind: type[Exception], says: str
-) -> None:
+def test_errors(connect: Connect, receiver: Receiver, status: int, code: str, kind: type[Exception], says: str) -> None:
     receiver.answer_with(answer(status, error(status, code)))
     with pytest.raises(kind, match=says) as caught:
         connect("notion", **sample("notion", receiver.netloc)).deliver(envelope())

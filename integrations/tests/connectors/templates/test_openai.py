@@ -1,4 +1,4 @@
-"""OpenAI, on its wire format (platform.openai.com/docs/api-reference); answers written by hand after its documentation."""
+"""OpenAI, on its wire format (platform.openai.com/docs); answers written by hand after its documentation."""
 
 from __future__ import annotations
 

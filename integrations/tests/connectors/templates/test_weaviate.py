@@ -9,7 +9,6 @@ import pytest
 from integrations.errors import (
     ConfigurationError,
     IntegrationAuthError,
-    IntegrationBlocked,
     IntegrationNotConfigured,
     IntegrationPermanentError,
     IntegrationTemporaryError,
@@ -29,9 +28,9 @@ def test_an_object_is_made(connect: Connect, receiver: Receiver) -> None:
     (request,) = receiver.requests
     assert (request.method, request.path) == ("POST", "/v1/objects")
     assert ours(request.headers) == {"authorization": f"Bearer {CANARY}", "content-type": "application/json"}
-    text = request.json["properties"].pop("payload")
-    assert json.loads(text) == PAYLOAD
-    assert request.json == {
+    body = request.json
+    assert json.loads(body["properties"].pop("payload")) == PAYLOAD
+    assert body == {
         "class": "WorkItemEvent",
         "id": OBJECT_ID,
         "properties": {
@@ -41,9 +40,8 @@ def test_an_object_is_made(connect: Connect, receiver: Receiver) -> None:
             "occurred_at": "2025-11-05T20:30:00Z",
             "title": "RMA-123",
             "text": WORKITEM["description"],
-            "payload": text,
         },
-    } or request.json["properties"].get("payload") is None
+    }
 
 
 def test_a_repeated_delivery_finds_its_object(connect: Connect, receiver: Receiver) -> None:
@@ -103,11 +101,10 @@ def test_actions(connect: Connect, receiver: Receiver) -> None:
     assert caught.value.status == 404
 
 
-def test_no_address_is_not_configured_and_a_private_one_needs_the_operator(connect: Connect, settings: object) -> None:
+def test_no_address_is_not_configured_and_a_private_one_needs_the_operator(connect: Connect) -> None:
     """S4-45."""
     with pytest.raises(ConfigurationError, match="url: missing") as caught:
         connect("weaviate", url="")
     assert isinstance(caught.value, IntegrationNotConfigured)
     with pytest.raises(ConfigurationError, match="url"):
         connect("weaviate", url="http://10.0.0.7:8080")
-    assert issubclass(IntegrationBlocked, IntegrationPermanentError)
