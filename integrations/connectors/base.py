@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from types import TracebackType
 from typing import Any, ClassVar, Self
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from integrations import conf
 from integrations.auth.oauth2 import OAuth2, fingerprint
@@ -353,7 +353,8 @@ class BaseConnector(ERPConnectorPort):
         values += [value for value in self.binding.credentials.values() if isinstance(value, str)]
         # n8n's 404 repeats the path without its prefix; a webhook's path may be all that protects it.
         url = urlsplit(self.binding.url)
-        values += [part for part in (url.path, url.query, *url.path.split("/")) if len(part) > 8]
+        in_query = (value for _, value in parse_qsl(url.query))  # the sig of a workflow in Teams
+        values += [part for part in (url.path, url.query, *url.path.split("/"), *in_query) if len(part) > 8]
         return tuple(value for value in values if value)
 
     def receipt(self, response: Response, external_id: object = "", **details: Any) -> Receipt:

@@ -171,6 +171,7 @@ class HTTPClient:
         data: Any = None,
         timeout: float | None = None,
         max_bytes: int | None = None,
+        classify: Callable[[Response], IntegrationError | None] | None = None,
     ) -> Response:
         """Send, and send again where that is safe; return the successful response.
 
@@ -178,6 +179,7 @@ class HTTPClient:
             url: a path below `base_url`, or an absolute address; another origin gets no headers of ours.
             params: appended to the query; None values are left out.
             json: a JSON value. data: a mapping (sent as a form), text or bytes.
+            classify: what the answer to this very call means; None: the client's own.
         """
         method = method.upper()
         full = with_query(self._absolute(url), params)
@@ -191,7 +193,7 @@ class HTTPClient:
         while True:
             credentials = self._auth.headers() if self._auth is not None and is_ours else {}
             error, response = self._attempt(
-                method, full, {**ready, **credentials}, body, shown, attempt, timeout, max_bytes
+                method, full, {**ready, **credentials}, body, shown, attempt, timeout, max_bytes, classify
             )
             if error is None:
                 assert response is not None  # noqa: S101 - one of the two is always there
@@ -222,6 +224,7 @@ class HTTPClient:
         attempt: int,
         timeout: float | None,
         max_bytes: int | None,
+        classify: Callable[[Response], IntegrationError | None] | None,
     ) -> tuple[IntegrationError | None, Response | None]:
         client: GuardedClient = self._client or process_client()
         started = time.perf_counter()
@@ -235,7 +238,7 @@ class HTTPClient:
                 timeout=timeout or self.timeout,
                 max_bytes=max_bytes or conf.MAX_READ_BYTES,
             )
-            error = self._meaning(response, url)
+            error = self._meaning(response, url, classify or self._classify)
         except IntegrationError as failure:
             error = failure
         duration = round((time.perf_counter() - started) * 1000)
@@ -251,9 +254,11 @@ class HTTPClient:
             self.logger.debug("%s %s failed after %s ms", method, shown, duration)
         return error, response
 
-    def _meaning(self, response: Response, url: str) -> IntegrationError | None:
-        if self._classify is not None:
-            return self._classify(response)
+    def _meaning(
+        self, response: Response, url: str, classify: Callable[[Response], IntegrationError | None] | None
+    ) -> IntegrationError | None:
+        if classify is not None:
+            return classify(response)
         return error_for(response, host=urlsplit(url).hostname or "?", secrets=self.secrets())
 
     def secrets(self) -> tuple[str, ...]:
