@@ -13,11 +13,17 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
+from copy import copy
 from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
-from integrations.errors import IntegrationAuthError, IntegrationError
+from integrations.errors import (
+    IntegrationAuthError,
+    IntegrationError,
+    IntegrationNotConfigured,
+    IntegrationPermanentError,
+)
 
 from .scheme import Auth
 from .spec import OAuth
@@ -60,6 +66,8 @@ class OAuth2(Auth):
         self._made_with = fingerprint(oauth, settings)
         self._lock = threading.Lock()  # of this process's threads, so that they do not crowd the store's
         self._current: Token | None = None
+        self._failure: IntegrationError | None = None
+        self._failed_at = 0.0
         self._seen: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
@@ -103,6 +111,8 @@ class OAuth2(Auth):
             return self._new(stored)
         except IntegrationError as error:
             failure = error.with_traceback(None)  # the frames below hold secrets, which reporters would show
+        if not isinstance(failure, IntegrationNotConfigured | IntegrationPermanentError):
+            self._failure, self._failed_at = copy(failure), time.monotonic()
         if isinstance(failure, IntegrationAuthError):
             locked.refuse(failure.message)
         raise failure

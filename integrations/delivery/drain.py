@@ -12,12 +12,12 @@ from django.utils import timezone
 from integrations import conf, retry_policy
 from integrations.connections.binding import bind
 from integrations.connections.models import TenantIntegration
+from integrations.database_clock import after
 from integrations.errors import IntegrationNotConfigured
 from integrations.transport.process_client import client
 from integrations.transport.redaction import mask_url
 
 from .circuit_breaker import CircuitBreaker
-from .database_clock import after
 from .dispatch import Slice, mean_seconds
 from .due import any_due, read_due
 from .lease import Lease, LeaseLost, extend, release, take
