@@ -1,6 +1,7 @@
 """Index of the models; each lives beside the code that owns it."""
 
 from .audit.models import ExecutionLog
+from .connections.grants import OAuthGrant, OAuthRequest
 from .connections.models import EventSubscription, TenantIntegration
 from .delivery.models import Lane
 from .erp.connection import ERPConnection
@@ -17,5 +18,7 @@ __all__ = [
     "IntegrationEvent",
     "IntegrationSync",
     "Lane",
+    "OAuthGrant",
+    "OAuthRequest",
     "TenantIntegration",
 ]

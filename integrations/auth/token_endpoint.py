@@ -39,6 +39,8 @@ from .assertion import GRANT_TYPE, assertion
 from .spec import OAuth, filled, host_is_configured
 from .token import Token
 
+# A token endpoint is quick or in trouble; the lane's lease must outlast it and the request that waits for it.
+TIMEOUT_SECONDS = 10.0
 LONGEST_LIFE = 10 * 365 * 86400.0  # seconds; a provider that says more means "for ever"
 
 # What a person can do about each word of RFC 6749 §5.2 and OpenID Connect Core §3.1.2.6.
@@ -77,7 +79,7 @@ class TokenEndpoint:
 
     Args:
         allowed_hosts: bounds a host that comes from the settings; one that the manifest spells out needs no bounds.
-        timeout: seconds for one request; None: the client's own.
+        timeout: seconds for one request; TIMEOUT_SECONDS at most.
     """
 
     def __init__(
@@ -94,7 +96,7 @@ class TokenEndpoint:
         self._settings = settings
         self._client = client
         self._allowed_hosts = tuple(allowed_hosts)
-        self._timeout = timeout
+        self._timeout = min(timeout or TIMEOUT_SECONDS, TIMEOUT_SECONDS)
         self._now = now
 
     def __repr__(self) -> str:

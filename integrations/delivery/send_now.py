@@ -16,11 +16,11 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from integrations import conf
+from integrations.database_clock import after
 from integrations.errors import IntegrationTemporaryError
 from integrations.outbox.models import IntegrationSync
 from integrations.retry_policy import RetryPolicy
 
-from .database_clock import after
 from .due import DueRow, read_one
 from .lease import Lease, LeaseLost, extend, take
 from .models import Lane

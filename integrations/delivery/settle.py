@@ -16,11 +16,11 @@ from integrations import conf
 from integrations.audit.models import ExecutionLog
 from integrations.audit.notes import AuditNote, write_notes
 from integrations.connections.models import TenantIntegration
+from integrations.database_clock import after
 from integrations.errors import IntegrationBlocked, IntegrationGone, IntegrationMoved
 from integrations.outbox.models import IntegrationSync
 
 from .circuit_breaker import CircuitBreaker
-from .database_clock import after
 from .lease import Lease, LeaseLost
 from .models import Lane
 from .outcome import Outcome

@@ -18,13 +18,13 @@ from integrations import conf
 from integrations.connections.binding import bind
 from integrations.connections.models import TenantIntegration
 from integrations.connectors.manifest import Manifest
+from integrations.database_clock import after
 from integrations.errors import IntegrationNotConfigured
 from integrations.retry_policy import RetryPolicy
 from integrations.transport.process_client import client
 from integrations.transport.redaction import mask_url
 
 from .circuit_breaker import CircuitBreaker
-from .database_clock import after
 from .dispatch import Slice, mean_seconds
 from .due import DueRow, any_due
 from .lease import Lease, LeaseLost, extend, release
