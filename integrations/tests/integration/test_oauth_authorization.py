@@ -13,6 +13,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
+from integrations.connections.authorization import AuthorizationRefused, Visitor, finish, start
 from integrations.connections.grants import OAuthRequest
 from integrations.connectors.registry import ConnectorRegistry
 from integrations.errors import IntegrationAuthError
@@ -196,6 +197,17 @@ def test_another_user_of_the_same_tenant(acme: Side, hub: TenantIntegration, rec
 def test_the_same_user_in_another_session(acme: Side, hub: TenantIntegration, receiver: Receiver) -> None:
     state = asked(connect(acme.client, hub))["state"]
     refused(come_back(client_of(acme.user), state=state, code="c"))
+    assert receiver.requests == []
+
+
+@pytest.mark.parametrize("other", ["user", "session"])
+def test_user_and_session_each_decide_alone(acme: Side, hub: TenantIntegration, receiver: Receiver, other: str) -> None:
+    colleague = User.objects.create_user("colleague")
+    Membership.objects.create(tenant=acme.tenant, user=colleague)
+    state = asked(start(hub, Visitor(acme.user, "session-1"), "https://app.example.com/back"))["state"]
+    visitor = Visitor(colleague, "session-1") if other == "user" else Visitor(acme.user, "session-2")
+    with pytest.raises(AuthorizationRefused):
+        finish("hubdemo", {"state": state, "code": "c"}, visitor)
     assert receiver.requests == []
 
 

@@ -399,6 +399,8 @@ GARBAGE = [
     Answer(400, b"<html>proxy</html>"),
     Answer(403, b"<html>proxy</html>"),
     Answer(404),
+    Answer(404, b'{"error": "Not Found"}'),
+    Answer(403, b'{"error": {"message": "blocked"}}'),
     Answer(410),
     Answer(500),
     Answer(502, b'{"error": "invalid_grant"}'),
