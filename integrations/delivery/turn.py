@@ -17,6 +17,7 @@ from django.utils import timezone
 from integrations import conf
 from integrations.connections.binding import bind
 from integrations.connections.models import TenantIntegration
+from integrations.connectors.manifest import Manifest
 from integrations.errors import IntegrationNotConfigured
 from integrations.retry_policy import RetryPolicy
 from integrations.transport.process_client import client
@@ -104,13 +105,16 @@ def take_turn(
         connector=connector,
         policy=policy_for(integration),
         breaker=breaker,
-        pacer=_pacer(integration, lane),
+        pacer=_pacer(integration, lane, connector.manifest),
         width=integration.max_in_flight or conf.MAX_IN_FLIGHT,
         stop_at=stop_at,
         patience=patience,
         auth_failures=integration.auth_failure_count,
     )
-    outcomes = part.send(rows, in_order=in_order)
+    try:
+        outcomes = part.send(rows, in_order=in_order)
+    finally:
+        connector.disconnect()
     mean = mean_seconds(outcomes) if outcomes else (lane.mean_seconds or 0.0)
     is_slow = mean > conf.SLOW_SECONDS or part.slept > conf.SLOW_SECONDS / 2 or part.halted == "paced"
     settlement = Settlement(
@@ -162,8 +166,10 @@ def _park(lease: Lease, reason: str) -> None:
     )
 
 
-def _pacer(integration: TenantIntegration, lane: Lane) -> Pacer:
-    per_minute = integration.rate_limit_per_minute
+def _pacer(integration: TenantIntegration, lane: Lane, manifest: Manifest) -> Pacer:
+    """The integration's own limit, or else the one that the provider's documentation states."""
+    limit = manifest.rate_limit
+    per_minute = integration.rate_limit_per_minute or (limit.per_minute if limit else None)
     now = time.monotonic()
     wait = (lane.next_send_at - timezone.now()).total_seconds() if lane.next_send_at else 0.0
     return Pacer(60 / per_minute if per_minute else 0.0, now + max(0.0, wait), time.monotonic)
