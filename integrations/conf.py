@@ -116,13 +116,20 @@ def from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
 def _aliased(environ: Mapping[str, str]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for alias, (name, factor) in ALIASES.items():
-        if raw := environ.get(alias):
-            try:
-                value = float(raw) * factor
-            except ValueError:
-                raise ImproperlyConfigured(f"{alias}={raw!r}: expected a number") from None
-            values[name] = type(DEFAULTS[name])(value)
+        if raw := environ.get(alias, "").strip():
+            values[name] = _number(raw, alias, whole=isinstance(DEFAULTS[name], int)) * factor
     return values
+
+
+def _number(raw: str, name: str, *, whole: bool) -> int | float:
+    try:
+        number = int(raw) if whole else float(raw)
+    except ValueError:
+        number = -1
+    if not 0 <= number < 1e9:  # also false for NaN
+        kind = "a whole number" if whole else "a number"
+        raise ImproperlyConfigured(f"{name}={raw!r}: expected {kind} that is not negative")
+    return number
 
 
 def __getattr__(name: str) -> Any:

@@ -87,16 +87,20 @@ def push(max_retries: int = 3, base: float = 1.0) -> RetryPolicy:
 
 def http(attempts: int | None = None, base: float | None = None) -> RetryPolicy:
     """Return the policy of the HTTPClient: so many attempts *in all* (S4-28, S4-33), ``base`` in seconds."""
-    return _brisk(attempts or conf.HTTP_MAX_ATTEMPTS, conf.HTTP_BASE_SECONDS if base is None else base)
+    return _brisk(
+        conf.HTTP_MAX_ATTEMPTS if attempts is None else attempts,
+        conf.HTTP_BASE_SECONDS if base is None else base,
+        conf.HTTP_WAIT_CAP_SECONDS,
+    )
 
 
-def _brisk(max_attempts: int, base: float) -> RetryPolicy:
+def _brisk(max_attempts: int, base: float, cap: float = 60.0) -> RetryPolicy:
     return RetryPolicy(
         base=base,
         factor=2.0,
-        cap=60.0,
+        cap=cap,
         jitter=0.0,
-        max_attempts=max_attempts,
+        max_attempts=max(1, max_attempts),
         max_age=float("inf"),
         repeats_auth=False,
     )

@@ -4,6 +4,7 @@ broker          a message broker of this test's own: embedded, or the one named 
                 with @every_broker the test runs once on each
 celery_worker   celery_worker(pool="threads", env={…}) starts a worker on the test database, and waits for it
 celery_beat     the same for the scheduler
+caller          makes HTTPClients that may talk to a receiver, and notes how long they would wait
 receiver        an HTTP receiver on loopback that answers as it is told
 """
 
@@ -23,6 +24,7 @@ from integrations.observability import health
 from integrations.transport.process_client import close_client
 
 from . import services
+from .callers import Caller
 from .receiver import Receiver
 from .services import Broker, CeleryProcess
 
@@ -147,6 +149,14 @@ def receiver() -> Iterator[Receiver]:
     """A recording HTTP receiver; allow it to the client with INTEGRATIONS_ALLOWED_HOSTS=receiver.netloc."""
     with Receiver() as running:
         yield running
+
+
+@pytest.fixture
+def caller() -> Iterator[Caller]:
+    """See callers.py."""
+    made = Caller()
+    yield made
+    made.close()
 
 
 STARTED = pytest.StashKey[list[CeleryProcess]]()

@@ -53,7 +53,9 @@ def ok(body: bytes = b"", *headers: bytes, status: bytes = b"200 OK") -> bytes:
 class ScriptedServer:
     """See the module. `connections` counts the accepted ones, `requests` holds what READ read."""
 
-    def __init__(self, *scripts: list[Any], tls: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> None:
+    def __init__(
+        self, *scripts: list[Any], tls: ssl.SSLContext | None = None, host: str = "127.0.0.1", port: int = 0
+    ) -> None:
         self.scripts = scripts
         self.tls = tls
         self.requests: list[bytes] = []
@@ -62,7 +64,7 @@ class ScriptedServer:
         self._lock = threading.Lock()
         self._open: list[socket.socket] = []
         self._threads: list[threading.Thread] = []
-        self._listener = socket.create_server((host, 0), backlog=64)
+        self._listener = socket.create_server((host, port), backlog=64)
         self.host, self.port = host, self._listener.getsockname()[1]
 
     def url(self, path: str = "/", *, scheme: str | None = None, host: str | None = None) -> str:

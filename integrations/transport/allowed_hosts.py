@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from integrations.errors import IntegrationBlocked
 
-from .guard import cached_check
+from .guard import Target, cached_check
 from .policy import AddressPolicy
 from .rejected import UrlRejected
 
@@ -20,8 +20,9 @@ def matches(host: str, patterns: Iterable[str]) -> bool:
     return any(host == pattern or (pattern.startswith("*.") and host.endswith(pattern[1:])) for pattern in patterns)
 
 
-def check_allowed(url: str, patterns: Iterable[str], policy: AddressPolicy) -> None:
-    """Raise IntegrationBlocked if `url` leads anywhere but to one of `patterns`; no patterns: anywhere is right."""
+def check_allowed(url: str, patterns: Iterable[str], policy: AddressPolicy) -> Target:
+    """Return what `url` leads to, or raise IntegrationBlocked if that is none of `patterns`; no patterns: anywhere is
+    right."""
     wanted = tuple(patterns)
     problem: UrlRejected | None = None
     try:
@@ -32,3 +33,13 @@ def check_allowed(url: str, patterns: Iterable[str], policy: AddressPolicy) -> N
         problem = rejected
     if problem is not None:
         raise IntegrationBlocked(problem.message, reason=problem.reason)
+    return target
+
+
+def leads_to(url: str, target: Target, policy: AddressPolicy) -> bool:
+    """Tell whether `url` has the scheme, host and port of `target`; read by the guard, which nobody fools."""
+    try:
+        other = cached_check(policy)(url)
+    except UrlRejected:
+        return False
+    return (other.scheme, other.host, other.port) == (target.scheme, target.host, target.port)

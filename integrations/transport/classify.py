@@ -31,18 +31,22 @@ from integrations.errors import (
     printable,
 )
 
-from .redaction import mask_url, redact
+from .redaction import MASK, mask_url, redact
 from .response import Response
 from .retry_after import parse_retry_after
 
+_REDACTED = 32768  # bytes; masking eight million of them takes seconds
 TEMPORARY_4XX = frozenset({408, 421, 423, 425})
 
 
 def excerpt_of(response: Response, secrets: Iterable[str] = ()) -> str:
     """Return at most 500 characters of the redacted body, on one line, whatever bytes it holds."""
-    # All of it is redacted before it is cut: a secret that the cut splits would not be found.
-    text = printable(response.body.decode("utf-8", "replace"))
-    return redact(" ".join(text.split()), secrets)[:MAX_MESSAGE]
+    # Redacted before it is cut: a secret that the cut splits would not be found.
+    text = printable(response.body[:_REDACTED].decode("utf-8", "replace"))
+    shown = redact(" ".join(text.split()), (*secrets, *response.secrets))
+    if len(response.body) > _REDACTED and len(shown) < MAX_MESSAGE:
+        return MASK  # nearly all of it was secret, and its end was split
+    return shown[:MAX_MESSAGE]
 
 
 def error_for(

@@ -9,61 +9,83 @@ inside a lane has ``max_retries=1``, since the lane retries. Errors are those of
 
 from __future__ import annotations
 
-import json as json_module
-import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
-from urllib.parse import urlencode, urljoin, urlsplit
+from urllib.parse import urlsplit
 
 from integrations import conf, retry_policy
 from integrations.errors import (
-    IntegrationAuthError,
     IntegrationError,
-    IntegrationPermanentError,
     IntegrationRateLimited,
     IntegrationTemporaryError,
+    forgets_locals,
 )
 from integrations.logs import logger_for
 
-from .allowed_hosts import check_allowed
+from .allowed_hosts import check_allowed, leads_to
+from .call_log import log_attempt, log_failure, log_retry
 from .classify import error_for
-from .client import GuardedClient
+from .incoming import parsed_json, whole_body
 from .middleware import Call, Middleware
+from .outgoing import absolute, address_secrets, body_of, body_secrets, header_secrets, merged, origin, with_query
 from .policy import AddressPolicy
 from .process_client import client as process_client
 from .redaction import mask_headers, shown_url
 from .response import Response
 
+__all__ = ["Auth", "HTTPClient", "origin", "with_query"]
+
 IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})  # RFC 9110 §9.2.2
 IDEMPOTENCY_HEADER = "idempotency-key"
 
-_WORDS: tuple[tuple[type[IntegrationError], str], ...] = (
-    (IntegrationAuthError, "Authentication failed"),
-    (IntegrationRateLimited, "Rate limit exceeded"),
-    (IntegrationTemporaryError, "Server error"),
-    (IntegrationPermanentError, "Request refused"),
-)
+Classify = Callable[[Response], IntegrationError | None]
+Headers = Mapping[str, str]
 
 
 class Auth(Protocol):
     """What proves who we are (integrations/auth)."""
 
-    def headers(self) -> Mapping[str, str]: ...
+    def headers(self) -> Headers: ...
 
-    def renew(self, rejected: Mapping[str, str]) -> bool: ...
+    def renew(self, rejected: Headers) -> bool: ...
 
     def secrets(self) -> tuple[str, ...]: ...
 
 
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """One call, ready to be sent as often as it takes."""
+
+    method: str
+    url: str = field(repr=False)
+    headers: Headers = field(repr=False)
+    body: bytes = field(repr=False)
+    secrets: tuple[str, ...] = field(repr=False)
+    timeout: float | None
+    max_bytes: int
+    classify: Classify | None
+    is_ours: bool  # it goes to the base address's origin, so it gets what authenticates
+    shown: str  # the address, masked
+
+    @property
+    def is_repeatable(self) -> bool:
+        """True if a second copy does no harm: the method says so, or the receiver knows the key."""
+        return self.method in IDEMPOTENT or any(
+            name.lower() == IDEMPOTENCY_HEADER and value for name, value in self.headers.items()
+        )
+
+
 class HTTPClient:
-    """Requests relative to one base address.
+    """Requests relative to one base address; may be shared by threads.
 
     Args:
-        base_url: what a path is appended to. Its origin is the only one that gets `headers` and `auth`.
+        base_url: what a path is appended to. Its origin (scheme, host, port) is the only one that gets `headers` and
+            `auth`; without a base address, nobody does.
         headers: sent with every request to that origin.
-        timeout: total seconds for one attempt, 1 to 60.
-        max_retries: attempts *in all* (1: never again), as seeds/004 counts; None: the setting HTTP_MAX_ATTEMPTS.
+        timeout: total seconds for one attempt, 1 to 60; None: the setting TIMEOUT_SECONDS (30).
+        max_retries: attempts *in all* (1: never again), as seeds/004 counts; None: the setting HTTP_MAX_ATTEMPTS (3).
         name: of the logger, ``<LOGGER_PREFIX>.<name>``.
         client: the guarded client; None: the process's own.
         auth: adds its headers, and may renew them once after a 401.
@@ -77,8 +99,8 @@ class HTTPClient:
     def __init__(
         self,
         base_url: str = "",
-        headers: Mapping[str, str] | None = None,
-        timeout: float | None = 30.0,
+        headers: Headers | None = None,
+        timeout: float | None = None,
         max_retries: int | None = None,
         *,
         name: str = "http",
@@ -87,7 +109,7 @@ class HTTPClient:
         allowed_hosts: Iterable[str] = (),
         secrets: Iterable[str] = (),
         secret_path: bool = False,
-        classify: Callable[[Response], IntegrationError | None] | None = None,
+        classify: Classify | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.base_url = base_url
@@ -109,29 +131,35 @@ class HTTPClient:
 
     # -- as seeds/004 names them --------------------------------------------------------------------
 
-    def get(self, path: str, headers: Mapping[str, str] | None = None, params: Mapping[str, Any] | None = None) -> Any:
+    @forgets_locals
+    def get(self, path: str, headers: Headers | None = None, params: Mapping[str, Any] | None = None) -> Any:
         """GET and return the parsed JSON, None for an empty answer."""
         return self.request_json("GET", path, headers=headers, params=params)
 
-    def post(self, path: str, headers: Mapping[str, str] | None = None, json: Any = None, data: Any = None) -> Any:
+    @forgets_locals
+    def post(self, path: str, headers: Headers | None = None, json: Any = None, data: Any = None) -> Any:
         """POST `json`, or `data` as a form, and return the parsed JSON, None for an empty answer."""
         return self.parsed(self.send("POST", path, headers=headers, json=json, data=data))
 
-    def patch(self, path: str, headers: Mapping[str, str] | None = None, json: Any = None) -> Any:
+    @forgets_locals
+    def patch(self, path: str, headers: Headers | None = None, json: Any = None) -> Any:
         return self.request_json("PATCH", path, headers=headers, json=json)
 
-    def put(self, path: str, headers: Mapping[str, str] | None = None, json: Any = None) -> Any:
+    @forgets_locals
+    def put(self, path: str, headers: Headers | None = None, json: Any = None) -> Any:
         return self.request_json("PUT", path, headers=headers, json=json)
 
-    def delete(self, path: str, headers: Mapping[str, str] | None = None) -> Any:
+    @forgets_locals
+    def delete(self, path: str, headers: Headers | None = None) -> Any:
         return self.request_json("DELETE", path, headers=headers)
 
+    @forgets_locals
     def request_json(
         self,
         method: str,
         url: str,
         *,
-        headers: Mapping[str, str] | None = None,
+        headers: Headers | None = None,
         params: Mapping[str, Any] | None = None,
         json: Any = None,
         timeout: float | None = None,
@@ -144,220 +172,146 @@ class HTTPClient:
         """
         return self.parsed(self.send(method, url, headers=headers, params=params, json=json, timeout=timeout))
 
+    @forgets_locals
     def request_bytes(
         self,
         method: str,
         url: str,
         *,
-        headers: Mapping[str, str] | None = None,
+        headers: Headers | None = None,
         params: Mapping[str, Any] | None = None,
         json: Any = None,
         timeout: float | None = None,
     ) -> bytes | None:
         """Return the body of the answer, None if it is empty; raises as `request_json` does for a cut one."""
         response = self.send(method, url, headers=headers, params=params, json=json, timeout=timeout)
-        return self._whole(response).body or None
+        return whole_body(response) or None
+
+    @staticmethod
+    @forgets_locals
+    def parsed(response: Response) -> Any:
+        """Return the JSON of a successful answer, None if it is empty; raises as `request_json` does."""
+        return parsed_json(response)
 
     # -- the call itself ------------------------------------------------------------------------------
 
+    @forgets_locals
     def send(
         self,
         method: str,
         url: str,
         *,
-        headers: Mapping[str, str] | None = None,
+        headers: Headers | None = None,
         params: Mapping[str, Any] | None = None,
         json: Any = None,
         data: Any = None,
         timeout: float | None = None,
         max_bytes: int | None = None,
-        classify: Callable[[Response], IntegrationError | None] | None = None,
+        classify: Classify | None = None,
     ) -> Response:
         """Send, and send again where that is safe; return the successful response.
 
         Args:
             url: a path below `base_url`, or an absolute address; another origin gets no headers of ours.
+            headers: of this call alone; they go where it goes.
             params: appended to the query; None values are left out.
             json: a JSON value. data: a mapping (sent as a form), text or bytes.
             classify: what the answer to this very call means; None: the client's own.
         """
-        method = method.upper()
-        full = with_query(self._absolute(url), params)
-        check_allowed(full, self._allowed_hosts, self._policy)
-        body, content_type = _body(json, data)
-        is_ours = origin(full) == origin(self.base_url) if self.base_url else True
-        ready = {**content_type, **({**self.headers} if is_ours else {}), **(headers or {})}
-        is_safe = method in IDEMPOTENT or any(name.lower() == IDEMPOTENCY_HEADER for name in ready)
-        shown = shown_url(full, secret_path=self._secret_path)
+        full = with_query(absolute(self.base_url, url), params)
+        target = check_allowed(full, self._allowed_hosts, self._policy)
+        body, content_type = body_of(json, data)
+        is_ours = leads_to(self.base_url, target, self._policy)
+        given = headers or {}
+        request = _Request(
+            method=method.upper(),
+            url=full,
+            headers=merged(content_type, self.headers if is_ours else {}, given),
+            body=body,
+            secrets=(
+                *header_secrets(given),
+                *address_secrets(full, secret_path=self._secret_path),
+                *body_secrets(data if json is None else json),
+            ),
+            timeout=timeout or self.timeout,
+            max_bytes=max_bytes or conf.MAX_READ_BYTES,
+            classify=classify or self._classify,
+            is_ours=is_ours,
+            shown=shown_url(full, secret_path=self._secret_path),
+        )
+        return self._sent(request)
+
+    def _sent(self, request: _Request) -> Response:
         attempt, renewed = 1, False
+        auth = self._auth if request.is_ours else None
         while True:
-            credentials = self._auth.headers() if self._auth is not None and is_ours else {}
-            error, response = self._attempt(
-                method, full, {**ready, **credentials}, body, shown, attempt, timeout, max_bytes, classify
-            )
-            if error is None:
-                assert response is not None  # noqa: S101 - one of the two is always there
-                return response
-            if error.status == 401 and credentials and not renewed and self._auth and self._auth.renew(credentials):
+            credentials = auth.headers() if auth is not None else {}
+            result = self._attempt(replace(request, headers=merged(request.headers, credentials)), attempt)
+            if isinstance(result, Response):
+                return result
+            if result.status == 401 and auth is not None and credentials and not renewed and auth.renew(credentials):
                 renewed = True
                 continue
-            wait = self._wait(error, attempt, is_safe)
+            wait = self._wait(result, attempt, request)
             if wait is None:
-                self._log_failure(error)
-                raise error
-            self._log_retry(error, attempt, wait)
+                log_failure(self.logger, result)
+                raise result
+            log_retry(self.logger, result, attempt, self.policy.max_attempts, wait)
             self._sleep(wait)
             attempt += 1
+
+    def _attempt(self, request: _Request, attempt: int) -> Response | IntegrationError:
+        started = time.perf_counter()
+        response: Response | None = None
+        result: Response | IntegrationError
+        try:
+            response = (self._client or process_client()).request(
+                request.method,
+                request.url,
+                headers=request.headers,
+                body=request.body,
+                timeout=request.timeout,
+                max_bytes=request.max_bytes,
+            )
+            response = replace(response, secrets=(*request.secrets, *self.secrets()))
+            result = self._meaning(response, request) or response
+        except IntegrationError as failure:
+            result = failure
+        duration = round((time.perf_counter() - started) * 1000)
+        log_attempt(self.logger, request.method, request.shown, response.status if response else None, duration)
+        if not self.middleware.is_empty:
+            call = Call(request.method, request.shown, attempt, duration, mask_headers(request.headers))
+            if response is not None:
+                self.middleware.responded(call, response)
+            if isinstance(result, IntegrationError):
+                self.middleware.failed(call, result)
+        return result
+
+    @staticmethod
+    def _meaning(response: Response, request: _Request) -> IntegrationError | None:
+        if request.classify is not None:
+            return request.classify(response)
+        return error_for(response, host=urlsplit(request.url).hostname or "?")
+
+    def secrets(self) -> tuple[str, ...]:
+        """Everything that any answer might echo: what was given, what authenticates, and our header values."""
+        own = self._auth.secrets() if self._auth is not None else ()
+        return (*self._secrets, *own, *header_secrets(self.headers))
+
+    def _wait(self, error: IntegrationError, attempt: int, request: _Request) -> float | None:
+        """Return the seconds until the next attempt, None: there is none."""
+        if not isinstance(error, IntegrationTemporaryError | IntegrationRateLimited):
+            return None
+        was_refused = isinstance(error, IntegrationRateLimited) or (
+            error.status == 503 and error.retry_after is not None
+        )
+        if not (request.is_repeatable or was_refused or not error.was_sent):
+            return None  # it may have arrived: once more could be one too many
+        if (error.retry_after or 0.0) > conf.HTTP_WAIT_CAP_SECONDS:
+            return None  # somebody waits for us: they shall decide
+        return self.policy.delay(attempt, error, 0.0)
 
     @property
     def _policy(self) -> AddressPolicy:
         policy = getattr(self._client, "policy", None)
         return policy if isinstance(policy, AddressPolicy) else AddressPolicy.from_conf()
-
-    def _attempt(
-        self,
-        method: str,
-        url: str,
-        headers: dict[str, str],
-        body: bytes,
-        shown: str,
-        attempt: int,
-        timeout: float | None,
-        max_bytes: int | None,
-        classify: Callable[[Response], IntegrationError | None] | None,
-    ) -> tuple[IntegrationError | None, Response | None]:
-        client: GuardedClient = self._client or process_client()
-        started = time.perf_counter()
-        response = None
-        try:
-            response = client.request(
-                method,
-                url,
-                headers=headers,
-                body=body,
-                timeout=timeout or self.timeout,
-                max_bytes=max_bytes or conf.MAX_READ_BYTES,
-            )
-            error = self._meaning(response, url, classify or self._classify)
-        except IntegrationError as failure:
-            error = failure
-        duration = round((time.perf_counter() - started) * 1000)
-        if not self.middleware.is_empty:
-            call = Call(method, shown, attempt, duration, mask_headers(headers))
-            if response is not None:
-                self.middleware.responded(call, response)
-            if error is not None:
-                self.middleware.failed(call, error)
-        if error is None and response is not None:
-            self.logger.debug("%s %s → %s in %s ms", method, shown, response.status, duration)
-        else:
-            self.logger.debug("%s %s failed after %s ms", method, shown, duration)
-        return error, response
-
-    def _meaning(
-        self, response: Response, url: str, classify: Callable[[Response], IntegrationError | None] | None
-    ) -> IntegrationError | None:
-        if classify is not None:
-            return classify(response)
-        return error_for(response, host=urlsplit(url).hostname or "?", secrets=self.secrets())
-
-    def secrets(self) -> tuple[str, ...]:
-        """Everything that an answer might echo: what was given, what authenticates, and our header values."""
-        own = self._auth.secrets() if self._auth is not None else ()
-        values = (value for name, value in self.headers.items() if mask_headers({name: value})[name] != value)
-        return (*self._secrets, *own, *values)
-
-    def _wait(self, error: IntegrationError, attempt: int, is_safe: bool) -> float | None:
-        """Return the seconds until the next attempt, None: there is none."""
-        refused = isinstance(error, IntegrationRateLimited) or (error.status == 503 and error.retry_after is not None)
-        if not isinstance(error, IntegrationTemporaryError | IntegrationRateLimited):
-            return None
-        if not (is_safe or refused or not error.was_sent):
-            return None  # it may have arrived: once more could be one too many
-        delay = self.policy.delay(attempt, error, 0.0)
-        if delay is None or max(delay, error.retry_after or 0.0) > conf.HTTP_WAIT_CAP_SECONDS:
-            return None
-        return delay
-
-    def _absolute(self, url: str) -> str:
-        if urlsplit(url).scheme:
-            return url
-        if not self.base_url:
-            raise IntegrationPermanentError("the address is no full URL, and there is no base address", code="url")
-        return urljoin(self.base_url.rstrip("/") + "/", url.lstrip("/")) if url else self.base_url
-
-    def parsed(self, response: Response) -> Any:
-        """Return the JSON of a successful answer, None if it is empty; raises as `request_json` does."""
-        body = self._whole(response).body
-        if not body.strip():
-            return None
-        try:
-            return json_module.loads(body)
-        except (ValueError, RecursionError):
-            pass
-        raise IntegrationTemporaryError(
-            "the answer is a success, but its body is no JSON", code="bad_json", status=response.status
-        )
-
-    @staticmethod
-    def _whole(response: Response) -> Response:
-        if not response.body_cut:
-            return response
-        if len(response.body) >= conf.MAX_READ_BYTES:
-            raise IntegrationPermanentError(
-                f"the answer is larger than {conf.MAX_READ_BYTES} bytes", code="too_large", status=response.status
-            )
-        raise IntegrationTemporaryError("the answer broke off", code="cut", status=response.status)
-
-    # -- the log, in the form that seeds/004 prints -----------------------------------------------------
-
-    def _log_retry(self, error: IntegrationError, attempt: int, wait: float) -> None:
-        self.logger.warning(
-            "Request failed (attempt %s/%s): %s. Retrying in %gs...",
-            attempt,
-            self.policy.max_attempts,
-            described(error),
-            wait,
-        )
-
-    def _log_failure(self, error: IntegrationError) -> None:
-        excerpt = f": {error.excerpt}" if error.excerpt else ""
-        self.logger.log(logging.ERROR, "%s%s", described(error), excerpt)
-
-
-def described(error: IntegrationError) -> str:
-    """Return ``IntegrationTemporaryError: Server error (HTTP 503)``: no host, no body."""
-    words = error.message
-    if error.status is not None:
-        words = next((text for kind, text in _WORDS if isinstance(error, kind)), "Request failed")
-        words = f"{words} (HTTP {error.status})"
-    return f"{type(error).__name__}: {words}"
-
-
-def with_query(url: str, params: Mapping[str, Any] | None) -> str:
-    """Return `url` with `params` appended; a list gives its name several times, None is left out."""
-    kept = {name: value for name, value in (params or {}).items() if value is not None}
-    if not kept:
-        return url
-    return f"{url}{'&' if '?' in url else '?'}{urlencode(kept, doseq=True)}"
-
-
-def _body(json: Any, data: Any) -> tuple[bytes, dict[str, str]]:
-    if json is not None:
-        return json_module.dumps(json, separators=(",", ":"), allow_nan=False).encode(), {
-            "Content-Type": "application/json"
-        }
-    if data is None:
-        return b"", {}
-    if isinstance(data, Mapping):
-        return urlencode(data, doseq=True).encode(), {"Content-Type": "application/x-www-form-urlencoded"}
-    return data.encode() if isinstance(data, str) else data, {}
-
-
-def origin(url: str) -> tuple[str, str | None, int | None]:
-    """Return (scheme, host, port) of `url`: what may be told its credentials, and what may not."""
-    try:
-        parts = urlsplit(url)
-        return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
-    except ValueError:
-        return "", None, None

@@ -59,6 +59,7 @@ _PATTERNS = tuple(
         (0, r"\beyJ[A-Za-z0-9_-]{5,4096}\.[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*)?", MASK),
     )
 )
+_SECRET_NAME = re.compile(_KEY_WORDS, re.IGNORECASE)
 _URL = re.compile(r"(https?)://(?:[^/?#\\\s]*@)?([^/?#\\\s@]+)", re.IGNORECASE)
 
 
@@ -103,6 +104,11 @@ def _forms(secret: str) -> Iterable[str]:
         yield escaped
         yield escaped.replace("/", "\\/")  # PHP's json_encode
     yield repr(secret)[1:-1]
+
+
+def is_secret_name(name: str) -> bool:
+    """Tell whether a field of that name holds a secret: ``client_secret``, ``apiKey``, ``new_password``."""
+    return _SECRET_NAME.search(name) is not None
 
 
 def mask_url(url: object) -> str:

@@ -44,6 +44,7 @@ class Response:
         body: decompressed, at most the client's ``max_response_bytes``.
         elapsed_ms: from the call to the end of the body, in milliseconds.
         body_cut: the body is not the whole one: over the cap, broken, or too slow. The status stands.
+        secrets: what its request held and it might echo; masked in every excerpt of it.
     """
 
     status: int
@@ -51,3 +52,4 @@ class Response:
     body: bytes = field(repr=False)
     elapsed_ms: int = 0
     body_cut: bool = False
+    secrets: tuple[str, ...] = field(default=(), repr=False)

@@ -23,6 +23,7 @@ from integrations.errors import (
 )
 from integrations.retry_policy import RetryPolicy, webhook
 from integrations.transport.classify import error_for
+from integrations.transport.response import Headers, Response
 from integrations.transport.retry_after import parse_retry_after
 
 CASES = json.loads((Path(__file__).parents[1] / "cases" / "bad-inputs.json").read_text())["cases"]
@@ -95,13 +96,8 @@ def test_retry_after_cases(case: dict[str, Any]) -> None:
     expected = case["expect"]["next_attempt"]
     status = int(found[1]) if (found := re.search(r"^on (\d+)$", case["name"])) else 429
 
-    class Answer:
-        body = b""
-        headers = {"Retry-After": value} | ({"Date": date_header} if date_header else {})
-
-    Answer.status = status  # type: ignore[attr-defined]
     if status != 429:
-        error = error_for(Answer, host="x")  # type: ignore[arg-type]
+        error = error_for(Response(status, Headers({"Retry-After": value}.items()), b""), host="x")
         delay = policy().delay(1, error, 0) if error else None
         assert delay is None, expected
         return
