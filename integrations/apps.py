@@ -20,12 +20,14 @@ class IntegrationsConfig(AppConfig):
         from .credentials.checks import register_checks
         from .delivery.lanes import hold_lane, make_lane
         from .delivery.schedule import ensure_schedule
+        from .erp.connection import ERPConnection
         from .observability import heartbeat  # noqa: F401 - listens to Celery
 
         register_checks()
         signals.connect_all()
-        post_save.connect(make_lane, sender=TenantIntegration, dispatch_uid="make-lane")
-        pre_delete.connect(hold_lane, sender=TenantIntegration, dispatch_uid="hold-lane")
+        for model in (TenantIntegration, ERPConnection):  # signals name the proxy, not its model
+            post_save.connect(make_lane, sender=model, dispatch_uid=f"make-lane of {model.__name__}")
+            pre_delete.connect(hold_lane, sender=model, dispatch_uid=f"hold-lane of {model.__name__}")
 
         def schedule(using: str, **_: Any) -> None:
             ensure_schedule(using)

@@ -9,6 +9,7 @@ from django.core.checks import Error, Tags, Warning, register
 from django.core.exceptions import ImproperlyConfigured
 
 from integrations import conf
+from integrations.connectors.registry import ConnectorRegistry
 from integrations.transport.policy import AddressPolicy
 
 MAY_BE_ZERO = {"RETRY_JITTER", "PACE_SECONDS", "PARALLEL_SECONDS", "ROTATION_OVERLAP_SECONDS"}
@@ -37,6 +38,7 @@ def settings_are_usable(app_configs: Any, **_: Any) -> list[Any]:
         AddressPolicy.from_conf()
     except ImproperlyConfigured as error:
         found.append(Error(str(error), id="integrations.E003"))
+    found += [Error(str(problem), id="integrations.E010") for problem in ConnectorRegistry.template_errors()]
     engine = settings.DATABASES["default"]["ENGINE"]
     if not engine.endswith(("postgresql", "sqlite3")):
         found.append(Error(f"{engine} is untested; use PostgreSQL (or SQLite to try).", id="integrations.E004"))

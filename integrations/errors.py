@@ -6,7 +6,8 @@
     │   ├── EncryptionError         a stored credential cannot be opened with our keys
     │   ├── ConfigurationError      a field of the configuration is missing or wrong; `problems` says which
     │   ├── UnknownConnector        no connector of that name is registered (also a ValueError)
-    │   └── IncompatibleConnector   written for another version of the connector or of this kit
+    │   ├── IncompatibleConnector   written for another version of the connector or of this kit
+    │   └── TemplateError           a connector template is wrong; says file, line and fix (also a ValueError)
     ├── IntegrationAuthError        401, 403: the credentials are wrong; three in a row stop us
     ├── IntegrationRateLimited      429: asked to wait, `retry_after` says how long
     ├── IntegrationTemporaryError   timeouts, connections, 5xx: the same request may work later
@@ -23,7 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import wraps
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 MAX_MESSAGE = 500
 
@@ -97,6 +98,9 @@ class ConfigurationError(IntegrationNotConfigured):
         self.problems = dict(problems)
         super().__init__("; ".join(f"{name}: {problem}" for name, problem in self.problems.items()))
 
+    def __reduce__(self) -> Any:
+        return type(self), (self.problems,), self.__dict__  # copied from its problems, not from its text
+
 
 class UnknownConnector(IntegrationNotConfigured, ValueError):
     """No connector of that name is registered (S2-9: also a ValueError)."""
@@ -106,6 +110,28 @@ class UnknownConnector(IntegrationNotConfigured, ValueError):
 
 class IncompatibleConnector(IntegrationNotConfigured):
     """A connector, a template or a stored configuration was made for another version."""
+
+    default_code = "incompatible"
+
+
+class TemplateError(IntegrationNotConfigured, ValueError):
+    """A connector template cannot be used: ``crm.yaml:12:5: what is wrong; what to do``.
+
+    Args:
+        problem: what is wrong and how to mend it.
+        file: the template's file name. line, column: counted from 1; 0: the whole file.
+    """
+
+    default_code = "template"
+
+    def __init__(self, problem: str, *, file: str = "", line: int = 0, column: int = 0) -> None:
+        self.problem, self.file, self.line, self.column = problem, file, line, column
+        place = ":".join(str(part) for part in (file, line, column) if part)
+        super().__init__(f"{place}: {problem}" if place else problem)
+
+
+class IncompatibleTemplate(TemplateError, IncompatibleConnector):
+    """A template was written for another version of the format, or of the connector that it names."""
 
     default_code = "incompatible"
 

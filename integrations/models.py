@@ -9,12 +9,17 @@ from .configuration.models import (
     OpenAIConfiguration,
     WeaviateConfiguration,
 )
+from .connections.grants import OAuthGrant, OAuthRequest
 from .connections.models import EventSubscription, TenantIntegration
 from .delivery.models import Lane
+from .erp.connection import ERPConnection
+from .erp.push_log import ERPPushLog
 from .observability.models import Heartbeat
 from .outbox.models import IntegrationEvent, IntegrationSync
 
 __all__ = [
+    "ERPConnection",
+    "ERPPushLog",
     "EventSubscription",
     "ExecutionLog",
     "GeminiConfiguration",
@@ -25,6 +30,8 @@ __all__ = [
     "IntegrationEvent",
     "IntegrationSync",
     "Lane",
+    "OAuthGrant",
+    "OAuthRequest",
     "OpenAIConfiguration",
     "TenantIntegration",
     "WeaviateConfiguration",

@@ -1,4 +1,4 @@
-"""The buttons of an integration's page: test, rotate the secret, see it once, re-enable, resume.
+"""The buttons of an integration's page: test, connect, rotate the secret, see it once, re-enable, resume.
 
 Each acts on the saved row, needs the change permission, and leaves a line in the object's history.
 """
@@ -27,12 +27,13 @@ from integrations.transport.redaction import mask_url
 
 from . import shown_once
 from .integration_state import old_key_until
+from .oauth_connect import ConnectButton
 
 TEST_RESULT = "integrations_test_result"  # session key; what is in it is redacted
 PREFIX = "integrations_tenantintegration_"
 
 
-class IntegrationButtons:
+class IntegrationButtons(ConnectButton):
     """Mixed into the ModelAdmin of `TenantIntegration`."""
 
     def get_urls(self) -> list[URLPattern]:
@@ -41,6 +42,7 @@ class IntegrationButtons:
             "rotate-secret": self.rotate_view,
             "secret": self.secret_view,
             "re-enable": partial(self.switch_view, operator_actions.re_enable, "Re-enabled."),
+            "connect": self.connect_view,
             "resume": partial(self.switch_view, operator_actions.resume, "Resumed deliveries."),
         }
         wrap = self.admin_site.admin_view  # type: ignore[attr-defined]

@@ -18,6 +18,7 @@ from integrations.outbox.models import IntegrationSync
 
 from .bounded import count_up_to
 from .display import NOTHING, Badge, clock, exact, when
+from .oauth_connect import GrantState
 
 COUNTED = 1000
 
@@ -51,6 +52,7 @@ class Health:
     def __post_init__(self) -> None:
         self.lane: Lane = getattr(self.integration, "lane", None) or Lane()
         self.subscriptions = list(self.integration.subscriptions.order_by("id"))
+        self.grant = GrantState(self.integration)
         self.badge = badge(self.integration, subscribed=bool(self.subscriptions))
         rows = self.integration.syncs.order_by("-id")
         pending = rows.filter(status=IntegrationSync.Status.PENDING).order_by("next_attempt_at", "id")

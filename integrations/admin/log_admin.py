@@ -64,4 +64,4 @@ class ExecutionLogAdmin(HistoryAdmin):
 
     @admin.display(description="answer (redacted)")
     def answer(self, obj: ExecutionLog) -> Any:
-        return format_html('<pre class="ig-code">{}</pre>', obj.response_payload) if obj.response_payload else NOTHING
+        return format_html('<pre class="ig-code">{}</pre>', obj.answer) if obj.answer else NOTHING

@@ -49,8 +49,8 @@ def _found(request: HttpRequest, model: type[Any], object_ids: Iterable[str]) ->
         model_admin = admin.site.get_model_admin(model)
     except NotRegistered:
         return {}
-    if not model_admin.has_view_permission(request):
-        return {}
+    if model._meta.proxy or not model_admin.has_view_permission(request):
+        return {}  # a proxy stands for objects that are no model of ours: an order's id is not a push's
     keys = []
     for object_id in object_ids:
         try:

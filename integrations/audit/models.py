@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from django.db import models
 
 from integrations.connections.models import TenantIntegration
@@ -41,3 +43,9 @@ class ExecutionLog(models.Model):
 
     def __str__(self) -> str:
         return f"{self.action} {self.pk}"
+
+    @property
+    def answer(self) -> str:
+        """What came back, for reading."""
+        found = self.response_payload
+        return found if isinstance(found, str) else json.dumps(found, indent=2, ensure_ascii=False) if found else ""

@@ -13,11 +13,18 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
+from copy import copy
 from dataclasses import replace
 from hashlib import sha256
 from typing import Any
+from urllib.parse import urlsplit
 
-from integrations.errors import IntegrationAuthError, IntegrationError
+from integrations.errors import (
+    IntegrationAuthError,
+    IntegrationError,
+    IntegrationRateLimited,
+    IntegrationTemporaryError,
+)
 
 from .scheme import Auth
 from .spec import OAuth
@@ -26,6 +33,7 @@ from .token_endpoint import Client, TokenEndpoint
 
 MARGIN_SECONDS = 60.0
 IDENTITY = ("client_id", "issuer", "subject", "refresh_token")  # another one of these is another grant
+DESTINATIONS = ("base_url", "url")  # tokens do not follow an address to another server (docs/adr/0012)
 SECRETS = ("client_secret", "private_key", "key_id")  # rotated without asking anybody to agree again
 
 
@@ -60,6 +68,8 @@ class OAuth2(Auth):
         self._made_with = fingerprint(oauth, settings)
         self._lock = threading.Lock()  # of this process's threads, so that they do not crowd the store's
         self._current: Token | None = None
+        self._failure: IntegrationError | None = None
+        self._failed_at = 0.0
         self._seen: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
@@ -83,16 +93,28 @@ class OAuth2(Auth):
 
     def _renewed(self, *, rejected: str) -> Token:
         """Return a fresh token that is not `rejected`: the one that somebody else got meanwhile, or a new one."""
+        began = time.monotonic()
         with self._lock:
-            token = self._kept(self._load(), rejected)
-            if token is None:
-                with self._tokens.exclusive() as locked:
-                    stored = self._usable(locked.load())
-                    token = self._kept(stored, rejected)
-                    if token is None:
-                        token = self._asked(stored, locked)
-                        locked.save(token)
-            self._remember(token)
+            if self._failure is not None and self._failed_at >= began:
+                raise copy(self._failure)  # it came while we waited: one question is enough for all of us
+            try:
+                token = self._found_or_new(rejected)
+            except (IntegrationAuthError, IntegrationRateLimited, IntegrationTemporaryError) as error:
+                self._failure, self._failed_at = copy(error), time.monotonic()
+                raise
+            self._current = token
+            self._seen = tuple(dict.fromkeys((*self._seen[-4:], token.access_token, token.refresh_token)))
+            return token
+
+    def _found_or_new(self, rejected: str) -> Token:
+        if token := self._kept(self._load(), rejected):
+            return token
+        with self._tokens.exclusive() as locked:
+            stored = self._usable(locked.load())
+            if token := self._kept(stored, rejected):
+                return token
+            token = self._asked(stored, locked)
+            locked.save(token)
             return token
 
     def _kept(self, token: Token | None, rejected: str) -> Token | None:
@@ -143,14 +165,19 @@ class OAuth2(Auth):
     def _is_fresh(self, token: Token) -> bool:
         return token.is_fresh(self._now(), self._margin)
 
-    def _remember(self, token: Token) -> None:
-        self._current = token
-        self._seen = tuple(dict.fromkeys((*self._seen[-4:], token.access_token, token.refresh_token)))
-
 
 def fingerprint(oauth: OAuth, settings: Mapping[str, Any]) -> str:
     """Return ``identity.everything``: which grant `settings` mean, and the same with the secrets that prove it."""
     places = sorted((name, str(value)) for name, value in settings.items() if f"{{{name}}}" in oauth.token_url)
+    places += [(name, _origin(str(settings.get(name) or ""))) for name in DESTINATIONS]
     identity = [oauth.grant, oauth.token_url, places, [str(settings.get(name) or "") for name in IDENTITY]]
     everything = [identity, oauth.scope, oauth.audience, [str(settings.get(name) or "") for name in SECRETS]]
     return ".".join(sha256(repr(part).encode("utf-8", "surrogatepass")).hexdigest() for part in (identity, everything))
+
+
+def _origin(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return url
+    return f"{parts.scheme}://{parts.netloc}".lower()

@@ -1,18 +1,12 @@
 """The token endpoint: one grant in, one `Token` out (RFC 6749 §4.1.3, §4.4, §5, §6; RFC 7523 §2.1).
 
-oauthlib writes the requests and reads the answers; the bytes travel through the guarded client. No message here repeats
-anything that the endpoint said, since its answers are secrets.
-
-    IntegrationAuthError        it refuses: ``code`` is the OAuth error word; a person must act
-    IntegrationRateLimited      429
-    IntegrationTemporaryError   5xx, timeouts, redirects, anything that is no OAuth answer: the grant may be fine
-    ConfigurationError          a setting is missing or unusable; nothing was sent
+oauthlib writes the requests; the bytes travel through the guarded client. Errors: those of token_answer.py, timeouts
+and the like as IntegrationTemporaryError, and ConfigurationError when a setting is missing or unusable: then nothing
+was sent.
 """
 
 from __future__ import annotations
 
-import json
-import math
 import time
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Mapping
@@ -20,41 +14,24 @@ from typing import Any, Protocol
 from urllib.parse import quote_plus, urlsplit
 
 from oauthlib.oauth2 import BackendApplicationClient, WebApplicationClient
-from oauthlib.oauth2.rfc6749.errors import OAuth2Error
-from oauthlib.oauth2.rfc6749.parameters import parse_token_response, prepare_token_request
+from oauthlib.oauth2.rfc6749.parameters import prepare_token_request
 
 from integrations.errors import (
     ConfigurationError,
-    IntegrationAuthError,
     IntegrationError,
-    IntegrationRateLimited,
     IntegrationTemporaryError,
 )
 from integrations.transport.allowed_hosts import check_allowed
-from integrations.transport.classify import error_for
 from integrations.transport.policy import AddressPolicy
 from integrations.transport.response import Response
 
 from .assertion import GRANT_TYPE, assertion
 from .spec import OAuth, filled, host_is_configured
 from .token import Token
+from .token_answer import read
 
-LONGEST_LIFE = 10 * 365 * 86400.0  # seconds; a provider that says more means "for ever"
-
-# What a person can do about each word of RFC 6749 §5.2 and OpenID Connect Core §3.1.2.6.
-ADVICE = {
-    "invalid_grant": "the grant has expired or was withdrawn; connect again",
-    "invalid_client": "client id or client secret are wrong",
-    "unauthorized_client": "this client may not use this grant; change that at the provider",
-    "invalid_scope": "the provider does not know a scope, or does not allow it",
-    "unsupported_grant_type": "the provider does not offer this grant",
-    "invalid_request": "the provider does not understand the request; check the settings",
-    "access_denied": "the provider denied access",
-    "consent_required": "a person must agree; connect again",
-    "interaction_required": "a person must agree; connect again",
-    "login_required": "a person must log in; connect again",
-}
-PASSING = frozenset({"server_error", "temporarily_unavailable", "slow_down"})
+# A token endpoint is quick or in trouble; the lane's lease must outlast it and the request that waits for it.
+TIMEOUT_SECONDS = 10.0
 
 
 class Client(Protocol):
@@ -77,7 +54,7 @@ class TokenEndpoint:
 
     Args:
         allowed_hosts: bounds a host that comes from the settings; one that the manifest spells out needs no bounds.
-        timeout: seconds for one request; None: the client's own.
+        timeout: seconds for one request; TIMEOUT_SECONDS at most.
     """
 
     def __init__(
@@ -94,7 +71,7 @@ class TokenEndpoint:
         self._settings = settings
         self._client = client
         self._allowed_hosts = tuple(allowed_hosts)
-        self._timeout = timeout
+        self._timeout = min(timeout or TIMEOUT_SECONDS, TIMEOUT_SECONDS)
         self._now = now
 
     def __repr__(self) -> str:
@@ -158,7 +135,7 @@ class TokenEndpoint:
         started = self._now()
         try:
             response = self._client.request("POST", url, headers=headers, body=body.encode(), timeout=self._timeout)
-            problem: IntegrationError | Token = _read(response, host, started)
+            problem: IntegrationError | Token = read(response, host, started)
         except IntegrationTemporaryError as error:
             problem = IntegrationTemporaryError(
                 f"no access token: {error.message}", code=error.code, retry_after=error.retry_after
@@ -177,87 +154,3 @@ class TokenEndpoint:
         if self.client_secret:
             body = f"{body}&client_secret={quote_plus(self.client_secret)}"
         return headers, body
-
-
-def _read(response: Response, host: str, started: float) -> Token | IntegrationError:
-    """Return the token in `response`, or the error that it stands for."""
-    if response.status == 429 or response.status >= 500:
-        return _in_trouble(response, host)
-    answer = _json_object(response)
-    word = _error_word(answer)
-    if word in PASSING:
-        return IntegrationTemporaryError(f"no access token: {host} is in trouble ({word})", code=word)
-    if word or response.status == 401:
-        word = word if word in ADVICE else "token_refused"
-        advice = ADVICE.get(word, "check the settings, or connect again")
-        return IntegrationAuthError(f"no access token from {host}: {advice}", code=word)
-    token = None
-    if 200 <= response.status < 300 and answer is not None and not response.body_cut:
-        token = _token(answer, started)
-    return token or IntegrationTemporaryError(
-        f"no access token: {host} answered {response.status} with something else", code="token_garbage"
-    )
-
-
-def _in_trouble(response: Response, host: str) -> IntegrationError:
-    error = error_for(Response(response.status, response.headers, b""), host=host)
-    kind = IntegrationRateLimited if isinstance(error, IntegrationRateLimited) else IntegrationTemporaryError
-    return kind(
-        f"no access token: {host} answered {response.status}",
-        code=error.code if error else None,
-        retry_after=error.retry_after if error else None,
-    )
-
-
-def _json_object(response: Response) -> dict[str, Any] | None:
-    try:
-        value = json.loads(response.body)
-    except (ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None
-
-
-def _error_word(answer: dict[str, Any] | None) -> str:
-    """Return the OAuth error word of `answer`; some providers send it with a status of 200."""
-    if not answer or not answer.get("error"):
-        return ""
-    try:
-        parse_token_response(json.dumps({"error": answer["error"]}))
-    except OAuth2Error as error:
-        return str(error.error)
-    return ""
-
-
-def _token(answer: dict[str, Any], started: float) -> Token | None:
-    """Return the token of a successful `answer`, None if there is none that a header could carry."""
-    life = _seconds(answer.get("expires_in"))
-    wanted = ("access_token", "token_type", "refresh_token", "scope")
-    texts = {name: answer[name] for name in wanted if isinstance(answer.get(name), str)}
-    try:
-        found = parse_token_response(json.dumps(texts))
-    except OAuth2Error:
-        return None
-    access, refresh = found["access_token"], found.get("refresh_token", "")
-    if not access or not all(text.isascii() and text.isprintable() for text in (access, refresh)) or " " in access:
-        return None
-    return Token(
-        access_token=access,
-        token_type=found.get("token_type") or "Bearer",
-        expires_at=None if life is None else started + life,
-        refresh_token=refresh,
-        scope=texts.get("scope", ""),
-        issued_at=started,
-    )
-
-
-def _seconds(value: Any) -> float | None:
-    """Return a usable ``expires_in``: a number or one written as text; 0, less, and nonsense mean "not said"."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        return None
-    try:
-        seconds = float(value)
-    except (ValueError, OverflowError):
-        return LONGEST_LIFE if isinstance(value, int) and value > 0 else None
-    if math.isnan(seconds) or seconds <= 0:
-        return None
-    return min(seconds, LONGEST_LIFE)

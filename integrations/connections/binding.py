@@ -16,6 +16,8 @@ from integrations.connectors.registry import ConnectorRegistry
 from integrations.connectors.versions import check_stored
 from integrations.errors import ConfigurationError, IntegrationNotConfigured
 
+from .token_store import GrantTokens
+
 if TYPE_CHECKING:
     from .models import TenantIntegration
 
@@ -37,7 +39,7 @@ def bind(
         client: the guarded HTTP client; None: the process's own.
         attempts: how often a call may be tried: 1 where the lane retries, more where somebody waits.
         timeout: seconds for one request; None: the integration's own.
-        tokens: where OAuth tokens are kept.
+        tokens: where OAuth tokens are kept; None: in the integration's own grant.
 
     Raises:
         EncryptionError: a stored credential does not open with our keys.
@@ -46,6 +48,8 @@ def bind(
     connector = ConnectorRegistry.type_of(integration.integration_type)
     manifest = connector.manifest
     credentials = integration.credentials
+    if tokens is None and manifest.oauth is not None and integration.pk is not None:
+        tokens = GrantTokens(integration)
     try:
         secrets = signing_secrets(credentials, timezone.now()) if integration.is_signed else ()
     except (KeyError, TypeError, ValueError):

@@ -11,54 +11,13 @@ import logging
 from functools import lru_cache
 from typing import Any
 
-import jmespath
 from django.core.exceptions import ValidationError
+
+from integrations.expressions import compile_expression
 
 logger = logging.getLogger("integrations.connections")
 
-MAX_NODES = 64
-FUNCTIONS = frozenset({"abs", "contains", "ends_with", "length", "not_null", "starts_with", "to_number", "type"})
-NODES = frozenset(
-    {
-        "and_expression",
-        "comparator",
-        "current",
-        "field",
-        "filter_projection",
-        "function_expression",
-        "identity",
-        "index",
-        "index_expression",
-        "literal",
-        "not_expression",
-        "or_expression",
-        "pipe",
-        "projection",
-        "subexpression",
-        "value_projection",
-    }
-)
-
-
-@lru_cache(maxsize=1024)
-def _compiled(condition: str) -> Any:
-    """Return the compiled expression; raises ValueError for one that is not JMESPath or could grow."""
-    try:
-        expression = jmespath.compile(condition)
-    except RecursionError:
-        raise ValueError("it is nested too deeply") from None
-    waiting, count = [expression.parsed], 0
-    while waiting:
-        node = waiting.pop()
-        count += 1
-        if count > MAX_NODES:
-            raise ValueError(f"it has more than {MAX_NODES} parts")
-        if node["type"] not in NODES:
-            raise ValueError(f"{node['type'].replace('_', ' ')} is not allowed here; compare fields instead")
-        if node["type"] == "function_expression" and node["value"] not in FUNCTIONS:
-            raise ValueError(f"{node['value']}() is not allowed here; there are: {', '.join(sorted(FUNCTIONS))}")
-        waiting += node["children"]
-    return expression
+_compiled = lru_cache(maxsize=1024)(compile_expression)
 
 
 def validate_condition(condition: str) -> None:
@@ -67,7 +26,7 @@ def validate_condition(condition: str) -> None:
         return
     try:
         _compiled(condition)
-    except ValueError as error:  # JMESPathError is one
+    except ValueError as error:
         raise ValidationError(f"Not a usable JMESPath expression: {error}") from None
 
 

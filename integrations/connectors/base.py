@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from types import TracebackType
 from typing import Any, ClassVar, Self
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from integrations import conf
 from integrations.auth.oauth2 import OAuth2, fingerprint
@@ -73,8 +73,9 @@ class BaseConnector(ERPConnectorPort):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "manifest" not in cls.__dict__ and not hasattr(cls, "manifest"):
-            # A connector as seeds/002 prints it: no manifest, any configuration, all of it secret.
-            cls.manifest = Manifest(key=cls.__name__, label=cls.__name__, does=("export",))
+            # A connector as seeds/002 prints it: an ERP without a manifest, any configuration, all of it secret.
+            more: dict[str, Any] = {"family": "erp", "allow_multiple": False, "does": ("export",)}
+            cls.manifest = Manifest(key=cls.__name__, label=cls.__name__, **more)
 
     def __init__(self, binding: Binding | None = None, client: Client | None = None) -> None:
         self.binding = binding or Binding()
@@ -155,7 +156,16 @@ class BaseConnector(ERPConnectorPort):
         """Send `envelope`; return a receipt or raise an IntegrationError. Called from several threads."""
         if type(self).export is BaseConnector.export:
             raise NotImplementedError(f"{type(self).__name__} neither delivers nor exports")
-        result = self.export(Order.from_payload(envelope.payload, envelope.idempotency_key), self.settings)
+        failure: IntegrationError | None = None
+        try:
+            result = self.export(Order.from_payload(envelope.payload, envelope.idempotency_key), self.settings)
+        except IntegrationError as error:
+            # Not our own words: ConnectorError(f"export failed: {e}") may repeat an address with its key, and so may e.
+            failure = error
+            failure.message = redact(error.message, self.secrets)
+            failure.args, failure.__context__ = (failure.message,), None
+        if failure is not None:
+            raise failure from None
         if not result.success:
             raise IntegrationTemporaryError(f"{self.name} did not take the export")
         return Receipt(
@@ -343,7 +353,8 @@ class BaseConnector(ERPConnectorPort):
         values += [value for value in self.binding.credentials.values() if isinstance(value, str)]
         # n8n's 404 repeats the path without its prefix; a webhook's path may be all that protects it.
         url = urlsplit(self.binding.url)
-        values += [part for part in (url.path, url.query, *url.path.split("/")) if len(part) > 8]
+        in_query = (value for _, value in parse_qsl(url.query))  # the sig of a workflow in Teams
+        values += [part for part in (url.path, url.query, *url.path.split("/"), *in_query) if len(part) > 8]
         return tuple(value for value in values if value)
 
     def receipt(self, response: Response, external_id: object = "", **details: Any) -> Receipt:

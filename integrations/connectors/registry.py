@@ -1,7 +1,7 @@
 """Which kinds of systems we can talk to, and where they were found.
 
 kinds/*.py            our own, one module per kind
-templates/*.yaml      our own that need no code; more folders: the setting TEMPLATE_DIRS
+templates/*.yaml      our own that need no code; more folders: the setting TEMPLATE_DIRS (docs/templates.md)
 other packages        entry points of the group ``integrations.connectors`` (a BaseConnector class each)
 by hand               ``ConnectorRegistry.register("MY_ERP", MyConnector)`` in an AppConfig.ready
 """
@@ -11,17 +11,23 @@ from __future__ import annotations
 import logging
 import pkgutil
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
-from integrations.errors import UnknownConnector
+from integrations import conf
+from integrations.errors import IncompatibleConnector, TemplateError, UnknownConnector
 
 from .base import BaseConnector
 from .manifest import Manifest
+from .template.compiled import Template
+from .template.folders import templates_in
 from .versions import check_sdk
+
+if TYPE_CHECKING:
+    from .kinds.rest import RestConnector
 
 ENTRY_POINT_GROUP = "integrations.connectors"
 TEMPLATES = Path(__file__).parent / "templates"
@@ -33,6 +39,8 @@ class ConnectorRegistry:
     """The connectors of this process, by key. All methods are the class's own; there is one registry."""
 
     _connectors: dict[str, type[BaseConnector]] = {}
+    _interpreters: dict[str, type[RestConnector]] = {}
+    _template_errors: list[TemplateError] = []
     _loaded = False
     _lock = threading.RLock()
 
@@ -61,6 +69,18 @@ class ConnectorRegistry:
         if found.manifest.key != key:
             found.manifest = found.manifest.model_copy(update={"key": key})
         return found
+
+    @classmethod
+    def interprets_templates(cls, connector: type[RestConnector]) -> type[RestConnector]:
+        """Make `connector` known to templates, which name it as their ``connector``; as a class decorator."""
+        cls._interpreters[connector.manifest.key] = connector
+        return connector
+
+    @classmethod
+    def template_errors(cls) -> list[TemplateError]:
+        """Return what is wrong with the templates in TEMPLATE_DIRS; those are not registered."""
+        cls._load()
+        return list(cls._template_errors)
 
     @classmethod
     def unregister(cls, name: str) -> None:
@@ -103,13 +123,41 @@ class ConnectorRegistry:
             package = import_module("integrations.connectors.kinds")
             for module in pkgutil.iter_modules(package.__path__):
                 import_module(f"{package.__name__}.{module.name}")
-            _load_templates(cls.register)
+            cls._template_errors = _load_templates(cls.register, cls._interpreters)
             _load_entry_points(cls.register)
             cls._loaded = True
 
 
-def _load_templates(register: Callable[[type[BaseConnector]], Any]) -> None:
-    """Register what the template folders hold; a broken one of ours fails the start, as broken code would."""
+def _load_templates(
+    register: Callable[[type[BaseConnector]], Any], interpreters: Mapping[str, type[RestConnector]]
+) -> list[TemplateError]:
+    """Register what the template folders hold and return what is wrong with those of the operator.
+
+    A broken one of ours fails the start, as broken code would; a broken one of the operator's is reported, here and
+    by ``manage.py check``, and the others still work.
+    """
+    versions = {key: connector.manifest.version for key, connector in interpreters.items()}
+    problems: list[TemplateError] = []
+    for folder in (TEMPLATES, *map(Path, conf.TEMPLATE_DIRS)):
+        for found in templates_in(folder, versions):
+            problem = found if isinstance(found, TemplateError) else _registered(found, register, interpreters)
+            if problem is None:
+                continue
+            if folder == TEMPLATES:
+                raise problem
+            logger.error("a connector template cannot be used: %s", problem)
+            problems.append(problem)
+    return problems
+
+
+def _registered(
+    template: Template, register: Callable[[type[BaseConnector]], Any], interpreters: Mapping[str, type[RestConnector]]
+) -> TemplateError | None:
+    try:
+        register(interpreters[template.connector].for_template(template))
+    except (ValueError, IncompatibleConnector) as error:
+        return TemplateError(str(error), file=template.file, line=template.line)
+    return None
 
 
 def _load_entry_points(register: Callable[[str, type[BaseConnector]], Any]) -> None:
@@ -122,6 +170,7 @@ def _load_entry_points(register: Callable[[str, type[BaseConnector]], Any]) -> N
 
 
 register = ConnectorRegistry.register
+interprets_templates = ConnectorRegistry.interprets_templates
 
 
 def manifests(family: str | None = None) -> list[Manifest]:

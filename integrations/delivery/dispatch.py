@@ -33,6 +33,7 @@ from .circuit_breaker import CircuitBreaker
 from .due import DueRow, hold_is_over
 from .outcome import Outcome
 from .pacing import Pacer
+from .receipt_facts import redacted
 
 logger = logging.getLogger("integrations.delivery")
 
@@ -138,7 +139,7 @@ class Slice:
             logger.warning("connector %s raised %s", self.connector.name, type(error).__name__)
             failure = IntegrationTemporaryError(f"unexpected {type(error).__name__}", code="unexpected")
         else:
-            return outcome.delivered(row, receipt, _since(started))
+            return outcome.delivered(row, redacted(receipt, self.connector), _since(started))
         return outcome.failed(row, failure, _since(started), self.policy, timezone.now())
 
     def _note(self, result: Outcome) -> None:

@@ -66,7 +66,7 @@ def any_due(integration_id: int) -> bool:
     return pending(integration_id).filter(next_attempt_at__lte=Now()).order_by().exists()
 
 
-def read_due(integration_id: int, limit: int, *, in_order: bool) -> list[DueRow]:
+def read_due(integration_id: int, limit: int, in_order: bool) -> list[DueRow]:
     """Return at most `limit` sendable rows; with `in_order`, those of one object ascend and none is missing.
 
     May return fewer rows than are due: others were put off.
@@ -85,6 +85,16 @@ def read_due(integration_id: int, limit: int, *, in_order: bool) -> list[DueRow]
         if sendable or not rows:
             return sendable
     return []  # so many objects are held back that others should have the worker meanwhile
+
+
+def read_one(integration_id: int, sync_id: int, in_order: bool) -> list[DueRow]:
+    """Return that pending row, due or not; [] if it is settled, or if an earlier one of its object must go first."""
+    wanted = pending(integration_id).filter(pk=sync_id)
+    if in_order:
+        held_since = timezone.now() - timedelta(seconds=conf.HOLD_SECONDS)
+        earlier = pending(integration_id).filter(object_key=OuterRef("object_key"), id__lt=OuterRef("id"))
+        wanted = wanted.exclude(Exists(earlier.exclude(first_failed_at__lte=held_since)))
+    return [DueRow(*values) for values in wanted.values_list(*_FIELDS)]
 
 
 def _without_blocked(integration_id: int, rows: list[DueRow], seconds: set[int]) -> list[DueRow]:

@@ -16,8 +16,8 @@ from django.db.models.functions import Now
 from integrations import conf
 from integrations.connections.models import TenantIntegration
 from integrations.connectors.registry import ConnectorRegistry
+from integrations.database_clock import after
 
-from .database_clock import after
 from .models import Lane
 from .wakeup import SLOW_QUEUE, send_hint
 

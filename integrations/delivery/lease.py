@@ -9,8 +9,8 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from integrations import conf
+from integrations.database_clock import after
 
-from .database_clock import after
 from .models import Lane
 
 

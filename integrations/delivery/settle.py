@@ -16,14 +16,15 @@ from integrations import conf
 from integrations.audit.models import ExecutionLog
 from integrations.audit.notes import AuditNote, write_notes
 from integrations.connections.models import TenantIntegration
+from integrations.database_clock import after
 from integrations.errors import IntegrationBlocked, IntegrationGone, IntegrationMoved
 from integrations.outbox.models import IntegrationSync
 
 from .circuit_breaker import CircuitBreaker
-from .database_clock import after
 from .lease import Lease, LeaseLost
 from .models import Lane
 from .outcome import Outcome
+from .receipt_facts import answer_of, without_facts
 
 logger = logging.getLogger("integrations.delivery")
 Status = IntegrationSync.Status
@@ -78,7 +79,7 @@ def _without_texts(result: Outcome) -> Outcome:
     error = copy(result.error)
     if error is not None:
         error.message, error.excerpt = error.code, ""
-    return replace(result, error=error, receipt=result.receipt and replace(result.receipt, excerpt=""))
+    return replace(result, error=error, receipt=result.receipt and without_facts(result.receipt))
 
 
 def _lane_values(settlement: Settlement) -> dict[str, Any]:
@@ -162,7 +163,7 @@ def _write_failure(result: Outcome) -> set[int]:
 
 
 def _log_entry(settlement: Settlement, result: Outcome) -> ExecutionLog:
-    excerpt = result.receipt.excerpt if result.receipt is not None else result.error and result.error.excerpt
+    answer = answer_of(result.receipt) if result.receipt is not None else result.error and result.error.excerpt
     return ExecutionLog(
         integration_id=settlement.integration.pk,
         sync_id=result.row.id,
@@ -171,7 +172,7 @@ def _log_entry(settlement: Settlement, result: Outcome) -> ExecutionLog:
         method="POST",
         url=settlement.target[:500],
         response_status=result.response_status,
-        response_payload=excerpt or None,
+        response_payload=answer or None,
         duration_ms=result.duration_ms,
         error=result.error.message if result.error is not None else "",
     )

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('integrations', '0003_health_checks'),
+        ('integrations', '0003_oauth_grant'),
     ]
 
     operations = [

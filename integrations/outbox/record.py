@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -28,6 +28,7 @@ class Occurrence:
         minimal: what is sent instead if `payload` cannot be stored or is larger than MAX_BODY_BYTES.
         integration_ids: the subscribed integrations of the tenant.
         idempotency_key: the event's identity; recording the same key again is refused by the database.
+        sync_values: columns of its syncs that are not as usual, e.g. a later ``next_attempt_at``.
     """
 
     tenant_id: int
@@ -39,6 +40,7 @@ class Occurrence:
     integration_ids: Sequence[int]
     occurred_at: datetime = field(default_factory=timezone.now)
     idempotency_key: str = field(default_factory=new_idempotency_key)
+    sync_values: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def object_key(self) -> str:
@@ -81,7 +83,12 @@ def _insert(occurrences: Sequence[Occurrence], body: Callable[[Occurrence], str]
     )
     IntegrationSync.objects.using(using).bulk_create(
         [
-            IntegrationSync(event=event, integration_id=integration_id, object_key=occurrence.object_key)
+            IntegrationSync(
+                event=event,
+                integration_id=integration_id,
+                object_key=occurrence.object_key,
+                **occurrence.sync_values,
+            )
             for occurrence, event in zip(occurrences, events, strict=True)
             for integration_id in occurrence.integration_ids
         ],

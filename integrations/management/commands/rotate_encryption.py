@@ -13,7 +13,7 @@ from django.db import transaction
 
 from integrations.credentials.fields import encrypted_attributes
 from integrations.errors import EncryptionError
-from integrations.models import TenantIntegration
+from integrations.models import OAuthGrant, TenantIntegration
 
 
 class Command(BaseCommand):
@@ -35,14 +35,21 @@ class Command(BaseCommand):
 
 
 def _reseal(pk: int, dry_run: bool) -> bool:
-    """One row in one transaction, locked, so that a person's save in between is not overwritten."""
+    """One integration and its grant in one transaction, locked, so that a save in between is not overwritten."""
     with transaction.atomic():
         row = TenantIntegration.unannounced.select_for_update().filter(pk=pk).first()
         if row is None:
             return False
-        stale = [attribute for attribute in encrypted_attributes(TenantIntegration) if attribute.needs_reseal(row)]
-        if stale and not dry_run:
-            for attribute in stale:
-                attribute.reseal(row)
-            row.save(update_fields=[attribute.column for attribute in stale])
-        return bool(stale)
+        grant = OAuthGrant.objects.select_for_update().filter(pk=pk).first()
+        if grant is not None:
+            grant.integration = row
+        return any([_reseal_row(row, dry_run), grant is not None and _reseal_row(grant, dry_run)])
+
+
+def _reseal_row(row: TenantIntegration | OAuthGrant, dry_run: bool) -> bool:
+    stale = [attribute for attribute in encrypted_attributes(type(row)) if attribute.needs_reseal(row)]
+    if stale and not dry_run:
+        for attribute in stale:
+            attribute.reseal(row)
+        row.save(update_fields=[attribute.column for attribute in stale])
+    return bool(stale)

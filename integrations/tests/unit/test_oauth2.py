@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import threading
 import traceback
 from collections.abc import Iterator
@@ -25,6 +26,7 @@ from integrations.errors import (
     IntegrationTemporaryError,
 )
 from integrations.tests.receiver import Answer, Receiver, Request
+from integrations.tests.services import wait_until
 from integrations.transport.client import GuardedClient
 from integrations.transport.policy import AddressPolicy
 
@@ -249,6 +251,33 @@ def test_ten_threads_refresh_once(make: Any, receiver: Receiver) -> None:
     assert len(receiver.requests) == 1
 
 
+def test_threads_of_one_adapter_that_waited_for_a_failure_do_not_ask_again(make: Any, receiver: Receiver) -> None:
+    gate = receiver.hold(status=503)
+    auth = make()
+    failures: list[IntegrationError] = []
+
+    def ask() -> None:
+        try:
+            auth.headers()
+        except IntegrationTemporaryError as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=ask) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+
+    def waiting() -> int:
+        inner = (frame.f_code for frame in sys._current_frames().values())
+        return sum(code is OAuth2._renewed.__code__ for code in inner)
+
+    wait_until(lambda: waiting() == 7)
+    gate.set()
+    for thread in threads:
+        thread.join(10)
+    assert len(receiver.requests) == 1
+    assert len({id(error) for error in failures}) == 8 and {error.code for error in failures} == {"http_503"}
+
+
 # -- rotation -----------------------------------------------------------------------------------------
 
 
@@ -319,6 +348,20 @@ def test_another_client_or_grant_drops_everything(make: Any, receiver: Receiver,
     assert form(receiver.requests[1])["refresh_token"] == settings["refresh_token"]
 
 
+@pytest.mark.parametrize(
+    ("base_url", "stays"), [("https://api.example.com/v2", True), ("https://evil.example.net/v1", False)]
+)
+def test_tokens_do_not_follow_an_address_to_another_server(
+    make: Any, receiver: Receiver, base_url: str, stays: bool
+) -> None:
+    receiver.answer_with(answer("access-1", refresh_token="rotated-1"))
+    tokens = MemoryTokens()
+    settings = {**SETTINGS, "base_url": "https://api.example.com/v1"}
+    make(tokens=tokens, settings=settings).headers()
+    other = make(tokens=tokens, settings={**settings, "base_url": base_url})
+    assert (other._load() is not None) is stays
+
+
 # -- faults -------------------------------------------------------------------------------------------
 
 
@@ -356,6 +399,8 @@ GARBAGE = [
     Answer(400, b"<html>proxy</html>"),
     Answer(403, b"<html>proxy</html>"),
     Answer(404),
+    Answer(404, b'{"error": "Not Found"}'),
+    Answer(403, b'{"error": {"message": "blocked"}}'),
     Answer(410),
     Answer(500),
     Answer(502, b'{"error": "invalid_grant"}'),

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('integrations', '0002_connector_kit'),
+        ('integrations', '0005_erp'),
     ]
 
     operations = [

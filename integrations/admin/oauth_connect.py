@@ -1,0 +1,75 @@
+"""The button *Connect* of an integration whose provider asks a person, and what became of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from integrations.connections.authorization import start, wants_authorization
+from integrations.connections.grants import OAuthGrant
+from integrations.connections.models import TenantIntegration
+from integrations.errors import IntegrationError
+from integrations.oauth_callback import redirect_uri, visitor_of
+
+from .display import when
+
+
+class ConnectButton:
+    """Mixed into the ModelAdmin of `TenantIntegration`."""
+
+    def connect_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Send the person to the provider; they come back through oauth_callback.py."""
+        integration: TenantIntegration = self._of(request, pk)  # type: ignore[attr-defined]
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        try:
+            address = start(integration, visitor_of(request), redirect_uri(request, integration.integration_type))
+        except IntegrationError as error:
+            messages.error(request, f"Not connected: {error.message}")
+            return self._back(integration)  # type: ignore[attr-defined]
+        self.log_change(request, integration, "Asked the provider for access.")  # type: ignore[attr-defined]
+        response = HttpResponseRedirect(address)
+        response["Referrer-Policy"] = "no-referrer"
+        return response
+
+
+class GrantState:
+    """What the status panel says of an integration's grant; never a token."""
+
+    def __init__(self, integration: TenantIntegration) -> None:
+        self.wanted = wants_authorization(integration)
+        self.grant = OAuthGrant.objects.filter(pk=integration.pk).first()
+
+    @property
+    def is_connected(self) -> bool:
+        return self.grant is not None and self.grant.is_connected
+
+    @property
+    def summary(self) -> SafeString | str:
+        """Who agreed, when, to what, and whether it still holds."""
+        grant = self.grant
+        if grant is None or not (grant.tokens_encrypted or grant.invalid_since):
+            return "not connected yet"
+        if grant.invalid_since:
+            return format_html("refused {}: {}", when(grant.invalid_since), grant.invalid_reason)
+        return format_html("{}; {}", self._consent(grant), self._life(grant))
+
+    @property
+    def scope(self) -> str:
+        return self.grant.scope if self.grant else ""
+
+    def _consent(self, grant: OAuthGrant) -> Any:
+        if not grant.granted_at:
+            return "connected"
+        return format_html("by {} {}", grant.granted_by or "somebody", when(grant.granted_at))
+
+    def _life(self, grant: OAuthGrant) -> Any:
+        if grant.expires_at is None:
+            return "the access token has no known end"
+        word = "expired" if grant.expires_at <= timezone.now() else "ends"
+        return format_html("the access token {} {}", word, when(grant.expires_at))

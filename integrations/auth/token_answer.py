@@ -1,0 +1,130 @@
+"""What a token endpoint's answer means (RFC 6749 §5); oauthlib reads it.
+
+In: a response. Out: a token, or the error to raise. No message repeats anything of an answer: they hold secrets.
+
+    Token                       200 with an access token that a header can carry
+    IntegrationAuthError        it refuses: ``code`` is the OAuth error word; a person must act
+    IntegrationRateLimited      429
+    IntegrationTemporaryError   5xx, redirects, anything that is no OAuth answer: the grant may be fine
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+from oauthlib.oauth2.rfc6749.errors import OAuth2Error
+from oauthlib.oauth2.rfc6749.parameters import parse_token_response
+
+from integrations.errors import (
+    IntegrationAuthError,
+    IntegrationError,
+    IntegrationRateLimited,
+    IntegrationTemporaryError,
+)
+from integrations.transport.classify import error_for
+from integrations.transport.response import Response
+
+from .token import Token
+
+LONGEST_LIFE = 10 * 365 * 86400.0  # seconds; a provider that says more means "for ever"
+
+# What a person can do about each word of RFC 6749 §5.2 and OpenID Connect Core §3.1.2.6.
+ADVICE = {
+    "invalid_grant": "the grant has expired or was withdrawn; connect again",
+    "invalid_client": "client id or client secret are wrong",
+    "unauthorized_client": "this client may not use this grant; change that at the provider",
+    "invalid_scope": "the provider does not know a scope, or does not allow it",
+    "unsupported_grant_type": "the provider does not offer this grant",
+    "invalid_request": "the provider does not understand the request; check the settings",
+    "access_denied": "the provider denied access",
+    "consent_required": "a person must agree; connect again",
+    "interaction_required": "a person must agree; connect again",
+    "login_required": "a person must log in; connect again",
+}
+PASSING = frozenset({"server_error", "temporarily_unavailable", "slow_down"})
+
+
+def read(response: Response, host: str, started: float) -> Token | IntegrationError:
+    """Return the token in `response`, or the error that it stands for."""
+    if response.status == 429 or response.status >= 500:
+        return _in_trouble(response, host)
+    answer = _json_object(response)
+    word = _error_word(answer)
+    if word in PASSING:
+        return IntegrationTemporaryError(f"no access token: {host} is in trouble ({word})", code=word)
+    if word in ADVICE or response.status == 401 or (word and response.status in (200, 400)):
+        word = word if word in ADVICE else "token_refused"  # theirs may be anything
+        advice = ADVICE.get(word, "check the settings, or connect again")
+        return IntegrationAuthError(f"no access token from {host}: {advice}", code=word)
+    token = None
+    if 200 <= response.status < 300 and answer is not None and not response.body_cut:
+        token = _token(answer, started)
+    return token or IntegrationTemporaryError(
+        f"no access token: {host} answered {response.status} with something else", code="token_garbage"
+    )
+
+
+def _in_trouble(response: Response, host: str) -> IntegrationError:
+    error = error_for(Response(response.status, response.headers, b""), host=host)
+    kind = IntegrationRateLimited if isinstance(error, IntegrationRateLimited) else IntegrationTemporaryError
+    return kind(
+        f"no access token: {host} answered {response.status}",
+        code=error.code if error else None,
+        retry_after=error.retry_after if error else None,
+    )
+
+
+def _json_object(response: Response) -> dict[str, Any] | None:
+    try:
+        value = json.loads(response.body)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _error_word(answer: dict[str, Any] | None) -> str:
+    """Return the OAuth error word of `answer`; some providers send it with a status of 200."""
+    if not answer or not answer.get("error"):
+        return ""
+    try:
+        parse_token_response(json.dumps({"error": answer["error"]}))
+    except OAuth2Error as error:
+        return str(error.error)
+    return ""
+
+
+def _token(answer: dict[str, Any], started: float) -> Token | None:
+    """Return the token of a successful `answer`, None if there is none that a header could carry."""
+    life = _seconds(answer.get("expires_in"))
+    wanted = ("access_token", "token_type", "refresh_token", "scope")
+    texts = {name: answer[name] for name in wanted if isinstance(answer.get(name), str)}
+    try:
+        found = parse_token_response(json.dumps(texts))
+    except OAuth2Error:
+        return None
+    access, refresh = found["access_token"], found.get("refresh_token", "")
+    if not access or not all(text.isascii() and text.isprintable() for text in (access, refresh)) or " " in access:
+        return None
+    return Token(
+        access_token=access,
+        token_type=found.get("token_type") or "Bearer",
+        expires_at=None if life is None else started + life,
+        refresh_token=refresh,
+        scope=texts.get("scope", ""),
+        issued_at=started,
+    )
+
+
+def _seconds(value: Any) -> float | None:
+    """Return a usable ``expires_in``: a number or one written as text; 0, less, and nonsense mean "not said"."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        seconds = float(value)
+    except (ValueError, OverflowError):
+        return LONGEST_LIFE if isinstance(value, int) and value > 0 else None
+    if math.isnan(seconds) or seconds <= 0:
+        return None
+    return min(seconds, LONGEST_LIFE)

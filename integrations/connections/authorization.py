@@ -1,0 +1,171 @@
+"""A person agrees: the authorization code flow with PKCE (RFC 6749 §4.1, RFC 7636, RFC 9700).
+
+`start` gives the address to send them to; `finish` takes what the provider sent them back with. The state in between is
+random, kept as a hash, good once and for ten minutes, and bound to the integration, its tenant, the provider, the user
+and their session. Everything that the provider's redirect says is untrusted: it is looked up, never shown.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from hashlib import sha256
+from typing import Any
+
+from django.utils import timezone
+from oauthlib.oauth2 import WebApplicationClient
+
+from integrations.auth.oauth2 import fingerprint
+from integrations.auth.spec import OAuth, filled, host_is_configured
+from integrations.auth.token_endpoint import TokenEndpoint
+from integrations.connectors.port import Client
+from integrations.connectors.registry import ConnectorRegistry
+from integrations.errors import ConfigurationError, IntegrationNotConfigured
+from integrations.transport.allowed_hosts import check_allowed
+from integrations.transport.http_client import with_query
+from integrations.transport.policy import AddressPolicy
+from integrations.transport.process_client import client as process_client
+from tenants.scope import tenants_of
+
+from .binding import settings_of
+from .grants import OAuthRequest
+from .models import TenantIntegration
+from .token_store import GrantTokens
+
+MINUTES = 10
+VERIFIER_LENGTH = 64  # RFC 7636: 43 to 128 characters
+
+
+class AuthorizationRefused(Exception):
+    """What came back finishes nothing; the text is ours and says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """Who asks: a user in one session of theirs."""
+
+    user: Any
+    session_key: str
+
+    @property
+    def user_id(self) -> str:
+        return str(self.user.pk)
+
+    @property
+    def session_hash(self) -> str:
+        return _hash(self.session_key)
+
+
+def wants_authorization(integration: TenantIntegration) -> bool:
+    """Tell whether a person must agree at the provider before `integration` can do anything."""
+    try:
+        oauth = ConnectorRegistry.type_of(integration.integration_type).manifest.oauth
+    except IntegrationNotConfigured:
+        return False
+    return oauth is not None and oauth.grant == "authorization_code"
+
+
+def start(integration: TenantIntegration, visitor: Visitor, redirect_uri: str) -> str:
+    """Return the provider's address where `visitor` may agree.
+
+    Raises:
+        IntegrationNotConfigured: the connector knows no such flow, or a setting that it needs is missing.
+        IntegrationBlocked: the address leads where this connector may not.
+    """
+    oauth, settings = _oauth_of(integration)
+    client_id = str(settings.get("client_id") or "")
+    if not client_id:
+        raise ConfigurationError({"client_id": "missing; set it on the integration"})
+    address = filled(oauth.authorize_url, settings)
+    manifest = ConnectorRegistry.type_of(integration.integration_type).manifest
+    bounds = manifest.allowed_hosts if host_is_configured(oauth.authorize_url) else ()
+    check_allowed(address, bounds, AddressPolicy.from_conf())
+    client = WebApplicationClient(client_id)
+    verifier = client.create_code_verifier(VERIFIER_LENGTH)
+    state = secrets.token_urlsafe(32)
+    now = timezone.now()
+    OAuthRequest.objects.filter(expires_at__lte=now).delete()
+    request = OAuthRequest(
+        state_hash=_hash(state),
+        integration=integration,
+        tenant_id=integration.tenant_id,
+        user_id=visitor.user_id,
+        session_hash=visitor.session_hash,
+        provider=integration.integration_type,
+        redirect_uri=redirect_uri,
+        expires_at=now + timedelta(minutes=MINUTES),
+    )
+    request.verifier = verifier
+    request.save(force_insert=True)
+    ours = {
+        "response_type": "code",
+        "client_id": client_id,
+        "redirect_uri": redirect_uri,
+        "scope": oauth.scope or None,
+        "state": state,
+        "code_challenge": client.create_code_challenge(verifier, "S256"),
+        "code_challenge_method": "S256",
+    }
+    return with_query(address, {**oauth.extra, **ours})
+
+
+def finish(
+    provider: str, answer: Mapping[str, str], visitor: Visitor, client: Client | None = None
+) -> TenantIntegration:
+    """Exchange the code in `answer` (the redirect's query), keep the grant, and return its integration.
+
+    Raises:
+        AuthorizationRefused: wrong, used or expired state, or the provider did not agree.
+        IntegrationError: the token endpoint refused or did not answer; the person starts again.
+    """
+    request = _taken(answer.get("state", ""))
+    if request is None or not _is_theirs(request, provider, visitor):
+        raise AuthorizationRefused("This link is not valid, or not any more. Start again from the integration's page.")
+    if "error" in answer or not answer.get("code"):
+        raise AuthorizationRefused("The provider did not give access. Start again from the integration's page.")
+    integration = request.integration
+    oauth, settings = _oauth_of(integration)
+    endpoint = TokenEndpoint(
+        oauth,
+        settings,
+        client or process_client(),
+        allowed_hosts=ConnectorRegistry.type_of(integration.integration_type).manifest.allowed_hosts,
+    )
+    token = endpoint.exchange(answer["code"], request.redirect_uri, request.verifier)
+    # A provider that grants exactly what was asked for need not repeat it (RFC 6749 §5.1).
+    token = replace(token, scope=token.scope or oauth.scope, made_with=fingerprint(oauth, settings))
+    GrantTokens(integration).write(lambda grant: grant.granted(token, visitor.user.get_username()))
+    return integration
+
+
+def _taken(state: str) -> OAuthRequest | None:
+    """Return the request with `state`, which from now on nobody else gets."""
+    request = OAuthRequest.objects.select_related("integration").filter(state_hash=_hash(state)).first()
+    if request is None:
+        return None
+    count, _ = OAuthRequest.objects.filter(pk=request.pk).delete()
+    return request if count and request.expires_at > timezone.now() else None
+
+
+def _is_theirs(request: OAuthRequest, provider: str, visitor: Visitor) -> bool:
+    integration = request.integration
+    return (
+        request.provider == provider == integration.integration_type
+        and request.tenant_id == integration.tenant_id
+        and request.user_id == visitor.user_id
+        and secrets.compare_digest(request.session_hash, visitor.session_hash)
+        and tenants_of(visitor.user).filter(pk=request.tenant_id).exists()  # they may have left it meanwhile
+    )
+
+
+def _oauth_of(integration: TenantIntegration) -> tuple[OAuth, dict[str, object]]:
+    manifest = ConnectorRegistry.type_of(integration.integration_type).manifest
+    if manifest.oauth is None or manifest.oauth.grant != "authorization_code":
+        raise IntegrationNotConfigured(f"{manifest.label} is not connected this way")
+    return manifest.oauth, {**manifest.defaults(), **settings_of(integration)}
+
+
+def _hash(text: str) -> str:
+    return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

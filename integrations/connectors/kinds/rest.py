@@ -1,0 +1,193 @@
+"""JSON over HTTP as a template describes it (docs/templates.md): the connector behind every YAML kind.
+
+By itself it is no kind: it is not offered to tenants. `for_template` makes one of a template. Its actions are called
+by name: ``adapter.call("query_database", filter={…})``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import cached_property, partial
+from typing import Any, ClassVar
+from urllib.parse import urljoin, urlsplit
+
+from integrations.auth.scheme import ApiKeyAuth, Auth, BasicAuth, BearerAuth
+from integrations.connectors.base import BaseConnector
+from integrations.connectors.manifest import Manifest
+from integrations.connectors.port import Envelope, Receipt
+from integrations.connectors.registry import interprets_templates
+from integrations.connectors.template.call import Call, render_headers
+from integrations.connectors.template.compiled import Action, Pages, Template
+from integrations.connectors.template.params import checked_params
+from integrations.connectors.template.scope import Scope, answer, public_fields, text_of
+from integrations.connectors.template.values import Value
+from integrations.errors import ConfigurationError, IntegrationError, IntegrationPermanentError, printable
+from integrations.transport.classify import excerpt_of
+from integrations.transport.http_client import origin
+from integrations.transport.redaction import redact
+from integrations.transport.response import Response
+
+MAX_ID = 200  # characters of what is kept of an answer
+
+
+@interprets_templates
+class RestConnector(BaseConnector):
+    """What a template says, done."""
+
+    manifest: ClassVar[Manifest] = Manifest(key="rest", label="REST", family="template", version="1.0.0", does=())
+    template: ClassVar[Template]
+
+    @classmethod
+    def for_template(cls, template: Template) -> type[RestConnector]:
+        """Return the connector that `template` describes."""
+        name = f"{template.manifest.key.title().replace('-', '').replace('_', '')}Template"
+        members = {"__doc__": template.manifest.description, "manifest": template.manifest, "template": template}
+        return type(name, (cls,), {"__module__": __name__, **members})
+
+    # -- the port -----------------------------------------------------------------------------------------
+
+    def deliver(self, envelope: Envelope) -> Receipt:
+        deliver = self.template.deliver
+        if deliver is None:
+            raise IntegrationPermanentError(f"{self.manifest.label} takes no events; untick them", code="no_events")
+        event = {"type": envelope.event_type, "id": envelope.idempotency_key, "sequence": envelope.sequence}
+        scope = self._scope(event=event, payload=envelope.payload)
+        extra = {deliver.idempotency_header: envelope.idempotency_key} if deliver.idempotency_header else {}
+        response = self._send(deliver.call, scope, extra)
+        after = scope.plus(response=answer(response))
+        return Receipt(
+            response.status,
+            excerpt_of(response, self.secrets) if response.body else "",
+            external_id=_told(deliver.external_id, after),
+            location=_told(deliver.location, after),
+        )
+
+    @property
+    def can_check(self) -> bool:
+        return bool(self.template.checks)
+
+    def check(self) -> str:
+        if not self.template.checks:
+            raise NotImplementedError
+        words = ""
+        for check in self.template.checks:
+            response = self._send(check.call, self._scope())
+            words = _told(check.message, self._scope(response=answer(response))) or words
+        return printable(redact(words, self.secrets)) or f"{self.host} answers."
+
+    def call(self, action: str, /, **params: Any) -> Any:
+        """Do what the template calls `action`, and return what it says it returns.
+
+        Raises:
+            ConfigurationError: there is no such action, or a parameter is missing, unknown or of the wrong type.
+            IntegrationError: as for every request.
+        """
+        found = self.template.actions.get(action)
+        if found is None:
+            known = ", ".join(self.template.actions) or "none"
+            raise ConfigurationError({"action": f"unknown; {self.manifest.label} has: {known}"})
+        scope = self._scope(param=checked_params(action, found.params, params))
+        if found.pages is not None:
+            return [item for page in self._pages(found, found.pages, scope) for item in page]
+        return self._returned(found, self._send(found.call, scope), scope)
+
+    # -- how ----------------------------------------------------------------------------------------------
+
+    def make_auth(self) -> Auth:
+        auth = self.template.auth
+        if auth is None:
+            return super().make_auth()
+        scope = self._secret(self._scope())
+        secret = text_of(auth.secret.render(scope))
+        if not secret:
+            return Auth()  # an optional key that was left empty
+        if auth.scheme == "bearer":
+            return BearerAuth(secret)
+        if auth.scheme == "header":
+            return ApiKeyAuth(secret, auth.header)
+        return BasicAuth(text_of(auth.username.render(scope)) if auth.username else "", secret)
+
+    def default_headers(self) -> Mapping[str, str]:
+        return render_headers(self.template.headers, self._secret(self._scope()))
+
+    def classify(self, response: Response) -> IntegrationError | None:
+        if rules := [rule for rule in self.template.rules if rule.when.covers(response.status)]:
+            scope = Scope({"response": answer(response)})
+            for rule in rules:
+                if rule.when.holds(scope):
+                    return rule.error(response, scope, self.host, excerpt_of(response, self.secrets))
+        return super().classify(response)
+
+    def _scope(self, **values: Any) -> Scope:
+        return Scope({"config": self._config, **values})
+
+    @cached_property
+    def _config(self) -> dict[str, Any]:
+        return {name: self.settings.get(name) for name in public_fields(self.manifest)}
+
+    def _secret(self, scope: Scope) -> Scope:
+        return scope.plus(secret={name: self.settings.get(name) for name in self.manifest.secret_names})
+
+    def _send(self, call: Call, scope: Scope, extra: Mapping[str, str] | None = None, url: str = "") -> Response:
+        """Send `call`; `url` stands in for its path and query, where a link was given to us."""
+        request = call.request(scope, self._secret(scope))
+        return self.http.send(
+            call.method,
+            url or self._url(request.path),
+            headers={**request.headers, **(extra or {})},
+            params=None if url else request.query,
+            json=request.body,
+            classify=partial(self._meaning, call),
+        )
+
+    def _meaning(self, call: Call, response: Response) -> IntegrationError | None:
+        if success := [when for when in call.success if when.covers(response.status)]:
+            scope = Scope({"response": answer(response)})
+            if any(when.holds(scope) for when in success):
+                return None
+        return self.classify(response)
+
+    def _url(self, path: str) -> str:
+        """The path below the address; what the address itself has as a query stays."""
+        parts = urlsplit(self.base_url)
+        return parts._replace(path=parts.path.rstrip("/") + path if path else parts.path).geturl()
+
+    def _returned(self, action: Action, response: Response, scope: Scope) -> Any:
+        parsed = self.http.parsed(response)
+        after = scope.plus(response={**answer(response), "json": parsed})
+        return parsed if action.returns is None else action.returns.render(after)
+
+    def _pages(self, action: Action, pages: Pages, scope: Scope) -> Iterator[list[Any]]:
+        """The lists of all pages; one page too many, or the same one again, is an error and not a cut list."""
+        seen: set[str] = set()
+        url, cursor = "", None
+        for _ in range(pages.max):
+            scope = scope.plus(page={"cursor": cursor})
+            response = self._send(action.call, scope, url=url)
+            found = self._returned(action, response, scope)
+            yield found if isinstance(found, list) else [] if found is None else [found]
+            following = pages.following.render(scope.plus(response=answer(response)))
+            if not following:
+                return
+            if (mark := text_of(following)) in seen:
+                raise IntegrationPermanentError(f"{self.host} named the same page twice", code="pages")
+            seen.add(mark)
+            if pages.is_link:
+                url = self._own(urljoin(url or self._url(""), mark))
+            else:
+                cursor = following
+        raise IntegrationPermanentError(f"more than {pages.max} pages; ask for less", code="pages")
+
+    def _own(self, url: str) -> str:
+        """`url`, if it leads to where we are: our credentials go nowhere else."""
+        if origin(url) != origin(self.base_url):
+            raise IntegrationPermanentError(f"{self.host}: the next page is on another host", code="pages")
+        return url
+
+
+def _told(value: Value | None, scope: Scope) -> str:
+    """What an answer told us; what it did not must not make a failure of a success."""
+    try:
+        return text_of(value.render(scope))[:MAX_ID] if value is not None else ""
+    except IntegrationError:
+        return ""

@@ -1,0 +1,129 @@
+"""Send one row while somebody waits for it: take the lane, try, wait a little, try again, give the lane back.
+
+In: a pending row and a brisk retry policy. Out: "" if the row is settled, else why it is left to the lane: its workers
+then send it like any other row, with their longer patience. Nothing depends on this process: if it dies, its lease
+ends and the sweep finds the row.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from integrations import conf
+from integrations.database_clock import after
+from integrations.errors import IntegrationTemporaryError
+from integrations.outbox.models import IntegrationSync
+from integrations.retry_policy import RetryPolicy
+
+from .due import DueRow, read_one
+from .lease import Lease, LeaseLost, extend, take
+from .models import Lane
+from .turn import Turn, give_back, take_turn
+from .wakeup import wake_idle
+
+logger = logging.getLogger("integrations.delivery")
+
+LANE_SECONDS = 5.0  # how long somebody waits for a lane that another sender holds
+POLL_SECONDS = 0.05
+
+
+def not_before_us() -> Any:
+    """When a row is due that its maker means to send at once: late enough that no worker takes it first."""
+    return after(2 * LANE_SECONDS)
+
+
+def send_now(
+    integration_id: int, sync_id: int, policy: RetryPolicy, *, sleep: Callable[[float], Any] = time.sleep
+) -> str:
+    """Try the row `sync_id` until it is settled or `policy` gives up.
+
+    Args:
+        sleep: waits between two attempts; for tests.
+
+    Returns:
+        "" when there is nothing left to do, else the reason, for people, why the lane has the row now.
+    """
+    lease, reason = _take_in_time(integration_id)
+    if lease is not None:
+        try:
+            reason = _try_until_settled(lease, sync_id, policy, sleep)
+        except LeaseLost:
+            logger.warning("lane %s: the lease was lost; its new holder sends row %s again", integration_id, sync_id)
+            return "another sender has taken the lane"
+        except BaseException:
+            give_back(lease)
+            raise
+    if reason:
+        _leave_to_lane(sync_id)
+    if lease is not None:
+        give_back(lease)
+    elif reason:
+        wake_idle([integration_id])
+    return reason
+
+
+def _take_in_time(integration_id: int) -> tuple[Lease | None, str]:
+    deadline = time.monotonic() + LANE_SECONDS
+    while (lease := take(integration_id)) is None:
+        lane = Lane.objects.filter(pk=integration_id).values("paused_until", "pause_reason").first()
+        if lane is None:
+            return None, "the integration has no lane yet"
+        if lane["paused_until"] and lane["paused_until"] > timezone.now():
+            return None, f"the lane is paused: {lane['pause_reason'] or 'it failed before'}"
+        if time.monotonic() > deadline:
+            return None, "another sender has the lane"
+        time.sleep(POLL_SECONDS)
+    return lease, ""
+
+
+def _try_until_settled(lease: Lease, sync_id: int, policy: RetryPolicy, sleep: Callable[[float], Any]) -> str:
+    def read_row(integration_id: int, limit: int, in_order: bool) -> list[DueRow]:
+        return read_one(integration_id, sync_id, in_order)
+
+    while True:
+        patience = conf.PACE_SECONDS
+        turn = take_turn(lease, read_row, lambda _: policy, stop_at=time.monotonic() + patience + 1, patience=patience)
+        if not turn.outcomes:
+            return _why_not(turn, sync_id)
+        (result,) = turn.outcomes
+        if result.is_final:
+            return ""
+        if (wait := _wait(turn, policy)) is None:
+            return f"{result.error.message}; the lane tries again" if result.error else turn.state
+        extend(lease, conf.LEASE_SECONDS + wait)
+        sleep(wait)
+
+
+def _wait(turn: Turn, policy: RetryPolicy) -> float | None:
+    """Return the seconds until the next attempt; None: longer than anybody was asked to wait."""
+    (result,) = turn.outcomes
+    wait = max(turn.rest, result.retry_in or 0.0)
+    planned = policy.delay(result.row.attempts + 1, IntegrationTemporaryError(), 0.0) or 0.0
+    return None if wait > max(planned, conf.HTTP_WAIT_CAP_SECONDS) else wait
+
+
+def _why_not(turn: Turn, sync_id: int) -> str:
+    """Say why the row was not even tried; "" if it is settled already."""
+    if not _is_pending(sync_id):
+        return ""
+    if turn.state == "empty":
+        return "an earlier one of the same object must go first"
+    if turn.state == "paced":
+        return "the integration's own rate limit is reached"
+    return turn.reason or turn.state
+
+
+def _is_pending(sync_id: int) -> bool:
+    return IntegrationSync.objects.filter(pk=sync_id, status=IntegrationSync.Status.PENDING).exists()
+
+
+def _leave_to_lane(sync_id: int) -> None:
+    """Make a row due that was never tried; one that was is due when its error says."""
+    untried = IntegrationSync.objects.filter(pk=sync_id, status=IntegrationSync.Status.PENDING, attempts=0)
+    untried.update(next_attempt_at=Now())

@@ -1,0 +1,191 @@
+"""``PushOrchestrator``: push an order to a tenant's ERP, once, and wait for the answer (S2-18 … S2-24).
+
+A push is an event ``order_push`` owed to the ERP connection: the same rows, lane, settlement and log as everything
+else (docs/adr/0016). It is recorded first, so nothing that happens afterwards loses it; then it is sent while the
+caller waits: four attempts, 1, 2 and 4 s apart. What that does not finish the lane's workers do.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from django.contrib.contenttypes.models import ContentType
+from django.db import IntegrityError, models, transaction
+from django.utils import timezone
+
+from integrations import conf, retry_policy
+from integrations.connections.models import TenantIntegration
+from integrations.connectors.orders import order_dict, order_id
+from integrations.delivery.send_now import not_before_us, send_now
+from integrations.delivery.wakeup import wake_on_commit
+from integrations.errors import ConfigurationError, IntegrationDisabled, IntegrationError, IntegrationNotConfigured
+from integrations.outbox.canonical_json import encode, sanitise
+from integrations.outbox.models import IntegrationSync
+from integrations.outbox.record import Occurrence, record
+from tenants.models import TenantOwned
+
+from .connection import ERPConnection, active_connections
+from .push_log import ORDER_PUSH, ERPPushLog
+from .result import PushResult, Status, result_of
+
+SWITCHED_OFF = "the ERP connection is switched off; set it to ACTIVE"
+
+
+class PushOrchestrator:
+    """Pushes orders.
+
+    Args:
+        db_session: taken so that the guide's call works; Django finds the database itself.
+    """
+
+    def __init__(self, db_session: Any = None) -> None:
+        self.db_session = db_session
+
+    def push_order(
+        self,
+        org_id: Any,
+        draft_order: Any,
+        max_retries: int = 3,
+        retry_delay_base: float = 1.0,
+        *,
+        attempt: int = 0,
+        connection: TenantIntegration | None = None,
+        wait: bool = True,
+        not_before: datetime | None = None,
+        sleep: Callable[[float], Any] = time.sleep,
+    ) -> PushResult:
+        """Push `draft_order` to the tenant's ERP and return what came of it.
+
+        Args:
+            org_id: the tenant's id.
+            draft_order: anything with an ``id``: a dict, a dataclass, a Django model, any object.
+            max_retries: attempts beside the first one, while the caller waits.
+            retry_delay_base: seconds; the waits are base · 2ⁿ.
+            attempt: number of a deliberate repetition. The same order with the same number is pushed once.
+            connection: which ERP, if the tenant may have several; None: the active one.
+            wait: False: a worker sends it; the result says PENDING. Inside a transaction nobody can wait: the push is
+                recorded with it, and sent after the commit.
+            not_before: a worker sends it then (aware); nobody waits.
+            sleep: for tests.
+
+        Raises:
+            ConfigurationError: the order has no id, cannot be sent as it is or belongs to another tenant, or the
+                connection does. What is wrong with the connection itself is in the result.
+        """
+        if connection is not None and str(connection.tenant_id) != str(org_id):
+            raise ConfigurationError({"connection": "belongs to another tenant"})
+        key = self.generate_idempotency_key(org_id, order_id(draft_order), attempt)
+        if (existing := self.check_idempotency(key)) is not None:
+            return existing
+        target = connection or _only_connection(org_id)
+        if not isinstance(target, TenantIntegration) or not target.is_active:
+            error = target if isinstance(target, IntegrationError) else IntegrationDisabled(SWITCHED_OFF)
+            return PushResult(Status.FAILED, error.message, key, error=error)
+        is_waited_for = wait and not_before is None and _commits_at_once()
+        occurrence = _occurrence(target, draft_order, key, _times(not_before, is_waited_for))
+        try:
+            with transaction.atomic():
+                (event,) = record([occurrence])
+                if not is_waited_for and not_before is None:
+                    wake_on_commit([target.pk])
+        except IntegrityError:
+            # Somebody was quicker with the same key: what the guide expects, and what the key is for (S2-46).
+            if (existing := self.check_idempotency(key)) is None:
+                raise
+            return existing
+        sync_id = IntegrationSync.objects.values_list("pk", flat=True).get(event=event)
+        reason = ""
+        if is_waited_for:
+            reason = send_now(target.pk, sync_id, retry_policy.push(max_retries, retry_delay_base), sleep=sleep)
+        return result_of(ERPPushLog.objects.get(pk=sync_id), reason=reason)
+
+    @staticmethod
+    def generate_idempotency_key(org_id: Any, order_id: Any, attempt: int = 0) -> str:
+        """Return the key of this push: the same for the same tenant, order and number, and no secret in it."""
+        parts = json.dumps([str(org_id), str(order_id), int(attempt)])
+        return f"push_{hashlib.sha256(parts.encode()).hexdigest()[:48]}"
+
+    @staticmethod
+    def check_idempotency(key: str) -> PushResult | None:
+        """Return what became of the push with this key, None if there was none."""
+        push = ERPPushLog.objects.filter(idempotency_key=key).first()
+        return None if push is None else result_of(push, already_pushed=True)
+
+
+def _only_connection(org_id: Any) -> ERPConnection | IntegrationError:
+    """Return the tenant's active ERP, or why there is none; which of several, the caller must say."""
+    found = list(active_connections(org_id)[:2])
+    if len(found) > 1:
+        raise ConfigurationError({"connection": "missing; the tenant has several active ones"})
+    if found:
+        return found[0]
+    if ERPConnection.objects.filter(org_id=org_id).exists():
+        return IntegrationDisabled(SWITCHED_OFF)
+    return IntegrationNotConfigured("the tenant has no ERP connection; add one and set it to ACTIVE")
+
+
+def _occurrence(target: TenantIntegration, order: Any, key: str, times: dict[str, Any]) -> Occurrence:
+    if isinstance(order, TenantOwned) and order.tenant_id != target.tenant_id:
+        raise ConfigurationError({"draft_order": "belongs to another tenant"})
+    now = timezone.now()
+    tenant = {"id": target.tenant_id, "name": target.tenant.name}
+    frame = {"event_type": ORDER_PUSH, "timestamp": now, "tenant": tenant}
+    payload = {**frame, "order": _exact(order)}
+    if len(encode(payload).encode()) > conf.MAX_BODY_BYTES:
+        # Another event may shrink to its ids; half an order is no order.
+        raise ConfigurationError({"draft_order": f"is larger than {conf.MAX_BODY_BYTES} bytes (MAX_BODY_BYTES)"})
+    is_model = isinstance(order, models.Model)
+    content_type = ContentType.objects.get_for_model(order if is_model else ERPPushLog, for_concrete_model=is_model)
+    return Occurrence(
+        tenant_id=target.tenant_id,
+        event_type=ORDER_PUSH,
+        content_type_id=content_type.pk,
+        object_id=str(order_id(order))[:255],
+        payload=payload,
+        minimal=frame,
+        integration_ids=[target.pk],
+        occurred_at=now,
+        idempotency_key=key,
+        sync_values=times,
+    )
+
+
+def _exact(order: Any) -> dict[str, Any]:
+    """Return the order as JSON values; refuse what could only be sent as something else."""
+    try:
+        values = order_dict(order)
+    except TypeError:  # vars() of an object without a __dict__
+        raise ConfigurationError({"draft_order": "cannot be read; pass a dict, a dataclass or a model"}) from None
+    if sanitise(values) != values:
+        raise ConfigurationError(
+            {
+                "draft_order": "holds what JSON cannot say as it is: NaN or infinity, a NUL character, half a "
+                "character, a text over 32,768 characters, a list over 10,000 items, or nesting over 30 levels"
+            }
+        )
+    return values
+
+
+def _times(not_before: datetime | None, is_waited_for: bool) -> dict[str, Any]:
+    """Return when the row is due, and since when its retries are counted, where that is not now."""
+    if not_before is None:
+        return {"next_attempt_at": not_before_us()} if is_waited_for else {}
+    if timezone.is_naive(not_before):
+        raise ConfigurationError({"not_before": "must be aware, e.g. from django.utils.timezone"})
+    return {"next_attempt_at": not_before, "created_at": not_before}
+
+
+def _commits_at_once() -> bool:
+    """Tell whether a row recorded now is durable before it is sent; the frame of a test case does not count."""
+    if not transaction.get_connection().in_atomic_block:
+        return True
+    try:
+        with transaction.atomic(durable=True):
+            return True
+    except RuntimeError:
+        return False
