@@ -21,7 +21,7 @@ from integrations.connectors.base import BaseConnector
 from integrations.connectors.config_check import check
 from integrations.connectors.port import Binding, TestResult
 from integrations.connectors.registry import ConnectorRegistry
-from integrations.errors import ConfigurationError, IntegrationError
+from integrations.errors import ConfigurationError, IntegrationError, forgets_locals
 
 C = TypeVar("C", bound=IntegrationConfiguration)
 
@@ -57,9 +57,13 @@ class ConnectedIntegration(BaseIntegration[C]):
             adapter = self.adapter()
         except IntegrationError as error:
             return TestResult(False, error.message, message=error.message)
+        return self._checked(adapter)
+
+    def _checked(self, adapter: BaseConnector) -> TestResult:
         return adapter.test_connection()
 
 
+@forgets_locals
 def bound(name: str, settings: dict[str, Any]) -> BaseConnector:
     """Return connector `name` bound to `settings`; what only deliveries need may be missing."""
     connector = ConnectorRegistry.type_of(name)

@@ -6,6 +6,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from integrations.configuration.models import GitHubConfiguration
+from integrations.connectors.base import BaseConnector
+from integrations.connectors.port import TestResult
+from integrations.errors import IntegrationError
 
 from .connected import ConnectedIntegration
 
@@ -34,6 +37,15 @@ class GitHubIntegration(ConnectedIntegration[GitHubConfiguration]):
     ) -> dict[str, Any]:
         """Create an issue; never sent again when the first request may have arrived."""
         return self._github().create_issue(owner, repo, title, body, labels)
+
+    def _checked(self, adapter: BaseConnector) -> TestResult:
+        if adapter.settings.get("repository"):
+            return super()._checked(adapter)
+        try:
+            adapter.http.get("rate_limit")  # costs nothing, and a wrong token is refused
+        except IntegrationError as error:
+            return adapter.failed_test(error, 0)
+        return adapter.build_test_result(True, message="GitHub accepts the token.")
 
     def _github(self) -> Any:
         return self.adapter()

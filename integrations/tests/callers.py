@@ -2,10 +2,12 @@
 
 caller(receiver, …).get("/x")        a client with the receiver as its base address
 caller.waits                         how long it would have waited, in seconds
+frames_of(error)                     what an error reporter would show the locals of
 """
 
 from __future__ import annotations
 
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -48,3 +50,20 @@ def failure(call: Any, *args: Any, **kwargs: Any) -> IntegrationError:
     with pytest.raises(IntegrationError) as caught:
         call(*args, **kwargs)
     return caught.value
+
+
+def frames_of(error: BaseException) -> list[FrameType]:
+    """The frames of `error` and of whatever it came from, those of the tests left out."""
+    found, todo, seen = [], [error], set()
+    while todo:
+        one = todo.pop()
+        if one is None or id(one) in seen:
+            continue
+        seen.add(id(one))
+        todo += [one.__cause__, one.__context__]  # type: ignore[list-item]
+        traceback = one.__traceback__
+        while traceback is not None:
+            if "/tests/" not in traceback.tb_frame.f_code.co_filename:
+                found.append(traceback.tb_frame)
+            traceback = traceback.tb_next
+    return found

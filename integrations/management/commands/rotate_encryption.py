@@ -13,7 +13,7 @@ from django.db import transaction
 
 from integrations.credentials.fields import encrypted_attributes
 from integrations.errors import EncryptionError
-from integrations.models import OAuthGrant, TenantIntegration
+from integrations.models import IntegrationConfiguration, OAuthGrant, TenantIntegration
 
 
 class Command(BaseCommand):
@@ -24,11 +24,15 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, dry_run: bool, **options: Any) -> None:
         resealed, unreadable = 0, []
-        for pk in TenantIntegration.unannounced.order_by("pk").values_list("pk", flat=True).iterator():
-            try:
-                resealed += _reseal(pk, dry_run)
-            except EncryptionError as error:
-                unreadable.append(f"  integration {pk}: {error}")
+        for kind, manager, reseal in (
+            ("integration", TenantIntegration.unannounced, _reseal),
+            ("system integration", IntegrationConfiguration.objects, _reseal_configuration),
+        ):
+            for pk in manager.order_by("pk").values_list("pk", flat=True).iterator():
+                try:
+                    resealed += reseal(pk, dry_run)
+                except EncryptionError as error:
+                    unreadable.append(f"  {kind} {pk}: {error}")
         self.stdout.write(f"{resealed} integration(s) {'would be' if dry_run else 'were'} sealed with the newest key.")
         if unreadable:
             raise CommandError("\n".join([f"{len(unreadable)} integration(s) cannot be read:", *unreadable]))
@@ -46,7 +50,13 @@ def _reseal(pk: int, dry_run: bool) -> bool:
         return any([_reseal_row(row, dry_run), grant is not None and _reseal_row(grant, dry_run)])
 
 
-def _reseal_row(row: TenantIntegration | OAuthGrant, dry_run: bool) -> bool:
+def _reseal_configuration(pk: int, dry_run: bool) -> bool:
+    with transaction.atomic():
+        row = IntegrationConfiguration.objects.select_for_update().filter(pk=pk).first()
+        return row is not None and _reseal_row(row, dry_run)
+
+
+def _reseal_row(row: TenantIntegration | OAuthGrant | IntegrationConfiguration, dry_run: bool) -> bool:
     stale = [attribute for attribute in encrypted_attributes(type(row)) if attribute.needs_reseal(row)]
     if stale and not dry_run:
         for attribute in stale:

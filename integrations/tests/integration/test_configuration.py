@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from django.core.cache import cache as django_cache
+from django.core.management import CommandError, call_command
 from django.db import IntegrityError, connection, models, transaction
 from django.test.utils import CaptureQueriesContext, isolate_apps
 
@@ -120,6 +121,23 @@ def test_settings_of_an_unknown_system_are_all_secret() -> None:
 def test_a_secret_needs_a_name_to_be_bound_to() -> None:
     with pytest.raises(ValueError, match="before this secret"):
         IntegrationConfiguration(credentials={"token": CANARY})
+
+
+def test_rotate_encryption_seals_configurations_too(settings: Any, capsys: Any) -> None:
+    settings.ENCRYPTION_MASTER_KEY = f"old:{'ab' * 32}"
+    row = WeaviateConfiguration.objects.create(weaviate_url="https://w.example", weaviate_api_key=CANARY)
+    GitHubConfiguration.objects.create()
+    rotated_at = row.rotated_at
+    settings.ENCRYPTION_MASTER_KEY = f"new:{'cd' * 32},old:{'ab' * 32}"
+    call_command("rotate_encryption")
+    assert "1 integration(s) were sealed" in capsys.readouterr().out
+    settings.ENCRYPTION_MASTER_KEY = f"new:{'cd' * 32}"
+    row.refresh_from_db()
+    assert (row.weaviate_url, row.weaviate_api_key) == ("https://w.example", CANARY)
+    assert row.rotated_at == rotated_at  # the credential is the same
+    settings.ENCRYPTION_MASTER_KEY, settings.SECRET_KEY = f"other:{'ef' * 32}", "another"
+    with pytest.raises(CommandError, match=f"system integration {row.pk}: "):
+        call_command("rotate_encryption")
 
 
 # -- the service ----------------------------------------------------------------------------------------------

@@ -8,14 +8,13 @@ import json
 import logging
 import re
 from collections.abc import Iterator, Mapping
-from types import FrameType
 from typing import Any
 
 import pytest
 
 from integrations.auth.scheme import ApiKeyAuth, BearerAuth
 from integrations.errors import IntegrationBlocked, IntegrationError, IntegrationMoved
-from integrations.tests.callers import Caller, failure
+from integrations.tests.callers import Caller, failure, frames_of
 from integrations.tests.receiver import Answer, Receiver, Request
 from integrations.tests.scripted_server import HANG, READ, RESET, ScriptedServer, ok
 from integrations.transport import client as client_module
@@ -160,23 +159,6 @@ def parrot(status: int, *more_words: str, **more: Any) -> Any:
         return Answer(status, body=f"no: {words}; {text}".encode(), **more)
 
     return answer
-
-
-def frames_of(error: BaseException) -> list[FrameType]:
-    """The frames of `error` and of whatever it came from, those of the tests left out."""
-    found, todo, seen = [], [error], set()
-    while todo:
-        one = todo.pop()
-        if one is None or id(one) in seen:
-            continue
-        seen.add(id(one))
-        todo += [one.__cause__, one.__context__]  # type: ignore[list-item]
-        traceback = one.__traceback__
-        while traceback is not None:
-            if "/tests/" not in traceback.tb_frame.f_code.co_filename:
-                found.append(traceback.tb_frame)
-            traceback = traceback.tb_next
-    return found
 
 
 def everything_shown(error: IntegrationError, client: HTTPClient, log: str) -> str:
