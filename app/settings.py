@@ -128,6 +128,10 @@ CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 CELERY_DB_REUSE_MAX = 1000
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 
+# -- cache --------------------------------------------------------------------------------------------
+# Holds no secret and nothing that matters. One that processes share lets them see a changed configuration at once.
+CACHES = {"default": env.cache_url("CACHE_URL", default="locmemcache://")}
+
 # -- integrations -------------------------------------------------------------------------------------
 INTEGRATIONS = from_environment(os.environ)
 

@@ -68,6 +68,7 @@ DEFAULTS: dict[str, Any] = {
     "CA_BUNDLE": "",  # a PEM file instead of certifi's
     # -- connectors -----------------------------------------------------------------------------------
     "HEALTH_CHECK_SECONDS": 900.0,  # period of the health checks of each integration, ± 20 %; 0: none
+    "CONFIG_CACHE_SECONDS": 5.0,  # system-wide configurations are read again after this long at the latest
     "LOGGER_PREFIX": "integrations",  # loggers of connectors: <prefix>.<name>
     "TEMPLATE_DIRS": [],  # folders with connector templates (YAML) beside our own
     "SEVERAL_ACTIVE": [],  # families whose connectors allow one active integration per tenant, and shall not

@@ -1,6 +1,14 @@
 """Index of the models; each lives beside the code that owns it."""
 
 from .audit.models import ExecutionLog
+from .configuration.models import (
+    GeminiConfiguration,
+    GitHubConfiguration,
+    GraphConfiguration,
+    IntegrationConfiguration,
+    OpenAIConfiguration,
+    WeaviateConfiguration,
+)
 from .connections.grants import OAuthGrant, OAuthRequest
 from .connections.models import EventSubscription, TenantIntegration
 from .delivery.models import Lane
@@ -14,11 +22,17 @@ __all__ = [
     "ERPPushLog",
     "EventSubscription",
     "ExecutionLog",
+    "GeminiConfiguration",
+    "GitHubConfiguration",
+    "GraphConfiguration",
     "Heartbeat",
+    "IntegrationConfiguration",
     "IntegrationEvent",
     "IntegrationSync",
     "Lane",
     "OAuthGrant",
     "OAuthRequest",
+    "OpenAIConfiguration",
     "TenantIntegration",
+    "WeaviateConfiguration",
 ]

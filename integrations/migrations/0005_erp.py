@@ -6,7 +6,7 @@ class Migration(migrations.Migration):
     """Two proxies: no table changes, only their content types and permissions."""
 
     dependencies = [
-        ('integrations', '0003_oauth_grant'),
+        ('integrations', '0004_integration_configuration'),
     ]
 
     operations = [

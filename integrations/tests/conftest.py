@@ -20,6 +20,7 @@ import pytest
 from django.conf import settings
 
 from app.embedded_broker import EmbeddedBroker, EmbeddedBrokerError
+from integrations.configuration import cache as configuration_cache
 from integrations.observability import health
 from integrations.transport.process_client import close_client
 
@@ -41,6 +42,7 @@ def django_db_modify_db_settings() -> None:
 @pytest.fixture(autouse=True)
 def _nothing_left_of_the_last_test() -> Iterator[None]:
     health.forget()
+    configuration_cache.forget()
     yield
     close_client()
 

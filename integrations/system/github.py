@@ -1,0 +1,39 @@
+"""GitHub for the whole installation (docs/github.md, S4-21, S4-48)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from integrations.configuration.models import GitHubConfiguration
+
+from .connected import ConnectedIntegration
+
+
+class GitHubIntegration(ConnectedIntegration[GitHubConfiguration]):
+    """Issues of any repository that the token may see."""
+
+    name = "github"
+
+    def _get_config_model(self) -> type[GitHubConfiguration]:
+        return GitHubConfiguration
+
+    def needs(self) -> tuple[str, ...]:
+        return ("token",)  # the repository is an argument here
+
+    def get_issue(self, owner: str, repo: str, issue_number: int) -> dict[str, Any]:
+        """Return the issue as GitHub's API has it."""
+        return self._github().get_issue(owner, repo, issue_number)
+
+    def list_issues(self, owner: str, repo: str, **filters: Any) -> list[dict[str, Any]]:
+        """Return the issues that GitHub's own `filters` leave (``state="all"``, ``labels="bug"``)."""
+        return self._github().list_issues(owner, repo, **filters)
+
+    def create_issue(
+        self, owner: str, repo: str, title: str, body: str = "", labels: Iterable[str] = ()
+    ) -> dict[str, Any]:
+        """Create an issue; never sent again when the first request may have arrived."""
+        return self._github().create_issue(owner, repo, title, body, labels)
+
+    def _github(self) -> Any:
+        return self.adapter()
