@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from urllib.parse import parse_qsl, urlsplit
 
 from integrations.connections.models import TenantIntegration
+from integrations.connectors.manifest import HEADERS, URL
+
+from .connector_fields import form_name
+from .integration_form import IntegrationForm
 
 _TOKEN_NAME = re.compile(r"token|secret|key|pass|pwd|auth|sig|code|credential|access", re.IGNORECASE)
 _TOKEN_VALUE = re.compile(r"(?=.*[0-9])(?=.*[A-Za-z])[A-Za-z0-9_.~+/=-]{20,}", re.DOTALL)
@@ -39,13 +43,21 @@ def about_url(url: str) -> Iterator[str]:
         yield "The address is plain http: everybody on the way can read the events. Use https in production."
 
 
-def about_integration(
-    integration: TenantIntegration, headers: Mapping[str, str], credentials: Mapping[str, object]
-) -> Iterator[str]:
-    """Yield what a person should know about a saved integration as a whole."""
-    if not integration.subscriptions.exists():
-        yield "No event type is ticked: nothing will be sent."
-    if not integration.is_active:
-        yield "The integration is not active: no event is queued for it until you tick Active."
-    if not integration.is_signed and not headers and not credentials.get("username") and not credentials.get("api_key"):
+def about(integration: TenantIntegration, form: IntegrationForm) -> Iterator[str]:
+    """Yield what a person should know about what was just saved."""
+    if form.is_address_new:
+        yield from about_url(str(form.settings.get(URL) or ""))
+    manifest = form.connector.manifest if form.connector is not None else None
+    if manifest is None or "deliver" in manifest.does:
+        if not integration.subscriptions.exists():
+            yield "No event type is ticked: nothing will be sent."
+        if not integration.is_active:
+            yield "The integration is not active: no event is queued for it until you tick Active."
+    if manifest is None:
+        return
+    secrets = {name: form.settings.get(name) for name in manifest.secret_names}
+    for name, value in secrets.items():
+        if isinstance(value, str) and value != value.strip() and form_name(name) in form.changed_data:
+            yield f"{form.fields[form_name(name)].label} begins or ends with a space or a line break: is that right?"
+    if manifest.signs and not integration.is_signed and not any([form.settings.get(HEADERS), *secrets.values()]):
         yield "Requests are neither signed nor authenticated: whoever learns the address can send false events to it."

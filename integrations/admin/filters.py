@@ -1,4 +1,4 @@
-"""Filters of the history pages; each offers only what the user may see."""
+"""Filters of the lists; each offers only what the user may see."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from integrations.connections.models import TenantIntegration
+from integrations.connections.rotation import is_overdue
 from tenants.scope import tenants_of
 from tenants.scoped_admin import as_key
 
@@ -45,3 +46,18 @@ class EventTypeFilter(admin.SimpleListFilter):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         return queryset.filter(event__event_type=self.value()) if self.value() else queryset
+
+
+class CredentialsFilter(admin.SimpleListFilter):
+    """Filter by credentials that are due to be changed (S3-35)."""
+
+    title = "credentials"
+    parameter_name = "credentials"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("overdue", "overdue"), ("fresh", "fresh")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        if self.value() == "overdue":
+            return queryset.filter(is_overdue())
+        return queryset.exclude(is_overdue()) if self.value() == "fresh" else queryset

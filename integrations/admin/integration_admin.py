@@ -9,22 +9,28 @@ from django.db.models import OuterRef, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
 
+from integrations.connections.destinations import shown_target
 from integrations.connections.models import TenantIntegration
 from integrations.connections.signing_keys import rotate_signing_secret
+from integrations.connectors.base import BaseConnector
 from integrations.credentials.masking import mask_values
 from integrations.delivery.wakeup import wake_on_commit
 from integrations.errors import EncryptionError
 from integrations.outbox.models import IntegrationSync
-from integrations.transport.redaction import mask_url
 from tenants.scoped_admin import CountedDeletion, TenantFilter, TenantScopedAdmin
 
 from . import advice, shown_once
 from .bounded import BoundedCount
+from .connector_choice import connector_of, title
+from .connector_fields import all_names
 from .display import NOTHING, Assets, Badge, when
+from .filters import CredentialsFilter
 from .integration_buttons import PREFIX, IntegrationButtons, take_test_result
+from .integration_fieldsets import edit_fieldsets, view_fieldsets
 from .integration_form import IntegrationForm
-from .integration_state import COUNTED, Health, badge
+from .integration_state import COUNTED, Health, badge, rotation_badge
 
 
 @admin.register(TenantIntegration)
@@ -33,7 +39,7 @@ class TenantIntegrationAdmin(CountedDeletion, IntegrationButtons, TenantScopedAd
 
     form = IntegrationForm
     list_display = ("name", "state", "tenant", "host", "events", "last_success", "pending", "is_active")
-    list_filter = (TenantFilter, "integration_type", "is_active", "is_enabled")
+    list_filter = (TenantFilter, "integration_type", "is_active", "is_enabled", CredentialsFilter)
     list_per_page = 50
     search_fields = ("name", "tenant__name")
     Media = Assets
@@ -52,10 +58,10 @@ class TenantIntegrationAdmin(CountedDeletion, IntegrationButtons, TenantScopedAd
     @admin.display(description="destination")
     def host(self, obj: TenantIntegration) -> Any:
         try:
-            url: Any = mask_url(obj.webhook_url) if obj.webhook_url else NOTHING
+            target: Any = shown_target(obj) or NOTHING
         except EncryptionError:
-            url = Badge("bad", "✗ unreadable", "No key of ours opens the stored address.")
-        return format_html('{}<div class="ig-quiet">{}</div>', url, obj.get_integration_type_display())
+            target = Badge("bad", "✗ unreadable", "No key of ours opens the stored address.")
+        return format_html('{}<div class="ig-quiet">{}</div>', target, title(obj))
 
     @admin.display(description="events")
     def events(self, obj: TenantIntegration) -> Any:
@@ -63,8 +69,9 @@ class TenantIntegrationAdmin(CountedDeletion, IntegrationButtons, TenantScopedAd
         return format_html_join("", '<div class="ig-nowrap">{}</div>', ((line,) for line in lines)) or NOTHING
 
     @admin.display(description="state")
-    def state(self, obj: TenantIntegration) -> Badge:
-        return badge(obj, subscribed=bool(obj.subscriptions.all()))
+    def state(self, obj: TenantIntegration) -> Any:
+        badges = [badge(obj, subscribed=bool(obj.subscriptions.all())), rotation_badge(obj)]
+        return format_html_join("", "<div>{}</div>", ((each,) for each in badges if each))
 
     @admin.display(description="last success", ordering="lane__last_success_at")
     def last_success(self, obj: TenantIntegration) -> Any:
@@ -81,39 +88,36 @@ class TenantIntegrationAdmin(CountedDeletion, IntegrationButtons, TenantScopedAd
 
     # -- form -------------------------------------------------------------------------------------
 
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        if fields := kwargs.get("fields"):
+            # The connector's fields are no columns; the form adds them itself.
+            connector = self._connector(request, obj)
+            others = set(all_names(connector.manifest)) if connector is not None else set()
+            kwargs["fields"] = [name for name in fields if name not in others]
+        return super().get_form(request, obj, change, **kwargs)
+
+    def _connector(self, request: HttpRequest, obj: Any) -> type[BaseConnector] | None:
+        chosen = request.POST if request.method == "POST" else request.GET
+        return connector_of(obj.integration_type if obj is not None else chosen.get("integration_type"))
+
     def own_fieldsets(self, request: HttpRequest, obj: Any) -> Any:
+        connector = self._connector(request, obj)
         if obj is not None and not self.has_change_permission(request, obj):
-            # Nothing here may name an encrypted attribute: Django would print its value.
-            fields = ("tenant", "name", "integration_type", "is_active", "events", "host", "header_names", "is_signed")
-            return [(None, {"fields": fields})]
-        return [
-            (None, {"fields": ("tenant", "name", "integration_type", "is_active", "version")}),
-            ("Events", {"fields": ("event_types",)}),
-            ("Destination", {"fields": ("webhook_url", "headers")}),
-            (
-                "Authentication",
-                {
-                    "fields": ("is_signed", ("username", "password"), ("api_key", "api_key_header")),
-                    "description": "Instead of, or beside, the headers above. Secrets are write-only: dots stand for "
-                    "a stored value, an emptied field removes it.",
-                },
-            ),
-            (
-                "Order and limits",
-                {
-                    "classes": ("collapse",),
-                    "fields": (
-                        "ordering",
-                        ("max_in_flight", "rate_limit_per_minute"),
-                        ("timeout_seconds", "max_attempts"),
-                    ),
-                },
-            ),
-        ]
+            return view_fieldsets(connector)
+        return edit_fieldsets(connector, is_new=obj is None)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[Any, ...]:
-        shown = ("events", "host", "header_names") if obj is not None else ()
-        return (*super().get_readonly_fields(request, obj), *shown)
+        readonly = super().get_readonly_fields(request, obj)
+        if obj is None:
+            return readonly
+        readonly += ("connector",)
+        is_editable = self._connector(request, obj) is not None and self.has_change_permission(request, obj)
+        # Only where they are shown: a connector may call a field of its own "host".
+        return readonly if is_editable else (*readonly, "events", "host", "header_names")
+
+    @admin.display(description="integration type")
+    def connector(self, obj: TenantIntegration) -> SafeString:
+        return format_html('{}<div class="ig-quiet">Fixed: the stored secrets belong to it.</div>', title(obj))
 
     @admin.display(description="headers")
     def header_names(self, obj: TenantIntegration) -> str:
@@ -125,19 +129,16 @@ class TenantIntegrationAdmin(CountedDeletion, IntegrationButtons, TenantScopedAd
     def save_model(self, request: HttpRequest, obj: TenantIntegration, form: Any, change: bool) -> None:
         if not change:
             obj.save()
-        elif form.has_changed():
+        elif form.columns:
             # Only what was changed here: the workers write the switches of the same row.
             obj.save(update_fields=form.columns)
         form.save_event_types()
-        if obj.is_signed:
+        if obj.is_signed and form.connector is not None and form.connector.manifest.signs:
             keys = _signing_keys(obj)
             if keys is not None and (not keys or not change):
                 shown_once.keep(request, obj, keys[0]["secret"] if keys else rotate_signing_secret(obj))
         wake_on_commit({obj.pk})  # an address was mended, or pending rows are to be cancelled
-        headers, credentials = form.cleaned_data["headers"], form.cleaned_data
-        for text in advice.about_url(form.cleaned_data["webhook_url"]) if form.url_is_new else ():
-            messages.warning(request, text)
-        for text in advice.about_integration(obj, headers, credentials):
+        for text in advice.about(obj, form):
             messages.warning(request, text)
 
     def response_add(self, request: HttpRequest, obj: Any, post_url_continue: Any = None) -> HttpResponse:

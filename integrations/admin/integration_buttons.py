@@ -1,10 +1,11 @@
-"""The buttons of an integration's page: test, connect, rotate the secret, see it once, re-enable, resume.
+"""The buttons of an integration's page: test, check, connect, rotate the secret, see it once, re-enable, resume.
 
 Each acts on the saved row, needs the change permission, and leaves a line in the object's history.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -16,14 +17,13 @@ from django.urls import URLPattern, path, reverse
 from django.utils.cache import patch_cache_control
 
 from integrations import conf
-from integrations.audit.models import ExecutionLog
 from integrations.connections.models import TenantIntegration
 from integrations.connections.signing_keys import rotate_signing_secret
+from integrations.connectors.port import Client, TestResult
 from integrations.delivery import operator_actions
-from integrations.delivery.trial import send_test_event
+from integrations.delivery.trial import check_connection, log_trial, send_test_event
 from integrations.errors import EncryptionError
 from integrations.transport.process_client import client
-from integrations.transport.redaction import mask_url
 
 from . import shown_once
 from .integration_state import old_key_until
@@ -31,6 +31,7 @@ from .oauth_connect import ConnectButton
 
 TEST_RESULT = "integrations_test_result"  # session key; what is in it is redacted
 PREFIX = "integrations_tenantintegration_"
+Trial = Callable[[TenantIntegration, Client], TestResult]
 
 
 class IntegrationButtons(ConnectButton):
@@ -38,7 +39,8 @@ class IntegrationButtons(ConnectButton):
 
     def get_urls(self) -> list[URLPattern]:
         buttons = {
-            "test": self.test_view,
+            "test": partial(self.trial_view, "test", send_test_event),
+            "check": partial(self.trial_view, "check", check_connection),
             "rotate-secret": self.rotate_view,
             "secret": self.secret_view,
             "re-enable": partial(self.switch_view, operator_actions.re_enable, "Re-enabled."),
@@ -64,30 +66,20 @@ class IntegrationButtons(ConnectButton):
     def _back(self, integration: TenantIntegration, anchor: str = "") -> HttpResponseRedirect:
         return HttpResponseRedirect(reverse(f"admin:{PREFIX}change", args=[integration.pk]) + anchor)
 
-    def test_view(self, request: HttpRequest, pk: int) -> HttpResponse:
-        """Send a test event with the saved settings; the answer is on the page that follows."""
+    def trial_view(self, action: str, attempt: Trial, request: HttpRequest, pk: int) -> HttpResponse:
+        """Send a test event or check the connection, with the saved settings; the page that follows has the answer."""
         integration = self._of(request, pk)
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
-        result = send_test_event(integration, client())
-        ExecutionLog.objects.create(
-            integration=integration,
-            action="test",
-            actor=request.user.get_username(),
-            attempt=1,
-            method="POST",
-            url=_shown_url(integration),
-            response_status=result.status,
-            response_payload=result.excerpt or None,
-            duration_ms=result.latency_ms,
-            error="" if result.success else result.message,
-        )
+        result = attempt(integration, client())
+        log_trial(integration, action, result, actor=request.user.get_username())
         request.session[TEST_RESULT] = {
             "integration": integration.pk,
+            "action": action,
             "success": result.success,
             "message": result.message,
             "status": result.status,
-            "latency_ms": result.latency_ms,
+            "latency_ms": round(result.latency_ms),
             "excerpt": result.excerpt,
         }
         return self._back(integration, "#status")
@@ -148,15 +140,8 @@ class IntegrationButtons(ConnectButton):
         }
 
 
-def _shown_url(integration: TenantIntegration) -> str:
-    try:
-        return mask_url(integration.webhook_url)[:500]
-    except EncryptionError:
-        return ""
-
-
 def take_test_result(request: HttpRequest, integration: TenantIntegration) -> dict[str, Any] | None:
-    """Return the answer to the test event that was just sent for this integration, once."""
+    """Return the answer to the trial that was just made for this integration, once."""
     result = request.session.get(TEST_RESULT)
     if not result or result["integration"] != integration.pk:
         return None

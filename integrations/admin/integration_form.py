@@ -1,68 +1,52 @@
 """The form of a tenant integration: nothing secret goes out, nothing unusable comes in.
 
-The form knows when it is stale: it carries the row's ``updated_at``, and refuses to save over what somebody
+What the connector wants is said by its manifest; this form knows no kind by name. What every integration has is in
+``Meta``. The form knows when it is stale: it carries the row's ``updated_at``, and refuses to save over what somebody
 else saved (or a rotated secret) since.
 """
 
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import urlsplit
 
 from django import forms
 from django.core.exceptions import ValidationError
 from django.utils import timezone
 
+from integrations.connections.binding import apply_settings
+from integrations.connections.destinations import destinations
 from integrations.connections.models import TenantIntegration
-from integrations.connectors.kinds.webhook import authorization
-from integrations.credentials.masking import MASK, is_mask, mask
-from integrations.errors import EncryptionError
-from integrations.transport.guard import check_url
-from integrations.transport.headers import HeaderRejected, check_headers
-from integrations.transport.policy import AddressPolicy
-from integrations.transport.redaction import mask_url
-from integrations.transport.rejected import UrlRejected
-from tenants.scoped_admin import TenantOwnedForm
+from integrations.connectors.base import BaseConnector
+from integrations.connectors.config_check import check
+from integrations.connectors.manifest import HEADERS, URL, Manifest
+from integrations.credentials.masking import MASK
+from tenants.models import Tenant
 
+from .connector_fields import OPEN, form_name, settings_from
+from .connector_form import ConnectorForm
 from .display import clock
 from .event_types_field import EventTypesField
-from .secret_fields import HeadersField, SecretField, masked_json, parse_masked_headers
 
-CREDENTIALS = ("username", "password", "api_key", "api_key_header")
-TYPED_SECRETS = ("password", "api_key")
 STALE = (
     "Somebody else changed this integration at {time}, after you opened this page, so nothing was saved. "
     "Open the page again and repeat your changes."
 )
+ELSEWHERE = "The address is on another server: type this again, or empty it."
 
 
-class IntegrationForm(TenantOwnedForm):
-    """Everything that a person sets on an integration; run-time switches are not among it."""
+class IntegrationForm(ConnectorForm):
+    """Everything that a person sets on an integration; run-time switches are not among it.
+
+    Attributes:
+        settings: after `is_valid`: the flat settings to store.
+        columns: after `save`: the columns to write; empty when nothing changed.
+    """
 
     version = forms.CharField(required=False, widget=forms.HiddenInput)
     event_types = EventTypesField(
         required=False,
         help_text="Tick what this destination wants to hear of. A condition is a JMESPath expression over the "
         "payload, for example workitem.priority == 'Urgent'; empty: always.",
-    )
-    webhook_url = forms.CharField(
-        label="Webhook URL",
-        widget=forms.TextInput(attrs={"class": "vLargeTextField", "autocomplete": "off", "spellcheck": "false"}),
-        help_text="https://host/path. Kept encrypted; after saving only its host is shown. "
-        "To change it, replace all of it.",
-    )
-    headers = HeadersField(
-        required=False,
-        help_text='Sent with every request, as JSON: {"X-API-Key": "your-token"}. Values are kept encrypted '
-        "and shown as dots; leave the dots to keep a value.",
-    )
-    username = forms.CharField(
-        label="Basic: user name", required=False, max_length=255, widget=forms.TextInput(attrs={"autocomplete": "off"})
-    )
-    password = SecretField(label="Basic: password", strip=False)
-    api_key = SecretField(label="API key")
-    api_key_header = forms.CharField(
-        label="API key header", required=False, max_length=256, help_text="Empty: X-API-Key."
     )
 
     class Meta:
@@ -80,96 +64,63 @@ class IntegrationForm(TenantOwnedForm):
             "max_attempts",
         )
         help_texts = {
+            "integration_type": "What it talks to; its own fields appear below. Fixed once it is saved: the stored "
+            "secrets belong to it.<noscript> Choose it and press Save: nothing is saved before its fields are filled "
+            "in.</noscript>",
             "is_active": "Off: no event is queued for it, and what is pending is cancelled.",
             "is_signed": "Sign every request (Standard Webhooks). The secret is shown once, right after saving.",
         }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.stored_url = self.stored("webhook_url", "")
-        self.stored_headers: dict[str, str] = self.stored("headers", {})
-        self.stored_credentials: dict[str, Any] = self.stored("credentials", {})
-        if self.instance.pk is None:
-            return
-        credentials = self.stored_credentials
-        subscriptions = dict(self.instance.subscriptions.order_by("id").values_list("event_type", "condition"))
-        shown = {
-            "version": self.instance.updated_at.isoformat(),
-            "event_types": subscriptions,
-            "webhook_url": mask_url(self.stored_url) if self.stored_url else "",
-            "headers": masked_json(self.stored_headers),
-            "username": credentials.get("username", ""),
-            "password": mask(credentials.get("password")),
-            "api_key": mask(credentials.get("api_key")),
-            "api_key_header": credentials.get("api_key_header", ""),
-        }
-        for name, value in shown.items():
-            if name in self.fields:
-                self.initial[name] = self.fields[name].initial = value
-
-    def stored(self, name: str, default: Any) -> Any:
-        """Return a stored secret; one that no key opens counts as missing, so that it can be set anew."""
-        if self.instance.pk is None:
-            return default
-        try:
-            return getattr(self.instance, name)
-        except EncryptionError:
-            return default
+        self.settings: dict[str, Any] = {}
+        self.columns: list[str] = []
+        self.version_before = self.instance.connector_version
+        if self.instance.pk is not None:
+            subscriptions = self.instance.subscriptions.order_by("id").values_list("event_type", "condition")
+            self.show("version", self.instance.updated_at.isoformat())
+            self.show("event_types", dict(subscriptions))
 
     # -- checking ---------------------------------------------------------------------------------
-
-    def clean_webhook_url(self) -> str:
-        """Return the new address, or the mask's text for "unchanged"."""
-        url = self.cleaned_data["webhook_url"]
-        if self.stored_url and url == mask_url(self.stored_url):
-            return self.stored_url
-        if "•" in url:
-            raise ValidationError("The dots hide the stored address: enter all of the new one.")
-        try:
-            check_url(url, AddressPolicy.from_conf())
-        except UrlRejected as rejected:
-            raise ValidationError(rejected.message) from None
-        return url
-
-    def clean_headers(self) -> dict[str, str]:
-        return parse_masked_headers(self.cleaned_data["headers"], self.stored_headers)
-
-    def clean_username(self) -> str:
-        name = self.cleaned_data["username"]
-        if ":" in name:
-            raise ValidationError("A user name for Basic authentication must not contain a colon.")
-        return name
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean()
         if self.instance.pk is not None:
             self._refuse_stale()
-            self._refuse_to_send_secrets_elsewhere(cleaned)
-        credentials = self._credentials(cleaned)
-        if credentials.get("password") and not credentials.get("username"):
-            self.add_error("username", "A password needs a user name.")
-        if credentials.get("api_key_header") and not credentials.get("api_key"):
-            self.add_error("api_key", "There is a header for an API key, but no key.")
-        self._check_together(credentials, cleaned.get("headers") or {})
-        if self.errors:
-            for name in TYPED_SECRETS:
-                if cleaned.get(name) and not is_mask(cleaned[name]):
-                    self.add_error(name, "Please type this again: it is never sent back to the browser.")
+        if self.connector is not None:
+            self._check_settings(self.connector, settings_from(self.connector.manifest, cleaned, self.stored))
+            if self.instance.pk is not None:
+                self._refuse_to_send_secrets_elsewhere(self.connector)
+            if not self.connector.manifest.allow_multiple:
+                self._take_turns(cleaned)
         return cleaned
 
-    def _refuse_to_send_secrets_elsewhere(self, cleaned: dict[str, Any]) -> None:
+    def _check_settings(self, connector: type[BaseConnector], typed: dict[str, Any]) -> None:
+        manifest = connector.manifest
+        self.settings, problems = check(manifest, typed)
+        problems = problems or connector.validate_config(self.settings)
+        for name in problems.keys() & typed.keys():
+            field = manifest.field(name)
+            if field is not None and field.kind == "url" and typed[name] == self.stored.get(name):
+                # Not what this person typed: an operator's rule changed. The page must still let them switch it off.
+                del problems[name]
+                self.settings[name] = typed[name]
+        for name, problem in problems.items():
+            place = OPEN if manifest.is_open else form_name(name)
+            if place not in self.errors:
+                self.add_error(place if place in self.fields else None, _sentence(problem))
+
+    def _refuse_to_send_secrets_elsewhere(self, connector: type[BaseConnector]) -> None:
         """A stored secret goes to the server it was entered for: pointed elsewhere, it must be typed again.
 
         Otherwise whoever may edit the form could read every secret behind the dots by having it sent to them.
         """
-        if "webhook_url" not in cleaned or _origin(cleaned["webhook_url"]) == _origin(self.stored_url):
+        if destinations(connector, self.settings) <= destinations(connector, self.stored):
             return
-        advice = "The address is on another server: type this again, or empty it."
-        if self.stored_headers and MASK in (self.data.get(self.add_prefix("headers")) or ""):
-            self.add_error("headers", advice)
-        for name in TYPED_SECRETS:
-            if self.stored_credentials.get(name) and is_mask(cleaned.get(name, MASK)):
-                self.add_error(name, advice)
+        for name in (*connector.manifest.secret_names, HEADERS):
+            place = form_name(name)
+            if self.stored.get(name) and place in self.fields and MASK in (self.posted(place) or ""):
+                self.add_error(place, ELSEWHERE)
 
     def _refuse_stale(self) -> None:
         row = TenantIntegration.unannounced.select_for_update().filter(pk=self.instance.pk)
@@ -179,55 +130,52 @@ class IntegrationForm(TenantOwnedForm):
         if updated_at.isoformat() != self.cleaned_data.get("version"):
             raise ValidationError(STALE.format(time=clock(updated_at)), code="stale")
 
-    def _check_together(self, credentials: dict[str, Any], headers: dict[str, str]) -> None:
-        """Refuse a header that the authentication fields set too, and an API key that no header can carry."""
-        own = authorization(credentials)
-        taken = {name.lower() for name in headers}
-        for name in own:
-            if name.lower() in taken:
-                self.add_error("headers", f"{name} is set here and by the authentication fields; keep one.")
-        try:
-            check_headers(own)
-        except HeaderRejected as rejected:
-            self.add_error("username" if "Authorization" in rejected.message else "api_key", rejected.message)
+    def _take_turns(self, cleaned: dict[str, Any]) -> None:
+        """A tenant may have one active of this kind: of two people who save at once, the second is told, too."""
+        tenant = cleaned.get("tenant")
+        tenant_id = tenant.pk if tenant is not None else self.instance.tenant_id
+        Tenant.objects.select_for_update(no_key=True).filter(pk=tenant_id).first()
+
+    def _get_validation_exclusions(self) -> set[str]:
+        # One active of a group: the constraint is about columns that are no fields of this form.
+        ours = {"exclusive_group"} | ({"tenant"} if self.instance.pk is not None else set())
+        return super()._get_validation_exclusions() - ours  # type: ignore[misc]
 
     # -- saving -----------------------------------------------------------------------------------
 
-    def _credentials(self, cleaned: dict[str, Any]) -> dict[str, Any]:
-        """Return the stored credentials with what was typed; keys that are no form field stay (signing keys)."""
-        credentials = dict(self.stored_credentials)
-        for name in CREDENTIALS:
-            value = cleaned.get(name, MASK)
-            if is_mask(value):
-                continue
-            if value:
-                credentials[name] = value
-            else:
-                credentials.pop(name, None)
-        return credentials
-
     def save(self, commit: bool = True) -> TenantIntegration:
-        """Put the secrets on the instance; ``columns`` are then those to save."""
+        """Put the settings on the instance; ``columns`` are then those to save."""
         integration = self.instance
         concrete = {field.name for field in TenantIntegration._meta.concrete_fields}
-        changed = [name for name in self.changed_data if name in concrete]
-        cleaned = self.cleaned_data
-        credentials = self._credentials(cleaned)
-        new = [
-            ("webhook_url", cleaned["webhook_url"], self.stored_url),
-            ("headers", cleaned["headers"], self.stored_headers),
-            ("credentials", credentials, self.stored_credentials),
-        ]
-        for name, value, stored in new:
-            if value != stored:
-                setattr(integration, name, value)
-                changed.append(f"{name}_encrypted")
-        self.url_is_new = cleaned["webhook_url"] != self.stored_url
-        if integration.pk is None or {"headers_encrypted", "credentials_encrypted"} & set(changed):
-            integration.credentials_rotated_at = timezone.now()
-            changed.append("credentials_rotated_at")
-        self.columns = [*changed, "updated_at"]
+        self.columns = [name for name in self.changed_data if name in concrete]
+        if self.connector is not None:
+            manifest = self.connector.manifest
+            is_new = integration.pk is None
+            if is_new and not manifest.signs:
+                integration.is_signed = False
+            is_upgrade = self.version_before != manifest.version
+            if is_upgrade or not self.connector_fields.keys().isdisjoint(self.changed_data):
+                self.columns += [*apply_settings(integration, self.settings), "connector_version", "exclusive_group"]
+            if is_new or self._has_new_secret(manifest):
+                integration.credentials_rotated_at = timezone.now()
+                self.columns.append("credentials_rotated_at")
+        if self.columns or self.has_changed():
+            self.columns.append("updated_at")
         return super().save(commit)
+
+    def _has_new_secret(self, manifest: Manifest) -> bool:
+        """Tell whether a secret was changed; an address counts if it is the only secret that there is."""
+        if manifest.is_open:
+            return self.settings != self.stored
+        secrets = {HEADERS, *manifest.secret_names}
+        if manifest.secret_path and not any(self.settings.get(name) for name in secrets):
+            secrets.add(URL)
+        return any(self.settings.get(name) != self.stored.get(name) for name in secrets)
+
+    @property
+    def is_address_new(self) -> bool:
+        """An address was entered, other than the stored one."""
+        return self.settings.get(URL) != self.stored.get(URL)
 
     def save_event_types(self) -> None:
         """Write the subscriptions; those that stay keep their rows."""
@@ -241,9 +189,8 @@ class IntegrationForm(TenantOwnedForm):
                 subscription.save(update_fields=["condition"])
 
 
-def _origin(url: str) -> tuple[str, str | None, int | None]:
-    try:
-        parts = urlsplit(url)
-        return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
-    except ValueError:  # never equal to a readable one
-        return "", None, None
+def _sentence(problem: str) -> str:
+    """Return "must be a whole number" as "Must be a whole number."; a host at the beginning stays as it is."""
+    is_word = problem.split(" ")[0].rstrip(";:,").isalpha()
+    text = problem[:1].upper() + problem[1:] if is_word else problem
+    return text if text.endswith((".", "!", "?")) else f"{text}."

@@ -8,15 +8,19 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.utils import timezone
+from django.utils.html import format_html
 
 from integrations import conf
+from integrations.connections.binding import bind
 from integrations.connections.models import TenantIntegration
+from integrations.connections.rotation import overdue_days
 from integrations.delivery.models import Lane
-from integrations.errors import EncryptionError
+from integrations.errors import EncryptionError, IntegrationNotConfigured, UnknownConnector
 from integrations.observability.heartbeat import is_alive
 from integrations.outbox.models import IntegrationSync
 
 from .bounded import count_up_to
+from .connector_choice import connector_of
 from .display import NOTHING, Badge, clock, exact, when
 from .oauth_connect import GrantState
 
@@ -41,6 +45,16 @@ def badge(integration: TenantIntegration, *, subscribed: bool) -> Badge:
     if lane.last_success_at is None:
         return Badge("off", "○ Ready", "Nothing was delivered yet.")
     return Badge("ok", "✓ Working", f"Last delivery {exact(lane.last_success_at)}.")
+
+
+def rotation_badge(integration: TenantIntegration) -> Badge | None:
+    """Return an amber badge for credentials that are due to be changed."""
+    days = overdue_days(integration)
+    if days is None:
+        return None
+    return Badge(
+        "warn", "⚠ Rotate", f"The credentials are {days} days old; change them every {conf.ROTATE_EVERY_DAYS} days."
+    )
 
 
 @dataclass
@@ -81,10 +95,15 @@ class Health:
         return "open: the next request is a probe" if lane.breaker == Lane.Breaker.OPEN else ""
 
     @property
-    def credentials_age(self) -> int | None:
-        """Days since the credentials were last changed."""
-        changed = self.integration.credentials_rotated_at
-        return (timezone.now() - changed).days if changed else None
+    def does(self) -> tuple[str, ...]:
+        """What the connector can do; nothing if it is not installed (any more)."""
+        connector = connector_of(self.integration.integration_type)
+        return connector.manifest.does if connector is not None else ()
+
+    @property
+    def signs(self) -> bool:
+        connector = connector_of(self.integration.integration_type)
+        return connector is not None and connector.manifest.signs
 
     @property
     def last_success(self) -> Any:
@@ -104,7 +123,17 @@ class Health:
 
     @property
     def credentials_changed(self) -> Any:
-        return when(self.integration.credentials_rotated_at)
+        return format_html(
+            "{} {}", when(self.integration.credentials_rotated_at), rotation_badge(self.integration) or ""
+        )
+
+    @property
+    def last_test(self) -> Any:
+        """When a test last passed, and whether the last one did."""
+        passed, is_connected = self.integration.last_test_at, self.integration.is_connected
+        if passed is None:
+            return "passed" if is_connected else "none yet"
+        return when(passed) if is_connected else format_html("{}, not since", when(passed))
 
     @property
     def signing(self) -> str:
@@ -127,6 +156,8 @@ class Health:
             _ = integration.webhook_url, integration.headers, integration.credentials
         except EncryptionError as error:
             yield "bad", f"A stored secret cannot be opened: {error.message}"
+        else:
+            yield from self._incomplete()
         if not integration.is_active:
             yield "warn", "Nothing is sent: the tenant switched this integration off (Active is not ticked)."
         if not integration.is_enabled:
@@ -149,9 +180,21 @@ class Health:
                 yield "info", f"{subscription.event_type} is sent only if {subscription.condition}"
         if self._is_waiting_for_a_worker():
             yield "bad", "Deliveries are due, but no worker was seen for a while: is celery -A app worker running?"
-        age = self.credentials_age
-        if age is not None and age > conf.ROTATE_EVERY_DAYS:
+        age = overdue_days(integration)
+        if age is not None:
             yield "warn", f"The credentials are {age} days old; change them every {conf.ROTATE_EVERY_DAYS} days."
+
+    def _incomplete(self) -> Iterator[tuple[str, str]]:
+        try:
+            bind(self.integration)
+        except UnknownConnector:
+            yield (
+                "bad",
+                f"Nothing can be sent: no connector called {self.integration.integration_type} is installed. What is "
+                "configured is kept.",
+            )
+        except IntegrationNotConfigured as error:
+            yield "bad", f"Nothing can be sent: {error.message}"
 
     def _is_waiting_for_a_worker(self) -> bool:
         row = self.next_pending

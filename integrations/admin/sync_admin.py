@@ -214,7 +214,7 @@ class IntegrationSyncAdmin(HistoryAdmin):
 
 def attempt_badge(log: Any) -> Badge | str:
     """Return ✓ or ✗ with the HTTP status of an attempt; what people did has neither."""
-    if log.action not in ("deliver", "test"):
+    if log.action not in ("deliver", "test", "check"):
         return NOTHING
     if log.error:
         return Badge("bad", f"✗ {log.response_status or 'no answer'}")

@@ -25,6 +25,7 @@ from integrations.errors import ConfigurationError, IntegrationError, UnknownCon
 from integrations.services.lookup import list_available_providers
 from integrations.services.settings import change_settings, save_settings, shown_settings
 from integrations.services.status import overall, statuses
+from integrations.services.trial import try_connection
 from tenants.models import Tenant
 from tenants.scope import find_tenant, tenants_of
 
@@ -101,7 +102,7 @@ def setup_connection(request: HttpRequest, data: ConnectionIn) -> Any:
     with transaction.atomic():
         save_settings(integration, [])
         integration.subscribe(*data.events)
-    return Status(201, _tried(integration))
+    return Status(201, _tried(request, integration))
 
 
 @api.get("/connections/{uuid:connection_id}", response=ConnectionOut)
@@ -132,11 +133,11 @@ def change_connection(request: HttpRequest, connection_id: UUID, data: Connectio
 def test_connection(request: HttpRequest, connection_id: UUID) -> Any:
     """Try the stored settings now."""
     _require(request, "change")
-    return _tried(_one(request, connection_id))
+    return _tried(request, _one(request, connection_id))
 
 
-def _tried(integration: TenantIntegration) -> TestOut:
-    result = integration.test_connection()
+def _tried(request: HttpRequest, integration: TenantIntegration) -> TestOut:
+    result = try_connection(integration, actor=request.user.get_username())
     return TestOut(
         id=integration.public_id,
         connected=result.success,

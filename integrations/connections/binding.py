@@ -14,7 +14,7 @@ from integrations.connectors.manifest import HEADERS, Manifest
 from integrations.connectors.port import Binding, Client
 from integrations.connectors.registry import ConnectorRegistry
 from integrations.connectors.versions import check_stored
-from integrations.errors import ConfigurationError, IntegrationNotConfigured
+from integrations.errors import ConfigurationError, EncryptionError, IntegrationNotConfigured
 
 from .token_store import GrantTokens
 
@@ -85,15 +85,68 @@ def settings_of(integration: TenantIntegration) -> dict[str, Any]:
     return Binding(integration.webhook_url, integration.headers, credentials, integration.config).settings
 
 
-def apply_settings(integration: TenantIntegration, settings: Mapping[str, Any]) -> None:
-    """Put a flat dict of checked settings on `integration` (not saved): what is secret is encrypted."""
+def settings_to_edit(integration: TenantIntegration) -> dict[str, Any]:
+    """Return the stored settings for a form: as the present version of the connector reads them.
+
+    What no key of ours opens is left out, so that it can be set anew; what an incompatible version stored is left as
+    it is, so that a person can check it and save it again.
+    """
+    credentials = dict(_readable(integration, "credentials") or {})
+    credentials.pop(SIGNING_KEYS, None)
+    address, headers = _readable(integration, "webhook_url") or "", _readable(integration, "headers") or {}
+    settings = Binding(address, headers, credentials, integration.config).settings
+    try:
+        connector = ConnectorRegistry.type_of(integration.integration_type)
+        before, now = integration.connector_version, connector.manifest.version
+        if check_stored(integration.integration_type, before, now, connector.can_migrate):
+            return connector.migrate_config(settings, before)
+    except IntegrationNotConfigured:
+        pass
+    return settings
+
+
+def apply_settings(integration: TenantIntegration, settings: Mapping[str, Any]) -> list[str]:
+    """Put a flat dict of checked settings on `integration` (not saved): what is secret is encrypted.
+
+    What is no field of the manifest stays where it is: the signing keys, and whatever other code keeps there.
+
+    Returns:
+        the columns that changed, for ``save(update_fields=…)``.
+    """
     manifest = ConnectorRegistry.type_of(integration.integration_type).manifest
     binding = Binding.from_settings(manifest, settings)
-    kept = {SIGNING_KEYS: keys} if (keys := integration.credentials.get(SIGNING_KEYS)) else {}
-    integration.webhook_url = binding.url
-    integration.headers = dict(binding.headers)
-    integration.credentials = {**binding.credentials, **kept}
-    integration.config = dict(binding.config)
+    stored = _readable(integration, "credentials") or {}
+    changed = []
+    for name, value in (
+        ("webhook_url", binding.url),
+        ("headers", dict(binding.headers)),
+        ("credentials", {**binding.credentials, **_foreign(manifest, stored)}),
+    ):
+        before = _readable(integration, name)
+        # An unreadable value is replaced, but not by nothing: its key may come back.
+        if before != value and (value or before is not None):
+            setattr(integration, name, value)
+            changed.append(f"{name}_encrypted")
+    config = {**_foreign(manifest, integration.config), **binding.config}
+    if config != integration.config:
+        integration.config = config
+        changed.append("config")
+    return changed
+
+
+def _readable(integration: TenantIntegration, name: str) -> Any:
+    """Return an encrypted attribute, None for one that no key of ours opens: it is replaced."""
+    try:
+        return getattr(integration, name)
+    except EncryptionError:
+        return None
+
+
+def _foreign(manifest: Manifest, stored: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is stored beside the manifest's fields; an open manifest owns all but the signing keys."""
+    if manifest.is_open:
+        return {SIGNING_KEYS: stored[SIGNING_KEYS]} if SIGNING_KEYS in stored else {}
+    return {name: value for name, value in stored.items() if manifest.field(name) is None}
 
 
 def _refuse_incomplete(manifest: Manifest, settings: Mapping[str, Any]) -> None:

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from integrations import conf
 from integrations.connectors.base import BaseConnector
-from integrations.connectors.port import Client
+from integrations.connectors.port import Client, TestResult
 from integrations.connectors.registry import ConnectorRegistry, connector_choices
 from integrations.credentials.fields import EncryptedJSON, EncryptedText, row_context
 from integrations.errors import UnknownConnector
@@ -19,7 +19,7 @@ from integrations.transport import signing
 from tenants.announcing import AnnouncingQuerySet
 from tenants.models import TenantOwned
 
-from . import event_types
+from . import event_types, health
 from .binding import bind
 from .conditions import validate_condition
 
@@ -137,7 +137,7 @@ class TenantIntegration(TenantOwned):
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         """Save; a new integration that signs and brings no secret gets one (rotate it to see one)."""
-        self.connector_version, self.exclusive_group = self._of_connector()
+        self.clean()
         if (columns := kwargs.get("update_fields")) is not None and not _SETTINGS.isdisjoint(columns):
             kwargs["update_fields"] = {*columns, "connector_version", "exclusive_group"}
         if self._state.adding and self.is_signed and not self.credentials.get("signing_keys"):
@@ -149,6 +149,10 @@ class TenantIntegration(TenantOwned):
             super().save(*args, **kwargs)
             if wanted := self.__dict__.pop("_wanted_event_type", ""):
                 self.subscriptions.get_or_create(event_type=wanted)
+
+    def clean(self) -> None:
+        """Set what the connector decides, so that the constraint above is checked by forms too."""
+        self.connector_version, self.exclusive_group = self._of_connector()
 
     def _of_connector(self) -> tuple[str, str]:
         """Return (connector version, exclusive group); what the row has if nobody knows its kind (any more)."""
@@ -166,6 +170,18 @@ class TenantIntegration(TenantOwned):
             IntegrationNotConfigured: something is missing or unreadable.
         """
         return bind(self, client, attempts=attempts or conf.HTTP_MAX_ATTEMPTS)
+
+    def test_connection(self, client: Client | None = None) -> TestResult:
+        """Have the connector prove the stored credentials; sets `is_connected` (S0-23). Never raises."""
+        return health.check_connection(self, client)
+
+    def mark_connected(self) -> None:
+        """Write down that a test passed (S0-25)."""
+        health.mark_connected(self)
+
+    def record_auth_failure(self) -> None:
+        """Count refused credentials; three times in a row disable the integration (S0-24)."""
+        health.record_auth_failure(self)
 
     @property
     def event_type(self) -> str:

@@ -34,6 +34,7 @@ class Field(_Model):
         kind: how it is checked and drawn. ``secret``: encrypted and masked; ``lines``: several texts, one a line;
             ``json``: any JSON value, ``headers`` included.
         advanced: shown apart; most people never touch it.
+        multiline: a text or secret of several lines: a PEM key, a message's text. A one-line box would join them.
         pattern: a regular expression that the whole text must match; ``hint`` then says it in words.
         minimum, maximum: bounds of an integer.
     """
@@ -50,6 +51,7 @@ class Field(_Model):
     minimum: int | None = None
     maximum: int | None = None
     advanced: bool = False
+    multiline: bool = False
 
     @property
     def is_secret(self) -> bool:
@@ -73,6 +75,8 @@ class Field(_Model):
     def _fits(self) -> Field:
         if (self.kind == "choice") != bool(self.choices):
             raise ValueError("choices belong to the kind 'choice', and to nothing else")
+        if self.multiline and self.kind not in ("text", "secret"):
+            raise ValueError("only the kinds 'text' and 'secret' have several lines; for a list there is 'lines'")
         if self.is_secret and self.default:
             raise ValueError("a secret has no default: it would be no secret")
         return self

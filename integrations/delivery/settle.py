@@ -15,6 +15,7 @@ from django.db.models.functions import Now
 from integrations import conf
 from integrations.audit.models import ExecutionLog
 from integrations.audit.notes import AuditNote, write_notes
+from integrations.connections.health import refused_reason
 from integrations.connections.models import TenantIntegration
 from integrations.database_clock import after
 from integrations.errors import IntegrationBlocked, IntegrationGone, IntegrationMoved
@@ -203,10 +204,7 @@ def _write_health(settlement: Settlement) -> None:
     if gone is not None:
         values |= {"is_enabled": False, "is_connected": False, "disabled_reason": gone.message}
     elif settlement.auth_failures >= conf.AUTH_FAILURES_TO_DISABLE:
-        reason = (
-            f"The destination refused our credentials {settlement.auth_failures} times in a row. "
-            "Correct them, then re-enable the integration; what is pending is delivered then."
-        )
+        reason = refused_reason(settlement.auth_failures)
         values |= {"is_enabled": False, "is_connected": False, "disabled_reason": reason}
     TenantIntegration.unannounced.filter(pk=integration.pk).update(**values)
 

@@ -1,26 +1,32 @@
-"""Send one event now and show the answer: "is it set up right?", without touching data."""
+"""Is it set up right? Send one event now, or have the connector prove its credentials; show and log the answer."""
 
 from __future__ import annotations
 
 import time
+from typing import Any
 
 from django.utils import timezone
 
 from integrations import conf
+from integrations.audit.models import ExecutionLog
 from integrations.connections.binding import bind
+from integrations.connections.destinations import shown_target
+from integrations.connections.health import check_connection
 from integrations.connections.models import TenantIntegration
 from integrations.connectors.port import Client, Envelope, TestResult
-from integrations.errors import IntegrationError, IntegrationTemporaryError
+from integrations.errors import EncryptionError, IntegrationError, IntegrationTemporaryError
 from integrations.outbox.canonical_json import encode
 from integrations.outbox.models import new_idempotency_key
 
 EVENT_TYPE = "test"
+__all__ = ["check_connection", "log_trial", "send_test_event"]
 
 
 def send_test_event(integration: TenantIntegration, client: Client) -> TestResult:
     """Send ``{"event_type": "test", "test": true, …}`` and return the answer; never raises for a failure.
 
-    Sets ``is_connected``. No outbox row, no attempt, no figure and no failure count is touched.
+    Sets ``is_connected``, and ``last_test_at`` if it was taken (S2-30). No outbox row, no attempt, no figure and no
+    failure count is touched: a destination may refuse test events only.
     """
     body = encode(
         {
@@ -45,9 +51,33 @@ def send_test_event(integration: TenantIntegration, client: Client) -> TestResul
     else:
         words = "The destination took it."
         result = TestResult(True, None, _since(started), words, receipt.status, receipt.excerpt)
-    TenantIntegration.unannounced.filter(pk=integration.pk).update(is_connected=result.success)
-    integration.is_connected = result.success
+    values: dict[str, Any] = {"is_connected": result.success}
+    if result.success:
+        values["last_test_at"] = timezone.now()
+    TenantIntegration.unannounced.filter(pk=integration.pk).update(**values)
+    for name, value in values.items():
+        setattr(integration, name, value)
     return result
+
+
+def log_trial(integration: TenantIntegration, action: str, result: TestResult, *, actor: str) -> None:
+    """Leave a line about a trial in the execution log; `action`: ``test`` (an event was sent) or ``check``."""
+    try:
+        url = shown_target(integration)
+    except EncryptionError:
+        url = ""
+    ExecutionLog.objects.create(
+        integration=integration,
+        action=action,
+        actor=actor,
+        attempt=1,
+        method="POST" if action == "test" else "",
+        url=url[:500],
+        response_status=result.status,
+        response_payload=result.excerpt or None,
+        duration_ms=round(result.latency_ms),
+        error="" if result.success else result.message,
+    )
 
 
 def _since(started: float) -> int:

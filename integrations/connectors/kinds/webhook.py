@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import time
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
+from typing import Any
 
 from integrations.connectors.base import BaseConnector
+from integrations.connectors.config_check import check
 from integrations.connectors.manifest import Field, Manifest
 from integrations.connectors.port import Envelope, Receipt
 from integrations.connectors.registry import register
 from integrations.transport import signing
 from integrations.transport.classify import excerpt_of
+from integrations.transport.headers import HeaderRejected, check_headers
 from integrations.transport.request_headers import USER_AGENT
 
 MANIFEST = Manifest(
@@ -51,6 +54,12 @@ class WebhookConnector(BaseConnector):
     """POSTs the event's bytes, signed, with the tenant's own headers and credentials."""
 
     manifest = MANIFEST
+
+    @classmethod
+    def validate_config(cls, config: Mapping[str, Any]) -> dict[str, str]:
+        """Return {field: what is wrong}; beside each field by itself: what does not fit together."""
+        clean, problems = check(cls.manifest, config)
+        return problems or dict(_conflicts(clean))
 
     def deliver(self, envelope: Envelope) -> Receipt:
         response = self.client.request(
@@ -92,6 +101,23 @@ class WebhookConnector(BaseConnector):
     @cached_property
     def _own_secrets(self) -> tuple[str, ...]:
         return (*super()._own_secrets, *authorization(self.settings).values())
+
+
+def _conflicts(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield (field, what is wrong) for a header that is set twice, and for halves of a pair."""
+    if config.get("password") and not config.get("username"):
+        yield "username", "missing: a password needs a user name"
+    if config.get("api_key_header") and not config.get("api_key"):
+        yield "api_key", "missing: there is a header for an API key, but no key"
+    own = authorization(config)
+    taken = {name.lower() for name in config.get("headers") or {}}
+    for name in own:
+        if name.lower() in taken:
+            yield "headers", f"{name} is set here and by the authentication fields; keep one"
+    try:
+        check_headers(own)
+    except HeaderRejected as rejected:
+        yield "username" if "Authorization" in rejected.message else "api_key", rejected.message
 
 
 def authorization(credentials: Mapping[str, object]) -> dict[str, str]:

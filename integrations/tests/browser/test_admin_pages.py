@@ -17,6 +17,7 @@ from django.db import connections
 from pytest_django.live_server_helper import LiveServer
 
 from integrations.models import IntegrationSync, TenantIntegration
+from integrations.tests import many_fields
 from integrations.tests.receiver import Answer, Receiver
 from integrations.tests.services import missing
 from tasks.models import WorkItem
@@ -79,6 +80,13 @@ def tenant() -> Tenant:
     tenant = Tenant.objects.create(name="Acme Corp")
     Membership.objects.create(tenant=tenant, user=user)
     return tenant
+
+
+def log_in(page: Any, server: str) -> None:
+    page.goto(f"{server}/admin/login/")
+    page.fill("#id_username", "jane")
+    page.fill("#id_password", "a-password")
+    page.click("input[type=submit]")
 
 
 def test_from_login_to_retry(server: str, browser_page: Any, receiver: Receiver, tenant: Tenant) -> None:
@@ -160,14 +168,89 @@ def test_pages_fit_a_narrow_window_in_the_dark(
     page = browser_page
     page.emulate_media(color_scheme="dark")
     page.set_viewport_size({"width": 800, "height": 900})
-    page.goto(f"{server}/admin/login/")
-    page.fill("#id_username", "jane")
-    page.fill("#id_password", "a-password")
-    page.click("input[type=submit]")
+    log_in(page, server)
     sync = IntegrationSync.objects.get()
-    for address in ("tenantintegration/", f"tenantintegration/{integration.pk}/change/", "tenantintegration/add/",
-                    "integrationsync/", f"integrationsync/{sync.pk}/change/"):  # fmt: skip
-        page.goto(f"{server}/admin/integrations/{address}")
-        assert page.evaluate("document.documentElement.scrollWidth") <= 800, address
+    add = "tenantintegration/add/"
+    with many_fields.registered():
+        for address in ("tenantintegration/", f"tenantintegration/{integration.pk}/change/", add,
+                        f"{add}?integration_type={many_fields.KEY}", "integrationsync/",
+                        f"integrationsync/{sync.pk}/change/"):  # fmt: skip
+            page.goto(f"{server}/admin/integrations/{address}")
+            assert page.evaluate("document.documentElement.scrollWidth") <= 800, address
+    page.goto(f"{server}/admin/integrations/tenantintegration/")
     background = page.locator(".ig-badge").first.evaluate("badge => getComputedStyle(badge).backgroundColor")
     assert max(int(part) for part in background[4:-1].split(",")) < 100, "a badge must not glare in the dark"
+
+
+ADD = "/admin/integrations/tenantintegration/add/"
+
+
+def fill_in(page: Any) -> None:
+    """Fill in what the made-up connector wants."""
+    for name in ("shop", "client_id", "client_secret", "private_key", "contact"):
+        page.fill(f"#id_{name}", many_fields.VALID[name])
+
+
+def test_choosing_a_connector_swaps_its_fields_and_keeps_what_was_typed(
+    server: str, browser_page: Any, receiver: Receiver, tenant: Tenant
+) -> None:
+    page = browser_page
+    log_in(page, server)
+    with many_fields.registered():
+        page.goto(server + ADD)
+        page.fill("#id_name", "Typed name")
+        page.check("input[value=workitem_updated]")
+        page.fill("input[name=event_types-condition-workitem_updated]", "workitem.id > `5`")
+        page.select_option("#id_integration_type", "webhook")
+        page.fill("#id_webhook_url", "https://hooks.example.com/typed")
+        page.fill("#id_api_key", "canary-typed")
+        page.select_option("#id_integration_type", "n8n")
+        page.get_by_text("Starts an n8n workflow").wait_for()
+        assert page.locator("#id_webhook_url").input_value() == "https://hooks.example.com/typed"
+        assert page.locator("#id_api_key").input_value() == "", "a secret was typed for one kind only"
+        page.select_option("#id_integration_type", many_fields.KEY)
+        page.locator("#id_shop").wait_for()
+        assert page.locator("#id_webhook_url").count() == 0
+        page.get_by_text("Advanced").click()
+        assert page.locator("#id_batch").input_value() == "20"
+        page.fill("#id_base_url", receiver.url)
+        fill_in(page)
+        page.fill("#id_contact", "nobody")
+        page.get_by_role("button", name="Save", exact=True).click()
+        # An error: its words are at the field, secrets are asked for again, everything else is there still.
+        page.get_by_text("Must be an e-mail address.").wait_for()
+        assert page.locator("#id_base_url").input_value() == receiver.url
+        assert page.locator("#id_private_key").input_value() == ""
+        fill_in(page)
+        page.get_by_role("button", name="Save", exact=True).click()
+        page.get_by_text("was added successfully").wait_for()
+        integration = TenantIntegration.objects.get()
+        assert integration.name == "Typed name" and integration.integration_type == many_fields.KEY
+        found = dict(integration.subscriptions.values_list("event_type", "condition"))
+        assert found == {"workitem_updated": "workitem.id > `5`"}
+        assert integration.credentials["private_key"] == many_fields.VALID["private_key"], "its lines are kept"
+        # And it is checked with one click.
+        receiver.answer_with(Answer(200, b'{"name": "North"}'))
+        page.goto(f"{server}/admin/integrations/tenantintegration/{integration.pk}/change/")
+        page.get_by_role("button", name="Check connection").click()
+        assert "The shop is called North." in page.locator("#test-result").inner_text()
+        assert "canary" not in page.content()
+
+
+def test_choosing_a_connector_without_javascript(server: str, browser_page: Any, tenant: Tenant) -> None:
+    page = browser_page.context.browser.new_page(java_script_enabled=False)
+    log_in(page, server)
+    with many_fields.registered():
+        page.goto(server + ADD)
+        page.fill("#id_name", "Typed name")
+        page.check("input[value=workitem_updated]")
+        page.select_option("#id_integration_type", many_fields.KEY)
+        page.get_by_role("button", name="Save", exact=True).click()
+        page.get_by_text("These are the fields of Storehouse of Many Fields.").wait_for()
+        assert not TenantIntegration.objects.exists()
+        fill_in(page)
+        page.get_by_role("button", name="Save", exact=True).click()
+        page.get_by_text("was added successfully").wait_for()
+        integration = TenantIntegration.objects.get()
+        assert integration.name == "Typed name" and integration.event_type == "workitem_updated"
+        assert integration.config["includes_vat"] is True, "the defaults were on the page"

@@ -1,0 +1,82 @@
+"""Choosing what an integration talks to: the select, grouped by family, and what is said of a chosen connector."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import Any
+
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
+from integrations.connections.models import TenantIntegration
+from integrations.connectors.base import BaseConnector
+from integrations.connectors.manifest import Manifest
+from integrations.connectors.registry import ConnectorRegistry, manifests
+from integrations.errors import IntegrationNotConfigured
+
+BLANK = ("", "---------")
+_DOES = {
+    "deliver": "receives events",
+    "export": "takes orders",
+    "check": "can be checked without sending anything",
+    "read": "can be read from",
+}
+
+
+def connector_of(key: str | None) -> type[BaseConnector] | None:
+    """Return the connector called `key`, None if there is none that runs here."""
+    try:
+        return ConnectorRegistry.type_of(key) if key else None
+    except IntegrationNotConfigured:
+        return None
+
+
+def grouped_choices() -> list[Any]:
+    """Return Django choices of all connectors, a group per family."""
+    by_family = sorted(manifests(), key=lambda manifest: (manifest.family == "other", manifest.family, manifest.label))
+    groups = groupby(by_family, key=lambda manifest: manifest.family)
+    return [
+        BLANK,
+        *(
+            (family_title(family), [(manifest.key, manifest.label) for manifest in members])
+            for family, members in groups
+        ),
+    ]
+
+
+def family_title(family: str) -> str:
+    """Return a heading: ``crm`` → ``CRM``, ``webhook`` → ``Webhook``; what is that short is an abbreviation."""
+    return family.upper() if len(family) <= 3 else family.replace("-", " ").capitalize()
+
+
+def about(manifest: Manifest) -> SafeString:
+    """Return the connector's own words, what it can do, where its documentation is, and how secrets behave."""
+    does = ", ".join(_DOES[word] for word in manifest.does)
+    lines = [
+        format_html("{} <span class='ig-quiet'>It {}.</span>", manifest.description or manifest.label, does),
+        "Secrets are write-only: dots stand for a stored value, an emptied field removes it.",
+    ]
+    if manifest.docs_url.startswith("https://"):
+        link = '{} <a href="{}" target="_blank" rel="noopener noreferrer">Documentation</a>'
+        lines[0] = format_html(link, lines[0], manifest.docs_url)
+    return format_html_join("", "<p>{}</p>", ((line,) for line in lines))
+
+
+NOT_INSTALLED = (
+    "The connector of this integration is not installed here (any more), so its settings can only be seen. They are "
+    "kept: install it, or one of the same name, and everything is as it was."
+)
+
+
+def title(integration: TenantIntegration) -> SafeString:
+    """Return which connector an integration has, and which version of it saved the settings."""
+    connector = connector_of(integration.integration_type)
+    if connector is None:
+        return format_html("{} <span class='ig-quiet'>not installed</span>", integration.integration_type)
+    words = version(connector.manifest, integration.connector_version)
+    return format_html("{} <span class='ig-quiet'>{}</span>", connector.manifest.label, words)
+
+
+def version(manifest: Manifest, stored: str) -> str:
+    """Return ``1.2.0``, or ``1.2.0, saved by 1.1.0``."""
+    return manifest.version if stored in ("", manifest.version) else f"{manifest.version}, saved by {stored}"

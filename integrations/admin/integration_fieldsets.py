@@ -1,0 +1,49 @@
+"""What stands where on the page of an integration. The parts that depend on the connector are marked ``ig-kind``:
+they are what admin.js swaps when another one is chosen."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from integrations.connectors.base import BaseConnector
+
+from .connector_choice import NOT_INSTALLED, about
+from .connector_fields import names_of
+
+Fieldset = tuple[str | None, dict[str, Any]]
+
+_LIMITS = ("ordering", "max_in_flight", "rate_limit_per_minute", "timeout_seconds", "max_attempts")
+# Nothing here may name an encrypted attribute: Django would print its value.
+_SEEN = ("host", "header_names")
+
+
+def view_fieldsets(connector: type[BaseConnector] | None) -> list[Fieldset]:
+    """Return the page for whoever may only look."""
+    signed = ("is_signed",) if connector is not None and connector.manifest.signs else ()
+    return [(None, {"fields": ("tenant", "name", "connector", "is_active", "events", *_SEEN, *signed)})]
+
+
+def edit_fieldsets(connector: type[BaseConnector] | None, *, is_new: bool) -> list[Fieldset]:
+    """Return the form; with no connector, because none is chosen yet or because it is not installed (any more)."""
+    kind = "integration_type" if is_new else "connector"
+    fieldsets: list[Fieldset] = [
+        (None, {"fields": ("tenant", "name", kind, "is_active", "version", "shown_type")}),
+    ]
+    delivers = connector is None or "deliver" in connector.manifest.does
+    if delivers:
+        fieldsets.append(_part("Events", ("event_types",)))
+    if connector is not None:
+        manifest = connector.manifest
+        signed = ("is_signed",) if manifest.signs else ()
+        fieldsets.append(_part("Connection", (*names_of(manifest), *signed), description=about(manifest)))
+        if advanced := names_of(manifest, advanced=True):
+            fieldsets.append(_part("Advanced", tuple(advanced), "collapse"))
+    elif not is_new:
+        fieldsets.append(_part("Connection", _SEEN, description=NOT_INSTALLED))
+    if delivers:
+        fieldsets.append(_part("Order and limits", _LIMITS, "collapse"))
+    return fieldsets
+
+
+def _part(name: str, fields: tuple[Any, ...], *css: str, **more: Any) -> Fieldset:
+    return name, {"fields": fields, "classes": ("ig-kind", *css), **more}
