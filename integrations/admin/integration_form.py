@@ -108,7 +108,7 @@ class IntegrationForm(ConnectorForm):
         for name, problem in problems.items():
             place = OPEN if manifest.is_open else form_name(name)
             if place not in self.errors:
-                self.add_error(place if place in self.fields else None, _sentence(problem))
+                self.add_error(place if place in self.fields else None, sentence(problem))
 
     def _refuse_to_send_secrets_elsewhere(self, connector: type[BaseConnector]) -> None:
         """A stored secret goes to the server it was entered for: pointed elsewhere, it must be typed again.
@@ -189,7 +189,7 @@ class IntegrationForm(ConnectorForm):
                 subscription.save(update_fields=["condition"])
 
 
-def _sentence(problem: str) -> str:
+def sentence(problem: str) -> str:
     """Return "must be a whole number" as "Must be a whole number."; a host at the beginning stays as it is."""
     is_word = problem.split(" ")[0].rstrip(";:,").isalpha()
     text = problem[:1].upper() + problem[1:] if is_word else problem

@@ -15,7 +15,7 @@ from django.utils import timezone
 from integrations.connectors.port import Binding
 from integrations.connectors.registry import ConnectorRegistry
 from integrations.credentials.fields import EncryptedJSON, EncryptedText
-from integrations.errors import UnknownConnector
+from integrations.errors import EncryptionError, UnknownConnector
 
 from .accessors import Address, Credential, Setting
 from .cache import forget_after_commit
@@ -68,6 +68,8 @@ class IntegrationConfiguration(AbstractConfiguration):
 
     only_pk = None  # a row per name
     of: ClassVar[str] = ""  # the name of a proxy's row
+    needs: ClassVar[tuple[str, ...] | None] = None  # settings without which nothing works; None: as the manifest says
+    uses: ClassVar[tuple[str, ...] | None] = None  # settings that mean something here; None: all of the manifest
 
     name = models.CharField(max_length=50, unique=True)
     url_encrypted = models.TextField(blank=True, default="", editable=False)
@@ -105,6 +107,24 @@ class IntegrationConfiguration(AbstractConfiguration):
         """All of it in one flat dict, decrypted, as connectors want it."""
         return Binding(self.url, {}, self.credentials, self.config).settings
 
+    def needed_settings(self) -> tuple[str, ...]:
+        """Return the names of the settings without which nothing works."""
+        if self.needs is not None:
+            return self.needs
+        fields = ConnectorRegistry.type_of(self.name).manifest.fields
+        return tuple(field.name for field in fields if field.required and field.default is None)
+
+    def used_settings(self) -> tuple[str, ...]:
+        """Return the names of the settings that mean something without deliveries."""
+        if self.uses is not None:
+            return self.uses
+        return tuple(field.name for field in ConnectorRegistry.type_of(self.name).manifest.fields)
+
+    def missing(self) -> list[str]:
+        """Return the names of the needed settings that are empty."""
+        settings = self.settings
+        return [name for name in self.needed_settings() if settings.get(name) in (None, "", [])]
+
     def apply_settings(self, settings: Mapping[str, Any]) -> None:
         """Replace all settings (not saved): what the connector's manifest calls a secret is encrypted.
 
@@ -114,7 +134,11 @@ class IntegrationConfiguration(AbstractConfiguration):
             binding = Binding.from_settings(ConnectorRegistry.type_of(self.name).manifest, settings)
         except UnknownConnector:
             binding = Binding(credentials=dict(settings))
-        if dict(binding.credentials) != self.credentials:
+        try:
+            is_same = dict(binding.credentials) == self.credentials
+        except EncryptionError:
+            is_same = False  # nobody can tell; whoever sets them again has them from elsewhere
+        if not is_same:
             self.rotated_at = timezone.now()
         self.url = binding.url
         self.credentials = dict(binding.credentials)
@@ -123,6 +147,8 @@ class IntegrationConfiguration(AbstractConfiguration):
 
 class GitHubConfiguration(IntegrationConfiguration):
     of = "github"
+    needs = ("token",)  # the repository is an argument of each call
+    uses = ("token", "repository", "base_url", "api_version")
 
     github_token = Credential("token")
     github_base_url = Setting("base_url")
@@ -131,11 +157,12 @@ class GitHubConfiguration(IntegrationConfiguration):
 
     class Meta:
         proxy = True
-        verbose_name = "GitHub configuration"
+        verbose_name = verbose_name_plural = "GitHub configuration"
 
 
 class WeaviateConfiguration(IntegrationConfiguration):
     of = "weaviate"
+    uses = ("url", "api_key", "collection")
 
     weaviate_url = Address()
     weaviate_api_key = Credential("api_key")
@@ -144,11 +171,12 @@ class WeaviateConfiguration(IntegrationConfiguration):
 
     class Meta:
         proxy = True
-        verbose_name = "Weaviate configuration"
+        verbose_name = verbose_name_plural = "Weaviate configuration"
 
 
 class GraphConfiguration(IntegrationConfiguration):
     of = "microsoft_graph"
+    uses = ("tenant_id", "client_id", "client_secret", "sender", "base_url", "login_url")
 
     graph_tenant_id = Setting("tenant_id")
     graph_client_id = Setting("client_id")
@@ -159,7 +187,7 @@ class GraphConfiguration(IntegrationConfiguration):
 
     class Meta:
         proxy = True
-        verbose_name = "Microsoft Graph configuration"
+        verbose_name = verbose_name_plural = "Microsoft Graph configuration"
 
 
 class OpenAIConfiguration(IntegrationConfiguration):
@@ -173,7 +201,7 @@ class OpenAIConfiguration(IntegrationConfiguration):
 
     class Meta:
         proxy = True
-        verbose_name = "OpenAI configuration"
+        verbose_name = verbose_name_plural = "OpenAI configuration"
 
 
 class GeminiConfiguration(IntegrationConfiguration):
@@ -187,4 +215,4 @@ class GeminiConfiguration(IntegrationConfiguration):
 
     class Meta:
         proxy = True
-        verbose_name = "Gemini configuration"
+        verbose_name = verbose_name_plural = "Gemini configuration"

@@ -33,6 +33,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 'verbose_name': 'Gemini configuration',
+                'verbose_name_plural': 'Gemini configuration',
                 'proxy': True,
                 'indexes': [],
                 'constraints': [],
@@ -45,6 +46,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 'verbose_name': 'GitHub configuration',
+                'verbose_name_plural': 'GitHub configuration',
                 'proxy': True,
                 'indexes': [],
                 'constraints': [],
@@ -57,6 +59,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 'verbose_name': 'Microsoft Graph configuration',
+                'verbose_name_plural': 'Microsoft Graph configuration',
                 'proxy': True,
                 'indexes': [],
                 'constraints': [],
@@ -69,6 +72,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 'verbose_name': 'OpenAI configuration',
+                'verbose_name_plural': 'OpenAI configuration',
                 'proxy': True,
                 'indexes': [],
                 'constraints': [],
@@ -81,6 +85,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 'verbose_name': 'Weaviate configuration',
+                'verbose_name_plural': 'Weaviate configuration',
                 'proxy': True,
                 'indexes': [],
                 'constraints': [],

@@ -29,14 +29,8 @@ C = TypeVar("C", bound=IntegrationConfiguration)
 class ConnectedIntegration(BaseIntegration[C]):
     """A switch and a configuration in front of the connector called `name`."""
 
-    def needs(self) -> tuple[str, ...]:
-        """Return the settings without which nothing works; the default: what the manifest requires."""
-        manifest = ConnectorRegistry.type_of(self.name).manifest
-        return tuple(field.name for field in manifest.fields if field.required and field.default is None)
-
     def _is_config_complete(self, config: C) -> bool:
-        settings = config.settings
-        return all(settings.get(name) not in (None, "", []) for name in self.needs())
+        return not config.missing()
 
     def adapter(self) -> BaseConnector:
         """Return the connector, bound to the configuration.
@@ -51,10 +45,14 @@ class ConnectedIntegration(BaseIntegration[C]):
         adapter: Any = self.adapter()
         return adapter.call(action, **params)
 
-    def health_check(self) -> TestResult:
-        """Prove the credentials, changing nothing; never raises."""
+    def health_check(self, config: C | None = None) -> TestResult:
+        """Prove the credentials, changing nothing; never raises.
+
+        Args:
+            config: try this one, switched on or not; None: the one in use.
+        """
         try:
-            adapter = self.adapter()
+            adapter = self.adapter() if config is None else bound(self.name, config.settings)
         except IntegrationError as error:
             return TestResult(False, error.message, message=error.message)
         return self._checked(adapter)

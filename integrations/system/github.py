@@ -21,9 +21,6 @@ class GitHubIntegration(ConnectedIntegration[GitHubConfiguration]):
     def _get_config_model(self) -> type[GitHubConfiguration]:
         return GitHubConfiguration
 
-    def needs(self) -> tuple[str, ...]:
-        return ("token",)  # the repository is an argument here
-
     def get_issue(self, owner: str, repo: str, issue_number: int) -> dict[str, Any]:
         """Return the issue as GitHub's API has it."""
         return self._github().get_issue(owner, repo, issue_number)

@@ -290,9 +290,8 @@ def test_the_switch_and_what_is_missing(here: str, caplog: Any, make: Any, model
     service = make(here)
     assert service.enabled() and service.require_config() == model.objects.get()
     assert service.logger.name == f"integrations.{service.name}" and service.name == model.of
-    assert set(service.needs()) <= set(model.objects.get().settings)
-
     row = model.objects.get()
+    assert row.missing() == [] and set(row.needed_settings()) <= set(row.settings)
     row.enabled = False
     row.save()
     caplog.set_level(logging.DEBUG)
@@ -302,7 +301,7 @@ def test_the_switch_and_what_is_missing(here: str, caplog: Any, make: Any, model
     assert {record.levelname for record in caplog.records} == {"INFO"}
 
     row.enabled = True
-    for name in service.needs():
+    for name in row.needed_settings():
         settings = row.settings
         row.apply_settings({key: value for key, value in settings.items() if key != name})
         row.save()
