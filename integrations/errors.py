@@ -21,9 +21,14 @@ logged, stored on the row and shown to people.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import ParamSpec, TypeVar
 
 MAX_MESSAGE = 500
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 def printable(text: str) -> str:
@@ -153,3 +158,19 @@ class IntegrationGone(IntegrationPermanentError):
 
 # seeds/002 knows one error for whatever goes wrong in a connector.
 ConnectorError = IntegrationError
+
+
+def forgets_locals(function: Callable[P, T]) -> Callable[P, T]:
+    """Let an IntegrationError leave `function` without its frame and those below: their locals hold credentials, and
+    error reporters show locals."""
+
+    @wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return function(*args, **kwargs)
+        except IntegrationError as error:
+            failure = error
+        del args, kwargs
+        raise failure.with_traceback(None)
+
+    return call

@@ -14,7 +14,7 @@ from integrations.connectors.manifest import HEADERS, Manifest
 from integrations.connectors.port import Binding, Client
 from integrations.connectors.registry import ConnectorRegistry
 from integrations.connectors.versions import check_stored
-from integrations.errors import ConfigurationError, IntegrationNotConfigured
+from integrations.errors import ConfigurationError, IntegrationNotConfigured, forgets_locals
 
 if TYPE_CHECKING:
     from .models import TenantIntegration
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 SIGNING_KEYS = "signing_keys"  # in the credentials, beside the fields of the manifest
 
 
+@forgets_locals
+@forgets_locals
 def bind(
     integration: TenantIntegration,
     client: Client | None = None,

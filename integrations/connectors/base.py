@@ -14,6 +14,7 @@ import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cached_property
 from types import TracebackType
 from typing import Any, ClassVar, Self
@@ -26,6 +27,7 @@ from integrations.errors import (
     IntegrationAuthError,
     IntegrationError,
     IntegrationTemporaryError,
+    forgets_locals,
 )
 from integrations.logs import logger_for
 from integrations.transport.classify import error_for, excerpt_of
@@ -135,7 +137,8 @@ class BaseConnector(ERPConnectorPort):
         """Send `envelope`; return a receipt or raise an IntegrationError. Called from several threads."""
         if type(self).export is BaseConnector.export:
             raise NotImplementedError(f"{type(self).__name__} neither delivers nor exports")
-        result = self.export(Order.from_payload(envelope.payload, envelope.idempotency_key), self.settings)
+        export = forgets_locals(self.export)  # it has the configuration as an argument
+        result = export(Order.from_payload(envelope.payload, envelope.idempotency_key), self.settings)
         if not result.success:
             raise IntegrationTemporaryError(f"{self.name} did not take the export")
         return Receipt(
@@ -144,6 +147,7 @@ class BaseConnector(ERPConnectorPort):
             details=result.connector_metadata,
         )
 
+    @forgets_locals
     def export(self, draft_order: Any, config: dict[str, Any]) -> ExportResult:
         """Send `draft_order` as an event ``order_push`` with a key that depends on the order alone (S2-22)."""
         if type(self).deliver is BaseConnector.deliver:
@@ -162,6 +166,7 @@ class BaseConnector(ERPConnectorPort):
     # -- configuration ------------------------------------------------------------------------------------
 
     @classmethod
+    @forgets_locals
     def bound_to(cls, config: Mapping[str, Any], client: Client | None = None, **more: Any) -> Self:
         """Return the connector bound to a flat configuration.
 
@@ -175,6 +180,7 @@ class BaseConnector(ERPConnectorPort):
         """Return {field: what is wrong}; {} when `config` is fine."""
         return check(cls.manifest, config)[1]
 
+    @forgets_locals
     def validate_required_fields(self, config: Mapping[str, Any], names: Iterable[str]) -> None:
         """Raise ConfigurationError (a ConnectorError) naming those of `names` that `config` lacks (S2-25)."""
         if missing := [name for name in names if config.get(name) in (None, "", [], {})]:
@@ -193,7 +199,7 @@ class BaseConnector(ERPConnectorPort):
     # -- lifecycle ----------------------------------------------------------------------------------------
 
     def connect(self) -> None:
-        """Get ready; called before the first use, and harmless a second time. Most have nothing to do."""
+        """Get ready; called before every use, so harmless a second time, and by several threads. Most do nothing."""
         self._is_connected = True
 
     def disconnect(self) -> None:
@@ -234,12 +240,17 @@ class BaseConnector(ERPConnectorPort):
 
     def test_connection(self, config: Mapping[str, Any] | None = None) -> TestResult:
         """Try `config` (None: what it is bound to) within TEST_TIMEOUT_SECONDS; never raises, changes nothing."""
-        if config is None:
-            return self.health_check()
         try:
-            bound = self.bound_to(config, self._client, timeout=conf.TEST_TIMEOUT_SECONDS)
+            if config is None:
+                patience = min(self.binding.timeout or conf.TEST_TIMEOUT_SECONDS, conf.TEST_TIMEOUT_SECONDS)
+                bound = type(self)(replace(self.binding, timeout=patience, attempts=1), self._client)
+            else:
+                bound = self.bound_to(config, self._client, timeout=conf.TEST_TIMEOUT_SECONDS)
         except IntegrationError as error:
             return self.failed_test(error, 0)
+        except Exception as error:
+            failure = IntegrationTemporaryError(f"unexpected {type(error).__name__}", code="unexpected")
+            return self.failed_test(failure, 0)
         return bound.health_check()
 
     # -- helpers --------------------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ from integrations.errors import (
     IntegrationPermanentError,
     IntegrationRateLimited,
     IntegrationTemporaryError,
+    forgets_locals,
 )
 from integrations.logs import logger_for
 
@@ -109,23 +110,29 @@ class HTTPClient:
 
     # -- as seeds/004 names them --------------------------------------------------------------------
 
+    @forgets_locals
     def get(self, path: str, headers: Mapping[str, str] | None = None, params: Mapping[str, Any] | None = None) -> Any:
         """GET and return the parsed JSON, None for an empty answer."""
         return self.request_json("GET", path, headers=headers, params=params)
 
+    @forgets_locals
     def post(self, path: str, headers: Mapping[str, str] | None = None, json: Any = None, data: Any = None) -> Any:
         """POST `json`, or `data` as a form, and return the parsed JSON, None for an empty answer."""
         return self._parsed(self.send("POST", path, headers=headers, json=json, data=data))
 
+    @forgets_locals
     def patch(self, path: str, headers: Mapping[str, str] | None = None, json: Any = None) -> Any:
         return self.request_json("PATCH", path, headers=headers, json=json)
 
+    @forgets_locals
     def put(self, path: str, headers: Mapping[str, str] | None = None, json: Any = None) -> Any:
         return self.request_json("PUT", path, headers=headers, json=json)
 
+    @forgets_locals
     def delete(self, path: str, headers: Mapping[str, str] | None = None) -> Any:
         return self.request_json("DELETE", path, headers=headers)
 
+    @forgets_locals
     def request_json(
         self,
         method: str,
@@ -144,6 +151,7 @@ class HTTPClient:
         """
         return self._parsed(self.send(method, url, headers=headers, params=params, json=json, timeout=timeout))
 
+    @forgets_locals
     def request_bytes(
         self,
         method: str,
@@ -160,6 +168,7 @@ class HTTPClient:
 
     # -- the call itself ------------------------------------------------------------------------------
 
+    @forgets_locals
     def send(
         self,
         method: str,
