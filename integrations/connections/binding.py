@@ -23,7 +23,6 @@ SIGNING_KEYS = "signing_keys"  # in the credentials, beside the fields of the ma
 
 
 @forgets_locals
-@forgets_locals
 def bind(
     integration: TenantIntegration,
     client: Client | None = None,
