@@ -118,7 +118,7 @@ class HTTPClient:
     @forgets_locals
     def post(self, path: str, headers: Mapping[str, str] | None = None, json: Any = None, data: Any = None) -> Any:
         """POST `json`, or `data` as a form, and return the parsed JSON, None for an empty answer."""
-        return self._parsed(self.send("POST", path, headers=headers, json=json, data=data))
+        return self.parsed(self.send("POST", path, headers=headers, json=json, data=data))
 
     @forgets_locals
     def patch(self, path: str, headers: Mapping[str, str] | None = None, json: Any = None) -> Any:
@@ -149,7 +149,7 @@ class HTTPClient:
             IntegrationTemporaryError: also for a success whose body is cut or no JSON (code ``bad_json``).
             IntegrationPermanentError: the answer is larger than MAX_READ_BYTES (code ``too_large``).
         """
-        return self._parsed(self.send(method, url, headers=headers, params=params, json=json, timeout=timeout))
+        return self.parsed(self.send(method, url, headers=headers, params=params, json=json, timeout=timeout))
 
     @forgets_locals
     def request_bytes(
@@ -290,7 +290,8 @@ class HTTPClient:
             raise IntegrationPermanentError("the address is no full URL, and there is no base address", code="url")
         return urljoin(self.base_url.rstrip("/") + "/", url.lstrip("/")) if url else self.base_url
 
-    def _parsed(self, response: Response) -> Any:
+    def parsed(self, response: Response) -> Any:
+        """Return the JSON of a successful answer, None if it is empty; raises as `request_json` does."""
         body = self._whole(response).body
         if not body.strip():
             return None

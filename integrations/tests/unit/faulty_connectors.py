@@ -55,7 +55,7 @@ class Good(BaseConnector):
         return self.http.send("POST", "/orders", headers=headers, data=envelope.body)
 
     def id_in(self, response: Response) -> object:
-        found = self.http._parsed(response)
+        found = self.http.parsed(response)
         return found.get("id", "") if isinstance(found, dict) else ""
 
     def check(self) -> str:
