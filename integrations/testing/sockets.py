@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from django.conf import settings as django_settings
 from django.test import override_settings
 
 from integrations.errors import IntegrationTemporaryError
+from integrations.transport.client import GuardedClient
 
 from .leaks import holds, leaks_of
 from .scripted_server import CLOSE, HANG, ScriptedServer
@@ -29,8 +31,8 @@ class SocketChecks(World):
         with ScriptedServer(script) as server:
             self.server_place = f"{server.host}:{server.port}"
             ours = {**django_settings.INTEGRATIONS, "ALLOWED_HOSTS": [self.server_place]}
-            with override_settings(INTEGRATIONS=ours):
-                connector = self.bound(timeout=1.0)
+            with override_settings(INTEGRATIONS=ours), closing(GuardedClient.from_conf()) as client:
+                connector = self.bound(client, timeout=1.0)
                 started = time.monotonic()
                 error = self.failure(connector)
                 assert time.monotonic() - started < 5, "the deadline was not kept"

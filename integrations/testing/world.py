@@ -32,7 +32,7 @@ EVENT = {
     "workitem": {"id": 7, "reference_id": "WI-7", "description": "Call back", "status": "Open"},
 }
 TOKEN = Answer(body=b'{"access_token":"at-7f3a91c0ffee","token_type":"Bearer","expires_in":3600}')
-ORDER = {"currency": "EUR", "lines": [{"sku": "A-1", "quantity": 2, "price": "10.10"}]}
+ORDER = {"customer": "10100001", "currency": "EUR", "lines": [{"sku": "A-1", "quantity": 2, "price": "10.10"}]}
 
 
 class World:
@@ -85,12 +85,12 @@ class World:
         raise NotImplementedError(f"{type(self).__name__}: override read_all(), since repeated_page is given")
 
     def envelope(self, number: int = 1, attempt: int = 1) -> Envelope:
-        """Return event (or order) number `number`; the same one at every attempt."""
-        if "deliver" in self.connector.manifest.does:
-            body, kind, key = json.dumps(EVENT).encode(), str(EVENT["event_type"]), f"evt_conformance{number:08}"
-        else:
-            body, kind, key = order_body(self.order(number)), "order_push", order_key(self.order(number))
-        return Envelope(kind, key, body, sequence=number, attempt=attempt)
+        """Return event number `number` (an order, if the connector exports); the same one at every attempt."""
+        order, event = self.order(number), json.dumps(EVENT).encode()
+        if "export" in self.connector.manifest.does:
+            return Envelope("order_push", order_key(order), order_body(order), sequence=number, attempt=attempt)
+        key = f"evt_conformance{number:08}"
+        return Envelope(str(EVENT["event_type"]), key, event, sequence=number, attempt=attempt)
 
     def order(self, number: int = 1) -> dict[str, Any]:
         """Return order number `number`, for connectors that export."""
@@ -158,10 +158,10 @@ class World:
         places = {"{server}": f"http://{self.server_place}", "{host}": host, "{port}": port}
         return {**_placed(dict(self.config), places), **changes}
 
-    def bound(self, *, timeout: float = TIMEOUT, **changes: Any) -> BaseConnector:
+    def bound(self, client: Any = None, *, timeout: float = TIMEOUT, **changes: Any) -> BaseConnector:
         """Return the connector bound to the configuration with `changes`, checked as a form would."""
         tokens = MemoryTokens(self.grant)
-        return self.connector.bound_to(self.settings(**changes), self.client, timeout=timeout, tokens=tokens)
+        return self.connector.bound_to(self.settings(**changes), client or self.client, timeout=timeout, tokens=tokens)
 
     def bound_unchecked(self, client: Any = None, **changes: Any) -> BaseConnector:
         """Return the connector bound to what no form would let pass."""

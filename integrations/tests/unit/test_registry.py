@@ -149,7 +149,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder of installed packages that this process can see."""
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(ConnectorRegistry, "_loaded", False)
-    monkeypatch.setattr(registry, "_load_templates", lambda register: None)  # ours are there already
+    monkeypatch.setattr(registry, "_load_templates", lambda *_: [])  # ours are there already
     yield tmp_path
     for name in [name for name in sys.modules if name.startswith("hauthor_")]:
         del sys.modules[name]
