@@ -251,7 +251,7 @@ class HasAnotherKeyEachTime(Good):
 @finds("a_copy_can_be_told", "several_threads_may_use_it")
 class HasNoKey(Good):
     def deliver(self, envelope: Envelope) -> Receipt:
-        return self.receipt(self.send(envelope, {}))
+        return self.receipt(self.http.send("POST", "/orders", json={"text": "Something happened."}))
 
 
 @finds("every_attempt_sends_the_same")
