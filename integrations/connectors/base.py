@@ -41,6 +41,8 @@ from .orders import Order, order_body, order_id, order_key
 from .port import Binding, Client, Envelope, ERPConnectorPort, ExportResult, Receipt, TestResult
 from .versions import Version
 
+_CALLS = frozenset({"deliver", "export", "check", "connect"})  # whose errors are reported, with what they held
+
 
 class Timer:
     """Milliseconds since it was started; stands still when its block ends, also by an exception."""
@@ -72,6 +74,9 @@ class BaseConnector(ERPConnectorPort):
         if "manifest" not in cls.__dict__ and not hasattr(cls, "manifest"):
             # A connector as seeds/002 prints it: no manifest, any configuration, all of it secret.
             cls.manifest = Manifest(key=cls.__name__, label=cls.__name__, does=("export",))
+        for name in _CALLS & cls.__dict__.keys():
+            if cls.__dict__[name] is not getattr(BaseConnector, name):
+                setattr(cls, name, forgets_locals(cls.__dict__[name]))
 
     def __init__(self, binding: Binding | None = None, client: Client | None = None) -> None:
         self.binding = binding or Binding()
@@ -137,8 +142,7 @@ class BaseConnector(ERPConnectorPort):
         """Send `envelope`; return a receipt or raise an IntegrationError. Called from several threads."""
         if type(self).export is BaseConnector.export:
             raise NotImplementedError(f"{type(self).__name__} neither delivers nor exports")
-        export = forgets_locals(self.export)  # it has the configuration as an argument
-        result = export(Order.from_payload(envelope.payload, envelope.idempotency_key), self.settings)
+        result = self.export(Order.from_payload(envelope.payload, envelope.idempotency_key), self.settings)
         if not result.success:
             raise IntegrationTemporaryError(f"{self.name} did not take the export")
         return Receipt(

@@ -87,6 +87,16 @@ class TestGood(Suite):
         return connector.items()
 
 
+class ForgetsTheKeyInALocal(Good):
+    def deliver(self, envelope: Envelope) -> Receipt:
+        headers = {"Idempotency-Key": envelope.idempotency_key, "X-Again": self.settings["api_key"]}
+        return self.receipt(self.send(envelope, headers))
+
+
+class TestForgetsTheKeyInALocal(Suite):
+    connector = ForgetsTheKeyInALocal
+
+
 class TestGoodWithoutSpeakingHttp(Suite):
     connector = type("Mute", (Good,), {"deliver": lambda self, envelope: _greet(self)})
     config = {**Suite.config, "company_id": "{port}"}
@@ -165,11 +175,13 @@ class LogsTheKey(Good):
         return super().deliver(envelope)
 
 
-@finds("an_echoed_secret_goes_nowhere", "a_failure_shows_no_secret")
+@finds("an_echoed_secret_goes_nowhere", "a_failure_shows_no_secret", call=lambda _, connector, __: connector.orders())
 class KeepsTheKeyInALocal(Good):
-    def deliver(self, envelope: Envelope) -> Receipt:
-        headers = {"Idempotency-Key": envelope.idempotency_key, "X-Again": self.settings["api_key"]}
-        return self.receipt(self.send(envelope, headers))
+    """In a call of its own: deliver, export and check forget their locals by themselves."""
+
+    def orders(self) -> Any:
+        headers = {"X-Again": self.settings["api_key"]}
+        return self.http.get("/orders", headers=headers)
 
 
 @finds("an_echoed_secret_goes_nowhere")

@@ -24,7 +24,7 @@ from .faulty_connectors import FAULTS, Good, Suite
 
 FILE = Path(faulty_connectors.__file__)
 ROOT = FILE.parents[3]
-GOOD = {"TestGood", "TestGoodWithoutSpeakingHttp", "TestGoodWithOAuth", "TestExempt"}
+GOOD = {"TestGood", "TestForgetsTheKeyInALocal", "TestGoodWithoutSpeakingHttp", "TestGoodWithOAuth", "TestExempt"}
 
 
 @pytest.fixture(scope="module")
