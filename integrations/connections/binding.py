@@ -14,7 +14,7 @@ from integrations.connectors.manifest import HEADERS, Manifest
 from integrations.connectors.port import Binding, Client
 from integrations.connectors.registry import ConnectorRegistry
 from integrations.connectors.versions import check_stored
-from integrations.errors import ConfigurationError, EncryptionError, IntegrationNotConfigured
+from integrations.errors import ConfigurationError, EncryptionError, IntegrationNotConfigured, forgets_locals
 
 from .token_store import GrantTokens
 
@@ -25,6 +25,7 @@ SETTINGS_COLUMNS = ("webhook_url_encrypted", "headers_encrypted", "credentials_e
 SIGNING_KEYS = "signing_keys"  # in the credentials, beside the fields of the manifest
 
 
+@forgets_locals
 def bind(
     integration: TenantIntegration,
     client: Client | None = None,

@@ -14,7 +14,7 @@ from integrations.connectors.base import BaseConnector
 from integrations.connectors.port import Client, TestResult
 from integrations.connectors.registry import ConnectorRegistry, connector_choices
 from integrations.credentials.fields import EncryptedJSON, EncryptedText, row_context
-from integrations.errors import UnknownConnector
+from integrations.errors import IncompatibleConnector, UnknownConnector
 from integrations.transport import signing
 from tenants.announcing import AnnouncingQuerySet
 from tenants.models import TenantOwned
@@ -158,7 +158,7 @@ class TenantIntegration(TenantOwned):
         """Return (connector version, exclusive group); what the row has if nobody knows its kind (any more)."""
         try:
             manifest = ConnectorRegistry.type_of(self.integration_type).manifest
-        except UnknownConnector:
+        except (UnknownConnector, IncompatibleConnector):
             return self.connector_version, self.exclusive_group
         is_alone = not manifest.allow_multiple and manifest.family not in conf.SEVERAL_ACTIVE
         return manifest.version, manifest.family if is_alone else ""
