@@ -194,7 +194,7 @@ class TenantIntegration(TenantOwned):
         """Make these the subscribed event types, keeping the conditions of those that stay."""
         self.subscriptions.exclude(event_type__in=types).delete()
         have = set(self.subscriptions.values_list("event_type", flat=True))
-        for event_type in types:
+        for event_type in dict.fromkeys(types):
             if event_type not in have:
                 self.subscriptions.create(event_type=event_type)
 

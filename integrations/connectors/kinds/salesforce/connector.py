@@ -55,7 +55,7 @@ class SalesforceConnector(BaseConnector):
     @classmethod
     def validate_config(cls, config: Mapping[str, Any]) -> dict[str, str]:
         problems = super().validate_config(config)
-        grant = config.get("grant") or "client_credentials"
+        grant = str(config.get("grant") or "client_credentials")
         missing = [name for name in NEEDED.get(grant, ()) if not config.get(name)]
         return {**dict.fromkeys(missing, f"missing; {grant} needs it"), **problems}
 
