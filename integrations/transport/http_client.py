@@ -60,7 +60,8 @@ class HTTPClient:
     """Requests relative to one base address.
 
     Args:
-        base_url: what a path is appended to. Its origin is the only one that gets `headers` and `auth`.
+        base_url: what a path is appended to. Its origin is the only one that gets `headers` and `auth`; without one
+            every address does.
         headers: sent with every request to that origin.
         timeout: total seconds for one attempt, 1 to 60.
         max_retries: attempts *in all* (1: never again), as seeds/004 counts; None: the setting HTTP_MAX_ATTEMPTS.
@@ -179,12 +180,30 @@ class HTTPClient:
             params: appended to the query; None values are left out.
             json: a JSON value. data: a mapping (sent as a form), text or bytes.
         """
-        method = method.upper()
+        try:
+            return self._send(method.upper(), url, headers, params, _body(json, data), timeout, max_bytes)
+        except IntegrationError as error:
+            failure = error
+        # Reporters show the locals of every frame that an error has passed: what is secret must not be in one.
+        del url, headers, params, json, data
+        failure.__cause__ = failure.__context__ = None
+        raise failure.with_traceback(None) from None
+
+    def _send(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str] | None,
+        params: Mapping[str, Any] | None,
+        content: tuple[bytes, dict[str, str]],
+        timeout: float | None,
+        max_bytes: int | None,
+    ) -> Response:
         full = with_query(self._absolute(url), params)
         check_allowed(full, self._allowed_hosts, self._policy)
-        body, content_type = _body(json, data)
+        body, content_type = content
         is_ours = origin(full) == origin(self.base_url) if self.base_url else True
-        ready = {**content_type, **({**self.headers} if is_ours else {}), **(headers or {})}
+        ready = {**content_type, **(self.headers if is_ours else {}), **(headers or {})}
         is_safe = method in IDEMPOTENT or any(name.lower() == IDEMPOTENCY_HEADER for name in ready)
         shown = shown_url(full, secret_path=self._secret_path)
         attempt, renewed = 1, False
