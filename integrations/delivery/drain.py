@@ -12,6 +12,7 @@ from django.utils import timezone
 from integrations import conf, retry_policy
 from integrations.connections.binding import bind
 from integrations.connections.models import TenantIntegration
+from integrations.connectors.base import BaseConnector
 from integrations.connectors.manifest import Manifest
 from integrations.errors import IntegrationNotConfigured
 from integrations.transport.process_client import client
@@ -90,9 +91,9 @@ def _send_slice(lease: Lease, drained: Drained, is_slow_worker: bool, stop_at: f
         _rest(lease, error.message)
         drained.outcome = "not configured"
         return False
-    if (integration.timeout_seconds or 0.0) > conf.TIMEOUT_SECONDS:
-        # The lease must outlive the last request of the slice, however patient this integration is.
-        extend(lease, conf.LEASE_SECONDS + integration.timeout_seconds)
+    if (patience := connector.binding.timeout or 0.0) > conf.TIMEOUT_SECONDS:
+        # The lease must outlive the last delivery of the slice, however patient this integration or its kind is.
+        extend(lease, conf.LEASE_SECONDS + patience)
     part = Slice(
         connector=connector,
         policy=retry_policy.webhook(integration.max_attempts),
@@ -106,7 +107,7 @@ def _send_slice(lease: Lease, drained: Drained, is_slow_worker: bool, stop_at: f
     try:
         outcomes = part.send(rows, in_order=in_order)
     finally:
-        connector.disconnect()
+        _disconnect(connector)
     mean = mean_seconds(outcomes) if outcomes else (lane.mean_seconds or 0.0)
     is_slow = mean > conf.SLOW_SECONDS or part.slept > conf.SLOW_SECONDS / 2 or part.halted == "paced"
     settlement = Settlement(
@@ -129,6 +130,14 @@ def _send_slice(lease: Lease, drained: Drained, is_slow_worker: bool, stop_at: f
     drained.sent += len(outcomes)
     drained.outcome = part.halted or "sent"
     return not part.halted and (is_slow_worker or not is_slow)
+
+
+def _disconnect(connector: BaseConnector) -> None:
+    """Give back what the slice used; that it fails must not lose what became of the slice, or all goes out again."""
+    try:
+        connector.disconnect()
+    except Exception as error:
+        logger.warning("connector %s could not disconnect: %s", connector.name, type(error).__name__)
 
 
 def _look_again(integration_id: int) -> None:
