@@ -35,13 +35,14 @@ from .redaction import mask_url, redact
 from .response import Response
 from .retry_after import parse_retry_after
 
+MAX_READ = 65536  # bytes from which the excerpt is taken
 TEMPORARY_4XX = frozenset({408, 421, 423, 425})
 
 
 def excerpt_of(response: Response, secrets: Iterable[str] = ()) -> str:
     """Return at most 500 characters of the redacted body, on one line, whatever bytes it holds."""
-    # All of it is redacted before it is cut: a secret that the cut splits would not be found.
-    text = printable(response.body.decode("utf-8", "replace"))
+    # Redacted before it is cut: a secret that the cut splits would not be found. Megabytes would take seconds.
+    text = printable(response.body[:MAX_READ].decode("utf-8", "replace"))
     return redact(" ".join(text.split()), secrets)[:MAX_MESSAGE]
 
 
