@@ -34,7 +34,9 @@ class ConnectorRegistry:
 
     _connectors: dict[str, type[BaseConnector]] = {}
     _loaded = False
-    _lock = threading.RLock()
+    _lock = threading.Lock()  # of the dict
+    # Of the first load alone: whoever imports a kind meanwhile holds Python's lock of that module, and registers.
+    _loading = threading.RLock()
 
     @overload
     @classmethod
@@ -97,7 +99,7 @@ class ConnectorRegistry:
     def _load(cls) -> None:
         if cls._loaded:
             return
-        with cls._lock:
+        with cls._loading:
             if cls._loaded:
                 return
             package = import_module("integrations.connectors.kinds")
