@@ -11,7 +11,7 @@ from django.core.exceptions import ImproperlyConfigured
 from integrations import conf
 from integrations.transport.policy import AddressPolicy
 
-MAY_BE_ZERO = {"RETRY_JITTER", "PACE_SECONDS", "PARALLEL_SECONDS", "ROTATION_OVERLAP_SECONDS"}
+MAY_BE_ZERO = {"HEALTH_CHECK_SECONDS", "RETRY_JITTER", "PACE_SECONDS", "PARALLEL_SECONDS", "ROTATION_OVERLAP_SECONDS"}
 
 
 @register()
