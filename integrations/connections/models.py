@@ -24,7 +24,7 @@ from .binding import bind
 from .conditions import validate_condition
 
 # Whoever writes one of these says that the settings are those of the present connector.
-_SETTINGS = frozenset({"integration_type", "webhook_url_encrypted", "credentials_encrypted", "config", "is_active"})
+_SETTINGS = frozenset({"integration_type", "webhook_url_encrypted", "credentials_encrypted", "config"})
 
 
 class TenantIntegrationQuerySet(AnnouncingQuerySet):
@@ -137,8 +137,11 @@ class TenantIntegration(TenantOwned):
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         """Save; a new integration that signs and brings no secret gets one (rotate it to see one)."""
-        self.connector_version, self.exclusive_group = self._of_connector()
-        if (columns := kwargs.get("update_fields")) is not None and not _SETTINGS.isdisjoint(columns):
+        version, self.exclusive_group = self._of_connector()
+        columns = kwargs.get("update_fields")
+        if columns is None or not _SETTINGS.isdisjoint(columns):
+            self.connector_version = version
+        if columns is not None and not (_SETTINGS | {"is_active"}).isdisjoint(columns):
             kwargs["update_fields"] = {*columns, "connector_version", "exclusive_group"}
         if self._state.adding and self.is_signed and not self.credentials.get("signing_keys"):
             key = {"secret": signing.generate_secret(), "until": None}
