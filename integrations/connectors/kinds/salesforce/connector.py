@@ -142,6 +142,8 @@ class SalesforceConnector(BaseConnector):
 
     def _upsert(self, sobject: str, external_id_field: str, external_id: object, values: Mapping[str, Any]) -> Response:
         key = quote(str(external_id), safe="")
+        if key in (".", ".."):  # the only values that no encoding keeps from being a step in the path
+            raise IntegrationPermanentError("this external id cannot stand in an address", code="external_id")
         field = _name(external_id_field)
         rest = {name: value for name, value in _checked(values).items() if name.lower() != field.lower()}
         return self.http.send("PATCH", f"{self.root}/sobjects/{_name(sobject)}/{field}/{key}", json=rest)
