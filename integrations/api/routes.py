@@ -83,7 +83,9 @@ def health(request: HttpRequest) -> Any:
 
 
 @api.get("/connections/", response=list[ConnectionOut])
-def connections(request: HttpRequest, limit: int = Query(100, ge=1, le=500), offset: int = Query(0, ge=0, le=MAX_OFFSET)) -> Any:
+def connections(
+    request: HttpRequest, limit: int = Query(100, ge=1, le=500), offset: int = Query(0, ge=0, le=MAX_OFFSET)
+) -> Any:
     """List the connections of your tenants."""
     _require(request, "view")
     rows = _visible(request).select_related("tenant").prefetch_related("subscriptions").order_by("id")

@@ -9,7 +9,6 @@ from uuid import UUID
 from ninja import Schema
 from pydantic import Field
 
-
 PRINTABLE = r"^[^\x00-\x1f\x7f]*$"  # PostgreSQL keeps no NUL in a text
 
 
@@ -31,7 +30,9 @@ class ConnectionIn(Schema):
 
     type: str = Field(max_length=50)
     name: str = Field(min_length=1, max_length=200, pattern=PRINTABLE)
-    tenant: str | None = Field(default=None, pattern=PRINTABLE, description="slug or id; needed only by people of several tenants")
+    tenant: str | None = Field(
+        default=None, pattern=PRINTABLE, description="slug or id; needed only by people of several tenants"
+    )
     settings: dict[str, Any] = {}
     events: list[str] = []
     is_active: bool = True
