@@ -6,6 +6,7 @@ import time
 from base64 import b64encode
 from collections.abc import Mapping
 from functools import cached_property
+from typing import Any
 
 from integrations.connectors.base import BaseConnector
 from integrations.connectors.manifest import Field, Manifest
@@ -13,6 +14,7 @@ from integrations.connectors.port import Envelope, Receipt
 from integrations.connectors.registry import register
 from integrations.transport import signing
 from integrations.transport.classify import excerpt_of
+from integrations.transport.headers import HeaderRejected, check_headers
 from integrations.transport.request_headers import USER_AGENT
 
 MANIFEST = Manifest(
@@ -51,6 +53,18 @@ class WebhookConnector(BaseConnector):
     """POSTs the event's bytes, signed, with the tenant's own headers and credentials."""
 
     manifest = MANIFEST
+
+    @classmethod
+    def validate_config(cls, config: Mapping[str, Any]) -> dict[str, str]:
+        """Also refuse a key that no header can carry: every event would fail for good, one by one."""
+        problems = super().validate_config(config)
+        for name, value in authorization(config).items():
+            for field, header in (("api_key_header", {name: ""}), ("api_key", {"X-API-Key": value})):
+                try:
+                    check_headers(header)
+                except HeaderRejected as rejected:
+                    problems.setdefault(field, rejected.message)
+        return problems
 
     def deliver(self, envelope: Envelope) -> Receipt:
         response = self.client.request(

@@ -24,6 +24,9 @@ from .admin_world import CANARIES, Side, make_side
 pytestmark = [pytest.mark.integration, pytest.mark.django_db]
 
 
+PLACE = {"url": "https://a.example.com"}
+
+
 @pytest.fixture(autouse=True)
 def _http(settings: Any) -> None:
     settings.SECURE_SSL_REDIRECT = False
@@ -87,6 +90,11 @@ def test_it_is_kept_also_if_the_try_fails(side: Side) -> None:
         ({"type": "webhook", "name": "x", "settings": {}}, "url"),
         ({"type": "webhook", "name": "x", "settings": {"url": "http://169.254.169.254/"}}, "url"),
         ({"type": "webhook", "name": "x", "settings": {"url": "https://a.example.com", "colour": "red"}}, "colour"),
+        ({"type": "n8n", "name": "x", "settings": {**PLACE, "api_key": "a\r\nX-Other: b"}}, "api_key"),
+        (
+            {"type": "n8n", "name": "x", "settings": {**PLACE, "api_key": "a", "api_key_header": "Host"}},
+            "api_key_header",
+        ),
         ({"type": "webhook", "name": "x", "settings": {"url": "https://a.example.com"}, "events": ["nope"]}, "events"),
         ({"type": "webhook", "name": "x", "settings": {"url": "https://a.example.com"}, "tenant": "other"}, "tenant"),
     ],
