@@ -207,7 +207,18 @@ class BaseConnector(ERPConnectorPort):
         Raises:
             ConfigurationError: a field is missing or wrong; names, never values.
         """
-        return cls(Binding.from_settings(cls.manifest, checked(cls.manifest, config), **more), client)
+        return cls(Binding.from_settings(cls.manifest, cls.checked_config(config), **more), client)
+
+    @classmethod
+    def checked_config(cls, config: Mapping[str, Any]) -> dict[str, Any]:
+        """Return `config` with defaults and proper types.
+
+        Raises:
+            ConfigurationError: `validate_config` finds something wrong.
+        """
+        if problems := cls.validate_config(config):
+            raise ConfigurationError(problems)
+        return checked(cls.manifest, config)
 
     @classmethod
     def validate_config(cls, config: Mapping[str, Any]) -> dict[str, str]:

@@ -47,7 +47,7 @@ def checked(manifest: Manifest, settings: Mapping[str, Any]) -> dict[str, Any]:
 def check(manifest: Manifest, settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
     """Return (clean settings, {field: what is wrong}); never raises."""
     if manifest.is_open:
-        return dict(settings), {}
+        return _open(settings)
     problems = {
         name: f"unknown; {manifest.label} has: {', '.join(field.name for field in manifest.fields)}"
         for name in settings
@@ -78,6 +78,17 @@ def _is_empty(field: Field, value: Any) -> bool:
     return value is None or (isinstance(value, list | tuple) and not value)
 
 
+def _open(settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+    """Check the settings of a connector without fields: any, but headers are headers everywhere."""
+    clean, problems = dict(settings), {}
+    if clean.get(HEADERS):
+        try:
+            clean[HEADERS] = _json(Field(name=HEADERS, kind="json"), clean[HEADERS])
+        except _Wrong as wrong:
+            problems[HEADERS] = str(wrong)
+    return clean, problems
+
+
 def _typed(field: Field, value: Any, manifest: Manifest) -> Any:
     if field.kind == "boolean":
         return _boolean(value)
@@ -92,7 +103,8 @@ def _typed(field: Field, value: Any, manifest: Manifest) -> Any:
         return [_text(field, line.strip()) for line in lines if line.strip()]
     if not isinstance(value, str):
         raise _Wrong("must be text")
-    text = _text(field, value if field.is_secret else value.strip())
+    # Spaces may belong to a secret; a line break around it was pasted along, and no header could carry it.
+    text = _text(field, value.strip("\r\n") if field.is_secret else value.strip())
     if field.kind == "choice" and text not in field.choices:
         raise _Wrong(f"must be one of: {', '.join(field.choices)}")
     if field.kind == "url":

@@ -43,7 +43,9 @@ class ConnectorRegistry:
     _template_errors: list[TemplateError] = []
     _broken: dict[str, str] = {}  # what other packages offer and we cannot use: name → why
     _loaded = False
-    _lock = threading.RLock()
+    _lock = threading.Lock()  # of the dict
+    # Of the first load alone: whoever imports a kind meanwhile holds Python's lock of that module, and registers.
+    _loading = threading.RLock()
 
     @overload
     @classmethod
@@ -134,7 +136,7 @@ class ConnectorRegistry:
     def _load(cls) -> None:
         if cls._loaded:
             return
-        with cls._lock:
+        with cls._loading:
             if cls._loaded:
                 return
             package = import_module("integrations.connectors.kinds")

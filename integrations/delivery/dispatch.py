@@ -27,6 +27,7 @@ from integrations.errors import (
     IntegrationTemporaryError,
 )
 from integrations.retry_policy import RetryPolicy
+from integrations.transport.deadline import within
 
 from . import outcome
 from .circuit_breaker import CircuitBreaker
@@ -144,8 +145,9 @@ class Slice:
         )
         started = time.perf_counter()
         try:
-            self.connector.connect()
-            receipt = self.connector.deliver(envelope)
+            with within(self.connector.binding.timeout or conf.TIMEOUT_SECONDS):
+                self.connector.connect()
+                receipt = self.connector.deliver(envelope)
         except IntegrationError as error:
             failure = error
         except Exception as error:  # whatever a library throws: the row is settled and tried again
