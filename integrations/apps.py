@@ -16,6 +16,7 @@ class IntegrationsConfig(AppConfig):
 
     def ready(self) -> None:
         from . import checks, signals  # noqa: F401 - checks register themselves
+        from .connections.access import ensure_permissions
         from .connections.models import TenantIntegration
         from .credentials.checks import register_checks
         from .delivery.lanes import hold_lane, make_lane
@@ -31,5 +32,6 @@ class IntegrationsConfig(AppConfig):
 
         def schedule(using: str, **_: Any) -> None:
             ensure_schedule(using)
+            ensure_permissions(using)
 
         post_migrate.connect(schedule, sender=self, dispatch_uid="schedule", weak=False)

@@ -12,7 +12,7 @@ from integrations import conf
 from integrations.connectors.registry import ConnectorRegistry
 from integrations.transport.policy import AddressPolicy
 
-MAY_BE_ZERO = {"RETRY_JITTER", "PACE_SECONDS", "PARALLEL_SECONDS", "ROTATION_OVERLAP_SECONDS"}
+MAY_BE_ZERO = {"HEALTH_CHECK_SECONDS", "RETRY_JITTER", "PACE_SECONDS", "PARALLEL_SECONDS", "ROTATION_OVERLAP_SECONDS"}
 
 
 @register()

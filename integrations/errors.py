@@ -24,6 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import wraps
+from traceback import clear_frames
 from typing import Any, ParamSpec, TypeVar
 
 MAX_MESSAGE = 500
@@ -187,8 +188,8 @@ ConnectorError = IntegrationError
 
 
 def forgets_locals(function: Callable[P, T]) -> Callable[P, T]:
-    """Let an IntegrationError leave `function` without its frame and those below: their locals hold credentials, and
-    error reporters show locals."""
+    """Let an IntegrationError leave `function` with its traceback, but without the local variables of its frames: they
+    hold credentials, and error reporters send them."""
 
     @wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> T:
@@ -197,6 +198,7 @@ def forgets_locals(function: Callable[P, T]) -> Callable[P, T]:
         except IntegrationError as error:
             failure = error
         del args, kwargs
-        raise failure.with_traceback(None)
+        clear_frames(failure.__traceback__)
+        raise failure
 
     return call

@@ -6,6 +6,7 @@ from itertools import count
 from typing import Any
 
 from django.conf import settings
+from django.core.validators import RegexValidator
 from django.db import models, router
 from django.utils.text import slugify
 
@@ -21,6 +22,7 @@ class Tenant(models.Model):
         unique=True,
         null=True,
         blank=True,
+        validators=[RegexValidator(r"[^0-9]", "A slug of digits alone would be taken for an id.")],
         help_text="The tenant's name in code and in the API, e.g. acme-corp; empty: made from the name.",
     )
     members = models.ManyToManyField(settings.AUTH_USER_MODEL, through="Membership", related_name="tenants")
@@ -41,8 +43,9 @@ class Tenant(models.Model):
 
 
 def free_slug(name: str, others: models.QuerySet[Any]) -> str:
-    """Return ``acme-corp`` for "Acme Corp", ``acme-corp-2`` if one of `others` is called that."""
+    """Return ``acme-corp`` for "Acme Corp", ``acme-corp-2`` if one of `others` is called that; never a mere number."""
     base = slugify(name)[:190] or "tenant"
+    base = f"tenant-{base}" if base.isdigit() else base
     taken = set(others.filter(slug__startswith=base).values_list("slug", flat=True))
     numbers = (f"{base}-{number}" for number in count(2))
     return base if base not in taken else next(slug for slug in numbers if slug not in taken)

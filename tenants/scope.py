@@ -17,11 +17,15 @@ def tenants_of(user: Any) -> QuerySet[Tenant]:
 
 
 def find_tenant(key: Any) -> Tenant | None:
-    """Return the tenant that `key` names: a Tenant, its id, or its slug ("acme-corp"); None if there is none."""
+    """Return the tenant that `key` names: a Tenant, its id, or its slug ("acme-corp"); None if there is none.
+
+    Digits are always an id: a tenant that is called "7" must not get what is meant for number 7.
+    """
     if isinstance(key, Tenant):
         return key
     if isinstance(key, bool) or not isinstance(key, int | str):
         return None
-    found = Tenant.objects.filter(slug=key).first() if isinstance(key, str) else None
-    is_id = isinstance(key, int) or (key.isascii() and key.isdigit() and len(key) < 19)
-    return found or (Tenant.objects.filter(pk=int(key)).first() if is_id else None)
+    if isinstance(key, str) and not key.isdigit():
+        return Tenant.objects.filter(slug=key).first()
+    is_id = str(key).isascii() and len(str(key)) < 19
+    return Tenant.objects.filter(pk=int(key)).first() if is_id else None

@@ -21,7 +21,7 @@ from ninja.security import django_auth
 from integrations.connections.event_types import choices as event_choices
 from integrations.connections.models import TenantIntegration
 from integrations.connectors.manifest import Manifest
-from integrations.errors import ConfigurationError, IntegrationError, UnknownConnector
+from integrations.errors import ConfigurationError, IntegrationError, IntegrationNotConfigured, UnknownConnector
 from integrations.services.lookup import list_available_providers
 from integrations.services.settings import change_settings, save_settings, shown_settings
 from integrations.services.status import overall, statuses
@@ -38,6 +38,7 @@ api = NinjaAPI(
     auth=django_auth,
     docs_decorator=staff_member_required,
 )
+MAX_OFFSET = 10_000_000  # SQLite and PostgreSQL know no number beyond 64 bits
 PERMISSION = "integrations.{}_tenantintegration"
 
 
@@ -83,7 +84,9 @@ def health(request: HttpRequest) -> Any:
 
 
 @api.get("/connections/", response=list[ConnectionOut])
-def connections(request: HttpRequest, limit: int = Query(100, ge=1, le=500), offset: int = Query(0, ge=0)) -> Any:
+def connections(
+    request: HttpRequest, limit: int = Query(100, ge=1, le=500), offset: int = Query(0, ge=0, le=MAX_OFFSET)
+) -> Any:
     """List the connections of your tenants."""
     _require(request, "view")
     rows = _visible(request).select_related("tenant").prefetch_related("subscriptions").order_by("id")
@@ -195,6 +198,14 @@ def _connector(manifest: Manifest) -> ConnectorOut:
     )
 
 
+def _settings(integration: TenantIntegration) -> dict[str, Any]:
+    """Return what may be shown of the settings; one that nobody can read must not hide all the others."""
+    try:
+        return shown_settings(integration)
+    except IntegrationNotConfigured:  # the kind is not installed, or a key is missing
+        return {}
+
+
 def _connection(integration: TenantIntegration) -> ConnectionOut:
     same = (
         "name",
@@ -211,7 +222,7 @@ def _connection(integration: TenantIntegration) -> ConnectionOut:
         type=integration.integration_type,
         tenant=integration.tenant.slug or str(integration.tenant_id),
         version=integration.connector_version,
-        settings=shown_settings(integration),
+        settings=_settings(integration),
         events=sorted(subscription.event_type for subscription in integration.subscriptions.all()),
         **{name: getattr(integration, name) for name in same},
     )

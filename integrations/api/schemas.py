@@ -9,6 +9,8 @@ from uuid import UUID
 from ninja import Schema
 from pydantic import Field
 
+PRINTABLE = r"^[^\x00-\x1f\x7f]*$"  # PostgreSQL keeps no NUL in a text
+
 
 class ConnectorOut(Schema):
     """One kind of system that can be connected."""
@@ -27,8 +29,10 @@ class ConnectionIn(Schema):
     """A new connection. ``settings`` holds every field of the connector, secrets included."""
 
     type: str = Field(max_length=50)
-    name: str = Field(min_length=1, max_length=200)
-    tenant: str | None = Field(default=None, description="slug or id; needed only by people of several tenants")
+    name: str = Field(min_length=1, max_length=200, pattern=PRINTABLE)
+    tenant: str | None = Field(
+        default=None, pattern=PRINTABLE, description="slug or id; needed only by people of several tenants"
+    )
     settings: dict[str, Any] = {}
     events: list[str] = []
     is_active: bool = True
@@ -37,7 +41,7 @@ class ConnectionIn(Schema):
 class ConnectionChange(Schema):
     """What is to change; settings that are not mentioned stay as they are, null removes one."""
 
-    name: str | None = Field(default=None, min_length=1, max_length=200)
+    name: str | None = Field(default=None, min_length=1, max_length=200, pattern=PRINTABLE)
     settings: dict[str, Any] | None = None
     events: list[str] | None = None
     is_active: bool | None = None

@@ -140,6 +140,8 @@ class TokenEndpoint:
             problem = IntegrationTemporaryError(
                 f"no access token: {error.message}", code=error.code, retry_after=error.retry_after
             )
+        except IntegrationError as error:
+            problem = error.with_traceback(None)  # raised below, where no local is secret
         del headers, body
         if isinstance(problem, Token):
             return problem

@@ -14,7 +14,14 @@ from integrations.connectors.manifest import HEADERS, Manifest
 from integrations.connectors.port import Binding, Client
 from integrations.connectors.registry import ConnectorRegistry
 from integrations.connectors.versions import check_stored
-from integrations.errors import ConfigurationError, EncryptionError, IntegrationNotConfigured
+from integrations.errors import (
+    ConfigurationError,
+    EncryptionError,
+    IncompatibleConnector,
+    IntegrationNotConfigured,
+    UnknownConnector,
+    forgets_locals,
+)
 
 from .token_store import GrantTokens
 
@@ -25,6 +32,7 @@ SETTINGS_COLUMNS = ("webhook_url_encrypted", "headers_encrypted", "credentials_e
 SIGNING_KEYS = "signing_keys"  # in the credentials, beside the fields of the manifest
 
 
+@forgets_locals
 def bind(
     integration: TenantIntegration,
     client: Client | None = None,
@@ -64,9 +72,8 @@ def bind(
         attempts=attempts,
         tokens=tokens,
     )
-    before = integration.connector_version
-    if check_stored(manifest.key, before, manifest.version, connector.can_migrate):
-        migrated = connector.migrate_config(binding.settings, before)
+    settings = binding.settings
+    if (migrated := _migrated(connector, integration, settings)) is not settings:
         more = {"signing_secrets": secrets, "timeout": binding.timeout, "attempts": attempts, "tokens": tokens}
         binding = Binding.from_settings(manifest, migrated, **more)
     _refuse_incomplete(manifest, binding.settings)
@@ -80,9 +87,36 @@ def signing_secrets(credentials: Mapping[str, Any], now: datetime) -> tuple[str,
 
 
 def settings_of(integration: TenantIntegration) -> dict[str, Any]:
-    """Return the stored settings in one flat dict, decrypted; ``{}``-like parts are left out."""
+    """Return the settings in one flat dict, decrypted, as the present connector wants them.
+
+    As they were stored, if nobody knows the kind or nothing reads what that version stored: a person must look at them.
+    """
     credentials = {key: value for key, value in integration.credentials.items() if key != SIGNING_KEYS}
-    return Binding(integration.webhook_url, integration.headers, credentials, integration.config).settings
+    settings = Binding(integration.webhook_url, integration.headers, credentials, integration.config).settings
+    try:
+        return _migrated(ConnectorRegistry.type_of(integration.integration_type), integration, settings)
+    except (UnknownConnector, IncompatibleConnector):
+        return settings
+
+
+def _migrated(
+    connector: type[BaseConnector], integration: TenantIntegration, settings: dict[str, Any]
+) -> dict[str, Any]:
+    """Return `settings`, which the row's version stored, as the present version wants them; the same dict if it does.
+
+    Raises:
+        IncompatibleConnector: nothing reads them, or the code that should fails.
+    """
+    before, manifest = integration.connector_version, connector.manifest
+    if not check_stored(manifest.key, before, manifest.version, connector.can_migrate):
+        return settings
+    try:
+        return connector.migrate_config(settings, before)
+    except Exception as error:  # anybody's code; the lane must rest and not fall over
+        problem = type(error).__name__
+    raise IncompatibleConnector(
+        f"the settings of version {before} could not be read: {problem}; save the integration again"
+    )
 
 
 def settings_to_edit(integration: TenantIntegration) -> dict[str, Any]:

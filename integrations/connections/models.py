@@ -14,7 +14,7 @@ from integrations.connectors.base import BaseConnector
 from integrations.connectors.port import Client, TestResult
 from integrations.connectors.registry import ConnectorRegistry, connector_choices
 from integrations.credentials.fields import EncryptedJSON, EncryptedText, row_context
-from integrations.errors import UnknownConnector
+from integrations.errors import IncompatibleConnector, UnknownConnector
 from integrations.transport import signing
 from tenants.announcing import AnnouncingQuerySet
 from tenants.models import TenantOwned
@@ -24,7 +24,7 @@ from .binding import bind
 from .conditions import validate_condition
 
 # Whoever writes one of these says that the settings are those of the present connector.
-_SETTINGS = frozenset({"integration_type", "webhook_url_encrypted", "credentials_encrypted", "config", "is_active"})
+_SETTINGS = frozenset({"integration_type", "webhook_url_encrypted", "credentials_encrypted", "config"})
 
 
 class TenantIntegrationQuerySet(AnnouncingQuerySet):
@@ -137,8 +137,12 @@ class TenantIntegration(TenantOwned):
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         """Save; a new integration that signs and brings no secret gets one (rotate it to see one)."""
+        before = self.connector_version
         self.clean()
-        if (columns := kwargs.get("update_fields")) is not None and not _SETTINGS.isdisjoint(columns):
+        columns = kwargs.get("update_fields")
+        if columns is not None and _SETTINGS.isdisjoint(columns):
+            self.connector_version = before  # whoever writes no settings says nothing about who wrote them
+        if columns is not None and not (_SETTINGS | {"is_active"}).isdisjoint(columns):
             kwargs["update_fields"] = {*columns, "connector_version", "exclusive_group"}
         if self._state.adding and self.is_signed and not self.credentials.get("signing_keys"):
             key = {"secret": signing.generate_secret(), "until": None}
@@ -158,7 +162,7 @@ class TenantIntegration(TenantOwned):
         """Return (connector version, exclusive group); what the row has if nobody knows its kind (any more)."""
         try:
             manifest = ConnectorRegistry.type_of(self.integration_type).manifest
-        except UnknownConnector:
+        except (UnknownConnector, IncompatibleConnector):
             return self.connector_version, self.exclusive_group
         is_alone = not manifest.allow_multiple and manifest.family not in conf.SEVERAL_ACTIVE
         return manifest.version, manifest.family if is_alone else ""
@@ -210,7 +214,7 @@ class TenantIntegration(TenantOwned):
         """Make these the subscribed event types, keeping the conditions of those that stay."""
         self.subscriptions.exclude(event_type__in=types).delete()
         have = set(self.subscriptions.values_list("event_type", flat=True))
-        for event_type in types:
+        for event_type in dict.fromkeys(types):
             if event_type not in have:
                 self.subscriptions.create(event_type=event_type)
 

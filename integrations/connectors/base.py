@@ -14,6 +14,7 @@ import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cached_property
 from types import TracebackType
 from typing import Any, ClassVar, Self
@@ -29,6 +30,7 @@ from integrations.errors import (
     IntegrationAuthError,
     IntegrationError,
     IntegrationTemporaryError,
+    forgets_locals,
     printable,
 )
 from integrations.logs import logger_for
@@ -43,6 +45,8 @@ from .manifest import Manifest, OAuth
 from .orders import Order, order_body, order_id, order_key
 from .port import Binding, Client, Envelope, ERPConnectorPort, ExportResult, Receipt, TestResult
 from .versions import Version
+
+_CALLS = frozenset({"deliver", "export", "check", "connect"})  # whose errors are reported, with what they held
 
 
 class Timer:
@@ -76,6 +80,9 @@ class BaseConnector(ERPConnectorPort):
             # A connector as seeds/002 prints it: an ERP without a manifest, any configuration, all of it secret.
             more: dict[str, Any] = {"family": "erp", "allow_multiple": False, "does": ("export",)}
             cls.manifest = Manifest(key=cls.__name__, label=cls.__name__, **more)
+        for name in _CALLS & cls.__dict__.keys():
+            if cls.__dict__[name] is not getattr(BaseConnector, name):
+                setattr(cls, name, forgets_locals(cls.__dict__[name]))
 
     def __init__(self, binding: Binding | None = None, client: Client | None = None) -> None:
         self.binding = binding or Binding()
@@ -174,6 +181,7 @@ class BaseConnector(ERPConnectorPort):
             details=result.connector_metadata,
         )
 
+    @forgets_locals
     def export(self, draft_order: Any, config: dict[str, Any]) -> ExportResult:
         """Send `draft_order` as an event ``order_push`` with a key that depends on the order alone (S2-22)."""
         if type(self).deliver is BaseConnector.deliver:
@@ -192,19 +200,32 @@ class BaseConnector(ERPConnectorPort):
     # -- configuration ------------------------------------------------------------------------------------
 
     @classmethod
+    @forgets_locals
     def bound_to(cls, config: Mapping[str, Any], client: Client | None = None, **more: Any) -> Self:
         """Return the connector bound to a flat configuration.
 
         Raises:
             ConfigurationError: a field is missing or wrong; names, never values.
         """
-        return cls(Binding.from_settings(cls.manifest, checked(cls.manifest, config), **more), client)
+        return cls(Binding.from_settings(cls.manifest, cls.checked_config(config), **more), client)
+
+    @classmethod
+    def checked_config(cls, config: Mapping[str, Any]) -> dict[str, Any]:
+        """Return `config` with defaults and proper types.
+
+        Raises:
+            ConfigurationError: `validate_config` finds something wrong.
+        """
+        if problems := cls.validate_config(config):
+            raise ConfigurationError(problems)
+        return checked(cls.manifest, config)
 
     @classmethod
     def validate_config(cls, config: Mapping[str, Any]) -> dict[str, str]:
         """Return {field: what is wrong}; {} when `config` is fine."""
         return check(cls.manifest, config)[1]
 
+    @forgets_locals
     def validate_required_fields(self, config: Mapping[str, Any], names: Iterable[str]) -> None:
         """Raise ConfigurationError (a ConnectorError) naming those of `names` that `config` lacks (S2-25)."""
         if missing := [name for name in names if config.get(name) in (None, "", [], {})]:
@@ -223,7 +244,7 @@ class BaseConnector(ERPConnectorPort):
     # -- lifecycle ----------------------------------------------------------------------------------------
 
     def connect(self) -> None:
-        """Get ready; called before the first use, and harmless a second time. Most have nothing to do."""
+        """Get ready; called before every use, so harmless a second time, and by several threads. Most do nothing."""
         self._is_connected = True
 
     def disconnect(self) -> None:
@@ -283,12 +304,17 @@ class BaseConnector(ERPConnectorPort):
 
     def test_connection(self, config: Mapping[str, Any] | None = None) -> TestResult:
         """Try `config` (None: what it is bound to) within TEST_TIMEOUT_SECONDS; never raises, changes nothing."""
-        if config is None:
-            return self.health_check()
         try:
-            bound = self.bound_to(config, self._client, timeout=conf.TEST_TIMEOUT_SECONDS)
+            if config is None:
+                patience = min(self.binding.timeout or conf.TEST_TIMEOUT_SECONDS, conf.TEST_TIMEOUT_SECONDS)
+                bound = type(self)(replace(self.binding, timeout=patience, attempts=1), self._client)
+            else:
+                bound = self.bound_to(config, self._client, timeout=conf.TEST_TIMEOUT_SECONDS)
         except IntegrationError as error:
             return self.failed_test(error, 0)
+        except Exception as error:
+            failure = IntegrationTemporaryError(f"unexpected {type(error).__name__}", code="unexpected")
+            return self.failed_test(failure, 0)
         return bound.health_check()
 
     # -- helpers --------------------------------------------------------------------------------------------

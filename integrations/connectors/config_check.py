@@ -14,7 +14,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 
-from integrations.errors import ConfigurationError, IntegrationBlocked
+from integrations.errors import ConfigurationError, IntegrationBlocked, forgets_locals
 from integrations.transport.allowed_hosts import check_allowed
 from integrations.transport.headers import HeaderRejected, check_headers
 from integrations.transport.hosts import canonical_host
@@ -31,6 +31,7 @@ class _Wrong(ValueError):
     """One value is wrong; the text says what to do."""
 
 
+@forgets_locals
 def checked(manifest: Manifest, settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return `settings` with defaults filled in and values in their types.
 
@@ -46,7 +47,7 @@ def checked(manifest: Manifest, settings: Mapping[str, Any]) -> dict[str, Any]:
 def check(manifest: Manifest, settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
     """Return (clean settings, {field: what is wrong}); never raises."""
     if manifest.is_open:
-        return dict(settings), {}
+        return _open(settings)
     problems = {
         name: f"unknown; {manifest.label} has: {', '.join(field.name for field in manifest.fields)}"
         for name in settings
@@ -55,7 +56,7 @@ def check(manifest: Manifest, settings: Mapping[str, Any]) -> tuple[dict[str, An
     clean: dict[str, Any] = {}
     for field in manifest.fields:
         value = settings.get(field.name)
-        if value is None or value == "" or value == []:
+        if _is_empty(field, value):
             if field.required and field.default is None:
                 problems[field.name] = "missing; it is required"
             elif field.default is not None:
@@ -65,6 +66,26 @@ def check(manifest: Manifest, settings: Mapping[str, Any]) -> tuple[dict[str, An
             clean[field.name] = _typed(field, value, manifest)
         except _Wrong as wrong:
             problems[field.name] = str(wrong)
+    return clean, problems
+
+
+def _is_empty(field: Field, value: Any) -> bool:
+    """Spaces are nothing, and so are lines of them; `{}`, `0` and `False` are something."""
+    if isinstance(value, str):
+        return not value.strip()
+    if field.kind == "lines" and isinstance(value, list | tuple):
+        return all(isinstance(line, str) and not line.strip() for line in value)
+    return value is None or (isinstance(value, list | tuple) and not value)
+
+
+def _open(settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+    """Check the settings of a connector without fields: any, but headers are headers everywhere."""
+    clean, problems = dict(settings), {}
+    if clean.get(HEADERS):
+        try:
+            clean[HEADERS] = _json(Field(name=HEADERS, kind="json"), clean[HEADERS])
+        except _Wrong as wrong:
+            problems[HEADERS] = str(wrong)
     return clean, problems
 
 
@@ -82,7 +103,8 @@ def _typed(field: Field, value: Any, manifest: Manifest) -> Any:
         return [_text(field, line.strip()) for line in lines if line.strip()]
     if not isinstance(value, str):
         raise _Wrong("must be text")
-    text = _text(field, value if field.is_secret else value.strip())
+    # Spaces may belong to a secret; a line break around it was pasted along, and no header could carry it.
+    text = _text(field, value.strip("\r\n") if field.is_secret else value.strip())
     if field.kind == "choice" and text not in field.choices:
         raise _Wrong(f"must be one of: {', '.join(field.choices)}")
     if field.kind == "url":
@@ -105,23 +127,27 @@ def _text(field: Field, text: str) -> str:
 
 
 def _boolean(value: Any) -> bool:
-    word = value if isinstance(value, bool) else str(value).strip().lower()
-    if word is True or word in _TRUE:
+    if isinstance(value, int) and value in (0, 1):
+        return bool(value)
+    word = value.strip().lower() if isinstance(value, str) else "?"
+    if word in _TRUE:
         return True
-    if word is False or word in _FALSE:
+    if word in _FALSE:
         return False
     raise _Wrong("must be true or false")
 
 
 def _integer(field: Field, value: Any) -> int:
-    if isinstance(value, bool) or not re.fullmatch(r"-?[0-9]{1,18}", str(value).strip(), re.ASCII):
+    if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,18}", value.strip(), re.ASCII):
+        value = int(value)
+    # Not str(value): Python refuses to print a number of five thousand digits.
+    if isinstance(value, bool) or not isinstance(value, int) or abs(value) >= 10**18:
         raise _Wrong("must be a whole number")
-    number = int(value)
-    if field.minimum is not None and number < field.minimum:
+    if field.minimum is not None and value < field.minimum:
         raise _Wrong(f"must be at least {field.minimum}")
-    if field.maximum is not None and number > field.maximum:
+    if field.maximum is not None and value > field.maximum:
         raise _Wrong(f"must be at most {field.maximum}")
-    return number
+    return value
 
 
 def _json(field: Field, value: Any) -> Any:
@@ -132,6 +158,8 @@ def _json(field: Field, value: Any) -> Any:
             value = _Wrong("must be JSON")
         if isinstance(value, _Wrong):
             raise value
+    if not _is_storable(value):
+        raise _Wrong("must be JSON, without NaN and characters that cannot be sent")
     if field.name == HEADERS:
         try:
             return check_headers(value)
@@ -139,6 +167,16 @@ def _json(field: Field, value: Any) -> Any:
             problem = rejected.message
         raise _Wrong(problem)
     return value
+
+
+def _is_storable(value: Any) -> bool:
+    """Tell whether the database takes `value` as JSON: PostgreSQL refuses a NUL, and nobody takes a NaN."""
+    try:
+        text = json.dumps(value, allow_nan=False, ensure_ascii=False)
+        text.encode()
+    except (TypeError, ValueError, RecursionError):
+        return False
+    return "\\u0000" not in text.replace("\\\\", "")
 
 
 def _check_url(text: str, manifest: Manifest) -> None:

@@ -21,6 +21,8 @@ Kind = Literal["text", "secret", "url", "email", "host", "integer", "boolean", "
 URL = "url"  # the field that is the integration's address; it is encrypted like a secret
 HEADERS = "headers"  # the field of free headers
 
+_HOST_PATTERN = re.compile(r"(\*\.)?[a-z0-9-]+(\.[a-z0-9-]+)*")
+
 
 class _Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -79,6 +81,11 @@ class Field(_Model):
             raise ValueError("only the kinds 'text' and 'secret' have several lines; for a list there is 'lines'")
         if self.is_secret and self.default:
             raise ValueError("a secret has no default: it would be no secret")
+        if self.choices and self.default not in (None, *self.choices):
+            raise ValueError("the default is none of the choices")
+        wanted = {"integer": int, "boolean": bool}.get(self.kind)
+        if wanted and self.default is not None and type(self.default) is not wanted:
+            raise ValueError(f"the default of the kind '{self.kind}' must be one")
         return self
 
 
@@ -125,6 +132,14 @@ class Manifest(_Model):
     signs: bool = False
     timeout: float | None = _Field(default=None, ge=1, le=60)
     does: tuple[Literal["deliver", "export", "check", "read"], ...] = ("deliver",)
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _are_hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if wrong := [pattern for pattern in value if not _HOST_PATTERN.fullmatch(pattern)]:
+            # It would match nothing, and every call would be refused.
+            raise ValueError(f"no host such as slack.com or *.salesforce.com: {', '.join(wrong)}")
+        return value
 
     @field_validator("version")
     @classmethod

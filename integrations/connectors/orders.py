@@ -6,12 +6,15 @@ into JSON once, when it is pushed; what a worker sends later is that JSON.
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
-from datetime import date, datetime
+import math
+from collections.abc import Iterable, Mapping
+from datetime import date, datetime, time
 from decimal import Decimal
+from enum import Enum
 from typing import Any
 from uuid import UUID
 
@@ -54,7 +57,11 @@ def order_key(order: Any) -> str:
 
 
 def order_dict(order: Any) -> dict[str, Any]:
-    """Return the order as JSON values; exact for decimals, which become text."""
+    """Return the order as JSON values; exact for decimals, which become text.
+
+    Raises:
+        ConfigurationError: it has no id, or contains itself.
+    """
     if isinstance(order, Mapping):
         values: Mapping[str, Any] = order
     elif dataclasses.is_dataclass(order) and not isinstance(order, type):
@@ -62,20 +69,41 @@ def order_dict(order: Any) -> dict[str, Any]:
     elif hasattr(order, "_meta"):  # a Django model, without importing Django's ORM here
         values = {field.attname: getattr(order, field.attname) for field in order._meta.concrete_fields}
     else:
-        values = {name: value for name, value in vars(order).items() if not name.startswith("_")}
+        values = _attributes(order)
         values.setdefault("id", order_id(order))
-    return {str(name): _plain(value) for name, value in values.items()}
+    try:
+        return {str(name): _plain(value) for name, value in values.items()}
+    except RecursionError:
+        pass
+    raise ConfigurationError({"draft_order": "contains itself"})
+
+
+def _attributes(order: Any) -> dict[str, Any]:
+    names = [name for kind in type(order).__mro__ for name in _names(vars(kind).get("__slots__", ()))]
+    names += getattr(order, "_fields", ()) if isinstance(order, tuple) else getattr(order, "__dict__", ())
+    return {name: getattr(order, name) for name in names if not name.startswith("_") and hasattr(order, name)}
+
+
+def _names(slots: Any) -> Iterable[str]:
+    return (slots,) if isinstance(slots, str) else slots
 
 
 def order_body(order: Any) -> bytes:
     """Return the UTF-8 JSON of ``{"event_type": "order_push", "order": …}``."""
     payload = {"event_type": "order_push", "order": order_dict(order)}
-    return json.dumps(payload, ensure_ascii=False, separators=(",", ":"), default=str).encode()
+    # Half a surrogate pair cannot be sent: it becomes a question mark.
+    return json.dumps(payload, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode("utf-8", "replace")
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, datetime | date):
+    if isinstance(value, Enum):
+        return _plain(value.value)
+    if isinstance(value, datetime | date | time):
         return value.isoformat()
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
     if isinstance(value, Decimal | UUID):
         return str(value)
     if isinstance(value, Mapping):
@@ -84,6 +112,6 @@ def _plain(value: Any) -> Any:
         return [_plain(item) for item in value]
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return _plain(dataclasses.asdict(value))
-    if value is None or isinstance(value, str | int | float | bool):
+    if value is None or isinstance(value, str | int | bool):
         return value
     return str(value)

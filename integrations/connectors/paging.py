@@ -25,7 +25,7 @@ Cursor = TypeVar("Cursor", bound=Hashable)
 Page = TypeVar("Page")
 
 _LINK = re.compile(r"""<([^<>]{0,4096})>((?:\s*;\s*[\w*-]+\s*=\s*(?:"[^"]*"|[^\s",;]+))*)""")
-_NEXT = re.compile(r"""(?:^|;)\s*rel\s*=\s*"?(?:[^";]*\s)?next(?:\s[^";]*)?"?\s*(?:;|$)""", re.IGNORECASE)
+_REL = re.compile(r""";\s*rel\s*=\s*(?:"([^"]*)"|([^\s",;]+))""", re.IGNORECASE)
 
 
 def pages(
@@ -53,7 +53,7 @@ def next_link(response: Response, base_url: str) -> str:
         IntegrationPermanentError: it leads away from the origin of `base_url` (``foreign_page``).
     """
     for target, parameters in _LINK.findall(response.headers.get("link", "")):
-        if _NEXT.search(parameters):
+        if any("next" in (quoted or word).lower().split() for quoted, word in _REL.findall(parameters)):
             url = urljoin(base_url, target)
             if origin(url) != origin(base_url):
                 raise IntegrationPermanentError("the answer's next page is on another host", code="foreign_page")

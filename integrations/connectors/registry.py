@@ -41,8 +41,11 @@ class ConnectorRegistry:
     _connectors: dict[str, type[BaseConnector]] = {}
     _interpreters: dict[str, type[RestConnector]] = {}
     _template_errors: list[TemplateError] = []
+    _broken: dict[str, str] = {}  # what other packages offer and we cannot use: name → why
     _loaded = False
-    _lock = threading.RLock()
+    _lock = threading.Lock()  # of the dict
+    # Of the first load alone: whoever imports a kind meanwhile holds Python's lock of that module, and registers.
+    _loading = threading.RLock()
 
     @overload
     @classmethod
@@ -57,17 +60,23 @@ class ConnectorRegistry:
         """Make `connector` known under `name`; as a class decorator, under its manifest's key.
 
         Raises:
-            ValueError: another class has that name already.
+            ValueError: another class has that name already, the class has another name, or no name is like that.
             IncompatibleConnector: it was written for another version of the connector kit.
         """
         found: type[BaseConnector] = connector if connector is not None else name  # type: ignore[assignment]
+        if not (isinstance(found, type) and issubclass(found, BaseConnector)):
+            raise TypeError(f"{found!r} is no subclass of BaseConnector")
         key = name if isinstance(name, str) else found.manifest.key
         check_sdk(key, found.manifest.sdk)
         with cls._lock:
-            if cls._connectors.setdefault(key, found) is not found:
+            if cls._connectors.get(key, found) is not found:
                 raise ValueError(f"two connectors call themselves {key!r}")
-        if found.manifest.key != key:
-            found.manifest = found.manifest.model_copy(update={"key": key})
+            if other := next((each for each, known in cls._connectors.items() if known is found and each != key), None):
+                raise ValueError(f"{found.__name__} is {other!r} already; derive a class of its own for {key!r}")
+            if found.manifest.key != key:
+                found.manifest = Manifest.model_validate({**dict(found.manifest), "key": key})
+            cls._connectors[key] = found
+            cls._broken.pop(key, None)
         return found
 
     @classmethod
@@ -94,12 +103,16 @@ class ConnectorRegistry:
 
         Raises:
             UnknownConnector: ``Unknown connector type: 'MY_ERP'`` (also a ValueError, S2-9).
+            IncompatibleConnector: it is installed, and was written for another version of the connector kit.
         """
         cls._load()
         try:
             return cls._connectors[name]
         except KeyError:
-            raise UnknownConnector(f"Unknown connector type: {name[:50]!r}") from None
+            problem = cls._broken.get(name)
+        if problem:
+            raise IncompatibleConnector(problem)
+        raise UnknownConnector(f"Unknown connector type: {name[:50]!r}")
 
     @classmethod
     def get(cls, name: str) -> BaseConnector:
@@ -114,17 +127,23 @@ class ConnectorRegistry:
         return [each for each in found if family is None or each.manifest.family == family]
 
     @classmethod
+    def broken(cls) -> dict[str, str]:
+        """Return what other packages offer and we cannot use, as {name: why}."""
+        cls._load()
+        return dict(cls._broken)
+
+    @classmethod
     def _load(cls) -> None:
         if cls._loaded:
             return
-        with cls._lock:
+        with cls._loading:
             if cls._loaded:
                 return
             package = import_module("integrations.connectors.kinds")
             for module in pkgutil.iter_modules(package.__path__):
                 import_module(f"{package.__name__}.{module.name}")
             cls._template_errors = _load_templates(cls.register, cls._interpreters)
-            _load_entry_points(cls.register)
+            cls._broken.update(_load_entry_points(cls.register))
             cls._loaded = True
 
 
@@ -160,13 +179,17 @@ def _registered(
     return None
 
 
-def _load_entry_points(register: Callable[[str, type[BaseConnector]], Any]) -> None:
-    """Register what other packages offer; one that does not load is reported, and the others still work."""
+def _load_entry_points(register: Callable[[str, type[BaseConnector]], Any]) -> dict[str, str]:
+    """Register what other packages offer; those that do not load are reported and returned, the others work."""
+    broken = {}
     for entry in entry_points(group=ENTRY_POINT_GROUP):
         try:
             register(entry.name, entry.load())
-        except Exception:
+        except Exception as error:
             logger.exception("the connector %s of package %s cannot be used", entry.name, entry.value)
+            own_words = isinstance(error, IncompatibleConnector)
+            broken[entry.name] = str(error) if own_words else f"connector {entry.name} ({entry.value}) does not load"
+    return broken
 
 
 register = ConnectorRegistry.register

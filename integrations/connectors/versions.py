@@ -57,20 +57,17 @@ class VersionRange(NamedTuple):
             start = Version.parse(text[:-2])
             is_minor = "." in text[:-2]
             return cls(start, Version(start.major, start.minor + 1) if is_minor else Version(start.major + 1))
-        low: Version | None = None
-        high: Version | None = None
+        lows: list[Version] = []
+        highs: list[Version] = []
         for part in text.split(","):
             match = _BOUND.fullmatch(part.strip())
-            if match is None:
-                version = Version.parse(part)
-                return cls(version, version._replace(patch=version.patch + 1))
-            sign, version = match[1], Version.parse(match[2])
+            sign, version = (match[1], Version.parse(match[2])) if match else ("=", Version.parse(part))
             after = version._replace(patch=version.patch + 1)
             if sign in (">=", ">", "="):
-                low = after if sign == ">" else version
+                lows.append(after if sign == ">" else version)
             if sign in ("<", "<=", "="):
-                high = version if sign == "<" else after
-        return cls(low, high)
+                highs.append(version if sign == "<" else after)
+        return cls(max(lows, default=None), min(highs, default=None))  # all of them hold
 
     def __contains__(self, version: object) -> bool:
         if not isinstance(version, Version):

@@ -27,6 +27,7 @@ from integrations.errors import (
     IntegrationTemporaryError,
 )
 from integrations.retry_policy import RetryPolicy
+from integrations.transport.deadline import within
 
 from . import outcome
 from .circuit_breaker import CircuitBreaker
@@ -67,7 +68,20 @@ class Slice:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def send(self, rows: Iterable[DueRow], *, in_order: bool) -> list[Outcome]:
-        """Send `rows` and return what became of those that were tried."""
+        """Send `rows` and return what became of those that were tried; the connector is disconnected afterwards."""
+        try:
+            self._send_all(rows, in_order)
+        finally:
+            self._disconnect()
+        return self.outcomes
+
+    def _disconnect(self) -> None:
+        try:
+            self.connector.disconnect()
+        except Exception as error:  # what was sent is sent: it must be settled
+            logger.warning("connector %s could not disconnect: %s", self.connector.name, type(error).__name__)
+
+    def _send_all(self, rows: Iterable[DueRow], in_order: bool) -> None:
         chains: dict[str, list[DueRow]] = {}
         for row in rows:
             chains.setdefault(row.object_key if in_order else str(row.id), []).append(row)
@@ -79,7 +93,6 @@ class Slice:
             if width > 1 and self._mean() > conf.PARALLEL_SECONDS and not (self.breaker.failures or self.auth_failures):
                 self._send_together(waiting, width)
                 break
-        return self.outcomes
 
     def _send_together(self, waiting: deque[list[DueRow]], width: int) -> None:
         def work() -> None:
@@ -132,7 +145,9 @@ class Slice:
         )
         started = time.perf_counter()
         try:
-            receipt = self.connector.deliver(envelope)
+            with within(self.connector.binding.timeout or conf.TIMEOUT_SECONDS):
+                self.connector.connect()
+                receipt = self.connector.deliver(envelope)
         except IntegrationError as error:
             failure = error
         except Exception as error:  # whatever a library throws: the row is settled and tried again

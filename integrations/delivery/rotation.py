@@ -23,6 +23,7 @@ from integrations.connections.binding import SETTINGS_COLUMNS, apply_settings, s
 from integrations.connections.models import TenantIntegration
 from integrations.connectors.registry import ConnectorRegistry
 from integrations.errors import IntegrationError
+from integrations.transport.deadline import within
 
 from .lanes import lock_lanes
 from .lease import release, take
@@ -68,7 +69,8 @@ def _rotate(integration_id: int, actor: str) -> bool:
     renewed: dict[str, Any] = {}
     problem = ""
     try:
-        renewed = integration.get_adapter(attempts=1).rotate()
+        with within(conf.TIMEOUT_SECONDS):  # all of its calls together: the lease must outlive them
+            renewed = integration.get_adapter(attempts=1).rotate()
     except IntegrationError as error:
         problem = error.message
     except Exception as error:

@@ -39,8 +39,8 @@ def send_test_event(integration: TenantIntegration, client: Client) -> TestResul
     envelope = Envelope(event_type=EVENT_TYPE, idempotency_key=new_idempotency_key(), body=body)
     started = time.perf_counter()
     try:
-        connector = bind(integration, client, timeout=conf.TEST_TIMEOUT_SECONDS)
-        receipt = connector.deliver(envelope)
+        with bind(integration, client, timeout=conf.TEST_TIMEOUT_SECONDS) as connector:
+            receipt = connector.deliver(envelope)
     except Exception as error:
         failure = (
             error

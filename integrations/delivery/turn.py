@@ -17,6 +17,7 @@ from django.utils import timezone
 from integrations import conf
 from integrations.connections.binding import bind
 from integrations.connections.models import TenantIntegration
+from integrations.connectors.base import BaseConnector
 from integrations.connectors.manifest import Manifest
 from integrations.database_clock import after
 from integrations.errors import IntegrationNotConfigured
@@ -115,7 +116,7 @@ def take_turn(
     try:
         outcomes = part.send(rows, in_order=in_order)
     finally:
-        connector.disconnect()
+        _disconnect(connector)
     mean = mean_seconds(outcomes) if outcomes else (lane.mean_seconds or 0.0)
     is_slow = mean > conf.SLOW_SECONDS or part.slept > conf.SLOW_SECONDS / 2 or part.halted == "paced"
     settlement = Settlement(
@@ -157,6 +158,14 @@ def give_back(lease: Lease) -> None:
     is_on = TenantIntegration.objects.operational().filter(pk=lease.integration_id).exists()
     if is_on and any_due(lease.integration_id):
         wake(lease.integration_id, is_slow=lane["is_slow"])
+
+
+def _disconnect(connector: BaseConnector) -> None:
+    """Give back what the slice used; that it fails must not lose what became of the slice, or all goes out again."""
+    try:
+        connector.disconnect()
+    except Exception as error:
+        logger.warning("connector %s could not disconnect: %s", connector.name, type(error).__name__)
 
 
 def _park(lease: Lease, reason: str) -> None:

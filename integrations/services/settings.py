@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,12 +11,13 @@ from django.utils import timezone
 
 from integrations.connections.binding import SETTINGS_COLUMNS, apply_settings, settings_of
 from integrations.connections.models import TenantIntegration
-from integrations.connectors.config_check import checked
 from integrations.connectors.manifest import HEADERS, URL, Manifest
 from integrations.connectors.registry import ConnectorRegistry
 from integrations.credentials.masking import MASK, is_mask, mask_values
 from integrations.errors import ConfigurationError
 from integrations.transport.redaction import mask_url
+
+_PLACE_NAME = re.compile(r"url|uri|host|server|domain|endpoint|address", re.IGNORECASE)
 
 
 def shown_settings(integration: TenantIntegration) -> dict[str, Any]:
@@ -42,7 +44,8 @@ def change_settings(integration: TenantIntegration, changes: Mapping[str, Any]) 
     Raises:
         ConfigurationError: something is missing, unknown or wrong afterwards; nothing was changed.
     """
-    manifest = ConnectorRegistry.type_of(integration.integration_type).manifest
+    connector = ConnectorRegistry.type_of(integration.integration_type)
+    manifest = connector.manifest
     stored = settings_of(integration)
     merged = dict(stored)
     for name, value in changes.items():
@@ -55,7 +58,7 @@ def change_settings(integration: TenantIntegration, changes: Mapping[str, Any]) 
             merged[name] = {key: kept.get(key, item) if is_mask(item) else item for key, item in value.items()}
         else:
             merged[name] = value
-    clean = checked(manifest, merged)
+    clean = connector.checked_config(merged)
     _refuse_to_send_secrets_elsewhere(manifest, stored, clean, changes)
     before = [getattr(integration, column) for column in SETTINGS_COLUMNS]
     secrets_before = integration.headers, integration.credentials
@@ -89,21 +92,37 @@ def save_settings(integration: TenantIntegration, columns: list[str]) -> None:
 def _refuse_to_send_secrets_elsewhere(
     manifest: Manifest, stored: Mapping[str, Any], clean: Mapping[str, Any], changes: Mapping[str, Any]
 ) -> None:
-    places = [field.name for field in manifest.fields if field.kind in ("url", "host")]
-    moved = [name for name in places if stored.get(name) and _host(clean.get(name)) != _host(stored.get(name))]
+    # A field that was never stored has led to its default all the time.
+    before = {**manifest.defaults(), **stored}
+    places = _places(manifest, {**before, **clean})
+    moved = [name for name in places if before.get(name) and _host(clean.get(name)) != _host(before[name])]
     if not moved:
         return
     kept = [
         name
-        for name in stored
+        for name, value in stored.items()
         if name not in places
         and (name == HEADERS or manifest.is_open or name in manifest.secret_names)
-        and clean.get(name) == stored[name]
-        and (name not in changes or is_mask(changes[name]))
+        and _is_kept(value, clean.get(name), changes.get(name, MASK))
     ]
     if kept:
         advice = f"{moved[0]} leads to another server: enter this again, or remove it"
         raise ConfigurationError(dict.fromkeys(kept, advice))
+
+
+def _places(manifest: Manifest, settings: Mapping[str, Any]) -> set[str]:
+    """Return the names of the settings that say which server is talked to."""
+    if manifest.is_open:  # nobody says what its settings mean, so whatever looks like a place is one
+        return {name for name, value in settings.items() if "://" in str(value) or _PLACE_NAME.search(name)}
+    return {field.name for field in manifest.fields if field.kind in ("url", "host")}
+
+
+def _is_kept(old: Any, new: Any, entered: Any) -> bool:
+    """Tell whether something of the secret `old` is still in `new` without having been `entered` again."""
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        told = entered if isinstance(entered, Mapping) else dict.fromkeys(old, entered)
+        return any(_is_kept(old[key], new[key], told.get(key, MASK)) for key in old.keys() & new.keys())
+    return bool(new == old and is_mask(entered))
 
 
 def _host(value: Any) -> str:

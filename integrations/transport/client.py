@@ -28,6 +28,7 @@ from integrations.errors import (
 )
 
 from .connection import Resolve, dial, tls_context
+from .deadline import ends_at
 from .exchange import BadAnswer, exchange
 from .guard import Target, UrlRejected, cached_check
 from .headers import HeaderRejected
@@ -119,8 +120,11 @@ class GuardedClient:
         try:
             started = monotonic()
             deadline = started + (self._timeout if timeout is None else clamp_timeout(timeout, self._timeout))
+            deadline = min(deadline, ends_at())
             target = self._check(url)
             host = target.host
+            if deadline <= started:
+                raise IntegrationTemporaryError(f"no time was left to ask {host}", code="timeout", was_sent=False)
             if not isinstance(body, bytes):
                 raise TypeError
             ready = request_headers(method, target, headers or {}, len(body))

@@ -1,5 +1,6 @@
 from itertools import count
 
+from django.core.validators import RegexValidator
 from django.db import migrations, models
 from django.utils.text import slugify
 
@@ -8,6 +9,7 @@ def fill(apps, schema_editor):
     taken = set()
     for tenant in apps.get_model("tenants", "Tenant").objects.order_by("pk").iterator():
         base = slugify(tenant.name)[:190] or "tenant"
+        base = f"tenant-{base}" if base.isdigit() else base
         slugs = (base if number == 1 else f"{base}-{number}" for number in count(1))
         tenant.slug = next(slug for slug in slugs if slug not in taken)
         taken.add(tenant.slug)
@@ -28,6 +30,7 @@ class Migration(migrations.Migration):
                 max_length=200,
                 null=True,
                 unique=True,
+                validators=[RegexValidator("[^0-9]", "A slug of digits alone would be taken for an id.")],
             ),
         ),
         migrations.RunPython(fill, migrations.RunPython.noop, elidable=True),

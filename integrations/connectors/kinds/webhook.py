@@ -114,10 +114,13 @@ def _conflicts(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for name in own:
         if name.lower() in taken:
             yield "headers", f"{name} is set here and by the authentication fields; keep one"
-    try:
-        check_headers(own)
-    except HeaderRejected as rejected:
-        yield "username" if "Authorization" in rejected.message else "api_key", rejected.message
+    for name, value in own.items():
+        where = ("username", "username") if name == "Authorization" else ("api_key_header", "api_key")
+        for field, header in zip(where, ({name: ""}, {"X-API-Key": value}), strict=True):
+            try:
+                check_headers(header)
+            except HeaderRejected as rejected:
+                yield field, rejected.message
 
 
 def authorization(credentials: Mapping[str, object]) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -10,6 +11,9 @@ from django.contrib.auth.models import User
 from django.test import Client, override_settings
 
 from integrations.connections.binding import settings_of
+from integrations.connectors.base import BaseConnector
+from integrations.connectors.manifest import Manifest
+from integrations.connectors.registry import ConnectorRegistry
 from integrations.credentials.masking import MASK
 from integrations.models import TenantIntegration
 from integrations.tests.receiver import Receiver
@@ -18,6 +22,9 @@ from tenants.models import Membership
 from .admin_world import CANARIES, Side, make_side
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db]
+
+
+PLACE = {"url": "https://a.example.com"}
 
 
 @pytest.fixture(autouse=True)
@@ -83,6 +90,11 @@ def test_it_is_kept_also_if_the_try_fails(side: Side) -> None:
         ({"type": "webhook", "name": "x", "settings": {}}, "url"),
         ({"type": "webhook", "name": "x", "settings": {"url": "http://169.254.169.254/"}}, "url"),
         ({"type": "webhook", "name": "x", "settings": {"url": "https://a.example.com", "colour": "red"}}, "colour"),
+        ({"type": "n8n", "name": "x", "settings": {**PLACE, "api_key": "a\r\nX-Other: b"}}, "api_key"),
+        (
+            {"type": "n8n", "name": "x", "settings": {**PLACE, "api_key": "a", "api_key_header": "Host"}},
+            "api_key_header",
+        ),
         ({"type": "webhook", "name": "x", "settings": {"url": "https://a.example.com"}, "events": ["nope"]}, "events"),
         ({"type": "webhook", "name": "x", "settings": {"url": "https://a.example.com"}, "tenant": "other"}, "tenant"),
     ],
@@ -157,3 +169,97 @@ def test_the_description_is_for_staff_and_needs_nobody_elses_server(side: Side) 
     page = side.client.get("/api/docs")
     assert page.status_code == 200 and b"http" not in page.content.split(b"</head>")[0]
     assert "/api/connections/" in side.client.get("/api/openapi.json").json()["paths"]
+
+
+@pytest.mark.parametrize("headers", [{"X-Token": MASK}, {"X-Token": MASK, "X-More": "entered"}])
+def test_masked_headers_do_not_follow_the_address_either(side: Side, headers: dict[str, str]) -> None:
+    settings = {"url": "https://evil.example.net/", "headers": headers, "password": "", "api_key": ""}
+    answer = call(side.client, "patch", f"/connections/{side.integration.public_id}", {"settings": settings})
+    assert answer.status_code == 422 and list(answer.json()["fields"]) == ["headers"]
+    side.integration.refresh_from_db()
+    assert side.integration.webhook_url.startswith("https://hooks.example.com/")
+
+
+def test_headers_that_are_entered_again_may_go_to_the_new_address(side: Side) -> None:
+    settings = {"url": "https://new.example.net/", "headers": {"X-Token": "again"}, "password": "", "api_key": ""}
+    answer = call(side.client, "patch", f"/connections/{side.integration.public_id}", {"settings": settings})
+    assert answer.status_code == 200, answer.content
+
+
+def test_a_secret_does_not_leave_the_default_address_either(side: Side) -> None:
+    side.integration.integration_type, side.integration.webhook_url, side.integration.headers = "github", "", {}
+    side.integration.credentials, side.integration.config = {"token": "canary-token"}, {"repository": "acme/repairs"}
+    side.integration.save()  # made in code: the address is nowhere but in the manifest
+    path = f"/connections/{side.integration.public_id}"
+    answer = call(side.client, "patch", path, {"settings": {"base_url": "https://api.evil.ghe.com"}})
+    assert answer.status_code == 422 and list(answer.json()["fields"]) == ["token"]
+
+
+class Open(BaseConnector):
+    """A connector as the first guide prints it: no fields, any configuration."""
+
+    manifest = Manifest(key="hrev-open", label="Open")
+
+
+@pytest.fixture
+def _open() -> Iterator[None]:
+    ConnectorRegistry.register(Open)
+    yield
+    ConnectorRegistry.unregister("hrev-open")
+
+
+@pytest.mark.usefixtures("_open")
+@pytest.mark.parametrize("place", ["base_url", "ledger_host", "where"])
+def test_secrets_of_a_connector_without_fields_stay_with_its_server_too(side: Side, place: str) -> None:
+    integration = TenantIntegration(tenant=side.tenant, name="Open", integration_type="hrev-open")
+    integration.credentials = {place: "https://erp.example.com", "token": "canary-token"}
+    integration.save()
+    path = f"/connections/{integration.public_id}"
+    answer = call(side.client, "patch", path, {"settings": {place: "https://evil.example.net"}})
+    assert answer.status_code == 422 and list(answer.json()["fields"]) == ["token"]
+    answer = call(side.client, "patch", path, {"settings": {place: "https://new.example.net", "token": "again"}})
+    assert answer.status_code == 200
+
+
+@pytest.mark.usefixtures("_open")
+def test_headers_of_a_connector_without_fields_must_be_headers(side: Side) -> None:
+    for headers in ("nothing", [1], {"Host": "evil.example.net"}):
+        body = {"type": "hrev-open", "name": "x", "settings": {"headers": headers}}
+        assert list(call(side.client, "post", "/connections/", body).json()["fields"]) == ["headers"]
+
+
+def test_what_a_connector_demands_beyond_its_fields_counts(side: Side) -> None:
+    """A Slack connection needs an address, or a token and a channel; no single field is required."""
+    answer = call(side.client, "post", "/connections/", {"type": "slack", "name": "x", "settings": {}})
+    assert (answer.status_code, sorted(answer.json()["fields"])) == (422, ["channel", "token"])
+    settings = {"base_url": "https://acme.my.salesforce.com", "client_id": "x", "grant": ["odd"]}
+    answer = call(side.client, "post", "/connections/", {"type": "salesforce", "name": "x", "settings": settings})
+    assert (answer.status_code, list(answer.json()["fields"])) == (422, ["grant"])
+
+
+def test_an_event_named_twice_is_one_subscription(side: Side) -> None:
+    path = f"/connections/{side.integration.public_id}"
+    events = ["workitem_updated", "workitem_updated"]
+    assert call(side.client, "patch", path, {"events": events}).json()["events"] == ["workitem_updated"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("patch", "/connections/{}", {"name": "a\0b"}),
+        ("post", "/connections/", {"type": "webhook", "name": "x", "tenant": "a\0b"}),
+        ("get", "/connections/?offset=99999999999999999999", None),
+    ],
+)
+def test_what_no_database_takes_is_refused(side: Side, method: str, path: str, body: Any) -> None:
+    assert call(side.client, method, path.format(side.integration.public_id), body).status_code == 422
+
+
+def test_one_unreadable_connection_hides_no_other(side: Side) -> None:
+    TenantIntegration.objects.create(tenant=side.tenant, name="Gone", integration_type="not-installed")
+    broken = TenantIntegration.objects.create(tenant=side.tenant, name="Broken", integration_type="webhook")
+    TenantIntegration.unannounced.filter(pk=broken.pk).update(credentials_encrypted="garbage")
+    answer = call(side.client, "get", "/connections/")
+    assert answer.status_code == 200
+    shown = {each["name"]: each["settings"] for each in answer.json()}
+    assert shown["Gone"] == shown["Broken"] == {} and shown[side.integration.name]["api_key"] == MASK

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.core.exceptions import ValidationError
 from django.test import override_settings
 
 from integrations.connectors.base import BaseConnector
@@ -22,6 +23,7 @@ from integrations.services.lookup import get_connector, list_available_providers
 from integrations.tests.factories import make_tenant
 from integrations.tests.receiver import Answer, Receiver
 from tenants.models import Tenant
+from tenants.scope import find_tenant
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db]
 
@@ -139,3 +141,14 @@ def test_slugs_are_made_once_and_stay_unique() -> None:
     first.save()
     assert Tenant.objects.get(pk=first.pk).slug == first.slug
     assert Tenant.objects.create(name="!!!").slug == "tenant"
+
+
+def test_a_tenant_called_like_an_id_is_not_that_tenant() -> None:
+    first = Tenant.objects.create(name="First")
+    impostor = Tenant.objects.create(name=str(first.pk))
+    assert impostor.slug == f"tenant-{first.pk}" and find_tenant(str(first.pk)) == first
+    Tenant.objects.filter(pk=impostor.pk).update(slug=str(first.pk))  # past our validation
+    assert find_tenant(str(first.pk)) == find_tenant(first.pk) == first
+    with pytest.raises(ValidationError, match="taken for an id"):
+        Tenant(name="x", slug="7").full_clean()
+    assert find_tenant(10**30) is find_tenant("٣") is find_tenant("") is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
@@ -12,6 +13,7 @@ from django.db import connection
 from django.test import override_settings
 from django.utils import timezone
 
+from integrations import conf
 from integrations.connectors.base import BaseConnector
 from integrations.connectors.manifest import Field, Manifest
 from integrations.connectors.registry import ConnectorRegistry
@@ -21,6 +23,7 @@ from integrations.models import ExecutionLog, IntegrationSync, TenantIntegration
 from integrations.tests.factories import make_integration, make_item, make_tenant
 from integrations.tests.receiver import Answer, Receiver, Request
 from integrations.tests.services import CeleryProcess, wait_until
+from integrations.transport.deadline import ends_at
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
 
@@ -131,3 +134,11 @@ def test_s3_46_a_key_is_changed_under_load_and_no_delivery_fails(
     integration.refresh_from_db()
     assert integration.auth_failure_count == 0
     assert not ExecutionLog.objects.exclude(error="").exists()
+
+
+def test_a_slow_provider_does_not_outlast_the_lease(renewing: TenantIntegration, monkeypatch: Any) -> None:
+    ends: list[float] = []
+    monkeypatch.setattr(Renewing, "rotate", lambda self: ends.append(ends_at()) or {"token": "canary-new"})
+    started = time.monotonic()
+    assert rotate(renewing.pk) is True
+    assert ends[0] - started < conf.LEASE_SECONDS

@@ -32,6 +32,11 @@ def test_what_would_not_work_is_an_error(settings: Any, values: dict[str, Any], 
     assert expected in ids(settings_are_usable(None))
 
 
+def test_what_may_be_switched_off_with_a_zero_is_no_error(settings: Any) -> None:
+    settings.INTEGRATIONS = {"HEALTH_CHECK_SECONDS": 0.0, "RETRY_JITTER": 0.0}
+    assert settings_are_usable(None) == []
+
+
 def test_what_is_unsafe_is_spoken_of(settings: Any) -> None:
     settings.INTEGRATIONS = {"ALLOW_HTTP": True, "ALLOWED_NETWORKS": ["0.0.0.0/0"]}
     settings.SECRET_KEY_IS_LOCAL, settings.HTTPS = True, False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from time import perf_counter
 from typing import Any
 
 import pytest
@@ -92,6 +93,12 @@ def test_excerpt_is_redacted_before_it_is_cut() -> None:
     assert len(found.excerpt) <= 500
     assert "abc" not in found.excerpt
     assert "s3cr3t-key" not in error(400, b"your key s3cr3t-key is wrong", ("s3cr3t-key",)).excerpt
+
+
+def test_the_excerpt_of_megabytes_costs_no_seconds() -> None:
+    started = perf_counter()
+    found = error(500, b"https://" * 1_000_000)
+    assert len(found.excerpt) <= 500 and perf_counter() - started < 3  # it was a quarter of a minute
 
 
 @given(st.integers(100, 999), st.binary(max_size=600), st.text(max_size=40), st.text(max_size=40))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from time import perf_counter
+
 import pytest
 
-from integrations.connectors.paging import pages
+from integrations.connectors.paging import next_link, pages
 from integrations.errors import IntegrationPermanentError
+from integrations.transport.response import Headers, Response
 
 
 def book(**leaves: str) -> tuple[list[str], list[str]]:
@@ -43,3 +46,28 @@ def test_what_was_read_before_the_error_is_yielded() -> None:
         for page in pages(lambda cursor: (cursor, cursor + 1), 1, most=2):
             read.append(page)
     assert read == [1, 2]
+
+
+def linked(value: str) -> str:
+    return next_link(Response(200, Headers([("link", value)]), b""), "https://api.example.com/v1/")
+
+
+@pytest.mark.parametrize(
+    ("value", "url"),
+    [
+        ('<https://api.example.com/?page=2>; rel="next", <https://api.example.com/>; rel="last"', "/?page=2"),
+        ('<https://api.example.com/a>; rel="prev", </b>; title="x; rel=no"; REL="up Next"', "/b"),
+        ("<https://api.example.com/c> ; rel = next", "/c"),
+        ('<https://api.example.com/>; rel="nextish", <https://api.example.com/>; title="next"', ""),
+        ("", ""),
+    ],
+)
+def test_the_link_to_the_next_page(value: str, url: str) -> None:
+    assert linked(value) == (f"https://api.example.com{url}" if url else "")
+
+
+def test_a_hostile_link_header_costs_no_time() -> None:
+    started = perf_counter()
+    for value in (f"<https://a/>; rel={' ' * 60000}x", f"<https://a/>{'; rel=' * 10000}", "<" * 60000, "<>;" * 20000):
+        assert linked(value) == ""
+    assert perf_counter() - started < 2  # it was a minute

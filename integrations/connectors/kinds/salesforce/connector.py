@@ -55,7 +55,7 @@ class SalesforceConnector(BaseConnector):
     @classmethod
     def validate_config(cls, config: Mapping[str, Any]) -> dict[str, str]:
         problems = super().validate_config(config)
-        grant = config.get("grant") or "client_credentials"
+        grant = str(config.get("grant") or "client_credentials")
         missing = [name for name in NEEDED.get(grant, ()) if not config.get(name)]
         return {**dict.fromkeys(missing, f"missing; {grant} needs it"), **problems}
 
@@ -142,6 +142,8 @@ class SalesforceConnector(BaseConnector):
 
     def _upsert(self, sobject: str, external_id_field: str, external_id: object, values: Mapping[str, Any]) -> Response:
         key = quote(str(external_id), safe="")
+        if key in (".", ".."):  # the only values that no encoding keeps from being a step in the path
+            raise IntegrationPermanentError("this external id cannot stand in an address", code="external_id")
         field = _name(external_id_field)
         rest = {name: value for name, value in _checked(values).items() if name.lower() != field.lower()}
         return self.http.send("PATCH", f"{self.root}/sobjects/{_name(sobject)}/{field}/{key}", json=rest)

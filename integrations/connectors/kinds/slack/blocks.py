@@ -1,9 +1,12 @@
 """Block Kit: a payload as a Slack message, ``{"text": …, "blocks": […]}``.
 
 A heading, up to ten fields in two columns, and one line per change. ``text`` is what notifications and screen readers
-show. Values are escaped, so nothing in a payload can mention ``@channel`` or forge a link. Never raises.
+show. Values are escaped and texts verbatim, so nothing in a payload can mention ``@channel`` or forge a link.
+Never raises.
 Source: https://docs.slack.dev/reference/block-kit/blocks/section-block (limits),
-https://docs.slack.dev/messaging/formatting-message-text (escaping); the printed example of seeds/001 (S1-52).
+https://docs.slack.dev/messaging/formatting-message-text (escaping),
+https://docs.slack.dev/reference/block-kit/composition-objects/text-object (verbatim);
+the printed example of seeds/001 (S1-52).
 """
 
 from __future__ import annotations
@@ -71,5 +74,6 @@ def _section(text: str) -> dict[str, Any]:
     return {"type": "section", "text": _mrkdwn(text, MAX_TEXT)}
 
 
-def _mrkdwn(text: str, limit: int) -> dict[str, str]:
-    return {"type": "mrkdwn", "text": cut(text, limit)}
+def _mrkdwn(text: str, limit: int) -> dict[str, Any]:
+    # Verbatim: else Slack makes links and mentions of plain text, and ``#general`` or an address would be one.
+    return {"type": "mrkdwn", "text": cut(text, limit), "verbatim": True}

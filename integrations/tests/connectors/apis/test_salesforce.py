@@ -296,6 +296,14 @@ def test_one_record_for_each_object(connect: Connect, receiver: Receiver) -> Non
     assert type(error) is Permanent and error.code == "no_external_id" and len(receiver.requests) == 1
 
 
+@pytest.mark.parametrize("external_id", [".", ".."])
+def test_an_external_id_is_no_step_in_the_path(connect: Connect, receiver: Receiver, external_id: str) -> None:
+    """It comes from the payload, and ``…/Outbox_Id__c/..`` would be another address."""
+    connector = salesforce(connect, receiver, **EVENTS, external_id_path="workitem.reference_id")
+    error = failure(connector.deliver, envelope({"workitem": {"reference_id": external_id}}))
+    assert type(error) is Permanent and error.code == "external_id" and receiver.requests == []
+
+
 @pytest.mark.parametrize("missing", ["sobject", "external_id_field", "mapping"])
 def test_an_event_needs_a_place(connect: Connect, receiver: Receiver, missing: str) -> None:
     error = failure(salesforce(connect, receiver, **{**EVENTS, missing: ""}).deliver, envelope())

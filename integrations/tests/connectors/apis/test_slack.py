@@ -45,16 +45,16 @@ AUTH_TEST = {
     "user_id": "W12345678",
     "bot_id": "B0123456789",
 }
-# The message that the guide's n8n node builds for the printed payload (S1-52).
+# The message that the guide's n8n node builds for the printed payload (S1-52); verbatim makes no links of values.
 AS_PRINTED = {
     "text": "New WorkItem Created: RMA-123",
     "blocks": [
-        {"type": "section", "text": {"type": "mrkdwn", "text": "*RMA-123* - iPhone screen repair"}},
+        {"type": "section", "text": {"type": "mrkdwn", "verbatim": True, "text": "*RMA-123* - iPhone screen repair"}},
         {
             "type": "section",
             "fields": [
-                {"type": "mrkdwn", "text": "*Status:*\nNew"},
-                {"type": "mrkdwn", "text": "*Customer:*\nJohn Doe"},
+                {"type": "mrkdwn", "verbatim": True, "text": "*Status:*\nNew"},
+                {"type": "mrkdwn", "verbatim": True, "text": "*Customer:*\nJohn Doe"},
             ],
         },
     ],
@@ -116,6 +116,8 @@ def test_nothing_in_a_payload_can_mention_or_link() -> None:
     made = message(payload, "workitem_created", heading="<https://ok.example|Open> {workitem.name}")
     assert made["blocks"][0]["text"]["text"] == "<https://ok.example|Open> &lt;!channel&gt;"  # ours is mrkdwn
     assert "<" not in made["text"] + json.dumps(made["blocks"][1:])
+    texts = [made["blocks"][0]["text"], *made["blocks"][1]["fields"]]
+    assert all(text["verbatim"] for text in texts)  # else "#general" and "evil.example" become links by themselves
 
 
 def test_the_limits_of_block_kit() -> None:

@@ -1,0 +1,98 @@
+"""``manage.py connector new | list | docs``: make a connector, see which there are, write their pages."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.apps import apps
+from django.core.management.base import BaseCommand, CommandError
+
+from integrations.connectors.registry import ConnectorRegistry
+from integrations.errors import IncompatibleConnector, UnknownConnector
+from integrations.management import connector_pages, scaffold
+
+DOCS = scaffold.INTEGRATIONS.parent / "docs" / "connectors"
+
+
+class Command(BaseCommand):
+    help = "Make a new connector, list those there are, or write their pages in docs/connectors/."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        commands = parser.add_subparsers(dest="command", required=True)
+        new = commands.add_parser("new", help="Write a connector that works, and a test that passes.")
+        new.add_argument("name", help="such as my_erp: its key, and the name of its module")
+        new.add_argument("--family", default="custom", help="what it is for: chat, crm, erp, …")
+        new.add_argument("--yaml", action="store_true", help="a template instead of code, for JSON over HTTP")
+        new.add_argument("--app", help="the Django app to write into; without it, this project's own connectors")
+        commands.add_parser("list", help="Show every registered connector, and what could not be used.")
+        docs = commands.add_parser("docs", help="Write the pages in docs/connectors/ from the manifests.")
+        docs.add_argument("--check", action="store_true", help="write nothing; fail if a page is stale")
+        docs.add_argument("--to", type=Path, default=DOCS, help=f"the folder ({DOCS})")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        {"new": self._new, "list": self._list, "docs": self._docs}[options["command"]](options)
+
+    def _new(self, options: dict[str, Any]) -> None:
+        name = options["name"]
+        try:
+            scaffold.check_names(name, options["family"])
+            self._refuse_taken(name)
+            place = self._place(options["app"])
+            plan = scaffold.plan(
+                name, options["family"], place, is_yaml=options["yaml"], is_app=options["app"] is not None
+            )
+            plan.write()
+        except scaffold.ScaffoldError as error:
+            raise CommandError(str(error)) from None
+        for path in plan.files:
+            self.stdout.write(f"wrote {path}")
+        self.stdout.write(f"{plan.next_steps}\nTest it:     python -m pytest {plan.test}")
+
+    @staticmethod
+    def _refuse_taken(name: str) -> None:
+        try:
+            kind = ConnectorRegistry.type_of(name)
+        except (UnknownConnector, IncompatibleConnector):
+            return
+        raise scaffold.ScaffoldError(f"there is a connector {name} already: {connector_pages.origin_of(kind)}")
+
+    @staticmethod
+    def _place(app: str | None) -> scaffold.Place:
+        if app is None:
+            return scaffold.here()
+        try:
+            config = apps.get_app_config(app.rpartition(".")[2])
+        except LookupError:
+            raise scaffold.ScaffoldError(f"there is no app {app} in INSTALLED_APPS") from None
+        return scaffold.in_app(Path(config.path), config.name)
+
+    def _list(self, options: dict[str, Any]) -> None:
+        rows = [("key", "family", "version", "from")]
+        for kind in ConnectorRegistry.all():
+            manifest = kind.manifest
+            rows.append((manifest.key, manifest.family, manifest.version, connector_pages.origin_of(kind)))
+        widths = [max(len(row[column]) for row in rows) for column in range(3)]
+        for row in rows:
+            self.stdout.write("  ".join(text.ljust(width) for text, width in zip(row, [*widths, 0], strict=True)))
+        for name, problem in sorted(ConnectorRegistry.broken().items()):
+            self.stderr.write(f"{name} cannot be used: {problem}")
+
+    def _docs(self, options: dict[str, Any]) -> None:
+        folder: Path = options["to"]
+        wanted = connector_pages.pages(kind for kind in ConnectorRegistry.all() if connector_pages.is_ours(kind))
+        found = {path.name: path.read_text() for path in folder.glob("*.md")} if folder.is_dir() else {}
+        there = {name: text for name, text in found.items() if connector_pages.GENERATED in text or name in wanted}
+        stale = sorted(name for name in {*wanted, *there} if wanted.get(name) != there.get(name))
+        if options["check"]:
+            if stale:
+                raise CommandError(f"stale: {', '.join(stale)}; run: python manage.py connector docs")
+            return
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in stale:
+            if name in wanted:
+                (folder / name).write_text(wanted[name])
+            else:
+                (folder / name).unlink()  # of a connector that is gone
+        self.stdout.write(f"{len(stale)} of {len(wanted)} pages written: {folder}")

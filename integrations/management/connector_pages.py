@@ -1,0 +1,173 @@
+"""The pages in docs/connectors/: what a manifest says, for people, and what the connector's docstring adds.
+
+In: connector classes. Out: {file name: Markdown}. Nothing here is written by hand, so nothing here goes stale
+(``manage.py connector docs --check``).
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from integrations.connectors.base import BaseConnector
+from integrations.connectors.manifest import HEADERS, URL, Field, Manifest
+
+GENERATED = "<!-- Written by `manage.py connector docs` from the manifest. Edit the connector, not this page. -->"
+CAN = {
+    "deliver": "takes events",
+    "export": "takes orders",
+    "check": "can be tested without sending anything",
+    "read": "can be read from",
+}
+
+
+def pages(kinds: Iterable[type[BaseConnector]]) -> dict[str, str]:
+    """Return every page, the index included."""
+    kinds = list(kinds)
+    return {"README.md": _index(kinds), **{file_name(kind): page(kind) for kind in kinds}}
+
+
+def file_name(kind: type[BaseConnector]) -> str:
+    return f"{kind.manifest.key.lower()}.md"
+
+
+def is_ours(kind: type[BaseConnector]) -> bool:
+    """Tell whether a connector belongs to this project; other packages document their own."""
+    template = template_of(kind)
+    ours = Path(inspect.getfile(BaseConnector)).parent
+    return ours in template.parents if template else kind.__module__.startswith("integrations.connectors.")
+
+
+def template_of(kind: type[BaseConnector]) -> Path | None:
+    """Return the YAML file that a connector was made of, None if it is code."""
+    file = getattr(getattr(kind, "template", None), "file", "")
+    return Path(file) if file else None
+
+
+def origin_of(kind: type[BaseConnector]) -> str:
+    """Return where a connector came from: a module, or a template's file."""
+    template = template_of(kind)
+    return str(template) if template else kind.__module__
+
+
+def page(kind: type[BaseConnector]) -> str:
+    """Return the page of one connector."""
+    manifest = kind.manifest
+    parts = [GENERATED, f"# {manifest.label}", manifest.description, _facts(manifest, kind)]
+    if manifest.fields:
+        parts += ["## What you fill in", _fields(manifest)]
+    if manifest.oauth:
+        parts += ["## Access", _access(manifest)]
+    if prose := _prose(kind):
+        parts += ["## How it works", prose]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _index(kinds: Iterable[type[BaseConnector]]) -> str:
+    rows = ["| connector | family | what it does |", "| --- | --- | --- |"]
+    rows += [
+        f"| [{_cell(kind.manifest.label)}]({file_name(kind)}) | {kind.manifest.family} "
+        f"| {_cell(kind.manifest.description)} |"
+        for kind in sorted(kinds, key=lambda kind: (kind.manifest.family, kind.manifest.label.lower()))
+    ]
+    words = (
+        "One page for each kind of system that comes with this project. "
+        "[Write your own](../write-your-own-connector.md) in ten minutes."
+    )
+    return "\n\n".join([GENERATED, "# Connectors", words, "\n".join(rows)]) + "\n"
+
+
+def _facts(manifest: Manifest, kind: type[BaseConnector]) -> str:
+    hosts = ", ".join(f"`{host}`" for host in manifest.allowed_hosts)
+    template = template_of(kind)
+    facts = {
+        "integration type": f"`{manifest.key}`, version {manifest.version}",
+        "family": manifest.family,
+        "does": ", ".join(CAN[each] for each in manifest.does),
+        "talks to": f"{hosts}, and what the operator allow-lists" if hosts else "any public host",
+        "signed": "with Standard Webhooks signatures ([SECURITY.md](../SECURITY.md))" if manifest.signs else "",
+        "at most": _limit(manifest),
+        "a tenant may have": ""
+        if manifest.allow_multiple
+        else f"one active integration of the family {manifest.family}",
+        "provider's documentation": f"<{manifest.docs_url}>" if manifest.docs_url else "",
+        "made of": f"the template `{template.name}`" if template else "",
+    }
+    rows = [f"| {name} | {_cell(text)} |" for name, text in facts.items() if text]
+    return "\n".join(["| | |", "| --- | --- |", *rows])
+
+
+def _limit(manifest: Manifest) -> str:
+    limit = manifest.rate_limit
+    return f"{limit.per_minute} requests a minute{f' ({limit.note})' if limit.note else ''}" if limit else ""
+
+
+def _fields(manifest: Manifest) -> str:
+    rows = ["| field | name | | default | |", "| --- | --- | --- | --- | --- |"]
+    for field in manifest.fields:
+        default = "" if field.default is None else f"`{field.default}`"
+        rows.append(f"| {_cell(field.title)} | `{field.name}` | {_marks(field)} | {default} | {_cell(_help(field))} |")
+    return "\n".join(rows)
+
+
+def _marks(field: Field) -> str:
+    marks = {
+        "required": field.required,
+        "secret": field.is_secret,
+        "encrypted": field.name in (URL, HEADERS),
+        "advanced": field.advanced,
+    }
+    return ", ".join(name for name, holds in marks.items() if holds)
+
+
+def _help(field: Field) -> str:
+    choices = f"One of: {', '.join(field.choices)}." if field.choices else ""
+    hint = f"It {field.hint}." if field.hint else ""
+    return " ".join(part for part in (field.help, choices, hint) if part)
+
+
+def _access(manifest: Manifest) -> str:
+    oauth = manifest.oauth
+    if oauth is None:
+        return ""
+    scopes = ", ".join(f"`{scope}`" for scope in oauth.scopes) or "none of its own"
+    grant = oauth.grant.replace("_", " ")
+    return f"OAuth 2, grant {grant}. Scopes asked for, and no others: {scopes}. Tokens come from `{oauth.token_url}`."
+
+
+def _prose(kind: type[BaseConnector]) -> str:
+    """Return the docstrings' text; for a template, the comment that it begins with."""
+    template = template_of(kind)
+    if template:
+        lines = template.read_text().splitlines()
+        head = [line.removeprefix("#").removeprefix(" ") for line in _while_comment(lines)]
+        return _as_markdown("\n".join(head))
+    module = inspect.cleandoc(sys.modules[kind.__module__].__doc__ or "")
+    own = inspect.cleandoc(kind.__doc__ or "")
+    return _as_markdown("\n\n".join(text for text in (own, module) if text))
+
+
+def _while_comment(lines: Iterable[str]) -> Iterable[str]:
+    for line in lines:
+        if not line.startswith("#"):
+            return
+        yield line
+
+
+def _as_markdown(text: str) -> str:
+    """Return a docstring as Markdown: ``code`` with single marks, and no stray HTML outside of code."""
+    lines = []
+    for line in text.splitlines():
+        if not line.startswith("    "):
+            parts = re.split(r"(``.+?``|`.+?`)", line)
+            parts[::2] = [part.replace("<", "\\<") for part in parts[::2]]
+            line = "".join(parts).replace("``", "`")
+        lines.append(line)
+    return "\n".join(lines).strip()
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.replace("|", "\\|").split())

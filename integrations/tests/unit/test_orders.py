@@ -1,0 +1,170 @@
+"""An order of whatever class becomes the same JSON, once."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections import namedtuple
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time
+from decimal import Decimal
+from enum import Enum
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from integrations.connectors.orders import Order, order_body, order_dict, order_id, order_key
+from integrations.errors import ConfigurationError
+from tasks.models import WorkItem
+
+KEY = uuid.UUID("12345678-1234-5678-1234-567812345678")
+
+
+class Colour(Enum):
+    RED = "red"
+
+
+@dataclass
+class Line:
+    sku: str
+    price: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class DataclassOrder:
+    id: uuid.UUID = KEY
+    placed: datetime = datetime(2026, 1, 5, 9, tzinfo=UTC)
+    due: date = date(2026, 2, 1)
+    lines: tuple[Line, ...] = (Line("A-1", Decimal("10.10")),)
+    more: dict[str, Any] = field(default_factory=lambda: {"colour": Colour.RED, "gift": True, "weight": 1.5})
+
+
+EXPECTED = {
+    "id": str(KEY),
+    "placed": "2026-01-05T09:00:00+00:00",
+    "due": "2026-02-01",
+    "lines": [{"sku": "A-1", "price": "10.10"}],
+    "more": {"colour": "red", "gift": True, "weight": 1.5},
+}
+
+
+class SlottedOrder:
+    __slots__ = ("_hidden", "due", "id", "lines", "missing", "more", "placed")
+
+    def __init__(self) -> None:
+        source = DataclassOrder()
+        self._hidden = "hidden"
+        self.id, self.placed, self.due = source.id, source.placed, source.due
+        self.lines, self.more = source.lines, source.more
+
+
+class PropertyOrder:
+    """Its id is computed: a plain `vars()` would not see it."""
+
+    def __init__(self) -> None:
+        self.reference = "R-7"
+        self._cache = "hidden"
+
+    @property
+    def id(self) -> str:
+        return self.reference
+
+
+NamedOrder = namedtuple("NamedOrder", "id due")
+SHAPES = [
+    DataclassOrder(),
+    vars(SimpleNamespace(**{name: getattr(DataclassOrder(), name) for name in EXPECTED})),
+    SimpleNamespace(**{name: getattr(DataclassOrder(), name) for name in EXPECTED}, _state="hidden"),
+    SlottedOrder(),
+]
+
+
+@pytest.mark.parametrize("order", SHAPES, ids=lambda order: type(order).__name__)
+def test_every_shape_gives_the_same_json(order: Any) -> None:
+    assert order_dict(order) == EXPECTED
+    assert json.loads(order_body(order)) == {"event_type": "order_push", "order": EXPECTED}
+    assert order_key(order) == order_key(DataclassOrder())
+
+
+def test_other_shapes() -> None:
+    assert order_dict(PropertyOrder()) == {"reference": "R-7", "id": "R-7"}
+    assert order_dict(NamedOrder(7, date(2026, 2, 1))) == {"id": 7, "due": "2026-02-01"}
+
+
+def test_a_django_model_without_a_query() -> None:
+    order = WorkItem(id=7, tenant_id=3, customer_id=None)
+    found = order_dict(order)
+    assert found["id"] == 7 and found["tenant_id"] == 3 and found["customer_id"] is None
+    assert set(found) == {column.attname for column in WorkItem._meta.concrete_fields}
+    json.loads(order_body(order))
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (Decimal("0.1"), "0.1"),
+        (Decimal("1E+2"), "1E+2"),
+        (float("nan"), None),
+        (float("inf"), None),
+        (time(8, 30), "08:30:00"),
+        (b"\x00\xff", "AP8="),
+        (range(2), "range(0, 2)"),
+        ({1: {Decimal("2")}}, {"1": ["2"]}),
+        (Line, str(Line)),
+        ("\ud800", "?"),
+    ],
+)
+def test_values(value: Any, expected: Any) -> None:
+    assert json.loads(order_body({"id": 1, "value": value}))["order"]["value"] == expected
+
+
+def test_an_order_that_contains_itself_is_refused() -> None:
+    order: dict[str, Any] = {"id": 1}
+    order["self"] = order
+    with pytest.raises(ConfigurationError, match="draft_order: contains itself"):
+        order_body(order)
+
+
+@pytest.mark.parametrize("order", [{}, {"id": None}, {"id": ""}, SimpleNamespace(number=7), object()])
+def test_an_order_without_an_id_is_refused(order: Any) -> None:
+    with pytest.raises(ConfigurationError, match="draft_order: has no id"):
+        order_id(order)
+
+
+def test_zero_is_an_id() -> None:
+    assert order_id({"id": 0}) == 0
+
+
+def test_the_key_depends_on_the_id_alone() -> None:
+    assert order_key({"id": 7, "total": 1}) == order_key(SimpleNamespace(id="7")) != order_key({"id": 8})
+    assert order_key({"id": "x" * 5000}).startswith("ord_") and len(order_key({"id": "x" * 5000})) == 44
+
+
+def test_an_order_read_back() -> None:
+    order = Order.from_payload({"order": {"id": 7, "lines": []}}, "evt_1")
+    assert (order.id, order["lines"]) == (7, [])
+    with pytest.raises(AttributeError, match="the order has no 'total'"):
+        _ = order.total
+
+
+def test_any_event_can_be_read_as_an_order() -> None:
+    assert Order.from_payload({"workitem": {"id": 7}}, "evt_1") == {"workitem": {"id": 7}, "id": "evt_1"}
+    assert Order.from_payload({"order": "none"}, "evt_1").id == "evt_1"
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.decimals() | st.dates() | st.uuids(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=10,
+)
+
+
+@given(st.dictionaries(st.text(), json_values, max_size=4))
+def test_whatever_is_in_it_becomes_strict_json(values: dict[str, Any]) -> None:
+    def refuse(word: str) -> None:
+        raise AssertionError(word)
+
+    json.loads(order_body({**values, "id": 1}), parse_constant=refuse)
