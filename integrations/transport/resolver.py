@@ -69,7 +69,7 @@ def resolve(host: str, port: int, timeout: float) -> list[str]:
 
 
 def _failed(host: str, problem: str) -> IntegrationTemporaryError:
-    return IntegrationTemporaryError(f"{host} {problem}", code="dns_failed")
+    return IntegrationTemporaryError(f"{host} {problem}", code="dns_failed", was_sent=False)
 
 
 def _start(lookups: _Lookups, key: tuple[str, int]) -> Future[list[str]]:
