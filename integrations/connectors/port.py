@@ -56,7 +56,7 @@ class Envelope:
         """The body as a dict; {} if it is no JSON object."""
         try:
             value = json.loads(self.body)
-        except ValueError:
+        except (ValueError, RecursionError):
             return {}
         return value if isinstance(value, dict) else {}
 

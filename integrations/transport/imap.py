@@ -18,6 +18,7 @@ import imaplib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from integrations.errors import (
@@ -38,6 +39,7 @@ WINDOW = 2000  # UIDs asked for at a time: the answer's length is bounded, whate
 MAX_WINDOWS = 100  # of empty UIDs in one call; the cursor moves on all the same
 MAX_MAIL_BYTES = 1 << 20  # of one mail; a longer one is cut
 MAX_PAGE_BYTES = 8 << 20
+MAX_HEARD = 3 << 20  # bytes that a server may say beside the mails themselves
 RESERVE = 0.3  # part of the time that must be left to ask for one more mail: a slow server gives shorter pages
 
 _CURSOR = re.compile(r"([0-9]{1,10}):([0-9]{1,10})", re.ASCII)
@@ -83,7 +85,7 @@ def check(conversation: Conversation, login: Login, mailbox: str) -> None:
         with _ready(conversation, login, mailbox):
             pass
 
-    hold(conversation, talk, _explain)
+    hold(conversation, talk, partial(_explain, conversation))
 
 
 def fetch(conversation: Conversation, login: Login, mailbox: str, cursor: str = "", limit: int = 50) -> Page:
@@ -113,7 +115,7 @@ def fetch(conversation: Conversation, login: Login, mailbox: str, cursor: str = 
             has_more = has_more or last < end - 1
             return Page(tuple(mails), f"{validity}:{last}", has_more, restarted)
 
-    return hold(conversation, talk, _explain)
+    return hold(conversation, talk, partial(_explain, conversation))
 
 
 @contextlib.contextmanager
@@ -133,9 +135,12 @@ def _ready(conversation: Conversation, login: Login, mailbox: str) -> Iterator[_
             imap.shutdown()
 
 
-def _explain(error: Exception) -> IntegrationError | None:
-    if isinstance(error, imaplib.IMAP4.error) and not isinstance(error, imaplib.IMAP4.abort):
-        return IntegrationTemporaryError("the mail server refused, or does not speak IMAP", code="imap_refused")
+def _explain(conversation: Conversation, error: Exception) -> IntegrationError | None:
+    if isinstance(error, imaplib.IMAP4.abort):
+        return conversation.failure(EOFError())
+    if isinstance(error, imaplib.IMAP4.error) and not conversation.expired:
+        message = f"{conversation.host} refused a command, or does not speak IMAP"
+        return IntegrationTemporaryError(message, code="imap_refused", was_sent=False)
     return None
 
 
@@ -144,26 +149,24 @@ class _Imap(imaplib.IMAP4):
 
     def __init__(self, conversation: Conversation, login: Login) -> None:
         self._conversation, self._login = conversation, login
-        self._room = MAX_PAGE_BYTES + 2 * MAX_MAIL_BYTES
+        self._room = {"lines": MAX_HEARD, "mails": MAX_PAGE_BYTES + 2 * MAX_MAIL_BYTES}
         super().__init__(conversation.host, 0)
 
     def _create_socket(self, timeout: float | None) -> Any:
         return self._conversation.sock
 
     def readline(self) -> bytes:
-        return self._heard(super().readline())
-
-    def read(self, size: int) -> bytes:
-        self._spend(size)  # before so much memory is taken
-        return super().read(size)
-
-    def _heard(self, line: bytes) -> bytes:
-        self._spend(len(line))
+        line = super().readline()
+        self._spend("lines", len(line))
         return line
 
-    def _spend(self, size: int) -> None:
-        self._room -= size
-        if self._room < 0:
+    def read(self, size: int) -> bytes:
+        self._spend("mails", size)  # before so much memory is taken
+        return super().read(size)
+
+    def _spend(self, what: str, size: int) -> None:
+        self._room[what] -= size
+        if self._room[what] < 0:
             raise ConnectionAbortedError("a flood of bytes")
 
     def encrypt(self) -> None:

@@ -19,6 +19,7 @@ import smtplib
 from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, BinaryIO
 
 from integrations.errors import (
@@ -79,7 +80,7 @@ def send(
             smtp.leave()
             return Sent(len(recipients) - len(refusals), len(refusals), smtp.shown(reply))
 
-    return hold(conversation, talk, _explain)
+    return hold(conversation, talk, partial(_explain, conversation))
 
 
 def check(conversation: Conversation, login: Login) -> None:
@@ -90,7 +91,7 @@ def check(conversation: Conversation, login: Login) -> None:
             smtp.expect(smtp.docmd("NOOP"), "NOOP")
             smtp.leave()
 
-    hold(conversation, talk, _explain)
+    hold(conversation, talk, partial(_explain, conversation))
 
 
 def _ready(conversation: Conversation, login: Login) -> _Smtp:
@@ -109,10 +110,15 @@ def _ready(conversation: Conversation, login: Login) -> _Smtp:
     return smtp
 
 
-def _explain(error: Exception) -> IntegrationError | None:
+def _explain(conversation: Conversation, error: Exception) -> IntegrationError | None:
     if isinstance(error, smtplib.SMTPResponseException):  # smtplib's own judgement of an over-long line
-        return IntegrationTemporaryError("the mail server does not speak SMTP", code="bad_response")
+        return _no_smtp(conversation, "something")
     return None
+
+
+def _no_smtp(conversation: Conversation, step: str) -> IntegrationTemporaryError:
+    message = f"{conversation.host} gave an answer to {step} that is no SMTP"
+    return IntegrationTemporaryError(message, code="bad_response", was_sent=conversation.was_sent)
 
 
 class _Smtp(smtplib.SMTP):
@@ -187,7 +193,7 @@ class _Smtp(smtplib.SMTP):
         """Return what a refusing reply to `step` means."""
         code, host = reply[0], self._conversation.host
         if not 400 <= code <= 599:
-            return IntegrationTemporaryError(f"{host} gave an answer to {step} that is no SMTP", code="bad_response")
+            return _no_smtp(self._conversation, step)
         kind: type[IntegrationError] = IntegrationTemporaryError
         message = f"{host} answered {code} to {step}"
         if code in AUTH_CODES or (auth and code >= 500):
@@ -213,7 +219,9 @@ class _Bounded:
         self._file, self._smtp = file, smtp
 
     def readline(self, limit: int) -> bytes:
-        return self._smtp.heard(self._file.readline(limit))
+        line = self._smtp.heard(self._file.readline(limit))
+        # The beginning of a line is no line: its sender is gone.
+        return line if line.endswith(b"\n") or len(line) == limit else b""
 
     def close(self) -> None:
         self._file.close()

@@ -8,26 +8,32 @@ Source: RFC 5322, RFC 2045 to 2047; the limits are ours.
 from __future__ import annotations
 
 import codecs
-import email
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.header import decode_header
 from email.message import Message
+from email.parser import BytesParser
 from email.policy import compat32
 from email.utils import getaddresses, parsedate_to_datetime
 from html.parser import HTMLParser
+from typing import NamedTuple
 
 from integrations.errors import printable
 from integrations.transport.imap import RawMail
 
 MAX_PARTS = 100
+MAX_BOXES = 20  # parts that hold parts; a mail with more, or with a longer header of this kind, gives its headers alone
+MAX_CONTENT_HEADER = 2000  # bytes
 MAX_LINE = 1000  # characters of one header
 MAX_TEXT = 100_000
 MAX_ADDRESSES = 100
 # Encodings that text comes in; others of Python's (idna, unicode_escape, …) are slow or are no text.
 _CHARSETS = ("utf", "ascii", "iso8859", "iso2022", "cp", "latin", "koi8", "gb", "big5", "euc", "shift_jis", "hz", "mac")
+_BOX = re.compile(rb"multipart/|message/", re.IGNORECASE)
+_CONTENT_HEADER = re.compile(rb"^content-[a-z-]{1,30}[ \t]*:[^\n]*(?:\n[ \t][^\n]*)*", re.IGNORECASE | re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +72,7 @@ class Mail:
 
 def read(raw: RawMail) -> Mail:
     """Return what `raw` says."""
-    try:
-        message = email.message_from_bytes(raw.content, policy=compat32)
-        parts = list(_parts(message))
-    except Exception:  # RecursionError of a thousand boxes in boxes, and whatever else strangers find
-        message, parts = Message(), []
+    message, pieces = _taken_apart(raw.content)
     senders = _addresses(message, "from")
     automatic = _header(message, "auto-submitted").lower()
     return Mail(
@@ -80,10 +82,43 @@ def read(raw: RawMail) -> Mail:
         recipients=tuple(_addresses(message, "to", "cc"))[:MAX_ADDRESSES],
         subject=_header(message, "subject"),
         sent_at=_date(message),
-        text=_text(parts)[:MAX_TEXT],
-        attachments=tuple(_attachment(part) for part in parts if _is_attachment(part)),
+        text=_text([piece for piece in pieces if not piece.is_attachment])[:MAX_TEXT],
+        attachments=tuple(
+            Attachment(piece.name, piece.content_type, piece.content) for piece in pieces if piece.is_attachment
+        ),
         is_automatic=automatic not in ("", "no"),
         is_cut=raw.is_cut,
+    )
+
+
+class _Piece(NamedTuple):
+    """One part that holds something."""
+
+    content_type: str
+    charset: str
+    name: str
+    is_attachment: bool
+    content: bytes
+
+
+def _taken_apart(content: bytes) -> tuple[Message, list[_Piece]]:
+    is_costly = _is_costly(content)
+    try:
+        message = BytesParser(policy=compat32).parsebytes(content, headersonly=is_costly)
+        return message, [] if is_costly else [_piece(part) for part in _parts(message)]
+    except Exception:  # whatever else strangers find
+        return Message(), []
+
+
+def _is_costly(content: bytes) -> bool:
+    """Tell whether somebody built a mail that the parser would need minutes for.
+
+    It looks for the end of every box around a line, at every line; and the time for the parameters of a Content-Type
+    grows with the square of their length.
+    """
+    lines = content.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    return len(_BOX.findall(content)) > MAX_BOXES or any(
+        len(found) > MAX_CONTENT_HEADER for found in _CONTENT_HEADER.findall(lines)
     )
 
 
@@ -93,11 +128,27 @@ def _parts(message: Message) -> Iterator[Message]:
     while waiting and seen < MAX_PARTS:
         part = waiting.pop()
         seen += 1
-        below = part.get_payload()
+        # Asked for a text, the standard library decodes it by the charset that the mail names.
+        below = part.get_payload() if part.is_multipart() else None
         if part.get_content_maintype() == "multipart" and isinstance(below, list):
             waiting.extend(item for item in reversed(below) if isinstance(item, Message))
         else:
             yield part
+
+
+def _piece(part: Message) -> _Piece:
+    content_type = printable(part.get_content_type())[:100]
+    charset, name, disposition = "", "", ""
+    with suppress(Exception):
+        charset = part.get_content_charset() or ""
+    with suppress(Exception):
+        name = _decoded(part.get_filename() or "").replace("\\", "/").rpartition("/")[2].strip(". ")[:100]
+    with suppress(Exception):
+        disposition = part.get_content_disposition() or ""
+    is_text = content_type in ("text/plain", "text/html")
+    # Without this header the standard library leaves the charset alone.
+    del part["content-type"]
+    return _Piece(content_type, charset, name, not is_text or disposition == "attachment" or bool(name), _content(part))
 
 
 def _header(message: Message, name: str) -> str:
@@ -154,34 +205,12 @@ def _content(part: Message) -> bytes:
     return b""
 
 
-def _name(part: Message) -> str:
-    with suppress(Exception):
-        name = _decoded(part.get_filename() or "").replace("\\", "/").rpartition("/")[2].strip(". ")
-        return name[:100]
-    return ""
-
-
-def _is_attachment(part: Message) -> bool:
-    with suppress(Exception):
-        is_text = part.get_content_type() in ("text/plain", "text/html")
-        return not is_text or part.get_content_disposition() == "attachment" or bool(_name(part))
-    return False
-
-
-def _attachment(part: Message) -> Attachment:
-    return Attachment(_name(part), printable(part.get_content_type())[:100], _content(part))
-
-
-def _text(parts: Iterable[Message]) -> str:
-    texts = [part for part in parts if not _is_attachment(part)]
-    part = next((part for part in texts if part.get_content_type() == "text/plain"), next(iter(texts), None))
-    if part is None:
+def _text(pieces: Sequence[_Piece]) -> str:
+    piece = next((piece for piece in pieces if piece.content_type == "text/plain"), next(iter(pieces), None))
+    if piece is None:
         return ""
-    charset = None
-    with suppress(Exception):
-        charset = part.get_content_charset()
-    text = _of_charset(_content(part), charset)
-    if part.get_content_type() == "text/html":
+    text = _of_charset(piece.content, piece.charset)
+    if piece.content_type == "text/html":
         text = _without_markup(text)
     return "\n".join(printable(line).rstrip() for line in text.splitlines()).strip()
 
