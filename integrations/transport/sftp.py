@@ -127,6 +127,7 @@ def _session(conversation: Conversation, login: Login, host_keys: HostKeys) -> I
     key = ssh_key(library_, login) if login.private_key else None
     transport = library_.Transport(conversation.sock)
     failure: IntegrationError | None = None
+    speaks_ssh = False
     try:
         transport.set_log_channel(LOGGER)
         patience = conversation.remaining + _SLACK
@@ -134,6 +135,7 @@ def _session(conversation: Conversation, login: Login, host_keys: HostKeys) -> I
         if host_keys.algorithms:
             transport.get_security_options().key_types = host_keys.algorithms
         transport.start_client(timeout=patience)
+        speaks_ssh = True
         _check_host_key(transport, host_keys, conversation.host)
         _authenticate(transport, login, key)
         channel = transport.open_session(timeout=patience)
@@ -141,7 +143,7 @@ def _session(conversation: Conversation, login: Login, host_keys: HostKeys) -> I
         channel.invoke_subsystem("sftp")
         yield library_.SFTPClient(channel)
     except (OSError, EOFError, library_.SSHException) as error:
-        failure = _explain(library_, error, conversation, transport)
+        failure = _explain(library_, error, conversation, transport.is_active(), speaks_ssh)
     finally:
         transport.close()
         transport.join(1)
@@ -172,23 +174,22 @@ def _authenticate(transport: Any, login: Login, key: Any) -> None:
 
 
 def _explain(
-    library_: Any, error: Exception, conversation: Conversation, transport: paramiko.Transport
+    library_: Any, error: Exception, conversation: Conversation, is_open: bool, speaks_ssh: bool
 ) -> IntegrationError:
     """Return what `error` means: paramiko says of a connection that broke that the login failed, or the file."""
     host = conversation.host
     if conversation.expired or isinstance(error, TimeoutError | EOFError):
         return conversation.failure(error)
-    if isinstance(error, library_.AuthenticationException) and transport.is_active():
+    if not is_open:
+        if isinstance(error, library_.SSHException) and not speaks_ssh:
+            message = f"{host} hung up, or does not speak SSH on this port in a way that we accept"
+            return _temporary(message, "ssh_failed")
+        return conversation.failure(EOFError())
+    if isinstance(error, library_.AuthenticationException):
         message = f"{host} refused the login; check user name, password or key, and that the server allows that kind"
         return IntegrationAuthError(message, was_sent=False)
     if isinstance(error, library_.SSHException):
-        if transport.is_active():
-            return _temporary(f"{host} offers no SFTP to this user", "sftp_refused")
-        if isinstance(error, library_.AuthenticationException):
-            return conversation.failure(EOFError())
-        return _temporary(f"{host} does not speak SSH on this port, or no version of it that we accept", "ssh_failed")
-    if not transport.is_active():
-        return conversation.failure(error)
+        return _temporary(f"{host} offers no SFTP to this user", "sftp_refused")
     code = error.errno if isinstance(error, OSError) else None
     why = {
         errno.ENOENT: "the folder does not exist",
@@ -213,11 +214,11 @@ def _is_there(sftp: paramiko.SFTPClient, path: str, size: int, is_same: Callable
         found = sftp.stat(path)
     except FileNotFoundError:
         return False
-    content = b""
+    content, most = b"", most_compared(size)
     if stat.S_ISREG(found.st_mode or 0):
         with sftp.open(path, "rb") as file:
-            content = file.read(most_compared(size))
-    if is_same(content):
+            content = file.read(most)
+    if len(content) < most and is_same(content):
         return True
     raise file_differs()
 
@@ -254,8 +255,11 @@ def _rename_anyway(
             sftp.remove(part)  # where somebody else was first
 
 
-def _flush_to_disk(sftp: paramiko.SFTPClient, file: paramiko.SFTPFile) -> None:
+def _flush_to_disk(sftp: paramiko.SFTPClient, file: paramiko.SFTPFile) -> bool:
     from paramiko.sftp import CMD_EXTENDED
 
-    with contextlib.suppress(OSError):  # not every server can
+    try:
         sftp._request(CMD_EXTENDED, "fsync@openssh.com", file.handle)  # type: ignore[attr-defined]
+    except OSError:  # not every server can
+        return False
+    return True

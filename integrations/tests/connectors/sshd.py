@@ -14,7 +14,8 @@ ListenAddress 127.0.0.1
 HostKey {folder}/host_ed25519
 HostKey {folder}/host_rsa
 PidFile none
-UsePAM no
+# Without PAM, sshd takes an account whose password it may not read for a locked one.
+UsePAM yes
 StrictModes no
 PubkeyAuthentication yes
 PasswordAuthentication no

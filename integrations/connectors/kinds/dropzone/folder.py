@@ -134,9 +134,10 @@ def _is_there(directory: int, name: str, size: int, is_same: Callable[[bytes], b
         return False
     try:
         is_file = stat.S_ISREG(os.fstat(descriptor).st_mode)
-        content = os.read(descriptor, most_compared(size)) if is_file else b""
+        most = most_compared(size)
+        content = os.read(descriptor, most) if is_file else b""
     finally:
         os.close(descriptor)
-    if is_same(content):
+    if len(content) < most and is_same(content):
         return True
     raise file_differs()
