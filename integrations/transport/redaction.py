@@ -59,7 +59,7 @@ _PATTERNS = tuple(
         (0, r"\beyJ[A-Za-z0-9_-]{5,4096}\.[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*)?", MASK),
     )
 )
-_URL = re.compile(r"(https?)://(?:[^/?#\\\s]*@)?([^/?#\\\s@]+)", re.IGNORECASE)
+_URL = re.compile(r"(https?|smtp|sftp)://(?:[^/?#\\\s]*@)?([^/?#\\\s@]+)", re.IGNORECASE)
 
 
 def redact(text: str, secrets: Iterable[str] = ()) -> str:
@@ -106,7 +106,7 @@ def _forms(secret: str) -> Iterable[str]:
 
 
 def mask_url(url: object) -> str:
-    """Return ``scheme://host[:port]/•••``; for what is no http(s) URL, only ``•••``."""
+    """Return ``scheme://host[:port]/•••``; for what is no URL of a kind that we call, only ``•••``."""
     match = _URL.match(url.strip()) if isinstance(url, str) else None
     return f"{match[1].lower()}://{match[2]}/{URL_MASK}" if match else URL_MASK
 

@@ -35,6 +35,7 @@ from integrations.transport.client import GuardedClient
 from integrations.transport.host_keys import HostKeys, parse_host_keys
 from integrations.transport.login import Login
 from integrations.transport.policy import AddressPolicy
+from integrations.transport.ssh import sftp_session
 from integrations.transport.ssh_key import ssh_key
 
 from .conftest import HOST
@@ -112,7 +113,7 @@ def test_a_file_for_an_event(client_for: Clients, sshd: Sshd, drop: Path) -> Non
 
 def test_the_file_is_flushed_to_the_disk(client_for: Clients, sshd: Sshd, drop: Path) -> None:
     dropzone = by_key(client_for(sshd.port), sshd, drop)
-    with dropzone._open() as conversation, sftp._session(conversation, dropzone._login, dropzone._host_keys) as files:
+    with dropzone._open() as conversation, sftp_session(conversation, dropzone._login, dropzone._host_keys) as files:
         with files.open(f"{drop}/x", "wb") as file:
             assert sftp._flush_to_disk(files, file)
         assert not sftp._flush_to_disk(files, file)  # closed: the server looked, and said no

@@ -25,9 +25,9 @@ from integrations.errors import (
 )
 from integrations.tests.scripted_server import ANY, HANG, Drip, Endless, ScriptedServer
 from integrations.transport import client as client_module
-from integrations.transport import imap
+from integrations.transport import imap_client
 from integrations.transport.client import GuardedClient
-from integrations.transport.imap import RawMail
+from integrations.transport.imap_client import RawMail
 from integrations.transport.policy import AddressPolicy
 
 from .conftest import HOST
@@ -120,7 +120,7 @@ def test_a_mailbox_that_was_made_anew_is_read_from_its_beginning(client_for: Cli
 
 
 def test_deleted_mails_leave_holes(client_for: Clients, dovecot: Dovecot, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(imap, "WINDOW", 3)  # stretches of numbers without a mail
+    monkeypatch.setattr(imap_client, "WINDOW", 3)  # stretches of numbers without a mail
     dovecot.fill("INBOX.Holes", *map(mail_of, range(20)))
     with dovecot.session() as other:
         other.select("INBOX.Holes")
@@ -128,7 +128,7 @@ def test_deleted_mails_leave_holes(client_for: Clients, dovecot: Dovecot, monkey
         other.expunge()
     mail = mailbox(client_for(dovecot.port), dovecot.port, imap_mailbox="INBOX.Holes")
     assert subjects(mail.fetch()) == ["mail 0", "mail 18", "mail 19"]
-    monkeypatch.setattr(imap, "MAX_WINDOWS", 2)
+    monkeypatch.setattr(imap_client, "MAX_WINDOWS", 2)
     found, page = [], mail.fetch()
     found += subjects(page)
     while page.has_more:
@@ -138,8 +138,8 @@ def test_deleted_mails_leave_holes(client_for: Clients, dovecot: Dovecot, monkey
 
 
 def test_a_page_is_bounded_in_bytes(client_for: Clients, dovecot: Dovecot, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(imap, "MAX_MAIL_BYTES", 10_000)
-    monkeypatch.setattr(imap, "MAX_PAGE_BYTES", 15_000)
+    monkeypatch.setattr(imap_client, "MAX_MAIL_BYTES", 10_000)
+    monkeypatch.setattr(imap_client, "MAX_PAGE_BYTES", 15_000)
     dovecot.fill("INBOX.Large", mail_of(0, 100_000), mail_of(1, 3_000), mail_of(2))
     mail = mailbox(client_for(dovecot.port), dovecot.port, imap_mailbox="INBOX.Large")
     page = mail.fetch()
@@ -150,7 +150,7 @@ def test_a_page_is_bounded_in_bytes(client_for: Clients, dovecot: Dovecot, monke
 
 @pytest.mark.parametrize("name", ["Entwürfe & Co", 'with "quotes" \\ and spaces', "日本語"])
 def test_names_of_mailboxes(client_for: Clients, dovecot: Dovecot, name: str) -> None:
-    dovecot.fill(imap._quoted(name), mail_of(1))
+    dovecot.fill(imap_client.quoted(name), mail_of(1))
     assert subjects(mailbox(client_for(dovecot.port), dovecot.port, imap_mailbox=name).fetch()) == ["mail 1"]
 
 
@@ -317,6 +317,14 @@ def test_nothing_of_a_login_becomes_another_command(client_for: Clients) -> None
         unchecked = Binding.from_settings(EmailConnector.manifest, {**settings, "password": 'c" d\\'}, timeout=5)
         failure(EmailConnector(unchecked, client_for(server.port)))
     assert server.heard[1].split(b" ", 1)[1] == b'LOGIN "a\\" b\\\\" "c\\" d\\\\"\r\n'
+
+
+def test_a_slow_server_gives_a_shorter_page(client_for: Clients) -> None:
+    script = [*OPEN, b"* SEARCH 1 2\r\nAAAA0 OK done\r\n", ANY, b"* 1 FETCH (UID 1 RFC822.SIZE 40 BODY[]<0> {40}\r\n"]
+    script += [Drip(b"x" * 40), b")\r\nAAAA0 OK done\r\n", HANG]
+    with TaggedServer(script) as server:
+        page = mailbox(client_for(server.port), server.port, "plain", timeout=1).fetch()
+    assert ([mail.uid for mail in page.mails], page.cursor, page.has_more) == ([1], "3:1", True)
 
 
 def test_uids_that_nobody_asked_for_are_dropped(client_for: Clients) -> None:

@@ -9,7 +9,7 @@ picked up before we learnt that it had arrived is written again, under the same 
 
 `check` logs in and looks at the folder; over SFTP it does not try to write. A local folder must lie below one of the
 operator's DROPZONE_ROOTS; every tenant that may use this kind may choose any folder below them.
-Errors: transport/sftp.py, folder.py.
+Errors: transport/ssh.py, transport/sftp.py, folder.py.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from integrations.connectors.base import BaseConnector
 from integrations.connectors.port import Envelope, Receipt
 from integrations.connectors.registry import register
 from integrations.errors import ConfigurationError
-from integrations.transport import sftp
+from integrations.transport import sftp, ssh
 from integrations.transport.host_keys import HostKeys, parse_host_keys
 from integrations.transport.login import Login
 from integrations.transport.sftp import Stored
@@ -78,10 +78,10 @@ class DropzoneJsonV1Connector(BaseConnector):
         return sftp.put(self._open(), self._login, self._host_keys, self._folder, name, body, is_same)
 
     def _open(self) -> Conversation:
-        sftp.library()  # without it, say so before anybody is called
+        ssh.library()  # without it, say so before anybody is called
         settings = self.settings
         return self.client.open_tcp(
-            settings["host"], settings["port"], ports=sftp.PORTS, security="ssh", timeout=self.binding.timeout
+            settings["host"], settings["port"], ports=ssh.PORTS, security="ssh", timeout=self.binding.timeout
         )
 
     def _refuse_incomplete(self) -> None:
