@@ -21,7 +21,13 @@ from integrations.connectors.template.compiled import Action, Pages, Template
 from integrations.connectors.template.params import checked_params
 from integrations.connectors.template.scope import Scope, answer, public_fields, text_of
 from integrations.connectors.template.values import Value
-from integrations.errors import ConfigurationError, IntegrationError, IntegrationPermanentError, printable
+from integrations.errors import (
+    ConfigurationError,
+    IntegrationError,
+    IntegrationPermanentError,
+    forgets_locals,
+    printable,
+)
 from integrations.transport.classify import excerpt_of
 from integrations.transport.http_client import origin
 from integrations.transport.redaction import redact
@@ -75,6 +81,7 @@ class RestConnector(BaseConnector):
             words = _told(check.message, self._scope(response=answer(response))) or words
         return printable(redact(words, self.secrets)) or f"{self.host} answers."
 
+    @forgets_locals
     def call(self, action: str, /, **params: Any) -> Any:
         """Do what the template calls `action`, and return what it says it returns.
 

@@ -4,11 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
-pytest.importorskip("integrations.connectors.kinds.github")
-pytest.importorskip("integrations.connectors.kinds.microsoft_graph")
-
 from integrations.connectors.kinds.github import GitHubConnector
 from integrations.connectors.kinds.microsoft_graph import MicrosoftGraphConnector
 from integrations.connectors.kinds.salesforce import SalesforceConnector

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
-pytest.importorskip("integrations.connectors.kinds.sap")
-
 from integrations.connectors.kinds.edi import EDIConnector
 from integrations.connectors.kinds.mock import MockConnector
 from integrations.connectors.kinds.sap import SAPConnector

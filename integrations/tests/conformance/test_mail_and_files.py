@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
-pytest.importorskip("integrations.connectors.kinds.email")
-
 from integrations.connectors.kinds.dropzone import DropzoneJsonV1Connector
 from integrations.connectors.kinds.email import EmailConnector
 from integrations.testing import ConnectorConformance

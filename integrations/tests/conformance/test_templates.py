@@ -4,10 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
-pytest.importorskip("integrations.connectors.template")
-
 from integrations.connectors.port import Envelope
 from integrations.connectors.registry import ConnectorRegistry
 from integrations.errors import IntegrationGone

@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import sys
-from importlib.util import find_spec
 from io import StringIO
 from pathlib import Path
 
@@ -20,9 +19,6 @@ from integrations.connectors.registry import ConnectorRegistry
 from integrations.management import connector_pages, scaffold
 
 ROOT = Path(__file__).resolve().parents[3]
-needs_templates = pytest.mark.skipif(
-    find_spec("integrations.connectors.template") is None, reason="templates in YAML are not part of this checkout"
-)
 
 
 def run(folder: Path, *words: str, **env: str) -> str:
@@ -58,7 +54,6 @@ def project(tmp_path: Path) -> Path:
     return copy
 
 
-@needs_templates
 def test_a_new_template_of_this_project_passes_at_once(project: Path) -> None:
     """And a connector in code does: test_author_guide.py."""
     said = run(project, "manage.py", "connector", "new", "parcel_post", "--yaml", "--family", "logistics")
@@ -104,7 +99,6 @@ def test_a_new_connector_of_another_app_passes_at_once(app: Path) -> None:
     assert "hauthor_parcels.connectors.parcel_post" in listed
 
 
-@needs_templates
 def test_a_new_template_of_another_app_passes_at_once(app: Path) -> None:
     said = in_their_project(
         app, "-m", "django", "connector", "new", "parcel_post", "--yaml", "--app", "hauthor_parcels"

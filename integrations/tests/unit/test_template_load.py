@@ -94,8 +94,8 @@ def test_what_is_wrong_is_said_with_its_line(text: str, needle: str, says: str) 
         ("name: base_url", "name: address", "add a field named url or base_url"),
         ("https://api.example.com", "ftp://api.example.com", "the default of base_url"),
         ("kind: url", "kind: uri", "must be one of: 'text', 'secret'"),
-        ("{name: column}", "{name: column, kind: integer, default: x}", "the default of column"),
-        ("{name: column}", "{name: column, kind: boolean, default: maybe}", "the default of column"),
+        ("{name: column}", "{name: column, kind: integer, default: x}", "must be one"),
+        ("{name: column}", "{name: column, kind: boolean, default: maybe}", "must be one"),
         ("kind: secret}", "kind: secret, default: hunter2}", "a secret has no default"),
     ],
 )
