@@ -75,7 +75,7 @@ VALID = {
     "shop": "north",
     "client_id": "visible-id",
     "client_secret": "canary-secret",
-    "private_key": "-----BEGIN KEY-----\ncanary-key\n-----END KEY-----\n",
+    "private_key": "-----BEGIN KEY-----\ncanary-key\n-----END KEY-----",
     "contact": "ops@example.com",
     "name": "North",
     "tags": ["a", "b"],
