@@ -41,6 +41,7 @@ from integrations.transport.ssh_key import ssh_key
 from .conftest import HOST
 from .small_sftp import PASSWORD, USER, SmallSftp
 from .sshd import Sshd
+from .test_dropzone_folder import written
 
 BODY = json.dumps({"event_type": "order_push", "order": {"id": 7, "lines": ["ä"] * 30_000}}).encode()
 ENVELOPE = Envelope("order_push", "evt_1", BODY)
@@ -122,13 +123,13 @@ def test_the_file_is_flushed_to_the_disk(client_for: Clients, sshd: Sshd, drop: 
 def test_a_second_attempt_finds_the_file(client_for: Clients, sshd: Sshd, drop: Path) -> None:
     dropzone = by_key(client_for(sshd.port), sshd, drop)
     dropzone.deliver(ENVELOPE)
-    before = (drop / "evt_1.json").stat()
+    before = written(drop / "evt_1.json")
     (drop / ".evt_1.json.part").write_bytes(b"half")  # what a crash left
     assert dropzone.deliver(ENVELOPE).details["was_there"] is True
-    assert (drop / "evt_1.json").stat() == before
+    assert written(drop / "evt_1.json") == before
     spaced = json.dumps(json.loads(BODY), indent=1, ensure_ascii=False).encode()
     assert dropzone.deliver(Envelope("order_push", "evt_1", spaced)).details["was_there"] is True
-    assert (drop / "evt_1.json").stat() == before
+    assert written(drop / "evt_1.json") == before
 
 
 def test_what_a_crash_left_is_replaced(client_for: Clients, sshd: Sshd, drop: Path) -> None:
