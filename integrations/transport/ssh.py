@@ -82,6 +82,7 @@ def sftp_session(conversation: Conversation, login: Login, host_keys: HostKeys) 
         failure = _explain(ssh, error, conversation, transport.is_active(), speaks_ssh)
     finally:
         transport.close()
+        conversation.close()  # wakes paramiko's thread, which would look at its socket a tenth of a second later
         transport.join(1)
     if failure is not None:
         raise failure
