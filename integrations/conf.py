@@ -72,6 +72,7 @@ DEFAULTS: dict[str, Any] = {
     "LOGGER_PREFIX": "integrations",  # loggers of connectors: <prefix>.<name>
     "TEMPLATE_DIRS": [],  # folders with connector templates (YAML) beside our own
     "SEVERAL_ACTIVE": [],  # families whose connectors allow one active integration per tenant, and shall not
+    "DROPZONE_ROOTS": [],  # folders of this machine below which tenants may have files dropped
     # -- credentials ----------------------------------------------------------------------------------
     "ROTATION_OVERLAP_SECONDS": 86400.0,  # how long the old signing secret still signs beside the new one
     "ROTATE_EVERY_DAYS": 90,

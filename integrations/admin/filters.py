@@ -8,8 +8,8 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
+from integrations.connections.credentials_age import is_overdue
 from integrations.connections.models import TenantIntegration
-from integrations.connections.rotation import is_overdue
 from tenants.scope import tenants_of
 from tenants.scoped_admin import as_key
 

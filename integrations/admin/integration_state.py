@@ -12,8 +12,8 @@ from django.utils.html import format_html
 
 from integrations import conf
 from integrations.connections.binding import bind
+from integrations.connections.credentials_age import overdue_days
 from integrations.connections.models import TenantIntegration
-from integrations.connections.rotation import overdue_days
 from integrations.delivery.models import Lane
 from integrations.errors import EncryptionError, IntegrationNotConfigured, UnknownConnector
 from integrations.observability.heartbeat import is_alive

@@ -148,13 +148,14 @@ def apply_settings(integration: TenantIntegration, settings: Mapping[str, Any]) 
         the columns that changed, for ``save(update_fields=…)``.
     """
     manifest = ConnectorRegistry.type_of(integration.integration_type).manifest
-    binding = Binding.from_settings(manifest, settings)
-    stored = _readable(integration, "credentials") or {}
+    secrets = _foreign(manifest, _readable(integration, "credentials") or {})
+    # `settings_of` has them too, and nobody but their place says that they are secret.
+    binding = Binding.from_settings(manifest, {name: settings[name] for name in settings if name not in secrets})
     changed = []
     for name, value in (
         ("webhook_url", binding.url),
         ("headers", dict(binding.headers)),
-        ("credentials", {**binding.credentials, **_foreign(manifest, stored)}),
+        ("credentials", {**binding.credentials, **secrets}),
     ):
         before = _readable(integration, name)
         # An unreadable value is replaced, but not by nothing: its key may come back.

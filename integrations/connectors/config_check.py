@@ -191,7 +191,8 @@ def _check_url(text: str, manifest: Manifest) -> None:
 
 def _host(text: str) -> str:
     try:
-        return canonical_host(text.strip("[]"), bracketed=text.startswith("[")).name
+        # What comes out must go in again: an IPv6 address is stored without its brackets.
+        return canonical_host(text.removeprefix("[").removesuffix("]"), bracketed=":" in text).name
     except UrlRejected as rejected:
         problem = rejected.message
     raise _Wrong(problem)

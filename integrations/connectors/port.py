@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from integrations.auth.token import TokenStore
 from integrations.errors import ConnectorError
 from integrations.transport.response import Response
+from integrations.transport.tcp import Conversation, Security
 
 from .manifest import HEADERS, URL, Manifest
 
@@ -55,7 +56,7 @@ class Envelope:
         """The body as a dict; {} if it is no JSON object."""
         try:
             value = json.loads(self.body)
-        except ValueError:
+        except (ValueError, RecursionError):
             return {}
         return value if isinstance(value, dict) else {}
 
@@ -156,7 +157,7 @@ class TestResult:
 
 
 class Client(Protocol):
-    """The guarded HTTP client (transport/client.py)."""
+    """The guarded client (transport/client.py): HTTP, and connections for what is not HTTP."""
 
     def request(
         self,
@@ -168,6 +169,10 @@ class Client(Protocol):
         timeout: float | None = None,
         max_bytes: int | None = None,
     ) -> Response: ...
+
+    def open_tcp(
+        self, host: str, port: int, *, ports: Collection[int], security: Security, timeout: float | None = None
+    ) -> Conversation: ...
 
 
 class ERPConnectorPort(ABC):

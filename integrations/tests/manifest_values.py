@@ -6,37 +6,45 @@ from typing import Any
 
 from hypothesis import find, settings, strategies
 
-from integrations.connectors.manifest import HEADERS, Field, Manifest
+from integrations.connectors.base import BaseConnector
+from integrations.connectors.manifest import HEADERS, URL, Field, Manifest
 
 CANARY = "canary-4d1e"
+# Fields whose form is known to their connector's code alone.
+_KNOWN: dict[str, Any] = {"host_key": [f"SHA256:{'A' * 43}"]}
 
 
-def valid_settings(manifest: Manifest) -> dict[str, Any]:
-    """Return a flat configuration: every field that can be filled by its kind alone, and all that are required."""
+def valid_settings(connector: type[BaseConnector]) -> dict[str, Any]:
+    """Return a flat configuration with every secret, and whatever the connector says is missing."""
+    manifest = connector.manifest
     if manifest.is_open:
         return {"host": "example.com", "token": CANARY}
-    return {field.name: _value(field, manifest) for field in manifest.fields if _is_fillable(field)}
-
-
-def _is_fillable(field: Field) -> bool:
-    # What is in free JSON or lines, the kind alone does not say; an address that has a default stays at it.
-    free = field.kind in ("json", "lines") and field.name != HEADERS
-    return field.required or (not free and field.default is None)
+    wanted = (field for field in manifest.fields if field.required or field.is_secret or field.name in (URL, HEADERS))
+    found = {field.name: _value(field, manifest) for field in wanted}
+    for _ in manifest.fields:
+        for name in connector.validate_config(found):
+            field = manifest.field(name)
+            assert field is not None, f"{manifest.key} misses {name}, which is none of its fields"
+            found[name] = _value(field, manifest)
+    return found
 
 
 def _value(field: Field, manifest: Manifest) -> Any:
-    if field.kind in ("url", "host"):
-        host = next(iter(manifest.allowed_hosts), "host.example.com").replace("*", "some")
-        return f"https://{host}/{CANARY}" if field.kind == "url" else host
+    if field.name in _KNOWN:
+        return _KNOWN[field.name]
     if field.name == HEADERS:
         return {"X-Extra": CANARY}
+    if field.kind in ("url", "host"):
+        host = next(iter(manifest.allowed_hosts), "host.example.com").replace("*", "some")
+        secret = CANARY if field.name == URL and manifest.secret_path else ""
+        return f"https://{host}/{secret}" if field.kind == "url" else host
     if field.kind == "choice":
         return field.choices[0]
-    if field.pattern:
+    if field.pattern and not field.is_secret:
+        texts = strategies.from_regex(field.pattern, fullmatch=True)
         quick = settings(database=None, derandomize=True, max_examples=300)
-        return find(
-            strategies.from_regex(field.pattern, fullmatch=True), lambda text: bool(text.strip()), settings=quick
-        )
-    plain = {"secret": CANARY, "email": "ops@example.com", "boolean": True, "integer": field.minimum or 1}
-    plain |= {"json": {}, "lines": ["one"]}
+        text = find(texts, lambda text: text == text.strip() != "", settings=quick)
+        return [text] if field.kind == "lines" else text
+    plain: dict[str, Any] = {"secret": CANARY, "email": "ops@example.com", "boolean": True, "json": {}}
+    plain |= {"integer": field.minimum or 1, "lines": ["one"]}
     return plain.get(field.kind, "some-text")

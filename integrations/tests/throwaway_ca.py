@@ -36,6 +36,12 @@ class ThrowawayCA:
         self.bundle.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
 
     def server(self, host: str, *, expired: bool = False) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.server_file(host, expired=expired))
+        return context
+
+    def server_file(self, host: str, *, expired: bool = False) -> Path:
+        """Return a PEM file with a new key and its certificate."""
         key = ec.generate_private_key(ec.SECP256R1())
         end = datetime.now(UTC) + timedelta(days=-1 if expired else 1)
         try:
@@ -62,6 +68,4 @@ class ThrowawayCA:
             )
             + certificate.public_bytes(serialization.Encoding.PEM)
         )
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(file)
-        return context
+        return file

@@ -15,7 +15,7 @@ __context__ of the stack below hold URLs and headers. Nothing is sent twice from
 from __future__ import annotations
 
 import ssl
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from math import isnan
 from time import monotonic
 
@@ -37,6 +37,7 @@ from .policy import AddressPolicy
 from .request_headers import request_headers
 from .resolver import resolve as resolve_name
 from .response import Headers, Response
+from .tcp import Conversation, Security, open_conversation
 
 __all__ = ["GuardedClient", "Headers", "Response", "clamp_timeout"]
 
@@ -135,6 +136,29 @@ class GuardedClient:
         del url, headers, ready, body
         failure.__cause__ = failure.__context__ = None
         raise failure.with_traceback(None) from None
+
+    def open_tcp(
+        self, host: str, port: int, *, ports: Collection[int], security: Security, timeout: float | None = None
+    ) -> Conversation:
+        """Open a connection for what is not HTTP, under the same rules (tcp.py).
+
+        Args:
+            ports: the protocol's own ports; others are open above 1023.
+            timeout: seconds for the whole conversation, 1 to 60; the client's own if None.
+        """
+        seconds = self._timeout if timeout is None else clamp_timeout(timeout, self._timeout)
+        return open_conversation(
+            host,
+            port,
+            ports=ports,
+            security=security,
+            policy=self.policy,
+            resolve=self._resolve,
+            ca_bundle=self._ca_bundle,
+            dns_timeout=self._dns_timeout,
+            connect_timeout=self._connect_timeout,
+            deadline=monotonic() + seconds,
+        )
 
     def _exchange(
         self,

@@ -2,7 +2,8 @@
 
 The name is resolved once and the socket goes to one of the very addresses that were checked; TLS and the
 ``Host`` header stay on the name. Proxy variables of the environment are never read.
-In: a ``Target`` that passed ``check_url``, and a deadline. Out: an open urllib3 connection.
+In: a ``Target`` that passed the guard, and a deadline. Out: an open urllib3 connection (`dial`), or the bare socket
+(`open_socket`, for tcp.py).
 Errors: ``UrlRejected`` (an answer is not allowed), ``IntegrationTemporaryError`` with code dns_failed,
 connect_failed, tls_failed or timeout.
 """
@@ -53,8 +54,11 @@ Connection = PlainConnection | TlsConnection
 
 
 @lru_cache(maxsize=8)
-def tls_context(ca_bundle: str) -> ssl.SSLContext:
+def tls_context(ca_bundle: str, use: str = "http") -> ssl.SSLContext:
     """Return the TLS settings of a CA file ("" = certifi's); made once, for it costs 16 ms of CPU.
+
+    Args:
+        use: each has its own, since urllib3 writes into the one it uses that it speaks HTTP (ALPN).
 
     Raises:
         ImproperlyConfigured: the file cannot be read.
@@ -79,35 +83,58 @@ def dial(
     deadline: float,
 ) -> Connection:
     """Return an open connection to `target`. Timeouts are seconds, `deadline` is ``time.monotonic``."""
-    addresses = [target.host] if target.is_literal else _resolved(target, resolve, dns_timeout, deadline)
-    sock = _connect(target, check_addresses(target, addresses, policy), connect_timeout, deadline)
+    sock = open_socket(
+        target, policy, resolve=resolve, dns_timeout=dns_timeout, connect_timeout=connect_timeout, deadline=deadline
+    )
     connection: Connection
     if target.scheme == "https":
         connection = TlsConnection(target.host, target.port, ssl_context=tls_context(ca_bundle))
     else:
         connection = PlainConnection(target.host, target.port)
     connection.dialled, connection.born = sock, monotonic()
-    problem, code = "", "tls_failed"
+    failure = None
     try:
         sock.settimeout(max(min(connect_timeout, deadline - monotonic()), 0.001))
         connection.connect()
-    except TimeoutError:
-        problem, code = "did not finish the TLS handshake in time", "timeout"
-    except ssl.SSLCertVerificationError as error:
-        problem = f"has a certificate that cannot be trusted: {error.verify_message}"
-    except (ssl.SSLError, ssl.CertificateError):
-        problem = "does not speak TLS on this port, or no version of it that we accept"
-    except OSError:
-        problem = "closed the connection during the TLS handshake"
+    except OSError as error:
+        failure = tls_failure(error, target.host)
     except BaseException:
         connection.close()
         sock.close()
         raise
-    if problem:
+    if failure is not None:
         connection.close()
         sock.close()
-        raise IntegrationTemporaryError(f"{target.host} {problem}", code=code, was_sent=False)
+        raise failure
     return connection
+
+
+def tls_failure(error: OSError, host: str) -> IntegrationTemporaryError:
+    """Return what went wrong in a TLS handshake with `host`."""
+    code = "tls_failed"
+    if isinstance(error, TimeoutError):
+        problem, code = "did not finish the TLS handshake in time", "timeout"
+    elif isinstance(error, ssl.SSLCertVerificationError):
+        problem = f"has a certificate that cannot be trusted: {error.verify_message}"
+    elif isinstance(error, ssl.SSLError):
+        problem = "does not speak TLS on this port, or no version of it that we accept"
+    else:
+        problem = "closed the connection during the TLS handshake"
+    return IntegrationTemporaryError(f"{host} {problem}", code=code, was_sent=False)
+
+
+def open_socket(
+    target: Target,
+    policy: AddressPolicy,
+    *,
+    resolve: Resolve,
+    dns_timeout: float,
+    connect_timeout: float,
+    deadline: float,
+) -> socket.socket:
+    """Resolve the name once, check every answer, and return a socket to one of the very addresses checked."""
+    addresses = [target.host] if target.is_literal else _resolved(target, resolve, dns_timeout, deadline)
+    return _connect(target, check_addresses(target, addresses, policy), connect_timeout, deadline)
 
 
 def _resolved(target: Target, resolve: Resolve, dns_timeout: float, deadline: float) -> list[str]:

@@ -1,8 +1,9 @@
 """May we call this address? The only answer to that question in this project.
 
-Two stages, both needed: ``check_url`` reads the URL (when it is saved, and again at every request), and
-``check_addresses`` judges what its name resolves to (at every dial). The caller must then connect to one of
-the returned addresses and to nothing else, or a second lookup could answer differently (DNS rebinding).
+Two stages, both needed: ``check_url`` reads the URL (when it is saved, and again at every request; ``check_endpoint``
+reads host and port of what is not HTTP), and ``check_addresses`` judges what its name resolves to (at every dial). The
+caller must then connect to one of the returned addresses and to nothing else, or a second lookup could answer
+differently (DNS rebinding).
 
 We split the URL ourselves: ``http://127.0.0.1\\@example.com/`` fools ``urlsplit``, which also deletes
 newlines and takes Arabic digits for a port. The order of the rules decides which reason is given.
@@ -11,7 +12,7 @@ newlines and takes Arabic digits for a port. The order of the rules decides whic
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -34,7 +35,7 @@ from .hosts import Host, canonical_host
 from .policy import AddressPolicy
 from .rejected import UrlRejected
 
-__all__ = ["Target", "UrlRejected", "cached_check", "check_addresses", "check_url"]
+__all__ = ["Target", "UrlRejected", "cached_check", "check_addresses", "check_endpoint", "check_url"]
 
 # C0, space, DEL, C1; a lone surrogate cannot be sent at all.
 _CONTROL = re.compile("[\x00-\x20\x7f-\x9f\ud800-\udfff]")
@@ -50,7 +51,7 @@ class Target:
     """A URL that passed. Its repr holds no path or query, which may be secret.
 
     Attributes:
-        scheme: ``http`` or ``https``.
+        scheme: ``http`` or ``https``; ``tcp`` for what is not HTTP.
         host: ASCII, lower case, no trailing dot, no brackets: for SNI and the certificate check.
         port: 1 to 65535.
         is_literal: `host` is an IP address, so nothing is resolved.
@@ -119,13 +120,7 @@ def _check_rest(scheme: str, rest: str, policy: AddressPolicy) -> Target:
     if "#" in tail:
         raise UrlRejected("fragment")
     host, port = _split_authority(authority, _DEFAULT_PORTS[scheme])
-    allow_listed = (host.name, port) in policy.host_ports
-    if not allow_listed:
-        _check_name(host, policy)
-        if port in BAD_PORTS or (port < 1024 and port not in ALLOWED_LOW_PORTS):
-            raise UrlRejected("port_blocked", str(port))
-    if host.ip is not None:
-        _check_ip(host.ip, policy, allow_listed=allow_listed, named=host.name)
+    allow_listed = _check_host(host, port, policy, ALLOWED_LOW_PORTS, UrlRejected("port_blocked", str(port)))
     shown = f"[{host.name}]" if ":" in host.name else host.name
     return Target(
         scheme=scheme,
@@ -136,6 +131,48 @@ def _check_rest(scheme: str, rest: str, policy: AddressPolicy) -> Target:
         host_header=shown if port == _DEFAULT_PORTS[scheme] else f"{shown}:{port}",
         path_and_query=quote(tail if tail.startswith("/") else "/" + tail, safe=_URI_CHARACTERS),
     )
+
+
+def check_endpoint(
+    host: str, port: int, policy: AddressPolicy, *, ports: Collection[int], needs_listing: bool = False
+) -> Target:
+    """Return the target of a protocol that is not HTTP, by the same rules for names and addresses, or raise.
+
+    Args:
+        host: a name or an IP address, IPv6 with or without brackets.
+        ports: the protocol's own; others are open above 1023, unless they are known to be something else's.
+        needs_listing: only a host that the operator allow-listed will do, e.g. to speak without TLS.
+
+    Raises:
+        UrlRejected: with ``.reason`` and a message for the person who typed it.
+    """
+    bare = host.removeprefix("[").removesuffix("]")
+    if not bare:
+        raise UrlRejected("host_missing")
+    if not 0 < port < 65536:
+        raise UrlRejected("port_invalid")
+    found = canonical_host(bare, bracketed=":" in bare)
+    usual = ", ".join(map(str, sorted(ports)))
+    refusal = UrlRejected("port_unusual", f"{port} is not open to this kind of system; use {usual}")
+    allow_listed = _check_host(found, port, policy, ports, refusal)
+    if needs_listing and not allow_listed:
+        raise UrlRejected("plain_not_allowed")
+    shown = f"[{found.name}]" if ":" in found.name else found.name
+    return Target("tcp", found.name, port, found.ip is not None, allow_listed, f"{shown}:{port}", "")
+
+
+def _check_host(
+    host: Host, port: int, policy: AddressPolicy, ports: Collection[int], port_refusal: UrlRejected
+) -> bool:
+    """Raise if `host` may not be called on `port`; return whether the operator allow-listed the two."""
+    allow_listed = (host.name, port) in policy.host_ports
+    if not allow_listed:
+        _check_name(host, policy)
+        if port not in ports and (port < 1024 or port in BAD_PORTS):
+            raise port_refusal
+    if host.ip is not None:
+        _check_ip(host.ip, policy, allow_listed=allow_listed, named=host.name)
+    return allow_listed
 
 
 def _split_authority(authority: str, default_port: int) -> tuple[Host, int]:

@@ -60,7 +60,7 @@ _PATTERNS = tuple(
     )
 )
 _SECRET_NAME = re.compile(_KEY_WORDS, re.IGNORECASE)
-_URL = re.compile(r"(https?)://(?:[^/?#\\\s]*@)?([^/?#\\\s@]+)", re.IGNORECASE)
+_URL = re.compile(r"(https?|smtp|sftp)://(?:[^/?#\\\s]*@)?([^/?#\\\s@]+)", re.IGNORECASE)
 
 
 def redact(text: str, secrets: Iterable[str] = ()) -> str:
@@ -112,7 +112,7 @@ def is_secret_name(name: str) -> bool:
 
 
 def mask_url(url: object) -> str:
-    """Return ``scheme://host[:port]/•••``; for what is no http(s) URL, only ``•••``."""
+    """Return ``scheme://host[:port]/•••``; for what is no URL of a kind that we call, only ``•••``."""
     match = _URL.match(url.strip()) if isinstance(url, str) else None
     return f"{match[1].lower()}://{match[2]}/{URL_MASK}" if match else URL_MASK
 

@@ -26,6 +26,8 @@ MESSAGES = {
     "self_target": "{detail} is this application itself: the webhook would call us in a loop.",
     "host_not_allowed": "{detail} is no host of this kind of system; check the address.",
     "port_blocked": "Port {detail} is not open to webhooks; use 443, 80, or a free one above 1023.",
+    "port_unusual": "Port {detail}, or a free port above 1023.",
+    "plain_not_allowed": "Without TLS only hosts can be used that the operator has opened; choose TLS or STARTTLS.",
     "ip_metadata": "{detail} leads to a cloud metadata address, which is never allowed.",
     "ip_blocked": "{detail} leads to a private or reserved address; only public addresses can be called.",
 }

@@ -8,11 +8,12 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import Permission
 from django.test import Client
 from django.utils import timezone
 
 from integrations.admin.connector_fields import OPEN, form_name
-from integrations.connections.binding import settings_of
+from integrations.connections.binding import apply_settings, settings_of
 from integrations.connectors.base import BaseConnector
 from integrations.connectors.manifest import Manifest
 from integrations.connectors.registry import ConnectorRegistry, connector_choices, manifests
@@ -22,7 +23,18 @@ from integrations.tests import many_fields
 from integrations.tests.manifest_values import valid_settings
 from integrations.tests.receiver import Answer, Receiver
 
-from .admin_world import Side, form_values, make_integration, make_side, messages_of, page, shown_values, superuser, url
+from .admin_world import (
+    Side,
+    client_of,
+    form_values,
+    make_integration,
+    make_side,
+    messages_of,
+    page,
+    shown_values,
+    superuser,
+    url,
+)
 
 pytestmark = [pytest.mark.django_db, pytest.mark.integration]
 
@@ -117,8 +129,8 @@ def test_what_is_required_is_asked_for_on_its_field(key: str, acme: Side) -> Non
 
 @pytest.mark.parametrize("key", [*KINDS, MANY])
 def test_saved_shown_without_secrets_and_saved_again(key: str, acme: Side) -> None:
-    manifest = ConnectorRegistry.type_of(key).manifest
-    wanted = many_fields.VALID if key == MANY else valid_settings(manifest)
+    connector = ConnectorRegistry.type_of(key)
+    manifest, wanted = connector.manifest, many_fields.VALID if key == MANY else valid_settings(connector)
     integration = made(acme, key, wanted)
     found = settings_of(integration)
     for name, value in wanted.items():
@@ -142,9 +154,9 @@ def test_saved_shown_without_secrets_and_saved_again(key: str, acme: Side) -> No
 
 @pytest.mark.parametrize("key", [*KINDS, MANY])
 def test_an_error_elsewhere_sends_no_secret_back(key: str, acme: Side) -> None:
-    manifest = ConnectorRegistry.type_of(key).manifest
-    wanted = many_fields.VALID if key == MANY else valid_settings(manifest)
-    response = add(acme.client, acme.tenant, {**posted(manifest, wanted), "timeout_seconds": "0"})
+    connector = ConnectorRegistry.type_of(key)
+    manifest, wanted = connector.manifest, many_fields.VALID if key == MANY else valid_settings(connector)
+    response = add(acme.client, acme.tenant, {**posted(manifest, wanted), "name": ""})
     errors, html = errors_of(response), response.content.decode()
     for name in manifest.secret_names:
         assert "type this again" in str(errors[form_name(name)])
@@ -157,7 +169,7 @@ def test_an_error_elsewhere_sends_no_secret_back(key: str, acme: Side) -> None:
     typed = len(manifest.secret_names & wanted.keys()) + ("headers" in wanted)
     typed += manifest.secret_path and "url" in wanted
     assert html.count("Please type this again") == typed, "nothing that was typed is lost without a word"
-    assert not TenantIntegration.objects.filter(name="New hook").exists()
+    assert not TenantIntegration.objects.filter(integration_type=key).exclude(pk=acme.integration.pk).exists()
 
 
 # -- kinds of fields -------------------------------------------------------------------------------------
@@ -234,6 +246,7 @@ def test_what_is_no_field_of_the_manifest_stays_where_it_is(acme: Side) -> None:
     integration.refresh_from_db()
     assert integration.credentials["kept_by_others"] == "canary-other"
     assert integration.config["noted_by_others"] == 1 and "kept_by_others" not in integration.config
+    assert apply_settings(integration, settings_of(integration)) == [], "nothing moves from one place to another"
 
 
 def test_an_older_row_keeps_its_user_name_in_the_credentials_until_it_is_changed(acme: Side) -> None:
@@ -381,6 +394,15 @@ def test_one_active_of_a_family_is_a_sentence_and_not_a_crash(acme: Side, monkey
     assert add(other.client, other.tenant, posted(alone, many_fields.VALID)).status_code == 302
 
 
+def test_whoever_may_only_look_sees_what_is_no_secret(acme: Side) -> None:
+    integration = made(acme)
+    acme.user.user_permissions.set(Permission.objects.filter(codename="view_tenantintegration"))
+    html = page(client_of(acme.user), url("tenantintegration", "change", integration.pk))
+    assert "Storehouse of Many Fields" in html and "https://api.storehouse.example.com" in html and "X-Extra" in html
+    assert "canary" not in html and 'name="shop"' not in html and "Check connection" not in html
+    assert client_of(acme.user).post(url("tenantintegration", "check", integration.pk)).status_code == 403
+
+
 # -- where secrets go --------------------------------------------------------------------------------------
 
 
@@ -467,6 +489,16 @@ def test_s0_23_the_models_own_test(acme: Side, here: TenantIntegration, receiver
     result = acme.integration.test_connection()
     acme.integration.refresh_from_db()
     assert not result.success and acme.integration.is_connected, "a kind without a check says so and changes nothing"
+
+
+def test_two_refusals_at_once_count_as_two(acme: Side) -> None:
+    first, second = (TenantIntegration.objects.get(pk=acme.integration.pk) for _ in range(2))
+    first.record_auth_failure()
+    second.record_auth_failure()
+    assert second.auth_failure_count == 2 and second.is_enabled
+    first.mark_connected()
+    second.refresh_from_db()
+    assert second.auth_failure_count == 0 and second.is_connected
 
 
 def test_the_check_belongs_to_its_tenant(acme: Side, here: TenantIntegration, receiver: Receiver) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -29,12 +30,15 @@ from integrations.models import (
     TenantIntegration,
 )
 from integrations.outbox.retention import purge
+from integrations.tests import many_fields
 from integrations.tests.crash.evidence import assert_in_order
 from integrations.tests.factories import make_integration, make_item, make_tenant, statuses
 from integrations.tests.receiver import Answer, Receiver
 from integrations.tests.services import Broker, CeleryProcess, wait_until
 from tasks.models import Note, WorkItem
 from tenants.models import Tenant
+
+from .admin_world import form_values, superuser, url
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
 
@@ -425,3 +429,20 @@ def test_a_tenant_deleted_under_load_leaves_nothing(receiver: Receiver) -> None:
     purge()
     for model in (Tenant, TenantIntegration, Lane, IntegrationSync, ExecutionLog, Note, WorkItem):
         assert not model.objects.exists(), model.__name__
+
+
+@row_locks
+def test_of_two_who_save_at_once_where_one_may_be_active_the_second_is_told(
+    settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.SECURE_SSL_REDIRECT = False
+    alone = many_fields.ManyFields.manifest.model_copy(update={"allow_multiple": False})
+    monkeypatch.setattr(many_fields.ManyFields, "manifest", alone)
+    client, tenant = superuser(), make_tenant()
+    typed = {name: value for name, value in many_fields.VALID.items() if isinstance(value, str)}
+    values = {**form_values(tenant, integration_type=many_fields.KEY), **typed, "name": "One of two"}
+    with many_fields.registered():
+        save = partial(client.post, url("tenantintegration", "add"), values)
+        answers = at_once(save, save, save)
+    assert sorted(answer.status_code for answer in answers) == [200, 200, 302]
+    assert TenantIntegration.objects.filter(is_active=True).count() == 1

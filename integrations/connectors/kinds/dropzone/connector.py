@@ -1,0 +1,138 @@
+"""The JSON dropzone: a file per order or event that some other program picks up (S2-40).
+
+The file is ``<key>.json``, by the event's key, or for an order by a key that depends on its id alone. It holds the
+payload as it is: ``{"event_type": "order_push", "order": {…}}``.
+
+Promised: a file under its final name is whole. A second attempt finds the first one's file and writes no second; a file
+of that name with another content is never replaced, but reported. Not promised: that it comes only once. What was
+picked up before we learnt that it had arrived is written again, under the same name. Nor any order among files.
+
+`check` logs in and looks at the folder; over SFTP it does not try to write. A local folder must lie below one of the
+operator's DROPZONE_ROOTS; every tenant that may use this kind may choose any folder below them.
+Errors: transport/ssh.py, transport/sftp.py, folder.py.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from integrations import conf
+from integrations.connectors.base import BaseConnector
+from integrations.connectors.port import Envelope, Receipt
+from integrations.connectors.registry import register
+from integrations.errors import ConfigurationError
+from integrations.transport import sftp, ssh
+from integrations.transport.host_keys import HostKeys, parse_host_keys
+from integrations.transport.login import Login
+from integrations.transport.sftp import Stored
+from integrations.transport.tcp import Conversation
+
+from . import folder as local
+from .manifest import MANIFEST
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}", re.ASCII)
+
+
+@register
+class DropzoneJsonV1Connector(BaseConnector):
+    """JSON files for a program that picks them up."""
+
+    manifest = MANIFEST
+
+    @property
+    def base_url(self) -> str:
+        host = str(self.settings.get("host") or "")
+        shown = f"[{host}]" if ":" in host else host
+        return f"sftp://{shown}:{self.settings['port']}" if host else ""
+
+    @classmethod
+    def validate_config(cls, config: Mapping[str, Any]) -> dict[str, str]:
+        return {**_problems(config), **super().validate_config(config)}
+
+    def deliver(self, envelope: Envelope) -> Receipt:
+        self._refuse_incomplete()
+        name, body = file_name(envelope.idempotency_key), envelope.body
+
+        def is_same(found: bytes) -> bool:
+            return found == body or _parsed(found) == _parsed(body) is not None
+
+        stored = self._put(name, body, is_same)
+        details = {"bytes": stored.size, "host": self.host, "was_there": stored.was_there}
+        return Receipt(location=stored.path, details=details)
+
+    def check(self) -> str:
+        self._refuse_incomplete()
+        if not self.host:
+            local.check(self._folder, conf.DROPZONE_ROOTS)
+            return "The folder is there, and files may be made in it."
+        sftp.check(self._open(), self._login, self._host_keys, self._folder)
+        return "The server is the pinned one, the login works, and the folder is there."
+
+    def _put(self, name: str, body: bytes, is_same: Any) -> Stored:
+        if not self.host:
+            return local.put(self._folder, conf.DROPZONE_ROOTS, name, body, is_same)
+        return sftp.put(self._open(), self._login, self._host_keys, self._folder, name, body, is_same)
+
+    def _open(self) -> Conversation:
+        ssh.library()  # without it, say so before anybody is called
+        settings = self.settings
+        return self.client.open_tcp(
+            settings["host"], settings["port"], ports=ssh.PORTS, security="ssh", timeout=self.binding.timeout
+        )
+
+    def _refuse_incomplete(self) -> None:
+        if problems := _problems(self.settings):
+            raise ConfigurationError(problems)
+
+    @property
+    def _folder(self) -> str:
+        return str(self.settings.get("folder") or "")
+
+    @property
+    def _host_keys(self) -> HostKeys:
+        return parse_host_keys(self.settings["host_key"])
+
+    @property
+    def _login(self) -> Login:
+        names = ("username", "password", "private_key", "passphrase")
+        return Login(**{name: self.settings.get(name) or "" for name in names})
+
+
+def file_name(key: str) -> str:
+    """Return the file's name for an idempotency key: always the same, and never a path."""
+    safe = key if _NAME.fullmatch(key) else f"key_{hashlib.sha256(key.encode('utf-8', 'replace')).hexdigest()[:40]}"
+    return f"{safe}.json"
+
+
+def _problems(settings: Mapping[str, Any]) -> dict[str, str]:
+    """Return what no single field can tell: what belongs to SFTP, what to a local folder."""
+    folder = str(settings.get("folder") or "")
+    if not settings.get("host"):
+        if not folder:
+            return {"host": "missing; give an SFTP host, or a local folder"}
+        problem = local.problem_of(folder, conf.DROPZONE_ROOTS)
+        return {"folder": problem} if problem else {}
+    problems = {}
+    if not settings.get("username"):
+        problems["username"] = "missing; it is required for SFTP"
+    if not (settings.get("password") or settings.get("private_key")):
+        problems["password"] = "missing; give a password or a private key"  # noqa: S105 - what is wrong with it
+    lines = settings.get("host_key") or ()
+    try:
+        pinned = parse_host_keys(lines.splitlines() if isinstance(lines, str) else lines)
+        if not pinned.fingerprints:
+            problems["host_key"] = "missing; without it nobody knows who answers"
+    except (TypeError, ValueError):
+        problems["host_key"] = "must be lines that ssh-keygen -lf or ssh-keyscan prints, or SHA256:… fingerprints"
+    return problems
+
+
+def _parsed(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return None

@@ -1,0 +1,143 @@
+"""Put one file into a folder of this machine, whole or not at all, and never over another one.
+
+In: a folder that lies below one of the operator's roots (DROPZONE_ROOTS), a name, bytes. Out: `Stored`.
+The way from the root down is walked folder by folder, refusing ``..`` and symbolic links, and everything happens
+relative to the folder that was opened: whatever changes meanwhile, nothing is ever written outside of the root.
+Errors: ConfigurationError ``folder``; IntegrationPermanentError ``file_differs``; IntegrationTemporaryError
+``storage_failed`` (folder missing, no permission, no space).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import PurePosixPath
+
+from integrations.errors import ConfigurationError, IntegrationTemporaryError
+from integrations.transport.sftp import Stored, file_differs, most_compared
+
+_NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK})  # of file systems without hard links
+
+
+def check(folder: str, roots: Iterable[str]) -> None:
+    """Open the folder and see whether files may be made there."""
+    with _opened(folder, roots) as directory:
+        if not os.access(".", os.W_OK | os.X_OK, dir_fd=directory):
+            raise PermissionError
+
+
+def put(folder: str, roots: Iterable[str], name: str, body: bytes, is_same: Callable[[bytes], bool]) -> Stored:
+    """Put `body` into `folder` as `name`; `is_same` judges a file that is there already."""
+    path, part = str(PurePosixPath(folder) / name), f".{name}.part"
+    with _opened(folder, roots) as directory:
+        if _is_there(directory, name, len(body), is_same):
+            return Stored(path, len(body), was_there=True)
+        try:
+            _write(directory, part, body)
+            _give_name(directory, part, name)
+        except FileExistsError:
+            _is_there(directory, name, len(body), is_same)
+        finally:
+            _remove(directory, part)
+        os.fsync(directory)
+    return Stored(path, len(body))
+
+
+def problem_of(folder: str, roots: Iterable[str]) -> str:
+    """Return why `folder` may not be used, "" if it may; the disk is not asked."""
+    return "" if _below(folder, roots) else "is not below a folder that the operator opened (DROPZONE_ROOTS)"
+
+
+def _below(folder: str, roots: Iterable[str]) -> tuple[str, tuple[str, ...]] | None:
+    """Return the root and the steps from there down."""
+    wanted = PurePosixPath(folder)
+    if "\0" in folder or not wanted.is_absolute() or ".." in wanted.parts:
+        return None
+    for root in roots:
+        base = PurePosixPath(root)
+        if base.is_absolute() and wanted.is_relative_to(base):
+            return str(base), wanted.relative_to(base).parts
+    return None
+
+
+@contextlib.contextmanager
+def _opened(folder: str, roots: Iterable[str]) -> Iterator[int]:
+    """Give a descriptor of the folder."""
+    found = _below(folder, roots)
+    if found is None:
+        raise ConfigurationError({"folder": problem_of(folder, roots)})
+    root, steps = found
+    problem = ""
+    try:
+        directory = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            for step in steps:
+                below = os.open(step, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=directory)
+                os.close(directory)
+                directory = below
+            yield directory
+        finally:
+            os.close(directory)
+    except FileNotFoundError:
+        problem = "it does not exist"
+    except PermissionError:
+        problem = "permission denied"
+    except NotADirectoryError:
+        problem = "a part of it is no folder, or a symbolic link"
+    except OSError as error:
+        problem = os.strerror(error.errno) if error.errno else "it failed"
+    if problem:
+        raise IntegrationTemporaryError(
+            f"the file was not stored in the folder: {problem}", code="storage_failed", was_sent=False
+        )
+
+
+def _write(directory: int, part: str, body: bytes) -> None:
+    # What a crash left may be a second name of a file that was picked up since: it is not written into.
+    _remove(directory, part)
+    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o640, dir_fd=directory)
+    try:
+        while body:
+            body = body[os.write(descriptor, body) :]
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _give_name(directory: int, part: str, name: str) -> None:
+    try:
+        # A hard link is the one atomic way to take a name only if it is free.
+        os.link(part, name, src_dir_fd=directory, dst_dir_fd=directory, follow_symlinks=False)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        os.rename(part, name, src_dir_fd=directory, dst_dir_fd=directory)
+
+
+def _remove(directory: int, name: str) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(name, dir_fd=directory)
+
+
+def _is_there(directory: int, name: str, size: int, is_same: Callable[[bytes], bool]) -> bool:
+    """Tell whether the file lies there already.
+
+    Raises:
+        IntegrationPermanentError: another one does.
+    """
+    try:
+        descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=directory)
+    except FileNotFoundError:
+        return False
+    try:
+        is_file = stat.S_ISREG(os.fstat(descriptor).st_mode)
+        most = most_compared(size)
+        content = os.read(descriptor, most) if is_file else b""
+    finally:
+        os.close(descriptor)
+    if len(content) < most and is_same(content):
+        return True
+    raise file_differs()

@@ -1,0 +1,469 @@
+"""Mail out: on a real SMTP server, and on scripted ones that do what real ones should not."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from time import monotonic
+from typing import Any
+
+import pytest
+
+from integrations.connectors.kinds.email import EmailConnector
+from integrations.connectors.kinds.email.connector import MAX_RECIPIENTS, PATIENCE
+from integrations.connectors.port import Binding, Envelope, Receipt
+from integrations.errors import (
+    ConfigurationError,
+    IntegrationAuthError,
+    IntegrationBlocked,
+    IntegrationError,
+    IntegrationPermanentError,
+    IntegrationTemporaryError,
+)
+from integrations.tests.scripted_server import ANY, HANG, RESET, Drip, Endless, ScriptedServer
+from integrations.transport import client as client_module
+from integrations.transport.client import GuardedClient
+from integrations.transport.policy import AddressPolicy
+
+from .conftest import HOST
+from .smtp_server import PASSWORD, USER, SmtpServer
+
+PAYLOAD = {
+    "event_type": "workitem_created",
+    "workitem": {"id": 7, "reference_id": "RMA-7", "description": "Zwölf\r\nBcc: evil@example.com", "status": "New"},
+    "changes": {"status": {"old": "New", "new": "Done"}},
+}
+BODY = json.dumps(PAYLOAD, ensure_ascii=False).encode()
+ENVELOPE = Envelope("workitem_created", "evt_1", BODY, sequence=5)
+LIMIT = 0.5  # seconds; the deadline in tests of slowness
+
+Clients = Callable[..., GuardedClient]
+
+
+def settings(port: int, security: str = "tls", **more: Any) -> dict[str, Any]:
+    return {
+        "smtp_host": HOST,
+        "smtp_port": port,
+        "smtp_security": security,
+        "username": USER,
+        "password": PASSWORD,
+        "sender": "outbox@example.com",
+        "recipients": ["jane@example.com", "joe@example.org"],
+        **more,
+    }
+
+
+def connector(client: GuardedClient, port: int, security: str = "tls", timeout: float = 10, **more: Any) -> Any:
+    return EmailConnector.bound_to(settings(port, security, **more), client, timeout=timeout)
+
+
+def failure(mail: Any, envelope: Envelope = ENVELOPE) -> Any:
+    """Return the error of a delivery, having looked for leaks."""
+    with pytest.raises(IntegrationError) as caught:
+        mail.deliver(envelope)
+    error = caught.value
+    assert PASSWORD not in f"{error!r} {error.args} {vars(error)}"
+    assert error.__cause__ is None and error.__context__ is None
+    frames = [entry.frame for entry in caught.traceback if "/transport/" in str(entry.path)]
+    assert PASSWORD not in "".join(repr(frame.f_locals) for frame in frames)
+    return error
+
+
+# -- what arrives -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("security", ["tls", "starttls", "plain"])
+def test_a_mail_for_an_event(client_for: Clients, request: pytest.FixtureRequest, security: str) -> None:
+    server: SmtpServer = request.getfixturevalue(f"smtp_{security}")
+    receipt = connector(client_for(server.port), server.port, security).deliver(ENVELOPE)
+    (mail,) = server.mails
+    assert server.logins == [(USER.encode(), PASSWORD.encode())]
+    assert (mail.sender, mail.recipients) == ("outbox@example.com", ["jane@example.com", "joe@example.org"])
+    assert receipt == Receipt(
+        excerpt="250 2.0.0 queued as 7", external_id="<evt_1@example.com>", details={"accepted": 2, "refused": 0}
+    )
+    message = mail.message
+    assert message["Message-ID"] == "<evt_1@example.com>"
+    assert message["Subject"] == "Workitem created: RMA-7"
+    assert message["Auto-Submitted"] == "auto-generated"
+    assert (message["Webhook-Id"], message["Webhook-Event"], message["Webhook-Sequence"]) == (
+        "evt_1",
+        "workitem_created",
+        "5",
+    )
+    assert message["Date"].datetime.tzinfo is not None
+    assert message["Bcc"] is None
+    text = message.get_body().get_content()
+    assert "Zwölf" in text and "Status: New → Done" in text
+    (attachment,) = message.iter_attachments()
+    assert (attachment.get_filename(), attachment.get_content_type()) == ("evt_1.json", "application/json")
+    assert attachment.get_payload(decode=True) == BODY
+    assert mail.content.isascii()
+
+
+def test_every_attempt_has_the_same_message_id(client_for: Clients, smtp_tls: SmtpServer) -> None:
+    mail = connector(client_for(smtp_tls.port), smtp_tls.port)
+    for attempt in (1, 2):
+        mail.deliver(Envelope("workitem_created", "evt_1", BODY, attempt=attempt))
+    assert [received.message["Message-ID"] for received in smtp_tls.mails] == ["<evt_1@example.com>"] * 2
+
+
+@pytest.mark.parametrize(
+    ("key", "pattern", "name"),
+    [
+        ("evt_1\r\nBcc: evil@example.com", "{workitem.description}", "Evil\r\nBcc: evil@example.com"),
+        ("../../evil@x>", "\N{SNOWMAN}" * 300 + "{workitem.nothing}", "ünsere Firma"),
+        ("k" * 300, "{event_type.__class__} {workitem[id]} {0}", ""),
+        ("evt_2", "a" * 2000, '"quoted" <x@y>'),
+    ],
+)
+def test_nothing_becomes_another_header(
+    client_for: Clients, smtp_tls: SmtpServer, key: str, pattern: str, name: str
+) -> None:
+    unchecked = Binding.from_settings(
+        EmailConnector.manifest, settings(smtp_tls.port, subject=pattern, sender_name=name)
+    )
+    mail = EmailConnector(unchecked, client_for(smtp_tls.port))
+    mail.deliver(Envelope("workitem\r\nBcc: evil@example.com", key, BODY))
+    (received,) = smtp_tls.mails
+    message = received.message
+    assert sorted(map(str.lower, message.keys())) == [
+        "auto-submitted",
+        "content-type",
+        "date",
+        "from",
+        "message-id",
+        "mime-version",
+        "subject",
+        "to",
+        "webhook-event",
+        "webhook-id",
+        "webhook-sequence",
+        "x-auto-response-suppress",
+    ]
+    assert len(message["Subject"]) <= 200 and not message.defects
+    assert message["From"].addresses[0].addr_spec == "outbox@example.com"
+    assert message["Message-ID"].endswith("@example.com>")
+    assert max(map(len, received.content.split(b"\r\n"))) <= 998
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"{}",
+        b"[]",
+        b"not json",
+        b'{"a":' + b"[" * 3000,
+        b'{"a":' + b"[" * 300 + b"]" * 300 + b"}",
+        b'{"workitem": "\\ud800"}',
+    ],
+)
+def test_any_payload_is_a_mail(client_for: Clients, smtp_tls: SmtpServer, body: bytes) -> None:
+    connector(client_for(smtp_tls.port), smtp_tls.port).deliver(Envelope("odd", "evt_3", body))
+    (attachment,) = smtp_tls.mails[0].message.iter_attachments()
+    assert attachment.get_payload(decode=True) == body
+
+
+def test_dots_and_long_lines_survive(client_for: Clients, smtp_tls: SmtpServer) -> None:
+    body = json.dumps({"workitem": {"description": ".\r\n..\r\n.\r\nFrom me " + "x" * 5000}}).encode()
+    connector(client_for(smtp_tls.port), smtp_tls.port).deliver(Envelope("odd", "evt_4", body))
+    (attachment,) = smtp_tls.mails[0].message.iter_attachments()
+    assert attachment.get_payload(decode=True) == body
+
+
+def test_an_order_is_a_mail_too(client_for: Clients, smtp_tls: SmtpServer) -> None:
+    mail = EmailConnector(client=client_for(smtp_tls.port))
+    result = mail.bound_to(settings(smtp_tls.port), client_for(smtp_tls.port)).deliver(
+        Envelope("order_push", "ord_1", b'{"event_type":"order_push","order":{"id":7}}')
+    )
+    assert result.external_id == "<ord_1@example.com>"
+    assert smtp_tls.mails[0].message["Subject"] == "Order push: 7"
+
+
+# -- what a server refuses --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("at", "reply", "expected"),
+    [
+        ("MAIL", "451 4.3.0 try later", IntegrationTemporaryError),
+        ("MAIL", "421 4.3.2 shutting down", IntegrationTemporaryError),
+        ("MAIL", "534 5.7.9 use an app password", IntegrationAuthError),
+        ("MAIL", "550 5.7.1 not you", IntegrationPermanentError),
+        ("DATA", "452 4.3.1 no space", IntegrationTemporaryError),
+        ("DATA", "552 5.3.4 too big", IntegrationPermanentError),
+        ("DATA", "554 5.7.1 looks like spam", IntegrationPermanentError),
+    ],
+)
+def test_refusals(client_for: Clients, smtp_tls: SmtpServer, at: str, reply: str, expected: type) -> None:
+    smtp_tls.replies[at] = f"{reply} {PASSWORD.encode()!r}"
+    error = failure(connector(client_for(smtp_tls.port), smtp_tls.port))
+    assert type(error) is expected
+    assert error.code == f"smtp_{reply[:3]}"
+    assert error.excerpt.startswith(reply)
+    assert error.was_sent is False
+
+
+def test_wrong_password(client_for: Clients, smtp_tls: SmtpServer) -> None:
+    mail = connector(client_for(smtp_tls.port), smtp_tls.port, password="wrong")
+    error = failure(mail)
+    assert type(error) is IntegrationAuthError
+    assert error.code == "smtp_535"
+    assert len(smtp_tls.logins) == 1  # one try: a second would bring a lock-out nearer
+    assert mail.health_check().is_auth_failure
+
+
+def test_login_missing(client_for: Clients, smtp_tls: SmtpServer) -> None:
+    error = failure(connector(client_for(smtp_tls.port), smtp_tls.port, username="", password=""))
+    assert (type(error), error.code) == (IntegrationAuthError, "smtp_530")
+
+
+def test_some_recipients_refused_for_good(client_for: Clients, smtp_tls: SmtpServer) -> None:
+    smtp_tls.replies["joe@example.org"] = "550 5.1.1 unknown"
+    receipt = connector(client_for(smtp_tls.port), smtp_tls.port).deliver(ENVELOPE)
+    assert receipt.details == {"accepted": 1, "refused": 1}
+    assert smtp_tls.mails[0].recipients == ["jane@example.com"]
+
+
+def test_some_recipients_refused_for_now(client_for: Clients, smtp_tls: SmtpServer) -> None:
+    smtp_tls.replies["joe@example.org"] = "450 4.2.0 greylisted"
+    mail = connector(client_for(smtp_tls.port), smtp_tls.port)
+    error = failure(mail)
+    assert type(error) is IntegrationTemporaryError
+    assert "1 of 2 recipients" in error.message
+    assert not smtp_tls.mails  # nobody has it, so nobody will have it twice
+    receipt = mail.deliver(Envelope("workitem_created", "evt_1", BODY, attempt=PATIENCE + 1))
+    assert receipt.details == {"accepted": 1, "refused": 1}
+
+
+@pytest.mark.parametrize(
+    ("second", "expected"), [("550 no", IntegrationPermanentError), ("450 later", IntegrationTemporaryError)]
+)
+def test_all_recipients_refused(client_for: Clients, smtp_tls: SmtpServer, second: str, expected: type) -> None:
+    smtp_tls.replies |= {"jane@example.com": "550 5.1.1 unknown", "joe@example.org": second}
+    envelope = Envelope("workitem_created", "evt_1", BODY, attempt=PATIENCE + 1)
+    error = failure(connector(client_for(smtp_tls.port), smtp_tls.port), envelope)
+    assert type(error) is expected
+    assert "2 of 2 recipients" in error.message
+    assert not smtp_tls.mails
+
+
+# -- TLS ------------------------------------------------------------------------------------------------
+
+
+def test_certificate_of_another_host(client_for: Clients, smtp_tls: SmtpServer) -> None:
+    client = client_for(smtp_tls.port, host="other.example.com")
+    error = failure(connector(client, smtp_tls.port, smtp_host="other.example.com"))
+    assert (error.code, error.was_sent) == ("tls_failed", False)
+    assert "certificate" in error.message
+    assert not smtp_tls.logins
+
+
+@pytest.mark.parametrize("security", ["tls", "starttls"])
+def test_unknown_authority(client_for: Clients, request: pytest.FixtureRequest, security: str) -> None:
+    server: SmtpServer = request.getfixturevalue(f"smtp_{security}")
+    error = failure(connector(client_for(server.port, ca_bundle=""), server.port, security))
+    assert (error.code, error.was_sent) == ("tls_failed", False)
+    assert not server.logins
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        [b"220 hi\r\n", ANY, b"250-hi\r\n250 AUTH PLAIN\r\n", HANG],  # stripped
+        [b"220 hi\r\n", ANY, b"250 STARTTLS\r\n", ANY, b"454 not now\r\n", HANG],
+        [b"220 hi\r\n", ANY, b"250-hi\r\n250 STARTTLS\r\n", ANY, b"454 not now\r\n", HANG],
+        [
+            b"220 hi\r\n",
+            ANY,
+            b"250-hi\r\n250 STARTTLS\r\n",
+            ANY,
+            b"220 go\r\n250 AUTH PLAIN\r\n",
+            ANY,
+            b"250 injected\r\n",
+        ],
+    ],
+)
+def test_without_tls_nothing_is_sent(client_for: Clients, script: list[Any]) -> None:
+    heard: list[bytes] = []
+    with Eavesdropper(heard, script) as server:
+        error = failure(connector(client_for(server.port), server.port, "starttls", timeout=3))
+    assert type(error) is IntegrationTemporaryError
+    assert (error.code, error.was_sent) == ("tls_failed", False)
+    assert not any(b"AUTH" in line or b"MAIL" in line for line in heard)
+
+
+def test_plain_only_where_the_operator_opened_it(smtp_plain: SmtpServer) -> None:
+    policy = AddressPolicy(allowed_networks=("127.0.0.0/8",))
+    client = GuardedClient(policy, resolve=lambda *asked: ["127.0.0.1"])
+    error = failure(connector(client, smtp_plain.port, "plain"))
+    assert (type(error), error.reason) == (IntegrationBlocked, "plain_not_allowed")
+    assert not smtp_plain.logins
+
+
+# -- servers that misbehave -------------------------------------------------------------------------------
+
+
+class Eavesdropper(ScriptedServer):
+    """Keeps what it hears."""
+
+    def __init__(self, heard: list[bytes], *scripts: Any, **options: Any) -> None:
+        super().__init__(*scripts, **options)
+        self._heard = heard
+
+    def _step(self, sock: Any, step: Any) -> bool:
+        if step != ANY:
+            return super()._step(sock, step)
+        data = sock.recv(65536)
+        self._heard.append(data)
+        return bool(data)
+
+
+TALK = [b"220 hi\r\n", ANY, b"250-hi\r\n250 AUTH PLAIN\r\n", ANY, b"235 in\r\n", ANY, b"250 ok\r\n"]
+TO_DATA = [*TALK, ANY, b"250 ok\r\n", ANY, b"250 ok\r\n", ANY, b"354 go\r\n"]
+
+
+@pytest.mark.parametrize(
+    ("script", "was_sent"),
+    [
+        ([HANG], False),
+        ([Drip(b"220-" + b"x" * 10000)], False),
+        ([b"220 hi\r\n", ANY, Drip(b"250-hi\r\n" * 1000, 0.05)], False),
+        ([*TALK, HANG], False),
+        ([*TO_DATA, ANY, HANG], True),
+    ],
+)
+def test_a_slow_server_ends_at_the_deadline(
+    client_for: Clients, monkeypatch: pytest.MonkeyPatch, script: list[Any], was_sent: bool
+) -> None:
+    monkeypatch.setattr(client_module, "MIN_TIMEOUT", 0.05)
+    with ScriptedServer(script) as server:
+        mail = connector(client_for(server.port), server.port, "plain", timeout=LIMIT)
+        started = monotonic()
+        error = failure(mail)
+        assert monotonic() - started < LIMIT + 1
+    assert (type(error), error.code, error.was_sent) == (IntegrationTemporaryError, "timeout", was_sent)
+
+
+@pytest.mark.parametrize(
+    ("script", "code", "was_sent"),
+    [
+        ([], "connection_reset", False),
+        ([b"220 hi\r\n", RESET], "connection_reset", False),
+        ([*TALK], "connection_reset", False),
+        ([*TO_DATA, ANY], "connection_reset", True),
+        ([b"554 5.7.1 go away\r\n"], "smtp_554", False),
+        ([b"220 hi\r\n", ANY, b"502 what?\r\n", ANY, b"502 what?\r\n"], "smtp_502", False),
+        ([b"SSH-2.0-OpenSSH_9\r\n", HANG], "bad_response", False),
+        ([b"220 hi\r\n", ANY, b"\xff\xfe\0 what\r\n", HANG], "bad_response", False),
+        ([b"220 " + b"x" * 100_000, HANG], "bad_response", False),
+        ([Endless(b"220-" + b"x" * 500 + b"\r\n")], "connection_reset", False),
+    ],
+)
+def test_broken_conversations(client_for: Clients, script: list[Any], code: str, was_sent: bool) -> None:
+    with ScriptedServer(script) as server:
+        error = failure(connector(client_for(server.port), server.port, "plain", timeout=5))
+    assert (type(error), error.code, error.was_sent) == (IntegrationTemporaryError, code, was_sent)
+
+
+@pytest.mark.parametrize("end", [HANG, RESET, b"500 what?\r\n"])
+def test_what_comes_after_the_mail_was_taken_changes_nothing(client_for: Clients, end: Any) -> None:
+    with ScriptedServer([*TO_DATA, ANY, b"250 taken\r\n", ANY, end]) as server:
+        mail = connector(client_for(server.port), server.port, "plain", timeout=5, recipients=["jane@example.com"])
+        assert mail.deliver(ENVELOPE).details["accepted"] == 1
+
+
+def test_only_login_is_offered(client_for: Clients) -> None:
+    heard: list[bytes] = []
+    script = [b"220 hi\r\n", ANY, b"250-hi\r\n250 AUTH LOGIN\r\n", ANY, b"334 VXNlcg==\r\n", ANY, b"535 no\r\n", HANG]
+    with Eavesdropper(heard, script) as server:
+        error = failure(connector(client_for(server.port), server.port, "plain"))
+    assert type(error) is IntegrationAuthError
+    assert heard[1] == b"AUTH LOGIN b3V0Ym94\r\n"
+
+
+def test_no_login_is_offered(client_for: Clients) -> None:
+    with ScriptedServer([b"220 hi\r\n", ANY, b"250-hi\r\n250 AUTH NTLM\r\n", HANG]) as server:
+        error = failure(connector(client_for(server.port), server.port, "plain"))
+    assert type(error) is IntegrationAuthError
+
+
+# -- the guard ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "reason"),
+    [
+        ("127.0.0.1", 465, "ip_blocked"),
+        ("mail.corp", 465, "host_blocked_name"),
+        ("mailhost", 465, "host_single_label"),
+        ("169.254.169.254", 465, "ip_metadata"),
+        ("mail.example.com", 443, "port_unusual"),
+        ("mail.example.com", 6379, "port_unusual"),
+        ("own.example.com", 465, "self_target"),
+    ],
+)
+def test_private_addresses_are_refused(host: str, port: int, reason: str) -> None:
+    client = GuardedClient(AddressPolicy(own_hosts=("own.example.com",)), resolve=lambda *asked: ["192.0.2.1"])
+    error = failure(connector(client, port, smtp_host=host))
+    assert (type(error), error.reason) == (IntegrationBlocked, reason)
+
+
+def test_a_name_is_resolved_once_and_every_answer_checked(smtp_tls: SmtpServer) -> None:
+    answers = iter([["93.184.216.34", "10.0.0.9"]])
+    client = GuardedClient(AddressPolicy(), resolve=lambda *asked: next(answers))
+    error = failure(connector(client, 465))
+    assert (type(error), error.reason) == (IntegrationBlocked, "ip_blocked")
+
+
+def test_a_name_that_changes_its_address_is_not_asked_again(client_for: Clients, smtp_starttls: SmtpServer) -> None:
+    answers = iter([["127.0.0.1"]])  # a second question would fail
+    client = client_for(smtp_starttls.port, resolve=lambda *asked: next(answers))
+    connector(client, smtp_starttls.port, "starttls").deliver(ENVELOPE)
+    assert len(smtp_starttls.mails) == 1
+
+
+# -- configuration and check --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("security", ["tls", "starttls"])
+def test_check(client_for: Clients, request: pytest.FixtureRequest, security: str) -> None:
+    server: SmtpServer = request.getfixturevalue(f"smtp_{security}")
+    result = EmailConnector(client=client_for(server.port)).test_connection(settings(server.port, security))
+    assert result.success, result
+    assert server.logins and not server.mails
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("sender", "jane@example.com\r\nBcc: x@y.z"),
+        ("sender", "Jane <jane@example.com>"),
+        ("recipients", "jane@example.com\nnobody"),
+        ("recipients", "jane@example.com, joe@example.com"),
+        ("recipients", ""),
+        ("recipients", "a..b@example.com"),
+        ("username", "a\rb"),
+        ("subject", "a\nb"),
+        ("smtp_security", "none"),
+        ("smtp_port", 70000),
+        ("smtp_host", "exa mple.com"),
+    ],
+)
+def test_bad_settings(field: str, value: Any) -> None:
+    assert list(EmailConnector.validate_config(settings(465, **{field: value}))) == [field]
+
+
+def test_too_many_recipients(client_for: Clients) -> None:
+    many = [f"user{number}@example.com" for number in range(MAX_RECIPIENTS + 1)]
+    assert type(failure(connector(client_for(465), 465, recipients=many))) is ConfigurationError
+
+
+def test_no_secret_anywhere(client_for: Clients, smtp_tls: SmtpServer, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG")
+    mail = connector(client_for(smtp_tls.port), smtp_tls.port)
+    seen = [mail, mail.binding, mail.deliver(ENVELOPE), mail.health_check()]
+    smtp_tls.replies["DATA"] = f"554 you said {PASSWORD}".encode().decode("latin-1")
+    seen.append(vars(failure(mail)))
+    logged = "".join(record.getMessage() for record in caplog.records if not record.name.startswith("mail."))
+    assert PASSWORD not in "".join(map(repr, seen)) + logged

@@ -1,0 +1,168 @@
+"""imaplib's client on a guarded connection: with bounds, quoting, UTF-8 logins and errors of ours.
+
+Used by imap.py, for which it sends the few commands that reading needs. Source: RFC 3501, 4959, 5530.
+"""
+
+from __future__ import annotations
+
+import base64
+import imaplib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from integrations.errors import (
+    ConfigurationError,
+    IntegrationAuthError,
+    IntegrationError,
+    IntegrationTemporaryError,
+    printable,
+)
+
+from .login import Login
+from .redaction import redact
+from .tcp import Conversation
+
+WINDOW = 2000  # UIDs asked for at a time: the answer's length is bounded, whatever the mailbox holds
+MAX_WINDOWS = 100  # of empty UIDs in one call; the cursor moves on all the same
+MAX_MAIL_BYTES = 1 << 20  # of one mail; a longer one is cut
+MAX_PAGE_BYTES = 8 << 20
+MAX_HEARD = 3 << 20  # bytes that a server may say beside the mails themselves
+
+_SIZE = re.compile(rb"RFC822\.SIZE ([0-9]{1,10})")
+_UID = re.compile(rb"\bUID ([0-9]{1,10})\b")
+# RFC 5530: what is wrong is not the password.
+_NOT_NOW = re.compile(rb"\[(?:UNAVAILABLE|SERVERBUG|INUSE|LIMIT|CONTACTADMIN)\]", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class RawMail:
+    """One mail as it lies there; `size` is that of the whole, `content` at most MAX_MAIL_BYTES of it."""
+
+    uid: int
+    size: int
+    content: bytes = field(repr=False)
+
+    @property
+    def is_cut(self) -> bool:
+        return self.size > len(self.content)
+
+
+class ImapClient(imaplib.IMAP4):
+    """imaplib's client on a guarded connection, with bounds, quoting, and errors of ours."""
+
+    def __init__(self, conversation: Conversation, login: Login) -> None:
+        self._conversation, self._login = conversation, login
+        self._room = {"lines": MAX_HEARD, "mails": MAX_PAGE_BYTES + 2 * MAX_MAIL_BYTES}
+        super().__init__(conversation.host, 0)
+
+    def _create_socket(self, timeout: float | None) -> Any:
+        return self._conversation.sock
+
+    def readline(self) -> bytes:
+        line = super().readline()
+        self._spend("lines", len(line))
+        return line
+
+    def read(self, size: int) -> bytes:
+        self._spend("mails", size)  # before so much memory is taken
+        return super().read(size)
+
+    def _spend(self, what: str, size: int) -> None:
+        self._room[what] -= size
+        if self._room[what] < 0:
+            raise ConnectionAbortedError("a flood of bytes")
+
+    def encrypt(self) -> None:
+        """STARTTLS; a server that says we are logged in already (PREAUTH) is refused: it may be anybody's greeting."""
+        host = self._conversation.host
+        if self.state != "NONAUTH" or "STARTTLS" not in self.capabilities:
+            problem = f"{host} does not offer STARTTLS; without TLS nothing is sent"
+            raise IntegrationTemporaryError(problem, code="tls_failed", was_sent=False)
+        self.starttls(ssl_context=self._conversation)
+
+    def log_in(self) -> None:
+        """Log in: by SASL PLAIN in UTF-8 where it is offered, else by LOGIN."""
+        login, refusal = self._login, b""
+        if self.state == "AUTH":
+            return
+        try:
+            if "AUTH=PLAIN" in self.capabilities:
+                self.authenticate("PLAIN", lambda _: f"\0{login.username}\0{login.password}".encode())
+            elif f"{login.username}{login.password}".isascii():
+                self.login(self._quote(login.username), login.password)
+            else:
+                refusal = b"only takes user names and passwords of plain letters"
+        except self.abort:
+            raise
+        except self.error as error:
+            refusal = str(error).encode() or b"refused"
+        if refusal:
+            raise self._login_error(refusal)
+
+    def _login_error(self, refusal: bytes) -> IntegrationError:
+        excerpt = redact(printable(refusal.decode("utf-8", "replace")), self._login.secrets)
+        host = self._conversation.host
+        if _NOT_NOW.search(refusal):
+            return IntegrationTemporaryError(f"{host} takes no logins now", code="imap_refused", excerpt=excerpt)
+        message = f"{host} refused the IMAP login; check user name and password"
+        return IntegrationAuthError(message, excerpt=excerpt, was_sent=False)
+
+    def examine(self, mailbox: str) -> None:
+        status, _ = self.select(quoted(mailbox), readonly=True)
+        if status != "OK":
+            host = self._conversation.host
+            raise ConfigurationError({"imap_mailbox": f"{host} does not open a mailbox of this name"})
+
+    def number(self, name: str) -> int:
+        """Return what EXAMINE said of the mailbox: UIDVALIDITY, UIDNEXT."""
+        said = (self.untagged_responses.get(name) or [b""])[-1]
+        if not isinstance(said, bytes) or not re.fullmatch(rb"[0-9]{1,10}", said):
+            raise self._bad(f"did not say the mailbox's {name}")
+        return int(said)
+
+    def uids(self, start: int, end: int) -> Iterator[tuple[int, int]]:
+        """Yield (uid, read so far) after `start` and before `end`; uid 0 where a stretch of numbers is empty."""
+        for _ in range(MAX_WINDOWS):
+            if start >= end - 1:
+                return
+            stop = min(start + WINDOW, end - 1)
+            found = sorted(uid for uid in self._search(start + 1, stop) if start < uid <= stop)
+            for uid in found:
+                yield uid, uid
+            yield 0, stop
+            start = stop
+
+    def _search(self, first: int, last: int) -> list[int]:
+        status, data = self.uid("SEARCH", f"UID {first}:{last}")
+        if status != "OK":
+            raise self._bad("refused to list the mailbox")
+        words = b" ".join(line for line in data if isinstance(line, bytes)).split()
+        return [int(word) for word in words if word.isdigit() and len(word) <= 10]
+
+    def mail(self, uid: int) -> RawMail | None:
+        """Return mail `uid`; None if it was deleted meanwhile."""
+        status, data = self.uid("FETCH", str(uid), f"(UID RFC822.SIZE BODY.PEEK[]<0.{MAX_MAIL_BYTES}>)")
+        if status != "OK":
+            raise self._bad("refused to give a mail")
+        heads = b" ".join(part[0] if isinstance(part, tuple) else part or b"" for part in data)
+        bodies = [part[1] for part in data if isinstance(part, tuple) and b"BODY[" in part[0].upper()]
+        if not bodies or str(uid).encode() not in _UID.findall(heads):
+            return None
+        size = _SIZE.search(heads)
+        return RawMail(uid, int(size[1]) if size else len(bodies[0]), bodies[0][:MAX_MAIL_BYTES])
+
+    def _bad(self, problem: str) -> IntegrationTemporaryError:
+        return IntegrationTemporaryError(f"{self._conversation.host} {problem}", code="bad_response", was_sent=False)
+
+
+def quoted(mailbox: str) -> str:
+    """Return a mailbox's name as IMAP writes it: modified UTF-7 (RFC 3501 §5.1.3), quoted."""
+    text = re.sub(r"[^\x20-\x7e]+", _shifted, mailbox.replace("&", "&-"))
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _shifted(match: re.Match[str]) -> str:
+    packed = base64.b64encode(match[0].encode("utf-16-be", "surrogatepass")).decode()
+    return f"&{packed.rstrip('=').replace('/', ',')}-"

@@ -1,0 +1,227 @@
+"""SMTP: hand one mail to a server, and say exactly what became of it (RFC 5321, 3207, 4954).
+
+In: an open conversation, a login, addresses and the bytes of the mail. Out: `Sent`. Errors:
+
+    IntegrationAuthError        530, 534, 535, 538, or a login that the server does not offer
+    IntegrationTemporaryError   4xx; a 5xx before the mail was named (it refuses us, not the mail); no STARTTLS
+                                (tls_failed); broken connections. Once the mail is out and no answer came, it may have
+                                arrived: the next attempt carries the same Message-ID
+    IntegrationPermanentError   5xx to sender, recipients or mail
+
+Recipients who are refused: see `send`. Nothing is ever sent over a connection that STARTTLS did not encrypt, whatever
+the server or somebody in between says it cannot do.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import smtplib
+from base64 import b64encode
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, BinaryIO
+
+from integrations.errors import (
+    IntegrationAuthError,
+    IntegrationError,
+    IntegrationPermanentError,
+    IntegrationTemporaryError,
+    printable,
+)
+
+from .login import Login
+from .redaction import redact
+from .tcp import Conversation, hold
+
+PORTS = frozenset({25, 465, 587})
+AUTH_CODES = frozenset({530, 534, 535, 538})
+MAX_HEARD = 1 << 20  # bytes that a server may say in one conversation
+QUIT_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """The server took the mail for `accepted` recipients and refused `refused`; `reply` is what it said, redacted."""
+
+    accepted: int
+    refused: int = 0
+    reply: str = ""
+
+
+def send(
+    conversation: Conversation,
+    login: Login,
+    sender: str,
+    recipients: Sequence[str],
+    mail: bytes,
+    *,
+    together: bool = True,
+) -> Sent:
+    """Hand over `mail`.
+
+    A mail that some have and some have not cannot be sent again without a copy for the first ones. So:
+
+    - nobody accepted: an error, temporary if one of the refusals is.
+    - some refused for now (4xx): with `together` nobody gets it, and the error is temporary; else as below.
+    - some refused for good: the others get it, and `Sent` counts the refused.
+    """
+
+    def talk() -> Sent:
+        with contextlib.closing(_ready(conversation, login)) as smtp:
+            size = [f"size={len(mail)}"] if smtp.has_extn("size") else []
+            smtp.expect(smtp.mail(sender, size), "MAIL FROM")
+            refusals = [reply for reply in map(smtp.rcpt, recipients) if reply[0] not in (250, 251, 252)]
+            temporary = [reply for reply in refusals if reply[0] // 100 != 5]
+            if len(refusals) == len(recipients) or (temporary and together):
+                who = f"{len(refusals)} of {len(recipients)} recipients"
+                raise smtp.refusal((temporary or refusals)[0], who)
+            reply = smtp.hand_over(mail)
+            smtp.leave()
+            return Sent(len(recipients) - len(refusals), len(refusals), smtp.shown(reply))
+
+    return hold(conversation, talk, partial(_explain, conversation))
+
+
+def check(conversation: Conversation, login: Login) -> None:
+    """Connect, log in, and do nothing."""
+
+    def talk() -> None:
+        with contextlib.closing(_ready(conversation, login)) as smtp:
+            smtp.expect(smtp.docmd("NOOP"), "NOOP")
+            smtp.leave()
+
+    hold(conversation, talk, partial(_explain, conversation))
+
+
+def _ready(conversation: Conversation, login: Login) -> _Smtp:
+    """Return a session that is greeted, encrypted and logged in."""
+    smtp = _Smtp(conversation, login)
+    try:
+        smtp.expect(smtp.getreply(), "the connection", 220)
+        smtp.expect(smtp.ehlo(), "EHLO")
+        if conversation.security == "starttls":
+            smtp.encrypt()
+        if login.username:
+            smtp.authenticate()
+    except BaseException:
+        smtp.close()
+        raise
+    return smtp
+
+
+def _explain(conversation: Conversation, error: Exception) -> IntegrationError | None:
+    if isinstance(error, smtplib.SMTPResponseException):  # smtplib's own judgement of an over-long line
+        return _no_smtp(conversation, "something")
+    return None
+
+
+def _no_smtp(conversation: Conversation, step: str) -> IntegrationTemporaryError:
+    message = f"{conversation.host} gave an answer to {step} that is no SMTP"
+    return IntegrationTemporaryError(message, code="bad_response", was_sent=conversation.was_sent)
+
+
+class _Smtp(smtplib.SMTP):
+    """smtplib's client on a guarded connection, with bounds, UTF-8 logins and errors of ours."""
+
+    def __init__(self, conversation: Conversation, login: Login) -> None:
+        address = conversation.sock.getsockname()[0]
+        # An address literal is always right (RFC 5321 §4.1.4), and asks no resolver who we are.
+        super().__init__(local_hostname=f"[IPv6:{address}]" if ":" in address else f"[{address}]")
+        self.sock: Any = conversation.sock
+        self.file: Any = None
+        self._room = MAX_HEARD
+        self._conversation, self._login = conversation, login
+
+    def getreply(self) -> tuple[int, bytes]:
+        if self.file is None:
+            self.file = _Bounded(self.sock.makefile("rb"), self)
+        return super().getreply()
+
+    def heard(self, line: bytes) -> bytes:
+        self._room -= len(line)
+        if self._room < 0:
+            raise ConnectionAbortedError("a flood of bytes")
+        return line
+
+    def encrypt(self) -> None:
+        if not self.has_extn("starttls"):
+            raise self._no_tls("does not offer STARTTLS")
+        try:
+            self.starttls(context=self._conversation)  # type: ignore[call-overload]
+            problem = ""
+        except smtplib.SMTPResponseException:
+            problem = "refused STARTTLS"
+        if problem:
+            raise self._no_tls(problem)
+        self.expect(self.ehlo(), "EHLO")  # what was offered before the encryption may be anybody's words
+
+    def authenticate(self) -> None:
+        offered = self.esmtp_features.get("auth", "").upper().split()
+        name, password = self._login.username.encode(), self._login.password.encode()
+        if "PLAIN" in offered:
+            reply = self.docmd("AUTH", "PLAIN " + b64encode(b"\0%b\0%b" % (name, password)).decode())
+        elif "LOGIN" in offered:
+            reply = self.docmd("AUTH", "LOGIN " + b64encode(name).decode())
+            if reply[0] == 334:
+                reply = self.docmd(b64encode(password).decode())
+        else:
+            host = self._conversation.host
+            raise IntegrationAuthError(f"{host} offers no login with user name and password here", was_sent=False)
+        self.expect(reply, "the login", 235, auth=True)
+
+    def hand_over(self, mail: bytes) -> tuple[int, bytes]:
+        self._conversation.was_sent = True
+        try:
+            reply = self.data(mail)
+        except smtplib.SMTPDataError as error:
+            reply = (error.smtp_code, error.smtp_error if isinstance(error.smtp_error, bytes) else b"")
+        self.expect(reply, "the mail")
+        return reply
+
+    def leave(self) -> None:
+        """Say goodbye; what comes of it changes nothing any more."""
+        with contextlib.suppress(OSError):
+            self.sock.settimeout(QUIT_SECONDS)
+            self.docmd("QUIT")
+
+    def expect(self, reply: tuple[int, bytes], step: str, *codes: int, auth: bool = False) -> None:
+        if reply[0] not in (codes or (250,)):
+            raise self.refusal(reply, step, auth=auth)
+
+    def refusal(self, reply: tuple[int, bytes], step: str, *, auth: bool = False) -> IntegrationError:
+        """Return what a refusing reply to `step` means."""
+        code, host = reply[0], self._conversation.host
+        if not 400 <= code <= 599:
+            return _no_smtp(self._conversation, step)
+        kind: type[IntegrationError] = IntegrationTemporaryError
+        message = f"{host} answered {code} to {step}"
+        if code in AUTH_CODES or (auth and code >= 500):
+            kind, message = IntegrationAuthError, f"{message}; check user name and password"
+        elif code >= 500 and step not in ("the connection", "EHLO"):
+            kind = IntegrationPermanentError
+        # A refused mail is not there: it may be sent again without fear of a copy.
+        return kind(message, code=f"smtp_{code}", excerpt=self.shown(reply), was_sent=False)
+
+    def shown(self, reply: tuple[int, bytes]) -> str:
+        text = printable(reply[1].decode("utf-8", "replace"))
+        return f"{reply[0]} {redact(' '.join(text.split()), self._login.secrets)}"
+
+    def _no_tls(self, problem: str) -> IntegrationTemporaryError:
+        message = f"{self._conversation.host} {problem}; without TLS nothing is sent"
+        return IntegrationTemporaryError(message, code="tls_failed", was_sent=False)
+
+
+class _Bounded:
+    """A connection's lines, counted: smtplib would collect an endless reply until the memory ends."""
+
+    def __init__(self, file: BinaryIO, smtp: _Smtp) -> None:
+        self._file, self._smtp = file, smtp
+
+    def readline(self, limit: int) -> bytes:
+        line = self._smtp.heard(self._file.readline(limit))
+        # The beginning of a line is no line: its sender is gone.
+        return line if line.endswith(b"\n") or len(line) == limit else b""
+
+    def close(self) -> None:
+        self._file.close()
