@@ -46,7 +46,7 @@ def test_no_secret_in_the_frames_of_a_failed_call(client: GuardedClient, receive
     )
     with pytest.raises(IntegrationError) as caught:
         caller.send("POST", url.format(receiver.netloc), json={"password": "canary-body"})
-    assert "send: " in locals_of(caught.value) and "canary" not in locals_of(caught.value)
+    assert "call: " in locals_of(caught.value) and "canary" not in locals_of(caught.value)
     assert caught.value.__context__ is None and caught.value.__cause__ is None
 
 
