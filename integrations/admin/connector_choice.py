@@ -8,6 +8,7 @@ from typing import Any
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from integrations.connections.access import usable_by
 from integrations.connections.models import TenantIntegration
 from integrations.connectors.base import BaseConnector
 from integrations.connectors.manifest import Manifest
@@ -31,9 +32,10 @@ def connector_of(key: str | None) -> type[BaseConnector] | None:
         return None
 
 
-def grouped_choices() -> list[Any]:
-    """Return Django choices of all connectors, a group per family."""
-    by_family = sorted(manifests(), key=lambda manifest: (manifest.family == "other", manifest.family, manifest.label))
+def grouped_choices(user: Any) -> list[Any]:
+    """Return Django choices of the connectors that `user` may use, a group per family; None: all."""
+    offered = manifests() if user is None else usable_by(user)
+    by_family = sorted(offered, key=lambda manifest: (manifest.family == "other", manifest.family, manifest.label))
     groups = groupby(by_family, key=lambda manifest: manifest.family)
     return [
         BLANK,

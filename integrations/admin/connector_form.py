@@ -48,6 +48,7 @@ class ConnectorForm(TenantOwnedForm):
     """
 
     instance: TenantIntegration
+    user: Any = None  # who fills it in; the admin sets it
     shown_type = ShownTypeField(required=False)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -58,7 +59,7 @@ class ConnectorForm(TenantOwnedForm):
         self.stored: dict[str, Any] = {} if is_new else settings_to_edit(self.instance)
         self.connector_fields: dict[str, forms.Field] = {}
         if TYPE in self.fields:
-            self.fields[TYPE].choices = grouped_choices()  # type: ignore[attr-defined]
+            self.fields[TYPE].choices = grouped_choices(self.user)  # type: ignore[attr-defined]
             self.fields[TYPE].widget.attrs["data-swaps"] = SHOWN_TYPE
         if self.connector is not None:
             self._show_fields_of(self.connector.manifest)

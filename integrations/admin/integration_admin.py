@@ -11,6 +11,7 @@ from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from integrations.connections.access import may_use
 from integrations.connections.destinations import shown_target
 from integrations.connections.models import TenantIntegration
 from integrations.connections.signing_keys import rotate_signing_secret
@@ -94,7 +95,16 @@ class TenantIntegrationAdmin(CountedDeletion, IntegrationButtons, TenantScopedAd
             connector = self._connector(request, obj)
             others = set(all_names(connector.manifest)) if connector is not None else set()
             kwargs["fields"] = [name for name in fields if name not in others]
-        return super().get_form(request, obj, change, **kwargs)
+        form: Any = super().get_form(request, obj, change, **kwargs)
+        form.user = request.user
+        return form
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Also the buttons ask this: a person changes only kinds of systems that are theirs to use."""
+        return super().has_change_permission(request, obj) and _may_use(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return super().has_delete_permission(request, obj) and _may_use(request, obj)
 
     def _connector(self, request: HttpRequest, obj: Any) -> type[BaseConnector] | None:
         chosen = request.POST if request.method == "POST" else request.GET
@@ -167,6 +177,11 @@ class TenantIntegrationAdmin(CountedDeletion, IntegrationButtons, TenantScopedAd
             context["health"] = Health(obj)
             context["test_result"] = take_test_result(request, obj)
         return super().render_change_form(request, context, add, change, form_url, obj)
+
+
+def _may_use(request: HttpRequest, obj: Any) -> bool:
+    connector = connector_of(obj.integration_type) if obj is not None else None
+    return connector is None or may_use(request.user, connector.manifest)
 
 
 def _signing_keys(integration: TenantIntegration) -> list[dict[str, Any]] | None:

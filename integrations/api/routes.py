@@ -13,8 +13,7 @@ from uuid import UUID
 from django.contrib.admin.views.decorators import staff_member_required
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
-from django.db.models import QuerySet
-from django.http import Http404, HttpRequest
+from django.http import HttpRequest
 from ninja import NinjaAPI, Query, Status
 from ninja.security import django_auth
 
@@ -29,7 +28,17 @@ from integrations.services.trial import try_connection
 from tenants.models import Tenant
 from tenants.scope import find_tenant, tenants_of
 
-from .schemas import ConnectionChange, ConnectionIn, ConnectionOut, ConnectorOut, Problem, TestOut
+from .pushes import router as pushes
+from .schemas import (
+    MAX_OFFSET,
+    ConnectionChange,
+    ConnectionIn,
+    ConnectionOut,
+    ConnectorOut,
+    Problem,
+    TestOut,
+)
+from .scope import PERMISSION, one, require, require_kind, visible
 
 api = NinjaAPI(
     title="Integrations",
@@ -38,8 +47,7 @@ api = NinjaAPI(
     auth=django_auth,
     docs_decorator=staff_member_required,
 )
-MAX_OFFSET = 10_000_000  # SQLite and PostgreSQL know no number beyond 64 bits
-PERMISSION = "integrations.{}_tenantintegration"
+api.add_router("", pushes)
 
 
 @api.exception_handler(ConfigurationError)
@@ -71,12 +79,15 @@ def connectors(request: HttpRequest, family: str | None = Query(None)) -> Any:
 
 @api.get("/connectors/health", response={200: dict[str, Any], 503: dict[str, Any]}, auth=None)
 def health(request: HttpRequest) -> Any:
-    """Say how the connectors are; who is signed in sees those of their own tenants. 503: one kind is down."""
+    """Say how the connectors are; who is signed in sees those of their own tenants. 503: one kind is down.
+
+    For everybody else, one tenant's trouble is no outage: a kind counts as down if it fails for several.
+    """
     user = request.user
     everybody = not user.is_authenticated
-    rows = TenantIntegration.objects.all() if everybody else _visible(request)
+    rows = TenantIntegration.objects.all() if everybody else visible(request)
     found = statuses(rows)
-    state = overall(found)
+    state = overall(found, tenants=2 if everybody else 1)
     body: dict[str, Any] = {"status": state}
     if not everybody and user.has_perm(PERMISSION.format("view")):
         body["connectors"] = [status.as_dict() for status in found]
@@ -88,15 +99,16 @@ def connections(
     request: HttpRequest, limit: int = Query(100, ge=1, le=500), offset: int = Query(0, ge=0, le=MAX_OFFSET)
 ) -> Any:
     """List the connections of your tenants."""
-    _require(request, "view")
-    rows = _visible(request).select_related("tenant").prefetch_related("subscriptions").order_by("id")
+    require(request, "view")
+    rows = visible(request).select_related("tenant").prefetch_related("subscriptions").order_by("id")
     return [_connection(row) for row in rows[offset : offset + limit]]
 
 
 @api.post("/connections/", response={201: TestOut, 422: Problem})
 def setup_connection(request: HttpRequest, data: ConnectionIn) -> Any:
     """Make a connection, store its secrets encrypted, and try it; it is kept also if the try fails."""
-    _require(request, "add")
+    require(request, "add")
+    require_kind(request, data.type)
     integration = TenantIntegration(
         tenant=_tenant(request, data.tenant), integration_type=data.type, name=data.name, is_active=data.is_active
     )
@@ -110,16 +122,17 @@ def setup_connection(request: HttpRequest, data: ConnectionIn) -> Any:
 
 @api.get("/connections/{uuid:connection_id}", response=ConnectionOut)
 def connection(request: HttpRequest, connection_id: UUID) -> Any:
-    _require(request, "view")
-    return _connection(_one(request, connection_id))
+    require(request, "view")
+    return _connection(one(request, connection_id))
 
 
 @api.patch("/connections/{uuid:connection_id}", response={200: ConnectionOut, 422: Problem})
 def change_connection(request: HttpRequest, connection_id: UUID, data: ConnectionChange) -> Any:
     """Change what is mentioned; nothing is saved unless all of it is right."""
-    _require(request, "change")
+    require(request, "change")
     with transaction.atomic():
-        integration = _one(request, connection_id, lock=True)
+        integration = one(request, connection_id, lock=True)
+        require_kind(request, integration.integration_type)
         columns = change_settings(integration, data.settings) if data.settings is not None else []
         for name in ("name", "is_active"):
             if (value := getattr(data, name)) is not None and value != getattr(integration, name):
@@ -135,8 +148,10 @@ def change_connection(request: HttpRequest, connection_id: UUID, data: Connectio
 @api.post("/connections/{uuid:connection_id}/test", response=TestOut)
 def test_connection(request: HttpRequest, connection_id: UUID) -> Any:
     """Try the stored settings now."""
-    _require(request, "change")
-    return _tried(request, _one(request, connection_id))
+    require(request, "change")
+    integration = one(request, connection_id)
+    require_kind(request, integration.integration_type)
+    return _tried(request, integration)
 
 
 def _tried(request: HttpRequest, integration: TenantIntegration) -> TestOut:
@@ -148,26 +163,6 @@ def _tried(request: HttpRequest, integration: TenantIntegration) -> TestOut:
         latency_ms=round(result.latency_ms),
         status=result.status,
     )
-
-
-def _visible(request: HttpRequest) -> QuerySet[TenantIntegration]:
-    return TenantIntegration.objects.filter(tenant__in=tenants_of(request.user))
-
-
-def _one(request: HttpRequest, connection_id: UUID, *, lock: bool = False) -> TenantIntegration:
-    rows = _visible(request)
-    found = (rows.select_for_update(of=("self",)) if lock else rows.select_related("tenant")).filter(
-        public_id=connection_id
-    )
-    integration = found.first()
-    if integration is None:
-        raise Http404
-    return integration
-
-
-def _require(request: HttpRequest, action: str) -> None:
-    if not request.user.has_perm(PERMISSION.format(action)):
-        raise PermissionDenied
 
 
 def _tenant(request: HttpRequest, key: str | None) -> Tenant:

@@ -11,6 +11,8 @@ from pydantic import Field
 
 PRINTABLE = r"^[^\x00-\x1f\x7f]*$"  # PostgreSQL keeps no NUL in a text
 
+MAX_OFFSET = 10_000_000  # SQLite and PostgreSQL know no number beyond 64 bits
+
 
 class ConnectorOut(Schema):
     """One kind of system that can be connected."""
@@ -74,6 +76,30 @@ class TestOut(Schema):
     message: str
     latency_ms: int
     status: int | None = None
+
+
+class PushIn(Schema):
+    """An order, and how often it may be tried. With ``wait`` false a worker sends it."""
+
+    order: dict[str, Any]
+    attempt: int = Field(default=0, ge=0, le=1000, description="another number pushes the same order again")
+    max_retries: int = Field(default=3, ge=0, le=5)
+    wait: bool = False
+    not_before: datetime | None = None
+
+
+class PushOut(Schema):
+    """A row of the push log (seeds/002)."""
+
+    id: str
+    status: str
+    connector_type: str
+    draft_order_id: str
+    idempotency_key: str
+    error_message: str | None
+    retry_count: int
+    latency_ms: int
+    created_at: datetime
 
 
 class Problem(Schema):

@@ -17,6 +17,7 @@ from integrations import conf
 from integrations.connections.models import TenantIntegration
 from integrations.connectors.registry import ConnectorRegistry
 from integrations.database_clock import after
+from integrations.errors import IntegrationError
 
 from .models import Lane
 from .wakeup import SLOW_QUEUE, send_hint
@@ -61,6 +62,11 @@ def check_one(integration_id: int) -> bool | None:
     integration = TenantIntegration.objects.operational().filter(pk=integration_id).select_related("tenant").first()
     if integration is None:
         return None
+    try:
+        if not integration.get_adapter().can_check:
+            return None  # these settings leave nothing to ask, e.g. a Slack webhook
+    except IntegrationError:
+        pass  # the check below says what is missing
     result = integration.test_connection()
     if not result.success:
         logger.warning("health check of integration %s failed: %s", integration_id, result.message)

@@ -10,7 +10,6 @@ Not promised: a crash between the provider's answer and our commit loses the new
 from __future__ import annotations
 
 import logging
-from datetime import timedelta
 from typing import Any
 
 from django.db import transaction
@@ -20,6 +19,7 @@ from django.utils import timezone
 from integrations import conf
 from integrations.audit.models import ExecutionLog
 from integrations.connections.binding import SETTINGS_COLUMNS, apply_settings, settings_of
+from integrations.connections.credentials_age import is_overdue
 from integrations.connections.models import TenantIntegration
 from integrations.connectors.registry import ConnectorRegistry
 from integrations.errors import IntegrationError
@@ -34,8 +34,7 @@ logger = logging.getLogger("integrations.delivery")
 
 def overdue() -> QuerySet[TenantIntegration]:
     """Return the active integrations whose credentials are older than ROTATE_EVERY_DAYS."""
-    before = timezone.now() - timedelta(days=conf.ROTATE_EVERY_DAYS)
-    return TenantIntegration.objects.operational().filter(credentials_rotated_at__lt=before)
+    return TenantIntegration.objects.operational().filter(is_overdue())
 
 
 def rotate_overdue() -> dict[str, int]:

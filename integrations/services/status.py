@@ -13,8 +13,8 @@ from typing import Any
 from django.db.models import Avg, Count, Max, Q, QuerySet
 from django.utils import timezone
 
-from integrations import conf
 from integrations.audit.models import ExecutionLog
+from integrations.connections.credentials_age import credentials_age, overdue_days
 from integrations.connections.models import TenantIntegration
 from integrations.connectors.registry import ConnectorRegistry
 from integrations.delivery.models import Lane
@@ -81,15 +81,20 @@ def statuses(integrations: QuerySet[TenantIntegration]) -> list[Status]:
     return [_status(row, figures.get(row.pk, (0, 0, None)), now) for row in rows]
 
 
-def overall(found: Iterable[Status]) -> str:
-    """Return ``ok``, ``degraded`` (something fails) or ``down`` (a kind of system of which nothing works)."""
-    kinds: dict[str, list[bool]] = {}
+def overall(found: Iterable[Status], *, tenants: int = 1) -> str:
+    """Return ``ok``, ``degraded`` (something fails) or ``down`` (a kind of system of which nothing works).
+
+    Args:
+        tenants: how many must use a kind before it counts as down.
+    """
+    kinds: dict[str, list[Status]] = {}
     for each in found:
         if each.state != "off":
-            kinds.setdefault(each.connector, []).append(each.is_failing)
-    if any(all(failing) for failing in kinds.values()):
-        return "down"
-    return "degraded" if any(any(failing) for failing in kinds.values()) else "ok"
+            kinds.setdefault(each.connector, []).append(each)
+    for group in kinds.values():
+        if all(each.is_failing for each in group) and len({each.tenant for each in group}) >= tenants:
+            return "down"
+    return "degraded" if any(each.is_failing for group in kinds.values() for each in group) else "ok"
 
 
 def _figures(pks: list[int]) -> dict[int, tuple[int, int, float | None]]:
@@ -117,7 +122,6 @@ def _status(integration: TenantIntegration, figures: tuple[int, int, float | Non
         family, limit = "unknown", None
     calls, failed, mean = figures
     state, reason = _state(integration, lane, now)
-    changed = integration.credentials_rotated_at
     is_open = lane.times_opened > 0
     is_resting = bool(lane.paused_until and lane.paused_until > now)
     return Status(
@@ -129,9 +133,9 @@ def _status(integration: TenantIntegration, figures: tuple[int, int, float | Non
         version=integration.connector_version,
         state=state,
         reason=reason,
-        auth=_auth(integration, lane, now),
+        auth=_auth(integration, lane),
         auth_failures=integration.auth_failure_count,
-        credentials_age_days=(now - changed).days if changed else None,
+        credentials_age_days=credentials_age(integration),
         breaker=("open" if is_resting else "half-open") if is_open else "closed",
         breaker_failures=lane.consecutive_failures,
         breaker_opened_at=lane.opened_at,
@@ -160,10 +164,9 @@ def _state(integration: TenantIntegration, lane: Lane, now: datetime) -> tuple[s
     return ("ok", "") if lane.last_success_at else ("idle", "nothing was delivered yet")
 
 
-def _auth(integration: TenantIntegration, lane: Lane, now: datetime) -> str:
+def _auth(integration: TenantIntegration, lane: Lane) -> str:
     if integration.auth_failure_count:
         return "disabled" if not integration.is_enabled else "refused"
-    changed = integration.credentials_rotated_at
-    if changed and (now - changed).days > conf.ROTATE_EVERY_DAYS:
+    if overdue_days(integration) is not None:
         return "overdue"
     return "ok" if integration.is_connected or lane.last_success_at else "unproven"

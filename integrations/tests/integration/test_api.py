@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Permission, User
 from django.test import Client, override_settings
 
 from integrations.connections.binding import settings_of
@@ -263,3 +263,49 @@ def test_one_unreadable_connection_hides_no_other(side: Side) -> None:
     assert answer.status_code == 200
     shown = {each["name"]: each["settings"] for each in answer.json()}
     assert shown["Gone"] == shown["Broken"] == {} and shown[side.integration.name]["api_key"] == MASK
+
+
+# -- pushes --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def erp(side: Side) -> TenantIntegration:
+    return TenantIntegration.objects.create(
+        tenant=side.tenant, name="ERP", integration_type="MOCK", config={"mode": "success"}
+    )
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_order_is_pushed_once_and_stands_in_the_log(side: Side, erp: TenantIntegration) -> None:
+    path = f"/connections/{erp.public_id}/push"
+    first = call(side.client, "post", path, {"order": {"id": "A-1", "total": "9.90"}, "wait": True})
+    assert (first.status_code, first.json()["status"], first.json()["draft_order_id"]) == (200, "SUCCESS", "A-1")
+    again = call(side.client, "post", path, {"order": {"id": "A-1", "total": "9.90"}, "wait": True})
+    assert again.json() == first.json()
+    assert [row["id"] for row in call(side.client, "get", "/push-log/").json()] == [first.json()["id"]]
+    other = make_side("umbrella")
+    assert call(other.client, "get", "/push-log/").json() == []
+    assert call(other.client, "post", path, {"order": {"id": "A-2"}}).status_code == 404
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_push_nobody_waits_for_is_accepted(side: Side, erp: TenantIntegration) -> None:
+    path = f"/connections/{erp.public_id}/push"
+    answer = call(side.client, "post", path, {"order": {"id": 7}})
+    assert (answer.status_code, answer.json()["status"]) == (202, "PENDING")
+    nameless = call(side.client, "post", path, {"order": {"total": "1"}})
+    assert nameless.status_code == 422 and "draft_order" in nameless.json()["fields"]
+
+
+def test_a_family_that_is_not_theirs_is_refused(side: Side, erp: TenantIntegration) -> None:
+    names = ["use_any_connector", "use_erp_connectors"]
+    side.user.user_permissions.remove(*Permission.objects.filter(codename__in=names))
+    path = f"/connections/{erp.public_id}"
+    for method, suffix, body in (("patch", "", {"name": "x"}), ("post", "/test", {}), ("post", "/push", {"order": {}})):
+        assert call(side.client, method, path + suffix, body).status_code == 403
+    body = {"type": "MOCK", "name": "x", "settings": {}}
+    assert call(side.client, "post", "/connections/", body).status_code == 403
+    page = side.client.get("/admin/integrations/tenantintegration/add/").content.decode()
+    assert 'value="webhook"' in page and 'value="MOCK"' not in page
+    page = side.client.get(f"/admin/integrations/tenantintegration/{erp.pk}/change/").content.decode()
+    assert 'name="_save"' not in page

@@ -96,7 +96,7 @@ def test_the_schedule_is_made_once_and_an_operators_change_is_kept() -> None:
     task.save()
     ensure_schedule()
     task.refresh_from_db()
-    assert (task.interval.every, task.enabled, PeriodicTask.objects.count()) == (90, False, 2)
+    assert (task.interval.every, task.enabled, PeriodicTask.objects.count()) == (90, False, 4)
 
 
 def test_retention_forgets_only_what_is_settled_and_old(settings: Any) -> None:

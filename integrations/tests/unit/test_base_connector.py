@@ -229,7 +229,7 @@ def test_an_export_that_did_not_succeed_is_tried_again() -> None:
 
 def test_a_failed_export_leaves_no_configuration_in_its_traceback() -> None:
     binding = Binding(credentials={"api_url": CANARY, "api_key": "wrong", "company_id": "c"})
-    with pytest.raises(ConnectorError, match="MyERP export failed|the key is") as caught:
+    with pytest.raises(ConnectorError, match="export failed") as caught:
         Legacy(binding).deliver(Envelope("order_push", "ord_1", b"{}"))
     frame = caught.tb.tb_next
     while frame is not None:

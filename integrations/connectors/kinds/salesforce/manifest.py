@@ -53,6 +53,7 @@ MANIFEST = Manifest(
         Field(
             name="private_key",
             kind="secret",
+            multiline=True,
             help="jwt_bearer only: the PEM key whose certificate was uploaded to the connected app.",
         ),
         Field(
