@@ -5,18 +5,19 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV   ?= .venv
 BIN     = $(VENV)/bin
 STAMP   = $(VENV)/.installed
-TESTS  ?= integrations/tests
+TESTS  ?= integrations/tests/unit integrations/tests/integration
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: run test test-embedded test-services check test-crash test-browser test-long format clean
+.PHONY: run test test-embedded test-services check test-connectors test-crash test-browser test-long format clean
 
 run: $(STAMP)
 	@exec $(BIN)/python -m app.demo
 
-# The whole fast suite on the embedded default, then, wherever they answer, on PostgreSQL, Redis and RabbitMQ.
-# With REQUIRE_SERVICES=1 a missing one is a failure.
-test: test-embedded test-services
+# The whole fast suite on the embedded default and, side by side, wherever they answer, on PostgreSQL, Redis and RabbitMQ.
+# With REQUIRE_SERVICES=1 a missing one is a failure. One after the other: make test-embedded test-services
+test: $(STAMP)
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=line test-embedded test-services
 
 test-embedded: $(STAMP)
 	$(BIN)/python -m pytest $(TESTS) -q -m "not crash and not browser and not n8n"
@@ -37,6 +38,9 @@ format: $(STAMP)
 	$(BIN)/ruff format .
 
 # Longer suites.
+test-connectors: $(STAMP)
+	$(BIN)/python -m pytest integrations/tests/conformance integrations/tests/connectors -q
+
 test-crash: $(STAMP)
 	$(BIN)/python -m integrations.tests.lanes -q -m crash
 
@@ -44,7 +48,7 @@ test-browser: $(STAMP)
 	$(BIN)/python -m pip install -q --group browser
 	$(BIN)/python -m pytest integrations/tests/browser -q -m browser
 
-test-long: test-crash test-browser
+test-long: test-connectors test-crash test-browser
 
 $(STAMP): requirements.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)

@@ -76,6 +76,8 @@ DEFAULTS: dict[str, Any] = {
     # -- credentials ----------------------------------------------------------------------------------
     "ROTATION_OVERLAP_SECONDS": 86400.0,  # how long the old signing secret still signs beside the new one
     "ROTATE_EVERY_DAYS": 90,
+    "SECRETS_DIR": "",  # file:name in a secret field is <SECRETS_DIR>/<tenant slug>/name; "": no references
+    "SECRETS_ENV_PREFIX": "",  # env:NAME is the variable <prefix><TENANT_SLUG>_NAME; "": no references
     # -- payload --------------------------------------------------------------------------------------
     "MAX_BODY_BYTES": 262144,
     # -- housekeeping ---------------------------------------------------------------------------------

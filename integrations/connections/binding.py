@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from django.utils import timezone
 
+from integrations import conf
 from integrations.auth.token import TokenStore
 from integrations.connectors.base import BaseConnector
 from integrations.connectors.manifest import HEADERS, Manifest
 from integrations.connectors.port import Binding, Client
 from integrations.connectors.registry import ConnectorRegistry
 from integrations.connectors.versions import check_stored
+from integrations.credentials import secret_refs
 from integrations.errors import (
     ConfigurationError,
     EncryptionError,
@@ -65,7 +67,7 @@ def bind(
     binding = Binding(
         url=integration.webhook_url,
         headers=integration.headers,
-        credentials={key: value for key, value in credentials.items() if key != SIGNING_KEYS},
+        credentials=_secrets_of(integration, credentials),
         config=integration.config,
         signing_secrets=secrets,
         timeout=timeout or integration.timeout_seconds or manifest.timeout,
@@ -78,6 +80,14 @@ def bind(
         binding = Binding.from_settings(manifest, migrated, **more)
     _refuse_incomplete(manifest, binding.settings)
     return connector(binding, client)
+
+
+def _secrets_of(integration: TenantIntegration, credentials: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the stored credentials, and those that only refer to a file or variable of the operator."""
+    own = {key: value for key, value in credentials.items() if key != SIGNING_KEYS}
+    if not (conf.SECRETS_DIR or conf.SECRETS_ENV_PREFIX):
+        return own
+    return secret_refs.resolved(own, integration.tenant.slug or "")
 
 
 def signing_secrets(credentials: Mapping[str, Any], now: datetime) -> tuple[str, ...]:

@@ -416,7 +416,7 @@ def test_trouble_keeps_the_grant(receiver: Receiver, clock: Clock, reply: Answer
     client = GuardedClient(AddressPolicy(allowed_hosts=(receiver.netloc,)), timeout=1)
     receiver.answer_with(reply, answer("access-2"))
     tokens = Journal()
-    auth = OAuth2(spec(receiver), SETTINGS, tokens, client, now=clock)
+    auth = OAuth2(spec(receiver), SETTINGS, tokens, client, now=clock, timeout=1)
     with pytest.raises(IntegrationTemporaryError):
         auth.headers()
     assert tokens.refused == [] and tokens.saved == []
