@@ -17,7 +17,8 @@ run: $(STAMP)
 # The whole fast suite on the embedded default and, side by side, wherever they answer, on PostgreSQL, Redis and RabbitMQ.
 # With REQUIRE_SERVICES=1 a missing one is a failure. One after the other: make test-embedded test-services
 test: $(STAMP)
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=line test-embedded test-services
+	@echo "Two lanes side by side; each tells when it is through (some minutes) …"
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-embedded test-services
 
 test-embedded: $(STAMP)
 	$(BIN)/python -m pytest $(TESTS) -q -m "not crash and not browser and not n8n"

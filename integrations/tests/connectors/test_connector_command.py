@@ -69,43 +69,43 @@ def test_a_new_template_of_this_project_passes_at_once(project: Path) -> None:
 @pytest.fixture
 def app(tmp_path: Path) -> Path:
     """Another project with an app of its own, on this project's integrations."""
-    app = tmp_path / "hauthor_parcels"
+    app = tmp_path / "courier_parcels"
     app.mkdir()
     (app / "__init__.py").touch()
-    settings = 'from app.settings import *\n\nINSTALLED_APPS = [*INSTALLED_APPS, "hauthor_parcels"]\n'
-    (tmp_path / "hauthor_settings.py").write_text(settings)
-    (tmp_path / "pytest.ini").write_text("[pytest]\nDJANGO_SETTINGS_MODULE = hauthor_settings\n")
+    settings = 'from app.settings import *\n\nINSTALLED_APPS = [*INSTALLED_APPS, "courier_parcels"]\n'
+    (tmp_path / "courier_settings.py").write_text(settings)
+    (tmp_path / "pytest.ini").write_text("[pytest]\nDJANGO_SETTINGS_MODULE = courier_settings\n")
     return app
 
 
 def in_their_project(app: Path, *words: str) -> str:
     path = os.pathsep.join([str(app.parent), str(ROOT)])
-    return run(app.parent, *words, PYTHONPATH=path, DJANGO_SETTINGS_MODULE="hauthor_settings")
+    return run(app.parent, *words, PYTHONPATH=path, DJANGO_SETTINGS_MODULE="courier_settings")
 
 
 def test_a_new_connector_of_another_app_passes_at_once(app: Path) -> None:
-    said = in_their_project(app, "-m", "django", "connector", "new", "parcel_post", "--app", "hauthor_parcels")
-    assert "`from hauthor_parcels.connectors import parcel_post` in your AppConfig's ready()" in said
-    assert 'parcel_post = "hauthor_parcels.connectors.parcel_post:ParcelPostConnector"' in said
+    said = in_their_project(app, "-m", "django", "connector", "new", "parcel_post", "--app", "courier_parcels")
+    assert "`from courier_parcels.connectors import parcel_post` in your AppConfig's ready()" in said
+    assert 'parcel_post = "courier_parcels.connectors.parcel_post:ParcelPostConnector"' in said
     test = app / "connectors" / "test_parcel_post.py"
     assert " passed" in in_their_project(app, "-m", "pytest", "-q", "-rN", "-p", "no:randomly", str(test))
     # What it said about registering is right.
     (app / "apps.py").write_text(
         "from django.apps import AppConfig\n\n\nclass ParcelsConfig(AppConfig):\n"
-        '    name = "hauthor_parcels"\n\n    def ready(self):\n'
-        "        from hauthor_parcels.connectors import parcel_post\n"
+        '    name = "courier_parcels"\n\n    def ready(self):\n'
+        "        from courier_parcels.connectors import parcel_post\n"
     )
     listed = in_their_project(app, "-m", "django", "connector", "list")
-    assert "hauthor_parcels.connectors.parcel_post" in listed
+    assert "courier_parcels.connectors.parcel_post" in listed
 
 
 def test_a_new_template_of_another_app_passes_at_once(app: Path) -> None:
     said = in_their_project(
-        app, "-m", "django", "connector", "new", "parcel_post", "--yaml", "--app", "hauthor_parcels"
+        app, "-m", "django", "connector", "new", "parcel_post", "--yaml", "--app", "courier_parcels"
     )
     folder = app / "connectors" / "templates"
     assert f'INTEGRATIONS = {{"TEMPLATE_DIRS": ["{folder}"]}}' in said
-    with (app.parent / "hauthor_settings.py").open("a") as settings:
+    with (app.parent / "courier_settings.py").open("a") as settings:
         settings.write(f'INTEGRATIONS = {{**INTEGRATIONS, "TEMPLATE_DIRS": ["{folder}"]}}\n')
     test = app / "connectors" / "test_parcel_post.py"
     assert " passed" in in_their_project(app, "-m", "pytest", "-q", "-rN", str(test))

@@ -313,7 +313,7 @@ def my_configuration(transactional_db: None) -> Iterator[Any]:
 
             class Meta:
                 app_label = "integrations"
-                db_table = "hconf_my_configuration"
+                db_table = "my_configuration"
 
         with connection.schema_editor() as editor:
             editor.create_model(MyConfiguration)

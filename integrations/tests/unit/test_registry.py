@@ -151,7 +151,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setattr(ConnectorRegistry, "_loaded", False)
     monkeypatch.setattr(registry, "_load_templates", lambda *_: [])  # ours are there already
     yield tmp_path
-    for name in [name for name in sys.modules if name.startswith("hauthor_")]:
+    for name in [name for name in sys.modules if name.startswith("courier_")]:
         del sys.modules[name]
 
 
@@ -166,24 +166,24 @@ def install(site: Path, name: str, code: str, entries: str) -> None:
 
 
 def test_another_package_brings_its_connector(site: Path) -> None:
-    install(site, "hauthor_parcel", GOOD.format(sdk="^1.0"), "parcel = hauthor_parcel:Parcel")
+    install(site, "courier_parcel", GOOD.format(sdk="^1.0"), "parcel = courier_parcel:Parcel")
     found = ConnectorRegistry.type_of("parcel")
-    assert found.__module__ == "hauthor_parcel"
+    assert found.__module__ == "courier_parcel"
     assert ("parcel", "Parcel") in connector_choices()
 
 
 def test_broken_packages_are_reported_and_take_nobody_down(site: Path, caplog: pytest.LogCaptureFixture) -> None:
-    install(site, "hauthor_parcel", GOOD.format(sdk="^1.0"), "parcel = hauthor_parcel:Parcel")
-    install(site, "hauthor_broken", "raise RuntimeError('no licence')", "broken = hauthor_broken:Broken")
-    install(site, "hauthor_gone", "", "gone = hauthor_gone:Nothing")
-    install(site, "hauthor_text", "Text = 'text'", "text = hauthor_text:Text")
-    install(site, "hauthor_old", GOOD.format(sdk="^0.9"), "old = hauthor_old:Parcel")
-    install(site, "hauthor_thief", GOOD.format(sdk="^1.0"), "webhook = hauthor_thief:Parcel")
+    install(site, "courier_parcel", GOOD.format(sdk="^1.0"), "parcel = courier_parcel:Parcel")
+    install(site, "courier_broken", "raise RuntimeError('no licence')", "broken = courier_broken:Broken")
+    install(site, "courier_gone", "", "gone = courier_gone:Nothing")
+    install(site, "courier_text", "Text = 'text'", "text = courier_text:Text")
+    install(site, "courier_old", GOOD.format(sdk="^0.9"), "old = courier_old:Parcel")
+    install(site, "courier_thief", GOOD.format(sdk="^1.0"), "webhook = courier_thief:Parcel")
     with caplog.at_level(logging.ERROR, logger="integrations.connectors"):
-        assert ConnectorRegistry.type_of("parcel").__module__ == "hauthor_parcel"
+        assert ConnectorRegistry.type_of("parcel").__module__ == "courier_parcel"
     assert ConnectorRegistry.type_of("webhook") is WebhookConnector
     assert set(ConnectorRegistry.broken()) == {"broken", "gone", "text", "old", "webhook"}
-    assert ConnectorRegistry.broken()["broken"] == "connector broken (hauthor_broken:Broken) does not load"
+    assert ConnectorRegistry.broken()["broken"] == "connector broken (courier_broken:Broken) does not load"
     assert len(caplog.records) == 5 and "no licence" in caplog.text
     with pytest.raises(IncompatibleConnector, match="old was written for version"):
         ConnectorRegistry.get("old")
