@@ -157,8 +157,10 @@ def apply_settings(integration: TenantIntegration, settings: Mapping[str, Any]) 
     Returns:
         the columns that changed, for ``save(update_fields=…)``.
     """
-    manifest = ConnectorRegistry.type_of(integration.integration_type).manifest
-    secrets = _foreign(manifest, _readable(integration, "credentials") or {})
+    connector = ConnectorRegistry.type_of(integration.integration_type)
+    manifest = connector.manifest
+    kept = _signing_keys if _is_older(connector, integration) else _foreign  # an older version's fields are no more
+    secrets = kept(manifest, _readable(integration, "credentials") or {})
     # `settings_of` has them too, and nobody but their place says that they are secret.
     binding = Binding.from_settings(manifest, {name: settings[name] for name in settings if name not in secrets})
     changed = []
@@ -172,7 +174,7 @@ def apply_settings(integration: TenantIntegration, settings: Mapping[str, Any]) 
         if before != value and (value or before is not None):
             setattr(integration, name, value)
             changed.append(f"{name}_encrypted")
-    config = {**_foreign(manifest, integration.config), **binding.config}
+    config = {**kept(manifest, integration.config), **binding.config}
     if config != integration.config:
         integration.config = config
         changed.append("config")
@@ -187,10 +189,23 @@ def _readable(integration: TenantIntegration, name: str) -> Any:
         return None
 
 
+def _is_older(connector: type[BaseConnector], integration: TenantIntegration) -> bool:
+    """Tell whether another major version of the connector stored the settings."""
+    manifest = connector.manifest
+    try:
+        return check_stored(manifest.key, integration.connector_version, manifest.version, connector.can_migrate)
+    except IncompatibleConnector:
+        return True
+
+
+def _signing_keys(manifest: Manifest, stored: Mapping[str, Any]) -> dict[str, Any]:
+    return {SIGNING_KEYS: stored[SIGNING_KEYS]} if SIGNING_KEYS in stored else {}
+
+
 def _foreign(manifest: Manifest, stored: Mapping[str, Any]) -> dict[str, Any]:
     """Return what is stored beside the manifest's fields; an open manifest owns all but the signing keys."""
     if manifest.is_open:
-        return {SIGNING_KEYS: stored[SIGNING_KEYS]} if SIGNING_KEYS in stored else {}
+        return _signing_keys(manifest, stored)
     return {name: value for name, value in stored.items() if manifest.field(name) is None}
 
 

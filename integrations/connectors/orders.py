@@ -60,7 +60,7 @@ def order_dict(order: Any) -> dict[str, Any]:
     """Return the order as JSON values; exact for decimals, which become text.
 
     Raises:
-        ConfigurationError: it has no id, or contains itself.
+        ConfigurationError: it has no id, contains itself, or holds what JSON cannot say.
     """
     if isinstance(order, Mapping):
         values: Mapping[str, Any] = order
@@ -100,8 +100,9 @@ def _plain(value: Any) -> Any:
         return _plain(value.value)
     if isinstance(value, datetime | date | time):
         return value.isoformat()
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
+    if isinstance(value, float) and not math.isfinite(value):
+        # Sent as null or as text it would be another order.
+        raise ConfigurationError({"draft_order": "holds what JSON cannot say: NaN or infinity"})
     if isinstance(value, bytes):
         return base64.b64encode(value).decode()
     if isinstance(value, Decimal | UUID):
@@ -112,6 +113,6 @@ def _plain(value: Any) -> Any:
         return [_plain(item) for item in value]
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return _plain(dataclasses.asdict(value))
-    if value is None or isinstance(value, str | int | bool):
+    if value is None or isinstance(value, str | int | float | bool):
         return value
     return str(value)
