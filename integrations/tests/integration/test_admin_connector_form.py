@@ -36,7 +36,7 @@ from .admin_world import (
     url,
 )
 
-pytestmark = [pytest.mark.django_db, pytest.mark.integration]
+pytestmark = [pytest.mark.django_db]
 
 KINDS = [key for key, _ in connector_choices()]
 MANY = many_fields.KEY

@@ -22,7 +22,7 @@ from integrations.models import (
 from integrations.tests.integration.admin_world import client_of, messages_of, page, superuser
 from integrations.tests.receiver import Answer, Receiver
 
-pytestmark = [pytest.mark.integration, pytest.mark.django_db]
+pytestmark = [pytest.mark.django_db]
 
 CANARY = "canary-77aa"
 MODELS = [GitHubConfiguration, WeaviateConfiguration, GraphConfiguration, OpenAIConfiguration, GeminiConfiguration]

@@ -14,7 +14,7 @@ from integrations.tests.factories import make_integration, make_item, make_tenan
 from integrations.tests.receiver import Answer, Receiver, Request
 from tasks.models import Note, WorkItem
 
-pytestmark = [pytest.mark.integration, pytest.mark.django_db]
+pytestmark = [pytest.mark.django_db]
 
 CANARY = "canary7f3a91"
 SETTINGS: dict[str, dict[str, Any]] = {

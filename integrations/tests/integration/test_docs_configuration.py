@@ -21,7 +21,7 @@ from integrations.connectors.manifest import Field, Manifest
 from integrations.models import IntegrationConfiguration, OpenAIConfiguration, WeaviateConfiguration
 from integrations.tests.receiver import Answer, Receiver, Request
 
-pytestmark = [pytest.mark.integration, pytest.mark.django_db]
+pytestmark = [pytest.mark.django_db]
 
 DOCS = Path(__file__).resolve().parents[3] / "docs"
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)

@@ -20,7 +20,7 @@ from integrations.models import ERPConnection, ExecutionLog
 from integrations.tests.factories import make_tenant
 from integrations.tests.receiver import Answer, Receiver, Request
 
-pytestmark = [pytest.mark.integration, pytest.mark.django_db]
+pytestmark = [pytest.mark.django_db]
 
 GUIDE = Path(__file__).resolve().parents[3] / "docs" / "erp.md"
 EXAMPLES = re.findall(r"^```python\n(.*?)^```", GUIDE.read_text(), re.DOTALL | re.MULTILINE)

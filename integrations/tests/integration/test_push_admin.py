@@ -13,7 +13,7 @@ from integrations.erp.push import PushOrchestrator
 from integrations.models import ERPConnection, ERPPushLog
 from integrations.tests.integration.admin_world import Side, make_side, page, superuser, url
 
-pytestmark = [pytest.mark.integration, pytest.mark.django_db]
+pytestmark = [pytest.mark.django_db]
 
 CANARY = "canary-ab12cd"
 GUIDE = ("id", "org id", "draft order id", "connector type", "status", "request json", "response json", "error message",

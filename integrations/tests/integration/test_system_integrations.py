@@ -40,7 +40,7 @@ from integrations.models import (
 from integrations.tests.callers import frames_of
 from integrations.tests.receiver import Answer, Receiver, Request
 
-pytestmark = [pytest.mark.integration, pytest.mark.django_db]
+pytestmark = [pytest.mark.django_db]
 
 CANARY = "canary-9e21"
 

@@ -19,7 +19,7 @@ from integrations.models import IntegrationSync, TenantIntegration
 from integrations.tests.factories import make_integration, make_item, make_tenant
 from integrations.tests.receiver import Answer, Receiver
 
-pytestmark = [pytest.mark.integration, pytest.mark.django_db]
+pytestmark = [pytest.mark.django_db]
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "templates.md"
 TOKEN = "canary-7f3a91c4d2"
