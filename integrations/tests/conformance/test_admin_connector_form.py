@@ -20,10 +20,7 @@ from integrations.connectors.registry import ConnectorRegistry, connector_choice
 from integrations.credentials.masking import MASK
 from integrations.models import ExecutionLog, TenantIntegration
 from integrations.tests import many_fields
-from integrations.tests.manifest_values import valid_settings
-from integrations.tests.receiver import Answer, Receiver
-
-from .admin_world import (
+from integrations.tests.integration.admin_world import (
     Side,
     client_of,
     form_values,
@@ -35,6 +32,8 @@ from .admin_world import (
     superuser,
     url,
 )
+from integrations.tests.manifest_values import valid_settings
+from integrations.tests.receiver import Answer, Receiver
 
 pytestmark = [pytest.mark.django_db]
 
