@@ -20,6 +20,7 @@ from ninja.security import django_auth
 from integrations.connections.event_types import choices as event_choices
 from integrations.connections.models import TenantIntegration
 from integrations.connectors.manifest import Manifest
+from integrations.delivery.wakeup import wake_on_commit
 from integrations.errors import ConfigurationError, IntegrationError, IntegrationNotConfigured, UnknownConnector
 from integrations.services.lookup import list_available_providers
 from integrations.services.settings import change_settings, save_settings, shown_settings
@@ -142,6 +143,7 @@ def change_connection(request: HttpRequest, connection_id: UUID, data: Connectio
         if data.events is not None:
             _check_events(data.events)
             integration.subscribe(*data.events)
+        wake_on_commit({integration.pk})  # an address was mended, or pending rows are to be cancelled
     return _connection(integration)
 
 

@@ -25,11 +25,12 @@ from integrations.errors import (
     IntegrationRateLimited,
     IntegrationTemporaryError,
 )
+from integrations.transport.port import HttpClient
 
 from .scheme import Auth
 from .spec import OAuth
 from .token import LockedTokens, Token, TokenStore
-from .token_endpoint import Client, TokenEndpoint
+from .token_endpoint import TokenEndpoint
 
 MARGIN_SECONDS = 60.0
 IDENTITY = ("client_id", "issuer", "subject", "refresh_token")  # another one of these is another grant
@@ -53,7 +54,7 @@ class OAuth2(Auth):
         oauth: OAuth,
         settings: Mapping[str, Any],
         tokens: TokenStore,
-        client: Client,
+        client: HttpClient,
         *,
         now: Callable[[], float] = time.time,
         margin: float = MARGIN_SECONDS,

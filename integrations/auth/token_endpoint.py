@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import quote_plus, urlsplit
 
 from oauthlib.oauth2 import BackendApplicationClient, WebApplicationClient
@@ -23,7 +23,7 @@ from integrations.errors import (
 )
 from integrations.transport.allowed_hosts import check_allowed
 from integrations.transport.policy import AddressPolicy
-from integrations.transport.response import Response
+from integrations.transport.port import HttpClient
 
 from .assertion import GRANT_TYPE, assertion
 from .spec import OAuth, filled, host_is_configured
@@ -32,21 +32,6 @@ from .token_answer import read
 
 # A token endpoint is quick or in trouble; the lane's lease must outlast it and the request that waits for it.
 TIMEOUT_SECONDS = 10.0
-
-
-class Client(Protocol):
-    """The guarded HTTP client."""
-
-    def request(
-        self,
-        method: str,
-        url: str,
-        *,
-        headers: Mapping[str, str],
-        body: bytes = b"",
-        timeout: float | None = None,
-        max_bytes: int | None = None,
-    ) -> Response: ...
 
 
 class TokenEndpoint:
@@ -61,7 +46,7 @@ class TokenEndpoint:
         self,
         oauth: OAuth,
         settings: Mapping[str, Any],
-        client: Client,
+        client: HttpClient,
         *,
         allowed_hosts: Iterable[str] = (),
         timeout: float | None = None,

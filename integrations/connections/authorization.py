@@ -29,7 +29,7 @@ from integrations.transport.policy import AddressPolicy
 from integrations.transport.process_client import client as process_client
 from tenants.scope import tenants_of
 
-from .binding import settings_of
+from .binding import bind
 from .grants import OAuthRequest
 from .models import TenantIntegration
 from .token_store import GrantTokens
@@ -61,7 +61,7 @@ class Visitor:
 def wants_authorization(integration: TenantIntegration) -> bool:
     """Tell whether a person must agree at the provider before `integration` can do anything."""
     try:
-        oauth = ConnectorRegistry.type_of(integration.integration_type).manifest.oauth
+        oauth = bind(integration).oauth  # a connector with several grants chooses by its settings
     except IntegrationNotConfigured:
         return False
     return oauth is not None and oauth.grant == "authorization_code"
@@ -160,11 +160,12 @@ def _is_theirs(request: OAuthRequest, provider: str, visitor: Visitor) -> bool:
     )
 
 
-def _oauth_of(integration: TenantIntegration) -> tuple[OAuth, dict[str, object]]:
-    manifest = ConnectorRegistry.type_of(integration.integration_type).manifest
-    if manifest.oauth is None or manifest.oauth.grant != "authorization_code":
-        raise IntegrationNotConfigured(f"{manifest.label} is not connected this way")
-    return manifest.oauth, {**manifest.defaults(), **settings_of(integration)}
+def _oauth_of(integration: TenantIntegration) -> tuple[OAuth, dict[str, Any]]:
+    # Bound as for a delivery: the token is good only for the very settings that a lane will use it with.
+    connector = bind(integration)
+    if connector.oauth is None or connector.oauth.grant != "authorization_code":
+        raise IntegrationNotConfigured(f"{connector.manifest.label} is not connected this way")
+    return connector.oauth, connector.settings
 
 
 def _hash(text: str) -> str:

@@ -102,7 +102,13 @@ def settings_of(integration: TenantIntegration) -> dict[str, Any]:
     As they were stored, if nobody knows the kind or nothing reads what that version stored: a person must look at them.
     """
     credentials = {key: value for key, value in integration.credentials.items() if key != SIGNING_KEYS}
-    settings = Binding(integration.webhook_url, integration.headers, credentials, integration.config).settings
+    return _as_now(
+        integration, Binding(integration.webhook_url, integration.headers, credentials, integration.config).settings
+    )
+
+
+def _as_now(integration: TenantIntegration, settings: dict[str, Any]) -> dict[str, Any]:
+    """Return stored `settings` as the present connector wants them; as they are, if it cannot read them."""
     try:
         return _migrated(ConnectorRegistry.type_of(integration.integration_type), integration, settings)
     except (UnknownConnector, IncompatibleConnector):
@@ -138,15 +144,7 @@ def settings_to_edit(integration: TenantIntegration) -> dict[str, Any]:
     credentials = dict(_readable(integration, "credentials") or {})
     credentials.pop(SIGNING_KEYS, None)
     address, headers = _readable(integration, "webhook_url") or "", _readable(integration, "headers") or {}
-    settings = Binding(address, headers, credentials, integration.config).settings
-    try:
-        connector = ConnectorRegistry.type_of(integration.integration_type)
-        before, now = integration.connector_version, connector.manifest.version
-        if check_stored(integration.integration_type, before, now, connector.can_migrate):
-            return connector.migrate_config(settings, before)
-    except IntegrationNotConfigured:
-        pass
-    return settings
+    return _as_now(integration, Binding(address, headers, credentials, integration.config).settings)
 
 
 def apply_settings(integration: TenantIntegration, settings: Mapping[str, Any]) -> list[str]:

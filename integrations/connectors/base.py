@@ -87,7 +87,6 @@ class BaseConnector(ERPConnectorPort):
     def __init__(self, binding: Binding | None = None, client: Client | None = None) -> None:
         self.binding = binding or Binding()
         self._client = client
-        self._is_connected = False
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.host or 'unbound'})"
@@ -244,12 +243,10 @@ class BaseConnector(ERPConnectorPort):
     # -- lifecycle ----------------------------------------------------------------------------------------
 
     def connect(self) -> None:
-        """Get ready; called before every use, so harmless a second time, and by several threads. Most do nothing."""
-        self._is_connected = True
+        """Get ready; called before every use, so harmless a second time, and by several threads."""
 
     def disconnect(self) -> None:
         """Give back what `connect` took; called also after an error, and harmless a second time."""
-        self._is_connected = False
 
     def __enter__(self) -> Self:
         try:

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 from integrations.auth.token import TokenStore
 from integrations.errors import ConnectorError
-from integrations.transport.response import Response
+from integrations.transport.port import HttpClient
 from integrations.transport.tcp import Conversation, Security
 
 from .manifest import HEADERS, URL, Manifest
@@ -156,19 +156,8 @@ class TestResult:
     is_auth_failure: bool = False
 
 
-class Client(Protocol):
+class Client(HttpClient, Protocol):
     """The guarded client (transport/client.py): HTTP, and connections for what is not HTTP."""
-
-    def request(
-        self,
-        method: str,
-        url: str,
-        *,
-        headers: Mapping[str, str],
-        body: bytes = b"",
-        timeout: float | None = None,
-        max_bytes: int | None = None,
-    ) -> Response: ...
 
     def open_tcp(
         self, host: str, port: int, *, ports: Collection[int], security: Security, timeout: float | None = None

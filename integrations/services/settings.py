@@ -9,8 +9,10 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from integrations.connections.binding import SETTINGS_COLUMNS, apply_settings, settings_of
+from integrations.connections.binding import apply_settings, settings_of
+from integrations.connections.destinations import destinations
 from integrations.connections.models import TenantIntegration
+from integrations.connectors.base import BaseConnector
 from integrations.connectors.manifest import HEADERS, URL, Manifest
 from integrations.connectors.registry import ConnectorRegistry
 from integrations.credentials.masking import MASK, is_mask, mask_values
@@ -45,7 +47,6 @@ def change_settings(integration: TenantIntegration, changes: Mapping[str, Any]) 
         ConfigurationError: something is missing, unknown or wrong afterwards; nothing was changed.
     """
     connector = ConnectorRegistry.type_of(integration.integration_type)
-    manifest = connector.manifest
     stored = settings_of(integration)
     merged = dict(stored)
     for name, value in changes.items():
@@ -59,14 +60,9 @@ def change_settings(integration: TenantIntegration, changes: Mapping[str, Any]) 
         else:
             merged[name] = value
     clean = connector.checked_config(merged)
-    _refuse_to_send_secrets_elsewhere(manifest, stored, clean, changes)
-    before = [getattr(integration, column) for column in SETTINGS_COLUMNS]
-    secrets_before = integration.headers, integration.credentials
-    apply_settings(integration, clean)
-    columns = [
-        column for column, old in zip(SETTINGS_COLUMNS, before, strict=True) if getattr(integration, column) != old
-    ]
-    if (integration.headers, integration.credentials) != secrets_before:
+    _refuse_to_send_secrets_elsewhere(connector, stored, clean, changes)
+    columns = apply_settings(integration, clean)
+    if {"headers_encrypted", "credentials_encrypted"} & set(columns):
         integration.credentials_rotated_at = timezone.now()
         columns.append("credentials_rotated_at")
     return columns
@@ -90,31 +86,29 @@ def save_settings(integration: TenantIntegration, columns: list[str]) -> None:
 
 
 def _refuse_to_send_secrets_elsewhere(
-    manifest: Manifest, stored: Mapping[str, Any], clean: Mapping[str, Any], changes: Mapping[str, Any]
+    connector: type[BaseConnector], stored: Mapping[str, Any], clean: Mapping[str, Any], changes: Mapping[str, Any]
 ) -> None:
-    # A field that was never stored has led to its default all the time.
-    before = {**manifest.defaults(), **stored}
-    places = _places(manifest, {**before, **clean})
-    moved = [name for name in places if before.get(name) and _host(clean.get(name)) != _host(before[name])]
-    if not moved:
+    manifest = connector.manifest
+    if manifest.is_open:  # nobody says what its settings mean, so whatever looks like a place is one
+        is_moved = any(stored[name] != clean.get(name) for name in stored if _is_place(name, stored[name]))
+    else:
+        is_moved = bool(destinations(connector, clean) - destinations(connector, stored))
+    if not (stored and is_moved):
         return
     kept = [
         name
         for name, value in stored.items()
-        if name not in places
+        if not (manifest.is_open and _is_place(name, value))
         and (name == HEADERS or manifest.is_open or name in manifest.secret_names)
         and _is_kept(value, clean.get(name), changes.get(name, MASK))
     ]
     if kept:
-        advice = f"{moved[0]} leads to another server: enter this again, or remove it"
+        advice = "the address leads to another server: enter this again, or remove it"
         raise ConfigurationError(dict.fromkeys(kept, advice))
 
 
-def _places(manifest: Manifest, settings: Mapping[str, Any]) -> set[str]:
-    """Return the names of the settings that say which server is talked to."""
-    if manifest.is_open:  # nobody says what its settings mean, so whatever looks like a place is one
-        return {name for name, value in settings.items() if "://" in str(value) or _PLACE_NAME.search(name)}
-    return {field.name for field in manifest.fields if field.kind in ("url", "host")}
+def _is_place(name: str, value: Any) -> bool:
+    return "://" in str(value) or bool(_PLACE_NAME.search(name))
 
 
 def _is_kept(old: Any, new: Any, entered: Any) -> bool:
@@ -123,7 +117,3 @@ def _is_kept(old: Any, new: Any, entered: Any) -> bool:
         told = entered if isinstance(entered, Mapping) else dict.fromkeys(old, entered)
         return any(_is_kept(old[key], new[key], told.get(key, MASK)) for key in old.keys() & new.keys())
     return bool(new == old and is_mask(entered))
-
-
-def _host(value: Any) -> str:
-    return mask_url(value) if isinstance(value, str) and "://" in value else str(value or "")

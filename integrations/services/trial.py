@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from integrations.audit.models import ExecutionLog
 from integrations.connections.models import TenantIntegration
 from integrations.connectors.port import TestResult
-from integrations.delivery.trial import send_test_event
+from integrations.delivery.trial import log_trial, send_test_event
 from integrations.errors import IntegrationError
 from integrations.transport.process_client import client
 
@@ -20,14 +19,5 @@ def try_connection(integration: TenantIntegration, *, actor: str = "system") -> 
     except IntegrationError:
         can_check = True  # the check says what is missing
     result = integration.test_connection() if can_check else send_test_event(integration, client())
-    ExecutionLog.objects.create(
-        integration=integration,
-        action="check" if can_check else "test",
-        actor=actor[:150],
-        attempt=1,
-        response_status=result.status,
-        response_payload=result.excerpt or None,
-        duration_ms=round(result.latency_ms),
-        error="" if result.success else result.message,
-    )
+    log_trial(integration, "check" if can_check else "test", result, actor=actor[:150])
     return result

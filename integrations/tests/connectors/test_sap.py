@@ -290,6 +290,6 @@ def test_oauth_client_credentials(make: Any, sap: FakeSAP, receiver: Receiver) -
 
     receiver.answer_with(answer)
     token_url = f"http://{receiver.netloc}/oauth/token"
-    connector = make({"client_secret": "s3cret"}, username="", client_id="herp", token_url=token_url)
+    connector = make({"client_secret": "s3cret"}, username="", client_id="outbox", token_url=token_url)
     assert connector.deliver(envelope()).external_id == "1"
     assert [request.path.partition("?")[0] for request in receiver.requests].count("/oauth/token") == 1

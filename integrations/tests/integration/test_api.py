@@ -198,20 +198,20 @@ def test_a_secret_does_not_leave_the_default_address_either(side: Side) -> None:
 class Open(BaseConnector):
     """A connector as the first guide prints it: no fields, any configuration."""
 
-    manifest = Manifest(key="hrev-open", label="Open")
+    manifest = Manifest(key="odd-open", label="Open")
 
 
 @pytest.fixture
 def _open() -> Iterator[None]:
     ConnectorRegistry.register(Open)
     yield
-    ConnectorRegistry.unregister("hrev-open")
+    ConnectorRegistry.unregister("odd-open")
 
 
 @pytest.mark.usefixtures("_open")
 @pytest.mark.parametrize("place", ["base_url", "ledger_host", "where"])
 def test_secrets_of_a_connector_without_fields_stay_with_its_server_too(side: Side, place: str) -> None:
-    integration = TenantIntegration(tenant=side.tenant, name="Open", integration_type="hrev-open")
+    integration = TenantIntegration(tenant=side.tenant, name="Open", integration_type="odd-open")
     integration.credentials = {place: "https://erp.example.com", "token": "canary-token"}
     integration.save()
     path = f"/connections/{integration.public_id}"
@@ -224,7 +224,7 @@ def test_secrets_of_a_connector_without_fields_stay_with_its_server_too(side: Si
 @pytest.mark.usefixtures("_open")
 def test_headers_of_a_connector_without_fields_must_be_headers(side: Side) -> None:
     for headers in ("nothing", [1], {"Host": "evil.example.net"}):
-        body = {"type": "hrev-open", "name": "x", "settings": {"headers": headers}}
+        body = {"type": "odd-open", "name": "x", "settings": {"headers": headers}}
         assert list(call(side.client, "post", "/connections/", body).json()["fields"]) == ["headers"]
 
 

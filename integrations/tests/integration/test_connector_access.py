@@ -38,9 +38,9 @@ def two_families(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def person(own_tenant: Tenant) -> User:
     """Works for Acme Corp, in a team that looks after chat."""
-    person = User.objects.create_user("hauthor-person")
+    person = User.objects.create_user("person")
     Membership.objects.create(user=person, tenant=own_tenant)
-    team = Group.objects.create(name="hauthor-chat-team")
+    team = Group.objects.create(name="chat-team")
     team.permissions.add(Permission.objects.get(codename="use_chat_rooms_connectors"))
     person.groups.add(team)
     return person
@@ -64,14 +64,14 @@ def test_a_team_uses_its_own_family_for_its_own_tenants(person: User, own_tenant
 
 
 def test_one_permission_covers_every_family(own_tenant: Tenant) -> None:
-    person = User.objects.create_user("hauthor-any")
+    person = User.objects.create_user("any")
     person.user_permissions.add(Permission.objects.get(codename=ANY))
     assert usable_by(person) == manifests()
     assert not may_use(person, CRM, own_tenant)  # works for nobody
 
 
 def test_a_superuser_may_use_all(own_tenant: Tenant) -> None:
-    root = User.objects.create_superuser("hauthor-root")
+    root = User.objects.create_superuser("root")
     assert may_use(root, CRM, own_tenant) and usable_by(root) == manifests()
 
 
@@ -79,5 +79,5 @@ def test_who_left_or_is_not_there_may_use_nothing(person: User, own_tenant: Tena
     person.is_active = False
     for nobody in (person, AnonymousUser()):
         assert not may_use(nobody, CHAT, own_tenant) and usable_by(nobody) == []
-    root = User.objects.create_superuser("hauthor-root", is_active=False)
+    root = User.objects.create_superuser("root", is_active=False)
     assert not may_use(root, CHAT, own_tenant)

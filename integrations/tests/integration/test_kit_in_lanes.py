@@ -29,7 +29,7 @@ class Odd(BaseConnector):
     """A connector with habits; the second version calls its field otherwise."""
 
     manifest = Manifest(
-        key="hrev-odd", label="Odd", version="2.0.0", timeout=60, fields=(Field(name="place", required=True),)
+        key="odd-odd", label="Odd", version="2.0.0", timeout=60, fields=(Field(name="place", required=True),)
     )
     seen: ClassVar[dict[str, Any]] = {}
 
@@ -59,9 +59,9 @@ def odd() -> Iterator[TenantIntegration]:
     ConnectorRegistry.register(Odd)
     Odd.seen.clear()
     yield TenantIntegration.objects.create(
-        tenant=make_tenant(), name="Odd", integration_type="hrev-odd", config={"place": "here"}
+        tenant=make_tenant(), name="Odd", integration_type="odd-odd", config={"place": "here"}
     )
-    ConnectorRegistry.unregister("hrev-odd")
+    ConnectorRegistry.unregister("odd-odd")
 
 
 @pytest.fixture
