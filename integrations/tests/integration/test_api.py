@@ -10,7 +10,7 @@ import pytest
 from django.contrib.auth.models import Permission, User
 from django.test import Client, override_settings
 
-from integrations.connections.binding import settings_of
+from integrations.connections.binding import apply_settings, settings_of
 from integrations.connectors.base import BaseConnector
 from integrations.connectors.manifest import Manifest
 from integrations.connectors.registry import ConnectorRegistry
@@ -132,6 +132,19 @@ def test_stored_secrets_do_not_follow_the_address_to_another_server(side: Side) 
     assert answer.status_code == 422 and "another server" in str(answer.json()["fields"])
     side.integration.refresh_from_db()
     assert side.integration.webhook_url == url
+
+
+def test_another_port_of_the_same_host_is_another_server(side: Side) -> None:
+    settings = {"smtp_host": "mail.example.com", "username": "jane", "password": "canary-password",
+                "sender": "jane@example.com", "recipients": ["joe@example.com"]}  # fmt: skip
+    integration = TenantIntegration(tenant=side.tenant, name="Mail", integration_type="email")
+    apply_settings(integration, settings)
+    integration.save()
+    path = f"/connections/{integration.public_id}"
+    answer = call(side.client, "patch", path, {"settings": {"smtp_port": 2525}})
+    assert answer.status_code == 422 and list(answer.json()["fields"]) == ["password"]
+    body = {"settings": {"smtp_port": 2525, "password": "typed-again"}}
+    assert call(side.client, "patch", path, body).status_code == 200
 
 
 def test_another_tenants_connection_does_not_exist(side: Side) -> None:

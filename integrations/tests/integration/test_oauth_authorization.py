@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
@@ -13,7 +14,8 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
-from integrations.connections.authorization import AuthorizationRefused, Visitor, finish, start
+from integrations.connections.authorization import AuthorizationRefused, Visitor, finish, start, wants_authorization
+from integrations.connections.binding import apply_settings
 from integrations.connections.grants import OAuthRequest
 from integrations.connectors.registry import ConnectorRegistry
 from integrations.errors import IntegrationAuthError
@@ -119,6 +121,32 @@ def test_the_grant_is_kept_and_shown(acme: Side, hub: TenantIntegration, receive
     assert "is connected" in shown and "by Acme-staff" in shown and "Connect again" in shown
     assert "canary" not in shown
     assert hub.get_adapter().auth.headers() == {"Authorization": "Bearer canary-access"}
+
+
+def test_a_client_secret_outside_of_the_database_is_the_one_that_is_presented(
+    acme: Side, hub: TenantIntegration, receiver: Receiver, settings: Any, tmp_path: Path
+) -> None:
+    folder = tmp_path / str(acme.tenant.slug)
+    folder.mkdir()
+    (folder / "hub_secret").write_text("canary-from-the-file")
+    settings.INTEGRATIONS = {**settings.INTEGRATIONS, "SECRETS_DIR": str(tmp_path)}
+    hub.credentials = {**hub.credentials, "client_secret": "file:hub_secret"}
+    hub.save()
+    state = asked(connect(acme.client, hub))["state"]
+    receiver.answer_with(token_answer("canary-access", "canary-refresh", 3600))
+    assert come_back(acme.client, state=state, code="canary-code").status_code == 302
+    assert b"canary-from-the-file" in receiver.requests[-1].body
+    # The lane binds to the same settings, so the token that was just granted is good for it.
+    assert hub.get_adapter().auth.headers() == {"Authorization": "Bearer canary-access"}
+
+
+def test_a_grant_that_nobody_has_to_agree_to_has_no_button(acme: Side) -> None:
+    integration = TenantIntegration(tenant=acme.tenant, name="CRM", integration_type="salesforce")
+    settings = {"base_url": "https://acme.my.salesforce.com", "client_id": "app", "client_secret": "canary"}
+    apply_settings(integration, {**settings, "grant": "client_credentials"})
+    assert not wants_authorization(integration)
+    apply_settings(integration, {**settings, "grant": "authorization_code"})
+    assert wants_authorization(integration)
 
 
 def test_before_and_after_a_refusal(acme: Side, hub: TenantIntegration) -> None:
