@@ -12,6 +12,10 @@ Statuses: WooCommerce has no “shipped”, so SHIPPED and DELIVERED become ``co
 ``wc-custom-status`` and ``custom-status`` are the same word: the API leaves the prefix out. A status that no map knows
 stays the shop's own word.
 
+Webhooks: the event is the topic (``order.created``), the payload is what the shop sent. The form ``webhook_id=7`` that
+comes when a webhook is saved is the event ``ping``. WooCommerce makes a delivery's id of the webhook's number and the
+second, so two orders of one second share it; ours has a digest of topic and body beside it.
+
 The key goes in the header Authorization (Basic, https), never in the address, which everybody logs. A shop whose web
 server drops that header must be mended there. “Plain” permalinks have no such API; WooCommerce itself wants others.
 Errors: errors.py beside this. Source: https://woocommerce.github.io/woocommerce-rest-api-docs/, WooCommerce 5.8 and
@@ -20,9 +24,10 @@ later (modified_after), and what its own controllers do.
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Mapping, Sequence
-from datetime import datetime
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cached_property
 from typing import Any
@@ -32,6 +37,7 @@ from integrations.connectors.base import BaseConnector
 from integrations.connectors.config_check import check
 from integrations.connectors.families.shop import Order, OrderStatus, Product, ShopPort
 from integrations.connectors.families.status_map import StatusMap, status_map_problems
+from integrations.connectors.incoming import WebhookDTO
 from integrations.connectors.page import Page
 from integrations.connectors.registry import register
 from integrations.errors import (
@@ -43,10 +49,11 @@ from integrations.errors import (
     forgets_locals,
 )
 from integrations.transport.response import Response
+from integrations.transport.retry_after import parse_http_date
 
 from . import errors, rows
 from .manifest import MANIFEST
-from .window import Place, Row, read
+from .window import Listing, Place, Row, read
 
 STATUSES = StatusMap(
     inbound={
@@ -71,6 +78,7 @@ STATUSES = StatusMap(
 )
 _ORDER_ID = re.compile(r"[0-9]{1,20}", re.ASCII)
 _WORD = re.compile(r"[a-z0-9_-]{1,50}", re.ASCII)
+_PING = re.compile(rb"webhook_id=[0-9]{1,20}")
 _CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
 
 
@@ -135,12 +143,20 @@ class WooCommerceConnector(BaseConnector, ShopPort):
         response = self.http.send("PUT", f"orders/{_checked_id(order_id)}", json={"status": word})
         return self._order(self._object(response))
 
+    # -- the way back -------------------------------------------------------------------------------------
+
+    def parse_webhook(self, headers: Mapping[str, str], body: bytes) -> WebhookDTO:
+        found = super().parse_webhook(headers, body)
+        is_ping = bool(_PING.fullmatch(body))
+        digest = hashlib.sha256(found.event_type.encode() + b"\0" + body).hexdigest()[:32]
+        return WebhookDTO("ping" if is_ping else found.event_type, found.payload, f"{found.event_id}-{digest}")
+
     # -- how ----------------------------------------------------------------------------------------------
 
     def _read(self, resource: str, place: Place) -> tuple[list[Row], str | None, bool]:
-        def fetch(params: Mapping[str, Any]) -> tuple[Sequence[Row], int | None]:
+        def fetch(params: Mapping[str, Any]) -> Listing:
             response = self.http.send("GET", resource, params=params)
-            return self._list(response), _total_of(response)
+            return Listing(self._list(response), _total_of(response), _clock_of(response))
 
         found, following, more = read(fetch, place, self.settings["page_size"])
         return found, str(following) if following is not None else None, more
@@ -194,6 +210,12 @@ class WooCommerceConnector(BaseConnector, ShopPort):
 def _total_of(response: Response) -> int | None:
     total = response.headers.get("x-wp-total", "")
     return int(total) if re.fullmatch(r"[0-9]{1,12}", total, re.ASCII) else None
+
+
+def _clock_of(response: Response) -> int:
+    """Return the seconds that the shop's clock shows; ours, if it does not say."""
+    now = datetime.now(UTC)
+    return int((parse_http_date(response.headers.get("date", ""), now=now) or now).timestamp())
 
 
 def _checked_id(order_id: object) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from integrations.connectors.families.shop import FAMILY
 from integrations.connectors.families.status_map import STATUS_MAP_FIELDS
-from integrations.connectors.manifest import Field, Manifest
+from integrations.connectors.manifest import Field, Inbound, Manifest
 
 from .window import MAX_SIZE
 
@@ -63,6 +63,19 @@ MANIFEST = Manifest(
             help="Orders or products in one answer. Less if answers become too large for the shop, or for us.",
             advanced=True,
         ),
+        Field(
+            name="webhook_secret",
+            kind="secret",
+            multiline=True,
+            help="The secret of the shop's webhooks: WooCommerce, Settings, Advanced, Webhooks. One a line while it is "
+            "changed. Empty: none of its webhooks is accepted.",
+        ),
+    ),
+    inbound=Inbound(
+        scheme="woocommerce",
+        id_header="X-WC-Webhook-Delivery-ID",
+        event_header="X-WC-Webhook-Topic",
+        sends_forms=True,  # the ping alone
     ),
     timeout=30,
     does=("check", "read"),
