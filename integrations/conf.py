@@ -86,6 +86,7 @@ DEFAULTS: dict[str, Any] = {
     "CONNECTION_MODEL": "integrations.TenantIntegration",  # whose webhooks come in: "app_label.Model"
     "WEBHOOK_EVENT_MODEL": "integrations.WebhookEvent",  # where they are stored
     "WEBHOOK_BASE_URL": "",  # of webhooks/, as providers reach it; empty: below PUBLIC_URL
+    "INBOUND_CAUSED_PER_HOUR": 30,  # events of one object that integrations may cause by calling back
     # -- credentials ----------------------------------------------------------------------------------
     "ROTATION_OVERLAP_SECONDS": 86400.0,  # how long the old signing secret still signs beside the new one
     "ROTATE_EVERY_DAYS": 90,
