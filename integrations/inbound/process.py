@@ -4,8 +4,8 @@
     effect     our own action and the mark "processed" commit together, or neither does
     announce   webhook_event_processed, when the mark is durable; until every receiver has heard, again
 
-A crash before the mark repeats the whole; one after it only the announcement. Receivers of the signal may therefore hear
-of a webhook twice; `webhook_event.pk` tells.
+A crash before the mark repeats the whole; one after it only the announcement. Receivers of the signal may therefore
+hear of a webhook twice; `webhook_event.pk` tells.
 """
 
 from __future__ import annotations
@@ -164,10 +164,10 @@ class _Work:
 def needs_permission(connection: AbstractConnection | None, adapter: BaseConnector) -> bool:
     """Tell whether this connection may only do what somebody allowed it: its kind belongs to no provider.
 
-    A provider's webhooks say what happened there; a workflow that somebody built says what to do here. Models of a host
-    without ``inbound_actions`` leave that to the host's receivers.
+    A provider's webhooks say what happened there; a workflow that somebody built says what to do here. Such a kind
+    overrides `inbound`, because people choose. Models of a host without ``inbound_actions`` leave it to the host.
     """
-    return hasattr(connection, "inbound_actions") and adapter.manifest.inbound is None
+    return hasattr(connection, "inbound_actions") and type(adapter).inbound is not BaseConnector.inbound
 
 
 def _parse(headers: dict[str, str], body: bytes) -> WebhookDTO:

@@ -32,7 +32,7 @@ TASK = "integrations.tasks.process_webhook"
 MAX_REJECTED_BODY = 4096  # bytes kept of what nobody vouches for
 MAX_ID = 200  # characters; of a longer one, the digest
 
-_STORABLE_ID = re.compile(r"[\x20-\x7e]{1,%d}" % MAX_ID)
+_STORABLE_ID = re.compile(rf"[\x20-\x7e]{{1,{MAX_ID}}}")
 
 
 @dataclass(frozen=True, slots=True)

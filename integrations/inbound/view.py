@@ -1,9 +1,9 @@
 """``POST webhooks/<connection_id>/<action>/``: where providers call us back (C22, docs/inbound.md).
 
 Refused in this order, the cheapest first, and nothing about an integration is told before the signature is proven:
-405 method · 415 encoding · 413 size · 404 nobody of that id takes webhooks · 401 signature · 403 action · 429 too many ·
-400 content. What is left is stored, and answered 200 before anything is done with it. While the database is away: 503,
-so that the provider tries again.
+405 method · 415 encoding · 413 size · 404 nobody of that id takes webhooks · 401 signature · 403 action · 429 too
+many · 400 content. What is left is stored, and answered 200 before anything is done with it. While the database is
+away: 503, so that the provider tries again.
 """
 
 from __future__ import annotations

@@ -54,8 +54,8 @@ class WebhookService:
             action: a word for the address it came to.
 
         Returns:
-            The event. ``signature_valid`` says whether to trust it (False: it is never processed, and has no primary key
-            when too many of them came), ``is_duplicate`` whether this very delivery had come before.
+            The event. ``signature_valid`` says whether to trust it (False: it is never processed, and has no primary
+            key when too many of them came), ``is_duplicate`` whether this very delivery had come before.
 
         Raises:
             ValueError: the signature is right, but the body is neither JSON nor a form; answer 400.

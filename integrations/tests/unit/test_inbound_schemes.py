@@ -12,45 +12,20 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from integrations.inbound.schemes import SCHEMES, verify
+from integrations.tests import inbound_world
 from integrations.tests.case_files import params
+from integrations.tests.inbound_world import OTHER_SECRET as OTHER
+from integrations.tests.inbound_world import PLAIN, SECRET, b64, digest
 from integrations.tests.unit.test_signing import body_of
-from integrations.transport import signing
 from integrations.transport.signing import SignatureInvalid
 
 NOW = 1763668800
-SECRET = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
-OTHER = "whsec_ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8="
 BODY = b'{"id":727}'
-PLAIN = "X-Sig"
 
 
-def digest(signed: bytes, secret: str = SECRET) -> bytes:
-    return hmac.new(secret.encode(), signed, hashlib.sha256).digest()
-
-
-def b64(raw: bytes) -> str:
-    return base64.b64encode(raw).decode()
-
-
-def headers_of(scheme: str, body: bytes = BODY, *, at: int | str = NOW, secret: str = SECRET) -> dict[str, str]:
-    """What the provider would send."""
-    if scheme.startswith("standard-webhooks"):
-        signature = signing.sign("msg_1", int(at), body, [secret])
-        return {"webhook-id": "msg_1", "webhook-timestamp": str(at), "webhook-signature": signature}
-    if scheme == "stripe":
-        return {"Stripe-Signature": f"t={at},v1={digest(f'{at}.'.encode() + body, secret).hex()}"}
-    if scheme == "slack":
-        signature = digest(f"v0:{at}:".encode() + body, secret).hex()
-        return {"X-Slack-Request-Timestamp": str(at), "X-Slack-Signature": f"v0={signature}"}
-    raw = digest(body, secret)
-    return {
-        "github": {"X-Hub-Signature-256": f"sha256={raw.hex()}"},
-        "shopify": {"X-Shopify-Hmac-Sha256": b64(raw)},
-        "woocommerce": {"X-WC-Webhook-Signature": b64(raw)},
-        "hmac-sha256-hex": {PLAIN: raw.hex()},
-        "hmac-sha256-base64": {PLAIN: b64(raw)},
-        "hmac-sha256": {PLAIN: raw.hex()},
-    }[scheme]
+def headers_of(scheme: str, body: bytes = BODY, *, at: int | str = NOW) -> dict[str, str]:
+    """What the provider would send at NOW."""
+    return inbound_world.headers_of(scheme, body, at=at)
 
 
 def header_of(scheme: str) -> str:
