@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from integrations.connectors.manifest import Field, Inbound
 from integrations.connectors.registry import register
 from integrations.errors import IntegrationError, IntegrationTemporaryError
 from integrations.transport.response import Response
@@ -20,22 +19,6 @@ class N8nConnector(WebhookConnector):
             "label": "n8n Webhook",
             "description": "Starts an n8n workflow through its Webhook node.",
             "docs_url": "https://docs.n8n.io/integrations/builtin/core-nodes/n8n-nodes-base.webhook/",
-            "fields": (
-                *WebhookConnector.manifest.fields,
-                Field(
-                    name="webhook_secret",
-                    label="Secret for calling back",
-                    kind="secret",
-                    multiline=True,
-                    help="A workflow that calls back signs with it (docs/N8N_WEBHOOK_SETUP.md); empty: none may. "
-                    "Two, one a line, while you change it.",
-                ),
-            ),
-            # What n8n's Crypto node can do: hex over the text that is then sent. The id is in the body, where it is
-            # signed too: who repeats a call that they overheard cannot make a new one of it.
-            "inbound": Inbound(
-                scheme="hmac-sha256-hex", signature_header="X-Webhook-Signature", id_path="id", event_path="event_type"
-            ),
         }
     )
 

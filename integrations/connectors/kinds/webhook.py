@@ -10,13 +10,15 @@ from typing import Any
 
 from integrations.connectors.base import BaseConnector
 from integrations.connectors.config_check import check
-from integrations.connectors.manifest import Field, Manifest
+from integrations.connectors.manifest import Field, Inbound, Manifest
 from integrations.connectors.port import Envelope, Receipt
 from integrations.connectors.registry import register
 from integrations.transport import signing
 from integrations.transport.classify import excerpt_of
 from integrations.transport.headers import HeaderRejected, check_headers
 from integrations.transport.request_headers import USER_AGENT
+
+SIGNATURE_HEADER = "X-Webhook-Signature"  # of what calls us back with a plain HMAC
 
 MANIFEST = Manifest(
     key="webhook",
@@ -45,6 +47,23 @@ MANIFEST = Manifest(
         Field(name="password", label="Basic: password", kind="secret"),
         Field(name="api_key", label="API key", kind="secret"),
         Field(name="api_key_header", label="API key header", help="Empty: X-API-Key."),
+        Field(
+            name="webhook_secret",
+            label="Secret for calling back",
+            kind="secret",
+            multiline=True,
+            help="Whoever calls back signs with it (docs/N8N_WEBHOOK_SETUP.md); empty: nobody may. Two, one a line, "
+            "while you change it.",
+        ),
+        Field(
+            name="webhook_scheme",
+            label="Calls back signed as",
+            kind="choice",
+            choices=("hmac-sha256-hex", "hmac-sha256-base64", "standard-webhooks"),
+            advanced=True,
+            help=f"Empty: hmac-sha256-hex. The HMAC of the body stands in the header {SIGNATURE_HEADER}, its id in the "
+            "body. A secret for standard-webhooks begins with whsec_.",
+        ),
     ),
 )
 
@@ -73,6 +92,18 @@ class WebhookConnector(BaseConnector):
         if error is not None:
             raise error
         return Receipt(response.status, excerpt_of(response, self.secrets) if response.body else "")
+
+    @property
+    def inbound(self) -> Inbound:
+        """How whoever is there calls back: people choose, so that it does only what somebody ticked.
+
+        With a plain HMAC the id is in the body, where it is signed too: a call that was overheard can be repeated, and
+        is then a copy, but nobody can make a new one of it.
+        """
+        scheme = self.settings.get("webhook_scheme") or "hmac-sha256-hex"
+        if scheme == "standard-webhooks":
+            return Inbound(scheme=scheme, id_header="webhook-id", event_path="event_type")
+        return Inbound(scheme=scheme, signature_header=SIGNATURE_HEADER, id_path="id", event_path="event_type")
 
     def headers_for(self, envelope: Envelope) -> dict[str, str]:
         """Return the headers of one attempt: the tenant's, then ours, which nobody overrides."""
