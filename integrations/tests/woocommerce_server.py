@@ -292,7 +292,9 @@ class WooCommerceServer(Shop, ThreadingHTTPServer):
         headers = self._headers("", body, secret, "") if secret else {}
         return {**headers, "Content-Type": "application/x-www-form-urlencoded"}, body
 
-    def send_webhook(self, url: str, topic: str, payload: Any, *, secret: str, delivery_id: str = "") -> tuple[int, bytes]:
+    def send_webhook(
+        self, url: str, topic: str, payload: Any, *, secret: str, delivery_id: str = ""
+    ) -> tuple[int, bytes]:
         """Sign a delivery, POST it to `url` and return (status, body) of the answer."""
         return post(url, *self.webhook(topic, payload, secret=secret, delivery_id=delivery_id))
 

@@ -93,9 +93,7 @@ MANIFEST = Manifest(
             advanced=True,
         ),
     ),
-    inbound=Inbound(
-        scheme="github", id_header="X-GitHub-Delivery", event_header="X-GitHub-Event", sends_forms=True
-    ),
+    inbound=Inbound(scheme="github", id_header="X-GitHub-Delivery", event_header="X-GitHub-Event", sends_forms=True),
     allowed_hosts=("api.github.com", "*.ghe.com"),
     rate_limit=RateLimit(per_minute=80, note="requests that create content; 500 an hour"),
     does=("deliver", "check", "read"),
