@@ -12,7 +12,14 @@ from integrations import conf
 from integrations.connectors.registry import ConnectorRegistry
 from integrations.transport.policy import AddressPolicy
 
-MAY_BE_ZERO = {"HEALTH_CHECK_SECONDS", "RETRY_JITTER", "PACE_SECONDS", "PARALLEL_SECONDS", "ROTATION_OVERLAP_SECONDS"}
+MAY_BE_ZERO = {
+    "ADAPTER_TIMEOUT_SECONDS",
+    "HEALTH_CHECK_SECONDS",
+    "PACE_SECONDS",
+    "PARALLEL_SECONDS",
+    "RETRY_JITTER",
+    "ROTATION_OVERLAP_SECONDS",
+}
 
 
 @register()

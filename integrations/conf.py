@@ -24,6 +24,14 @@ ALIASES: dict[str, tuple[str, float]] = {
     "CONNECTOR_CIRCUIT_BREAKER_THRESHOLD": ("BREAKER_FAILURES_TO_OPEN", 1),
 }
 
+# seeds/000 keeps its settings in a dict of its own, BAPP_CONNECTORS; ours win. (Its key: credentials/key_ring.py.)
+BAPP_NAMES: dict[str, str] = {
+    "CONNECTION_MODEL": "CONNECTION_MODEL",
+    "WEBHOOK_EVENT_MODEL": "WEBHOOK_EVENT_MODEL",
+    "WEBHOOK_BASE_URL": "WEBHOOK_BASE_URL",
+    "ADAPTER_TIMEOUT_SECONDS": "DEFAULT_TIMEOUT",
+}
+
 DEFAULTS: dict[str, Any] = {
     # -- delivery ---------------------------------------------------------------------------------
     "LEASE_SECONDS": 60.0,  # how long a dead worker's lane stays taken; must exceed slice + deadline
@@ -73,6 +81,11 @@ DEFAULTS: dict[str, Any] = {
     "TEMPLATE_DIRS": [],  # folders with connector templates (YAML) beside our own
     "SEVERAL_ACTIVE": [],  # families whose connectors allow one active integration per tenant, and shall not
     "DROPZONE_ROOTS": [],  # folders of this machine below which tenants may have files dropped
+    "ADAPTER_TIMEOUT_SECONDS": 0.0,  # one request of get_adapter(); 0: as the kind says, else 10
+    # -- the way back ---------------------------------------------------------------------------------
+    "CONNECTION_MODEL": "integrations.TenantIntegration",  # whose webhooks come in: "app_label.Model"
+    "WEBHOOK_EVENT_MODEL": "integrations.WebhookEvent",  # where they are stored
+    "WEBHOOK_BASE_URL": "",  # of webhooks/, as providers reach it; empty: below PUBLIC_URL
     # -- credentials ----------------------------------------------------------------------------------
     "ROTATION_OVERLAP_SECONDS": 86400.0,  # how long the old signing secret still signs beside the new one
     "ROTATE_EVERY_DAYS": 90,
@@ -139,4 +152,7 @@ def _number(raw: str, name: str, *, whole: bool) -> int | float:
 def __getattr__(name: str) -> Any:
     if name not in DEFAULTS:
         raise AttributeError(f"no such integration setting: {name}")
-    return getattr(settings, "INTEGRATIONS", {}).get(name, DEFAULTS[name])
+    own = getattr(settings, "INTEGRATIONS", {})
+    if name not in own and name in BAPP_NAMES:
+        return (getattr(settings, "BAPP_CONNECTORS", None) or {}).get(BAPP_NAMES[name]) or DEFAULTS[name]
+    return own.get(name, DEFAULTS[name])

@@ -141,6 +141,7 @@ class IntegrationAuthError(IntegrationError):
     """The receiver refused our credentials (401, 403)."""
 
     default_code = "auth"
+    is_counted = False  # by whoever saw it first, on the connection's row
 
 
 class IntegrationRateLimited(IntegrationError):

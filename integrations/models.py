@@ -1,6 +1,6 @@
 """Index of the models; each lives beside the code that owns it."""
 
-from .audit.models import ExecutionLog
+from .audit.models import AbstractExecutionLog, ExecutionLog
 from .configuration.models import (
     GeminiConfiguration,
     GitHubConfiguration,
@@ -9,15 +9,22 @@ from .configuration.models import (
     OpenAIConfiguration,
     WeaviateConfiguration,
 )
+from .connections.abstract import AbstractConnection
 from .connections.grants import OAuthGrant, OAuthRequest
 from .connections.models import EventSubscription, TenantIntegration
 from .delivery.models import Lane
 from .erp.connection import ERPConnection
 from .erp.push_log import ERPPushLog
+from .inbound.models import AbstractWebhookEvent, WebhookEvent
 from .observability.models import Heartbeat
 from .outbox.models import IntegrationEvent, IntegrationSync
+from .pull.models import AbstractSyncState, SyncState
 
 __all__ = [
+    "AbstractConnection",
+    "AbstractExecutionLog",
+    "AbstractSyncState",
+    "AbstractWebhookEvent",
     "ERPConnection",
     "ERPPushLog",
     "EventSubscription",
@@ -33,6 +40,8 @@ __all__ = [
     "OAuthGrant",
     "OAuthRequest",
     "OpenAIConfiguration",
+    "SyncState",
     "TenantIntegration",
     "WeaviateConfiguration",
+    "WebhookEvent",
 ]

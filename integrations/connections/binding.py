@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
-
-from django.utils import timezone
 
 from integrations import conf
 from integrations.auth.token import TokenStore
@@ -25,9 +24,8 @@ from integrations.errors import (
     forgets_locals,
 )
 
-from .token_store import GrantTokens
-
 if TYPE_CHECKING:
+    from .abstract import AbstractConnection
     from .models import TenantIntegration
 
 SETTINGS_COLUMNS = ("webhook_url_encrypted", "headers_encrypted", "credentials_encrypted", "config")  # of the row
@@ -36,94 +34,90 @@ SIGNING_KEYS = "signing_keys"  # in the credentials, beside the fields of the ma
 
 @forgets_locals
 def bind(
-    integration: TenantIntegration,
+    connection: AbstractConnection,
     client: Client | None = None,
     *,
     attempts: int = 1,
     timeout: float | None = None,
     tokens: TokenStore | None = None,
 ) -> BaseConnector:
-    """Return the connector of `integration` with its decrypted settings.
+    """Return the connector of `connection` with its decrypted settings.
 
     Args:
         client: the guarded HTTP client; None: the process's own.
         attempts: how often a call may be tried: 1 where the lane retries, more where somebody waits.
-        timeout: seconds for one request; None: the integration's own.
-        tokens: where OAuth tokens are kept; None: in the integration's own grant.
+        timeout: seconds for one request; None: the connection's own.
+        tokens: where OAuth tokens are kept; None: where the connection keeps its own.
 
     Raises:
         EncryptionError: a stored credential does not open with our keys.
         IntegrationNotConfigured: the kind is unknown, a required field is missing, or another version stored it.
     """
-    connector = ConnectorRegistry.type_of(integration.integration_type)
+    connector = ConnectorRegistry.type_of(connection.connector_key)
     manifest = connector.manifest
-    credentials = integration.credentials
-    if tokens is None and manifest.oauth is not None and integration.pk is not None:
-        tokens = GrantTokens(integration)
-    try:
-        secrets = signing_secrets(credentials, timezone.now()) if integration.is_signed else ()
-    except (KeyError, TypeError, ValueError):
-        raise IntegrationNotConfigured("the signing keys are unreadable; rotate the signing secret") from None
-    binding = Binding(
-        url=integration.webhook_url,
-        headers=integration.headers,
-        credentials=_secrets_of(integration, credentials),
-        config=integration.config,
-        signing_secrets=secrets,
-        timeout=timeout or integration.timeout_seconds or manifest.timeout,
-        attempts=attempts,
-        tokens=tokens,
-    )
-    settings = binding.settings
-    if (migrated := _migrated(connector, integration, settings)) is not settings:
-        more = {"signing_secrets": secrets, "timeout": binding.timeout, "attempts": attempts, "tokens": tokens}
-        binding = Binding.from_settings(manifest, migrated, **more)
+    if tokens is None and manifest.oauth is not None and connection.pk is not None:
+        tokens = connection.token_store()
+    stored = connection.stored_binding()
+    stored = replace(stored, credentials=_with_referred_secrets(connection, stored.credentials))
+    more: dict[str, Any] = {
+        "signing_secrets": connection.signing_secrets(),
+        "timeout": timeout or connection.request_timeout or manifest.timeout,
+        "attempts": attempts,
+        "tokens": tokens,
+    }
+    settings = stored.settings
+    migrated = _migrated(connector, connection, settings)
+    is_as_stored = migrated is settings
+    binding = replace(stored, **more) if is_as_stored else Binding.from_settings(manifest, migrated, **more)
     _refuse_incomplete(manifest, binding.settings)
     return connector(binding, client)
 
 
-def _secrets_of(integration: TenantIntegration, credentials: Mapping[str, Any]) -> dict[str, Any]:
+def _with_referred_secrets(connection: AbstractConnection, credentials: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the stored credentials, and those that only refer to a file or variable of the operator."""
-    own = {key: value for key, value in credentials.items() if key != SIGNING_KEYS}
-    if not (conf.SECRETS_DIR or conf.SECRETS_ENV_PREFIX):
-        return own
-    return secret_refs.resolved(own, integration.tenant.slug or "")
+    tenant = getattr(connection, "tenant", None) if conf.SECRETS_DIR or conf.SECRETS_ENV_PREFIX else None
+    return credentials if tenant is None else secret_refs.resolved(dict(credentials), tenant.slug or "")
 
 
 def signing_secrets(credentials: Mapping[str, Any], now: datetime) -> tuple[str, ...]:
-    """Return the secrets that sign at `now`, newest first."""
+    """Return the secrets that sign at `now`, newest first.
+
+    Raises:
+        IntegrationNotConfigured: they are not as we store them.
+    """
     keys = credentials.get(SIGNING_KEYS) or []
-    return tuple(key["secret"] for key in keys if not key.get("until") or datetime.fromisoformat(key["until"]) > now)
+    try:
+        found = [key["secret"] for key in keys if not key.get("until") or datetime.fromisoformat(key["until"]) > now]
+    except (KeyError, TypeError, ValueError):
+        raise IntegrationNotConfigured("the signing keys are unreadable; rotate the signing secret") from None
+    return tuple(found)
 
 
-def settings_of(integration: TenantIntegration) -> dict[str, Any]:
+def settings_of(connection: AbstractConnection) -> dict[str, Any]:
     """Return the settings in one flat dict, decrypted, as the present connector wants them.
 
     As they were stored, if nobody knows the kind or nothing reads what that version stored: a person must look at them.
     """
-    credentials = {key: value for key, value in integration.credentials.items() if key != SIGNING_KEYS}
-    return _as_now(
-        integration, Binding(integration.webhook_url, integration.headers, credentials, integration.config).settings
-    )
+    return _as_now(connection, connection.stored_binding().settings)
 
 
-def _as_now(integration: TenantIntegration, settings: dict[str, Any]) -> dict[str, Any]:
+def _as_now(connection: AbstractConnection, settings: dict[str, Any]) -> dict[str, Any]:
     """Return stored `settings` as the present connector wants them; as they are, if it cannot read them."""
     try:
-        return _migrated(ConnectorRegistry.type_of(integration.integration_type), integration, settings)
+        return _migrated(ConnectorRegistry.type_of(connection.connector_key), connection, settings)
     except (UnknownConnector, IncompatibleConnector):
         return settings
 
 
 def _migrated(
-    connector: type[BaseConnector], integration: TenantIntegration, settings: dict[str, Any]
+    connector: type[BaseConnector], connection: AbstractConnection, settings: dict[str, Any]
 ) -> dict[str, Any]:
     """Return `settings`, which the row's version stored, as the present version wants them; the same dict if it does.
 
     Raises:
         IncompatibleConnector: nothing reads them, or the code that should fails.
     """
-    before, manifest = integration.connector_version, connector.manifest
+    before, manifest = connection.connector_version, connector.manifest
     if not check_stored(manifest.key, before, manifest.version, connector.can_migrate):
         return settings
     try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from typing import Any
 
 from django.core.validators import MaxValueValidator, MinValueValidator
@@ -10,8 +9,7 @@ from django.db import models, transaction
 from django.utils import timezone
 
 from integrations import conf
-from integrations.connectors.base import BaseConnector
-from integrations.connectors.port import Client, TestResult
+from integrations.connectors.port import Binding
 from integrations.connectors.registry import ConnectorRegistry, connector_choices
 from integrations.credentials.fields import EncryptedJSON, EncryptedText, row_context
 from integrations.errors import IncompatibleConnector, UnknownConnector
@@ -19,27 +17,38 @@ from integrations.transport import signing
 from tenants.announcing import AnnouncingQuerySet
 from tenants.models import TenantOwned
 
-from . import event_types, health
-from .binding import bind
+from . import event_types
+from .abstract import AbstractConnection
+from .binding import SIGNING_KEYS, signing_secrets
 from .conditions import validate_condition
+from .token_store import GrantTokens
 
+# What the source documents call a column of ours.
+_GUIDE_NAMES = {
+    "event_type": "subscriptions__event_type",
+    "provider_name": "integration_type",
+    "display_name": "name",
+}
 # Whoever writes one of these says that the settings are those of the present connector.
 _SETTINGS = frozenset({"integration_type", "webhook_url_encrypted", "credentials_encrypted", "config"})
 
 
 class TenantIntegrationQuerySet(AnnouncingQuerySet):
-    """Understands ``event_type=`` as "subscribed to", as the source document writes it."""
+    """Understands the source documents' names: ``event_type=`` is "subscribed to", ``provider_name=`` is our type."""
 
     def _filter_or_exclude(self, negate: bool, args: Any, kwargs: Any) -> Any:
-        kwargs = {
-            ("subscriptions__" + key if key.split("__")[0] == "event_type" else key): value
-            for key, value in kwargs.items()
-        }
-        return super()._filter_or_exclude(negate, args, kwargs)  # type: ignore[misc]
+        return super()._filter_or_exclude(  # type: ignore[misc]
+            negate, args, {_in_our_words(key): value for key, value in kwargs.items()}
+        )
 
     def operational(self) -> TenantIntegrationQuerySet:
         """Only those that are on by the tenant's switch and by ours."""
         return self.filter(is_active=True, is_enabled=True)
+
+
+def _in_our_words(lookup: str) -> str:
+    name, dunder, rest = lookup.partition("__")
+    return _GUIDE_NAMES.get(name, name) + dunder + rest
 
 
 class _EventTypes:
@@ -49,7 +58,14 @@ class _EventTypes:
         return event_types.choices()
 
 
-class TenantIntegration(TenantOwned):
+class Renamed(property):
+    """A name of the source documents for a column of ours; also a keyword of the constructor."""
+
+    def __init__(self, column: str) -> None:
+        super().__init__(lambda self: getattr(self, column), lambda self, value: setattr(self, column, value))
+
+
+class TenantIntegration(TenantOwned, AbstractConnection):
     """One tenant's configured destination: connector, address, credentials, limits, health.
 
     Address, headers and credentials are encrypted at rest, bound to this row and its tenant. Run-time state
@@ -62,26 +78,17 @@ class TenantIntegration(TenantOwned):
 
     EVENT_TYPES = _EventTypes()
 
-    public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     name = models.CharField(max_length=200)
     integration_type = models.CharField(max_length=50, choices=connector_choices)
-    connector_version = models.CharField(max_length=30, blank=True, editable=False)  # that wrote these settings
+    provider_family = models.CharField(max_length=50, blank=True, editable=False)  # the connector's, for filters
+    provider_name = Renamed("integration_type")
+    display_name = Renamed("name")
     exclusive_group = models.CharField(max_length=50, blank=True, editable=False)  # "": a tenant may have several
     webhook_url_encrypted = models.TextField(blank=True, default="", editable=False)
     headers_encrypted = models.TextField(blank=True, default="", editable=False)
-    credentials_encrypted = models.TextField(blank=True, default="", editable=False)
-    config = models.JSONField(default=dict, blank=True)
 
     is_active = models.BooleanField("active", default=True, help_text="The tenant's switch.")
-    is_enabled = models.BooleanField(
-        "enabled", default=True, help_text="Our switch: off after three wrong-credential answers or a 410."
-    )
-    is_connected = models.BooleanField("connected", default=False, help_text="Result of the last test.")
-    last_test_at = models.DateTimeField("last successful test", null=True, blank=True, editable=False)
     is_signed = models.BooleanField("signed", default=True, help_text="Sign every request (Standard Webhooks).")
-    auth_failure_count = models.PositiveIntegerField(default=0, editable=False)
-    last_auth_failure_at = models.DateTimeField(null=True, blank=True, editable=False)
-    disabled_reason = models.CharField(max_length=500, blank=True, editable=False)
     credentials_rotated_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     ordering = models.CharField(max_length=10, choices=Ordering.choices, default=Ordering.OBJECT)
@@ -110,12 +117,17 @@ class TenantIntegration(TenantOwned):
         validators=[MinValueValidator(1), MaxValueValidator(100)],
         help_text="Give up after so many attempts; empty: about three days of them.",
     )
+    inbound_actions = models.JSONField(
+        "may do",
+        default=list,
+        blank=True,
+        help_text="What it may do here when it calls back (docs/inbound.md).",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 
     webhook_url = EncryptedText("webhook_url_encrypted")
     headers = EncryptedJSON("headers_encrypted")
-    credentials = EncryptedJSON("credentials_encrypted")
 
     objects = TenantIntegrationQuerySet.as_manager()  # type: ignore[misc]
 
@@ -143,7 +155,7 @@ class TenantIntegration(TenantOwned):
         if columns is not None and _SETTINGS.isdisjoint(columns):
             self.connector_version = before  # whoever writes no settings says nothing about who wrote them
         if columns is not None and not (_SETTINGS | {"is_active"}).isdisjoint(columns):
-            kwargs["update_fields"] = {*columns, "connector_version", "exclusive_group"}
+            kwargs["update_fields"] = {*columns, "connector_version", "exclusive_group", "provider_family"}
         if self._state.adding and self.is_signed and not self.credentials.get("signing_keys"):
             key = {"secret": signing.generate_secret(), "until": None}
             self.credentials = {**self.credentials, "signing_keys": [key]}
@@ -156,36 +168,39 @@ class TenantIntegration(TenantOwned):
 
     def clean(self) -> None:
         """Set what the connector decides, so that the constraint above is checked by forms too."""
-        self.connector_version, self.exclusive_group = self._of_connector()
+        self.connector_version, self.exclusive_group, self.provider_family = self._of_connector()
 
-    def _of_connector(self) -> tuple[str, str]:
-        """Return (connector version, exclusive group); what the row has if nobody knows its kind (any more)."""
+    def _of_connector(self) -> tuple[str, str, str]:
+        """Return (version, exclusive group, family); what the row has if nobody knows its kind (any more)."""
         try:
             manifest = ConnectorRegistry.type_of(self.integration_type).manifest
         except (UnknownConnector, IncompatibleConnector):
-            return self.connector_version, self.exclusive_group
+            return self.connector_version, self.exclusive_group, self.provider_family
         is_alone = not manifest.allow_multiple and manifest.family not in conf.SEVERAL_ACTIVE
-        return manifest.version, manifest.family if is_alone else ""
+        return manifest.version, manifest.family if is_alone else "", manifest.family
 
-    def get_adapter(self, client: Client | None = None, *, attempts: int | None = None) -> BaseConnector:
-        """Return the connector bound to these settings, for a call that somebody waits for.
+    @property
+    def connector_key(self) -> str:
+        return self.integration_type
 
-        Raises:
-            IntegrationNotConfigured: something is missing or unreadable.
-        """
-        return bind(self, client, attempts=attempts or conf.HTTP_MAX_ATTEMPTS)
+    @property
+    def accepts_webhooks(self) -> bool:
+        return self.is_active
 
-    def test_connection(self, client: Client | None = None) -> TestResult:
-        """Have the connector prove the stored credentials; sets `is_connected` (S0-23). Never raises."""
-        return health.check_connection(self, client)
+    @property
+    def request_timeout(self) -> float | None:
+        return self.timeout_seconds
 
-    def mark_connected(self) -> None:
-        """Write down that a test passed (S0-25)."""
-        health.mark_connected(self)
+    def stored_binding(self) -> Binding:
+        credentials = {key: value for key, value in self.credentials.items() if key != SIGNING_KEYS}
+        return Binding(self.webhook_url, self.headers, credentials, self.config)
 
-    def record_auth_failure(self) -> None:
-        """Count refused credentials; three times in a row disable the integration (S0-24)."""
-        health.record_auth_failure(self)
+    def token_store(self) -> GrantTokens:
+        """Return the store of this integration's own grant."""
+        return GrantTokens(self)
+
+    def signing_secrets(self) -> tuple[str, ...]:
+        return signing_secrets(self.credentials, timezone.now()) if self.is_signed else ()
 
     @property
     def event_type(self) -> str:
@@ -200,11 +215,6 @@ class TenantIntegration(TenantOwned):
     @event_type.setter
     def event_type(self, value: str) -> None:
         self._wanted_event_type = value
-
-    @property
-    def is_operational(self) -> bool:
-        """True when something could be sent: both switches on and the last test passed (S0-20)."""
-        return self.is_enabled and self.is_connected
 
     def encryption_context(self) -> str:
         """What the ciphertexts of this row are bound to: moved to another row or tenant, they do not open."""

@@ -40,8 +40,10 @@ from integrations.transport.process_client import client as process_client
 from integrations.transport.redaction import redact
 from integrations.transport.response import Response
 
+from .adapter_client import AdapterClient
 from .config_check import check, checked
-from .manifest import Manifest, OAuth
+from .incoming import WebhookDTO, parse
+from .manifest import Inbound, Manifest, OAuth
 from .orders import Order, order_body, order_id, order_key
 from .port import Binding, Client, Envelope, ERPConnectorPort, ExportResult, Receipt, TestResult
 from .versions import Version
@@ -102,7 +104,12 @@ class BaseConnector(ERPConnectorPort):
         return logger_for(self.name)
 
     @property
-    def client(self) -> Client:
+    def client(self) -> AdapterClient:
+        """What requests travel through; ``client.http`` is this connector's own HTTPClient."""
+        return AdapterClient(self, self._guarded)
+
+    @property
+    def _guarded(self) -> Client:
         return self._client or process_client()
 
     @cached_property
@@ -136,7 +143,7 @@ class BaseConnector(ERPConnectorPort):
             oauth,
             self.settings,
             self.binding.tokens or process_tokens(fingerprint(oauth, self.settings)),
-            self.client,
+            self._guarded,
             allowed_hosts=self.manifest.allowed_hosts,
             timeout=self.binding.timeout or self.manifest.timeout,
         )
@@ -155,6 +162,27 @@ class BaseConnector(ERPConnectorPort):
         A connector whose system offers no such call says so in its manifest (no ``check`` in `does`).
         """
         raise NotImplementedError
+
+    # -- the way back ------------------------------------------------------------------------------------
+
+    @property
+    def inbound(self) -> Inbound | None:
+        """How this system calls us back; a kind whose tenants choose overrides it with what they chose."""
+        return self.manifest.inbound
+
+    def inbound_secrets(self) -> tuple[str, ...]:
+        """Return the secrets that prove a webhook to us, newest first; none: nothing is accepted."""
+        inbound = self.inbound
+        found = self.settings.get(inbound.secret_field) if inbound else None
+        return tuple(line for line in found.splitlines() if line.strip()) if isinstance(found, str) else ()
+
+    def parse_webhook(self, headers: Mapping[str, str], body: bytes) -> WebhookDTO:
+        """Return what a delivery says; its signature is proven.
+
+        Raises:
+            ValueError: it is not what this system sends.
+        """
+        return parse(self.inbound, headers, body)
 
     # -- the two ways to send ----------------------------------------------------------------------------
 

@@ -96,6 +96,47 @@ class RateLimit(_Model):
     note: str = ""
 
 
+Scheme = Literal[
+    "standard-webhooks",
+    "stripe",
+    "github",
+    "shopify",
+    "woocommerce",
+    "slack",
+    "hmac-sha256-hex",
+    "hmac-sha256-base64",
+]
+
+
+class Inbound(_Model):
+    """How this kind of system calls us back: how its webhooks prove themselves, and where they say what they are.
+
+    Attributes:
+        scheme: how they are signed (docs/inbound.md).
+        secret_field: the field of the manifest that holds the secret; several secrets, one a line, during a rotation.
+        signature_header: for the schemes ``hmac-sha256-…``, which have none of their own.
+        id_header, id_path: where a delivery's id is, by which a second copy is known: a header, or keys in the body
+            joined by dots. Neither: the body itself tells.
+        event_header, event_path: where the type of the event is.
+        sends_forms: bodies may be ``application/x-www-form-urlencoded`` too.
+    """
+
+    scheme: Scheme
+    secret_field: str = "webhook_secret"  # noqa: S105 - the name of a field
+    signature_header: str = ""
+    id_header: str = ""
+    id_path: str = ""
+    event_header: str = ""
+    event_path: str = ""
+    sends_forms: bool = False
+
+    @model_validator(mode="after")
+    def _has_its_header(self) -> Inbound:
+        if self.scheme.startswith("hmac-") and not self.signature_header:
+            raise ValueError(f"the scheme {self.scheme} needs a signature_header")
+        return self
+
+
 class Manifest(_Model):
     """What a connector says about itself.
 
@@ -107,6 +148,7 @@ class Manifest(_Model):
         description: one sentence, shown in the admin and the docs.
         docs_url: the provider's own documentation of the wire format.
         fields: what a person fills in, in order.
+        inbound: how it calls us back; None: it does not.
         allowed_hosts: hosts it may talk to: ``slack.com``, ``*.salesforce.com``; empty: any public one. Hosts that
             the operator has allow-listed (ALLOWED_HOSTS) may always stand in.
         secret_path: the path of the address is a secret (Slack's webhooks); only the host is ever shown or logged.
@@ -125,6 +167,7 @@ class Manifest(_Model):
     docs_url: str = ""
     fields: tuple[Field, ...] = ()
     oauth: OAuth | None = None
+    inbound: Inbound | None = None
     allowed_hosts: tuple[str, ...] = ()
     rate_limit: RateLimit | None = None
     secret_path: bool = False

@@ -37,6 +37,17 @@ class IntegrationEvent(models.Model):
     body = models.TextField()
     occurred_at = models.DateTimeField()
     idempotency_key = models.CharField(max_length=255, unique=True, default=new_idempotency_key)
+    # Whose inbound action caused it (integrations/origin.py); that one is not told. It may be gone: clearing this
+    # when an integration is deleted would read every event.
+    origin = models.ForeignKey(
+        TenantIntegration,
+        on_delete=models.DO_NOTHING,
+        null=True,
+        blank=True,
+        db_constraint=False,
+        db_index=False,
+        related_name="+",
+    )
 
     class Meta:
         ordering = ["-id"]

@@ -1,9 +1,29 @@
-"""What counts as an event: one file per model, found by itself (docs/adding-a-model.md)."""
+"""What counts as an event: one file per model, found by itself (docs/adding-a-model.md).
+
+Also the place from which host code imports the signals that it may listen to (lifecycle.py).
+"""
 
 from __future__ import annotations
 
 import pkgutil
 from importlib import import_module
+
+from integrations.lifecycle import (
+    connection_disabled,
+    connection_status_changed,
+    sync_completed,
+    webhook_event_processed,
+    webhook_event_received,
+)
+
+__all__ = [
+    "connect_all",
+    "connection_disabled",
+    "connection_status_changed",
+    "sync_completed",
+    "webhook_event_processed",
+    "webhook_event_received",
+]
 
 
 def connect_all() -> None:

@@ -1,0 +1,169 @@
+"""`AbstractConnection`: one configured provider, whoever it belongs to (seeds/000).
+
+A host subclasses it and adds its own tenant key (docs/your-own-models.md); `TenantIntegration` is such a subclass.
+What is secret is in `credentials`, encrypted at rest and bound to the row; what is not is in `config`.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any, Self
+
+from django.db import models
+
+from integrations import conf
+from integrations.auth.token import TokenStore
+from integrations.connectors.base import BaseConnector
+from integrations.connectors.manifest import HEADERS, URL
+from integrations.connectors.port import Binding, Client, TestResult
+from integrations.connectors.registry import ConnectorRegistry
+from integrations.credentials.fields import EncryptedJSON, row_context
+
+from . import adapters, health, status_changes
+from .binding import SIGNING_KEYS
+
+
+class AbstractConnection(models.Model):
+    """A provider that somebody is connected to: which, with what credentials, and whether it works.
+
+    Run-time columns (`is_connected`, the count of refusals, …) are written by the methods below with updates of
+    their own; saving the instance announces what changed (lifecycle.py).
+    """
+
+    public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    provider_family = models.CharField(max_length=50, blank=True)
+    provider_name = models.CharField(max_length=50)
+    display_name = models.CharField(max_length=200, blank=True)
+    connector_version = models.CharField(max_length=30, blank=True, editable=False)  # that wrote these settings
+    credentials_encrypted = models.TextField(blank=True, default="", editable=False)
+    config = models.JSONField(default=dict, blank=True)
+
+    is_enabled = models.BooleanField(
+        "enabled", default=True, help_text="Our switch: off after three wrong-credential answers or a 410."
+    )
+    is_connected = models.BooleanField("connected", default=False, help_text="Result of the last test.")
+    last_test_at = models.DateTimeField("last successful test", null=True, blank=True, editable=False)
+    auth_failure_count = models.PositiveIntegerField(default=0, editable=False)
+    last_auth_failure_at = models.DateTimeField(null=True, blank=True, editable=False)
+    disabled_reason = models.CharField(max_length=500, blank=True, editable=False)
+
+    credentials = EncryptedJSON("credentials_encrypted")
+
+    is_signed: Any = False  # TenantIntegration makes it a column: its requests carry our signature
+
+    class Meta:
+        abstract = True
+
+    def __str__(self) -> str:
+        return self.display_name or self.connector_key
+
+    # -- what a subclass may say differently ------------------------------------------------------------
+
+    @property
+    def connector_key(self) -> str:
+        """The registered name of the connector."""
+        return self.provider_name
+
+    @property
+    def accepts_webhooks(self) -> bool:
+        """False: to a provider that calls back, this connection does not exist."""
+        return True
+
+    def encryption_context(self) -> str:
+        """What the ciphertexts of this row are bound to: moved to another row, they do not open.
+
+        A host that wants them bound to its tenant too overrides this before it stores any.
+        """
+        return row_context(self._meta.label_lower, self.public_id)
+
+    def stored_binding(self) -> Binding:
+        """Return the stored settings, decrypted, in the parts that a connector gets; without signing keys."""
+        credentials = self.credentials
+        manifest = ConnectorRegistry.type_of(self.connector_key).manifest
+        settings = {**self.config, **{name: value for name, value in credentials.items() if name != SIGNING_KEYS}}
+        url, headers = str(settings.pop(URL, "") or ""), settings.pop(HEADERS, None) or {}
+        known = {field.name for field in manifest.fields if not field.is_secret}
+        # What came as a credential is one, unless the manifest says that it may be shown.
+        secret = {name for name in settings if name in manifest.secret_names or name in credentials.keys() - known}
+        return Binding(
+            url=url,
+            headers=headers,
+            credentials={name: settings[name] for name in settings if name in secret},
+            config={name: settings[name] for name in settings if name not in secret},
+        )
+
+    def token_store(self) -> TokenStore | None:
+        """Return where OAuth tokens are kept; None: in memory."""
+        return None
+
+    def signing_secrets(self) -> tuple[str, ...]:
+        """Return the secrets that sign our requests now, newest first."""
+        return ()
+
+    @property
+    def request_timeout(self) -> float | None:
+        """Seconds for one request; None: the connector's, or the setting."""
+        return None
+
+    # -- what everybody calls ---------------------------------------------------------------------------
+
+    @property
+    def is_operational(self) -> bool:
+        """True when something could be asked: switched on, and the last test passed (S0-20)."""
+        return self.is_enabled and self.is_connected
+
+    def get_adapter(self, client: Client | None = None, *, attempts: int | None = None) -> BaseConnector:
+        """Return the connector bound to these settings, for a call that somebody waits for.
+
+        Refused credentials count (`record_auth_failure`), a success ends the count.
+
+        Raises:
+            IntegrationNotConfigured: something is missing or unreadable.
+        """
+        return adapters.adapter_of(self, client, attempts=attempts or conf.HTTP_MAX_ATTEMPTS)
+
+    def test_connection(self, client: Client | None = None) -> TestResult:
+        """Have the connector prove the stored credentials; sets `is_connected` (S0-23). Never raises."""
+        return health.check_connection(self, client)
+
+    def mark_connected(self) -> None:
+        """Write down that a test passed (S0-25)."""
+        health.mark_connected(self)
+
+    def record_auth_failure(self) -> None:
+        """Count refused credentials; three times in a row disable the connection (S0-24)."""
+        health.record_auth_failure(self)
+
+    def re_enable(self) -> None:
+        """Switch on again, after a person has mended the credentials; the next test says whether it works (S0-26)."""
+        health.re_enable(self)
+
+    def webhook_url_for(self, action: str) -> str:
+        """Return where the provider calls us back: WEBHOOK_BASE_URL and ``<id>/<action>/`` (S0-37).
+
+        The host part is missing where neither WEBHOOK_BASE_URL nor PUBLIC_URL is set.
+        """
+        base = conf.WEBHOOK_BASE_URL or f"{conf.PUBLIC_URL.rstrip('/')}/webhooks/"
+        return f"{base.rstrip('/')}/{self.public_id}/{action}/"
+
+    # -- saving -----------------------------------------------------------------------------------------
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Save; a changed `is_connected` or `is_enabled` is announced after the commit."""
+        before = None if self._state.adding else self.__dict__.get("_stored_status")
+        super().save(*args, **kwargs)
+        columns = kwargs.get("update_fields")
+        now = status_changes.status_of(self)
+        if before is not None and (columns is None or not status_changes.COLUMNS.isdisjoint(columns)):
+            status_changes.announce_change(self, before, now)
+        self._stored_status = now
+
+    @classmethod
+    def from_db(cls, db: str | None, field_names: Any, values: Any, **options: Any) -> Self:
+        instance = super().from_db(db, field_names, values, **options)
+        instance._stored_status = status_changes.status_of(instance)
+        return instance
+
+    def refresh_from_db(self, *args: Any, **kwargs: Any) -> None:
+        super().refresh_from_db(*args, **kwargs)
+        self._stored_status = status_changes.status_of(self)

@@ -1,0 +1,50 @@
+"""An adapter for a call that somebody waits for: what its answers say about the credentials is counted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from integrations import conf
+from integrations.connectors.base import BaseConnector
+from integrations.connectors.port import Client
+from integrations.connectors.registry import ConnectorRegistry
+from integrations.errors import IntegrationError
+from integrations.transport.middleware import Call
+from integrations.transport.response import Response
+
+from . import health
+from .binding import bind
+
+if TYPE_CHECKING:
+    from .abstract import AbstractConnection
+
+PATIENCE_SECONDS = 10.0  # for one request of a kind that says nothing (seeds/000, DEFAULT_TIMEOUT)
+
+
+def adapter_of(connection: AbstractConnection, client: Client | None = None, *, attempts: int) -> BaseConnector:
+    """Return the connector of `connection` with its settings; see AbstractConnection.get_adapter."""
+    adapter = bind(connection, client, attempts=attempts, timeout=_timeout(connection))
+    if adapter.base_url and connection.pk is not None:
+        adapter.http.middleware.add_on_response(_Counting(connection).responded)
+        adapter.http.middleware.add_on_error(_Counting(connection).failed)
+    return adapter
+
+
+def _timeout(connection: AbstractConnection) -> float:
+    """The connection's own, else the setting, else the kind's, else ten seconds (C12)."""
+    manifest = ConnectorRegistry.type_of(connection.connector_key).manifest
+    return connection.request_timeout or conf.ADAPTER_TIMEOUT_SECONDS or manifest.timeout or PATIENCE_SECONDS
+
+
+class _Counting:
+    """Hooks of one adapter's HTTPClient."""
+
+    def __init__(self, connection: AbstractConnection) -> None:
+        self._connection = connection
+
+    def responded(self, call: Call, response: Response) -> None:
+        if response.status < 400:
+            health.record_success(self._connection)
+
+    def failed(self, call: Call, error: IntegrationError) -> None:
+        health.count_refusal(self._connection, error)

@@ -1,0 +1,101 @@
+"""How far we have read at each provider."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.db.models import F
+from django.utils import timezone
+
+from integrations.connections.models import TenantIntegration
+
+MAX_CURSOR = 500
+MAX_ERROR = 500
+
+
+class AbstractSyncState(models.Model):
+    """How far one kind of thing (orders, products) has been pulled from one provider (S0-27).
+
+    A host subclasses it with a key ``connection`` to its own model. The cursor is saved together with what the page
+    had in it, so a crash repeats a page and never skips one.
+
+    Attributes:
+        cursor: the provider's own; "" is the beginning.
+        lease_token, lease_expires_at: who is reading now (pull/lease.py).
+        pages_in_run: pages since the last end of the list, against providers that never come to one.
+    """
+
+    class Status(models.TextChoices):
+        IDLE = "idle", "Idle"
+        RUNNING = "running", "⚠ Running"
+        COMPLETED = "completed", "✓ Completed"
+        FAILED = "failed", "✗ Failed"
+
+    resource_type = models.CharField(max_length=50)
+    cursor = models.CharField(max_length=MAX_CURSOR, blank=True, default="")
+    last_sync_at = models.DateTimeField(null=True, blank=True)
+    next_sync_at = models.DateTimeField(null=True, blank=True)
+    status = models.CharField(max_length=20, choices=Status.choices, default=Status.IDLE)
+    error_count = models.PositiveIntegerField(default=0)
+    last_error = models.TextField(blank=True)
+    lease_token = models.CharField(max_length=32, blank=True, default="", editable=False)
+    lease_expires_at = models.DateTimeField(null=True, blank=True, editable=False)
+    pages_in_run = models.PositiveIntegerField(default=0, editable=False)
+
+    class Meta:
+        abstract = True
+        ordering = ["resource_type", "id"]
+        verbose_name = "pull"
+
+    def __str__(self) -> str:
+        return self.resource_type
+
+    def mark_running(self) -> None:
+        """Somebody reads."""
+        self._mark(status=self.Status.RUNNING)
+
+    def mark_completed(self, cursor: str | None = None, *, next_sync_at: datetime | None = None) -> None:
+        """What was asked for came; `cursor` is where to go on, None: where it was."""
+        values: dict[str, Any] = {} if cursor is None else {"cursor": cursor}
+        self._mark(
+            status=self.Status.COMPLETED,
+            error_count=0,
+            last_error="",
+            last_sync_at=timezone.now(),
+            next_sync_at=next_sync_at,
+            **values,
+        )
+
+    def mark_failed(self, error: str, *, next_sync_at: datetime | None = None) -> None:
+        """It went wrong; `error` says how, in our own words. The cursor stays."""
+        self._mark(
+            status=self.Status.FAILED,
+            error_count=F("error_count") + 1,
+            last_error=error[:MAX_ERROR],
+            next_sync_at=next_sync_at,
+        )
+
+    def _mark(self, **values: Any) -> None:
+        type(self)._base_manager.filter(pk=self.pk).update(**values)
+        self.refresh_from_db(fields=list(values))
+
+
+class SyncState(AbstractSyncState):
+    """How far one of our integrations has been read; pulled by itself every `interval_minutes`."""
+
+    connection = models.ForeignKey(TenantIntegration, on_delete=models.CASCADE, related_name="sync_states")
+    interval_minutes = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1), MaxValueValidator(60 * 24 * 31)],
+        help_text="How often it is pulled; empty: only when somebody asks.",
+    )
+
+    class Meta(AbstractSyncState.Meta):
+        constraints = [models.UniqueConstraint(fields=["connection", "resource_type"], name="one_pull_per_resource")]
+        indexes = [
+            models.Index(fields=["next_sync_at"], condition=models.Q(interval_minutes__isnull=False), name="pull_due")
+        ]
