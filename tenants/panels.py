@@ -18,6 +18,7 @@ class Panel:
     body: Callable[[HttpRequest, Any], str]
     css: tuple[str, ...] = ()
     applies: Callable[[type[models.Model]], bool] = lambda model: True  # asked at each page, when all apps are ready
+    wanted: Callable[[Any], bool] = lambda obj: True  # for this object; asked after `applies`
 
 
 _panels: dict[str, list[Panel]] = {}

@@ -86,7 +86,12 @@ def _again(events: QuerySet[Any], done: Done, wanted: Q, skipped: dict[Any, str]
             # One at a time, and only if it still is what the person saw: a worker may have taken it just now.
             rows = model._base_manager.filter(wanted, pk=event.pk, signature_valid=True)
             if rows.update(
-                status=Status.RECEIVED, attempts=0, error="", next_attempt_at=Now(), announced_at=None, processed_at=None
+                status=Status.RECEIVED,
+                attempts=0,
+                error="",
+                next_attempt_at=Now(),
+                announced_at=None,
+                processed_at=None,
             ):
                 done.rows.append(event)
             else:
@@ -148,4 +153,3 @@ def _texts(value: Any) -> Iterable[str]:
     elif isinstance(value, dict | list | tuple):
         for inner in value.values() if isinstance(value, dict) else value:
             yield from _texts(inner)
-

@@ -13,7 +13,7 @@ from typing import Any
 from django import forms
 from django.core.exceptions import ValidationError
 
-from integrations.credentials.masking import MASK, is_mask, mask
+from integrations.credentials.masking import is_mask, mask
 
 _BULLET = "•"
 LONGEST = 100_000  # characters; nobody types more
@@ -37,10 +37,15 @@ class MaskedJSONField(forms.CharField):
     """
 
     def __init__(
-        self, *, stored: Mapping[str, Any] | None = None, is_secret: IsSecret, empty: tuple[str, ...] = (), **kwargs: Any
+        self,
+        *,
+        stored: Mapping[str, Any] | None = None,
+        is_secret: IsSecret,
+        empty: tuple[str, ...] = (),
+        **kwargs: Any,
     ) -> None:
-        self.stored, self.is_secret = dict(stored or {}), is_secret
-        shown = {name: "" for name in empty} | masked(self.stored, is_secret)
+        self.stored, self.is_secret, self.empty = dict(stored or {}), is_secret, dict.fromkeys(empty, "")
+        shown = self.empty | masked(self.stored, is_secret)
         options = {"required": False, "widget": MaskedJSONInput(), "initial": _layout(shown), "max_length": LONGEST}
         super().__init__(**{**options, **kwargs})
 
@@ -57,7 +62,7 @@ class MaskedJSONField(forms.CharField):
         problem, found = "", None
         try:
             found = json.loads(text, parse_constant=_refuse_constant)
-            found is None or json.dumps(found, ensure_ascii=False).encode()
+            json.dumps(found, ensure_ascii=False).encode()
         except json.JSONDecodeError as error:
             problem = f"This is not JSON: look at line {error.lineno}, column {error.colno}."
         except (ValueError, RecursionError):
@@ -99,16 +104,20 @@ class MaskedJSONField(forms.CharField):
         return {name for name, value in found.items() if _holds_mask(value)} if isinstance(found, dict) else set()
 
     def bound_data(self, data: Any, initial: Any) -> Any:
-        """Return what to show again after an error: typed secrets are emptied; unreadable JSON gives way to the stored."""
+        """Return what to show again after an error: no typed secret, and the stored for unreadable JSON."""
         try:
             found = json.loads(str(data or "{}"))
         except (ValueError, RecursionError):
             return self.initial
-        return _layout(_forget(found, self.is_secret)) if isinstance(found, dict) else self.initial
+        return _layout(self.empty | _forget(found, self.is_secret)) if isinstance(found, dict) else self.initial
 
     def forgets(self, data: Any) -> bool:
         """Tell whether something of `data` is not shown again."""
-        return _lines(self.bound_data(data, None)) != _lines(_relaid(data))
+        try:
+            found = json.loads(str(data or "{}"))
+        except (ValueError, RecursionError):
+            return True
+        return isinstance(found, dict) and _forget(found, self.is_secret) != found
 
 
 def masked(values: Any, is_secret: IsSecret) -> Any:
@@ -122,7 +131,7 @@ def masked(values: Any, is_secret: IsSecret) -> Any:
 
 
 def _hides(value: Any, is_secret: IsSecret) -> bool:
-    """Tell whether a list holds a secret somewhere: its entries have no names to find them by, so all of it is masked."""
+    """Tell whether a list holds a secret somewhere: its entries have no names, so all of it is masked."""
     return isinstance(value, list) and any(
         (isinstance(entry, dict) and masked(entry, is_secret) != entry) or _hides(entry, is_secret) for entry in value
     )
@@ -151,20 +160,9 @@ def _refuse_constant(name: str) -> Any:
     raise ValueError(name)
 
 
-def _relaid(data: Any) -> str:
-    try:
-        found = json.loads(str(data or "{}"))
-    except (ValueError, RecursionError):
-        return str(data)
-    return _layout(found) if isinstance(found, dict) else str(data)
-
-
 def _layout(values: Mapping[str, Any]) -> str:
     return json.dumps(values, ensure_ascii=False, indent=2) if values else ""
 
 
 def _lines(text: Any) -> str:
     return str(text or "").replace("\r\n", "\n").strip()
-
-
-__all__ = ["MASK", "MaskedJSONField", "masked"]

@@ -7,6 +7,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.admin.utils import flatten, flatten_fieldsets
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html
@@ -32,7 +33,9 @@ def connection_badge(connection: Any) -> Badge:
     if connector_of(connection.connector_key) is None:
         return Badge("bad", "✗ No connector", f"No connector called {connection.connector_key} is installed.")
     if connection.auth_failure_count:
-        return Badge("warn", "⚠ Refused", f"Our credentials were refused {connection.auth_failure_count} times in a row.")
+        return Badge(
+            "warn", "⚠ Refused", f"Our credentials were refused {connection.auth_failure_count} times in a row."
+        )
     if connection.is_connected:
         return Badge("ok", "✓ Connected", f"Last successful test {exact(connection.last_test_at)}.")
     if connection.last_test_at is None:
@@ -57,9 +60,12 @@ class ConnectionAdminMixin(ObjectButtons):
     actions: tuple[str, ...] = ("test_connections", "re_enable")
     buttons = (
         Button("test", "Test connection", "test_connections", "Tries the saved credentials; changes nothing there"),
-        Button("re-enable", "Re-enable", "re_enable", "Switch it on again, after the credentials were mended", is_main=True),
+        Button(
+            "re-enable", "Re-enable", "re_enable", "Switch it on again, after the credentials were mended", is_main=True
+        ),
     )
     Media = Assets
+    change_list_template = "admin/integrations/dense_change_list.html"
 
     # -- list -------------------------------------------------------------------------------------
 
@@ -103,13 +109,23 @@ class ConnectionAdminMixin(ObjectButtons):
         own = [field.name for field in (*model._meta.fields, *model._meta.many_to_many) if field.editable]
         mine = [name for name in own if name not in _OURS and name != model._meta.pk.name]
         kind = [PROVIDER] if obj is None else ["provider"]
-        secrets = [CREDENTIALS] if obj is None or self.has_change_permission(request, obj) else []  # type: ignore[attr-defined]
-        config = [CONFIG] if secrets else []
         run_time = [] if obj is None else [*_RUN_TIME]
-        return [*mine, *kind, "display_name", "is_enabled", *secrets, *config, *run_time]
+        return [*mine, *kind, "display_name", "is_enabled", CREDENTIALS, CONFIG, *run_time]
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Whoever may only look sees no settings: Django would print them as they are."""
+        fieldsets = super().get_fieldsets(request, obj)  # type: ignore[misc]
+        if obj is None or self.has_change_permission(request, obj):  # type: ignore[attr-defined]
+            return fieldsets
+        hidden = (CREDENTIALS, CONFIG)
+        return [
+            (title, {**options, "fields": [name for name in flatten(options["fields"]) if name not in hidden]})
+            for title, options in fieldsets
+        ]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[Any, ...]:
-        fields = tuple(super().get_readonly_fields(request, obj))  # type: ignore[misc]
+        found = super().get_readonly_fields(request, obj)  # type: ignore[misc]
+        fields = tuple(name for name in found if name not in (CREDENTIALS, CONFIG))  # Django would print them
         fixed = (PROVIDER, FAMILY, "provider") if obj is not None else ()
         return (*fields, *fixed, "is_connected", *_RUN_TIME)
 
@@ -117,8 +133,6 @@ class ConnectionAdminMixin(ObjectButtons):
         """The credentials are no column; the form draws them where the page has a place for them."""
         wanted = kwargs.pop("fields", None)
         if wanted is None:
-            from django.contrib.admin.utils import flatten_fieldsets
-
             wanted = flatten_fieldsets(self.get_fieldsets(request, obj))  # type: ignore[attr-defined]
         form = super().get_form(request, obj, change, fields=[n for n in wanted if n != CREDENTIALS], **kwargs)  # type: ignore[misc]
         if CREDENTIALS in wanted:
@@ -170,7 +184,9 @@ class ConnectionAdminMixin(ObjectButtons):
                 messages.error(request, f"{connection}: you may not test it.")
                 continue
             result = connection.test_connection()
-            words = harmless(result.message or ("The connection works." if result.success else "The connection failed."))
+            words = harmless(
+                result.message or ("The connection works." if result.success else "The connection failed.")
+            )
             sign = "✓" if result.success else "✗"
             messages.add_message(
                 request, messages.SUCCESS if result.success else messages.ERROR, f"{sign} {connection}: {words}"

@@ -22,6 +22,7 @@ from integrations.transport.redaction import is_secret_name
 CREDENTIALS, CONFIG, PROVIDER, FAMILY = "credentials", "config", "provider_name", "provider_family"
 UNREADABLE = "The stored credentials cannot be opened with our keys. Put the old key back, or enter everything again."
 ELSEWHERE = "The address is on another server: type {names} again instead of the dots, or remove it."
+REPLACE = "Nobody knows which of these is an address: to change one, type {names} again instead of the dots."
 AGAIN = "Please type the secrets again: they are never sent back to the browser."
 _SIGNING_KEYS = "signing_keys"  # stored among the credentials; no person types them
 
@@ -79,11 +80,14 @@ class ConnectionForm(forms.ModelForm):
             label=before.label,
             help_text=before.help_text or "What is no secret, as JSON.",
         )
+        self.initial[CONFIG] = self.fields[CONFIG].initial  # else a form of a model shows the column itself
 
     def _draw_provider(self) -> None:
         choices = grouped_choices(None)
         self.fields[PROVIDER] = forms.ChoiceField(
-            choices=choices, label=self.fields[PROVIDER].label, help_text="Fixed once it is saved: the secrets belong to it."
+            choices=choices,
+            label=self.fields[PROVIDER].label,
+            help_text="Fixed once it is saved: the secrets belong to it.",
         )
 
     def _wanted(self) -> list[Field]:
@@ -124,8 +128,11 @@ class ConnectionForm(forms.ModelForm):
             cleaned[CREDENTIALS] = {name: value for name, value in cleaned[CREDENTIALS].items() if value != ""}
             if self.is_unreadable and self._changes(CONFIG) and not cleaned[CREDENTIALS]:
                 self.add_error(CREDENTIALS, UNREADABLE)
-        if self.connector is not None and self._settings_changed:
-            self._check(self.connector, cleaned)
+        if self._settings_changed:
+            if self.connector is not None:
+                self._check(self.connector, cleaned)
+            elif self.instance.pk is not None:
+                self._refuse_to_send_secrets_elsewhere(None, {})
         return cleaned
 
     @property
@@ -152,18 +159,32 @@ class ConnectionForm(forms.ModelForm):
         if self.instance.pk is not None:
             self._refuse_to_send_secrets_elsewhere(connector, settings)
 
-    def _refuse_to_send_secrets_elsewhere(self, connector: type[BaseConnector], settings: dict[str, Any]) -> None:
+    def _refuse_to_send_secrets_elsewhere(
+        self, connector: type[BaseConnector] | None, settings: dict[str, Any]
+    ) -> None:
         """A stored secret goes to the server it was entered for: pointed elsewhere, it must be typed again.
 
-        Otherwise whoever may edit the form could read every secret behind the dots by having it sent to them.
+        Otherwise whoever may edit the form could read every secret behind the dots by having it sent to them. Of a
+        connector that names no fields nobody knows which value is an address: there, any change counts.
         """
         before = {**self.instance_config, **self.stored}
-        if destinations(connector, settings) <= destinations(connector, before):
+        is_known = connector is not None and not connector.manifest.is_open
+        if connector is not None and is_known and destinations(connector, settings) <= destinations(connector, before):
             return
         for place in (CREDENTIALS, CONFIG):
-            field = self.fields.get(place)
-            if isinstance(field, MaskedJSONField) and (kept := field.masks_of(self.data.get(self.add_prefix(place)))):
-                self._complain(place, ELSEWHERE.format(names=", ".join(sorted(kept))))
+            if kept := self._kept_secrets(place):
+                problem = ELSEWHERE if is_known else REPLACE
+                self._complain(place, problem.format(names=", ".join(sorted(kept))))
+
+    def _kept_secrets(self, place: str) -> set[str]:
+        """Return the names of the stored secrets that this form would leave as they are."""
+        field, posted = self.fields.get(place), self.data.get(self.add_prefix(place))
+        if isinstance(field, MaskedJSONField) and posted is not None:
+            return field.masks_of(posted)
+        stored, is_secret = self.stored, self._is_secret_credential
+        if place == CONFIG:
+            stored, is_secret = self.instance_config, self._is_secret_config
+        return {name for name, value in stored.items() if value and name != _SIGNING_KEYS and is_secret(name)}
 
     @property
     def instance_config(self) -> dict[str, Any]:

@@ -11,7 +11,6 @@ from django.http import HttpRequest
 from integrations.admin.bounded import BoundedPaginator
 from integrations.admin.display import NOTHING, Assets, Badge, exact, short
 from integrations.admin.received import harmless, shown_json
-
 from integrations.admin.recent_filters import ConnectionFilter
 
 _HEAVY = ("request_payload", "response_payload")
@@ -36,6 +35,7 @@ class ExecutionLogAdminMixin:
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
     Media = Assets
+    change_list_template = "admin/integrations/dense_change_list.html"
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

@@ -19,17 +19,26 @@ from integrations.pull.models import AbstractSyncState
 
 Status = AbstractSyncState.Status
 _KINDS: dict[str, Kind] = {"idle": "off", "running": "warn", "completed": "ok", "failed": "bad"}
-CURSOR_SHOWN = 24
+CURSOR_SHOWN = 16
 _OURS = {field.name for field in AbstractSyncState._meta.get_fields()}
 _RUN_TIME = ("state", "last", "next", "progress", "errors", "shown_cursor")
 
 
 def pull_badge(state: Any) -> Badge:
-    """Return ✓ Completed, ⚠ Running, ✗ Failed or ○ Idle for `state`; ✗ Stuck for a run whose worker is gone."""
+    """Return ✓ Completed, ⚠ Running, ✗ Failed or ○ Idle for `state`; ⚠ Interrupted if its worker is gone."""
     if state.status == Status.RUNNING and not pull_actions.is_leased(state):
         return Badge("warn", "⚠ Interrupted", "Its worker is gone; the next run repeats the page.")
     label = "○ Idle" if state.status == Status.IDLE else state.get_status_display()
     return Badge(_KINDS.get(state.status, "off"), label, state.last_error)
+
+
+def next_pull(state: Any) -> Any:
+    """Say when it is pulled next; after a failure nobody asks the provider before that time."""
+    if state.next_sync_at is None:
+        return "when asked"
+    if state.next_sync_at > timezone.now():
+        return when(state.next_sync_at)
+    return "due now" if getattr(state, "interval_minutes", 1) else "when asked"
 
 
 class SyncStateAdminMixin(ObjectButtons):
@@ -47,6 +56,7 @@ class SyncStateAdminMixin(ObjectButtons):
         Button("start-over", "Start over (full resync)", "start_over", "Forgets the cursor and reads everything again"),
     )
     Media = Assets
+    change_list_template = "admin/integrations/dense_change_list.html"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         queryset = super().get_queryset(request)  # type: ignore[misc]
@@ -94,9 +104,7 @@ class SyncStateAdminMixin(ObjectButtons):
 
     @admin.display(description="next")
     def next(self, obj: Any) -> Any:
-        if obj.next_sync_at is None:
-            return "when asked"
-        return "due now" if obj.next_sync_at <= timezone.now() else when(obj.next_sync_at)
+        return next_pull(obj)
 
     @admin.display(description="errors in a row")
     def errors(self, obj: Any) -> Any:
@@ -114,8 +122,11 @@ class SyncStateAdminMixin(ObjectButtons):
         """A provider's cursor may be a token that reads on: only its beginning is shown."""
         if not obj.cursor:
             return "at the beginning"
-        rest = f"… ({len(obj.cursor)} characters)" if len(obj.cursor) > CURSOR_SHOWN else ""
-        return format_html("<code>{}</code>{}", harmless(obj.cursor[:CURSOR_SHOWN]), rest)
+        start = harmless(obj.cursor[:CURSOR_SHOWN])
+        if len(obj.cursor) <= CURSOR_SHOWN:
+            return format_html('<code class="ig-break">{}</code>', start)
+        length = f"{len(obj.cursor)} characters"
+        return format_html('<code class="ig-break">{}…</code><div class="ig-quiet">{}</div>', start, length)
 
     # -- actions ----------------------------------------------------------------------------------
 

@@ -16,12 +16,17 @@ from integrations.admin.bounded import BoundedPaginator
 from integrations.admin.display import NOTHING, Assets, Badge, Kind, clock, exact, short, when
 from integrations.admin.object_buttons import Button, ObjectButtons
 from integrations.admin.received import harmless, shown_body, shown_headers, shown_json
+from integrations.admin.recent_filters import ActionFilter, ConnectionFilter, EventTypeFilter
 from integrations.inbound.models import AbstractWebhookEvent
 
-from integrations.admin.recent_filters import ActionFilter, ConnectionFilter, EventTypeFilter
-
 Status = AbstractWebhookEvent.Status
-_KINDS: dict[str, Kind] = {"received": "warn", "processing": "warn", "processed": "ok", "failed": "bad", "duplicate": "off"}
+_KINDS: dict[str, Kind] = {
+    "received": "warn",
+    "processing": "warn",
+    "processed": "ok",
+    "failed": "bad",
+    "duplicate": "off",
+}
 _HEAVY = ("body", "payload", "headers")
 
 
@@ -75,6 +80,7 @@ class WebhookEventAdminMixin(ObjectButtons):
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
     Media = Assets
+    change_list_template = "admin/integrations/dense_change_list.html"
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -106,7 +112,9 @@ class WebhookEventAdminMixin(ObjectButtons):
     @admin.display(description="event type, action")
     def what(self, obj: Any) -> SafeString:
         return format_html(
-            '{}<div class="ig-quiet">{}</div>', harmless(obj.event_type) or NOTHING, harmless(obj.action)
+            '<span class="ig-break">{}</span><div class="ig-quiet">{}</div>',
+            harmless(obj.event_type) or NOTHING,
+            harmless(obj.action),
         )
 
     @admin.display(description="connection")
@@ -152,7 +160,9 @@ class WebhookEventAdminMixin(ObjectButtons):
 
     @admin.display(description="attempts")
     def tries(self, obj: Any) -> str:
-        more = f", and {obj.duplicates} further cop{'y' if obj.duplicates == 1 else 'ies'} came" if obj.duplicates else ""
+        more = (
+            f", and {obj.duplicates} further cop{'y' if obj.duplicates == 1 else 'ies'} came" if obj.duplicates else ""
+        )
         return f"{obj.attempts}{more}"
 
     @admin.display(description="key")
