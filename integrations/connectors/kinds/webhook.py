@@ -18,15 +18,13 @@ from integrations.transport.classify import excerpt_of
 from integrations.transport.headers import HeaderRejected, check_headers
 from integrations.transport.request_headers import USER_AGENT
 
-# What calls back, by how it signs: where it says its id and its event. The generic schemes sign the body alone, so an id
-# counts only where it is signed too.
+# What calls back, by how it signs: where it says its id and its event. The generic schemes sign the body alone, so
+# their id is in the body, where it is signed too.
 INBOUND = {
     "standard-webhooks": Inbound(scheme="standard-webhooks", id_header="webhook-id", event_path="event_type"),
     "stripe": Inbound(scheme="stripe", id_path="id", event_path="type"),
     "shopify": Inbound(scheme="shopify", id_header="X-Shopify-Webhook-Id", event_header="X-Shopify-Topic"),
-    "github": Inbound(
-        scheme="github", id_header="X-GitHub-Delivery", event_header="X-GitHub-Event", sends_forms=True
-    ),
+    "github": Inbound(scheme="github", id_header="X-GitHub-Delivery", event_header="X-GitHub-Event", sends_forms=True),
     "hmac-sha256-hex": Inbound(
         scheme="hmac-sha256-hex", signature_header="X-Signature", id_path="event_id", event_path="event_type"
     ),
@@ -162,6 +160,9 @@ def _conflicts(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "username", "missing: a password needs a user name"
     if config.get("api_key_header") and not config.get("api_key"):
         yield "api_key", "missing: there is a header for an API key, but no key"
+    secrets = [line for line in str(config.get("webhook_secret") or "").splitlines() if line.strip()]
+    if config.get("inbound_scheme") == "standard-webhooks" and not all(map(signing.is_key, secrets)):
+        yield "webhook_secret", "must be whsec_ and base64, one a line; for another secret choose another scheme"
     own = authorization(config)
     taken = {name.lower() for name in config.get("headers") or {}}
     for name in own:

@@ -88,14 +88,12 @@ MANIFEST = Manifest(
             name="webhook_secret",
             kind="secret",
             multiline=True,
-            help="The secret of a webhook of the repository: Settings, Webhooks. One a line while it is changed. Empty: "
-            "no webhook is accepted.",
+            help="The secret of a webhook of the repository: Settings, Webhooks. One a line while it is changed. "
+            "Empty: no webhook is accepted.",
             advanced=True,
         ),
     ),
-    inbound=Inbound(
-        scheme="github", id_header="X-GitHub-Delivery", event_header="X-GitHub-Event", sends_forms=True
-    ),
+    inbound=Inbound(scheme="github", id_header="X-GitHub-Delivery", event_header="X-GitHub-Event", sends_forms=True),
     allowed_hosts=("api.github.com", "*.ghe.com"),
     rate_limit=RateLimit(per_minute=80, note="requests that create content; 500 an hour"),
     does=("deliver", "check", "read"),

@@ -1,4 +1,4 @@
-"""No row is left out while the shop goes on selling; pages end; the next run begins where this one ended (S0-53 … 59)."""
+"""No row is left out while the shop goes on selling; pages end; a run begins where the last one ended (S0-53 … 59)."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from integrations.connectors.kinds.woocommerce import WooCommerceConnector
-from integrations.connectors.kinds.woocommerce.window import DIGEST, MAX_SIZE, REMEMBERED, Place
 from integrations.connectors.kinds.woocommerce.timezones import on_every_clock
+from integrations.connectors.kinds.woocommerce.window import DIGEST, MAX_SIZE, REMEMBERED, Place
 from integrations.connectors.page import MAX_CURSOR, Page
 from integrations.errors import IntegrationPermanentError, IntegrationTemporaryError
 from integrations.tests.woocommerce_server import Shop
@@ -159,7 +159,9 @@ def test_a_shop_whose_clock_is_ahead(shop: Shop) -> None:
     assert found == set(range(1, 6))
 
 
-@pytest.mark.parametrize("since", [START + timedelta(seconds=120), (START + timedelta(seconds=120)).replace(tzinfo=None)])
+@pytest.mark.parametrize(
+    "since", [START + timedelta(seconds=120), (START + timedelta(seconds=120)).replace(tzinfo=None)]
+)
 def test_since(shop: Shop, clock: Clock, since: datetime) -> None:
     """S0-56: `since` of the printed ``fetch_recent_orders``, which goes on with the run that it began."""
     for _ in range(5):

@@ -252,7 +252,8 @@ def test_settings_of_the_printed_example_are_fine() -> None:
 
 
 @pytest.mark.parametrize(
-    "address", ["https://a.example/", "https://a.example", "https://a.example/wp-json", "https://a.example/wp-json/wc/v3/"]
+    "address",
+    ["https://a.example/", "https://a.example", "https://a.example/wp-json", "https://a.example/wp-json/wc/v3/"],
 )
 def test_the_address_in_every_spelling(address: str) -> None:
     assert WooCommerceConnector.bound_to({**CREDENTIALS, "store_url": address}).base_url == (
