@@ -10,7 +10,7 @@ from typing import Any
 
 from integrations.connectors.base import BaseConnector
 from integrations.connectors.config_check import check
-from integrations.connectors.manifest import Field, Inbound, Manifest
+from integrations.connectors.manifest import Field, Inbound, Manifest, Scheme
 from integrations.connectors.port import Envelope, Receipt
 from integrations.connectors.registry import register
 from integrations.transport import signing
@@ -100,9 +100,10 @@ class WebhookConnector(BaseConnector):
         With a plain HMAC the id is in the body, where it is signed too: a call that was overheard can be repeated, and
         is then a copy, but nobody can make a new one of it.
         """
-        scheme = self.settings.get("webhook_scheme") or "hmac-sha256-hex"
-        if scheme == "standard-webhooks":
-            return Inbound(scheme=scheme, id_header="webhook-id", event_path="event_type")
+        chosen = self.settings.get("webhook_scheme")
+        if chosen == "standard-webhooks":
+            return Inbound(scheme="standard-webhooks", id_header="webhook-id", event_path="event_type")
+        scheme: Scheme = "hmac-sha256-base64" if chosen == "hmac-sha256-base64" else "hmac-sha256-hex"
         return Inbound(scheme=scheme, signature_header=SIGNATURE_HEADER, id_path="id", event_path="event_type")
 
     def headers_for(self, envelope: Envelope) -> dict[str, str]:
