@@ -34,6 +34,17 @@ class QuietTask(Task):
         return super().apply_async(args, kwargs, **{"argsrepr": "(…)", "kwargsrepr": "{…}", **options})
 
 
+class SlowTask(QuietTask):
+    """A task that asks a provider and may take its time: it goes to the slow queue, unless whoever sends it says."""
+
+    abstract = True
+
+    def apply_async(self, args: Any = None, kwargs: Any = None, **options: Any) -> Any:
+        if options.keys().isdisjoint({"queue", "routing_key", "exchange"}):
+            options["queue"] = SLOW_QUEUE
+        return super().apply_async(args, kwargs, **options)
+
+
 @shared_task(bind=True, base=QuietTask, name="integrations.tasks.send_integration_webhook", time_limit=90)
 def send_integration_webhook(
     self: Task,
@@ -98,9 +109,7 @@ def rotate_credentials() -> dict[str, int]:
     return rotate_overdue()
 
 
-@shared_task(
-    bind=True, base=QuietTask, name="integrations.tasks.execute_adapter_method", time_limit=300, queue=SLOW_QUEUE
-)
+@shared_task(bind=True, base=SlowTask, name="integrations.tasks.execute_adapter_method", time_limit=300)
 def execute_adapter_method(
     self: Task,
     connection_id: int,
@@ -121,7 +130,7 @@ def execute_adapter_method(
     return found if self.request.called_directly or self.request.is_eager else None
 
 
-@shared_task(base=QuietTask, name="integrations.tasks.incremental_sync", time_limit=600, queue=SLOW_QUEUE)
+@shared_task(base=SlowTask, name="integrations.tasks.incremental_sync", time_limit=600)
 def incremental_sync(
     connection_id: int,
     resource_type: str,
@@ -136,7 +145,7 @@ def incremental_sync(
     return pull_by_name(request).answer()
 
 
-@shared_task(base=QuietTask, name="integrations.tasks.full_resync", time_limit=600, queue=SLOW_QUEUE)
+@shared_task(base=SlowTask, name="integrations.tasks.full_resync", time_limit=600)
 def full_resync(
     connection_id: int,
     resource_type: str,
@@ -159,7 +168,7 @@ def pull_due() -> dict[str, int]:
     return request_pulls()
 
 
-@shared_task(base=QuietTask, name="integrations.tasks.pull_one", time_limit=600, queue=SLOW_QUEUE)
+@shared_task(base=SlowTask, name="integrations.tasks.pull_one", time_limit=600)
 def pull_one(sync_state_id: int) -> dict[str, int | str]:
     """Pull one scheduled state, if it is due. Returns counts."""
     close_old_connections()

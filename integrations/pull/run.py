@@ -79,7 +79,8 @@ def pull_pages(
         if time.monotonic() > stop_at:
             run.outcome = "continues"
             return run
-        connection.refresh_from_db(fields=["is_enabled", "is_connected"])
+        switches = {"is_enabled", "is_connected", "is_active"}
+        connection.refresh_from_db(fields=[f.name for f in connection._meta.concrete_fields if f.name in switches])
         if not may_pull(connection):
             run.outcome = DISABLED
             return run
