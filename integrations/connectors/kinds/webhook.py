@@ -10,13 +10,28 @@ from typing import Any
 
 from integrations.connectors.base import BaseConnector
 from integrations.connectors.config_check import check
-from integrations.connectors.manifest import Field, Manifest
+from integrations.connectors.manifest import Field, Inbound, Manifest
 from integrations.connectors.port import Envelope, Receipt
 from integrations.connectors.registry import register
 from integrations.transport import signing
 from integrations.transport.classify import excerpt_of
 from integrations.transport.headers import HeaderRejected, check_headers
 from integrations.transport.request_headers import USER_AGENT
+
+# What calls back, by how it signs: where it says its id and its event. The generic schemes sign the body alone, so an id
+# counts only where it is signed too.
+INBOUND = {
+    "standard-webhooks": Inbound(scheme="standard-webhooks", id_header="webhook-id", event_path="event_type"),
+    "stripe": Inbound(scheme="stripe", id_path="id", event_path="type"),
+    "shopify": Inbound(scheme="shopify", id_header="X-Shopify-Webhook-Id", event_header="X-Shopify-Topic"),
+    "github": Inbound(scheme="github", id_header="X-GitHub-Delivery", event_header="X-GitHub-Event", sends_forms=True),
+    "hmac-sha256-hex": Inbound(
+        scheme="hmac-sha256-hex", signature_header="X-Signature", id_path="event_id", event_path="event_type"
+    ),
+    "hmac-sha256-base64": Inbound(
+        scheme="hmac-sha256-base64", signature_header="X-Signature", id_path="event_id", event_path="event_type"
+    ),
+}
 
 MANIFEST = Manifest(
     key="webhook",
@@ -45,7 +60,34 @@ MANIFEST = Manifest(
         Field(name="password", label="Basic: password", kind="secret"),
         Field(name="api_key", label="API key", kind="secret"),
         Field(name="api_key_header", label="API key header", help="Empty: X-API-Key."),
+        Field(
+            name="webhook_secret",
+            label="Secret of its webhooks to us",
+            kind="secret",
+            multiline=True,
+            help="What signs the requests that come back from there. One a line while it is changed. Empty: none is "
+            "accepted.",
+            advanced=True,
+        ),
+        Field(
+            name="inbound_scheme",
+            label="How they are signed",
+            kind="choice",
+            choices=tuple(INBOUND),
+            default="standard-webhooks",
+            help="hmac-sha256-…: HMAC of the body, in a header of your choice.",
+            advanced=True,
+        ),
+        Field(
+            name="inbound_signature_header",
+            label="Header of the signature",
+            pattern=r"[A-Za-z0-9-]{1,100}",
+            hint="must be the name of a header, such as X-Signature",
+            help="Of the schemes hmac-sha256-…. Empty: X-Signature.",
+            advanced=True,
+        ),
     ),
+    inbound=INBOUND["standard-webhooks"],  # `inbound_scheme` decides
 )
 
 
@@ -60,6 +102,15 @@ class WebhookConnector(BaseConnector):
         """Return {field: what is wrong}; beside each field by itself: what does not fit together."""
         clean, problems = check(cls.manifest, config)
         return problems or dict(_conflicts(clean))
+
+    @property
+    def inbound(self) -> Inbound:
+        """How the tenant says that requests come back."""
+        chosen = INBOUND.get(str(self.settings.get("inbound_scheme")), INBOUND["standard-webhooks"])
+        header = str(self.settings.get("inbound_signature_header") or "")
+        if header and chosen.signature_header:
+            return chosen.model_copy(update={"signature_header": header})
+        return chosen
 
     def deliver(self, envelope: Envelope) -> Receipt:
         response = self.client.request(
