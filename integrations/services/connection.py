@@ -25,7 +25,7 @@ from integrations.connectors.port import Client, TestResult
 from integrations.connectors.registry import ConnectorRegistry
 from integrations.credentials.masking import is_mask
 from integrations.delivery.lanes import lock_lanes
-from integrations.errors import ConfigurationError, forgets_locals
+from integrations.errors import ConfigurationError, UnknownConnector, forgets_locals
 
 from .lookup import list_available_providers
 from .settings import change_settings, refuse_to_send_secrets_elsewhere, save_settings
@@ -72,11 +72,16 @@ class ConnectionService:
     @staticmethod
     @forgets_locals
     def validate_settings(connection: AbstractConnection, settings: Mapping[str, Any]) -> list[str]:
-        """Return what is wrong with `settings` as new settings, ``vat_rate: must be …``; [] when they are fine."""
+        """Return what is wrong with `settings` as new settings, ``vat_rate: must be …``; [] when they are fine.
+
+        Credentials that are missing are named too, so that a new connection can be checked before it is saved.
+        """
         try:
             _put_settings(copy(connection), settings)
         except ConfigurationError as error:
             return [f"{name}: {problem}" for name, problem in error.problems.items()]
+        except UnknownConnector as error:
+            return [f"provider_name: {error.message}"]
         return []
 
     @staticmethod
@@ -117,6 +122,8 @@ def _put_credentials(row: AbstractConnection, credentials: Mapping[str, Any]) ->
 def _put_settings(row: AbstractConnection, settings: Mapping[str, Any]) -> list[str]:
     """Put `settings` on `row` (not saved) and return the columns to save."""
     connector = ConnectorRegistry.type_of(row.connector_key)
+    if not isinstance(settings, Mapping):
+        raise ConfigurationError({"config": "must be an object of names and values"})
     manifest, stored = connector.manifest, settings_of(row)
     secrets = {name for name in settings if name in manifest.secret_names}
     if not isinstance(row, TenantIntegration):
