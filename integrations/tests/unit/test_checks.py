@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
+from django.test.utils import isolate_apps
 
 from integrations import conf
-from integrations.checks import settings_are_safe, settings_are_usable
+from integrations.checks import _is_key_to, models_are_usable, settings_are_safe, settings_are_usable
+from integrations.models import AbstractConnection, WebhookEvent
 
 
 def ids(found: list[Any]) -> set[str]:
@@ -35,6 +37,45 @@ def test_what_would_not_work_is_an_error(settings: Any, values: dict[str, Any], 
 def test_what_may_be_switched_off_with_a_zero_is_no_error(settings: Any) -> None:
     settings.INTEGRATIONS = {"HEALTH_CHECK_SECONDS": 0.0, "RETRY_JITTER": 0.0}
     assert settings_are_usable(None) == []
+
+
+@pytest.mark.parametrize(
+    ("values", "expected", "words"),
+    [
+        ({"CONNECTION_MODEL": "connectors.Nothing"}, "integrations.E011", "connectors.Nothing is no installed model"),
+        ({"CONNECTION_MODEL": "auth.User"}, "integrations.E011", "derived from AbstractConnection"),
+        ({"CONNECTION_MODEL": "integrations.AbstractConnection"}, "integrations.E011", "no installed model"),
+        ({"CONNECTION_MODEL": "no dot"}, "integrations.E011", "INTEGRATIONS_CONNECTION_MODEL"),
+        ({"WEBHOOK_EVENT_MODEL": ""}, "integrations.E011", "INTEGRATIONS_WEBHOOK_EVENT_MODEL"),
+        ({"WEBHOOK_EVENT_MODEL": "integrations.SyncState"}, "integrations.E011", "derived from AbstractWebhookEvent"),
+    ],
+)
+def test_a_model_that_is_none_is_an_error(settings: Any, values: dict[str, str], expected: str, words: str) -> None:
+    settings.INTEGRATIONS = values
+    (found,) = models_are_usable(None)
+    assert found.id == expected and words in found.msg and "app_label.Model" in found.hint
+
+
+def test_events_without_a_key_to_the_connections_are_an_error(settings: Any) -> None:
+    settings.INTEGRATIONS = {"CONNECTION_MODEL": "integrations.ERPConnection"}
+    assert models_are_usable(None) == [], "a proxy of the model that the key leads to"
+    settings.INTEGRATIONS = {}
+    with isolate_apps("integrations"):
+
+        class Elsewhere(AbstractConnection):
+            class Meta:
+                app_label = "integrations"
+
+        assert not _is_key_to(Elsewhere, WebhookEvent)
+
+
+def test_the_guides_dict_is_read_where_ours_says_nothing(settings: Any) -> None:
+    settings.INTEGRATIONS = {}
+    settings.BAPP_CONNECTORS = {"CONNECTION_MODEL": "auth.User", "DEFAULT_TIMEOUT": 7, "WEBHOOK_BASE_URL": ""}
+    assert (conf.CONNECTION_MODEL, conf.ADAPTER_TIMEOUT_SECONDS, conf.WEBHOOK_BASE_URL) == ("auth.User", 7, "")
+    assert ids(models_are_usable(None)) == {"integrations.E011"}
+    settings.INTEGRATIONS = {"CONNECTION_MODEL": "integrations.TenantIntegration"}
+    assert conf.CONNECTION_MODEL == "integrations.TenantIntegration" and models_are_usable(None) == []
 
 
 def test_what_is_unsafe_is_spoken_of(settings: Any) -> None:
