@@ -88,6 +88,7 @@ def provider(
 
     if is_chosen:
         Provider.inbound = property(lambda self: how)  # type: ignore[assignment]
+        Provider.takes_only_actions = True
     ConnectorRegistry.register(key, Provider)
     try:
         yield key
