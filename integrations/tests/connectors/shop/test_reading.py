@@ -1,4 +1,4 @@
-"""No row is left out while the shop goes on selling; pages end; the next run begins where this one ended (S0-53 … 59)."""
+"""No row is left out while the shop goes on selling; pages end; a run begins where the last one ended (S0-53 … 59)."""
 
 from __future__ import annotations
 
