@@ -8,12 +8,17 @@ from celery import Task, shared_task
 from django.db import close_old_connections
 
 from integrations.audit.retention import purge_log
+from integrations.connections.registered import model_of
 from integrations.delivery.drain import drain
 from integrations.delivery.health_checks import check_one, request_checks
 from integrations.delivery.manual import record_manual
 from integrations.delivery.rotation import rotate_overdue
 from integrations.delivery.sweep import sweep
 from integrations.delivery.wakeup import SLOW_QUEUE
+from integrations.inbound.models import AbstractWebhookEvent
+from integrations.inbound.process import process
+from integrations.inbound.retention import purge_received
+from integrations.inbound.sweep import process_due
 from integrations.observability.heartbeat import beat
 from integrations.outbox.models import IntegrationSync
 from integrations.outbox.retention import purge
@@ -68,9 +73,9 @@ def retry_failed_syncs() -> dict[str, int]:
 
 @shared_task(base=QuietTask, name="integrations.tasks.purge_settled", time_limit=1800)
 def purge_settled() -> dict[str, int]:
-    """Delete settled rows, their events and logs after RETENTION_DAYS; scheduled by beat. Returns counts."""
+    """Delete what is settled, logged or received and older than RETENTION_DAYS; scheduled by beat. Returns counts."""
     close_old_connections()
-    return {**purge(), "log": purge_log()}
+    return {**purge(), "log": purge_log(), "webhooks": purge_received()}
 
 
 @shared_task(base=QuietTask, name="integrations.tasks.check_connections", time_limit=300)
@@ -92,3 +97,17 @@ def rotate_credentials() -> dict[str, int]:
     """Renew overdue credentials where the connector can; scheduled by beat. Returns counts."""
     close_old_connections()
     return rotate_overdue()
+
+
+@shared_task(base=QuietTask, name="integrations.tasks.process_webhook", time_limit=80)
+def process_webhook(webhook_event_id: Any, app_label: str, model_name: str) -> dict[str, str]:
+    """Process one stored webhook, if that is due (seeds/000); an unknown one is logged and not tried again."""
+    close_old_connections()
+    return {"outcome": process(model_of(app_label, model_name, AbstractWebhookEvent), webhook_event_id)}
+
+
+@shared_task(base=QuietTask, name="integrations.tasks.process_received_webhooks", time_limit=300)
+def process_received_webhooks() -> dict[str, int]:
+    """Process stored webhooks that are due: lost hints, dead workers, failures; scheduled by beat. Returns counts."""
+    close_old_connections()
+    return process_due()

@@ -82,3 +82,8 @@ def title(integration: TenantIntegration) -> SafeString:
 def version(manifest: Manifest, stored: str) -> str:
     """Return ``1.2.0``, or ``1.2.0, saved by 1.1.0``."""
     return manifest.version if stored in ("", manifest.version) else f"{manifest.version}, saved by {stored}"
+
+
+def calls_back(connector: type[BaseConnector]) -> bool:
+    """Tell whether this kind of system has a way to send us webhooks: always the same, or what people choose."""
+    return connector.manifest.inbound is not None or connector.inbound is not BaseConnector.inbound

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
-from django.contrib import admin
 from django.contrib.contenttypes.models import ContentType
+from django.db import models
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
@@ -15,9 +14,8 @@ from integrations.audit.notes import has_note_writer
 from integrations.outbox.models import IntegrationSync
 from tenants.models import TenantOwned
 from tenants.panels import Panel, register_panel
-from tenants.scoped_admin import TenantScopedAdmin
 
-from .display import CSS, short, sync_badge, sync_story, when
+from .display import CSS, cause, short, sync_badge, sync_story, when
 
 SHOWN = 20
 
@@ -30,13 +28,14 @@ def deliveries(request: HttpRequest, obj: Any) -> str:
     syncs = IntegrationSync.objects.filter(
         event__content_type=content_type, event__object_id=str(obj.pk), integration__tenant=obj.tenant_id
     )
-    syncs = syncs.select_related("event", "integration__lane").defer("event__body").order_by("-event_id", "-id")
+    syncs = syncs.select_related("event__origin", "integration__lane").defer("event__body").order_by("-event_id", "-id")
     rows = [
         (
             reverse("admin:integrations_integrationsync_change", args=[sync.pk]),
             sync_badge(sync),
             sync_story(sync),
             sync.event.event_type,
+            cause(sync.event),
             sync.integration.name,
             when(sync.settled_at or sync.created_at),
             short(sync.last_error or sync.reason, 60),
@@ -48,7 +47,7 @@ def deliveries(request: HttpRequest, obj: Any) -> str:
     body = format_html_join(
         "",
         '<tr><td><a href="{}">{}</a><div class="ig-quiet">{}</div></td>'
-        "<td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
+        '<td>{}<div class="ig-quiet">{}</div></td><td>{}</td><td>{}</td><td>{}</td></tr>',
         rows,
     )
     return format_html(
@@ -58,11 +57,9 @@ def deliveries(request: HttpRequest, obj: Any) -> str:
     )
 
 
-def register() -> None:
-    """Offer the panel to the admin of every tenant's object; it shows where events of the model exist."""
-    for model, model_admin in admin.site._registry.items():
-        if issubclass(model, TenantOwned) and isinstance(model_admin, TenantScopedAdmin):
-            register_panel(model, Panel("Deliveries", deliveries, (CSS,), partial(has_note_writer, model)))
+def _has_deliveries(model: type[models.Model]) -> bool:
+    return issubclass(model, TenantOwned) and has_note_writer(model)
 
 
-register()
+# Not for each registered admin: another app's admin.py may import ours before its neighbours have registered theirs.
+register_panel(None, Panel("Deliveries", deliveries, (CSS,), _has_deliveries))
