@@ -43,8 +43,13 @@ class BoundedPaginator(Paginator):
 
 
 class HistoryAdmin(TenantScopedAdmin):
-    """Base of the pages of what happened: newest first, read-only, quick however much there is."""
+    """Base of the pages of what happened: newest first, read-only, quick however much there is.
 
+    Attributes:
+        integration_field: what the model calls its key to the integration.
+    """
+
+    integration_field = "integration"
     paginator = BoundedPaginator
     list_per_page = 50
     list_max_show_all = 200
@@ -67,4 +72,4 @@ class HistoryAdmin(TenantScopedAdmin):
         from integrations.connections.models import TenantIntegration
 
         mine = TenantIntegration.objects.filter(tenant__in=ids).values_list("pk", flat=True)
-        return queryset.filter(integration__in=list(mine))
+        return queryset.filter(**{f"{self.integration_field}__in": list(mine)})

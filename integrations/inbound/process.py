@@ -19,13 +19,12 @@ from django.utils import timezone
 
 from integrations import conf, retry_policy
 from integrations.connections.abstract import AbstractConnection
-from integrations.connectors.base import BaseConnector
 from integrations.connectors.incoming import WebhookDTO, parse
 from integrations.database_clock import after
 from integrations.errors import IntegrationError, IntegrationTemporaryError
 from integrations.lifecycle import announce_now, webhook_event_processed
 
-from .actions import is_allowed, run_action
+from .actions import asks_for_action, run_action
 from .models import MAX_ERROR, AbstractWebhookEvent
 from .receive import cut, described
 
@@ -107,7 +106,7 @@ class _Work:
         if event.status == event.Status.PROCESSED:
             return dto
         with transaction.atomic(using=self.using):
-            if adapter is not None and (needs_permission(self.connection, adapter) or self._is_ticked):
+            if asks_for_action(self.connection, adapter, event.action):
                 run_action(event.action, dto, self.connection)
             marked = self.row.update(
                 status=event.Status.PROCESSED,
@@ -119,10 +118,6 @@ class _Work:
             if not marked:
                 raise ClaimLost
         return dto
-
-    @property
-    def _is_ticked(self) -> bool:
-        return is_allowed(self.connection, self.event.action)
 
     def _announce(self, dto: WebhookDTO) -> None:
         event = self.event
@@ -159,15 +154,6 @@ class _Work:
             next_attempt_at=None if delay is None else after(delay),
         )
         logger.warning("inbound webhook %s: %s", event.pk, text)
-
-
-def needs_permission(connection: AbstractConnection | None, adapter: BaseConnector) -> bool:
-    """Tell whether this connection may only do what somebody allowed it: its kind belongs to no provider.
-
-    A provider's webhooks say what happened there; a workflow that somebody built says what to do here. Such a kind
-    overrides `inbound`, because people choose. Models of a host without ``inbound_actions`` leave it to the host.
-    """
-    return hasattr(connection, "inbound_actions") and type(adapter).inbound is not BaseConnector.inbound
 
 
 def _parse(headers: dict[str, str], body: bytes) -> WebhookDTO:

@@ -10,7 +10,7 @@ from typing import Any
 
 from integrations.connectors.base import BaseConnector
 from integrations.connectors.config_check import check
-from integrations.connectors.manifest import Field, Inbound, Manifest, Scheme
+from integrations.connectors.manifest import Field, Inbound, Manifest
 from integrations.connectors.port import Envelope, Receipt
 from integrations.connectors.registry import register
 from integrations.transport import signing
@@ -19,6 +19,18 @@ from integrations.transport.headers import HeaderRejected, check_headers
 from integrations.transport.request_headers import USER_AGENT
 
 SIGNATURE_HEADER = "X-Webhook-Signature"  # of what calls us back with a plain HMAC
+
+# What calls back, by how it signs: where it says its id and its event. A plain HMAC signs the body alone, so the id
+# counts there: a call that was overheard can be repeated, and is then a copy, but nobody can make a new one of it.
+_IN_BODY = {"signature_header": SIGNATURE_HEADER, "id_path": "id", "event_path": "event_type"}
+INBOUND = {
+    "hmac-sha256-hex": Inbound(scheme="hmac-sha256-hex", **_IN_BODY),
+    "hmac-sha256-base64": Inbound(scheme="hmac-sha256-base64", **_IN_BODY),
+    "standard-webhooks": Inbound(scheme="standard-webhooks", id_header="webhook-id", event_path="event_type"),
+    "stripe": Inbound(scheme="stripe", id_path="id", event_path="type"),
+    "shopify": Inbound(scheme="shopify", id_header="X-Shopify-Webhook-Id", event_header="X-Shopify-Topic"),
+    "github": Inbound(scheme="github", id_header="X-GitHub-Delivery", event_header="X-GitHub-Event", sends_forms=True),
+}
 
 MANIFEST = Manifest(
     key="webhook",
@@ -52,19 +64,28 @@ MANIFEST = Manifest(
             label="Secret for calling back",
             kind="secret",
             multiline=True,
-            help="Whoever calls back signs with it (docs/N8N_WEBHOOK_SETUP.md); empty: nobody may. Two, one a line, "
-            "while you change it.",
+            help="Whoever calls us back signs with it (docs/inbound.md). Empty: nobody may. Two, one a line, while you "
+            "change it.",
         ),
         Field(
-            name="webhook_scheme",
+            name="inbound_scheme",
             label="Calls back signed as",
             kind="choice",
-            choices=("hmac-sha256-hex", "hmac-sha256-base64", "standard-webhooks"),
+            choices=tuple(INBOUND),
+            default="hmac-sha256-hex",
+            help="hmac-sha256-…: the HMAC of the body. A secret for standard-webhooks begins with whsec_.",
             advanced=True,
-            help=f"Empty: hmac-sha256-hex. The HMAC of the body stands in the header {SIGNATURE_HEADER}, its id in the "
-            "body. A secret for standard-webhooks begins with whsec_.",
+        ),
+        Field(
+            name="inbound_signature_header",
+            label="Header of that signature",
+            pattern=r"[A-Za-z0-9-]{1,100}",
+            hint="must be the name of a header, such as X-Signature",
+            help=f"Of the schemes hmac-sha256-…. Empty: {SIGNATURE_HEADER}.",
+            advanced=True,
         ),
     ),
+    inbound=INBOUND["hmac-sha256-hex"],  # `inbound_scheme` decides
 )
 
 
@@ -80,6 +101,15 @@ class WebhookConnector(BaseConnector):
         clean, problems = check(cls.manifest, config)
         return problems or dict(_conflicts(clean))
 
+    @property
+    def inbound(self) -> Inbound:
+        """How the tenant says that requests come back."""
+        chosen = INBOUND.get(str(self.settings.get("inbound_scheme")), INBOUND["hmac-sha256-hex"])
+        header = str(self.settings.get("inbound_signature_header") or "")
+        if header and chosen.signature_header:
+            return chosen.model_copy(update={"signature_header": header})
+        return chosen
+
     def deliver(self, envelope: Envelope) -> Receipt:
         response = self.client.request(
             "POST",
@@ -92,19 +122,6 @@ class WebhookConnector(BaseConnector):
         if error is not None:
             raise error
         return Receipt(response.status, excerpt_of(response, self.secrets) if response.body else "")
-
-    @property
-    def inbound(self) -> Inbound:
-        """How whoever is there calls back: people choose, so that it does only what somebody ticked.
-
-        With a plain HMAC the id is in the body, where it is signed too: a call that was overheard can be repeated, and
-        is then a copy, but nobody can make a new one of it.
-        """
-        chosen = self.settings.get("webhook_scheme")
-        if chosen == "standard-webhooks":
-            return Inbound(scheme="standard-webhooks", id_header="webhook-id", event_path="event_type")
-        scheme: Scheme = "hmac-sha256-base64" if chosen == "hmac-sha256-base64" else "hmac-sha256-hex"
-        return Inbound(scheme=scheme, signature_header=SIGNATURE_HEADER, id_path="id", event_path="event_type")
 
     def headers_for(self, envelope: Envelope) -> dict[str, str]:
         """Return the headers of one attempt: the tenant's, then ours, which nobody overrides."""
