@@ -61,7 +61,7 @@ def make_caller(tenant: Any, name: str = "n8n", *, scheme: str = "", **values: A
     given: dict[str, Any] = {
         "integration_type": "n8n",
         "inbound_actions": ["workitem-note", "workitem-status"],
-        "config": {"webhook_scheme": scheme} if scheme else {},
+        "config": {"inbound_scheme": scheme} if scheme else {},
         "events": (),
         **values,
     }
@@ -101,9 +101,8 @@ def test_a_signed_call_is_done_once(scheme: str, kind: str) -> None:
 def test_another_encoding_than_the_chosen_one_is_401() -> None:
     caller = make_caller(make_tenant(), scheme="hmac-sha256-base64")
     assert call(caller, "workitem-note", "x", in_hex, workitem_id=1, text="x")[0] == 401
-    assert (
-        call(make_caller(make_tenant("Other"), scheme="standard-webhooks"), "workitem-note", "x", in_base64)[0] == 401
-    )
+    other = make_caller(make_tenant("Other"), scheme="standard-webhooks")
+    assert call(other, "workitem-note", "x", in_base64, workitem_id=1, text="x")[0] == 401
 
 
 def test_what_is_not_ticked_is_403_and_not_kept() -> None:

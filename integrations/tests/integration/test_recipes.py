@@ -89,7 +89,7 @@ def test_an_action_as_the_page_prints_it() -> None:
         caller = make_integration(item.tenant, inbound_actions=["task-close"])
         run_action("task-close", WebhookDTO("", {"task_id": item.pk}), caller)
         for wrong in ({}, {"task_id": "x"}, {"task_id": theirs.pk}):
-            with pytest.raises(IntegrationPermanentError, match="^task_id: "):
+            with pytest.raises(IntegrationPermanentError, match=r"^task_id: "):
                 run_action("task-close", WebhookDTO("", wrong), caller)
     finally:
         forget_action("task-close")
