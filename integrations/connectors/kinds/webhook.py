@@ -22,7 +22,7 @@ SIGNATURE_HEADER = "X-Webhook-Signature"  # of what calls us back with a plain H
 
 # What calls back, by how it signs: where it says its id and its event. A plain HMAC signs the body alone, so the id
 # counts there: a call that was overheard can be repeated, and is then a copy, but nobody can make a new one of it.
-_IN_BODY = {"signature_header": SIGNATURE_HEADER, "id_path": "id", "event_path": "event_type"}
+_IN_BODY: dict[str, Any] = {"signature_header": SIGNATURE_HEADER, "id_path": "id", "event_path": "event_type"}
 INBOUND = {
     "hmac-sha256-hex": Inbound(scheme="hmac-sha256-hex", **_IN_BODY),
     "hmac-sha256-base64": Inbound(scheme="hmac-sha256-base64", **_IN_BODY),
