@@ -19,11 +19,19 @@ from django.dispatch import Signal
 
 logger = logging.getLogger("integrations.lifecycle")
 
-webhook_event_received = Signal()
-webhook_event_processed = Signal()
-connection_status_changed = Signal()
-connection_disabled = Signal()
-sync_completed = Signal()
+
+class _Quiet(Signal):
+    """Django would log what receivers raise, text and all."""
+
+    def _log_robust_failure(self, receiver: Any, err: Exception) -> None:
+        """Say nothing: `announce_now` does, in our words."""
+
+
+webhook_event_received = _Quiet()
+webhook_event_processed = _Quiet()
+connection_status_changed = _Quiet()
+connection_disabled = _Quiet()
+sync_completed = _Quiet()
 
 
 def announce(signal: Signal, sender: type, *, using: str = "default", **values: Any) -> None:

@@ -20,7 +20,9 @@ from django.utils import timezone
 from integrations.connections.conditions import wants
 from integrations.connections.models import EventSubscription, TenantIntegration
 from integrations.delivery.wakeup import wake_on_commit
+from integrations.origin import origin
 from integrations.outbox.canonical_json import sanitise
+from integrations.outbox.loops import refuse_loops
 from integrations.outbox.models import IntegrationEvent
 from integrations.outbox.record import Occurrence, record
 from tenants.models import Tenant
@@ -40,15 +42,21 @@ class Happening:
 
 
 def subscribers_of(event_types: Iterable[str], tenant_ids: Iterable[int], *, using: str) -> Subscribers:
-    """Return who wants these events: one query, asked first, and the only one when nobody does."""
+    """Return who wants these events: one query, asked first, and the only one when nobody does.
+
+    The integration that causes them by calling back is not among them: it would hear its own echo.
+    """
     found: Subscribers = {}
     types, tenants = list(event_types), [pk for pk in tenant_ids if pk is not None]
     if not types or not tenants:
         return found
+    caller = origin()
     # Asked at every save, also where nobody subscribes: the ORM would take five times as long to say it.
     with connections[using].cursor() as cursor:
         cursor.execute(_subscribers_sql(len(types), len(tenants)), [*types, *tenants, True])
         for tenant_id, event_type, integration_id, condition in cursor.fetchall():
+            if integration_id == caller:
+                continue
             found.setdefault(tenant_id, defaultdict(list))[event_type].append((integration_id, condition))
     return found
 
@@ -75,9 +83,13 @@ def publish_all(
     model: type[models.Model],
     using: str,
 ) -> list[IntegrationEvent]:
-    """Record `happenings` of one model for those of `subscribers` whose condition they meet."""
+    """Record `happenings` of one model for those of `subscribers` whose condition they meet.
+
+    Raises:
+        IntegrationPermanentError: an integration caused it, and integrations caused too much of one object already.
+    """
     content_type_id = ContentType.objects.db_manager(using).get_for_model(model).pk
-    now = timezone.now()
+    now, caller = timezone.now(), origin()
     occurrences = []
     for happening in happenings:
         wanted = subscribers.get(happening.tenant.pk, {}).get(happening.event_type)
@@ -101,8 +113,11 @@ def publish_all(
                     minimal={**frame, **happening.minimal},
                     integration_ids=integration_ids,
                     occurred_at=now,
+                    origin_id=caller,
                 )
             )
+    if caller is not None:
+        refuse_loops(occurrences, what=str(model._meta.verbose_name), using=using)
     events = record(occurrences, using=using)
     wake_on_commit({pk for occurrence in occurrences for pk in occurrence.integration_ids}, using=using)
     return events

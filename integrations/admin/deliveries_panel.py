@@ -15,7 +15,7 @@ from integrations.outbox.models import IntegrationSync
 from tenants.models import TenantOwned
 from tenants.panels import Panel, register_panel
 
-from .display import CSS, short, sync_badge, sync_story, when
+from .display import CSS, cause, short, sync_badge, sync_story, when
 
 SHOWN = 20
 
@@ -28,13 +28,14 @@ def deliveries(request: HttpRequest, obj: Any) -> str:
     syncs = IntegrationSync.objects.filter(
         event__content_type=content_type, event__object_id=str(obj.pk), integration__tenant=obj.tenant_id
     )
-    syncs = syncs.select_related("event", "integration__lane").defer("event__body").order_by("-event_id", "-id")
+    syncs = syncs.select_related("event__origin", "integration__lane").defer("event__body").order_by("-event_id", "-id")
     rows = [
         (
             reverse("admin:integrations_integrationsync_change", args=[sync.pk]),
             sync_badge(sync),
             sync_story(sync),
             sync.event.event_type,
+            cause(sync.event),
             sync.integration.name,
             when(sync.settled_at or sync.created_at),
             short(sync.last_error or sync.reason, 60),
@@ -46,7 +47,7 @@ def deliveries(request: HttpRequest, obj: Any) -> str:
     body = format_html_join(
         "",
         '<tr><td><a href="{}">{}</a><div class="ig-quiet">{}</div></td>'
-        "<td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
+        '<td>{}<div class="ig-quiet">{}</div></td><td>{}</td><td>{}</td><td>{}</td></tr>',
         rows,
     )
     return format_html(

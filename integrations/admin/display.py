@@ -11,7 +11,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.timesince import timesince, timeuntil
 
-from integrations.outbox.models import IntegrationSync
+from integrations.outbox.models import IntegrationEvent, IntegrationSync
 
 CSS = "integrations/admin.css"
 JS = "integrations/admin.js"
@@ -67,6 +67,14 @@ def sync_story(sync: IntegrationSync) -> str:
     else:
         parts.append("due now")
     return ", ".join(parts)
+
+
+def cause(event: IntegrationEvent) -> str:
+    """Say which integration caused `event` by calling back, "" for a person's or the application's; needs it joined."""
+    if event.origin_id is None:
+        return ""
+    # It may be gone: events keep the number.
+    return f"caused by {event.origin.name if event.origin else f'integration {event.origin_id}, deleted since'}"
 
 
 def clock(moment: datetime) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from integrations.connectors.base import BaseConnector
 
-from .connector_choice import NOT_INSTALLED, about
+from .connector_choice import NOT_INSTALLED, about, calls_back
 from .connector_fields import names_of
 
 Fieldset = tuple[str | None, dict[str, Any]]
@@ -38,6 +38,8 @@ def edit_fieldsets(connector: type[BaseConnector] | None, *, is_new: bool) -> li
         fieldsets.append(_part("Connection", (*names_of(manifest), *signed), description=about(manifest)))
         if advanced := names_of(manifest, advanced=True):
             fieldsets.append(_part("Advanced", tuple(advanced), "collapse"))
+        if calls_back(connector):
+            fieldsets.append(_part("Calling back", ("inbound_actions",)))
     elif not is_new:
         fieldsets.append(_part("Connection", _SEEN, description=NOT_INSTALLED))
     if delivers:

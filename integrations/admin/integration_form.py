@@ -22,10 +22,12 @@ from integrations.connectors.manifest import HEADERS, URL, Manifest
 from integrations.credentials.masking import MASK
 from tenants.models import Tenant
 
+from .connector_choice import calls_back
 from .connector_fields import OPEN, form_name, settings_from
 from .connector_form import ConnectorForm
 from .display import clock
 from .event_types_field import EventTypesField
+from .inbound_actions_field import InboundActionsField
 
 STALE = (
     "Somebody else changed this integration at {time}, after you opened this page, so nothing was saved. "
@@ -48,6 +50,7 @@ class IntegrationForm(ConnectorForm):
         help_text="Tick what this destination wants to hear of. A condition is a JMESPath expression over the "
         "payload, for example workitem.priority == 'Urgent'; empty: always.",
     )
+    inbound_actions = InboundActionsField()
 
     class Meta:
         model = TenantIntegration
@@ -62,6 +65,7 @@ class IntegrationForm(ConnectorForm):
             "rate_limit_per_minute",
             "timeout_seconds",
             "max_attempts",
+            "inbound_actions",
         )
         help_texts = {
             "integration_type": "What it talks to; its own fields appear below. Fixed once it is saved: the stored "
@@ -76,10 +80,18 @@ class IntegrationForm(ConnectorForm):
         self.settings: dict[str, Any] = {}
         self.columns: list[str] = []
         self.version_before = self.instance.connector_version
+        self._offer_actions()
         if self.instance.pk is not None:
             subscriptions = self.instance.subscriptions.order_by("id").values_list("event_type", "condition")
             self.show("version", self.instance.updated_at.isoformat())
             self.show("event_types", dict(subscriptions))
+
+    def _offer_actions(self) -> None:
+        field = self.fields.get("inbound_actions")
+        if isinstance(field, InboundActionsField) and self.connector is not None and calls_back(self.connector):
+            field.offer(self.instance)
+        else:
+            self.fields.pop("inbound_actions", None)
 
     # -- checking ---------------------------------------------------------------------------------
 
@@ -170,7 +182,8 @@ class IntegrationForm(ConnectorForm):
         secrets = {HEADERS, *manifest.secret_names}
         if manifest.secret_path and not any(self.settings.get(name) for name in secrets):
             secrets.add(URL)
-        return any(self.settings.get(name) != self.stored.get(name) for name in secrets)
+        # Empty is empty: no headers are {} in the form, and nothing in the row.
+        return any((self.settings.get(name) or None) != (self.stored.get(name) or None) for name in secrets)
 
     @property
     def is_address_new(self) -> bool:

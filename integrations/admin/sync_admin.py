@@ -22,7 +22,7 @@ from tenants.scoped_admin import TenantFilter
 
 from . import sync_actions
 from .bounded import HistoryAdmin
-from .display import NOTHING, Assets, Badge, exact, short, sync_badge, sync_story, when
+from .display import NOTHING, Assets, Badge, cause, exact, short, sync_badge, sync_story, when
 from .filters import EventTypeFilter, IntegrationFilter
 from .object_links import link_objects, search_objects
 
@@ -61,7 +61,7 @@ class IntegrationSyncAdmin(HistoryAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         queryset = super().get_queryset(request)
-        queryset = queryset.select_related("event", "integration__tenant", "integration__lane")
+        queryset = queryset.select_related("event__origin", "integration__tenant", "integration__lane")
         match = request.resolver_match
         is_list = match is not None and match.url_name == f"{PREFIX}changelist"
         return queryset.defer("event__body") if is_list else queryset
@@ -94,11 +94,14 @@ class IntegrationSyncAdmin(HistoryAdmin):
 
     @admin.display(description="event type, object")
     def what(self, obj: IntegrationSync) -> SafeString:
-        return format_html("{}<div>{}</div>", obj.event.event_type, self.object(obj))
+        row = format_html("{}<div>{}</div>", obj.event.event_type, self.object(obj))
+        by = cause(obj.event)
+        return format_html('{}<div class="ig-quiet">{}</div>', row, by) if by else row
 
     @admin.display(description="event type")
     def event_type(self, obj: IntegrationSync) -> str:
-        return obj.event.event_type
+        by = cause(obj.event)
+        return f"{obj.event.event_type}, {by}" if by else obj.event.event_type
 
     @admin.display(description="object")
     def object(self, obj: IntegrationSync) -> Any:

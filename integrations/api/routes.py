@@ -22,6 +22,7 @@ from integrations.connections.models import TenantIntegration
 from integrations.connectors.manifest import Manifest
 from integrations.delivery.wakeup import wake_on_commit
 from integrations.errors import ConfigurationError, IntegrationError, IntegrationNotConfigured, UnknownConnector
+from integrations.inbound.actions import action_choices
 from integrations.services.lookup import list_available_providers
 from integrations.services.settings import change_settings, save_settings, shown_settings
 from integrations.services.status import overall, statuses
@@ -114,7 +115,9 @@ def setup_connection(request: HttpRequest, data: ConnectionIn) -> Any:
         tenant=_tenant(request, data.tenant), integration_type=data.type, name=data.name, is_active=data.is_active
     )
     change_settings(integration, data.settings)
-    _check_events(data.events)
+    _check("events", data.events, event_choices())
+    _check("inbound_actions", data.inbound_actions, action_choices())
+    integration.inbound_actions = sorted(set(data.inbound_actions))
     with transaction.atomic():
         save_settings(integration, [])
         integration.subscribe(*data.events)
@@ -139,9 +142,15 @@ def change_connection(request: HttpRequest, connection_id: UUID, data: Connectio
             if (value := getattr(data, name)) is not None and value != getattr(integration, name):
                 setattr(integration, name, value)
                 columns.append(name)
+        if data.inbound_actions is not None:
+            # One that is allowed and no longer offered may stay; whoever sends back what they got says nothing wrong.
+            kept = [(name, "") for name in integration.inbound_actions]
+            _check("inbound_actions", data.inbound_actions, action_choices() + kept)
+            integration.inbound_actions = sorted(set(data.inbound_actions))
+            columns.append("inbound_actions")
         save_settings(integration, columns)
         if data.events is not None:
-            _check_events(data.events)
+            _check("events", data.events, event_choices())
             integration.subscribe(*data.events)
         wake_on_commit({integration.pk})  # an address was mended, or pending rows are to be cancelled
     return _connection(integration)
@@ -180,10 +189,10 @@ def _tenant(request: HttpRequest, key: str | None) -> Tenant:
     return tenant
 
 
-def _check_events(events: list[str]) -> None:
-    known = [name for name, _ in event_choices()]
-    if unknown := [name for name in events if name not in known]:
-        raise ConfigurationError({"events": f"{len(unknown)} unknown; there are: {', '.join(known)}"})
+def _check(field: str, names: list[str], choices: list[tuple[str, str]]) -> None:
+    known = [name for name, _ in choices]
+    if unknown := [name for name in names if name not in known]:
+        raise ConfigurationError({field: f"{len(unknown)} unknown; there are: {', '.join(known)}"})
 
 
 def _connector(manifest: Manifest) -> ConnectorOut:
@@ -210,6 +219,7 @@ def _connection(integration: TenantIntegration) -> ConnectionOut:
         "is_enabled",
         "is_connected",
         "disabled_reason",
+        "inbound_actions",
         "last_test_at",
         "created_at",
         "updated_at",

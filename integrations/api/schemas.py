@@ -37,6 +37,7 @@ class ConnectionIn(Schema):
     )
     settings: dict[str, Any] = {}
     events: list[str] = []
+    inbound_actions: list[str] = Field(default=[], description="what it may do here when it calls back")
     is_active: bool = True
 
 
@@ -46,6 +47,7 @@ class ConnectionChange(Schema):
     name: str | None = Field(default=None, min_length=1, max_length=200, pattern=PRINTABLE)
     settings: dict[str, Any] | None = None
     events: list[str] | None = None
+    inbound_actions: list[str] | None = None
     is_active: bool | None = None
 
 
@@ -63,6 +65,7 @@ class ConnectionOut(Schema):
     disabled_reason: str
     settings: dict[str, Any]
     events: list[str]
+    inbound_actions: list[str]
     last_test_at: datetime | None
     created_at: datetime
     updated_at: datetime

@@ -1,0 +1,1 @@
+"""A provider's webhooks to us: verified, stored, processed afterwards."""

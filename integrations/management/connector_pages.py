@@ -89,6 +89,7 @@ def _facts(manifest: Manifest, kind: type[BaseConnector]) -> str:
         "does": ", ".join(CAN[each] for each in manifest.does),
         "talks to": f"{hosts}, and what the operator allow-lists" if hosts else "any public host",
         "signed": "with Standard Webhooks signatures ([SECURITY.md](../SECURITY.md))" if manifest.signs else "",
+        "calls us back": f"with webhooks, signed as `{manifest.inbound.scheme}` says" if manifest.inbound else "",
         "at most": _limit(manifest),
         "a tenant may have": ""
         if manifest.allow_multiple

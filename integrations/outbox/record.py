@@ -28,6 +28,7 @@ class Occurrence:
         minimal: what is sent instead if `payload` cannot be stored or is larger than MAX_BODY_BYTES.
         integration_ids: the subscribed integrations of the tenant.
         idempotency_key: the event's identity; recording the same key again is refused by the database.
+        origin_id: the integration that caused it by calling back; None: a person, or the application.
         sync_values: columns of its syncs that are not as usual, e.g. a later ``next_attempt_at``.
     """
 
@@ -40,6 +41,7 @@ class Occurrence:
     integration_ids: Sequence[int]
     occurred_at: datetime = field(default_factory=timezone.now)
     idempotency_key: str = field(default_factory=new_idempotency_key)
+    origin_id: int | None = None
     sync_values: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -76,6 +78,7 @@ def _insert(occurrences: Sequence[Occurrence], body: Callable[[Occurrence], str]
                 body=body(occurrence),
                 occurred_at=occurrence.occurred_at,
                 idempotency_key=occurrence.idempotency_key,
+                origin_id=occurrence.origin_id,
             )
             for occurrence in occurrences
         ],

@@ -10,13 +10,27 @@ from typing import Any
 
 from integrations.connectors.base import BaseConnector
 from integrations.connectors.config_check import check
-from integrations.connectors.manifest import Field, Manifest
+from integrations.connectors.manifest import Field, Inbound, Manifest
 from integrations.connectors.port import Envelope, Receipt
 from integrations.connectors.registry import register
 from integrations.transport import signing
 from integrations.transport.classify import excerpt_of
 from integrations.transport.headers import HeaderRejected, check_headers
 from integrations.transport.request_headers import USER_AGENT
+
+SIGNATURE_HEADER = "X-Webhook-Signature"  # of what calls us back with a plain HMAC
+
+# What calls back, by how it signs: where it says its id and its event. A plain HMAC signs the body alone, so the id
+# counts there: a call that was overheard can be repeated, and is then a copy, but nobody can make a new one of it.
+_IN_BODY = {"signature_header": SIGNATURE_HEADER, "id_path": "id", "event_path": "event_type"}
+INBOUND = {
+    "hmac-sha256-hex": Inbound(scheme="hmac-sha256-hex", **_IN_BODY),
+    "hmac-sha256-base64": Inbound(scheme="hmac-sha256-base64", **_IN_BODY),
+    "standard-webhooks": Inbound(scheme="standard-webhooks", id_header="webhook-id", event_path="event_type"),
+    "stripe": Inbound(scheme="stripe", id_path="id", event_path="type"),
+    "shopify": Inbound(scheme="shopify", id_header="X-Shopify-Webhook-Id", event_header="X-Shopify-Topic"),
+    "github": Inbound(scheme="github", id_header="X-GitHub-Delivery", event_header="X-GitHub-Event", sends_forms=True),
+}
 
 MANIFEST = Manifest(
     key="webhook",
@@ -45,7 +59,33 @@ MANIFEST = Manifest(
         Field(name="password", label="Basic: password", kind="secret"),
         Field(name="api_key", label="API key", kind="secret"),
         Field(name="api_key_header", label="API key header", help="Empty: X-API-Key."),
+        Field(
+            name="webhook_secret",
+            label="Secret for calling back",
+            kind="secret",
+            multiline=True,
+            help="Whoever calls us back signs with it (docs/inbound.md). Empty: nobody may. Two, one a line, while you "
+            "change it.",
+        ),
+        Field(
+            name="inbound_scheme",
+            label="Calls back signed as",
+            kind="choice",
+            choices=tuple(INBOUND),
+            default="hmac-sha256-hex",
+            help="hmac-sha256-…: the HMAC of the body. A secret for standard-webhooks begins with whsec_.",
+            advanced=True,
+        ),
+        Field(
+            name="inbound_signature_header",
+            label="Header of that signature",
+            pattern=r"[A-Za-z0-9-]{1,100}",
+            hint="must be the name of a header, such as X-Signature",
+            help=f"Of the schemes hmac-sha256-…. Empty: {SIGNATURE_HEADER}.",
+            advanced=True,
+        ),
     ),
+    inbound=INBOUND["hmac-sha256-hex"],  # `inbound_scheme` decides
 )
 
 
@@ -60,6 +100,15 @@ class WebhookConnector(BaseConnector):
         """Return {field: what is wrong}; beside each field by itself: what does not fit together."""
         clean, problems = check(cls.manifest, config)
         return problems or dict(_conflicts(clean))
+
+    @property
+    def inbound(self) -> Inbound:
+        """How the tenant says that requests come back."""
+        chosen = INBOUND.get(str(self.settings.get("inbound_scheme")), INBOUND["hmac-sha256-hex"])
+        header = str(self.settings.get("inbound_signature_header") or "")
+        if header and chosen.signature_header:
+            return chosen.model_copy(update={"signature_header": header})
+        return chosen
 
     def deliver(self, envelope: Envelope) -> Receipt:
         response = self.client.request(

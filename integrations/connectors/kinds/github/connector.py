@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 from integrations.auth.scheme import Auth, BearerAuth
 from integrations.connectors.base import BaseConnector
-from integrations.connectors.manifest import Field, Manifest, RateLimit
+from integrations.connectors.manifest import Field, Inbound, Manifest, RateLimit
 from integrations.connectors.paging import next_link, pages
 from integrations.connectors.port import Envelope, Receipt
 from integrations.connectors.registry import register
@@ -84,7 +84,16 @@ MANIFEST = Manifest(
             advanced=True,
         ),
         Field(name="api_version", label="API version", default="2022-11-28", pattern=r"\d{4}-\d\d-\d\d", advanced=True),
+        Field(
+            name="webhook_secret",
+            kind="secret",
+            multiline=True,
+            help="The secret of a webhook of the repository: Settings, Webhooks. One a line while it is changed. "
+            "Empty: no webhook is accepted.",
+            advanced=True,
+        ),
     ),
+    inbound=Inbound(scheme="github", id_header="X-GitHub-Delivery", event_header="X-GitHub-Event", sends_forms=True),
     allowed_hosts=("api.github.com", "*.ghe.com"),
     rate_limit=RateLimit(per_minute=80, note="requests that create content; 500 an hour"),
     does=("deliver", "check", "read"),

@@ -12,11 +12,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from integrations.auth.scheme import Auth, BearerAuth
 from integrations.connectors.base import BaseConnector
-from integrations.connectors.manifest import Field, Manifest, RateLimit
+from integrations.connectors.incoming import WebhookDTO
+from integrations.connectors.manifest import Field, Inbound, Manifest, RateLimit
 from integrations.connectors.port import Envelope, Receipt
 from integrations.connectors.registry import register
 from integrations.errors import IntegrationError, IntegrationTemporaryError
@@ -75,6 +77,20 @@ MANIFEST = Manifest(
             help="Of the Web API, for bot tokens.",
             advanced=True,
         ),
+        Field(
+            name="signing_secret",
+            kind="secret",
+            multiline=True,
+            help="From “Basic Information”, “Signing Secret”, if the app sends us events. Empty: none is accepted.",
+            advanced=True,
+        ),
+    ),
+    inbound=Inbound(
+        scheme="slack",
+        secret_field="signing_secret",  # noqa: S106 - the name of a field
+        id_path="event_id",
+        event_path="event.type",
+        sends_forms=True,  # commands and buttons
     ),
     allowed_hosts=("slack.com", "hooks.slack.com", "slack-gov.com", "hooks.slack-gov.com"),
     rate_limit=RateLimit(per_minute=60, note="one message a second for each channel"),
@@ -137,6 +153,14 @@ class SlackConnector(BaseConnector):
             raise NotImplementedError
         answer = self.http.post("auth.test", json={})
         return f"Connected to the workspace {answer.get('team', '')} as {answer.get('user', '')}."
+
+    def parse_webhook(self, headers: Mapping[str, str], body: bytes) -> WebhookDTO:
+        """Return what Slack sends: an event by its inner type (``app_mention``); what has none by its outer type
+        (``url_verification``, ``block_actions``), and a slash command as ``slash_command``."""
+        found = super().parse_webhook(headers, body)
+        outer = found.payload.get("type")
+        fallback = "slash_command" if "command" in found.payload else ""
+        return replace(found, event_type=found.event_type or (outer if isinstance(outer, str) else fallback))
 
     def classify(self, response: Response) -> IntegrationError | None:
         """Return the error that Slack names, however it names it: by a status, by ``ok: false``, or by a bare word."""

@@ -1,0 +1,112 @@
+"""From the bytes of a webhook to the object that is stored and handed on.
+
+In: raw body, content type, whether the provider also sends forms. Out: a dict that both databases can hold. Errors:
+``ContentRefused``, in words that name the fix; the signature was right, so it answers 400 (C22).
+
+Strict where JSON is: UTF-8, no NaN, no number without end. The raw body is stored beside the result; nothing is cut.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from typing import Any
+from urllib.parse import parse_qsl
+
+from integrations.outbox.canonical_json import REPLACEMENT
+
+MAX_DEPTH = 100  # lists and objects within each other; both databases and Python take more
+MAX_FORM_FIELDS = 1000
+FORM = "application/x-www-form-urlencoded"
+
+_FORM_START = re.compile(rb"[\w.%+\[\]-]+=", re.ASCII)
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+
+
+class ContentRefused(ValueError):
+    """The body is not what its provider said it would send."""
+
+
+def read(body: bytes, content_type: str = "", *, sends_forms: bool = False) -> dict[str, Any]:
+    """Return the payload: a JSON object as it is, any other JSON value as ``{"raw": value}``, a form as its fields.
+
+    Args:
+        content_type: the header's value, parameters and all; wrong ones are common, so it only chooses what is
+            tried first.
+        sends_forms: the manifest's word: WooCommerce's ping and GitHub's ``payload=…`` are forms.
+
+    Raises:
+        ContentRefused: empty, no JSON, not UTF-8, NaN, too deep.
+    """
+    if not body.strip():
+        raise ContentRefused("The body is empty; send a JSON object.")
+    media_type = content_type.partition(";")[0].strip().lower()
+    if sends_forms and not media_type.endswith("json") and _FORM_START.match(body):
+        return _form(body)
+    return _as_object(_json(body))
+
+
+def _as_object(value: Any) -> dict[str, Any]:
+    storable = _storable(value, MAX_DEPTH)
+    return storable if isinstance(storable, dict) else {"raw": storable}
+
+
+def _form(body: bytes) -> dict[str, Any]:
+    try:
+        pairs = parse_qsl(
+            body.decode("utf-8"),
+            keep_blank_values=True,
+            errors="strict",
+            max_num_fields=MAX_FORM_FIELDS,
+        )
+    except ValueError:  # UnicodeDecodeError included
+        raise ContentRefused(f"The form is not UTF-8, or has more than {MAX_FORM_FIELDS} fields.") from None
+    if len(pairs) == 1 and pairs[0][0] == "payload":
+        return _as_object(_json(pairs[0][1].encode()))  # GitHub's way
+    fields: dict[str, Any] = {}
+    for name, value in pairs:
+        fields.setdefault(name, []).append(value)
+    return _as_object({name: values[0] if len(values) == 1 else values for name, values in fields.items()})
+
+
+def _json(body: bytes) -> Any:
+    try:
+        text = body.decode("utf-8-sig")  # some systems begin with a byte order mark
+    except UnicodeDecodeError:
+        raise ContentRefused("The body is not UTF-8; send JSON in UTF-8.") from None
+    try:
+        return json.loads(text, parse_constant=_constant, parse_float=_float)
+    except RecursionError:
+        raise ContentRefused(f"The JSON is nested deeper than {MAX_DEPTH} levels.") from None
+    except ContentRefused:
+        raise
+    except json.JSONDecodeError as error:
+        # Its message names the place and what was expected; never a part of the body.
+        raise ContentRefused(f"The body is not JSON (line {error.lineno}, column {error.colno}).") from None
+    except ValueError:  # Python reads whole numbers up to 4300 digits
+        raise ContentRefused("A number in the JSON is too long; send it as a text.") from None
+
+
+def _constant(word: str) -> Any:
+    raise ContentRefused(f"{word} is not JSON; send null or a number.")
+
+
+def _float(digits: str) -> float:
+    value = float(digits)
+    if not math.isfinite(value):
+        raise ContentRefused("A number in the JSON is too large; send it as a text.")
+    return value
+
+
+def _storable(value: Any, levels: int) -> Any:
+    """Return `value` with NUL and half surrogates replaced: PostgreSQL refuses them."""
+    if isinstance(value, str):
+        return _UNSTORABLE.sub(REPLACEMENT, value)
+    if isinstance(value, (dict, list)):
+        if not levels:
+            raise ContentRefused(f"The JSON is nested deeper than {MAX_DEPTH} levels.")
+        if isinstance(value, list):
+            return [_storable(item, levels - 1) for item in value]
+        return {_UNSTORABLE.sub(REPLACEMENT, key): _storable(item, levels - 1) for key, item in value.items()}
+    return value

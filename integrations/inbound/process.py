@@ -1,0 +1,160 @@
+"""Do what a stored webhook asks for: once, and tell of it at least once (S0-82, S0-83, S0-86).
+
+    claim      one conditional UPDATE; `attempts` is the fence, `next_attempt_at` says when a claim is void
+    effect     our own action and the mark "processed" commit together, or neither does
+    announce   webhook_event_processed, when the mark is durable; until every receiver has heard, again
+
+A crash before the mark repeats the whole; one after it only the announcement. Receivers of the signal may therefore
+hear of a webhook twice; `webhook_event.pk` tells.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from django.db import models, router, transaction
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from integrations import conf, retry_policy
+from integrations.connections.abstract import AbstractConnection
+from integrations.connectors.incoming import WebhookDTO, parse
+from integrations.database_clock import after
+from integrations.errors import IntegrationError, IntegrationTemporaryError
+from integrations.lifecycle import announce_now, webhook_event_processed
+
+from .actions import asks_for_action, run_action
+from .models import MAX_ERROR, AbstractWebhookEvent
+from .receive import cut, described
+
+logger = logging.getLogger("integrations.inbound")
+
+WAIT_SECONDS = 60.0  # how often a row is looked at whose connection takes nothing now
+
+
+class ClaimLost(Exception):
+    """Somebody else took the row over: what we did must not be written."""
+
+
+def process(model: type[AbstractWebhookEvent], pk: Any) -> str:
+    """Process one stored webhook if it is due; return what came of it, in a word. Never raises for what it says.
+
+    ``unknown`` no such row · ``rejected`` its signature proved nothing · ``waiting`` its integration is switched off ·
+    ``not due`` done, or in somebody's hands · ``processed`` · ``failed`` · ``lost`` taken over by another worker
+    """
+    rows = model._base_manager.using(router.db_for_write(model))
+    try:
+        event = rows.select_related("connection").filter(pk=pk).first()
+    except (TypeError, ValueError):
+        event = None
+    if event is None:
+        logger.warning("the inbound webhook that a message asks for is not there")
+        return "unknown"
+    if not event.signature_valid:
+        return "rejected"
+    connection: AbstractConnection | None = event.connection  # type: ignore[attr-defined]
+    if connection is not None and not (connection.is_enabled and connection.accepts_webhooks):
+        rows.filter(pk=event.pk, next_attempt_at__lte=Now()).update(next_attempt_at=after(WAIT_SECONDS))
+        return "waiting"
+    if not _claim(rows, event):
+        return "not due"
+    return _Work(rows, event, connection).do()
+
+
+def _claim(rows: models.QuerySet[Any], event: AbstractWebhookEvent) -> bool:
+    """Take the row for INBOUND_LEASE_SECONDS, unless somebody did since it was read, or it is not due."""
+    unchanged = rows.filter(pk=event.pk, attempts=event.attempts, status=event.status, next_attempt_at__lte=Now())
+    status = event.status if event.status == event.Status.PROCESSED else event.Status.PROCESSING
+    values = {"attempts": event.attempts + 1, "status": status}
+    if not unchanged.update(**values, next_attempt_at=after(conf.INBOUND_LEASE_SECONDS)):
+        return False
+    event.attempts, event.status = values["attempts"], status
+    return True
+
+
+class _Work:
+    """One attempt at one row that is ours."""
+
+    def __init__(
+        self, rows: models.QuerySet[Any], event: AbstractWebhookEvent, connection: AbstractConnection | None
+    ) -> None:
+        self.event, self.connection = event, connection
+        self.using = rows.db
+        # The fence: whoever takes the row over counts on.
+        self.row = rows.filter(pk=event.pk, attempts=event.attempts)
+
+    def do(self) -> str:
+        try:
+            dto = self._understand()
+        except ClaimLost:
+            logger.warning("inbound webhook %s took too long; another worker has it", self.event.pk)
+            return "lost"
+        except IntegrationError as error:
+            return self._fail(error)
+        except Exception as error:  # a connector's or an action's own: its text may hold anything
+            logger.error("inbound webhook %s: unexpected %s", self.event.pk, type(error).__name__)
+            return self._fail(IntegrationTemporaryError(f"unexpected {type(error).__name__}", code="unexpected"))
+        self._announce(dto)
+        return "processed"
+
+    def _understand(self) -> WebhookDTO:
+        """Parse it and, unless that is done already, have its effect together with the mark."""
+        event = self.event
+        adapter = self.connection.get_adapter() if self.connection is not None else None
+        dto = (adapter.parse_webhook if adapter else _parse)(event.headers, bytes(event.body))
+        if event.status == event.Status.PROCESSED:
+            return dto
+        with transaction.atomic(using=self.using):
+            if asks_for_action(self.connection, adapter, event.action):
+                run_action(event.action, dto, self.connection)
+            marked = self.row.update(
+                status=event.Status.PROCESSED,
+                processed_at=Now(),
+                error="",
+                event_type=cut(dto.event_type, 100),
+                next_attempt_at=after(conf.INBOUND_LEASE_SECONDS),
+            )
+            if not marked:
+                raise ClaimLost
+        return dto
+
+    def _announce(self, dto: WebhookDTO) -> None:
+        event = self.event
+        event.refresh_from_db()
+        failed = announce_now(
+            webhook_event_processed,
+            type(event),
+            webhook_event=event,
+            webhook_dto=dto,
+            event_type=dto.event_type,
+            **described(self.connection, event),
+        )
+        if not failed:
+            self.row.update(announced_at=Now(), next_attempt_at=None, error="")
+            return
+        self._again(IntegrationTemporaryError(f"processed, but these receivers raised: {', '.join(failed)}"))
+
+    def _fail(self, error: IntegrationError) -> str:
+        self._again(error)
+        return "failed"
+
+    def _again(self, error: IntegrationError) -> None:
+        """Write down why, and when to try again; or that nobody will."""
+        event = self.event
+        age = (timezone.now() - event.received_at).total_seconds()
+        delay = retry_policy.webhook().delay(event.attempts, error, age)
+        text = error.message or type(error).__name__
+        if delay is None:
+            text = f"{text[: MAX_ERROR - 40]} (given up after {event.attempts} attempts)"
+        is_done = event.status == event.Status.PROCESSED
+        self.row.update(
+            status=event.Status.PROCESSED if is_done else event.Status.FAILED,
+            error=text[:MAX_ERROR],
+            next_attempt_at=None if delay is None else after(delay),
+        )
+        logger.warning("inbound webhook %s: %s", event.pk, text)
+
+
+def _parse(headers: dict[str, str], body: bytes) -> WebhookDTO:
+    return parse(None, headers, body)

@@ -1,0 +1,167 @@
+"""Store what a provider told us, once, before anything is done with it (C22, S0-75 … S0-85).
+
+A delivery is known by ``<connection>:<the provider's id, or a digest>``. Whoever inserts that key first has stored it;
+everybody else counts a copy on his row. What was stored is announced and hinted at after the commit, and processed by a
+worker; the sweep finds it if the hint is lost.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db import IntegrityError, connections, router, transaction
+from django.db.models import F
+from django.db.models.functions import Now
+
+from integrations import conf
+from integrations.connections.abstract import AbstractConnection
+from integrations.connections.registered import model_of
+from integrations.delivery.wakeup import QUEUE, send_hint
+from integrations.lifecycle import announce, webhook_event_received
+
+from .models import AbstractWebhookEvent
+from .stored_headers import storable
+from .throttle import REJECTED_PER_MINUTE, is_within
+
+TASK = "integrations.tasks.process_webhook"
+MAX_REJECTED_BODY = 4096  # bytes kept of what nobody vouches for
+MAX_ID = 200  # characters; of a longer one, the digest
+
+_STORABLE_ID = re.compile(rf"[\x20-\x7e]{{1,{MAX_ID}}}")
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One request of a provider.
+
+    Attributes:
+        action: the last part of the address; "" if there was none.
+        secrets: what must appear in nothing that is stored.
+    """
+
+    connection: AbstractConnection | None
+    provider: str
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+    action: str = ""
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+
+
+def webhook_event_model() -> type[AbstractWebhookEvent]:
+    """Return the model in which the built-in view stores (WEBHOOK_EVENT_MODEL)."""
+    label, _, name = str(conf.WEBHOOK_EVENT_MODEL).partition(".")
+    return model_of(label, name, AbstractWebhookEvent)
+
+
+def store(
+    model: type[AbstractWebhookEvent],
+    delivery: Delivery,
+    payload: Mapping[str, Any],
+    *,
+    event_type: str = "",
+    event_id: str = "",
+) -> AbstractWebhookEvent:
+    """Store a delivery whose signature is proven; return its row, or that of its first copy (`is_duplicate`).
+
+    Safe for any number of callers at once, inside and outside of a transaction. A copy of one that failed is a wish to
+    try again: it is due at once.
+
+    Args:
+        event_id: the provider's id of the delivery; "": the body tells copies apart.
+    """
+    using = router.db_for_write(model)
+    rows = model._base_manager.using(using)
+    key = _key(delivery, event_id)
+    try:
+        with transaction.atomic(using=using):
+            event = rows.create(
+                **_columns(delivery),
+                idempotency_key=key,
+                event_type=cut(event_type, 100),
+                body=delivery.body,
+                payload=payload,
+                signature_valid=True,
+                next_attempt_at=Now(),
+            )
+    except IntegrityError:
+        copied = rows.filter(idempotency_key=key)
+        if not copied.update(duplicates=F("duplicates") + 1):
+            raise  # not the key: the connection was deleted meanwhile
+        if copied.filter(status=model.Status.FAILED).update(next_attempt_at=Now()):
+            _hint(model, copied.values_list("pk", flat=True)[0], using)
+        event = copied.get()
+        event.is_duplicate = True
+        return event
+    event.refresh_from_db(fields=["next_attempt_at", "received_at"])
+    announce(webhook_event_received, model, using=using, webhook_event=event, **described(delivery.connection, event))
+    _hint(model, event.pk, using)
+    return event
+
+
+def store_rejected(model: type[AbstractWebhookEvent], delivery: Delivery, reason: str) -> AbstractWebhookEvent:
+    """Keep a trace of a delivery that proved nothing: capped, few a minute, never processed, never announced.
+
+    Its key is its own, so that a forger cannot take the place of a true delivery.
+
+    Returns:
+        The row; one without a primary key when enough of them were stored in this minute.
+    """
+    using = router.db_for_write(model)
+    event = model(
+        **_columns(delivery),
+        idempotency_key=f"rejected:{uuid.uuid4().hex}",
+        body=delivery.body[:MAX_REJECTED_BODY],
+        signature_valid=False,
+        status=model.Status.FAILED,
+        error=f"The signature does not prove the sender: {reason}.",
+    )
+    if is_within("rejected", delivery.connection, REJECTED_PER_MINUTE, if_unknown=False):
+        event.save(using=using)
+    return event
+
+
+def described(connection: AbstractConnection | None, event: AbstractWebhookEvent) -> dict[str, Any]:
+    """Return what both signals say of where a webhook came from."""
+    return {
+        "connection": connection,
+        "provider_family": connection.provider_family if connection is not None else "",
+        "provider_name": connection.provider_name if connection is not None else event.provider,
+    }
+
+
+def cut(text: str, length: int) -> str:
+    """Return `text` as a column of that length takes it."""
+    return "".join(char if char.isprintable() else " " for char in text)[:length]
+
+
+def _columns(delivery: Delivery) -> dict[str, Any]:
+    return {
+        "connection": delivery.connection,
+        "provider": cut(delivery.provider, 50),
+        "action": cut(delivery.action, 100),
+        "headers": storable(delivery.headers, delivery.secrets),
+    }
+
+
+def _key(delivery: Delivery, event_id: str) -> str:
+    owner = delivery.connection.pk if delivery.connection is not None else cut(delivery.provider, 50)
+    if _STORABLE_ID.fullmatch(event_id):
+        return f"{owner}:{event_id}"
+    # Without an id, the same words to another address are another delivery.
+    told = event_id.encode("utf-8", "surrogatepass") or delivery.action.encode() + b"\0" * bool(delivery.action)
+    return f"{owner}:{hashlib.sha256(told if event_id else told + delivery.body).hexdigest()}"
+
+
+def _hint(model: type[AbstractWebhookEvent], pk: Any, using: str) -> None:
+    """Tell a worker once the row is durable."""
+    message = {"webhook_event_id": pk, "app_label": model._meta.app_label, "model_name": model._meta.object_name}
+
+    def hint_after_commit() -> None:
+        send_hint(TASK, message, QUEUE)
+
+    connections[using].on_commit(hint_after_commit, robust=True)

@@ -1,0 +1,29 @@
+"""Forget old webhooks, raw bodies and all; with them goes the memory of what has come before."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.utils import timezone
+
+from integrations import conf
+
+from .sweep import stored_models
+
+
+def purge_received() -> int:
+    """Delete rows older than RETENTION_DAYS with which nothing is left to do, in batches; return how many."""
+    before = timezone.now() - timedelta(days=conf.RETENTION_DAYS)
+    count = 0
+    for model in stored_models():
+        last_id = 0
+        while True:
+            # In id order, which is time order: stop at the first young row instead of looking at all.
+            rows = model._base_manager.filter(pk__gt=last_id).order_by("pk")
+            batch = list(rows.values_list("pk", "received_at")[: conf.RETENTION_BATCH])
+            old = [pk for pk, received_at in batch if received_at < before]
+            if not old:
+                break
+            last_id = old[-1]
+            count += model._base_manager.filter(pk__in=old, next_attempt_at=None).delete()[0]
+    return count

@@ -1,0 +1,37 @@
+"""How many webhooks a minute one integration gets stored. Counted in Django's cache; a broken one lets through."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+from django.core.cache import cache
+
+from integrations.connections.abstract import AbstractConnection
+
+logger = logging.getLogger("integrations.inbound")
+
+REJECTED_PER_MINUTE = 10  # rows about forged deliveries: enough to see that somebody tries
+MINUTE = 60
+
+
+def is_within(kind: str, connection: AbstractConnection | None, per_minute: int, *, if_unknown: bool = True) -> bool:
+    """Count one more of `kind` for `connection`; tell whether that is at most so many in this minute.
+
+    Args:
+        if_unknown: the answer while the cache cannot be asked.
+    """
+    owner = f"{connection._meta.label_lower}:{connection.pk}" if connection is not None else "-"
+    key = f"integrations:inbound:{kind}:{owner}:{int(time.time() // MINUTE)}"
+    try:
+        if cache.add(key, 1, MINUTE * 2):
+            return per_minute >= 1
+        return int(cache.incr(key)) <= per_minute
+    except Exception as error:  # whatever a cache's client library throws
+        logger.warning("inbound webhooks are not counted: %s", type(error).__name__)
+        return if_unknown
+
+
+def seconds_to_next_minute() -> int:
+    """Return how long somebody has to wait who came too often."""
+    return MINUTE - int(time.time() % MINUTE)

@@ -1,0 +1,178 @@
+"""``POST webhooks/<connection_id>/<action>/``: where providers call us back (C22, docs/inbound.md).
+
+Refused in this order, the cheapest first, and nothing about an integration is told before the signature is proven:
+405 method · 415 encoding · 413 size · 404 nobody of that id takes webhooks · 401 signature · 403 action · 429 too
+many · 400 content. What is left is stored, and answered 200 before anything is done with it. While the database is
+away: 503, so that the provider tries again.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from typing import Any
+from uuid import UUID
+
+from django.db import Error as DatabaseAway
+from django.db import transaction
+from django.http import HttpRequest, JsonResponse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.csrf import csrf_exempt
+
+from integrations import conf
+from integrations.connections.abstract import AbstractConnection
+from integrations.connections.registered import connection_model
+from integrations.connectors.base import BaseConnector
+from integrations.errors import EncryptionError, IncompatibleConnector, IntegrationError, UnknownConnector
+from integrations.transport.signing import SignatureInvalid
+
+from . import content, schemes
+from .actions import asks_for_action, is_allowed
+from .receive import Delivery, store, store_rejected, webhook_event_model
+from .request_body import BodyRefused, read_body
+from .throttle import is_within, seconds_to_next_minute
+
+logger = logging.getLogger("integrations.inbound")
+
+MAX_BYTES = 1_048_576
+RETRY_SECONDS = 30  # what a provider is asked to wait while we cannot store
+
+_ACTION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", re.ASCII)
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
+_KEY = re.compile(r"[1-9][0-9]{0,17}", re.ASCII)
+
+_SENTENCES = {
+    400: "The body is not what was announced.",
+    401: "The signature is missing or wrong.",
+    403: "This integration may not do that.",
+    404: "There is nothing here.",
+    405: "Send a POST.",
+    411: "Say how long the body is (Content-Length).",
+    413: f"The body is longer than {MAX_BYTES} bytes.",
+    415: "Send the body as it is, without Content-Encoding.",
+    429: "Too many webhooks in this minute.",
+    503: "Not now; send it again.",
+}
+
+
+class _Refused(Exception):
+    def __init__(self, status: int, sentence: str = "", **headers: str) -> None:
+        self.status, self.sentence = status, sentence or _SENTENCES[status]
+        self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
+        super().__init__(self.sentence)
+
+
+@csrf_exempt
+@never_cache
+@transaction.non_atomic_requests
+def webhook_receiver(request: HttpRequest, connection_id: str, action: str) -> JsonResponse:
+    """Take in one delivery."""
+    try:
+        answer = _take_in(request, connection_id, action)
+        return JsonResponse(answer)
+    except BodyRefused as refused:
+        refusal = _Refused(refused.status)
+    except _Refused as refused:
+        refusal = refused
+    except DatabaseAway as error:
+        logger.error("an inbound webhook was not stored: %s", type(error).__name__)
+        refusal = _Refused(503, Retry_After=str(RETRY_SECONDS))
+    return JsonResponse({"detail": refusal.sentence}, status=refusal.status, headers=refusal.headers)
+
+
+def _take_in(request: HttpRequest, connection_id: str, action: str) -> dict[str, Any]:
+    if request.method != "POST":
+        raise _Refused(405, Allow="POST")
+    if request.headers.get("Content-Encoding", "identity").strip().lower() not in ("", "identity"):
+        raise _Refused(415)
+    body = read_body(request, MAX_BYTES)
+    connection = _connection(connection_id) if _ACTION.fullmatch(action) else None
+    if connection is None or not connection.accepts_webhooks:
+        raise _Refused(404)
+    adapter = _adapter(connection)
+    secrets = adapter.inbound_secrets()
+    delivery = Delivery(connection, connection.connector_key, request.headers, body, action, secrets)
+    _verify(adapter, delivery)
+    if asks_for_action(connection, adapter, action) and not is_allowed(connection, action):
+        raise _Refused(403)
+    if not is_within("valid", connection, conf.INBOUND_PER_MINUTE):
+        raise _Refused(429, Retry_After=str(seconds_to_next_minute()))
+    return _keep(adapter, delivery)
+
+
+def _connection(text: str) -> AbstractConnection | None:
+    """Return the connection by its public id or its key."""
+    model = connection_model()
+    if _UUID.fullmatch(text):
+        return model._default_manager.filter(public_id=UUID(text)).first()
+    if _KEY.fullmatch(text):
+        try:
+            return model._default_manager.filter(pk=int(text)).first()
+        except (TypeError, ValueError):
+            return None  # a host's model whose keys are no numbers
+    return None
+
+
+def _adapter(connection: AbstractConnection) -> BaseConnector:
+    try:
+        adapter = connection.get_adapter()
+    except (EncryptionError, UnknownConnector, IncompatibleConnector) as error:
+        # Ours to mend: a key or a plugin is missing here, and the provider's next try may find it.
+        logger.error("connection %s takes no webhooks: %s", connection.pk, error.message)
+        raise _Refused(503, Retry_After=str(RETRY_SECONDS)) from None
+    except IntegrationError as error:
+        logger.warning("connection %s takes no webhooks: %s", connection.pk, error.message)
+        raise _Refused(401) from None
+    if adapter.inbound is None:
+        raise _Refused(404)
+    return adapter
+
+
+def _verify(adapter: BaseConnector, delivery: Delivery) -> None:
+    inbound = adapter.inbound
+    assert inbound is not None  # noqa: S101 - _adapter saw to it
+    try:
+        schemes.verify(
+            inbound.scheme,
+            delivery.headers,
+            delivery.body,
+            delivery.secrets,
+            now=time.time(),
+            signature_header=inbound.signature_header,
+        )
+    except SignatureInvalid as invalid:
+        logger.warning("connection %s: a webhook was refused: %s", _pk(delivery), invalid.reason)
+        store_rejected(webhook_event_model(), delivery, invalid.reason)
+        raise _Refused(401) from None
+
+
+def _keep(adapter: BaseConnector, delivery: Delivery) -> dict[str, Any]:
+    inbound = adapter.inbound
+    assert inbound is not None  # noqa: S101
+    content_type = delivery.headers.get("Content-Type", "")
+    try:
+        payload = content.read(delivery.body, content_type, sends_forms=inbound.sends_forms)
+    except content.ContentRefused as refused:
+        raise _Refused(400, str(refused)) from None
+    if inbound.scheme == "slack" and payload.get("type") == "url_verification":
+        return {"challenge": str(payload.get("challenge", ""))}
+    event_type, event_id = _identity(adapter, delivery)
+    event = store(webhook_event_model(), delivery, payload, event_type=event_type, event_id=event_id)
+    return {"status": "duplicate" if event.is_duplicate else "received"}
+
+
+def _identity(adapter: BaseConnector, delivery: Delivery) -> tuple[str, str]:
+    """Return (event type, the provider's id), as far as the connector understands the delivery."""
+    try:
+        dto = adapter.parse_webhook(delivery.headers, delivery.body)
+    except ValueError:
+        raise _Refused(400) from None
+    except Exception as error:  # a connector's slip must not cost the delivery: it is stored, and tried later
+        logger.error("connection %s: its connector cannot parse: %s", _pk(delivery), type(error).__name__)
+        return "", ""
+    return dto.event_type, dto.event_id
+
+
+def _pk(delivery: Delivery) -> Any:
+    return delivery.connection.pk if delivery.connection is not None else None

@@ -1,0 +1,88 @@
+"""Take in a webhook in a view of one's own (seeds/000, S0-76 … S0-81)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+
+from integrations.connections.abstract import AbstractConnection
+from integrations.connectors.incoming import WebhookDTO, parse
+from integrations.errors import IntegrationError
+from integrations.inbound import content, schemes
+from integrations.inbound.generic import guess
+from integrations.inbound.models import AbstractWebhookEvent
+from integrations.inbound.receive import Delivery, store, store_rejected, webhook_event_model
+from integrations.transport.signing import SignatureInvalid
+
+
+class WebhookService:
+    """Verify, store and recognise webhooks; a worker processes them.
+
+    service = WebhookService(webhook_event_model=WebhookEvent)
+    event = service.receive(provider="woocommerce", headers=request.headers, body=request.body, …)
+    """
+
+    def __init__(self, webhook_event_model: type[AbstractWebhookEvent] | None = None) -> None:
+        self._model = webhook_event_model
+
+    @property
+    def model(self) -> type[AbstractWebhookEvent]:
+        """Where they are stored; without one given, WEBHOOK_EVENT_MODEL."""
+        return self._model or webhook_event_model()
+
+    def receive(
+        self,
+        provider: str,
+        headers: Mapping[str, str],
+        body: bytes | str,
+        signature_method: str,
+        signature_header: str = "",
+        secret: str | Iterable[str] = "",
+        connection: AbstractConnection | None = None,
+        *,
+        action: str = "",
+    ) -> AbstractWebhookEvent:
+        """Store one delivery, unless it is a copy, and have it processed after the commit.
+
+        Args:
+            headers: as they came, names in any case.
+            body: the raw body, before any decoding.
+            signature_method: a scheme of docs/inbound.md, e.g. ``github``, ``stripe``, ``hmac-sha256``.
+            signature_header: which header holds the signature, where the scheme has none of its own.
+            secret: one, or several during a rotation; an empty one verifies nothing.
+            connection: whose webhook this is; None only if there is none.
+            action: a word for the address it came to.
+
+        Returns:
+            The event. ``signature_valid`` says whether to trust it (False: it is never processed, and has no primary
+            key when too many of them came), ``is_duplicate`` whether this very delivery had come before.
+
+        Raises:
+            ValueError: the signature is right, but the body is neither JSON nor a form; answer 400.
+        """
+        raw = body.encode("utf-8", "surrogatepass") if isinstance(body, str) else bytes(body)
+        secrets = (secret,) if isinstance(secret, str) else tuple(secret or ())
+        delivery = Delivery(connection, provider, headers, raw, action, secrets)
+        try:
+            schemes.verify(signature_method, headers, raw, secrets, now=time.time(), signature_header=signature_header)
+        except SignatureInvalid as invalid:
+            return store_rejected(self.model, delivery, invalid.reason)
+        payload = content.read(raw, _content_type(headers), sends_forms=True)
+        dto = _parsed(delivery)
+        return store(self.model, delivery, payload, event_type=dto.event_type, event_id=dto.event_id)
+
+
+def _content_type(headers: Mapping[str, str]) -> str:
+    return next((value for name, value in headers.items() if name.lower() == "content-type"), "")
+
+
+def _parsed(delivery: Delivery) -> WebhookDTO:
+    """Return what the connector makes of it or, if there is none that could, what providers commonly say."""
+    if delivery.connection is not None:
+        try:
+            adapter = delivery.connection.get_adapter()
+            if adapter.inbound is not None:
+                return adapter.parse_webhook(delivery.headers, delivery.body)
+        except (IntegrationError, ValueError):
+            pass  # it is stored all the same; processing will say what is wrong
+    return guess(parse(None, delivery.headers, delivery.body), delivery.headers)

@@ -1,0 +1,443 @@
+"""What becomes of a stored webhook: one effect, told at least once, tried again, and found when it was dropped."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import connection as database
+from django.db import connections, transaction
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from integrations.connectors.base import BaseConnector
+from integrations.connectors.registry import ConnectorRegistry
+from integrations.database_clock import after
+from integrations.errors import IntegrationPermanentError, IntegrationTemporaryError
+from integrations.inbound import actions
+from integrations.inbound.process import process
+from integrations.inbound.retention import purge_received
+from integrations.inbound.sweep import process_due
+from integrations.models import SyncState, TenantIntegration, WebhookEvent
+from integrations.origin import origin
+from integrations.services import WebhookService
+from integrations.signals import webhook_event_processed, webhook_event_received
+from integrations.tasks import process_received_webhooks, process_webhook, purge_settled
+from integrations.tests.factories import make_tenant
+from integrations.tests.inbound_world import BODY, EFFECT, OTHER_SECRET, SECRET, headers_of, make_connection, provider
+from integrations.tests.services import Broker, CeleryProcess, wait_until
+
+pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
+
+POSTGRESQL = database.vendor == "postgresql"
+
+
+@pytest.fixture(autouse=True)
+def _broker(broker: Broker) -> None:
+    """Hints are taken by a broker, and read by nobody."""
+    from django.core.cache import cache
+
+    cache.clear()
+
+
+@pytest.fixture
+def connection() -> Iterator[TenantIntegration]:
+    with provider("github", id_header="X-Id", event_header="X-Event") as key:
+        yield make_connection(make_tenant(), key)
+
+
+@pytest.fixture
+def flow() -> Iterator[TenantIntegration]:
+    """An integration that may do one thing: leave a mark."""
+    with provider("github", is_chosen=True, id_header="X-Id", event_header="X-Event") as key:
+        yield make_connection(make_tenant(), key, inbound_actions=[EFFECT])
+    actions.forget_action(EFFECT)
+
+
+def effect(do: Callable[[Any, Any], None] = lambda dto, connection: None) -> None:
+    """Offer an action that leaves a mark and then does `do`."""
+
+    def handle(dto: Any, connection: Any) -> None:
+        SyncState.objects.create(connection=connection, resource_type=f"mark-{SyncState.objects.count()}")
+        do(dto, connection)
+
+    actions.register_action(EFFECT, "An effect", handle)
+
+
+@pytest.fixture
+def heard() -> Iterator[list[dict[str, Any]]]:
+    """What receivers of webhook_event_processed were told."""
+    told: list[dict[str, Any]] = []
+
+    def receiver(**values: Any) -> None:
+        told.append(values)
+
+    webhook_event_processed.connect(receiver)
+    yield told
+    webhook_event_processed.disconnect(receiver)
+
+
+def receive(connection: TenantIntegration | None, body: bytes = BODY, **more: Any) -> WebhookEvent:
+    headers = {**headers_of("github", body), "X-Id": "d-1", "X-Event": "order.created", **more.pop("headers", {})}
+    values = {"provider": "demo", "signature_method": "github", "secret": SECRET, **more}
+    event = WebhookService(webhook_event_model=WebhookEvent).receive(
+        headers=headers, body=body, connection=connection, **values
+    )
+    assert isinstance(event, WebhookEvent)
+    return event
+
+
+def make_due() -> None:
+    WebhookEvent.objects.exclude(next_attempt_at=None).update(next_attempt_at=Now())
+
+
+class TestTheService:
+    def test_as_the_guide_calls_it(self, connection: TenantIntegration) -> None:
+        body = b'{"id":727,"status":"processing","total":"29.35"}'
+        connection.config = {"webhook_secret": SECRET}
+        event = WebhookService(webhook_event_model=WebhookEvent).receive(
+            provider="woocommerce",
+            headers={**headers_of("woocommerce", body), "X-WC-Webhook-Topic": "order.created"},
+            body=body,
+            signature_method="hmac-sha256",
+            signature_header="X-WC-Webhook-Signature",
+            secret=connection.config.get("webhook_secret", ""),
+            connection=connection,
+        )
+        assert event.signature_valid and not event.is_duplicate
+        assert event.provider == "woocommerce" and event.payload["status"] == "processing"
+
+    def test_a_copy(self, connection: TenantIntegration) -> None:
+        first, second = receive(connection), receive(connection)
+        assert not first.is_duplicate and second.is_duplicate and first.pk == second.pk
+
+    @pytest.mark.parametrize("more", [{"secret": OTHER_SECRET}, {"secret": ""}, {"signature_method": "none"}])
+    def test_what_proves_nothing(self, connection: TenantIntegration, heard: list[Any], more: dict[str, str]) -> None:
+        event = receive(connection, **more)
+        assert not event.signature_valid and event.pk
+        assert process(WebhookEvent, event.pk) == "rejected"
+        assert process_due() == {} and not heard
+
+    def test_content_that_is_none(self, connection: TenantIntegration) -> None:
+        with pytest.raises(ValueError, match="NaN is not JSON"):
+            receive(connection, b'{"a": NaN}')
+        assert not WebhookEvent.objects.exists()
+
+    def test_without_a_connection(self, heard: list[Any]) -> None:
+        headers = {"X-GitHub-Delivery": "g-1", "X-GitHub-Event": "push"}
+        event = receive(None, headers=headers)
+        assert event.event_type == "push" and receive(None, headers=headers).is_duplicate
+        assert process(WebhookEvent, event.pk) == "processed"
+        assert heard[0]["connection"] is None and heard[0]["provider_name"] == "demo"
+
+    def test_inside_a_transaction_of_the_caller(self, connection: TenantIntegration, heard: list[Any]) -> None:
+        told: list[Any] = []
+        webhook_event_received.connect(hear := lambda **values: told.append(values))
+        try:
+            with transaction.atomic():
+                receive(connection)
+                assert receive(connection).is_duplicate  # the caller's transaction lives on
+                assert WebhookEvent.objects.get().duplicates == 1 and not told
+            assert len(told) == 1
+            with pytest.raises(RuntimeError), transaction.atomic():
+                receive(connection, headers={"X-Id": "d-2"})
+                raise RuntimeError
+        finally:
+            webhook_event_received.disconnect(hear)
+        assert len(told) == 1 and WebhookEvent.objects.count() == 1
+
+    def test_a_rolled_back_first_copy_leaves_its_place(self, connection: TenantIntegration) -> None:
+        with pytest.raises(RuntimeError), transaction.atomic():
+            receive(connection)
+            raise RuntimeError
+        assert not receive(connection).is_duplicate
+
+    @pytest.mark.skipif(not POSTGRESQL, reason="SQLite has one writer")
+    def test_a_copy_waits_for_the_first_one(self, connection: TenantIntegration) -> None:
+        found: list[bool] = []
+
+        def copy() -> None:
+            try:
+                found.append(receive(connection).is_duplicate)
+            finally:
+                connections.close_all()
+
+        with transaction.atomic():
+            receive(connection)
+            thread = threading.Thread(target=copy)
+            thread.start()
+            thread.join(0.3)
+            assert thread.is_alive() and not found
+        thread.join(10)
+        assert found == [True]
+
+
+class TestProcessing:
+    def test_told_exactly_as_documented(self, connection: TenantIntegration, heard: list[dict[str, Any]]) -> None:
+        received: list[dict[str, Any]] = []
+        webhook_event_received.connect(hear := lambda **values: received.append(values))
+        try:
+            event = receive(connection)
+        finally:
+            webhook_event_received.disconnect(hear)
+        assert process_webhook(event.pk, "integrations", "WebhookEvent") == {"outcome": "processed"}
+        for values in (*received, *heard):
+            assert values.pop("signal") and values.pop("sender") is WebhookEvent
+            assert values.pop("webhook_event") == event and values.pop("connection") == connection
+            assert values.pop("provider_family") == "demo" and values.pop("provider_name") == "inbounddemo"
+        dto = heard[0].pop("webhook_dto")
+        assert (dto.event_type, dto.payload, dto.event_id) == ("order.created", {"id": 727}, "d-1")
+        assert heard == [{"event_type": "order.created"}] and received == [{}]
+        event.refresh_from_db()
+        assert event.status == "processed" and event.processed_at and event.announced_at
+        assert event.next_attempt_at is None and event.attempts == 1
+
+    def test_receivers_see_what_is_committed(self, connection: TenantIntegration) -> None:
+        seen: list[Any] = []
+
+        def look(webhook_event: Any, **_: Any) -> None:
+            def from_elsewhere() -> None:
+                seen.append(WebhookEvent.objects.values_list("status", flat=True).get())
+                connections.close_all()
+
+            thread = threading.Thread(target=from_elsewhere)
+            thread.start()
+            thread.join(10)
+
+        for signal in (webhook_event_received, webhook_event_processed):
+            signal.connect(look)
+        try:
+            process(WebhookEvent, receive(connection).pk)
+        finally:
+            for signal in (webhook_event_received, webhook_event_processed):
+                signal.disconnect(look)
+        assert seen == ["received", "processed"]
+
+    def test_a_second_look_finds_nothing_to_do(self, flow: TenantIntegration, heard: list[Any]) -> None:
+        effect()
+        event = receive(flow, action=EFFECT)
+        outcomes = [process(WebhookEvent, event.pk) for _ in range(3)]
+        assert outcomes == ["processed", "not due", "not due"]
+        assert SyncState.objects.count() == len(heard) == 1
+
+    @pytest.mark.parametrize("pk", [999_999, "x", None, 2**70, [1]])
+    def test_an_unknown_one_is_logged_and_not_tried_again(self, pk: Any, caplog: Any) -> None:
+        assert process_webhook(pk, "integrations", "WebhookEvent") == {"outcome": "unknown"}
+        assert "not there" in caplog.text
+
+    @pytest.mark.parametrize("model", [("auth", "User"), ("integrations", "TenantIntegration"), ("no", "where")])
+    def test_only_models_of_webhooks(self, model: tuple[str, str]) -> None:
+        with pytest.raises(IntegrationPermanentError):
+            process_webhook(1, *model)
+
+    def test_our_action_runs_on_behalf_of_the_integration(self, flow: TenantIntegration) -> None:
+        causes: list[Any] = []
+        effect(lambda dto, connection: causes.append((origin(), dto.payload, connection)))
+        process(WebhookEvent, receive(flow, action=EFFECT).pk)
+        assert causes == [(flow.pk, {"id": 727}, flow)] and origin() is None
+
+    def test_what_is_no_longer_allowed_is_not_done(self, flow: TenantIntegration) -> None:
+        effect()
+        event = receive(flow, action=EFFECT)
+        TenantIntegration.objects.filter(pk=flow.pk).update(inbound_actions=[])
+        assert process(WebhookEvent, event.pk) == "failed"
+        event.refresh_from_db()
+        assert "may not do demo-effect" in event.error and event.next_attempt_at is None
+        assert not SyncState.objects.exists()
+
+    def test_a_host_kind_without_actions_is_told_only(self, connection: TenantIntegration, heard: list[Any]) -> None:
+        assert process(WebhookEvent, receive(connection, action="whatever").pk) == "processed"
+        assert heard[0]["webhook_event"].action == "whatever"
+
+
+class TestFailures:
+    def test_all_or_nothing_and_again(self, flow: TenantIntegration, heard: list[Any], settings: Any) -> None:
+        settings.INTEGRATIONS = {"RETRY_JITTER": 0.0, "RETRY_BASE_SECONDS": 15.0}
+
+        def fail(dto: Any, connection: Any) -> None:
+            raise KeyError("canary-2b")
+
+        effect(fail)
+        event = receive(flow, action=EFFECT)
+        assert process(WebhookEvent, event.pk) == "failed"
+        assert not SyncState.objects.exists() and not heard
+        event.refresh_from_db()
+        assert event.status == "failed" and event.error == "unexpected KeyError" and event.attempts == 1
+        wait = event.next_attempt_at - timezone.now()
+        assert timedelta(seconds=10) < wait <= timedelta(seconds=16)
+        assert process_due() == {}  # not before its time
+        effect()
+        make_due()
+        assert process_due() == {"processed": 1}
+        event.refresh_from_db()
+        assert event.error == "" and event.status == "processed" and SyncState.objects.count() == len(heard) == 1
+
+    @pytest.mark.parametrize(
+        ("error", "text"),
+        [
+            (IntegrationPermanentError("text: must be a text"), "text: must be a text (given up after 1 attempts)"),
+            (IntegrationTemporaryError("busy"), "busy"),
+        ],
+    )
+    def test_what_can_never_work_is_given_up(self, flow: TenantIntegration, error: Exception, text: str) -> None:
+        def fail(dto: Any, connection: Any) -> None:
+            raise error
+
+        effect(fail)
+        event = receive(flow, action=EFFECT)
+        process(WebhookEvent, event.pk)
+        event.refresh_from_db()
+        assert event.error == text and (event.next_attempt_at is None) == ("given up" in text)
+
+    def test_given_up_after_so_many_attempts(self, flow: TenantIntegration, settings: Any) -> None:
+        settings.INTEGRATIONS = {"RETRY_MAX_ATTEMPTS": 3}
+
+        def fail(dto: Any, connection: Any) -> None:
+            raise RuntimeError
+
+        effect(fail)
+        event = receive(flow, action=EFFECT)
+        for _ in range(5):
+            make_due()
+            process_due()
+        event.refresh_from_db()
+        assert event.attempts == 3 and event.next_attempt_at is None
+        assert event.error == "unexpected RuntimeError (given up after 3 attempts)"
+        effect()
+        assert receive(flow, action=EFFECT).is_duplicate  # the provider sends it again: one more try
+        assert process_due() == {"processed": 1}
+
+    def test_a_receiver_that_raises_is_told_again(
+        self, flow: TenantIntegration, heard: list[Any], settings: Any, caplog: Any
+    ) -> None:
+        settings.INTEGRATIONS = {"RETRY_MAX_ATTEMPTS": 3}
+        effect()
+
+        def broken(**_: Any) -> None:
+            raise RuntimeError("canary-2c")
+
+        webhook_event_processed.connect(broken)
+        try:
+            event = receive(flow, action=EFFECT)
+            for _ in range(5):
+                make_due()
+                process_due()
+        finally:
+            webhook_event_processed.disconnect(broken)
+        event.refresh_from_db()
+        assert event.status == "processed" and event.announced_at is None and event.next_attempt_at is None
+        assert "broken (given up after 3 attempts)" in event.error and "canary" not in event.error + caplog.text
+        assert len(heard) == 3 and SyncState.objects.count() == 1  # told again, not done again
+
+    def test_a_connector_that_cannot_parse(self, connection: TenantIntegration, heard: list[Any]) -> None:
+        kind = ConnectorRegistry.type_of("inbounddemo")
+
+        def parse_webhook(self: BaseConnector, headers: Any, body: bytes) -> Any:
+            raise ValueError("canary")
+
+        kind.parse_webhook = parse_webhook  # type: ignore[method-assign]
+        event = receive(connection)
+        assert process(WebhookEvent, event.pk) == "failed"
+        del kind.parse_webhook
+        make_due()
+        assert process_due() == {"processed": 1} and len(heard) == 1
+
+    def test_nobody_knows_its_kind_any_more(self, connection: TenantIntegration) -> None:
+        event = receive(connection)
+        ConnectorRegistry.unregister("inbounddemo")
+        assert process(WebhookEvent, event.pk) == "failed"
+        event.refresh_from_db()
+        assert "inbounddemo" in event.error and event.next_attempt_at
+
+    def test_what_a_provider_calls_an_event_fits_its_column(self, connection: TenantIntegration) -> None:
+        event = receive(connection, headers={"X-Event": "x" * 300})
+        assert process(WebhookEvent, event.pk) == "processed"
+        event.refresh_from_db()
+        assert event.event_type == "x" * 100
+
+
+class TestWhoeverIsOff:
+    @pytest.mark.parametrize("switch", ["is_enabled", "is_active"])
+    def test_waits(self, connection: TenantIntegration, heard: list[Any], switch: str) -> None:
+        event = receive(connection)
+        TenantIntegration.objects.filter(pk=connection.pk).update(**{switch: False})
+        assert process(WebhookEvent, event.pk) == "waiting"
+        make_due()
+        assert process_due() in ({}, {"waiting": 1}) and process_due() == {} and not heard
+        TenantIntegration.objects.filter(pk=connection.pk).update(**{switch: True})
+        make_due()
+        assert process_due() == {"processed": 1} and len(heard) == 1
+
+    def test_disabled_ones_are_still_taken_in(self, connection: TenantIntegration) -> None:
+        TenantIntegration.objects.filter(pk=connection.pk).update(is_enabled=False)
+        connection.refresh_from_db()
+        assert receive(connection).status == "received"
+
+
+class TestClaims:
+    def test_one_of_many_workers_gets_it(self, flow: TenantIntegration, heard: list[Any]) -> None:
+        effect()
+        event = receive(flow, action=EFFECT)
+        start, outcomes = threading.Barrier(6), []
+
+        def work() -> None:
+            try:
+                start.wait(10)
+                outcomes.append(process(WebhookEvent, event.pk))
+            finally:
+                connections.close_all()
+
+        threads = [threading.Thread(target=work) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(30)
+        assert sorted(outcomes) == ["not due"] * 5 + ["processed"]
+        assert SyncState.objects.count() == len(heard) == 1
+
+    def test_who_took_too_long_has_no_effect(self, flow: TenantIntegration, heard: list[Any]) -> None:
+        def taken_over(dto: Any, connection: Any) -> None:
+            WebhookEvent.objects.update(attempts=2, next_attempt_at=after(60))
+
+        effect(taken_over)
+        event = receive(flow, action=EFFECT)
+        # In one transaction with the effect here, so the other worker's claim is undone with it.
+        assert process(WebhookEvent, event.pk) == "lost"
+        assert not SyncState.objects.exists() and not heard
+
+    def test_a_dead_worker_is_replaced(self, connection: TenantIntegration, heard: list[Any]) -> None:
+        event = receive(connection)
+        WebhookEvent.objects.update(status="processing", attempts=1, next_attempt_at=after(60))
+        assert process(WebhookEvent, event.pk) == "not due" and process_due() == {}
+        make_due()
+        assert process_due() == {"processed": 1} and len(heard) == 1
+
+
+def test_old_ones_are_forgotten(connection: TenantIntegration, settings: Any) -> None:
+    settings.INTEGRATIONS = {"RETENTION_DAYS": 10, "RETENTION_BATCH": 2}
+    for n in range(5):
+        process(WebhookEvent, receive(connection, headers={"X-Id": str(n)}).pk)
+    owed = receive(connection, headers={"X-Id": "owed"})
+    rejected = receive(connection, secret="")
+    young = process(WebhookEvent, receive(connection, headers={"X-Id": "young"}).pk)
+    assert young == "processed"
+    long_ago = timezone.now() - timedelta(days=11)
+    WebhookEvent.objects.filter(pk__lte=rejected.pk).update(received_at=long_ago)
+    assert purge_settled()["webhooks"] == 6
+    assert [row.idempotency_key.partition(":")[2] for row in WebhookEvent.objects.order_by("pk")] == ["owed", "young"]
+    assert purge_received() == 0 and owed.pk
+
+
+def test_a_worker_and_the_sweep(connection: TenantIntegration, celery_worker: Callable[..., CeleryProcess]) -> None:
+    """The worker knows nothing of our kind: it fails in its own words; that it tried is what counts here."""
+    lost = receive(connection)
+    wait_until(lambda: True)
+    celery_worker(pool="threads")
+    wait_until(lambda: WebhookEvent.objects.get(pk=lost.pk).attempts == 1)
+    WebhookEvent.objects.update(attempts=0, status="received", next_attempt_at=Now())
+    process_received_webhooks.delay()
+    wait_until(lambda: WebhookEvent.objects.get(pk=lost.pk).status == "failed")
+    assert "inbounddemo" in WebhookEvent.objects.get(pk=lost.pk).error

@@ -1,0 +1,512 @@
+"""Where providers call us back: what is answered, what is stored, and what strangers learn: nothing (B194 … B216)."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.core.handlers.wsgi import WSGIHandler
+from django.db import connection as database
+from django.db import connections
+from django.test import Client
+from django.urls import reverse
+
+from integrations.connectors.base import BaseConnector
+from integrations.connectors.incoming import WebhookDTO
+from integrations.delivery import wakeup
+from integrations.inbound import actions
+from integrations.inbound.view import MAX_BYTES
+from integrations.models import TenantIntegration, WebhookEvent
+from integrations.signals import webhook_event_received
+from integrations.tests.case_files import params
+from integrations.tests.factories import make_tenant
+from integrations.tests.inbound_world import BODY, OTHER_SECRET, SECRET, headers_of, make_connection, provider
+from integrations.tests.services import Broker, use_broker
+from integrations.tests.unit.test_signing import body_of
+
+pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
+
+CANARY = "canary-7f3e"
+
+
+@pytest.fixture(autouse=True)
+def _quiet(broker: Broker) -> Iterator[None]:
+    """A broker that takes hints, and nobody who reads them."""
+    from django.core.cache import cache
+
+    cache.clear()
+    wakeup._rest_until = 0.0
+    yield
+    wakeup._rest_until = 0.0
+
+
+@pytest.fixture
+def kind() -> Iterator[str]:
+    with provider("github", id_header="X-Id", event_header="X-Event") as key:
+        yield key
+
+
+@pytest.fixture
+def shop(kind: str) -> TenantIntegration:
+    return make_connection(make_tenant(), kind)
+
+
+def send(
+    connection: Any,
+    body: bytes = BODY,
+    *,
+    action: str = "orders",
+    scheme: str = "github",
+    method: str = "POST",
+    content_type: str = "application/json",
+    signed: dict[str, str] | None = None,
+    **headers: str,
+) -> Any:
+    """Send `body` as the provider would; further headers as ``X_Id="1"``."""
+    own = headers_of(scheme, body) if signed is None else signed
+    more = {name.replace("_", "-"): value for name, value in headers.items()}
+    target = connection if isinstance(connection, int | str) else connection.public_id
+    url = f"/webhooks/{target}/{action}/"
+    return Client().generic(method, url, body, content_type, headers={**own, **more}, secure=True)
+
+
+def rows() -> list[Any]:
+    return list(WebhookEvent.objects.order_by("pk"))
+
+
+class TestWhatIsKept:
+    def test_stored_as_it_came(self, shop: TenantIntegration) -> None:
+        answer = send(shop, X_Id="d-1", X_Event="order.created")
+        assert (answer.status_code, answer.json()) == (200, {"status": "received"})
+        (row,) = rows()
+        assert (row.provider, row.event_type, row.action) == ("inbounddemo", "order.created", "orders")
+        assert row.connection == shop and row.idempotency_key == f"{shop.pk}:d-1"
+        assert bytes(row.body) == BODY and row.payload == {"id": 727} and row.signature_valid
+        assert row.status == "received" and row.next_attempt_at and not row.attempts
+
+    def test_by_either_id_and_without_the_last_slash(self, shop: TenantIntegration) -> None:
+        assert send(shop.pk, X_Id="1").status_code == 200
+        assert send(str(shop.public_id).upper(), X_Id="2").status_code == 200
+        headers = {**headers_of("github", BODY), "X-Id": "3"}
+        answer = Client().generic(
+            "POST", f"/webhooks/{shop.pk}/x", BODY, "application/json", headers=headers, secure=True
+        )
+        assert answer.status_code == 200 and len(rows()) == 3
+
+    def test_the_second_copy_is_recognised(self, shop: TenantIntegration) -> None:
+        assert [send(shop, X_Id="d-1").json()["status"] for _ in range(3)] == ["received", "duplicate", "duplicate"]
+        (row,) = rows()
+        assert row.duplicates == 2 and row.status == "received"
+
+    def test_without_an_id_the_body_tells(self, shop: TenantIntegration) -> None:
+        answers = [
+            send(shop, body, action=action) for body, action in ((b"1", "a"), (b"1", "a"), (b"2", "a"), (b"1", "b"))
+        ]
+        assert [answer.json()["status"] for answer in answers] == ["received", "duplicate", "received", "received"]
+
+    def test_the_same_id_at_another_integration_is_another_delivery(self, shop: TenantIntegration) -> None:
+        other = make_connection(shop.tenant, name="Other")
+        assert [send(target, X_Id="d-1").json()["status"] for target in (shop, other)] == ["received"] * 2
+
+    @pytest.mark.parametrize("event_id", ["x" * 500, "ü", "日本", "a b", "'; --"])
+    def test_any_id(self, shop: TenantIntegration, event_id: str) -> None:
+        answers = [send(shop, X_Id=event_id.encode().decode("latin-1")) for _ in range(2)]
+        assert [answer.json()["status"] for answer in answers] == ["received", "duplicate"]
+
+    def test_csrf_is_not_asked_for(self, shop: TenantIntegration) -> None:
+        client = Client(enforce_csrf_checks=True)
+        url = reverse("webhook-receiver", args=[shop.public_id, "x"])
+        answer = client.generic("POST", url, BODY, "application/json", headers=headers_of("github", BODY), secure=True)
+        assert answer.status_code == 200
+
+    def test_the_url_that_we_show(self, shop: TenantIntegration, settings: Any) -> None:
+        settings.INTEGRATIONS = {"WEBHOOK_BASE_URL": "https://app.example.com/webhooks/"}
+        assert shop.webhook_url_for("orders") == f"https://app.example.com/webhooks/{shop.public_id}/orders/"
+        assert shop.webhook_url_for("orders").endswith(reverse("webhook-receiver", args=[shop.public_id, "orders"]))
+        assert reverse("oauth-callback", args=["github"]) == "/webhooks/oauth/callback/github/"
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "payload"),
+    [
+        (b"[]", 200, {"raw": []}),  # B197
+        (b"7", 200, {"raw": 7}),
+        (b"null", 200, {"raw": None}),
+        (b"true", 200, {"raw": True}),
+        (b'{"a":"\\u0000"}', 200, {"a": "\ufffd"}),  # B201
+        (b'{"a":"\\ud800"}', 200, {"a": "\ufffd"}),
+        (b"", 400, None),  # B195
+        (b"a=b", 400, None),  # B196
+        (b'{"a":NaN}', 400, None),  # B199
+        (b"\xff", 400, None),
+        (b"[" * 5000, 400, None),
+    ],
+)
+def test_content(shop: TenantIntegration, body: bytes, status: int, payload: Any) -> None:
+    assert send(shop, body).status_code == status
+    assert [row.payload for row in rows()] == ([payload] if status == 200 else [])
+    assert [bytes(row.body) for row in rows()] == ([body] if status == 200 else [])
+
+
+def test_forms_of_a_provider_that_sends_them() -> None:
+    with provider("woocommerce", sends_forms=True) as key:
+        shop = make_connection(make_tenant(), key)
+        form = "application/x-www-form-urlencoded"
+        assert send(shop, b"webhook_id=7", scheme="woocommerce", content_type=form).status_code == 200
+        assert send(shop, b"payload=%7B%22a%22%3A1%7D", scheme="woocommerce", content_type=form).status_code == 200
+    assert [row.payload for row in rows()] == [{"webhook_id": "7"}, {"a": 1}]
+
+
+class TestRefused:
+    """In the order of the answers."""
+
+    @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "PATCH", "DELETE", "TRACE", "OPTIONS"])  # B207
+    def test_405(self, shop: TenantIntegration, method: str) -> None:
+        answer = send(shop, method=method)
+        assert answer.status_code == 405 and answer["Allow"] == "POST" and not rows()
+
+    @pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "identity, gzip"])
+    def test_415(self, shop: TenantIntegration, encoding: str) -> None:  # B208
+        bomb = gzip.compress(b"\0" * 10_000_000)
+        assert send(shop, bomb, Content_Encoding=encoding).status_code == 415
+        assert not rows()
+
+    @pytest.mark.parametrize("size", [MAX_BYTES + 1, 10_485_760])
+    def test_413(self, shop: TenantIntegration, size: int) -> None:  # B194
+        assert send(shop, b"1" * size, signed={}).status_code == 413
+        assert not rows()
+
+    def test_as_large_as_allowed(self, shop: TenantIntegration, settings: Any) -> None:
+        settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 1000
+        body = b'"' + b"x" * (MAX_BYTES - 2) + b'"'
+        assert send(shop, body).status_code == 200
+        assert bytes(rows()[0].body) == body and len(rows()[0].payload["raw"]) == MAX_BYTES - 2
+
+    @pytest.mark.parametrize(
+        "path",
+        [
+            "999999/x/",
+            "0/x/",
+            "-1/x/",
+            "1.0/x/",
+            "９９/x/",
+            "9" * 30 + "/x/",
+            "abc/x/",
+            "1/..%2f..%2f/",
+            "1/../",
+            "1/%2e/",
+            "00000000-0000-4000-8000-000000000000/x/",
+            "oauth/callback/",
+            "1/日本/",
+            "1/" + "x" * 101 + "/",
+            "%00/x/",
+        ],
+    )
+    def test_404(self, shop: TenantIntegration, path: str) -> None:  # B204, B214
+        answer = Client().post(f"/webhooks/{path}", BODY, content_type="application/json", secure=True)
+        assert answer.status_code == 404 and not rows()
+
+    def test_404_says_the_same_of_what_is_inactive_and_of_what_is_not_there(self, shop: TenantIntegration) -> None:
+        TenantIntegration.objects.filter(pk=shop.pk).update(is_active=False)  # B205
+        inactive, unknown = send(shop), send(999_999)
+        assert inactive.status_code == unknown.status_code == 404
+        assert inactive.content == unknown.content and inactive.headers == unknown.headers
+
+    def test_404_costs_the_same(self, shop: TenantIntegration, django_assert_num_queries: Any) -> None:
+        TenantIntegration.objects.filter(pk=shop.pk).update(is_active=False)
+        for target in (shop, 999_999, "00000000-0000-4000-8000-000000000000"):
+            with django_assert_num_queries(1):
+                send(target)
+
+    def test_404_of_a_kind_that_does_not_call_back(self) -> None:
+        with provider("") as key:
+            answer = send(make_connection(make_tenant(), key))
+        assert (answer.status_code, answer.content) == (404, send(999_999).content)
+
+    def test_404_of_a_deleted_tenant(self, shop: TenantIntegration) -> None:
+        shop.tenant.delete()
+        assert send(shop).status_code == 404
+
+    def test_401_leaves_a_trace_that_nobody_processes(self, shop: TenantIntegration) -> None:  # B202
+        body = b'"' + b"x" * 100_000 + b'"'
+        answer = send(shop, body, signed=headers_of("github", body, secret=OTHER_SECRET), X_Id="d-1")
+        assert (answer.status_code, answer.json()) == (401, {"detail": "The signature is missing or wrong."})
+        (row,) = rows()
+        assert not row.signature_valid and row.next_attempt_at is None and len(bytes(row.body)) == 4096
+        assert row.error == "The signature does not prove the sender: mismatch."
+        assert send(shop, X_Id="d-1").json() == {"status": "received"}  # a forger cannot take a delivery's place
+
+    def test_401_keeps_only_a_few_of_them(self, shop: TenantIntegration) -> None:
+        assert {send(shop, signed={}).status_code for _ in range(30)} == {401}
+        assert 10 <= len(rows()) <= 20  # 20: the minute may end in between
+
+    def test_401_stores_nothing_while_nobody_counts(self, shop: TenantIntegration, settings: Any) -> None:
+        settings.CACHES = {"default": {"BACKEND": "integrations.tests.broken_cache.BrokenCache"}}
+        assert send(shop, signed={}).status_code == 401 and not rows()
+        assert send(shop).status_code == 200
+
+    @pytest.mark.parametrize("secret", ["", "   "])
+    def test_401_without_a_secret(self, kind: str, secret: str) -> None:  # B203
+        shop = make_connection(make_tenant(), kind, secret=secret)
+        for signed in ({}, headers_of("github", BODY, secret=secret), headers_of("github", BODY)):
+            assert send(shop, signed=signed).status_code == 401
+
+    def test_either_secret_of_a_rotation(self, kind: str) -> None:
+        shop = make_connection(make_tenant(), kind, secret=f"{OTHER_SECRET}\n{SECRET}")
+        assert send(shop).status_code == 200
+
+    def test_replayed_too_late(self) -> None:
+        with provider("stripe") as key:
+            shop = make_connection(make_tenant(), key)
+            for at, status in ((-301, 401), (302, 401), (-290, 200)):
+                signed = headers_of("stripe", BODY, at=int(time.time()) + at)
+                assert send(shop, signed=signed).status_code == status
+
+    def test_429(self, shop: TenantIntegration, settings: Any) -> None:
+        settings.INTEGRATIONS = {"INBOUND_PER_MINUTE": 2}
+        answers = [send(shop, X_Id=str(n)) for n in range(6)]
+        refused = [answer for answer in answers if answer.status_code == 429]
+        assert refused and 1 <= int(refused[0]["Retry-After"]) <= 60
+        assert len(rows()) == 6 - len(refused)
+        assert send(shop, signed={}).status_code == 401  # strangers do not learn how busy it is
+
+
+class TestActions:
+    @pytest.fixture
+    def flow(self) -> Iterator[TenantIntegration]:
+        actions.register_action("demo-effect", "An effect", lambda dto, connection: None)
+        with provider("github", is_chosen=True, id_header="X-Id") as key:
+            yield make_connection(make_tenant(), key, inbound_actions=["demo-effect", "gone"])
+        actions.forget_action("demo-effect")
+
+    @pytest.mark.parametrize(
+        ("action", "status"), [("demo-effect", 200), ("workitem-note", 403), ("gone", 403), ("anything", 403)]
+    )
+    def test_people_allow_each(self, flow: TenantIntegration, action: str, status: int) -> None:
+        assert send(flow, action=action).status_code == status
+        assert len(rows()) == (status == 200)
+
+    def test_a_stranger_does_not_learn_what_is_allowed(self, flow: TenantIntegration) -> None:
+        answers = [send(flow, action=action, signed={}) for action in ("demo-effect", "workitem-note")]
+        assert {answer.status_code for answer in answers} == {401}
+
+    def test_a_provider_names_its_own(self, shop: TenantIntegration) -> None:
+        assert send(shop, action="Orders_2.created").status_code == 200
+
+
+def test_slack_gets_its_challenge_after_the_proof() -> None:
+    body = b'{"type": "url_verification", "challenge": "3eZbrw1aBm2rZgRNFdxV"}'
+    with provider("slack") as key:
+        slack = make_connection(make_tenant(), key)
+        answer = send(slack, body, scheme="slack")
+        assert (answer.status_code, answer.json()) == (200, {"challenge": "3eZbrw1aBm2rZgRNFdxV"})
+        assert not rows()
+        assert send(slack, body, signed=headers_of("slack", body, secret=OTHER_SECRET)).status_code == 401
+
+
+@pytest.mark.parametrize(
+    "vector",
+    params("signature-vectors", lambda v: v["direction"] == "inbound" and v["scheme"] != "generic", key="vectors"),
+)
+def test_vector(vector: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Valid ones are stored, or refused for their content alone; invalid ones are 401, never an error of ours."""
+    import time_machine
+
+    scheme = vector["scheme"].removesuffix("-v1a")
+    with provider(scheme, sends_forms=True) as key, time_machine.travel(vector["now"], tick=False):
+        shop = make_connection(make_tenant(), key, secret=vector["secret"])
+        headers = {name: value.encode().decode("latin-1") for name, value in vector["headers"].items()}
+        content_type = headers.pop("Content-Type", "application/json" if scheme != "woocommerce" else "")
+        answer = send(shop, body_of(vector), signed=headers, content_type=content_type)
+    if vector["expect"] == "invalid":
+        assert answer.status_code == 401
+    else:
+        is_object = "body_base64" not in vector and vector["body"]
+        assert answer.status_code == (200 if is_object else 400)
+
+
+class TestTheOutsideFails:
+    def test_503_while_the_database_is_away(self, shop: TenantIntegration, caplog: Any) -> None:  # B215
+        connections.close_all()
+        good, settings = database.settings_dict["NAME"], database.settings_dict
+        settings["NAME"] = "/nowhere/at/all" if database.vendor == "sqlite" else "no_such_database"
+        try:
+            answer = send(shop)
+        finally:
+            connections.close_all()
+            settings["NAME"] = good
+        assert answer.status_code == 503 and int(answer["Retry-After"]) > 0
+        assert send(shop).status_code == 200
+
+    def test_503_while_the_table_cannot_be_written(self, shop: TenantIntegration) -> None:
+        """The lookup works, the store does not."""
+        with database.schema_editor() as editor:
+            editor.execute("ALTER TABLE integrations_webhookevent RENAME TO elsewhere")
+        try:
+            answer = send(shop)
+        finally:
+            with database.schema_editor() as editor:
+                editor.execute("ALTER TABLE elsewhere RENAME TO integrations_webhookevent")
+        assert answer.status_code == 503
+        assert send(shop).status_code == 200
+
+    def test_200_while_the_broker_is_away(
+        self, shop: TenantIntegration, monkeypatch: pytest.MonkeyPatch, broker: Broker
+    ) -> None:  # B216
+        use_broker(Broker("redis", "redis://127.0.0.1:1/"), monkeypatch)
+        started = time.monotonic()
+        assert send(shop).status_code == 200
+        assert time.monotonic() - started < 2
+        (row,) = rows()
+        assert row.status == "received" and row.next_attempt_at
+
+    def test_a_receiver_that_raises_costs_nothing(self, shop: TenantIntegration, caplog: Any) -> None:
+        def broken(**_: Any) -> None:
+            raise RuntimeError(CANARY)
+
+        webhook_event_received.connect(broken)
+        try:
+            assert send(shop).status_code == 200
+        finally:
+            webhook_event_received.disconnect(broken)
+        assert "broken" in caplog.text and CANARY not in caplog.text
+
+    def test_a_connector_that_cannot_parse_costs_no_delivery(self, caplog: Any) -> None:
+        with provider("github") as key:
+            from integrations.connectors.registry import ConnectorRegistry
+
+            def parse_webhook(self: BaseConnector, headers: Any, body: bytes) -> WebhookDTO:
+                raise KeyError(CANARY)
+
+            ConnectorRegistry.type_of(key).parse_webhook = parse_webhook  # type: ignore[method-assign]
+            shop = make_connection(make_tenant(), key)
+            assert send(shop).status_code == 200
+        assert rows()[0].status == "received" and CANARY not in caplog.text
+
+    def test_503_while_the_keys_are_missing(self, shop: TenantIntegration, settings: Any) -> None:
+        TenantIntegration.objects.filter(pk=shop.pk).update(credentials_encrypted="v1:broken")
+        answer = send(shop)
+        assert answer.status_code == 503 and answer["Retry-After"]
+
+
+def test_secrets_go_nowhere(kind: str, caplog: Any) -> None:
+    caplog.set_level(logging.DEBUG)
+    secret = f"{CANARY}-secret"
+    shop = make_connection(make_tenant(), kind, secret=secret)
+    logins = {
+        "Authorization": f"Bearer {CANARY}",
+        "Cookie": f"sessionid={CANARY}",
+        "Proxy-Authorization": CANARY,
+        "X-Api-Key": CANARY,
+        "X-Auth-Token": CANARY,
+        "X-Odd": f"the secret is {secret}",
+    }
+    answers = [
+        send(shop, signed={**headers_of("github", BODY, secret=secret), **logins}, X_Id="d-1"),
+        send(shop, signed={**headers_of("github", BODY), **logins}),
+        send(shop, CANARY.encode(), signed={**headers_of("github", CANARY.encode(), secret=secret), **logins}),
+    ]
+    assert [answer.status_code for answer in answers] == [200, 401, 400]
+    shown = caplog.text + "".join(answer.content.decode() for answer in answers)
+    stored = "".join(f"{row.headers}{row.error}{row.payload}{row.idempotency_key}" for row in rows())
+    assert CANARY not in shown + stored
+    assert all("X-Hub-Signature-256" in row.headers for row in rows())
+
+
+# -- what only a server shows ------------------------------------------------------------------------------
+
+
+def wsgi(path: str, stream: Any, **environ: Any) -> tuple[int, bytes]:
+    """Call the application as a server does."""
+    status: list[str] = []
+    values = {
+        "REQUEST_METHOD": "POST",
+        "PATH_INFO": path,
+        "SERVER_NAME": "localhost",
+        "SERVER_PORT": "80",
+        "wsgi.input": stream,
+        "wsgi.url_scheme": "https",
+        "wsgi.errors": io.StringIO(),
+        "CONTENT_TYPE": "application/json",
+        **environ,
+    }
+    response = WSGIHandler()(values, lambda line, headers: status.append(line))
+    content = b"".join(response)
+    response.close()
+    return int(status[0].split()[0]), content
+
+
+class Endless(io.RawIOBase):
+    """A body without an end, which counts what is read of it."""
+
+    taken = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        assert size > 0, "an unbounded read"
+        self.taken += size
+        return b" " * size
+
+
+class Broken(Endless):
+    def read(self, size: int = -1) -> bytes:
+        raise ConnectionResetError
+
+
+class TestServers:
+    @pytest.fixture
+    def environ(self) -> dict[str, str]:
+        return {f"HTTP_{k.upper().replace('-', '_')}": v for k, v in headers_of("github", BODY).items()}
+
+    def test_chunks_that_the_server_decodes(self, shop: TenantIntegration, environ: dict[str, str]) -> None:
+        more = {"HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input_terminated": True}
+        status, _ = wsgi(f"/webhooks/{shop.pk}/x/", io.BytesIO(BODY), **environ, **more)
+        assert status == 200 and bytes(rows()[0].body) == BODY
+
+    def test_chunks_that_it_does_not_decode(self, shop: TenantIntegration, environ: dict[str, str]) -> None:
+        stream = Endless()
+        status, _ = wsgi(f"/webhooks/{shop.pk}/x/", stream, **environ, HTTP_TRANSFER_ENCODING="chunked")
+        assert status == 411 and not stream.taken
+
+    def test_chunks_without_an_end(self, shop: TenantIntegration) -> None:
+        stream = Endless()
+        more = {"HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input_terminated": True}
+        assert wsgi(f"/webhooks/{shop.pk}/x/", stream, **more)[0] == 413
+        assert stream.taken <= MAX_BYTES + 1
+
+    def test_too_long_by_its_own_word_is_not_read(self, shop: TenantIntegration) -> None:
+        stream = Endless()
+        for length in (str(MAX_BYTES + 1), "9" * 30):
+            assert wsgi(f"/webhooks/{shop.pk}/x/", stream, CONTENT_LENGTH=length)[0] == 413
+        assert not stream.taken
+
+    def test_a_sender_that_goes_away(self, shop: TenantIntegration, environ: dict[str, str]) -> None:
+        assert wsgi(f"/webhooks/{shop.pk}/x/", Broken(), **environ, CONTENT_LENGTH="11")[0] == 400
+        assert wsgi(f"/webhooks/{shop.pk}/x/", io.BytesIO(b'{"id"'), **environ, CONTENT_LENGTH="11")[0] == 401
+
+
+def test_two_copies_at_once_are_one_row(shop: TenantIntegration) -> None:
+    start, answers = threading.Barrier(6), []
+
+    def post() -> None:
+        try:
+            start.wait(10)
+            answers.append(send(shop, X_Id="d-1").json()["status"])
+        finally:
+            connections.close_all()
+
+    threads = [threading.Thread(target=post) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert sorted(answers) == ["duplicate"] * 5 + ["received"]
+    assert [row.duplicates for row in rows()] == [5]
