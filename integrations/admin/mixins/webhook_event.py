@@ -69,7 +69,7 @@ class WebhookEventAdminMixin(ObjectButtons):
         ("As it came", {"fields": readonly_fields[10:], "classes": ("collapse",)}),
     )
     buttons = (
-        Button("process-again", "Process again", "process_again", "Process it now, with fresh attempts", is_main=True),
+        Button("process-again", "Process again", "process_again", "Have a worker look at it now", is_main=True),
         Button("replay", "Replay (its effect happens again)", "replay", "It was processed: do it once more"),
     )
     ordering: ClassVar[Any] = ("-pk",)

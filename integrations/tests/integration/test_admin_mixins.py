@@ -84,7 +84,7 @@ def root() -> Client:
 def hints(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]]]:
     asked: list[tuple[str, dict[str, Any]]] = []
 
-    def ask(task: str, kwargs: dict[str, Any], queue: str) -> bool:
+    def ask(task: str, kwargs: dict[str, Any], queue: str, **_: Any) -> bool:
         asked.append((task, kwargs))
         return True
 
@@ -346,7 +346,7 @@ def test_pulls_of_a_host(root: Client, shop: Any, hints: list[Any]) -> None:
 
 
 def test_a_broker_that_is_away_is_said(root: Client, shop: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("integrations.admin.pull_actions.send_hint", lambda *_: False)
+    monkeypatch.setattr("integrations.admin.pull_actions.send_hint", lambda *_, **__: False)
     state = host.SyncState.objects.create(connection=shop, resource_type="orders")
     html = root.post(url("syncstate", "pull_now", state.pk), follow=True).content.decode()
     assert "the broker is away" in messages_of(html)
