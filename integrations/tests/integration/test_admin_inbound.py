@@ -15,7 +15,9 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from integrations.admin import bounded
+from integrations.inbound.process import process
 from integrations.models import SyncState, TenantIntegration, WebhookEvent
+from integrations.pull.handlers import forget, handles
 from integrations.tests import a_shop
 from tenants.models import Tenant
 
@@ -292,6 +294,37 @@ def test_a_kind_that_never_calls_back_has_no_panel(acme: Side) -> None:
     assert "Calls back to us" not in html and "Nothing is pulled" not in html
 
 
+def test_a_kind_that_may_only_act_has_an_address_for_each_action(acme: Side, settings: Any) -> None:
+    settings.INTEGRATIONS = {"WEBHOOK_BASE_URL": "https://hooks.acme.example/webhooks/"}
+    n8n = TenantIntegration(tenant=acme.tenant, name="Workflow", integration_type="n8n")
+    n8n.webhook_url = "https://n8n.example.com/webhook/x"
+    n8n.credentials = {"webhook_secret": "canary-hook"}
+    n8n.save()
+    assert "Nothing is accepted (403)" in change_page(acme, n8n)
+    TenantIntegration.unannounced.filter(pk=n8n.pk).update(inbound_actions=["workitem-note", "gone"])
+    html = change_page(acme, n8n)
+    address = f"https://hooks.acme.example/webhooks/{n8n.public_id}/"
+    assert f'value="{address}workitem-note/"' in html and "gone (no longer offered)" in html
+    assert f"{address}events/" not in html and "canary-hook" not in html
+    settings.INTEGRATIONS = {"CONNECTION_MODEL": "integrations.ERPConnection"}
+    assert "CONNECTION_MODEL names another model" in change_page(acme, n8n)
+
+
+def test_who_takes_the_items_of_a_pull_is_said(acme: Side) -> None:
+    pull = make_pull(make_shop(acme.tenant))
+    address = url("syncstate", "change", pull.pk)
+    assert "⚠ Nobody" in page(acme.client, address)
+    handles("shop", "orders")(take_orders)
+    try:
+        assert "test_admin_inbound.take_orders" in page(acme.client, address)
+    finally:
+        forget("shop", "orders")
+
+
+def take_orders(items: list[Any], connection: Any) -> None:
+    """Nothing is done with them."""
+
+
 # -- actions -----------------------------------------------------------------------------------------------
 
 
@@ -330,6 +363,16 @@ def test_replay_is_for_what_was_processed(acme: Side, hints: list[Any]) -> None:
     assert (done.status, done.announced_at, done.processed_at) == ("received", None, None)
     html = acme.client.post(url("webhookevent", "replay", done.pk), follow=True).content.decode()
     assert "not processed yet" in messages_of(html) and len(hints) == 1
+
+
+def test_a_worker_that_is_overtaken_by_a_person_writes_nothing(acme: Side, hints: list[Any]) -> None:
+    done = make_event(make_shop(acme.tenant), status="processed", attempts=1)
+    held = WebhookEvent.objects.filter(pk=done.pk, attempts=1)  # as a worker that still announces it knows it
+    act(acme.client, "webhookevent", "replay", done)
+    assert held.update(next_attempt_at=None) == 0
+    assert process(WebhookEvent, done.pk) == "processed"
+    done.refresh_from_db()
+    assert done.status == "processed" and done.announced_at is not None and done.next_attempt_at is None
 
 
 def test_without_a_broker_the_row_is_due_all_the_same(acme: Side, monkeypatch: pytest.MonkeyPatch) -> None:
