@@ -143,6 +143,8 @@ class ConnectionAdminMixin(ObjectButtons):
     def refusals(self, obj: Any) -> Any:
         if not obj.auth_failure_count:
             return "not since the last success"
+        if obj.last_auth_failure_at is None:
+            return f"{obj.auth_failure_count} in a row"
         return format_html("{} in a row, the last {}", obj.auth_failure_count, when(obj.last_auth_failure_at))
 
     @admin.display(description="settings saved by")
