@@ -72,7 +72,7 @@ MANIFEST = Manifest(
             label="Calls back signed as",
             kind="choice",
             choices=tuple(INBOUND),
-            help="Empty: hmac-sha256-hex. That is the HMAC of the body; a secret for standard-webhooks begins with whsec_.",
+            help="Empty: hmac-sha256-hex, the HMAC of the body. A secret for standard-webhooks begins with whsec_.",
             advanced=True,
         ),
         Field(
