@@ -67,9 +67,9 @@ def models_are_usable(app_configs: Any, **_: Any) -> list[Any]:
         ("WEBHOOK_EVENT_MODEL", AbstractWebhookEvent),
     )
     for name, base in named:
-        app_label, _, model_name = str(getattr(conf, name)).partition(".")
+        app_label, *rest = str(getattr(conf, name)).split(".", 1)
         try:
-            models.append(model_of(app_label, model_name, base))
+            models.append(model_of(app_label, "".join(rest), base))
         except IntegrationPermanentError as error:
             hint = f'Name one as "app_label.Model"; without a name it is {conf.DEFAULTS[name]}.'
             found.append(Error(f"INTEGRATIONS_{name}: {error.message}.", hint=hint, id="integrations.E011"))
