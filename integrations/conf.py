@@ -89,6 +89,10 @@ DEFAULTS: dict[str, Any] = {
     "INBOUND_CAUSED_PER_HOUR": 30,  # events of one object that integrations may cause by calling back
     "INBOUND_PER_MINUTE": 600,  # webhooks of one connection that are stored; more are answered 429
     "INBOUND_LEASE_SECONDS": 90.0,  # how long one webhook may be worked at before another worker takes it over
+    "PULL_SECONDS": 20.0,  # a pull gives its worker back after this long, and sends itself on
+    "PULL_LEASE_SECONDS": 120.0,  # how long a dead worker's pull stays taken; processing one page must take less
+    "PULL_MAX_PAGES": 10000,  # of one run: against providers whose list never ends
+    "PULL_RETRY_CAP_SECONDS": 900.0,  # the longest pause after failures, unless the provider asks for more
     # -- credentials ----------------------------------------------------------------------------------
     "ROTATION_OVERLAP_SECONDS": 86400.0,  # how long the old signing secret still signs beside the new one
     "ROTATE_EVERY_DAYS": 90,

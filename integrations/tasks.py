@@ -22,6 +22,10 @@ from integrations.inbound.sweep import process_due
 from integrations.observability.heartbeat import beat
 from integrations.outbox.models import IntegrationSync
 from integrations.outbox.retention import purge
+from integrations.pull.by_name import Request, pull_by_name
+from integrations.pull.due import pull_one as pull_one_state
+from integrations.pull.due import request_pulls
+from integrations.services.adapter_call import call_adapter_method
 
 
 class QuietTask(Task):
@@ -33,6 +37,17 @@ class QuietTask(Task):
 
     def apply_async(self, args: Any = None, kwargs: Any = None, **options: Any) -> Any:
         return super().apply_async(args, kwargs, **{"argsrepr": "(…)", "kwargsrepr": "{…}", **options})
+
+
+class SlowTask(QuietTask):
+    """A task that asks a provider and may take its time: it goes to the slow queue, unless whoever sends it says."""
+
+    abstract = True
+
+    def apply_async(self, args: Any = None, kwargs: Any = None, **options: Any) -> Any:
+        if options.keys().isdisjoint({"queue", "routing_key", "exchange"}):
+            options["queue"] = SLOW_QUEUE
+        return super().apply_async(args, kwargs, **options)
 
 
 @shared_task(bind=True, base=QuietTask, name="integrations.tasks.send_integration_webhook", time_limit=90)
@@ -111,3 +126,69 @@ def process_received_webhooks() -> dict[str, int]:
     """Process stored webhooks that are due: lost hints, dead workers, failures; scheduled by beat. Returns counts."""
     close_old_connections()
     return process_due()
+
+
+@shared_task(bind=True, base=SlowTask, name="integrations.tasks.execute_adapter_method", time_limit=300)
+def execute_adapter_method(
+    self: Task,
+    connection_id: int,
+    method_name: str,
+    app_label: str,
+    model_name: str,
+    method_args: list[Any] | None = None,
+    method_kwargs: dict[str, Any] | None = None,
+) -> Any:
+    """Call one exported method of a connection's adapter (S0-60). Nothing happens if it is not operational.
+
+    What it returns is returned as JSON to whoever calls this function in their own process; a worker forgets it:
+    Celery would write it into its log.
+    """
+    close_old_connections()
+    named = (connection_id, method_name, app_label, model_name)
+    found = call_adapter_method(*named, method_args or (), method_kwargs)
+    return found if self.request.called_directly or self.request.is_eager else None
+
+
+@shared_task(base=SlowTask, name="integrations.tasks.incremental_sync", time_limit=600)
+def incremental_sync(
+    connection_id: int,
+    resource_type: str,
+    app_label: str,
+    model_name: str,
+    sync_state_app: str,
+    sync_state_model: str,
+) -> dict[str, int | str]:
+    """Pull what is new, to the end of the list (S0-61); the items go to the handler (docs/pull.md). Returns counts."""
+    close_old_connections()
+    request = Request(connection_id, resource_type, app_label, model_name, sync_state_app, sync_state_model)
+    return pull_by_name(request).answer()
+
+
+@shared_task(base=SlowTask, name="integrations.tasks.full_resync", time_limit=600)
+def full_resync(
+    connection_id: int,
+    resource_type: str,
+    app_label: str,
+    model_name: str,
+    sync_state_app: str,
+    sync_state_model: str,
+    is_continued: bool = False,
+) -> dict[str, int | str]:
+    """Pull everything, from the beginning (S0-62); `is_continued`: go on with that. Returns counts."""
+    close_old_connections()
+    request = Request(connection_id, resource_type, app_label, model_name, sync_state_app, sync_state_model)
+    return pull_by_name(request, is_full_resync=True, is_continued=is_continued).answer()
+
+
+@shared_task(base=QuietTask, name="integrations.tasks.pull_due", time_limit=300)
+def pull_due() -> dict[str, int]:
+    """Ask for the scheduled pulls that are due; scheduled by beat. Returns counts."""
+    close_old_connections()
+    return request_pulls()
+
+
+@shared_task(base=SlowTask, name="integrations.tasks.pull_one", time_limit=600)
+def pull_one(sync_state_id: int) -> dict[str, int | str]:
+    """Pull one scheduled state, if it is due. Returns counts."""
+    close_old_connections()
+    return pull_one_state(sync_state_id).answer()

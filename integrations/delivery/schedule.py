@@ -20,6 +20,7 @@ def ensure_schedule(using: str = "default") -> None:
         ("Process webhooks that came in", "integrations.tasks.process_received_webhooks", int(conf.SWEEP_SECONDS)),
         ("Forget what is settled and old", "integrations.tasks.purge_settled", 3600),
         ("Check connections", "integrations.tasks.check_connections", 60),
+        ("Pull what is due", "integrations.tasks.pull_due", 60),
         ("Renew old credentials", "integrations.tasks.rotate_credentials", 86400),
     ):
         if not PeriodicTask.objects.using(using).filter(task=task).exists():

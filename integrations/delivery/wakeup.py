@@ -76,13 +76,17 @@ def wake(integration_id: int, *, is_slow: bool = False) -> bool:
     return send_hint(TASK, {"integration_id": integration_id}, SLOW_QUEUE if is_slow else QUEUE)
 
 
-def send_hint(task: str, kwargs: dict[str, Any], queue: str) -> bool:
-    """Send one message. Returns False when the broker is away; never raises, never waits longer than WAKE_SECONDS."""
+def send_hint(task: str, kwargs: dict[str, Any], queue: str, *, expires: float | None = EXPIRES_SECONDS) -> bool:
+    """Send one message. Returns False when the broker is away; never raises, never waits longer than WAKE_SECONDS.
+
+    Args:
+        expires: seconds after which nobody reads it any more; None: never, for what no sweep would find.
+    """
     global _rest_until
     if time.monotonic() < _rest_until:
         return False
     try:
-        _send_in_time(task, kwargs, queue)
+        _send_in_time(task, kwargs, queue, expires)
     except Exception as error:  # whatever a broker's client library throws
         _rest_until = time.monotonic() + REST_SECONDS
         logger.warning("broker away (%s); the sweep will find what is due", type(error).__name__)
@@ -90,12 +94,12 @@ def send_hint(task: str, kwargs: dict[str, Any], queue: str) -> bool:
     return True
 
 
-def _send_in_time(task: str, kwargs: dict[str, Any], queue: str) -> None:
+def _send_in_time(task: str, kwargs: dict[str, Any], queue: str, expires: float | None) -> None:
     """Send on another thread and stop waiting after WAKE_SECONDS: no client library bounds a whole exchange."""
     if current_app.conf.task_always_eager:
         current_app.tasks[task].apply(kwargs=kwargs)
         return
-    sending: Future[None] = _pool().submit(_send, task, kwargs, queue)
+    sending: Future[None] = _pool().submit(_send, task, kwargs, queue, expires)
     try:
         sending.result(WAKE_SECONDS)
     finally:
@@ -117,7 +121,7 @@ def _after_fork() -> None:
 os.register_at_fork(after_in_child=_after_fork)
 
 
-def _send(task: str, kwargs: dict[str, Any], queue: str) -> None:
+def _send(task: str, kwargs: dict[str, Any], queue: str, expires: float | None) -> None:
     app = current_app
     with producers[_connection()].acquire(block=True, timeout=BROKER_SECONDS) as producer:
         app.send_task(
@@ -126,8 +130,10 @@ def _send(task: str, kwargs: dict[str, Any], queue: str) -> None:
             queue=queue,
             producer=producer,
             retry=False,
-            expires=EXPIRES_SECONDS,
+            expires=expires,
             ignore_result=True,
+            argsrepr="(…)",  # or monitors and logs would repeat the arguments
+            kwargsrepr="{…}",
         )
 
 

@@ -1,0 +1,81 @@
+"""Scheduled pulls: the sync states with an interval, whose time has come.
+
+Beat asks which are due and sends one message for each. A message may be lost (the next look finds the state still
+due), doubled or late (whoever comes second finds it leased, or no longer due).
+"""
+
+from __future__ import annotations
+
+import logging
+
+from django.db import models
+from django.db.models import F, Q
+from django.db.models.functions import Now
+
+from integrations.connections.abstract import AbstractConnection
+from integrations.delivery.lease import free
+from integrations.delivery.wakeup import SLOW_QUEUE, send_hint
+from integrations.lifecycle import sync_completed
+
+from .handlers import handler_for
+from .models import SyncState
+from .run import DISABLED, Run, may_pull, pull_pages
+
+TASK = "integrations.tasks.pull_one"
+AT_ONCE = 500  # asked for by one look; the next one takes the others
+
+logger = logging.getLogger("integrations.pull")
+
+
+def _due() -> models.QuerySet[SyncState]:
+    is_time = Q(next_sync_at=None) | Q(next_sync_at__lte=Now())
+    return SyncState.objects.filter(
+        is_time,
+        interval_minutes__isnull=False,
+        connection__is_active=True,
+        connection__is_enabled=True,
+        connection__is_connected=True,
+    )
+
+
+def request_pulls() -> dict[str, int]:
+    """Ask workers for every pull that is due; return how many are due and how many were asked for."""
+    # Never pulled first, then who waits longest.
+    due = list(
+        _due().filter(free()).order_by(F("next_sync_at").asc(nulls_first=True), "pk").values_list("pk", flat=True)
+    )[:AT_ONCE]
+    asked = 0
+    for pk in due:
+        if not send_hint(TASK, {"sync_state_id": pk}, SLOW_QUEUE):
+            break
+        asked += 1
+    return {"due": len(due), "asked": asked}
+
+
+def pull_one(sync_state_id: int) -> Run:
+    """Pull one scheduled state, if it is still due; its items go to the handler of its family and resource."""
+    state = _due().select_related("connection").filter(pk=sync_state_id).first()
+    if state is None:
+        return Run(outcome="not due")
+    connection = state.connection
+    if not may_pull(connection):
+        return Run(outcome=DISABLED)
+    if not is_heard(connection, state.resource_type):
+        return Run(outcome="nobody takes the items")
+    run = pull_pages(connection, state, state.resource_type, handler_for(connection, state.resource_type))
+    if run.outcome == "continues":
+        send_hint(TASK, {"sync_state_id": sync_state_id}, SLOW_QUEUE)  # lost: the state is due, and beat sees it
+    return run
+
+
+def is_heard(connection: AbstractConnection, resource_type: str) -> bool:
+    """Tell whether anybody takes the items: a handler, or at least a receiver of sync_completed; say so if not."""
+    if handler_for(connection, resource_type) or sync_completed.has_listeners(type(connection)):
+        return True
+    logger.warning(
+        "nobody takes the %s of %s (connection %s): register a handler (docs/pull.md)",
+        resource_type,
+        connection.provider_family or "an unnamed family",
+        connection.pk,
+    )
+    return False

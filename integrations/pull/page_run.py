@@ -1,0 +1,221 @@
+"""One page: claim → fetch, with no transaction open → ONE transaction: effect, cursor, fence.
+
+A crash before that transaction commits repeats the page; after it, the next page follows. Nothing is skipped.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+from pathlib import Path
+from traceback import extract_tb
+from typing import Any
+
+from django.db import transaction
+
+from integrations import conf, retry_policy
+from integrations.connections import health
+from integrations.connections.abstract import AbstractConnection
+from integrations.connections.models import TenantIntegration
+from integrations.delivery.lease import LeaseLost
+from integrations.errors import MAX_MESSAGE, IntegrationError, IntegrationPermanentError, IntegrationTemporaryError
+from integrations.lifecycle import announce, sync_completed
+from integrations.origin import caused_by
+
+from . import lease as leases
+from .fetch import Fetched, FetchFn, fetch, next_cursor
+from .handlers import ProcessFn
+from .lease import PullLease
+from .models import AbstractSyncState
+from .result import SyncResult
+
+logger = logging.getLogger("integrations.pull")
+
+LOST = "another run took over while this page was read; it reads the page again"
+
+
+def run_page(
+    connection: AbstractConnection,
+    sync_state: AbstractSyncState,
+    resource_type: str,
+    fetch_fn: FetchFn | None = None,
+    process_fn: ProcessFn | None = None,
+    *,
+    is_full_resync: bool = False,
+    from_start: bool = False,
+    visited: Collection[str] = (),
+) -> SyncResult:
+    """Fetch the page at the saved cursor, have its items processed, and save the next cursor with that.
+
+    Args:
+        fetch_fn: ``fetch_fn(adapter, cursor=…)`` instead of the connector's exported ``get_<resource_type>``.
+        process_fn: ``process_fn(items, connection)``, inside the transaction that saves the cursor; what it raises
+            rolls both back. Not called for a page without items.
+        is_full_resync: what receivers of sync_completed are told.
+        from_start: begin at the beginning; see lease.claim.
+        visited: cursors that must not come again.
+
+    Returns:
+        The page, or what went wrong; whatever a provider, connector or `process_fn` does is a result.
+
+    Raises:
+        ValueError: the state belongs to another connection or resource.
+        RuntimeError: called inside of a transaction, which would stay open while the provider is asked.
+    """
+    _refuse_foreign(connection, sync_state, resource_type)
+    lease = _claimed(sync_state, from_start)
+    if lease is None:
+        if not leases.rows_of(sync_state).exists():
+            return SyncResult(errors=["the sync state exists no more; it was deleted meanwhile"])
+        return SyncResult(cursor=sync_state.cursor, is_skipped=True)
+    run = _Page(connection, lease, resource_type, is_full_resync)
+    try:
+        if (too_many := run.too_many_pages()) is not None:
+            return too_many
+        try:
+            page = run.fetched(fetch_fn)
+            cursor = next_cursor(page, sync_state.cursor, visited)
+            leases.extend(lease, conf.PULL_LEASE_SECONDS)  # the effect has the whole of it
+        except LeaseLost:
+            raise
+        except Exception as error:
+            health.count_refusal(connection, error)
+            return run.failed(error, "the fetch")
+        try:
+            return run.committed(page, cursor, process_fn)
+        except LeaseLost:
+            raise
+        except Exception as error:
+            return run.failed(error, "the processing")
+    except LeaseLost:
+        logger.warning("pull of %s: %s", run.name, LOST)
+        leases.read_again(sync_state)
+        return SyncResult(cursor=sync_state.cursor, errors=[LOST])
+    except BaseException:  # Ctrl-C, or the end of the worker: no failure of the provider
+        leases.release(lease)
+        raise
+
+
+def _refuse_foreign(connection: AbstractConnection, sync_state: AbstractSyncState, resource_type: str) -> None:
+    """The cursor of products is no place in orders, and one shop's is none in another's."""
+    if sync_state.resource_type != resource_type:
+        raise ValueError(f"sync_state is of {sync_state.resource_type!r}, not of {str(resource_type)[:50]!r}")
+    if getattr(sync_state, "connection_id", connection.pk) != connection.pk:
+        raise ValueError("sync_state belongs to another connection")
+
+
+def _claimed(sync_state: AbstractSyncState, from_start: bool) -> PullLease | None:
+    try:
+        # Durable: a claim that others do not see yet would be none, and the fetch would keep the transaction open.
+        with transaction.atomic(using=leases.database_of(sync_state), durable=True):
+            if sync_state.pk is None:
+                sync_state.save()
+            return leases.claim(sync_state, from_start=from_start)
+    except RuntimeError:
+        raise RuntimeError(
+            "a pull commits page by page: call it outside of transaction.atomic() and of ATOMIC_REQUESTS"
+        ) from None
+
+
+class _Page:
+    """One page on its way; the holder of `lease`."""
+
+    def __init__(
+        self, connection: AbstractConnection, lease: PullLease, resource_type: str, is_full_resync: bool
+    ) -> None:
+        self.connection, self.lease, self.state = connection, lease, lease.state
+        self.resource_type, self.is_full_resync = resource_type, is_full_resync
+        self.is_durable = False
+
+    @property
+    def name(self) -> str:
+        return f"{self.resource_type} of connection {self.connection.pk}"
+
+    def too_many_pages(self) -> SyncResult | None:
+        """End a run that does not end by itself; the next one goes on where it was."""
+        if self.state.pages_in_run < conf.PULL_MAX_PAGES:
+            return None
+        error = IntegrationPermanentError(
+            f"stopped after {self.state.pages_in_run:,} pages without an end. If there are so many, raise "
+            "INTEGRATIONS_PULL_MAX_PAGES; the next run goes on here.",
+            code="too_many_pages",
+        )
+        return self.failed(error, "the run", pages_in_run=0)
+
+    def fetched(self, fetch_fn: FetchFn | None) -> Fetched:
+        with self.connection.get_adapter() as adapter:
+            leases.outlast(self.lease, adapter)
+            return fetch(adapter, self.resource_type, self.state.cursor, fetch_fn)
+
+    def committed(self, page: Fetched, cursor: str, process_fn: ProcessFn | None) -> SyncResult:
+        """Write the page's effect and the cursor, together, if the state is still ours."""
+        result = SyncResult(page.items, len(page.items), page.has_more, cursor, pages=1)
+        try:
+            with transaction.atomic(using=self.lease.using):
+                # Before the effect, whose own callbacks may raise: Django then drops those that come later.
+                transaction.on_commit(self._note_durable, using=self.lease.using)
+                self._announce(result)
+                if process_fn is not None and page.items:
+                    with _on_behalf_of(self.connection):
+                        process_fn(page.items, self.connection)
+                    if transaction.get_rollback(using=self.lease.using):
+                        raise IntegrationTemporaryError(
+                            "the processing rolled its transaction back", code="rolled_back"
+                        )
+                leases.save_page(self.lease, cursor, has_more=page.has_more)
+                leases.read_again(self.state)
+        except Exception as error:
+            if not self.is_durable:
+                raise
+            logger.error("pull of %s: a callback after the commit failed: %s", self.name, _kind_and_place(error))
+        return result
+
+    def failed(self, error: Exception, what: str, **more: Any) -> SyncResult:
+        """Write down `error`; the cursor stays."""
+        if isinstance(error, IntegrationError):
+            known = error
+            logger.warning("pull of %s failed: %s", self.name, error.message or error.code)
+        else:
+            # Not its text: a driver or a parser repeats what it was given.
+            known = IntegrationTemporaryError(f"{what} failed: unexpected {type(error).__name__}", code="unexpected")
+            logger.error("pull of %s: %s failed: %s", self.name, what, _kind_and_place(error))
+        problem = (known.message or f"{what} failed: {known.code}")[:MAX_MESSAGE]
+        leases.save_failure(self.lease, problem, _wait(known, self.state.error_count + 1), **more)
+        leases.read_again(self.state)
+        return SyncResult(cursor=self.state.cursor, errors=[problem])
+
+    def _note_durable(self) -> None:
+        self.is_durable = True
+
+    def _announce(self, result: SyncResult) -> None:
+        announce(
+            sync_completed,
+            type(self.connection),
+            using=self.lease.using,
+            connection=self.connection,
+            sync_state=self.state,
+            sync_result=result,
+            resource_type=self.resource_type,
+            is_full_resync=self.is_full_resync,
+        )
+
+
+def _on_behalf_of(connection: AbstractConnection) -> AbstractContextManager[Any]:
+    """What is written because a provider said so is no news to that provider."""
+    return caused_by(connection.pk) if isinstance(connection, TenantIntegration) else nullcontext()
+
+
+def _wait(error: IntegrationError, attempt: int) -> float:
+    """Return the seconds until the next try: as a lane waits, but never giving up, and not for hours."""
+    cap = conf.PULL_RETRY_CAP_SECONDS
+    policy = replace(retry_policy.webhook(), cap=cap, max_attempts=attempt + 1)
+    delay = policy.delay(attempt, error, 0.0)
+    return cap if delay is None else delay
+
+
+def _kind_and_place(error: Exception) -> str:
+    """Return ``KeyError at orders.py:12``, without the text of `error`."""
+    frames = extract_tb(error.__traceback__)
+    return f"{type(error).__name__} at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "?"
