@@ -157,6 +157,9 @@ def _conflicts(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "username", "missing: a password needs a user name"
     if config.get("api_key_header") and not config.get("api_key"):
         yield "api_key", "missing: there is a header for an API key, but no key"
+    secrets = [line for line in str(config.get("webhook_secret") or "").splitlines() if line.strip()]
+    if config.get("inbound_scheme") == "standard-webhooks" and not all(map(signing.is_key, secrets)):
+        yield "webhook_secret", "must be whsec_ and base64, one a line; for another secret choose another scheme"
     own = authorization(config)
     taken = {name.lower() for name in config.get("headers") or {}}
     for name in own:
