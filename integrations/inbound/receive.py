@@ -55,7 +55,7 @@ class Delivery:
 def webhook_event_model() -> type[AbstractWebhookEvent]:
     """Return the model in which the built-in view stores (WEBHOOK_EVENT_MODEL)."""
     label, _, name = str(conf.WEBHOOK_EVENT_MODEL).partition(".")
-    return model_of(label, name, AbstractWebhookEvent)  # type: ignore[type-abstract]
+    return model_of(label, name, AbstractWebhookEvent)
 
 
 def store(

@@ -13,7 +13,7 @@ MAX_VALUE = 2048  # characters
 MAX_TOTAL = 32_768  # characters of all names and values
 
 _LOGINS = frozenset({"authorization", "proxy-authorization", "cookie", "set-cookie", "x-csrftoken"})
-# A signature proves one body at one time; it is worth nothing to whoever reads it later.
+# Kept, as the proof of the body that is kept; people are not shown all of it.
 _SIGNATURES = re.compile(r"signature|hmac", re.IGNORECASE)
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 

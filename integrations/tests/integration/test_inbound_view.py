@@ -33,6 +33,8 @@ from integrations.tests.unit.test_signing import body_of
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
 
+in_one_transaction = pytest.mark.django_db  # rolled back at the end: faster than to empty every table
+
 CANARY = "canary-7f3e"
 NOW = 1763668810  # seconds: ten after a full minute
 
@@ -134,6 +136,7 @@ class TestWhatIsKept:
         assert reverse("oauth-callback", args=["github"]) == "/webhooks/oauth/callback/github/"
 
 
+@in_one_transaction
 @pytest.mark.parametrize(
     ("body", "status", "payload"),
     [
@@ -165,6 +168,7 @@ def test_forms_of_a_provider_that_sends_them() -> None:
     assert [row.payload for row in rows()] == [{"webhook_id": "7"}, {"a": 1}]
 
 
+@in_one_transaction
 class TestRefused:
     """In the order of the answers."""
 
@@ -292,6 +296,7 @@ class TestRefused:
             assert send(shop, X_Id="3").status_code == 200
 
 
+@in_one_transaction
 class TestActions:
     @pytest.fixture
     def flow(self) -> Iterator[TenantIntegration]:
@@ -325,6 +330,7 @@ def test_slack_gets_its_challenge_after_the_proof() -> None:
         assert send(slack, body, signed=headers_of("slack", body, secret=OTHER_SECRET)).status_code == 401
 
 
+@in_one_transaction
 @pytest.mark.parametrize(
     "vector",
     params("signature-vectors", lambda v: v["direction"] == "inbound" and v["scheme"] != "generic", key="vectors"),
