@@ -18,18 +18,16 @@ from django.test import Client
 from integrations.inbound.process import process
 from integrations.models import IntegrationEvent, TenantIntegration, WebhookEvent
 from integrations.tests.factories import SECRET, make_integration, make_item, make_tenant
-from integrations.tests.services import Broker
 from integrations.transport import signing
 from tasks.models import Note, WorkItem
 
-pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
+pytestmark = [pytest.mark.integration, pytest.mark.django_db]
 
 Sign = Callable[[str, bytes], dict[str, str]]
 
 
 @pytest.fixture(autouse=True)
-def _around(broker: Broker, settings: Any) -> None:
-    """Hints are taken by a broker, and read by nobody."""
+def _around(settings: Any) -> None:
     settings.SECURE_SSL_REDIRECT = False
     cache.clear()
 
