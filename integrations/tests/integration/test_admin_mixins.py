@@ -352,8 +352,11 @@ def test_a_broker_that_is_away_is_said(root: Client, shop: Any, monkeypatch: pyt
     assert "the broker is away" in messages_of(html)
 
 
-def test_importing_the_mixins_registers_our_pages_once() -> None:
+def test_importing_the_mixins_registers_our_pages_and_no_others() -> None:
     from integrations.models import SyncState, TenantIntegration, WebhookEvent
+    from tasks.models import WorkItem
+    from tenants.panels import panels_of
 
     assert {SyncState, TenantIntegration, WebhookEvent} <= set(admin.site._registry)
-    assert host.Connection not in admin.site._registry or host.Connection is not TenantIntegration
+    assert [panel.title for panel in panels_of(WorkItem)].count("Deliveries") == 1
+    assert not panels_of(host.Connection)
