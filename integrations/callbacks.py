@@ -7,10 +7,9 @@ adapter.client.http.middleware.add_on_error(on_error)
 
 from __future__ import annotations
 
-from django.db import models
-
 from integrations.audit.calls import log_hooks
 from integrations.audit.models import AbstractExecutionLog
+from integrations.audit.tables import key_to
 from integrations.connections.abstract import AbstractConnection
 from integrations.transport.middleware import OnError, OnResponse
 
@@ -32,18 +31,7 @@ def make_execution_log_callback(
     """
     if not (isinstance(model, type) and issubclass(model, AbstractExecutionLog) and not model._meta.abstract):
         raise TypeError(f"{model!r} is no model derived from AbstractExecutionLog")
-    return log_hooks(model, {_key_to(connection, model): connection})
-
-
-def _key_to(connection: AbstractConnection, model: type[AbstractExecutionLog]) -> str:
-    """Return the name of the key to the connection's model: ``connection`` where there are several."""
-    keys = [
-        field.name
-        for field in model._meta.get_fields()
-        if isinstance(field, models.ForeignKey)
-        and isinstance(field.related_model, type)
-        and isinstance(connection, field.related_model)
-    ]
-    if not keys:
+    key = key_to(connection, model)
+    if key is None:
         raise TypeError(f"{model._meta.label} has no foreign key to {type(connection)._meta.label}")
-    return "connection" if "connection" in keys else keys[0]
+    return log_hooks(model, {key: connection})

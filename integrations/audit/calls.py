@@ -11,6 +11,7 @@ from typing import Any
 
 from django.db import router
 
+from integrations.connections.abstract import AbstractConnection
 from integrations.connections.models import TenantIntegration
 from integrations.connectors.base import BaseConnector
 from integrations.errors import IntegrationError
@@ -19,6 +20,7 @@ from integrations.transport.response import Response
 
 from .models import AbstractExecutionLog, ExecutionLog
 from .patience import briefly
+from .tables import key_to, log_models
 
 logger = logging.getLogger("integrations.audit")
 
@@ -53,6 +55,13 @@ def log_hooks(model: type[AbstractExecutionLog], whose: Mapping[str, Any]) -> tu
     return on_response, on_error
 
 
+def log_action(connection: AbstractConnection, action: str, *, actor: str = "system") -> None:
+    """Leave a line about what a person or a service did, in every log that tells of such connections."""
+    for model in log_models():
+        if key := key_to(connection, model):
+            _insert(model, {key: connection, "actor": actor[:150], "action": action})
+
+
 def _write(
     model: type[AbstractExecutionLog],
     whose: Mapping[str, Any],
@@ -62,20 +71,25 @@ def _write(
     error: str = "",
     excerpt: str = "",
 ) -> None:
+    values = {
+        # Masked as a whole before anything is cut: half a secret would not be known as one.
+        "action": f"{call.method} {call.url}"[:100],
+        "attempt": call.attempt,
+        "method": call.method[:10],
+        "url": call.url[:500],
+        "response_status": status,
+        "response_payload": excerpt or None,
+        "duration_ms": call.duration_ms,
+        "error": error,
+    }
+    _insert(model, {**whose, **values})
+
+
+def _insert(model: type[AbstractExecutionLog], values: Mapping[str, Any]) -> None:
+    """Insert one row; what only our own log has (`actor`, `attempt`) is left out of a host's."""
     try:
-        row = model(
-            **whose,
-            **({"attempt": call.attempt} if hasattr(model, "attempt") else {}),
-            # Masked as a whole before anything is cut: half a secret would not be known as one.
-            action=f"{call.method} {call.url}"[:100],
-            method=call.method[:10],
-            url=call.url[:500],
-            response_status=status,
-            response_payload=excerpt or None,
-            duration_ms=call.duration_ms,
-            error=error,
-        )
+        row = model(**{name: value for name, value in values.items() if hasattr(model, name)})
         with briefly(router.db_for_write(model, instance=row)):
             row.save(force_insert=True)
     except Exception as problem:  # a host's save() may raise anything
-        logger.error("a call is missing from %s: %s", model._meta.label, type(problem).__name__)
+        logger.error("a line is missing from %s: %s", model._meta.label, type(problem).__name__)

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from django.apps import apps
 from django.db import DatabaseError, models
 from django.utils import timezone
 
 from integrations import conf
 
 from .models import AbstractExecutionLog, ExecutionLog
+from .tables import log_models
 
 logger = logging.getLogger("integrations.audit")
 
@@ -27,19 +26,14 @@ def purge_log() -> int:
     count = 0
     while ids := list(old.values_list("id", flat=True)[: conf.RETENTION_BATCH]):
         count += ExecutionLog.objects.filter(id__in=ids).delete()[0]
-    for model in _host_logs():
+    for model in log_models():
+        if model is ExecutionLog:
+            continue
         try:
             count += _purge(model, before)
         except DatabaseError as problem:
             logger.error("the log %s was not purged: %s", model._meta.label, type(problem).__name__)
     return count
-
-
-def _host_logs() -> Iterator[type[AbstractExecutionLog]]:
-    for model in apps.get_models():
-        is_log = issubclass(model, AbstractExecutionLog) and not issubclass(model, ExecutionLog)
-        if is_log and model._meta.managed and not model._meta.proxy:
-            yield model
 
 
 def _purge(model: type[AbstractExecutionLog], before: datetime) -> int:

@@ -92,7 +92,6 @@ def test_the_schedule_is_made_once_and_an_operators_change_is_kept() -> None:
     made = PeriodicTask.objects.count()
     task = PeriodicTask.objects.get(task="integrations.tasks.retry_failed_syncs")
     assert task.interval.every == 15
-    count = PeriodicTask.objects.count()
     task.interval, _ = IntervalSchedule.objects.get_or_create(every=90, period="seconds")
     task.enabled = False
     task.save()
