@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from django.apps import apps
 from django.contrib import admin
+from django.contrib.auth.management import create_permissions
 from django.contrib.auth.models import Permission, User
 from django.db.models import QuerySet
 from django.http import HttpRequest
@@ -27,24 +30,23 @@ from integrations.tests import a_shop, many_fields
 
 from .admin_world import client_of, messages_of, page
 
-host: Any = pytest.importorskip("integrations.tests.hostapp.models")
+installed: Any = pytest.importorskip("integrations.tests.hostapp.installed")
 
 pytestmark = [pytest.mark.django_db, pytest.mark.integration]
 
+host: Any = SimpleNamespace()  # the host's models, while the tests of this module run
 site = admin.AdminSite(name="host")
+urlpatterns = [path("", include("app.urls"))]
 
 
-@admin.register(host.Connection, site=site)
 class ConnectionAdmin(ConnectionAdminMixin, admin.ModelAdmin):
     pass
 
 
-@admin.register(host.SyncState, site=site)
 class SyncStateAdmin(SyncStateAdminMixin, admin.ModelAdmin):
     pass
 
 
-@admin.register(host.ExecutionLog, site=site)
 class ExecutionLogAdmin(ExecutionLogAdminMixin, admin.ModelAdmin):
     pass
 
@@ -59,16 +61,28 @@ class OneCompany:
         return rows if request.user.is_superuser else rows.filter(**{self.whose: request.user.username})
 
 
-@admin.register(host.WebhookEvent, site=site)
 class WebhookEventAdmin(OneCompany, WebhookEventAdminMixin, admin.ModelAdmin):
     pass
 
 
-urlpatterns = [path("host/", site.urls), path("", include("app.urls"))]
+@pytest.fixture(scope="module", autouse=True)
+def registered(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+    """The host's apps and tables, and its admin as the quick start registers it, on a site of its own."""
+    with django_db_blocker.unblock(), installed.host_models() as models, django_db_blocker.block():
+        host.__dict__.update(models.__dict__)
+        site.register(host.Connection, ConnectionAdmin)
+        site.register(host.SyncState, SyncStateAdmin)
+        site.register(host.ExecutionLog, ExecutionLogAdmin)
+        site.register(host.WebhookEvent, WebhookEventAdmin)
+        assert not site.check(apps.get_app_configs())
+        urlpatterns.insert(0, path("host/", site.urls))
+        yield
+        urlpatterns.pop(0)
 
 
 @pytest.fixture(autouse=True)
-def world(settings: Any) -> Iterator[None]:
+def world(registered: None, db: None, settings: Any) -> Iterator[None]:
+    create_permissions(apps.get_app_config(host.Connection._meta.app_label), verbosity=0)
     settings.ROOT_URLCONF = __name__
     settings.SECURE_SSL_REDIRECT = False
     with a_shop.registered(), many_fields.registered():
@@ -352,8 +366,11 @@ def test_a_broker_that_is_away_is_said(root: Client, shop: Any, monkeypatch: pyt
     assert "the broker is away" in messages_of(html)
 
 
-def test_importing_the_mixins_registers_our_pages_once() -> None:
+def test_importing_the_mixins_registers_our_pages_and_no_others() -> None:
     from integrations.models import SyncState, TenantIntegration, WebhookEvent
+    from tasks.models import WorkItem
+    from tenants.panels import panels_of
 
     assert {SyncState, TenantIntegration, WebhookEvent} <= set(admin.site._registry)
-    assert host.Connection not in admin.site._registry or host.Connection is not TenantIntegration
+    assert [panel.title for panel in panels_of(WorkItem)].count("Deliveries") == 1
+    assert not panels_of(host.Connection)
