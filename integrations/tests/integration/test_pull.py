@@ -246,7 +246,7 @@ def test_a_processing_that_swallows_its_database_error_fails(shop: TenantIntegra
             transaction.set_rollback(True)
 
     state = state_of(shop)
-    assert sync(shop, state, "orders", process_fn=swallow).errors == ["the processing rolled back its transaction"]
+    assert sync(shop, state, "orders", process_fn=swallow).errors == ["the processing rolled its transaction back"]
     assert stored() == [] and in_database(state).cursor == ""
 
 
