@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .configuration import service as config
     from .configuration.base import BaseIntegration
     from .connectors.base import BaseConnector
+    from .connectors.families.shop import OrderStatus
     from .connectors.registry import ConnectorRegistry
     from .credentials.encryption import EncryptionService
     from .errors import (
@@ -63,6 +64,7 @@ _HOMES = {
     "GraphIntegration": "system.graph",
     "HTTPClient": "transport.http_client",
     "OpenAIIntegration": "system.ai",
+    "OrderStatus": "connectors.families.shop",
     "WeaviateIntegration": "system.weaviate",
     "config": "configuration.service",
     "get_connector": "services.lookup",
@@ -89,6 +91,7 @@ __all__ = [
     "IntegrationRateLimited",
     "IntegrationTemporaryError",
     "OpenAIIntegration",
+    "OrderStatus",
     "UnknownConnector",
     "WeaviateIntegration",
     "config",

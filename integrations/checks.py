@@ -7,9 +7,14 @@ from typing import Any
 from django.conf import settings
 from django.core.checks import Error, Tags, Warning, register
 from django.core.exceptions import ImproperlyConfigured
+from django.db.models import ForeignKey
 
 from integrations import conf
+from integrations.connections.abstract import AbstractConnection
+from integrations.connections.registered import model_of
 from integrations.connectors.registry import ConnectorRegistry
+from integrations.errors import IntegrationPermanentError
+from integrations.inbound.models import AbstractWebhookEvent
 from integrations.transport.policy import AddressPolicy
 
 MAY_BE_ZERO = {
@@ -50,6 +55,39 @@ def settings_are_usable(app_configs: Any, **_: Any) -> list[Any]:
     if not engine.endswith(("postgresql", "sqlite3")):
         found.append(Error(f"{engine} is untested; use PostgreSQL (or SQLite to try).", id="integrations.E004"))
     return found
+
+
+@register(Tags.models)
+def models_are_usable(app_configs: Any, **_: Any) -> list[Any]:
+    """Errors for models that settings name and that are none: webhooks would come to nobody (S0-39)."""
+    found: list[Any] = []
+    models: list[Any] = []
+    named: tuple[tuple[str, type[Any]], ...] = (
+        ("CONNECTION_MODEL", AbstractConnection),
+        ("WEBHOOK_EVENT_MODEL", AbstractWebhookEvent),
+    )
+    for name, base in named:
+        app_label, *rest = str(getattr(conf, name)).split(".", 1)
+        try:
+            models.append(model_of(app_label, "".join(rest), base))
+        except IntegrationPermanentError as error:
+            hint = f'Name one as "app_label.Model"; without a name it is {conf.DEFAULTS[name]}.'
+            found.append(Error(f"INTEGRATIONS_{name}: {error.message}.", hint=hint, id="integrations.E011"))
+    if not found and not _is_key_to(models[0], models[1]):
+        connection, event = (model._meta.label for model in models)
+        found.append(
+            Error(
+                f"INTEGRATIONS_WEBHOOK_EVENT_MODEL: {event} has no foreign key `connection` to {connection}.",
+                hint="Set CONNECTION_MODEL and WEBHOOK_EVENT_MODEL together.",
+                id="integrations.E012",
+            )
+        )
+    return found
+
+
+def _is_key_to(connection: Any, event: Any) -> bool:
+    keys = [field for field in event._meta.get_fields() if isinstance(field, ForeignKey) and field.name == "connection"]
+    return any(isinstance(key.related_model, type) and issubclass(connection, key.related_model) for key in keys)
 
 
 @register(Tags.security, deploy=True)

@@ -17,20 +17,26 @@ class Panel:
     title: str
     body: Callable[[HttpRequest, Any], str]
     css: tuple[str, ...] = ()
-    applies: Callable[[], bool] = lambda: True  # asked at each page: the other app may not be ready at import
+    applies: Callable[[type[models.Model]], bool] = lambda model: True  # asked at each page, when all apps are ready
+    wanted: Callable[[Any], bool] = lambda obj: True  # for this object; asked after `applies`
 
 
 _panels: dict[str, list[Panel]] = {}
+_EVERYWHERE = ""
 
 
-def register_panel(model: type[models.Model], panel: Panel) -> None:
-    """Show `panel` on the change pages of `model`, if its admin is a `TenantScopedAdmin`."""
-    _panels.setdefault(model._meta.label_lower, []).append(panel)
+def register_panel(model: type[models.Model] | None, panel: Panel) -> None:
+    """Show `panel` on the change pages of `model` (None: of every model that it applies to).
+
+    Only pages of a `TenantScopedAdmin` have panels.
+    """
+    _panels.setdefault(model._meta.label_lower if model else _EVERYWHERE, []).append(panel)
 
 
 def panels_of(model: type[models.Model]) -> list[Panel]:
     """Return the panels of `model` that apply now."""
-    return [panel for panel in _panels.get(model._meta.label_lower, ()) if panel.applies()]
+    found = [*_panels.get(model._meta.label_lower, ()), *_panels.get(_EVERYWHERE, ())]
+    return [panel for panel in found if panel.applies(model)]
 
 
 def panel_field(request: HttpRequest, panel: Panel, number: int) -> Callable[[Any], str]:

@@ -186,7 +186,8 @@ class TenantScopedAdmin(admin.ModelAdmin):
         if obj is None:
             return []
         if not hasattr(request, "_panel_fields"):
-            fields = [panel_field(request, panel, n) for n, panel in enumerate(panels_of(self.model))]
+            wanted = [panel for panel in panels_of(self.model) if panel.wanted(obj)]
+            fields = [panel_field(request, panel, n) for n, panel in enumerate(wanted)]
             request._panel_fields = fields  # type: ignore[attr-defined]
         return request._panel_fields  # type: ignore[attr-defined]
 

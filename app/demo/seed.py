@@ -1,7 +1,8 @@
-"""A tenant with an integration, a work item of the source document, and an admin; made once, then kept."""
+"""A tenant with an integration that may call back, a work item of the source document, an admin; made once, kept."""
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
@@ -47,6 +48,8 @@ def seed(receiver_url: str, secret: str) -> Demo:
     if integration is None:
         integration = TenantIntegration(tenant=tenant, name="Demo receiver", integration_type="n8n")
     integration.webhook_url = receiver_url
+    integration.credentials = {"webhook_secret": secrets.token_urlsafe(32), **integration.credentials}
+    integration.inbound_actions = ["workitem-note"]
     integration.save()
     integration.subscribe(*(event_type for event_type, _ in TenantIntegration.EVENT_TYPES))
     rotate_signing_secret(integration, secret)

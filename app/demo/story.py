@@ -1,4 +1,4 @@
-"""Tell in the terminal what happens: the event, the delivery, the verified signature, the audit note."""
+"""Tell in the terminal what happens: the event, the delivery, the verified signature, the audit note, the way back."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from integrations.models import IntegrationEvent, IntegrationSync
 from integrations.observability.heartbeat import is_alive
 from tasks.models import Note, WorkItem
 
+from .callback import call_back
 from .processes import Processes, free_port
 from .seed import Demo, new_item_values
 from .urls import sign_in_path
@@ -103,7 +104,21 @@ class Story:
                     f"  delivery   {got['event_type']} {got['reference']}  {verdict}{RESET}  "
                     f"{DIM}answered {got['status']}, {got['webhook_id']}{RESET}"
                 )
+                if is_valid and got["event_type"] == "workitem_status_changed":
+                    lines.append(self._answer(got))
         return lines
+
+    def _answer(self, got: dict[str, Any]) -> str:
+        """Call back as a workflow would: with a note, under an id made of the event's."""
+        integration, reference = self.demo.integration, got["reference"]
+        body: dict[str, object] = {
+            "id": f"{got['webhook_id']}-note",
+            "workitem": {"reference_id": reference},
+            "text": "The customer was told.",
+        }
+        address = f"{self.web_url}/webhooks/{integration.public_id}/workitem-note/"
+        answer = call_back(address, integration.credentials["webhook_secret"], body)
+        return f"  callback   workitem-note on {reference}  {answer}"
 
     def _settled(self) -> list[str]:
         lines = []

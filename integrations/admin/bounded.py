@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 from django.core.paginator import Paginator
 from django.db.models import IntegerField, QuerySet, Subquery
@@ -43,13 +43,18 @@ class BoundedPaginator(Paginator):
 
 
 class HistoryAdmin(TenantScopedAdmin):
-    """Base of the pages of what happened: newest first, read-only, quick however much there is."""
+    """Base of the pages of what happened: newest first, read-only, quick however much there is.
 
+    Attributes:
+        integration_field: what the model calls its key to the integration.
+    """
+
+    integration_field = "integration"
     paginator = BoundedPaginator
     list_per_page = 50
     list_max_show_all = 200
     ordering = ("-id",)
-    sortable_by = ()  # any other order would sort the whole table
+    sortable_by: ClassVar[Any] = ()  # any other order would sort the whole table
     actions_on_bottom = False
     list_display_links: tuple[str, ...] | None
 
@@ -67,4 +72,4 @@ class HistoryAdmin(TenantScopedAdmin):
         from integrations.connections.models import TenantIntegration
 
         mine = TenantIntegration.objects.filter(tenant__in=ids).values_list("pk", flat=True)
-        return queryset.filter(integration__in=list(mine))
+        return queryset.filter(**{f"{self.integration_field}__in": list(mine)})

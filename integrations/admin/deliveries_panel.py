@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
-from django.contrib import admin
 from django.contrib.contenttypes.models import ContentType
+from django.db import models
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
@@ -15,7 +14,6 @@ from integrations.audit.notes import has_note_writer
 from integrations.outbox.models import IntegrationSync
 from tenants.models import TenantOwned
 from tenants.panels import Panel, register_panel
-from tenants.scoped_admin import TenantScopedAdmin
 
 from .display import CSS, cause, short, sync_badge, sync_story, when
 
@@ -59,11 +57,9 @@ def deliveries(request: HttpRequest, obj: Any) -> str:
     )
 
 
-def register() -> None:
-    """Offer the panel to the admin of every tenant's object; it shows where events of the model exist."""
-    for model, model_admin in admin.site._registry.items():
-        if issubclass(model, TenantOwned) and isinstance(model_admin, TenantScopedAdmin):
-            register_panel(model, Panel("Deliveries", deliveries, (CSS,), partial(has_note_writer, model)))
+def _has_deliveries(model: type[models.Model]) -> bool:
+    return issubclass(model, TenantOwned) and has_note_writer(model)
 
 
-register()
+# Not for each registered admin: another app's admin.py may import ours before its neighbours have registered theirs.
+register_panel(None, Panel("Deliveries", deliveries, (CSS,), _has_deliveries))

@@ -21,6 +21,7 @@ class IntegrationFilter(admin.SimpleListFilter):
 
     title = "integration"
     parameter_name = "integration"
+    field = "integration"  # of the rows
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         mine = TenantIntegration.objects.filter(tenant__in=tenants_of(request.user)).order_by("name", "id")
@@ -32,7 +33,13 @@ class IntegrationFilter(admin.SimpleListFilter):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         pk = as_key(self.value())
-        return queryset if pk is None else queryset.filter(integration=pk)
+        return queryset if pk is None else queryset.filter(**{self.field: pk})
+
+
+class ConnectionFilter(IntegrationFilter):
+    """The same for models that call their integration a connection, as the source document does."""
+
+    field = "connection"
 
 
 class EventTypeFilter(admin.SimpleListFilter):

@@ -31,7 +31,7 @@ class InboundActionsField(forms.MultipleChoiceField):
         choices += [
             (name, f"{name} (no longer offered)") for name in integration.inbound_actions if name not in offered
         ]
-        self.choices = choices  # type: ignore[assignment]
+        self.choices = choices
 
 
 def _described(name: str, label: str, integration: TenantIntegration) -> SafeString:

@@ -182,7 +182,8 @@ class IntegrationForm(ConnectorForm):
         secrets = {HEADERS, *manifest.secret_names}
         if manifest.secret_path and not any(self.settings.get(name) for name in secrets):
             secrets.add(URL)
-        return any(self.settings.get(name) != self.stored.get(name) for name in secrets)
+        # Empty is empty: no headers are {} in the form, and nothing in the row.
+        return any((self.settings.get(name) or None) != (self.stored.get(name) or None) for name in secrets)
 
     @property
     def is_address_new(self) -> bool:

@@ -150,6 +150,8 @@ class AbstractConnection(models.Model):
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         """Save; a changed `is_connected` or `is_enabled` is announced after the commit."""
+        if len(reason := self.__dict__.get("disabled_reason") or "") > health.MAX_REASON:
+            self.disabled_reason = reason[: health.MAX_REASON]  # a long text is no reason to fail (S0-19)
         before = None if self._state.adding else self.__dict__.get("_stored_status")
         super().save(*args, **kwargs)
         columns = kwargs.get("update_fields")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from integrations import conf
@@ -9,8 +10,6 @@ from integrations.connectors.base import BaseConnector
 from integrations.connectors.port import Client
 from integrations.connectors.registry import ConnectorRegistry
 from integrations.errors import IntegrationError
-from integrations.transport.middleware import Call
-from integrations.transport.response import Response
 
 from . import health
 from .binding import bind
@@ -25,8 +24,7 @@ def adapter_of(connection: AbstractConnection, client: Client | None = None, *, 
     """Return the connector of `connection` with its settings; see AbstractConnection.get_adapter."""
     adapter = bind(connection, client, attempts=attempts, timeout=_timeout(connection))
     if adapter.base_url and connection.pk is not None:
-        adapter.http.middleware.add_on_response(_Counting(connection).responded)
-        adapter.http.middleware.add_on_error(_Counting(connection).failed)
+        adapter.http.middleware.add_on_outcome(partial(_count, connection))
     return adapter
 
 
@@ -36,15 +34,9 @@ def _timeout(connection: AbstractConnection) -> float:
     return connection.request_timeout or conf.ADAPTER_TIMEOUT_SECONDS or manifest.timeout or PATIENCE_SECONDS
 
 
-class _Counting:
-    """Hooks of one adapter's HTTPClient."""
-
-    def __init__(self, connection: AbstractConnection) -> None:
-        self._connection = connection
-
-    def responded(self, call: Call, response: Response) -> None:
-        if response.status < 400:
-            health.record_success(self._connection)
-
-    def failed(self, call: Call, error: IntegrationError) -> None:
-        health.count_refusal(self._connection, error)
+def _count(connection: AbstractConnection, error: IntegrationError | None) -> None:
+    """Count one call, not its attempts, and not its status: some systems refuse credentials with a 200."""
+    if error is None:
+        health.record_success(connection)
+    else:
+        health.count_refusal(connection, error)

@@ -1,14 +1,16 @@
 """Is a connection up? What a test, a refused credential or a success does to its row.
 
-Counters change in the database, not in Python: two workers who are refused at once count as two (S0-74).
+Counters change in the database, not in Python: two workers who are refused at once count as two (S0-74). Only the
+third refusal in a row touches `is_connected`: whoever skips what is not operational would never come to it otherwise.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from django.db import models, transaction
+from django.db import models, router, transaction
 from django.db.models import F
+from django.db.models.expressions import Combinable
 from django.utils import timezone
 
 from integrations import conf
@@ -16,10 +18,12 @@ from integrations.connectors.port import Client, TestResult
 from integrations.errors import IntegrationAuthError, IntegrationError
 
 from .binding import bind
-from .status_changes import Status, announce_change, announce_disabled, status_of
+from .status_changes import Status, announce_change, announce_disabled
 
 if TYPE_CHECKING:
     from .abstract import AbstractConnection
+
+MAX_REASON = 500  # characters of `disabled_reason`
 
 
 def check_connection(connection: AbstractConnection, client: Client | None = None) -> TestResult:
@@ -35,18 +39,23 @@ def check_connection(connection: AbstractConnection, client: Client | None = Non
         result = connector.health_check()
         if not connector.can_check:
             return result
+    record_test(connection, result)
+    return result
+
+
+def record_test(connection: AbstractConnection, result: TestResult) -> None:
+    """Write down what a test said; of failures, only refused credentials count against the connection."""
     if result.success:
         mark_connected(connection)
-    elif result.is_auth_failure:
+        return
+    write(connection, is_connected=False)
+    if result.is_auth_failure:
         record_auth_failure(connection)
-    else:
-        _write(connection, is_connected=False)
-    return result
 
 
 def mark_connected(connection: AbstractConnection) -> None:
     """A test passed. Whoever was disabled stays so until a person re-enables it (S0-73)."""
-    _write(connection, is_connected=True, last_test_at=timezone.now(), auth_failure_count=0, disabled_reason="")
+    write(connection, is_connected=True, last_test_at=timezone.now(), auth_failure_count=0, disabled_reason="")
 
 
 def record_success(connection: AbstractConnection) -> None:
@@ -65,30 +74,54 @@ def count_refusal(connection: AbstractConnection, error: BaseException) -> None:
 
 def record_auth_failure(connection: AbstractConnection) -> None:
     """The credentials were refused; after AUTH_FAILURES_TO_DISABLE times in a row the connection is disabled."""
+    write_refusals(connection, F("auth_failure_count") + 1)
+
+
+def write_refusals(connection: AbstractConnection, count: int | Combinable) -> None:
+    """Make `count` the number of refusals in a row, and disable the connection if they are too many.
+
+    A row that is gone meanwhile is nobody's trouble.
+    """
+    rows = silent_rows(connection)
+    values: dict[str, Any] = {"auth_failure_count": count}
+    if count != 0:
+        values["last_auth_failure_at"] = timezone.now()
+    with transaction.atomic(using=rows.db):
+        rows.update(**values)  # first: it takes the row's lock, so that what is read below is true until the end
+        found = rows.values_list("auth_failure_count", *Status._fields).first()
+        if found is None:
+            return
+        refused, before = found[0], Status(*found[1:])
+        values["auth_failure_count"] = refused
+        if before.is_enabled and refused >= conf.AUTH_FAILURES_TO_DISABLE:
+            values |= _switch_off(connection, rows, before, refused, refused_reason(refused))
+        _show(connection, values)
+
+
+def disable(connection: AbstractConnection, reason: str) -> None:
+    """Switch the connection off because the provider says that it is no more (410); `reason` is for people."""
     rows = silent_rows(connection)
     with transaction.atomic(using=rows.db):
-        _write(
-            connection,
-            is_connected=False,
-            auth_failure_count=F("auth_failure_count") + 1,
-            last_auth_failure_at=timezone.now(),
-        )
-        count = rows.values_list("auth_failure_count", flat=True).first() or 0
-        reason = refused_reason(count)
-        before = status_of(connection)
-        # The condition makes it once per trip, whoever comes first.
-        if count >= conf.AUTH_FAILURES_TO_DISABLE and rows.filter(is_enabled=True).update(
-            is_enabled=False, disabled_reason=reason
-        ):
-            connection.is_enabled = False
-            announce_change(connection, Status(before.is_connected, True), Status(before.is_connected, False))
-            announce_disabled(connection, auth_failure_count=count, reason=reason)
-    connection.refresh_from_db(fields=["auth_failure_count", "is_enabled", "disabled_reason"])
+        found = rows.select_for_update().values_list("auth_failure_count", *Status._fields).first()
+        if found is None or not found[2]:
+            return
+        _show(connection, _switch_off(connection, rows, Status(*found[1:]), found[0], reason))
+
+
+def _switch_off(
+    connection: AbstractConnection, rows: models.QuerySet[Any], before: Status, count: int, reason: str
+) -> dict[str, Any]:
+    """Disable the locked row and announce it: once per trip, for only a row that was on comes here."""
+    values: dict[str, Any] = {"is_enabled": False, "is_connected": False, "disabled_reason": reason[:MAX_REASON]}
+    rows.update(**values)
+    announce_change(connection, before, Status(False, False))
+    announce_disabled(connection, auth_failure_count=count, reason=values["disabled_reason"])
+    return values
 
 
 def re_enable(connection: AbstractConnection) -> None:
     """A person has mended the credentials. Whether they are right, the next test says (S0-26)."""
-    _write(connection, is_enabled=True, auth_failure_count=0, disabled_reason="")
+    write(connection, is_enabled=True, auth_failure_count=0, disabled_reason="")
 
 
 def refused_reason(count: int) -> str:
@@ -103,11 +136,11 @@ def silent_rows(connection: AbstractConnection) -> models.QuerySet[Any]:
     """Return the row of `connection` as a queryset whose update() announces no event of a business object."""
     model = type(connection)
     manager = getattr(model, "unannounced", None) or model._base_manager
-    queryset: models.QuerySet[Any] = manager.filter(pk=connection.pk)
-    return queryset
+    queryset: models.QuerySet[Any] = manager.using(router.db_for_write(model, instance=connection))
+    return queryset.filter(pk=connection.pk)
 
 
-def _write(connection: AbstractConnection, **values: Any) -> None:
+def write(connection: AbstractConnection, **values: Any) -> None:
     """Set columns of the row silently, and on the instance; ``updated_at`` stays, or open forms would be stale."""
     rows = silent_rows(connection)
     switches = {name: value for name, value in values.items() if name in Status._fields}
@@ -115,10 +148,16 @@ def _write(connection: AbstractConnection, **values: Any) -> None:
         # The row and not the instance says what was: two workers who see the same change announce it once.
         before = rows.select_for_update().values_list(*Status._fields).first() if switches else None
         rows.update(**values)
-        for name, value in values.items():
-            if not hasattr(value, "resolve_expression"):
-                setattr(connection, name, value)
         if before is not None:
             was = Status(*before)
             announce_change(connection, was, was._replace(**switches))
-            connection._stored_status = was._replace(**switches)
+        _show(connection, values)
+
+
+def _show(connection: AbstractConnection, values: dict[str, Any]) -> None:
+    """Let the instance say what its row says, before receivers get it; a later save() announces none of it again."""
+    for name, value in values.items():
+        setattr(connection, name, value)
+    if before := connection.__dict__.get("_stored_status"):
+        switches = {name: value for name, value in values.items() if name in Status._fields}
+        connection._stored_status = before._replace(**switches)

@@ -170,6 +170,8 @@ class BaseConnector(ERPConnectorPort):
         """How this system calls us back; a kind whose tenants choose overrides it with what they chose."""
         return self.manifest.inbound
 
+    takes_only_actions: ClassVar[bool] = False  # True: whoever calls back must name an inbound action
+
     def inbound_secrets(self) -> tuple[str, ...]:
         """Return the secrets that prove a webhook to us, newest first; none: nothing is accepted."""
         inbound = self.inbound

@@ -69,9 +69,7 @@ def re_enable(integration: TenantIntegration, *, actor: str) -> None:
     """Switch `integration` on again after its credentials or address were mended; what is pending goes out."""
     with transaction.atomic():
         lock_lanes([integration.pk])
-        TenantIntegration.unannounced.filter(pk=integration.pk).update(
-            is_enabled=True, auth_failure_count=0, disabled_reason=""
-        )
+        integration.re_enable()
         resume(integration, actor=actor, action="re-enable")
     integration.refresh_from_db()
 

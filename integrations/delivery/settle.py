@@ -15,7 +15,7 @@ from django.db.models.functions import Now
 from integrations import conf
 from integrations.audit.models import ExecutionLog
 from integrations.audit.notes import AuditNote, write_notes
-from integrations.connections.health import refused_reason
+from integrations.connections import health
 from integrations.connections.models import TenantIntegration
 from integrations.database_clock import after
 from integrations.errors import IntegrationBlocked, IntegrationGone, IntegrationMoved
@@ -194,19 +194,16 @@ def _note(integration: TenantIntegration, result: Outcome) -> AuditNote:
 
 def _write_health(settlement: Settlement) -> None:
     """The wrong-credential count and our switch; the integration's row is written only if they change."""
-    integration = settlement.integration
+    before = settlement.integration.auth_failure_count
+    # A copy, so that a settlement that is rolled back is the same when it is settled once more.
+    integration = copy(settlement.integration)
+    if settlement.auth_failures != before:
+        is_fresh = any(result.error is None for result in settlement.outcomes)  # a success ended the row
+        added = F("auth_failure_count") + (settlement.auth_failures - before)
+        health.write_refusals(integration, settlement.auth_failures if is_fresh else added)
     gone = next((r.error for r in settlement.outcomes if isinstance(r.error, IntegrationGone)), None)
-    if settlement.auth_failures == integration.auth_failure_count and gone is None:
-        return
-    values: dict[str, Any] = {"auth_failure_count": settlement.auth_failures}
-    if settlement.auth_failures:
-        values["last_auth_failure_at"] = Now()
     if gone is not None:
-        values |= {"is_enabled": False, "is_connected": False, "disabled_reason": gone.message}
-    elif settlement.auth_failures >= conf.AUTH_FAILURES_TO_DISABLE:
-        reason = refused_reason(settlement.auth_failures)
-        values |= {"is_enabled": False, "is_connected": False, "disabled_reason": reason}
-    TenantIntegration.unannounced.filter(pk=integration.pk).update(**values)
+        health.disable(integration, gone.message)
 
 
 def _log(integration: TenantIntegration, result: Outcome) -> None:

@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from integrations import conf
 from integrations.audit.models import ExecutionLog
+from integrations.connections import health
 from integrations.connections.binding import bind
 from integrations.connections.destinations import shown_target
 from integrations.connections.health import check_connection
@@ -54,9 +55,7 @@ def send_test_event(integration: TenantIntegration, client: Client) -> TestResul
     values: dict[str, Any] = {"is_connected": result.success}
     if result.success:
         values["last_test_at"] = timezone.now()
-    TenantIntegration.unannounced.filter(pk=integration.pk).update(**values)
-    for name, value in values.items():
-        setattr(integration, name, value)
+    health.write(integration, **values)
     return result
 
 

@@ -18,9 +18,9 @@ from uuid import UUID
 
 from django.db import IntegrityError, models
 from django.db.models import Case, Q, Value, When
-from django.utils import timezone
 
 from integrations import conf
+from integrations.connections import health
 from integrations.connections.binding import apply_settings, bind, settings_of
 from integrations.connections.models import TenantIntegration, TenantIntegrationQuerySet
 from integrations.connectors.base import BaseConnector
@@ -165,11 +165,7 @@ class ERPConnection(TenantIntegration):
         except Exception as error:  # a connector of others, which promised not to raise
             unexpected = IntegrationTemporaryError(f"unexpected {type(error).__name__}", code="unexpected")
             result = BaseConnector().failed_test(unexpected, 0)
-        values: dict[str, Any] = {"is_connected": result.success}
-        self.is_connected = result.success
-        if result.success:
-            values["last_test_at"] = self.last_test_at = timezone.now()
-        TenantIntegration.unannounced.filter(pk=self.pk).update(**values)
+        health.record_test(self, result)
         return result
 
 

@@ -19,6 +19,7 @@ from integrations.errors import IntegrationPermanentError
 from integrations.origin import caused_by
 
 if TYPE_CHECKING:
+    from integrations.connectors.base import BaseConnector
     from integrations.connectors.incoming import WebhookDTO
 
 NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
@@ -83,6 +84,17 @@ def action_choices() -> list[tuple[str, str]]:
 def is_allowed(connection: Any, name: str) -> bool:
     """Tell whether somebody ticked `name` for this integration; nothing is allowed by itself."""
     return name in _actions and name in (getattr(connection, "inbound_actions", None) or ())
+
+
+def asks_for_action(connection: Any, adapter: BaseConnector | None, name: str) -> bool:
+    """Tell whether a webhook to the address `name` wants something done here, for which somebody must have ticked it.
+
+    Other names are a provider's news, for the receivers of the signals. So is everything that comes to a host's own
+    model without ``inbound_actions``.
+    """
+    if adapter is None or not hasattr(connection, "inbound_actions"):
+        return False
+    return adapter.takes_only_actions or name in _actions
 
 
 def run_action(name: str, dto: WebhookDTO, connection: Any) -> None:

@@ -19,13 +19,12 @@ from django.utils import timezone
 
 from integrations import conf, retry_policy
 from integrations.connections.abstract import AbstractConnection
-from integrations.connectors.base import BaseConnector
 from integrations.connectors.incoming import WebhookDTO, parse
 from integrations.database_clock import after
 from integrations.errors import IntegrationError, IntegrationTemporaryError
 from integrations.lifecycle import announce_now, webhook_event_processed
 
-from .actions import is_allowed, run_action
+from .actions import asks_for_action, run_action
 from .models import MAX_ERROR, AbstractWebhookEvent
 from .receive import cut, described
 
@@ -44,7 +43,7 @@ def process(model: type[AbstractWebhookEvent], pk: Any) -> str:
     ``unknown`` no such row · ``rejected`` its signature proved nothing · ``waiting`` its integration is switched off ·
     ``not due`` done, or in somebody's hands · ``processed`` · ``failed`` · ``lost`` taken over by another worker
     """
-    rows = model._base_manager.using(router.db_for_write(model))
+    rows: models.QuerySet[Any] = model._base_manager.using(router.db_for_write(model))
     try:
         event = rows.select_related("connection").filter(pk=pk).first()
     except (TypeError, ValueError):
@@ -54,7 +53,7 @@ def process(model: type[AbstractWebhookEvent], pk: Any) -> str:
         return "unknown"
     if not event.signature_valid:
         return "rejected"
-    connection: AbstractConnection | None = event.connection  # type: ignore[attr-defined]
+    connection: AbstractConnection | None = event.connection
     if connection is not None and not (connection.is_enabled and connection.accepts_webhooks):
         rows.filter(pk=event.pk, next_attempt_at__lte=Now()).update(next_attempt_at=after(WAIT_SECONDS))
         return "waiting"
@@ -67,10 +66,11 @@ def _claim(rows: models.QuerySet[Any], event: AbstractWebhookEvent) -> bool:
     """Take the row for INBOUND_LEASE_SECONDS, unless somebody did since it was read, or it is not due."""
     unchanged = rows.filter(pk=event.pk, attempts=event.attempts, status=event.status, next_attempt_at__lte=Now())
     status = event.status if event.status == event.Status.PROCESSED else event.Status.PROCESSING
-    values = {"attempts": event.attempts + 1, "status": status}
-    if not unchanged.update(**values, next_attempt_at=after(conf.INBOUND_LEASE_SECONDS)):
+    number = event.attempts + 1
+    until = after(conf.INBOUND_LEASE_SECONDS)
+    if not unchanged.update(attempts=number, status=status, next_attempt_at=until):
         return False
-    event.attempts, event.status = values["attempts"], status
+    event.attempts, event.status = number, status
     return True
 
 
@@ -107,7 +107,7 @@ class _Work:
         if event.status == event.Status.PROCESSED:
             return dto
         with transaction.atomic(using=self.using):
-            if adapter is not None and (needs_permission(self.connection, adapter) or self._is_ticked):
+            if asks_for_action(self.connection, adapter, event.action):
                 run_action(event.action, dto, self.connection)
             marked = self.row.update(
                 status=event.Status.PROCESSED,
@@ -119,10 +119,6 @@ class _Work:
             if not marked:
                 raise ClaimLost
         return dto
-
-    @property
-    def _is_ticked(self) -> bool:
-        return is_allowed(self.connection, self.event.action)
 
     def _announce(self, dto: WebhookDTO) -> None:
         event = self.event
@@ -159,15 +155,6 @@ class _Work:
             next_attempt_at=None if delay is None else after(delay),
         )
         logger.warning("inbound webhook %s: %s", event.pk, text)
-
-
-def needs_permission(connection: AbstractConnection | None, adapter: BaseConnector) -> bool:
-    """Tell whether this connection may only do what somebody allowed it: its kind belongs to no provider.
-
-    A provider's webhooks say what happened there; a workflow that somebody built says what to do here. Such a kind
-    overrides `inbound`, because people choose. Models of a host without ``inbound_actions`` leave it to the host.
-    """
-    return hasattr(connection, "inbound_actions") and type(adapter).inbound is not BaseConnector.inbound
 
 
 def _parse(headers: dict[str, str], body: bytes) -> WebhookDTO:

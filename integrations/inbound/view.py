@@ -28,8 +28,7 @@ from integrations.errors import EncryptionError, IncompatibleConnector, Integrat
 from integrations.transport.signing import SignatureInvalid
 
 from . import content, schemes
-from .actions import is_allowed
-from .process import needs_permission
+from .actions import asks_for_action, is_allowed
 from .receive import Delivery, store, store_rejected, webhook_event_model
 from .request_body import BodyRefused, read_body
 from .throttle import is_within, seconds_to_next_minute
@@ -95,7 +94,7 @@ def _take_in(request: HttpRequest, connection_id: str, action: str) -> dict[str,
     secrets = adapter.inbound_secrets()
     delivery = Delivery(connection, connection.connector_key, request.headers, body, action, secrets)
     _verify(adapter, delivery)
-    if needs_permission(connection, adapter) and not is_allowed(connection, action):
+    if asks_for_action(connection, adapter, action) and not is_allowed(connection, action):
         raise _Refused(403)
     if not is_within("valid", connection, conf.INBOUND_PER_MINUTE):
         raise _Refused(429, Retry_After=str(seconds_to_next_minute()))

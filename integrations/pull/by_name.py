@@ -44,7 +44,7 @@ def connection_named(connection_id: Any, app_label: str, model_name: str) -> Abs
     Raises:
         IntegrationPermanentError: the model is none of connections.
     """
-    model = model_of(app_label, model_name, AbstractConnection)  # type: ignore[type-abstract]
+    model = model_of(app_label, model_name, AbstractConnection)
     try:
         found = model._default_manager.filter(pk=connection_id).first()
     except (TypeError, ValueError, OverflowError):
@@ -64,7 +64,7 @@ def pull_by_name(request: Request, *, is_full_resync: bool = False, is_continued
         IntegrationPermanentError: a model or a method is not one that messages may name.
     """
     connection = connection_named(request.connection_id, request.app_label, request.model_name)
-    states = model_of(request.sync_state_app, request.sync_state_model, AbstractSyncState)  # type: ignore[type-abstract]
+    states = model_of(request.sync_state_app, request.sync_state_model, AbstractSyncState)
     if connection is None:
         return Run(outcome="unknown connection")
     if not may_pull(connection):

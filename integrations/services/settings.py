@@ -60,7 +60,7 @@ def change_settings(integration: TenantIntegration, changes: Mapping[str, Any]) 
         else:
             merged[name] = value
     clean = connector.checked_config(merged)
-    _refuse_to_send_secrets_elsewhere(connector, stored, clean, changes)
+    refuse_to_send_secrets_elsewhere(connector, stored, clean, changes)
     columns = apply_settings(integration, clean)
     if {"headers_encrypted", "credentials_encrypted"} & set(columns):
         integration.credentials_rotated_at = timezone.now()
@@ -85,9 +85,14 @@ def save_settings(integration: TenantIntegration, columns: list[str]) -> None:
         )
 
 
-def _refuse_to_send_secrets_elsewhere(
+def refuse_to_send_secrets_elsewhere(
     connector: type[BaseConnector], stored: Mapping[str, Any], clean: Mapping[str, Any], changes: Mapping[str, Any]
 ) -> None:
+    """Refuse `clean` settings that lead to another server than the `stored` ones with secrets that nobody entered anew.
+
+    Raises:
+        ConfigurationError: naming those secrets.
+    """
     manifest = connector.manifest
     if manifest.is_open:  # nobody says what its settings mean, so whatever looks like a place is one
         is_moved = any(stored[name] != clean.get(name) for name in stored if _is_place(name, stored[name]))

@@ -88,6 +88,7 @@ def provider(
 
     if is_chosen:
         Provider.inbound = property(lambda self: how)  # type: ignore[assignment]
+        Provider.takes_only_actions = True
     ConnectorRegistry.register(key, Provider)
     try:
         yield key
@@ -135,7 +136,7 @@ def _run_until_killed(pk: int, moment: str) -> None:
     webhook_event_processed.connect(heard)
     with provider(is_chosen=True, id_header="X-Id", event_header="X-Event"):
         if moment == AFTER_STORE:
-            headers = {**headers_of("github", BODY), "X-Id": "d-1", "X-Event": "order.created"}
+            headers = {**headers_of("github", BODY), "Host": "localhost", "X-Id": "d-1", "X-Event": "order.created"}
             url = f"/webhooks/{pk}/{EFFECT}/"
             answer = Client(headers=headers).post(url, BODY, content_type="application/json", secure=True)
             print(answer.status_code, flush=True)

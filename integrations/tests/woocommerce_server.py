@@ -200,7 +200,8 @@ class Shop:
 
     def _put(self, row: Row, changes: Row) -> tuple[int, dict[str, str], Any]:
         if not self.may_write:
-            return _refusal(401, "woocommerce_rest_cannot_edit", "Sorry, you are not allowed to edit this resource.")
+            words = "The API key provided does not have write permissions."
+            return _refusal(401, "woocommerce_rest_authentication_error", words)
         if changes.get("status", row["status"]) not in self.statuses:
             return _invalid("status")
         if any(row.get(name) != value for name, value in changes.items()):
@@ -287,7 +288,7 @@ class WooCommerceServer(Shop, ThreadingHTTPServer):
         return self._headers(topic, body, secret, delivery_id), body
 
     def ping(self, *, secret: str, webhook_id: int = 7) -> tuple[dict[str, str], bytes]:
-        """Return (headers, body) of what comes when a webhook is made: a form; `secret` "": unsigned, as it is today."""
+        """Return (headers, body) of what comes when a webhook is made, a form; `secret` "": unsigned, as of late."""
         body = b"webhook_id=%d" % webhook_id
         headers = self._headers("", body, secret, "") if secret else {}
         return {**headers, "Content-Type": "application/x-www-form-urlencoded"}, body

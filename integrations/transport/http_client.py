@@ -239,7 +239,13 @@ class HTTPClient:
             is_ours=is_ours,
             shown=shown_url(full, secret_path=self._secret_path),
         )
-        return self._sent(request)
+        try:
+            response = self._sent(request)
+        except IntegrationError as error:
+            self.middleware.ended(error)
+            raise
+        self.middleware.ended(None)
+        return response
 
     def _sent(self, request: _Request) -> Response:
         attempt, renewed = 1, False

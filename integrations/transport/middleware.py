@@ -40,6 +40,7 @@ class Call:
 
 OnResponse = Callable[[Call, Response], Any]
 OnError = Callable[[Call, IntegrationError], Any]
+OnOutcome = Callable[[IntegrationError | None], Any]
 
 
 class Middleware:
@@ -48,6 +49,7 @@ class Middleware:
     def __init__(self) -> None:
         self._on_response: list[OnResponse] = []
         self._on_error: list[OnError] = []
+        self._on_outcome: list[OnOutcome] = []
 
     def add_on_response(self, hook: OnResponse) -> None:
         """Call ``hook(call, response)`` after every answer, whatever its status."""
@@ -57,8 +59,16 @@ class Middleware:
         """Call ``hook(call, error)`` after every attempt that got no answer, or one that means an error."""
         self._on_error.append(hook)
 
+    def add_on_outcome(self, hook: OnOutcome) -> None:
+        """Call ``hook(error)`` once per call, however many attempts it took; None: it worked.
+
+        A token that is renewed on the way is no failure here.
+        """
+        self._on_outcome.append(hook)
+
     @property
     def is_empty(self) -> bool:
+        """Tell whether nobody looks at the single attempts."""
         return not (self._on_response or self._on_error)
 
     def responded(self, call: Call, response: Response) -> None:
@@ -69,9 +79,13 @@ class Middleware:
         for hook in self._on_error:
             _safely(hook, call, error)
 
+    def ended(self, error: IntegrationError | None) -> None:
+        for hook in self._on_outcome:
+            _safely(hook, error)
 
-def _safely(hook: Callable[[Call, Any], Any], call: Call, what: Any) -> None:
+
+def _safely(hook: Callable[..., Any], *what: Any) -> None:
     try:
-        hook(call, what)
+        hook(*what)
     except Exception as error:
         logger.error("a middleware hook failed: %s", type(error).__name__)

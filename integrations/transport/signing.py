@@ -162,6 +162,11 @@ def generate_secret() -> str:
     return "whsec_" + base64.b64encode(random.token_bytes(32)).decode()
 
 
+def is_key(secret: str) -> bool:
+    """Tell whether somebody's `secret` can verify at all: whsec_, whpk_ or whsk_, or base64 alone."""
+    return _key(secret.strip()) is not None
+
+
 def check_secret(text: str) -> str:
     """Return `text` without surrounding spaces if it is a signing secret of ours.
 

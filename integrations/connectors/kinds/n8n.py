@@ -22,6 +22,8 @@ class N8nConnector(WebhookConnector):
         }
     )
 
+    takes_only_actions = True  # a workflow says what to do here; a name with a slip must not be thanked for
+
     def classify(self, response: Response) -> IntegrationError | None:
         error = super().classify(response)
         if error is not None and response.status == 404:

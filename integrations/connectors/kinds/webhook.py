@@ -18,19 +18,18 @@ from integrations.transport.classify import excerpt_of
 from integrations.transport.headers import HeaderRejected, check_headers
 from integrations.transport.request_headers import USER_AGENT
 
-# What calls back, by how it signs: where it says its id and its event. The generic schemes sign the body alone, so an id
-# counts only where it is signed too.
+SIGNATURE_HEADER = "X-Webhook-Signature"  # of what calls us back with a plain HMAC
+
+# What calls back, by how it signs: where it says its id and its event. A plain HMAC signs the body alone, so the id
+# counts there: a call that was overheard can be repeated, and is then a copy, but nobody can make a new one of it.
+_IN_BODY: dict[str, Any] = {"signature_header": SIGNATURE_HEADER, "id_path": "id", "event_path": "event_type"}
 INBOUND = {
+    "hmac-sha256-hex": Inbound(scheme="hmac-sha256-hex", **_IN_BODY),
+    "hmac-sha256-base64": Inbound(scheme="hmac-sha256-base64", **_IN_BODY),
     "standard-webhooks": Inbound(scheme="standard-webhooks", id_header="webhook-id", event_path="event_type"),
     "stripe": Inbound(scheme="stripe", id_path="id", event_path="type"),
     "shopify": Inbound(scheme="shopify", id_header="X-Shopify-Webhook-Id", event_header="X-Shopify-Topic"),
     "github": Inbound(scheme="github", id_header="X-GitHub-Delivery", event_header="X-GitHub-Event", sends_forms=True),
-    "hmac-sha256-hex": Inbound(
-        scheme="hmac-sha256-hex", signature_header="X-Signature", id_path="event_id", event_path="event_type"
-    ),
-    "hmac-sha256-base64": Inbound(
-        scheme="hmac-sha256-base64", signature_header="X-Signature", id_path="event_id", event_path="event_type"
-    ),
 }
 
 MANIFEST = Manifest(
@@ -62,32 +61,30 @@ MANIFEST = Manifest(
         Field(name="api_key_header", label="API key header", help="Empty: X-API-Key."),
         Field(
             name="webhook_secret",
-            label="Secret of its webhooks to us",
+            label="Secret for calling back",
             kind="secret",
             multiline=True,
-            help="What signs the requests that come back from there. One a line while it is changed. Empty: none is "
-            "accepted.",
-            advanced=True,
+            help="Whoever calls us back signs with it (docs/inbound.md). Empty: nobody may. Two, one a line, while you "
+            "change it.",
         ),
         Field(
             name="inbound_scheme",
-            label="How they are signed",
+            label="Calls back signed as",
             kind="choice",
             choices=tuple(INBOUND),
-            default="standard-webhooks",
-            help="hmac-sha256-…: HMAC of the body, in a header of your choice.",
+            help="Empty: hmac-sha256-hex, the HMAC of the body. A secret for standard-webhooks begins with whsec_.",
             advanced=True,
         ),
         Field(
             name="inbound_signature_header",
-            label="Header of the signature",
+            label="Header of that signature",
             pattern=r"[A-Za-z0-9-]{1,100}",
             hint="must be the name of a header, such as X-Signature",
-            help="Of the schemes hmac-sha256-…. Empty: X-Signature.",
+            help=f"Of the schemes hmac-sha256-…. Empty: {SIGNATURE_HEADER}.",
             advanced=True,
         ),
     ),
-    inbound=INBOUND["standard-webhooks"],  # `inbound_scheme` decides
+    inbound=INBOUND["hmac-sha256-hex"],  # `inbound_scheme` decides
 )
 
 
@@ -106,7 +103,7 @@ class WebhookConnector(BaseConnector):
     @property
     def inbound(self) -> Inbound:
         """How the tenant says that requests come back."""
-        chosen = INBOUND.get(str(self.settings.get("inbound_scheme")), INBOUND["standard-webhooks"])
+        chosen = INBOUND.get(str(self.settings.get("inbound_scheme")), INBOUND["hmac-sha256-hex"])
         header = str(self.settings.get("inbound_signature_header") or "")
         if header and chosen.signature_header:
             return chosen.model_copy(update={"signature_header": header})
@@ -160,6 +157,9 @@ def _conflicts(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "username", "missing: a password needs a user name"
     if config.get("api_key_header") and not config.get("api_key"):
         yield "api_key", "missing: there is a header for an API key, but no key"
+    secrets = [line for line in str(config.get("webhook_secret") or "").splitlines() if line.strip()]
+    if config.get("inbound_scheme") == "standard-webhooks" and not all(map(signing.is_key, secrets)):
+        yield "webhook_secret", "must be whsec_ and base64, one a line; for another secret choose another scheme"
     own = authorization(config)
     taken = {name.lower() for name in config.get("headers") or {}}
     for name in own:

@@ -64,7 +64,7 @@ class TestWooCommerceStatus(ConnectorConformance):
         return connector.update_order_status("1", "shipped")
 
     def refusal(self, status: int, headers: Mapping[str, str]) -> Answer:
-        body = {"code": "woocommerce_rest_cannot_edit", "message": "Leider nicht.", "data": {"status": status}}
+        body = {"code": "woocommerce_rest_authentication_error", "message": "Leider nicht.", "data": {"status": status}}
         return Answer(status, json.dumps(body).encode(), headers)
 
     def test_the_request(self) -> None:

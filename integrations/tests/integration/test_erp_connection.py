@@ -157,7 +157,7 @@ def test_last_test_at_is_of_the_last_test_that_worked() -> None:
     result = row.test_connection()
     assert not result.success and result.is_auth_failure
     stored = ERPConnection.objects.get()
-    assert stored.last_test_at == worked_at and not stored.is_connected and stored.auth_failure_count == 0
+    assert stored.last_test_at == worked_at and not stored.is_connected and stored.auth_failure_count == 1
 
 
 def test_a_server_that_hangs_costs_six_seconds_at_most(settings: Any, receiver: Receiver) -> None:

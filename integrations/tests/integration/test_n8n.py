@@ -46,15 +46,20 @@ OTHER_SECRET = "whsec_HxwdHh8AAQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRo="
 BODY = '{"event_type":"workitem_created","workitem":{"description":"Řemínek ✓","final_price":"150.00"}}'.encode()
 
 
+def n8n_command() -> Path:
+    """Return n8n's executable, or skip the test; never fail it: this lane is optional, REQUIRE_SERVICES or not."""
+    home = os.environ.get("N8N_HOME", "")
+    command = Path(home) / "node_modules" / ".bin" / "n8n"
+    if not home or not command.exists():
+        pytest.skip(f"no n8n at {command}" if home else "set N8N_HOME to a folder with n8n (docs/N8N_WEBHOOK_SETUP.md)")
+    return command.absolute()
+
+
 @pytest.fixture(scope="module")
 def n8n(tmp_path_factory: pytest.TempPathFactory) -> Iterator[N8n]:
     """A running n8n with the workflows of the folder n8n/."""
-    home = os.environ.get("N8N_HOME", "")
-    command = Path(home) / "node_modules" / ".bin" / "n8n"
-    if not home or not command.exists():  # never a failure: this lane is optional, REQUIRE_SERVICES or not
-        pytest.skip(f"no n8n at {command}" if home else "set N8N_HOME to a folder with n8n (docs/N8N_WEBHOOK_SETUP.md)")
     env = {"NODE_FUNCTION_ALLOW_BUILTIN": "crypto", "OUTBOX_SIGNING_SECRET": SECRET}
-    server = N8n(command.absolute(), tmp_path_factory.mktemp("n8n"), env)
+    server = N8n(n8n_command(), tmp_path_factory.mktemp("n8n"), env)
     server.install(FILES / "credentials.json", [workflow(name) for name in (*ACTIVE, *INACTIVE)])
     server.activate(*(workflow(name)["id"] for name in ACTIVE))
     server.start()

@@ -88,8 +88,8 @@ MANIFEST = Manifest(
             name="webhook_secret",
             kind="secret",
             multiline=True,
-            help="The secret of a webhook of the repository: Settings, Webhooks. One a line while it is changed. Empty: "
-            "no webhook is accepted.",
+            help="The secret of a webhook of the repository: Settings, Webhooks. One a line while it is changed. "
+            "Empty: no webhook is accepted.",
             advanced=True,
         ),
     ),

@@ -27,6 +27,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cached_property
@@ -183,13 +184,19 @@ class WooCommerceConnector(BaseConnector, ShopPort):
         if own := self.settings.get("currency"):
             return str(own)
         code = ""
-        try:
-            code = str(self._object(self.http.send("GET", "data/currencies/current")).get("code", ""))
-        except (IntegrationAuthError, IntegrationPermanentError):
-            pass  # the key may read products and not settings: no reason to count a refused credential
+        with suppress(IntegrationPermanentError):
+            response = self.http.send("GET", "data/currencies/current", classify=self._optional)
+            code = str(self._object(response).get("code", ""))
         if not _CURRENCY.fullmatch(code):
             raise ConfigurationError({"currency": "the shop does not say its currency; enter it, such as EUR"})
         return code
+
+    def _optional(self, response: Response) -> IntegrationError | None:
+        """A key that may read products and not settings is no refused credential, which would count."""
+        error = self.classify(response)
+        if isinstance(error, IntegrationAuthError):
+            return IntegrationPermanentError(error.message, status=error.status, excerpt=error.excerpt)
+        return error
 
     def _list(self, response: Response) -> list[dict[str, Any]]:
         found = self.http.parsed(response)

@@ -26,8 +26,9 @@ _CANNOT = (
 _ADVICE = {
     "woocommerce_rest_cannot_view": _CANNOT,
     "woocommerce_rest_cannot_read": _CANNOT,
-    "woocommerce_rest_cannot_edit": "the key may only read; give it the permission Read/Write",
-    "woocommerce_rest_authentication_error": "the consumer key or secret is wrong, or was revoked",
+    "woocommerce_rest_cannot_edit": _CANNOT,
+    "woocommerce_rest_authentication_error": "the consumer key or secret is wrong, or was revoked; or the key may only "
+    "read, and setting a status needs Read/Write",
     "woocommerce_rest_shop_order_invalid_id": "there is no such order",
     "rest_no_route": "WooCommerce is not active there, or is older than 3.5",
     "rest_not_logged_in": "a plugin of the shop shuts the REST API for all but its own users",

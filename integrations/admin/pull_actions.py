@@ -1,0 +1,108 @@
+"""Pull now and start over for chosen pulls: the same for our rows and a host's.
+
+Neither reads anything itself: a provider may take minutes, and a page must not. A worker is asked by a hint; what has
+an interval is made due as well, so that the sweep finds it if the hint is lost.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from integrations.delivery.wakeup import SLOW_QUEUE, send_hint
+from integrations.pull.by_name import FULL, INCREMENTAL
+from integrations.pull.lease import RELEASED
+from integrations.pull.models import AbstractSyncState
+from integrations.pull.run import may_pull
+
+MOST = 50  # rows per click: each is a hint of its own
+
+Status = AbstractSyncState.Status
+
+
+@dataclass
+class Done:
+    """What one click did."""
+
+    did: str
+    rows: list[Any] = field(default_factory=list)
+    notes: Counter[str] = field(default_factory=Counter)
+    unasked: int = 0  # no worker could be told
+    is_cut: bool = False
+
+    @property
+    def count(self) -> int:
+        return len(self.rows)
+
+    def messages(self) -> Iterator[tuple[bool, str]]:
+        """Yield (is it good, what to say)."""
+        if self.count:
+            yield True, f"{self.did}: {self.count}. A worker was asked; reload the page in a moment."
+        for note, number in self.notes.items():
+            yield False, f"{number} {note}."
+        if self.unasked:
+            yield False, f"{self.unasked} could not be asked for: the broker is away. What has an interval is due now."
+        if self.is_cut:
+            yield False, f"Only the first {MOST} were looked at; repeat for the rest."
+
+
+def is_leased(state: Any) -> bool:
+    """Tell whether a worker that is not given up reads for `state` now."""
+    return bool(state.lease_token and state.lease_expires_at and state.lease_expires_at > timezone.now())
+
+
+def pull_now(states: QuerySet[Any]) -> Done:
+    """Ask a worker to go on from the cursor of each of `states`."""
+    return _ask(states, Done("Pulling now"), INCREMENTAL)
+
+
+def start_over(states: QuerySet[Any]) -> Done:
+    """Forget the cursor of each of `states` and ask a worker to read everything again.
+
+    A worker that reads just now loses its lease with it: the page in its hands is not kept, or its cursor would
+    undo this.
+    """
+    forgotten = {"cursor": "", "pages_in_run": 0, "status": Status.IDLE, **RELEASED}
+    return _ask(states, Done("Started over"), FULL, **forgotten)
+
+
+def _ask(states: QuerySet[Any], done: Done, task: str, **values: Any) -> Done:
+    found = list(states.order_by("pk").select_related("connection")[: MOST + 1])
+    done.is_cut = len(found) > MOST
+    for state in found[:MOST]:
+        if not may_pull(state.connection):
+            done.notes["skipped: the connection is off or disabled, or its last test did not pass"] += 1
+            continue
+        if not values and is_leased(state):
+            done.notes["skipped: a worker is reading already"] += 1
+            continue
+        type(state)._base_manager.filter(pk=state.pk).update(**values, next_sync_at=_due(state))
+        # A person asked: the message is kept for as long as the workers are busy.
+        if send_hint(task, _arguments(state), SLOW_QUEUE, expires=None):
+            done.rows.append(state)
+        else:
+            done.unasked += 1
+    return done
+
+
+def _due(state: Any) -> datetime | None:
+    """Return when `state` is due: now, or never by itself if it has no interval; a wait after a failure ends."""
+    return timezone.now() if getattr(state, "interval_minutes", None) else None
+
+
+def _arguments(state: Any) -> dict[str, Any]:
+    connection, model = type(state.connection)._meta, type(state)._meta
+    return {
+        "connection_id": state.connection.pk,
+        "resource_type": state.resource_type,
+        "app_label": connection.app_label,
+        "model_name": connection.object_name,
+        "sync_state_app": model.app_label,
+        "sync_state_model": model.object_name,
+    }

@@ -1,0 +1,147 @@
+"""ConnectionService: what application code does with a connection, ours or a host's (seeds/000).
+
+    ConnectionService.test_connection(connection)
+    ConnectionService.rotate_credentials(connection, {"token": "…"})
+    ConnectionService.update_settings(connection, {"vat_rate": "0.19"})
+
+Credentials and settings are each given whole: what is not mentioned is gone, or falls back to its default.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from copy import copy
+from typing import Any
+
+from django.db import transaction
+
+from integrations.audit.calls import log_action
+from integrations.connections import health
+from integrations.connections.abstract import AbstractConnection
+from integrations.connections.binding import SIGNING_KEYS, settings_of
+from integrations.connections.models import TenantIntegration
+from integrations.connectors.manifest import HEADERS, URL, Manifest
+from integrations.connectors.port import Client, TestResult
+from integrations.connectors.registry import ConnectorRegistry
+from integrations.credentials.masking import is_mask
+from integrations.delivery.lanes import lock_lanes
+from integrations.errors import ConfigurationError, UnknownConnector, forgets_locals
+
+from .lookup import list_available_providers
+from .settings import change_settings, refuse_to_send_secrets_elsewhere, save_settings
+
+
+class ConnectionService:
+    """All methods are the class's own; each takes any subclass of AbstractConnection."""
+
+    @staticmethod
+    def test_connection(connection: AbstractConnection, client: Client | None = None) -> TestResult:
+        """Have the connector prove the stored credentials, as ``connection.test_connection()`` does. Never raises."""
+        return connection.test_connection(client)
+
+    @staticmethod
+    def list_available_providers(family: str | None = None) -> list[Manifest]:
+        """Return the manifests of everything that can be connected (of `family`), sorted by key."""
+        return list_available_providers(family)
+
+    @staticmethod
+    @forgets_locals
+    def rotate_credentials(
+        connection: AbstractConnection, credentials: Mapping[str, Any], *, actor: str = "system"
+    ) -> None:
+        """Store `credentials` in the place of all that were there, and leave a line in the log (S0-50).
+
+        A call that has begun ends with the old ones; the next one reads the new ones. Whoever was disabled stays so:
+        ``connection.re_enable()`` and a test follow (S0-73).
+
+        Args:
+            actor: who did it, for the log.
+
+        Raises:
+            ConfigurationError: they are not what the kind needs; nothing was stored.
+        """
+        if dots := [name for name, value in credentials.items() if is_mask(value)]:
+            raise ConfigurationError(dict.fromkeys(dots, "enter the new value"))
+        with transaction.atomic(using=health.silent_rows(connection).db):
+            row = _locked(connection)
+            columns = _put_credentials(row, credentials)
+            _save(row, columns)
+            log_action(row, "rotate", actor=actor)
+        connection.refresh_from_db(fields=columns)
+
+    @staticmethod
+    @forgets_locals
+    def validate_settings(connection: AbstractConnection, settings: Mapping[str, Any]) -> list[str]:
+        """Return what is wrong with `settings` as new settings, ``vat_rate: must be …``; [] when they are fine.
+
+        Credentials that are missing are named too, so that a new connection can be checked before it is saved.
+        """
+        try:
+            _put_settings(copy(connection), settings)
+        except ConfigurationError as error:
+            return [f"{name}: {problem}" for name, problem in error.problems.items()]
+        except UnknownConnector as error:
+            return [f"provider_name: {error.message}"]
+        return []
+
+    @staticmethod
+    @forgets_locals
+    def update_settings(connection: AbstractConnection, settings: Mapping[str, Any]) -> None:
+        """Store `settings` in the place of those that were there, all but the credentials (S0-52).
+
+        Raises:
+            ConfigurationError: `validate_settings` finds something; nothing was stored.
+        """
+        with transaction.atomic(using=health.silent_rows(connection).db):
+            row = _locked(connection)
+            columns = _put_settings(row, settings)
+            _save(row, columns)
+        connection.refresh_from_db(fields=columns)
+
+
+def _locked(connection: AbstractConnection) -> Any:
+    """Return the row anew, locked: what somebody else has changed meanwhile is not undone."""
+    if isinstance(connection, TenantIntegration):
+        lock_lanes([connection.pk])  # as settle does: the lane first, then the integration
+    return health.silent_rows(connection).select_for_update().get()
+
+
+def _put_credentials(row: AbstractConnection, credentials: Mapping[str, Any]) -> list[str]:
+    """Put `credentials` on `row` (not saved) and return the columns to save."""
+    connector = ConnectorRegistry.type_of(row.connector_key)
+    if isinstance(row, TenantIntegration):
+        stored = settings_of(row)
+        old = stored if connector.manifest.is_open else connector.manifest.secret_names & stored.keys()
+        return change_settings(row, {**dict.fromkeys(old), **credentials})
+    signing_keys = {name: value for name, value in row.credentials.items() if name == SIGNING_KEYS}
+    clean = connector.checked_config({**row.config, **credentials})
+    row.credentials = {**signing_keys, **{name: clean[name] for name in credentials if name in clean}}
+    return ["credentials_encrypted"]
+
+
+def _put_settings(row: AbstractConnection, settings: Mapping[str, Any]) -> list[str]:
+    """Put `settings` on `row` (not saved) and return the columns to save."""
+    connector = ConnectorRegistry.type_of(row.connector_key)
+    if not isinstance(settings, Mapping):
+        raise ConfigurationError({"config": "must be an object of names and values"})
+    manifest, stored = connector.manifest, settings_of(row)
+    secrets = {name for name in settings if name in manifest.secret_names}
+    if not isinstance(row, TenantIntegration):
+        secrets |= settings.keys() & row.credentials.keys()  # read from there, whatever the settings say
+    if secrets:
+        raise ConfigurationError(dict.fromkeys(sorted(secrets), "belongs to the credentials: rotate_credentials"))
+    if isinstance(row, TenantIntegration):
+        gone = row.config.keys() & stored.keys() - settings.keys() - {URL, HEADERS}
+        return change_settings(row, {**dict.fromkeys(gone), **settings})
+    kept = {name: value for name, value in row.credentials.items() if name != SIGNING_KEYS}
+    clean = connector.checked_config({**settings, **kept})
+    refuse_to_send_secrets_elsewhere(connector, stored, clean, settings)
+    row.config = {name: clean[name] for name in settings if name in clean}
+    return ["config"]
+
+
+def _save(row: AbstractConnection, columns: list[str]) -> None:
+    if isinstance(row, TenantIntegration):
+        save_settings(row, columns)
+    else:
+        row.save(update_fields=columns)

@@ -1,0 +1,169 @@
+"""What an integration may do when it calls back, ticked in its form or given by the API; and what it caused, shown."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from integrations.admin.deliveries_panel import deliveries
+from integrations.models import IntegrationEvent, IntegrationSync, TenantIntegration
+from integrations.origin import caused_by
+
+from .admin_world import Side, form_values, make_integration, make_side, page, shown_values, url
+
+pytestmark = [pytest.mark.django_db, pytest.mark.integration]
+
+
+@pytest.fixture(autouse=True)
+def _addresses(settings: Any) -> None:
+    settings.SECURE_SSL_REDIRECT = False
+    settings.INTEGRATIONS = {"WEBHOOK_BASE_URL": "https://app.example.com/webhooks/"}
+
+
+@pytest.fixture
+def acme() -> Side:
+    return make_side("Acme")
+
+
+@pytest.fixture
+def n8n(acme: Side) -> TenantIntegration:
+    integration = TenantIntegration(tenant=acme.tenant, name="Acme n8n", integration_type="n8n")
+    integration.webhook_url = "https://n8n.example.com/webhook/x"
+    integration.save()
+    integration.subscribe("workitem_status_changed")
+    return integration
+
+
+def allowed(integration: TenantIntegration) -> list[str]:
+    integration.refresh_from_db()
+    return list(integration.inbound_actions)
+
+
+# -- the form ----------------------------------------------------------------------------------------------
+
+
+def test_a_box_for_each_action_with_the_address_to_call(acme: Side, n8n: TenantIntegration) -> None:
+    html = page(acme.client, url("tenantintegration", "change", n8n.pk))
+    assert "May do when it calls back" in html and "Add a note to a work item" in html
+    assert f"https://app.example.com/webhooks/{n8n.public_id}/workitem-note/" in html
+    assert allowed(n8n) == []
+
+
+def test_ticked_is_stored_and_taken_away_again(acme: Side, n8n: TenantIntegration) -> None:
+    change = url("tenantintegration", "change", n8n.pk)
+    values = shown_values(acme.client, n8n, inbound_actions=["workitem-status", "workitem-note"])
+    assert acme.client.post(change, values).status_code == 302
+    assert sorted(allowed(n8n)) == ["workitem-note", "workitem-status"]
+    before = TenantIntegration.unannounced.values().get(pk=n8n.pk)
+    assert acme.client.post(change, shown_values(acme.client, n8n)).status_code == 302
+    assert TenantIntegration.unannounced.values().get(pk=n8n.pk) == before, "saved as shown: nothing changes"
+    acme.client.post(change, shown_values(acme.client, n8n, inbound_actions=["workitem-note"]))
+    assert allowed(n8n) == ["workitem-note"]
+    acme.client.post(change, shown_values(acme.client, n8n, inbound_actions=None))
+    assert allowed(n8n) == []
+
+
+def test_a_new_integration_may_do_nothing_unless_it_is_ticked(acme: Side) -> None:
+    add = url("tenantintegration", "add")
+    acme.client.post(add, form_values(acme.tenant, integration_type="n8n", name="quiet"))
+    assert TenantIntegration.objects.get(name="quiet").inbound_actions == []
+    ticked = form_values(acme.tenant, integration_type="n8n", name="loud", inbound_actions=["workitem-note"])
+    acme.client.post(add, ticked)
+    assert TenantIntegration.objects.get(name="loud").inbound_actions == ["workitem-note"]
+
+
+def test_what_is_no_action_is_refused(acme: Side, n8n: TenantIntegration) -> None:
+    values = shown_values(acme.client, n8n, inbound_actions=["everything"])
+    response = acme.client.post(url("tenantintegration", "change", n8n.pk), values)
+    assert list(response.context["adminform"].form.errors) == ["inbound_actions"]
+    assert allowed(n8n) == []
+
+
+def test_a_word_that_stayed_behind_is_shown_to_be_taken_away(acme: Side, n8n: TenantIntegration) -> None:
+    TenantIntegration.objects.filter(pk=n8n.pk).update(inbound_actions=["gone-since", "workitem-note"])
+    assert "gone-since (no longer offered)" in page(acme.client, url("tenantintegration", "change", n8n.pk))
+    values = shown_values(acme.client, n8n, inbound_actions=["workitem-note"])
+    acme.client.post(url("tenantintegration", "change", n8n.pk), values)
+    assert allowed(n8n) == ["workitem-note"]
+
+
+def test_a_kind_that_cannot_call_back_has_no_boxes_and_loses_nothing(acme: Side) -> None:
+    mail = {"smtp_host": "mail.example.com", "sender": "jane@example.com", "recipients": ["joe@example.com"]}
+    integration = TenantIntegration(tenant=acme.tenant, name="Mail", integration_type="email", config=mail)
+    integration.inbound_actions = ["workitem-note"]
+    integration.save()
+    assert "May do when it calls back" not in page(acme.client, url("tenantintegration", "change", integration.pk))
+    values = shown_values(acme.client, integration, name="Renamed", inbound_actions=["workitem-status"])
+    response = acme.client.post(url("tenantintegration", "change", integration.pk), values)
+    assert response.status_code == 302, response.context and response.context["adminform"].form.errors
+    assert allowed(integration) == ["workitem-note"] and integration.name == "Renamed"
+
+
+def test_another_tenants_boxes_are_not_there(acme: Side, n8n: TenantIntegration) -> None:
+    other = make_side("Other")
+    response = other.client.post(url("tenantintegration", "change", n8n.pk), {"inbound_actions": ["workitem-note"]})
+    assert response.status_code in (302, 403, 404) and allowed(n8n) == []
+
+
+# -- the API -----------------------------------------------------------------------------------------------
+
+
+def patch(side: Side, integration: TenantIntegration, body: dict[str, Any]) -> Any:
+    path = f"/api/connections/{integration.public_id}"
+    return side.client.patch(path, data=json.dumps(body), content_type="application/json")
+
+
+def test_the_api_gives_and_takes(acme: Side, n8n: TenantIntegration) -> None:
+    answer = patch(acme, n8n, {"inbound_actions": ["workitem-status", "workitem-note", "workitem-note"]})
+    assert answer.status_code == 200 and answer.json()["inbound_actions"] == ["workitem-note", "workitem-status"]
+    assert patch(acme, n8n, {"name": "Renamed"}).json()["inbound_actions"] == ["workitem-note", "workitem-status"]
+    assert patch(acme, n8n, {"inbound_actions": []}).json()["inbound_actions"] == []
+    assert allowed(n8n) == []
+
+
+def test_the_api_names_what_is_wrong(acme: Side, n8n: TenantIntegration) -> None:
+    answer = patch(acme, n8n, {"name": "Renamed", "inbound_actions": ["everything"]})
+    assert answer.status_code == 422
+    assert list(answer.json()["fields"]) == ["inbound_actions"]
+    assert "workitem-note" in answer.json()["fields"]["inbound_actions"]
+    n8n.refresh_from_db()
+    assert (n8n.name, n8n.inbound_actions) == ("Acme n8n", [])
+    assert patch(make_side("Other"), n8n, {"inbound_actions": ["workitem-note"]}).status_code == 404
+    assert allowed(n8n) == []
+
+
+def test_the_api_keeps_what_is_no_longer_offered(acme: Side, n8n: TenantIntegration) -> None:
+    TenantIntegration.objects.filter(pk=n8n.pk).update(inbound_actions=["gone-since"])
+    assert patch(acme, n8n, {"inbound_actions": ["gone-since", "workitem-note"]}).status_code == 200
+    assert allowed(n8n) == ["gone-since", "workitem-note"]
+
+
+# -- what it caused ----------------------------------------------------------------------------------------
+
+
+def caused(acme: Side, n8n: TenantIntegration) -> IntegrationSync:
+    make_integration(acme.tenant, "Acme other", "workitem_status_changed")
+    acme.item.status = "completed"
+    with caused_by(n8n.pk):
+        acme.item.save()
+    return IntegrationSync.objects.get(event__event_type="workitem_status_changed")
+
+
+def test_pages_say_who_caused_an_event(acme: Side, n8n: TenantIntegration, rf: Any) -> None:
+    TenantIntegration.objects.filter(pk=n8n.pk).update(name="<b>n8n")
+    sync = caused(acme, n8n)
+    pages = [
+        page(acme.client, url("integrationsync")),
+        page(acme.client, url("integrationsync", "change", sync.pk)),
+        page(acme.client, url("workitem", "change", acme.item.pk)),
+    ]
+    assert all("caused by &lt;b&gt;n8n" in html for html in pages)
+    request = rf.get("/")
+    request.user = acme.user
+    assert deliveries(request, acme.item).count("caused by") == 1, "a person's change was caused by nobody"
+    n8n.delete()
+    assert IntegrationEvent.objects.get(pk=sync.event_id).origin_id is not None
+    for address in (url("integrationsync"), url("integrationsync", "change", sync.pk)):
+        assert "deleted since" in page(acme.client, address)
