@@ -149,23 +149,34 @@ class AbstractConnection(models.Model):
     # -- saving -----------------------------------------------------------------------------------------
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        """Save; a changed `is_connected` or `is_enabled` is announced after the commit."""
+        """Save; a changed `is_connected` or `is_enabled` is announced after the commit.
+
+        A run-time column that was not changed here is left as it is in the row, where others may have written it.
+        """
         if len(reason := self.__dict__.get("disabled_reason") or "") > health.MAX_REASON:
             self.disabled_reason = reason[: health.MAX_REASON]  # a long text is no reason to fail (S0-19)
-        before = None if self._state.adding else self.__dict__.get("_stored_status")
-        super().save(*args, **kwargs)
+        before = None if self._state.adding or self.pk is None else self.__dict__.get("_stored")
         columns = kwargs.get("update_fields")
-        now = status_changes.status_of(self)
-        if before is not None and (columns is None or not status_changes.COLUMNS.isdisjoint(columns)):
-            status_changes.announce_change(self, before, now)
-        self._stored_status = now
+        if before is not None and columns is None and not args and not kwargs.get("force_insert"):
+            columns = kwargs["update_fields"] = status_changes.columns_to_save(self, before)
+        super().save(*args, **kwargs)
+        now = status_changes.loaded(self)
+        if before is None:
+            self._stored = now
+            return
+        saved = {name: value for name, value in now.items() if columns is None or name in columns}
+        self._stored = {**before, **saved}
+        status_changes.announce_saved(self, before, self._stored)
 
     @classmethod
     def from_db(cls, db: str | None, field_names: Any, values: Any, **options: Any) -> Self:
         instance = super().from_db(db, field_names, values, **options)
-        instance._stored_status = status_changes.status_of(instance)
+        instance._stored = status_changes.loaded(instance)
         return instance
 
     def refresh_from_db(self, *args: Any, **kwargs: Any) -> None:
         super().refresh_from_db(*args, **kwargs)
-        self._stored_status = status_changes.status_of(self)
+        fields = kwargs.get("fields") or (args[1] if len(args) > 1 else None)
+        now = status_changes.loaded(self)
+        read = {name: value for name, value in now.items() if fields is None or name in fields}
+        self._stored = {**self.__dict__.get("_stored", {}), **read}

@@ -18,7 +18,7 @@ from integrations.connectors.port import Client, TestResult
 from integrations.errors import IntegrationAuthError, IntegrationError
 
 from .binding import bind
-from .status_changes import Status, announce_change, announce_disabled
+from .status_changes import RUN_TIME, Status, announce_change, announce_disabled
 
 if TYPE_CHECKING:
     from .abstract import AbstractConnection
@@ -62,7 +62,7 @@ def record_success(connection: AbstractConnection) -> None:
     """A call was answered: refusals before it were not in a row with those after it (S0-70)."""
     if connection.auth_failure_count:
         silent_rows(connection).filter(is_enabled=True).update(auth_failure_count=0)
-        connection.auth_failure_count = 0
+        _show(connection, {"auth_failure_count": 0})
 
 
 def count_refusal(connection: AbstractConnection, error: BaseException) -> None:
@@ -158,6 +158,5 @@ def _show(connection: AbstractConnection, values: dict[str, Any]) -> None:
     """Let the instance say what its row says, before receivers get it; a later save() announces none of it again."""
     for name, value in values.items():
         setattr(connection, name, value)
-    if before := connection.__dict__.get("_stored_status"):
-        switches = {name: value for name, value in values.items() if name in Status._fields}
-        connection._stored_status = before._replace(**switches)
+    written = {name: value for name, value in values.items() if name in RUN_TIME}
+    connection._stored = {**connection.__dict__.get("_stored", {}), **written}

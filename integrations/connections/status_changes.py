@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.db import router
 
@@ -11,7 +12,17 @@ from integrations.lifecycle import announce, connection_disabled, connection_sta
 if TYPE_CHECKING:
     from .abstract import AbstractConnection
 
-COLUMNS = frozenset({"is_connected", "is_enabled"})
+# What tests, calls and lanes write beside everybody else's saves.
+RUN_TIME = frozenset(
+    {
+        "is_connected",
+        "is_enabled",
+        "last_test_at",
+        "auth_failure_count",
+        "last_auth_failure_at",
+        "disabled_reason",
+    }
+)
 
 
 class Status(NamedTuple):
@@ -21,10 +32,30 @@ class Status(NamedTuple):
     is_enabled: bool | None
 
 
-def status_of(connection: AbstractConnection) -> Status:
-    """Return what the instance says, without asking the database for a deferred column."""
-    values = connection.__dict__
-    return Status(values.get("is_connected"), values.get("is_enabled"))
+def loaded(connection: AbstractConnection) -> dict[str, Any]:
+    """Return the run-time columns that the instance has, without asking the database for a deferred one."""
+    return {name: value for name, value in connection.__dict__.items() if name in RUN_TIME}
+
+
+def columns_to_save(connection: AbstractConnection, before: Mapping[str, Any]) -> list[str]:
+    """Return the columns of a save that names none: all but those run-time columns that nobody changed here.
+
+    Otherwise whoever read the row a while ago and stores new credentials would switch on what was disabled meanwhile.
+    """
+    deferred = connection.get_deferred_fields()
+    return [
+        field.name
+        for field in connection._meta.concrete_fields
+        if not field.primary_key
+        and field.attname not in deferred
+        and not (field.name in before and before[field.name] == getattr(connection, field.name))
+    ]
+
+
+def announce_saved(connection: AbstractConnection, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Announce what a save changed; `before` and `now` are run-time columns."""
+    was, is_ = (Status(values.get("is_connected"), values.get("is_enabled")) for values in (before, now))
+    announce_change(connection, was, is_)
 
 
 def announce_change(connection: AbstractConnection, before: Status, now: Status) -> None:

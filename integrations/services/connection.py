@@ -135,7 +135,8 @@ def _put_settings(row: AbstractConnection, settings: Mapping[str, Any]) -> list[
         return change_settings(row, {**dict.fromkeys(gone), **settings})
     kept = {name: value for name, value in row.credentials.items() if name != SIGNING_KEYS}
     clean = connector.checked_config({**settings, **kept})
-    refuse_to_send_secrets_elsewhere(connector, stored, clean, settings)
+    if not row._state.adding:  # whoever makes one has just entered them
+        refuse_to_send_secrets_elsewhere(connector, stored, clean, settings)
     row.config = {name: clean[name] for name in settings if name in clean}
     return ["config"]
 

@@ -32,7 +32,7 @@ from .middleware import Call, Middleware
 from .outgoing import absolute, address_secrets, body_of, body_secrets, header_secrets, merged, origin, with_query
 from .policy import AddressPolicy
 from .process_client import client as process_client
-from .redaction import mask_headers, shown_url
+from .redaction import mask_headers, redact, shown_url
 from .response import Response
 
 __all__ = ["Auth", "HTTPClient", "origin", "with_query"]
@@ -237,7 +237,7 @@ class HTTPClient:
             max_bytes=max_bytes or conf.MAX_READ_BYTES,
             classify=classify or self._classify,
             is_ours=is_ours,
-            shown=shown_url(full, secret_path=self._secret_path),
+            shown=redact(shown_url(full, secret_path=self._secret_path), self.secrets()),
         )
         try:
             response = self._sent(request)
