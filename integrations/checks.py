@@ -62,10 +62,14 @@ def models_are_usable(app_configs: Any, **_: Any) -> list[Any]:
     """Errors for models that settings name and that are none: webhooks would come to nobody (S0-39)."""
     found: list[Any] = []
     models: list[Any] = []
-    for name, base in (("CONNECTION_MODEL", AbstractConnection), ("WEBHOOK_EVENT_MODEL", AbstractWebhookEvent)):
-        label, _, model_name = str(getattr(conf, name)).partition(".")
+    named: tuple[tuple[str, type[Any]], ...] = (
+        ("CONNECTION_MODEL", AbstractConnection),
+        ("WEBHOOK_EVENT_MODEL", AbstractWebhookEvent),
+    )
+    for name, base in named:
+        app_label, *rest = str(getattr(conf, name)).split(".", 1)
         try:
-            models.append(model_of(label, model_name, base))
+            models.append(model_of(app_label, "".join(rest), base))
         except IntegrationPermanentError as error:
             hint = f'Name one as "app_label.Model"; without a name it is {conf.DEFAULTS[name]}.'
             found.append(Error(f"INTEGRATIONS_{name}: {error.message}.", hint=hint, id="integrations.E011"))

@@ -118,7 +118,8 @@ def rotate_credentials() -> dict[str, int]:
 def process_webhook(webhook_event_id: Any, app_label: str, model_name: str) -> dict[str, str]:
     """Process one stored webhook, if that is due (seeds/000); an unknown one is logged and not tried again."""
     close_old_connections()
-    return {"outcome": process(model_of(app_label, model_name, AbstractWebhookEvent), webhook_event_id)}
+    model = model_of(app_label, model_name, AbstractWebhookEvent)
+    return {"outcome": process(model, webhook_event_id)}
 
 
 @shared_task(base=QuietTask, name="integrations.tasks.process_received_webhooks", time_limit=300)

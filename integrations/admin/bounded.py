@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 from django.core.paginator import Paginator
 from django.db.models import IntegerField, QuerySet, Subquery
@@ -54,7 +54,7 @@ class HistoryAdmin(TenantScopedAdmin):
     list_per_page = 50
     list_max_show_all = 200
     ordering = ("-id",)
-    sortable_by = ()  # any other order would sort the whole table
+    sortable_by: ClassVar[Any] = ()  # any other order would sort the whole table
     actions_on_bottom = False
     list_display_links: tuple[str, ...] | None
 

@@ -10,22 +10,30 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.db.models import Q, QuerySet
+from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Now
 
 from integrations.delivery.wakeup import QUEUE, send_hint
 from integrations.errors import IntegrationError
 from integrations.inbound.models import AbstractWebhookEvent
+from integrations.inbound.receive import TASK
 from integrations.transport.redaction import MASK, mask_headers
 from tenants.scoped_admin import as_key
 
 from .recent_filters import LOOKED_AT, has_field
 
-TASK = "integrations.tasks.process_webhook"
 MOST = 1000  # rows per click; the request must end
 HINTED = 20  # hints per click; the sweep finds the others
 
 Status = AbstractWebhookEvent.Status
+# `attempts` is the fence of whoever has a row in hand (inbound/process.py): it goes on, never back.
+_ANEW = {
+    "status": Status.RECEIVED,
+    "attempts": F("attempts") + 1,
+    "error": "",
+    "announced_at": None,
+    "processed_at": None,
+}
 
 
 @dataclass
@@ -50,7 +58,7 @@ class Done:
 
 
 def process_again(events: QuerySet[Any]) -> Done:
-    """Make those of `events` due now that failed or wait, with fresh attempts."""
+    """Make those of `events` due now that failed or wait: at least one more attempt, however many there were."""
     return _again(
         events,
         Done("will be processed now"),
@@ -85,14 +93,7 @@ def _again(events: QuerySet[Any], done: Done, wanted: Q, skipped: dict[Any, str]
         else:
             # One at a time, and only if it still is what the person saw: a worker may have taken it just now.
             rows = model._base_manager.filter(wanted, pk=event.pk, signature_valid=True)
-            if rows.update(
-                status=Status.RECEIVED,
-                attempts=0,
-                error="",
-                next_attempt_at=Now(),
-                announced_at=None,
-                processed_at=None,
-            ):
+            if rows.update(next_attempt_at=Now(), **_ANEW):
                 done.rows.append(event)
             else:
                 done.notes["skipped: a worker was quicker"] += 1

@@ -14,9 +14,10 @@ from django.template.loader import render_to_string
 from django.urls import reverse
 
 from integrations.connections.models import TenantIntegration
-from integrations.connectors.base import BaseConnector
+from integrations.connections.registered import connection_model
 from integrations.connectors.manifest import Inbound
 from integrations.errors import IntegrationError
+from integrations.inbound.actions import action_named
 from integrations.inbound.models import WebhookEvent
 from tenants.panels import Panel, register_panel
 
@@ -57,20 +58,22 @@ class CallsBack:
     def __post_init__(self) -> None:
         self.problem = ""
         self.inbound: Inbound | None = None
-        self.has_secret = False
+        self.has_secret = self.takes_only_actions = False
         try:
             adapter = self.integration.get_adapter()
             self.inbound = adapter.inbound
             self.has_secret = bool(adapter.inbound_secrets())
+            self.takes_only_actions = adapter.takes_only_actions
         except IntegrationError as error:
             self.problem = error.message
         self.rows = list(self._rows()) if self.may_see_events else []
 
     @property
     def addresses(self) -> list[Address]:
-        """What the other side may call: a URL for each action that is allowed, and one for anything else."""
+        """What the other side may call: a URL for each action that is allowed, and one for its own news."""
         found = [(_label(name), name) for name in self.integration.inbound_actions]
-        found.append(("Any event, for the application's own receivers", GENERIC))
+        if not self.takes_only_actions:
+            found.append(("Any event, for the application's own receivers", GENERIC))
         return [
             Address(label, self.integration.webhook_url_for(name), f"callback-{number}")
             for number, (label, name) in enumerate(found)
@@ -112,6 +115,10 @@ class CallsBack:
                 "warn",
                 f"Nothing is accepted yet (401): enter “{self.secret_title}” in the form above, the same as there.",
             )
+        elif not self.addresses:
+            yield "info", "Nothing is accepted (403): tick in the form above what it may do when it calls back."
+        if connection_model() is not TenantIntegration:
+            yield "warn", "CONNECTION_MODEL names another model: to the other side this one does not exist (404)."
         if not self.is_reachable:
             yield "warn", "The addresses have no host: an operator must set WEBHOOK_BASE_URL or PUBLIC_URL."
         if not self.integration.is_active:
@@ -134,8 +141,6 @@ class CallsBack:
 
 
 def _label(name: str) -> str:
-    from integrations.inbound.actions import action_named
-
     action = action_named(name)
     return action.label if action else f"{name} (no longer offered)"
 
@@ -147,7 +152,7 @@ def calls_back_panel(request: HttpRequest, obj: TenantIntegration) -> str:
 
 
 def _is_wanted(obj: TenantIntegration) -> bool:
-    connector: type[BaseConnector] | None = connector_of(obj.integration_type)
+    connector = connector_of(obj.integration_type)
     return connector is not None and calls_back(connector)
 
 

@@ -7,12 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.contrib.admin.utils import quote, unquote
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
+
+if TYPE_CHECKING:
+    from django.contrib.admin import ModelAdmin
+
+    AdminMixin = ModelAdmin  # what a mixin is mixed into
+else:
+    AdminMixin = object
 
 
 class Button(NamedTuple):
@@ -25,7 +32,7 @@ class Button(NamedTuple):
     is_main: bool = False
 
 
-class ObjectButtons:
+class ObjectButtons(AdminMixin):
     """Mixed into a ModelAdmin; works on any model, whatever its tenants are: rows come from ``get_queryset``.
 
     Attributes:
@@ -41,7 +48,7 @@ class ObjectButtons:
 
     def has_operate_permission(self, request: HttpRequest) -> bool:
         """Tell whether the user may act on rows: the change permission of the model."""
-        opts = self.opts  # type: ignore[attr-defined]
+        opts = self.opts
         return bool(request.user.has_perm(f"{opts.app_label}.change_{opts.model_name}"))
 
     def may_operate(self, request: HttpRequest, obj: Any) -> bool:
@@ -49,7 +56,7 @@ class ObjectButtons:
         return self.has_operate_permission(request)
 
     def get_urls(self) -> list[URLPattern]:
-        wrap: Callable[..., Any] = self.admin_site.admin_view  # type: ignore[attr-defined]
+        wrap: Callable[..., Any] = self.admin_site.admin_view
         own = [
             path(
                 f"<path:object_id>/{button.name}/",
@@ -58,14 +65,14 @@ class ObjectButtons:
             )
             for button in self.buttons
         ]
-        return own + super().get_urls()  # type: ignore[misc]
+        return own + super().get_urls()
 
     def _url_name(self, button: Button) -> str:
-        opts = self.opts  # type: ignore[attr-defined]
+        opts = self.opts
         return f"{opts.app_label}_{opts.model_name}_{button.name.replace('-', '_')}"
 
     def _button_view(self, button: Button, request: HttpRequest, object_id: str) -> HttpResponse:
-        obj = self.get_object(request, unquote(object_id))  # type: ignore[attr-defined]
+        obj = self.get_object(request, unquote(object_id))
         if obj is None:
             raise Http404
         if not self.may_operate(request, obj):
@@ -73,9 +80,9 @@ class ObjectButtons:
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
         # Of the model itself: get_object may have found it among a page's joins and deferred columns.
-        getattr(self, button.act)(request, self.get_queryset(request).filter(pk=obj.pk))  # type: ignore[attr-defined]
-        opts = self.opts  # type: ignore[attr-defined]
-        site = self.admin_site.name  # type: ignore[attr-defined]
+        getattr(self, button.act)(request, self.get_queryset(request).filter(pk=obj.pk))
+        opts = self.opts
+        site = self.admin_site.name
         return HttpResponseRedirect(reverse(f"{site}:{opts.app_label}_{opts.model_name}_change", args=[quote(obj.pk)]))
 
     def render_change_form(
@@ -88,7 +95,7 @@ class ObjectButtons:
         obj: Any = None,
     ) -> HttpResponse:
         if obj is not None and self.may_operate(request, obj):
-            site = self.admin_site.name  # type: ignore[attr-defined]
+            site = self.admin_site.name
             context["object_buttons"] = [
                 {
                     "label": button.label,
@@ -98,4 +105,4 @@ class ObjectButtons:
                 }
                 for button in self.buttons_of(request, obj)
             ]
-        return super().render_change_form(request, context, add, change, form_url, obj)  # type: ignore[misc]
+        return super().render_change_form(request, context, add, change, form_url, obj)

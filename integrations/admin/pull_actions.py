@@ -15,10 +15,12 @@ from typing import Any
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from integrations.delivery.wakeup import QUEUE, send_hint
+from integrations.delivery.wakeup import SLOW_QUEUE, send_hint
+from integrations.pull.by_name import FULL, INCREMENTAL
+from integrations.pull.lease import RELEASED
 from integrations.pull.models import AbstractSyncState
+from integrations.pull.run import may_pull
 
-INCREMENTAL, FULL = "integrations.tasks.incremental_sync", "integrations.tasks.full_resync"
 MOST = 50  # rows per click: each is a hint of its own
 
 Status = AbstractSyncState.Status
@@ -66,7 +68,7 @@ def start_over(states: QuerySet[Any]) -> Done:
     A worker that reads just now loses its lease with it: the page in its hands is not kept, or its cursor would
     undo this.
     """
-    forgotten = {"cursor": "", "pages_in_run": 0, "lease_token": "", "lease_expires_at": None, "status": Status.IDLE}
+    forgotten = {"cursor": "", "pages_in_run": 0, "status": Status.IDLE, **RELEASED}
     return _ask(states, Done("Started over"), FULL, **forgotten)
 
 
@@ -74,22 +76,19 @@ def _ask(states: QuerySet[Any], done: Done, task: str, **values: Any) -> Done:
     found = list(states.order_by("pk").select_related("connection")[: MOST + 1])
     done.is_cut = len(found) > MOST
     for state in found[:MOST]:
-        if not _is_operational(state.connection):
+        if not may_pull(state.connection):
             done.notes["skipped: the connection is off or disabled, or its last test did not pass"] += 1
             continue
         if not values and is_leased(state):
             done.notes["skipped: a worker is reading already"] += 1
             continue
         type(state)._base_manager.filter(pk=state.pk).update(**values, next_sync_at=_due(state))
-        if send_hint(task, _arguments(state), QUEUE):
+        # A person asked: the message is kept for as long as the workers are busy.
+        if send_hint(task, _arguments(state), SLOW_QUEUE, expires=None):
             done.rows.append(state)
         else:
             done.unasked += 1
     return done
-
-
-def _is_operational(connection: Any) -> bool:
-    return bool(connection.is_operational and connection.accepts_webhooks)
 
 
 def _due(state: Any) -> datetime | None:

@@ -9,25 +9,29 @@ from django.contrib import admin
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.html import format_html
 
 from integrations.connections.access import may_use, usable_by
 from integrations.connections.models import TenantIntegration
+from integrations.connectors.exported import exported_methods
+from integrations.lifecycle import sync_completed
+from integrations.pull.handlers import handler_for
 from integrations.pull.models import SyncState
 from tenants.scoped_admin import TenantFilter, TenantOwnedForm, TenantScopedAdmin, tenant_ids
 
 from .bounded import BoundedPaginator
 from .connector_choice import connector_of
+from .display import Badge
 from .filters import ConnectionFilter
 from .inbound_admin import link_to_integration
 from .mixins.sync_state import SyncStateAdminMixin
 
+NOBODY = Badge("warn", "⚠ Nobody")
 NOT_ITS = "{label} has nothing called {name!r} to pull; it has: {known}."
 
 
 def resources_of(integration_type: str) -> list[str]:
     """Return what a kind of system lets us pull: ``orders`` for its ``get_orders``."""
-    from integrations.connectors.exported import exported_methods
-
     connector = connector_of(integration_type)
     methods = exported_methods(connector) if connector is not None else frozenset()
     return sorted(name.removeprefix("get_") for name in methods if name.startswith("get_"))
@@ -71,10 +75,10 @@ class SyncStateAdmin(SyncStateAdminMixin, TenantScopedAdmin):
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         names = ["connection", "resource_type", "interval_minutes"]
-        return names if obj is None else ["integration", *names[1:], *super().get_fields(request, obj)[3:]]
+        return names if obj is None else ["integration", *names[1:], "taken_by", *super().get_fields(request, obj)[3:]]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[Any, ...]:
-        return (*super().get_readonly_fields(request, obj), "integration")
+        return (*super().get_readonly_fields(request, obj), "integration", "taken_by")
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         field = super().formfield_for_dbfield(db_field, request, **kwargs)
@@ -123,6 +127,15 @@ class SyncStateAdmin(SyncStateAdminMixin, TenantScopedAdmin):
     @admin.display(description="integration")
     def connection_name(self, obj: SyncState) -> Any:
         return link_to_integration(obj.connection)
+
+    @admin.display(description="its items go to")
+    def taken_by(self, obj: SyncState) -> Any:
+        """A pull whose items nobody takes is never made by itself (pull/due.py)."""
+        if handler := handler_for(obj.connection, obj.resource_type):
+            return format_html("<code>{}.{}</code>", handler.__module__, getattr(handler, "__qualname__", ""))
+        if sync_completed.has_listeners(TenantIntegration):
+            return "receivers of sync_completed"
+        return format_html("{} Register a handler (docs/pull.md): until then it is not pulled.", NOBODY)
 
     @admin.display(description="every", ordering="interval_minutes")
     def interval(self, obj: SyncState) -> str:

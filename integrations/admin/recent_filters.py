@@ -12,6 +12,8 @@ from django.core.exceptions import FieldDoesNotExist, ValidationError
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
+from .received import harmless
+
 LOOKED_AT = 1000  # newest rows
 OFFERED = 30
 
@@ -30,7 +32,7 @@ class RecentValuesFilter(admin.SimpleListFilter):
 
     def named(self, values: list[Any], model_admin: Any) -> list[tuple[Any, str]]:
         """Return (value, words) of what is offered."""
-        return [(value, str(value)) for value in values]
+        return [(value, harmless(str(value))) for value in values]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         if not self.value():
@@ -51,7 +53,8 @@ class ConnectionFilter(RecentValuesFilter):
     def named(self, values: list[Any], model_admin: Any) -> list[tuple[Any, str]]:
         remote = model_admin.model._meta.get_field(self.field).related_model
         found = remote._default_manager.in_bulk(values)
-        return sorted(((pk, str(found[pk])) for pk in values if pk in found), key=lambda pair: pair[1].lower())
+        offered = ((pk, harmless(str(found[pk]))) for pk in values if pk in found)
+        return sorted(offered, key=lambda pair: pair[1].lower())
 
 
 class EventTypeFilter(RecentValuesFilter):

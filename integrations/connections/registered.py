@@ -34,7 +34,7 @@ def model_of(app_label: str, model_name: str, base: type[M]) -> type[M]:
 
 def connection_model() -> type[AbstractConnection]:
     """Return the model whose webhooks the built-in view takes in (CONNECTION_MODEL)."""
-    return model_of(*_parts(conf.CONNECTION_MODEL), AbstractConnection)  # type: ignore[type-abstract]
+    return model_of(*_parts(conf.CONNECTION_MODEL), AbstractConnection)
 
 
 def _parts(name: str) -> tuple[str, str]:

@@ -43,7 +43,7 @@ def process(model: type[AbstractWebhookEvent], pk: Any) -> str:
     ``unknown`` no such row · ``rejected`` its signature proved nothing · ``waiting`` its integration is switched off ·
     ``not due`` done, or in somebody's hands · ``processed`` · ``failed`` · ``lost`` taken over by another worker
     """
-    rows = model._base_manager.using(router.db_for_write(model))
+    rows: models.QuerySet[Any] = model._base_manager.using(router.db_for_write(model))
     try:
         event = rows.select_related("connection").filter(pk=pk).first()
     except (TypeError, ValueError):
@@ -53,7 +53,7 @@ def process(model: type[AbstractWebhookEvent], pk: Any) -> str:
         return "unknown"
     if not event.signature_valid:
         return "rejected"
-    connection: AbstractConnection | None = event.connection  # type: ignore[attr-defined]
+    connection: AbstractConnection | None = event.connection
     if connection is not None and not (connection.is_enabled and connection.accepts_webhooks):
         rows.filter(pk=event.pk, next_attempt_at__lte=Now()).update(next_attempt_at=after(WAIT_SECONDS))
         return "waiting"
@@ -66,10 +66,11 @@ def _claim(rows: models.QuerySet[Any], event: AbstractWebhookEvent) -> bool:
     """Take the row for INBOUND_LEASE_SECONDS, unless somebody did since it was read, or it is not due."""
     unchanged = rows.filter(pk=event.pk, attempts=event.attempts, status=event.status, next_attempt_at__lte=Now())
     status = event.status if event.status == event.Status.PROCESSED else event.Status.PROCESSING
-    values = {"attempts": event.attempts + 1, "status": status}
-    if not unchanged.update(**values, next_attempt_at=after(conf.INBOUND_LEASE_SECONDS)):
+    number = event.attempts + 1
+    until = after(conf.INBOUND_LEASE_SECONDS)
+    if not unchanged.update(attempts=number, status=status, next_attempt_at=until):
         return False
-    event.attempts, event.status = values["attempts"], status
+    event.attempts, event.status = number, status
     return True
 
 

@@ -25,11 +25,11 @@ from integrations.delivery.wakeup import QUEUE, send_hint
 from integrations.lifecycle import announce, webhook_event_received
 
 from .models import AbstractWebhookEvent
-from .stored_headers import storable
-from .throttle import REJECTED_PER_MINUTE, is_within
+from .stored_headers import MAX_TOTAL, storable
+from .throttle import ALL_REJECTED_PER_MINUTE, REJECTED_PER_MINUTE, is_within
 
 TASK = "integrations.tasks.process_webhook"
-MAX_REJECTED_BODY = 4096  # bytes kept of what nobody vouches for
+MAX_REJECTED_BODY = MAX_REJECTED_HEADERS = 4096  # bytes and characters kept of what nobody vouches for
 MAX_ID = 200  # characters; of a longer one, the digest
 
 _STORABLE_ID = re.compile(rf"[\x20-\x7e]{{1,{MAX_ID}}}")
@@ -113,14 +113,15 @@ def store_rejected(model: type[AbstractWebhookEvent], delivery: Delivery, reason
     """
     using = router.db_for_write(model)
     event = model(
-        **_columns(delivery),
+        **_columns(delivery, MAX_REJECTED_HEADERS),
         idempotency_key=f"rejected:{uuid.uuid4().hex}",
         body=delivery.body[:MAX_REJECTED_BODY],
         signature_valid=False,
         status=model.Status.FAILED,
         error=f"The signature does not prove the sender: {reason}.",
     )
-    if is_within("rejected", delivery.connection, REJECTED_PER_MINUTE, if_unknown=False):
+    is_rare = is_within("rejected", delivery.connection, REJECTED_PER_MINUTE, if_unknown=False)
+    if is_rare and is_within("rejected", None, ALL_REJECTED_PER_MINUTE, if_unknown=False):
         event.save(using=using)
     return event
 
@@ -139,12 +140,12 @@ def cut(text: str, length: int) -> str:
     return "".join(char if char.isprintable() else " " for char in text)[:length]
 
 
-def _columns(delivery: Delivery) -> dict[str, Any]:
+def _columns(delivery: Delivery, max_headers: int = MAX_TOTAL) -> dict[str, Any]:
     return {
         "connection": delivery.connection,
         "provider": cut(delivery.provider, 50),
         "action": cut(delivery.action, 100),
-        "headers": storable(delivery.headers, delivery.secrets),
+        "headers": storable(delivery.headers, delivery.secrets, max_headers),
     }
 
 

@@ -33,8 +33,11 @@ _HEX = re.compile(r"[0-9a-fA-F]+", re.ASCII)
 
 # seeds/000 names the method and the header: the header says whose encoding it is.
 _OWNERS = {
+    "stripe-signature": "stripe",
+    "webhook-signature": "standard-webhooks",
     "x-hub-signature-256": "github",
     "x-shopify-hmac-sha256": "shopify",
+    "x-slack-signature": "slack",
     "x-wc-webhook-signature": "woocommerce",
 }
 

@@ -10,24 +10,30 @@ from integrations.transport.redaction import is_secret_name, redact
 
 MAX_HEADERS = 100
 MAX_VALUE = 2048  # characters
+MAX_TOTAL = 32_768  # characters of all names and values
 
 _LOGINS = frozenset({"authorization", "proxy-authorization", "cookie", "set-cookie", "x-csrftoken"})
-# A signature proves one body at one time; it is worth nothing to whoever reads it later.
+# Kept, as the proof of the body that is kept; people are not shown all of it.
 _SIGNATURES = re.compile(r"signature|hmac", re.IGNORECASE)
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
-def storable(headers: Mapping[str, str], secrets: Iterable[str] = ()) -> dict[str, str]:
+def storable(headers: Mapping[str, str], secrets: Iterable[str] = (), limit: int = MAX_TOTAL) -> dict[str, str]:
     """Return what may be kept of `headers`: logins and everything named like a secret are left out.
 
     Args:
         secrets: what must not be in a value either, e.g. the integration's own.
+        limit: characters in all; headers that do not fit any more are left out.
     """
     known = tuple(secrets)
     kept = {}
     for name, value in list(headers.items())[:MAX_HEADERS]:
-        if isinstance(name, str) and isinstance(value, str) and _may_be_kept(name):
-            kept[_text(name)] = _text(value) if _SIGNATURES.search(name) else redact(_text(value), known)
+        if not (isinstance(name, str) and isinstance(value, str) and _may_be_kept(name)):
+            continue
+        text = _text(value) if _SIGNATURES.search(name) else redact(_text(value), known)
+        limit -= len(name) + len(text)
+        if limit >= 0:
+            kept[_text(name)] = text
     return kept
 
 

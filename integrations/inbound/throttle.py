@@ -11,7 +11,9 @@ from integrations.connections.abstract import AbstractConnection
 
 logger = logging.getLogger("integrations.inbound")
 
-REJECTED_PER_MINUTE = 10  # rows about forged deliveries: enough to see that somebody tries
+# Rows about forged deliveries: enough to see that somebody tries, too few to fill a disk by trying.
+REJECTED_PER_MINUTE = 10  # of one connection
+ALL_REJECTED_PER_MINUTE = 30
 MINUTE = 60
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from celery.worker.request import Request
 
-SHOWN = ("integration_id", "sync_id")
+SHOWN = ("integration_id", "sync_id", "webhook_event_id")
 
 
 class QuietRequest(Request):

@@ -6,6 +6,8 @@ import logging
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from django.core.exceptions import FieldError
+
 from integrations.connections.abstract import AbstractConnection
 from integrations.connections.registered import model_of
 from integrations.connectors.registry import ConnectorRegistry
@@ -87,12 +89,14 @@ def pull_by_name(request: Request, *, is_full_resync: bool = False, is_continued
 
 
 def _state(states: type[AbstractSyncState], connection: AbstractConnection, resource_type: str) -> AbstractSyncState:
+    rows: Any = states._default_manager  # the field `connection` is the host's
     try:
-        return states._default_manager.get_or_create(connection=connection, resource_type=resource_type)[0]
-    except (TypeError, ValueError):
+        state: AbstractSyncState = rows.get_or_create(connection=connection, resource_type=resource_type)[0]
+    except (FieldError, TypeError, ValueError):
         raise IntegrationPermanentError(
             f"{states._meta.label} holds no states of {type(connection)._meta.label}"
         ) from None
+    return state
 
 
 def _send_on(request: Request, is_full_resync: bool) -> bool:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 from traceback import extract_tb
 from typing import Any
 
+from django.db import Error as DatabaseFailure
 from django.db import transaction
 
 from integrations import conf, retry_policy
@@ -93,8 +94,9 @@ def run_page(
         logger.warning("pull of %s: %s", run.name, LOST)
         leases.read_again(sync_state)
         return SyncResult(cursor=sync_state.cursor, errors=[LOST])
-    except BaseException:  # Ctrl-C, or the end of the worker: no failure of the provider
-        leases.release(lease)
+    except BaseException:  # Ctrl-C, the end of the worker, the database: no failure of the provider
+        with suppress(DatabaseFailure):  # the lease ends by itself
+            leases.release(lease)
         raise
 
 
@@ -145,8 +147,9 @@ class _Page:
         return self.failed(error, "the run", pages_in_run=0)
 
     def fetched(self, fetch_fn: FetchFn | None) -> Fetched:
-        with self.connection.get_adapter() as adapter:
-            leases.outlast(self.lease, adapter)
+        adapter = self.connection.get_adapter()
+        leases.outlast(self.lease, adapter)
+        with adapter:
             return fetch(adapter, self.resource_type, self.state.cursor, fetch_fn)
 
     def committed(self, page: Fetched, cursor: str, process_fn: ProcessFn | None) -> SyncResult:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin, messages
@@ -51,13 +51,13 @@ class ConnectionAdminMixin(ObjectButtons):
     """
 
     form: Any = ConnectionForm
-    list_display: tuple[Any, ...] = ("label", "provider", "health", "is_enabled", "is_connected", "last_test")
-    list_filter: tuple[Any, ...] = ("provider_family", "is_enabled", "is_connected")
-    search_fields: tuple[str, ...] = ("display_name", "provider_name")
+    list_display: Any = ("label", "provider", "health", "is_enabled", "is_connected", "last_test")
+    list_filter: ClassVar[Any] = ("provider_family", "is_enabled", "is_connected")
+    search_fields: ClassVar[Any] = ("display_name", "provider_name")
     list_per_page = 50
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
-    actions: tuple[str, ...] = ("test_connections", "re_enable")
+    actions: Any = ("test_connections", "re_enable")
     buttons = (
         Button("test", "Test connection", "test_connections", "Tries the saved credentials; changes nothing there"),
         Button(
@@ -70,15 +70,15 @@ class ConnectionAdminMixin(ObjectButtons):
     # -- list -------------------------------------------------------------------------------------
 
     def get_list_display(self, request: HttpRequest) -> Any:
-        shown = super().get_list_display(request)  # type: ignore[misc]
+        shown = super().get_list_display(request)
         return (shown[0], *self._host_keys(), *shown[1:]) if shown == ConnectionAdminMixin.list_display else shown
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        return super().get_queryset(request).select_related(*self._host_keys())  # type: ignore[misc, no-any-return]
+        return super().get_queryset(request).select_related(*self._host_keys())
 
     def _host_keys(self) -> tuple[str, ...]:
         """Return the host's own foreign keys: one of them is whose connection it is."""
-        fields = self.model._meta.concrete_fields  # type: ignore[attr-defined]
+        fields = self.model._meta.concrete_fields
         return tuple(field.name for field in fields if field.many_to_one and field.name not in _OURS)
 
     @admin.display(description="connection", ordering="display_name")
@@ -103,9 +103,9 @@ class ConnectionAdminMixin(ObjectButtons):
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """Whose it is, what it is, its settings; then what happened to it."""
-        if self.fields or self.fieldsets:  # type: ignore[attr-defined]
-            return super().get_fields(request, obj)  # type: ignore[misc]
-        model = self.model  # type: ignore[attr-defined]
+        if self.fields or self.fieldsets:
+            return super().get_fields(request, obj)
+        model = self.model
         own = [field.name for field in (*model._meta.fields, *model._meta.many_to_many) if field.editable]
         mine = [name for name in own if name not in _OURS and name != model._meta.pk.name]
         kind = [PROVIDER] if obj is None else ["provider"]
@@ -114,8 +114,8 @@ class ConnectionAdminMixin(ObjectButtons):
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         """Whoever may only look sees no settings: Django would print them as they are."""
-        fieldsets = super().get_fieldsets(request, obj)  # type: ignore[misc]
-        if obj is None or self.has_change_permission(request, obj):  # type: ignore[attr-defined]
+        fieldsets = super().get_fieldsets(request, obj)
+        if obj is None or self.has_change_permission(request, obj):
             return fieldsets
         hidden = (CREDENTIALS, CONFIG)
         return [
@@ -124,7 +124,7 @@ class ConnectionAdminMixin(ObjectButtons):
         ]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[Any, ...]:
-        found = super().get_readonly_fields(request, obj)  # type: ignore[misc]
+        found = super().get_readonly_fields(request, obj)
         fields = tuple(name for name in found if name not in (CREDENTIALS, CONFIG))  # Django would print them
         fixed = (PROVIDER, FAMILY, "provider") if obj is not None else ()
         return (*fields, *fixed, "is_connected", *_RUN_TIME)
@@ -133,8 +133,8 @@ class ConnectionAdminMixin(ObjectButtons):
         """The credentials are no column; the form draws them where the page has a place for them."""
         wanted = kwargs.pop("fields", None)
         if wanted is None:
-            wanted = flatten_fieldsets(self.get_fieldsets(request, obj))  # type: ignore[attr-defined]
-        form = super().get_form(request, obj, change, fields=[n for n in wanted if n != CREDENTIALS], **kwargs)  # type: ignore[misc]
+            wanted = flatten_fieldsets(self.get_fieldsets(request, obj))
+        form = super().get_form(request, obj, change, fields=[n for n in wanted if n != CREDENTIALS], **kwargs)
         if CREDENTIALS in wanted:
             form = type(form.__name__, (form,), {CREDENTIALS: forms.CharField(required=False)})
         return form
@@ -143,6 +143,8 @@ class ConnectionAdminMixin(ObjectButtons):
     def refusals(self, obj: Any) -> Any:
         if not obj.auth_failure_count:
             return "not since the last success"
+        if obj.last_auth_failure_at is None:
+            return f"{obj.auth_failure_count} in a row"
         return format_html("{} in a row, the last {}", obj.auth_failure_count, when(obj.last_auth_failure_at))
 
     @admin.display(description="settings saved by")
@@ -151,7 +153,7 @@ class ConnectionAdminMixin(ObjectButtons):
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         if not change:
-            super().save_model(request, obj, form, change)  # type: ignore[misc]
+            super().save_model(request, obj, form, change)
             return
         is_switched_on = "is_enabled" in form.changed_data and obj.is_enabled
         columns = [name for name in form.columns if not (is_switched_on and name == "is_enabled")]
@@ -166,7 +168,7 @@ class ConnectionAdminMixin(ObjectButtons):
     # -- actions ----------------------------------------------------------------------------------
 
     def may_operate(self, request: HttpRequest, obj: Any) -> bool:
-        return bool(self.has_change_permission(request, obj))  # type: ignore[attr-defined]
+        return bool(self.has_change_permission(request, obj))
 
     def buttons_of(self, request: HttpRequest, obj: Any) -> tuple[Button, ...]:
         return self.buttons if not obj.is_enabled else self.buttons[:1]
@@ -201,7 +203,7 @@ class ConnectionAdminMixin(ObjectButtons):
         for connection in queryset.filter(is_enabled=False).order_by("pk")[:1000]:
             if self.may_operate(request, connection):
                 connection.re_enable()
-                self.log_change(request, connection, "Re-enabled.")  # type: ignore[attr-defined]
+                self.log_change(request, connection, "Re-enabled.")
                 done += 1
         if done:
             messages.success(request, f"{done} re-enabled. Test the connection to see whether it works.")

@@ -198,12 +198,12 @@ class ConnectionForm(forms.ModelForm):
 
     def full_clean(self) -> None:
         super().full_clean()
-        if not self.is_bound or not self._errors:
+        if not self.is_bound or not self.errors:
             return
         for name in (CREDENTIALS, CONFIG):
             field = self.fields.get(name)
             posted = self.data.get(self.add_prefix(name))
-            if isinstance(field, MaskedJSONField) and name not in self._errors and field.forgets(posted):
+            if isinstance(field, MaskedJSONField) and name not in self.errors and field.forgets(posted):
                 self.add_error(name, AGAIN)
 
     def _get_validation_exclusions(self) -> set[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.db.models import QuerySet
@@ -10,25 +10,26 @@ from django.http import HttpRequest
 
 from integrations.admin.bounded import BoundedPaginator
 from integrations.admin.display import NOTHING, Assets, Badge, exact, short
+from integrations.admin.object_buttons import AdminMixin
 from integrations.admin.received import harmless, shown_json
 from integrations.admin.recent_filters import ConnectionFilter
 
 _HEAVY = ("request_payload", "response_payload")
 
 
-class ExecutionLogAdminMixin:
+class ExecutionLogAdminMixin(AdminMixin):
     """For the ModelAdmin of a model derived from AbstractExecutionLog: read-only, newest first."""
 
     list_display = ("time", "call", "connection_name", "result", "took", "message")
-    list_filter: tuple[Any, ...] = (ConnectionFilter,)
+    list_filter: ClassVar[Any] = (ConnectionFilter,)
     readonly_fields = ("time", "call", "connection_name", "method", "shown_url", "result", "took", "shown_error",
                        "question", "shown_answer")  # fmt: skip
-    fieldsets: Any = (
+    fieldsets: ClassVar[Any] = (
         (None, {"fields": readonly_fields[:8]}),
         ("Said (redacted when it was written)", {"fields": readonly_fields[8:]}),
     )
-    ordering: Any = ("-pk",)
-    sortable_by: tuple[str, ...] = ()  # any other order would sort the whole table
+    ordering: ClassVar[Any] = ("-pk",)
+    sortable_by: ClassVar[Any] = ()  # any other order would sort the whole table
     paginator = BoundedPaginator
     list_per_page = 50
     list_max_show_all = 200
@@ -44,9 +45,9 @@ class ExecutionLogAdminMixin:
         return False
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        queryset = super().get_queryset(request)  # type: ignore[misc]
+        queryset = super().get_queryset(request)
         match = request.resolver_match
-        if hasattr(self.model, "connection"):  # type: ignore[attr-defined]
+        if hasattr(self.model, "connection"):
             queryset = queryset.select_related("connection")
         is_list = match is not None and (match.url_name or "").endswith("_changelist")
         return queryset.defer(*_HEAVY) if is_list else queryset

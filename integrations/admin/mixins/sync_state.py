@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
@@ -44,13 +44,13 @@ def next_pull(state: Any) -> Any:
 class SyncStateAdminMixin(ObjectButtons):
     """For the ModelAdmin of a model derived from AbstractSyncState; only what is pulled, and from whom, is editable."""
 
-    list_display: tuple[Any, ...] = ("resource", "connection_name", "state", "last", "next", "errors", "shown_cursor")
-    list_filter: tuple[Any, ...] = ("status", ConnectionFilter)
+    list_display: Any = ("resource", "connection_name", "state", "last", "next", "errors", "shown_cursor")
+    list_filter: ClassVar[Any] = ("status", ConnectionFilter)
     list_per_page = 50
-    ordering: Any = ("-pk",)
+    ordering: ClassVar[Any] = ("-pk",)
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
-    actions: tuple[str, ...] = ("pull_now", "start_over")
+    actions: Any = ("pull_now", "start_over")
     buttons = (
         Button("pull-now", "Pull now", "pull_now", "Asks a worker to go on from the cursor", is_main=True),
         Button("start-over", "Start over (full resync)", "start_over", "Forgets the cursor and reads everything again"),
@@ -59,28 +59,28 @@ class SyncStateAdminMixin(ObjectButtons):
     change_list_template = "admin/integrations/dense_change_list.html"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        queryset = super().get_queryset(request)  # type: ignore[misc]
-        return queryset.select_related("connection") if hasattr(self.model, "connection") else queryset  # type: ignore[attr-defined]
+        queryset = super().get_queryset(request)
+        return queryset.select_related("connection") if hasattr(self.model, "connection") else queryset
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        if self.fields or self.fieldsets:  # type: ignore[attr-defined]
-            return super().get_fields(request, obj)  # type: ignore[misc]
-        model = self.model  # type: ignore[attr-defined]
+        if self.fields or self.fieldsets:
+            return super().get_fields(request, obj)
+        model = self.model
         own = [field.name for field in (*model._meta.fields, *model._meta.many_to_many) if field.editable]
         mine = [name for name in own if name not in _OURS and name != model._meta.pk.name]
         return ["resource_type", *mine, *(() if obj is None else _RUN_TIME)]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[Any, ...]:
-        fields = tuple(super().get_readonly_fields(request, obj))  # type: ignore[misc]
-        ours = tuple(name for name in _OURS - {"resource_type"} if name != self.model._meta.pk.name)  # type: ignore[attr-defined]
+        fields = tuple(super().get_readonly_fields(request, obj))
+        ours = tuple(name for name in _OURS - {"resource_type"} if name != self.model._meta.pk.name)
         # The cursor belongs to one kind of thing of one provider.
-        fixed = ("resource_type", *(("connection",) if hasattr(self.model, "connection") else ())) if obj else ()  # type: ignore[attr-defined]
+        fixed = ("resource_type", *(("connection",) if hasattr(self.model, "connection") else ())) if obj else ()
         return (*fields, *fixed, *ours, *_RUN_TIME)
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         """Write only what was changed: a worker may be writing the same row."""
         if not change:
-            super().save_model(request, obj, form, change)  # type: ignore[misc]
+            super().save_model(request, obj, form, change)
         elif columns := [field.name for field in obj._meta.concrete_fields if field.name in form.changed_data]:
             obj.save(update_fields=columns)
 
@@ -141,6 +141,6 @@ class SyncStateAdminMixin(ObjectButtons):
     def _act(self, request: HttpRequest, queryset: QuerySet[Any], action: Any) -> None:
         done = action(queryset)
         for obj in done.rows:
-            self.log_change(request, obj, f"{done.did}.")  # type: ignore[attr-defined]
+            self.log_change(request, obj, f"{done.did}.")
         for is_good, words in done.messages():
             messages.add_message(request, messages.SUCCESS if is_good else messages.WARNING, words)

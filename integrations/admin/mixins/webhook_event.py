@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
@@ -56,24 +56,24 @@ class WebhookEventAdminMixin(ObjectButtons):
     them, as a person's right to be forgotten demands.
     """
 
-    list_display = ("state", "what", "connection_name", "received", "copies", "problem")
-    list_filter: tuple[Any, ...] = ("status", "signature_valid", ConnectionFilter, EventTypeFilter, ActionFilter)
-    search_fields: tuple[str, ...] = ("idempotency_key",)  # get_search_results does it
+    list_display: Any = ("state", "what", "connection_name", "received", "copies", "problem")
+    list_filter: ClassVar[Any] = ("status", "signature_valid", ConnectionFilter, EventTypeFilter, ActionFilter)
+    search_fields: ClassVar[Any] = ("idempotency_key",)  # get_search_results does it
     search_help_text = "The provider's id of the delivery, or our number of it."
-    actions: tuple[str, ...] = ("process_again", "replay")
+    actions: Any = ("process_again", "replay")
     readonly_fields = ("status_now", "connection_name", "what", "signature", "times", "tries", "key", "shown_error",
                        "shown_payload", "headers_table", "raw_body")  # fmt: skip
-    fieldsets: Any = (
+    fieldsets: ClassVar[Any] = (
         (None, {"fields": readonly_fields[:8]}),
         ("What was sent", {"fields": readonly_fields[8:10]}),
         ("As it came", {"fields": readonly_fields[10:], "classes": ("collapse",)}),
     )
     buttons = (
-        Button("process-again", "Process again", "process_again", "Process it now, with fresh attempts", is_main=True),
+        Button("process-again", "Process again", "process_again", "Have a worker look at it now", is_main=True),
         Button("replay", "Replay (its effect happens again)", "replay", "It was processed: do it once more"),
     )
-    ordering: Any = ("-pk",)
-    sortable_by: tuple[str, ...] = ()  # any other order would sort the whole table
+    ordering: ClassVar[Any] = ("-pk",)
+    sortable_by: ClassVar[Any] = ()  # any other order would sort the whole table
     paginator = BoundedPaginator
     list_per_page = 50
     list_max_show_all = 200
@@ -89,10 +89,10 @@ class WebhookEventAdminMixin(ObjectButtons):
         return False
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        queryset = super().get_queryset(request)  # type: ignore[misc]
+        queryset = super().get_queryset(request)
         match = request.resolver_match
         is_list = match is not None and (match.url_name or "").endswith("_changelist")
-        if hasattr(self.model, "connection"):  # type: ignore[attr-defined]
+        if hasattr(self.model, "connection"):
             queryset = queryset.select_related("connection")
         return queryset.defer(*_HEAVY) if is_list else queryset
 
@@ -204,5 +204,5 @@ class WebhookEventAdminMixin(ObjectButtons):
     def _act(self, request: HttpRequest, queryset: QuerySet[Any], action: Any) -> None:
         done = action(queryset)
         for obj in done.rows:
-            self.log_change(request, obj, done.verb.capitalize() + ".")  # type: ignore[attr-defined]
+            self.log_change(request, obj, done.verb.capitalize() + ".")
         messages.add_message(request, messages.SUCCESS if done.count else messages.WARNING, str(done))

@@ -22,7 +22,7 @@ SIGNATURE_HEADER = "X-Webhook-Signature"  # of what calls us back with a plain H
 
 # What calls back, by how it signs: where it says its id and its event. A plain HMAC signs the body alone, so the id
 # counts there: a call that was overheard can be repeated, and is then a copy, but nobody can make a new one of it.
-_IN_BODY = {"signature_header": SIGNATURE_HEADER, "id_path": "id", "event_path": "event_type"}
+_IN_BODY: dict[str, Any] = {"signature_header": SIGNATURE_HEADER, "id_path": "id", "event_path": "event_type"}
 INBOUND = {
     "hmac-sha256-hex": Inbound(scheme="hmac-sha256-hex", **_IN_BODY),
     "hmac-sha256-base64": Inbound(scheme="hmac-sha256-base64", **_IN_BODY),
@@ -72,8 +72,7 @@ MANIFEST = Manifest(
             label="Calls back signed as",
             kind="choice",
             choices=tuple(INBOUND),
-            default="hmac-sha256-hex",
-            help="hmac-sha256-…: the HMAC of the body. A secret for standard-webhooks begins with whsec_.",
+            help="Empty: hmac-sha256-hex, the HMAC of the body. A secret for standard-webhooks begins with whsec_.",
             advanced=True,
         ),
         Field(
@@ -158,6 +157,9 @@ def _conflicts(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "username", "missing: a password needs a user name"
     if config.get("api_key_header") and not config.get("api_key"):
         yield "api_key", "missing: there is a header for an API key, but no key"
+    secrets = [line for line in str(config.get("webhook_secret") or "").splitlines() if line.strip()]
+    if config.get("inbound_scheme") == "standard-webhooks" and not all(map(signing.is_key, secrets)):
+        yield "webhook_secret", "must be whsec_ and base64, one a line; for another secret choose another scheme"
     own = authorization(config)
     taken = {name.lower() for name in config.get("headers") or {}}
     for name in own:

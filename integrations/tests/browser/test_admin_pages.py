@@ -16,7 +16,7 @@ from django.contrib.auth.models import User
 from django.db import connections
 from pytest_django.live_server_helper import LiveServer
 
-from integrations.models import IntegrationSync, TenantIntegration
+from integrations.models import IntegrationSync, SyncState, TenantIntegration, WebhookEvent
 from integrations.tests import many_fields
 from integrations.tests.receiver import Answer, Receiver
 from integrations.tests.services import missing
@@ -254,3 +254,48 @@ def test_choosing_a_connector_without_javascript(server: str, browser_page: Any,
         integration = TenantIntegration.objects.get()
         assert integration.name == "Typed name" and integration.event_type == "workitem_updated"
         assert integration.config["includes_vat"] is True, "the defaults were on the page"
+
+
+def test_from_the_address_to_paste_to_a_webhook_that_is_processed_again(
+    server: str, browser_page: Any, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("integrations.admin.inbound_actions.send_hint", lambda *_, **__: True)  # no broker here
+    page = browser_page
+    integration = TenantIntegration(tenant=tenant, name="Workflow", integration_type="n8n")
+    integration.webhook_url = "https://n8n.example.com/webhook/x"
+    integration.inbound_actions = ["workitem-note"]
+    integration.save()
+    change = f"{server}/admin/integrations/tenantintegration/{integration.pk}/change/"
+    log_in(page, server)
+    page.goto(change)
+    page.get_by_text("enter “").wait_for()
+    page.fill("#id_webhook_secret", "canary-secret-of-the-workflow")
+    page.get_by_role("button", name="Save and continue editing").click()
+    page.get_by_text("✓ Set").wait_for()
+    assert "canary" not in page.content()
+    address = page.locator("#callback-0").input_value()
+    assert address.endswith(f"/webhooks/{integration.public_id}/workitem-note/")
+    page.get_by_role("button", name="Copy").first.click()
+    page.get_by_role("button", name="Copied").wait_for()
+
+    event = WebhookEvent.objects.create(
+        connection=integration, provider="n8n", action="workitem-note", idempotency_key=f"{integration.pk}:1",
+        signature_valid=True, status="failed", error="There is no work item 77.", body=b'{"a": "<b>"}',
+        payload={"long": "x" * 2000, "rows": [{"a": "<b>"}] * 200}, headers={"X-Long": "y" * 1000},
+    )  # fmt: skip
+    page.reload()
+    panel = page.locator(".ig-calls-back")
+    assert "✗ Failed" in panel.inner_text() and "There is no work item 77." in panel.inner_text()
+    panel.get_by_role("link", name="✗ Failed").click()
+    page.get_by_role("button", name="Process again").click()
+    page.get_by_text("1 inbound webhook will be processed now.").wait_for()
+    assert "⚠ Received" in page.content()
+    page.get_by_text("As it came").click()
+    assert '{"a": "<b>"}' in page.locator(".field-raw_body").inner_text()
+    SyncState.objects.create(connection=integration, resource_type="orders", cursor="z" * 500, last_error="w" * 500)
+    page.emulate_media(color_scheme="dark")
+    page.set_viewport_size({"width": 800, "height": 900})
+    for path in (f"webhookevent/{event.pk}/change/", "webhookevent/", "syncstate/", "syncstate/add/",
+                 f"tenantintegration/{integration.pk}/change/"):  # fmt: skip
+        page.goto(f"{server}/admin/integrations/{path}")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 800, path

@@ -77,7 +77,7 @@ def test_slack(body: bytes, event_type: str, event_id: str) -> None:
 
 @pytest.mark.parametrize("kind", [WebhookConnector, N8nConnector])
 def test_a_tenant_chooses_how_it_is_signed(kind: type[BaseConnector]) -> None:
-    assert bound(kind).inbound == INBOUND["standard-webhooks"]
+    assert bound(kind).inbound == INBOUND["hmac-sha256-hex"]
     for scheme, inbound in INBOUND.items():
         assert bound(kind, inbound_scheme=scheme).inbound == inbound
     chosen = bound(kind, inbound_scheme="hmac-sha256-hex", inbound_signature_header="X-Hook").inbound
@@ -98,7 +98,7 @@ def test_a_tenant_chooses_how_it_is_signed(kind: type[BaseConnector]) -> None:
             "orders/create",
             "b1",
         ),
-        ("hmac-sha256-hex", {"webhook-id": "unsigned"}, {"event_type": "done", "event_id": 7, "id": 5}, "done", "7"),
+        ("hmac-sha256-hex", {"webhook-id": "unsigned"}, {"event_type": "done", "id": 7}, "done", "7"),
         ("hmac-sha256-base64", {}, {"note": "hello"}, "", ""),
     ],
 )
@@ -114,7 +114,7 @@ def test_where_a_delivery_says_what_it_is(
     [
         ({"inbound_scheme": "md5"}, "inbound_scheme"),
         ({"inbound_signature_header": "X Sig:"}, "inbound_signature_header"),
-        ({"webhook_secret": "not base64!"}, "webhook_secret"),
+        ({"webhook_secret": "not base64!", "inbound_scheme": "standard-webhooks"}, "webhook_secret"),
     ],
 )
 def test_settings_that_are_refused(settings: dict[str, str], field: str) -> None:
@@ -123,5 +123,6 @@ def test_settings_that_are_refused(settings: dict[str, str], field: str) -> None
 
 def test_settings_that_are_fine() -> None:
     secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
-    for settings in ({"webhook_secret": secret}, {"webhook_secret": "any text", "inbound_scheme": "hmac-sha256-hex"}):
+    chosen = {"webhook_secret": secret, "inbound_scheme": "standard-webhooks"}
+    for settings in (chosen, {"webhook_secret": "any text"}):
         assert WebhookConnector.validate_config({"url": URL, **settings}) == {}

@@ -130,7 +130,7 @@ class TestTheService:
         headers = {"X-GitHub-Delivery": "g-1", "X-GitHub-Event": "push"}
         event = receive(None, headers=headers)
         assert event.event_type == "push" and receive(None, headers=headers).is_duplicate
-        assert process(WebhookEvent, event.pk) == "processed"
+        assert process_due() == {"processed": 1}
         assert heard[0]["connection"] is None and heard[0]["provider_name"] == "demo"
 
     def test_inside_a_transaction_of_the_caller(self, connection: TenantIntegration, heard: list[Any]) -> None:
@@ -404,7 +404,7 @@ class TestClaims:
 
         effect(taken_over)
         event = receive(flow, action=EFFECT)
-        # In one transaction with the effect here, so the other worker's claim is undone with it.
+        # The takeover is in the same transaction here, so it is undone together with the effect.
         assert process(WebhookEvent, event.pk) == "lost"
         assert not SyncState.objects.exists() and not heard
 
@@ -429,6 +429,13 @@ def test_old_ones_are_forgotten(connection: TenantIntegration, settings: Any) ->
     assert purge_settled()["webhooks"] == 6
     assert [row.idempotency_key.partition(":")[2] for row in WebhookEvent.objects.order_by("pk")] == ["owed", "young"]
     assert purge_received() == 0 and owed.pk
+
+
+def test_what_proved_nothing_is_forgotten_sooner(connection: TenantIntegration) -> None:
+    receive(connection, secret="")
+    receive(connection)
+    WebhookEvent.objects.update(received_at=timezone.now() - timedelta(days=4))
+    assert purge_received() == 1 and WebhookEvent.objects.get().signature_valid
 
 
 def test_a_worker_and_the_sweep(connection: TenantIntegration, celery_worker: Callable[..., CeleryProcess]) -> None:

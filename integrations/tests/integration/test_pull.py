@@ -12,7 +12,7 @@ from django.test import override_settings
 from django.utils import timezone
 
 from integrations.connectors.page import Page
-from integrations.errors import IntegrationRateLimited
+from integrations.errors import IntegrationAuthError, IntegrationRateLimited
 from integrations.models import SyncState, TenantIntegration
 from integrations.origin import origin
 from integrations.services import SyncService
@@ -206,6 +206,15 @@ def test_refused_credentials_count_once_each_and_disable(book: OrderBook, shop: 
     assert not shop.is_enabled
 
 
+def test_a_refusal_outside_of_the_adapter_counts_too(shop: TenantIntegration) -> None:
+    def refuse(adapter: Any, cursor: str | None) -> None:
+        raise IntegrationAuthError("the token is no longer valid", status=401)
+
+    assert sync(shop, state_of(shop), "orders", refuse).errors == ["the token is no longer valid"]
+    shop.refresh_from_db()
+    assert shop.auth_failure_count == 1
+
+
 @pytest.mark.parametrize("cursor", ["c" * 501, 17, "half \ud83d"])
 def test_a_cursor_that_cannot_be_kept_fails_loudly(shop: TenantIntegration, cursor: Any) -> None:
     state = state_of(shop, cursor="2")
@@ -237,7 +246,7 @@ def test_a_processing_that_swallows_its_database_error_fails(shop: TenantIntegra
             transaction.set_rollback(True)
 
     state = state_of(shop)
-    assert sync(shop, state, "orders", process_fn=swallow).errors
+    assert sync(shop, state, "orders", process_fn=swallow).errors == ["the processing rolled its transaction back"]
     assert stored() == [] and in_database(state).cursor == ""
 
 
@@ -405,6 +414,18 @@ def test_a_full_resync_takes_over_from_whoever_reads(book: OrderBook, shop: Tena
 
     assert "took over" in sync(shop, state, "orders", fetch, store_orders).errors[0]
     assert stored() == ["order-1", "order-2"] and in_database(state).cursor == "2"
+
+
+def test_a_slow_fetch_that_nobody_minded_leaves_time_for_the_processing(shop: TenantIntegration) -> None:
+    def fetch(adapter: Any, cursor: str | None) -> list[str]:
+        expire_lease()
+        return ["order-1"]
+
+    def process(items: list[str], shop: TenantIntegration) -> None:
+        expires = SyncState.objects.get().lease_expires_at
+        assert expires is not None and expires > timezone.now() + timedelta(seconds=100)
+
+    assert sync(shop, state_of(shop), "orders", fetch, process).errors == []
 
 
 def test_the_lease_outlasts_a_slow_adapter(shop: TenantIntegration, receiver: Receiver) -> None:

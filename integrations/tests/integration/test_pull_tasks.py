@@ -16,6 +16,8 @@ from django.utils import timezone
 
 from app.celery import app
 from integrations import tasks
+from integrations.connectors.exported import exported
+from integrations.connectors.page import Page
 from integrations.delivery import wakeup
 from integrations.delivery.schedule import ensure_schedule
 from integrations.errors import IntegrationAuthError, IntegrationPermanentError
@@ -24,6 +26,7 @@ from integrations.pull import due
 from integrations.pull.due import pull_one, request_pulls
 from integrations.signals import sync_completed
 from integrations.tests.pull_world import (
+    CornerShop,
     OrderBook,
     allowed,
     make_shop,
@@ -163,13 +166,12 @@ def test_who_is_switched_off_meanwhile_is_asked_no_further(shop: TenantIntegrati
 
 
 def test_a_circle_ends(shop: TenantIntegration, book: OrderBook, monkeypatch: pytest.MonkeyPatch) -> None:
-    from integrations.connectors.page import Page
-    from integrations.tests.pull_world import CornerShop
-
     circle = {None: "a", "a": "b", "b": "c", "c": "a"}
-    get = lambda self, since=None, cursor=None: Page(["x"], circle[cursor], True)  # noqa: E731
-    monkeypatch.setattr(CornerShop, "get_orders", get)
-    monkeypatch.setattr(get, "_is_exported", True, raising=False)
+
+    def get_orders(self: Any, since: Any = None, cursor: str | None = None) -> Page[str]:
+        return Page(["x"], circle[cursor], True)
+
+    monkeypatch.setattr(CornerShop, "get_orders", exported(get_orders))
     assert pull(shop) == {"pages": 3, "items": 3, "outcome": "failed"}
     assert "reading on would never end" in SyncState.objects.get().last_error
 

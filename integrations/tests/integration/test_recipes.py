@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,12 +16,16 @@ from django.dispatch import receiver as on_signal
 
 from integrations import signals
 from integrations.connections import event_types
+from integrations.connectors.incoming import WebhookDTO
+from integrations.errors import IntegrationPermanentError
+from integrations.inbound.actions import forget_action, run_action
 from integrations.models import IntegrationEvent, TenantIntegration
 from integrations.publish import publish
 from integrations.signals import trigger_handler
 from integrations.signals.trigger_handler import trigger_integrations
 from integrations.tests.factories import events, make_integration, make_item, make_tenant
-from tasks.models import Customer, DropoffPoint
+from integrations.tests.services import PROJECT
+from tasks.models import Customer, DropoffPoint, WorkItem
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db]
 
@@ -70,6 +75,26 @@ def test_another_model_is_one_file() -> None:
     ]  # fmt: skip
     body = json.loads(IntegrationEvent.objects.order_by("id")[1].body)
     assert body["changes"] == {"name": {"old": "Ann", "new": "Anne"}}
+
+
+def test_an_action_as_the_page_prints_it() -> None:
+    page = (PROJECT / "docs" / "adding-a-model.md").read_text()
+    (code,) = [
+        block for block in re.findall(r"^```python\n(.*?)^```", page, re.M | re.S) if "register_action(" in block
+    ]
+    code = code.replace("import Task\n", "import WorkItem as Task\n").replace("Status.DONE", "Status.COMPLETED")
+    exec(code, {"__name__": "task_actions"})  # our own documentation
+    try:
+        item, theirs = make_item(make_tenant()), make_item(make_tenant("Other Corp"))
+        caller = make_integration(item.tenant, inbound_actions=["task-close"])
+        run_action("task-close", WebhookDTO("", {"task_id": item.pk}), caller)
+        for wrong in ({}, {"task_id": "x"}, {"task_id": theirs.pk}):
+            with pytest.raises(IntegrationPermanentError, match=r"^task_id: "):
+                run_action("task-close", WebhookDTO("", wrong), caller)
+    finally:
+        forget_action("task-close")
+    statuses = dict(WorkItem.objects.values_list("pk", "status"))
+    assert statuses == {item.pk: "completed", theirs.pk: "new"}
 
 
 def test_a_handler_written_with_plain_signals_works_as_the_guide_prints_it(

@@ -89,15 +89,15 @@ def test_the_schedule_is_made_once_and_an_operators_change_is_kept() -> None:
 
     PeriodicTask.objects.all().delete()
     ensure_schedule()
+    made = PeriodicTask.objects.count()
     task = PeriodicTask.objects.get(task="integrations.tasks.retry_failed_syncs")
     assert task.interval.every == 15
-    count = PeriodicTask.objects.count()
     task.interval, _ = IntervalSchedule.objects.get_or_create(every=90, period="seconds")
     task.enabled = False
     task.save()
     ensure_schedule()
     task.refresh_from_db()
-    assert (task.interval.every, task.enabled, PeriodicTask.objects.count()) == (90, False, count)
+    assert (task.interval.every, task.enabled, PeriodicTask.objects.count()) == (90, False, made)
 
 
 def test_retention_forgets_only_what_is_settled_and_old(settings: Any) -> None:

@@ -263,6 +263,16 @@ class TestTheMethodOfTheSourceDocument:
     def test_and_no_other_way_will_do(self, header: str, value: str, word: str) -> None:
         assert reason("hmac-sha256", {header: value}, header=header) == word
 
+    @pytest.mark.parametrize("scheme", ["stripe", "slack", "standard-webhooks"])
+    def test_what_a_provider_signs_beside_the_body_is_asked_too(self, scheme: str) -> None:
+        for at, word in ((NOW, ""), (NOW - 301, "too_old")):
+            headers = headers_of(scheme, at=at)
+            header = list(headers)[-1]
+            if word:
+                assert reason("hmac-sha256", headers, header=header) == word
+            else:
+                check("hmac-sha256", headers, header=header)
+
     def test_without_a_header_nothing_is_guessed(self) -> None:
         for scheme in ("hmac-sha256", "hmac-sha256-hex", "hmac-sha256-base64"):
             assert reason(scheme, {"X-WC-Webhook-Signature": BASE64, "": HEX}, header="") == "missing_header"

@@ -13,7 +13,7 @@ KINDS = [WebhookConnector, N8nConnector]
 
 
 def bound(kind: type[WebhookConnector], scheme: str = "", secret: str = "") -> WebhookConnector:
-    config = {"webhook_scheme": scheme} if scheme else {}
+    config = {"inbound_scheme": scheme} if scheme else {}
     credentials = {"webhook_secret": secret} if secret else {}
     return kind(Binding("https://hooks.example.com/x", credentials=credentials, config=config))
 

@@ -126,6 +126,23 @@ def test_a_second_change_within_one_second_is_a_change(shop: Shop, clock: Clock)
     assert [order.shop_status for order in orders] == ["completed"]
 
 
+def test_a_change_in_the_second_in_which_a_run_begins_moves_no_other_row(shop: Shop, clock: Clock) -> None:
+    """An old row that changes in that very second would enter the window, and push another out of the pages to come."""
+    for _ in range(3):
+        shop.add_order()
+    connector = connector_on(shop, page_size=2)
+    _, cursor = run(connector)
+    clock.passes(61)
+    _, cursor = run(connector, cursor)
+    for _ in range(6):
+        clock.passes(100)
+        shop.add_order()
+    meanwhile = iter([lambda: None, lambda: shop.change_order(1), lambda: shop.change_order(2)])
+    orders, cursor = run(connector, cursor, lambda: next(meanwhile, lambda: None)())
+    assert set(ids(orders)) >= set(range(4, 10))
+    assert set(ids(run(connector, cursor)[0])) >= {1, 2}
+
+
 def test_a_row_that_was_committed_late_is_not_lost(shop: Shop, clock: Clock) -> None:
     shop.add_order()
     clock.passes(30)

@@ -28,10 +28,12 @@ STOP_SECONDS = 15.0
 
 @dataclass(frozen=True)
 class Execution:
-    """One run of a workflow: ``status`` is n8n's word, ``nodes`` the items that each node put out."""
+    """One run of a workflow: ``status`` is n8n's word, ``nodes`` the items that each node put out, ``error`` what
+    n8n shows of the node that failed."""
 
     status: str
     nodes: dict[str, list[dict[str, Any]]]
+    error: str = ""
 
 
 class N8n:
@@ -129,7 +131,7 @@ class N8n:
         )
         with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=10)) as connection:
             rows = connection.execute(query, (workflow_id,)).fetchall()
-        found = [Execution(status, _items(_unflatten(data))) for status, data in rows]
+        found = [_execution(status, _unflatten(data)["resultData"]) for status, data in rows]
         return [execution for execution in found if execution.nodes]  # the nodes are written a moment later
 
     def _run(self, *words: str) -> None:
@@ -145,12 +147,13 @@ class N8n:
             pytest.fail(f"n8n {words[0]} failed:\n{done.stdout[-2000:]}{done.stderr[-2000:]}", pytrace=False)
 
 
-def _items(execution: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
-    runs = execution["resultData"]["runData"]
-    return {
+def _execution(status: str, result: dict[str, Any]) -> Execution:
+    nodes = {
         node: [item["json"] for branch in tries[-1].get("data", {}).get("main", []) for item in branch or []]
-        for node, tries in runs.items()
+        for node, tries in result["runData"].items()
     }
+    error = result.get("error") or {}
+    return Execution(status, nodes, " ".join(map(str, error.get("messages") or [error.get("message", "")])))
 
 
 def _unflatten(text: str) -> Any:
