@@ -12,10 +12,14 @@ import django
 
 django.setup()
 
-from connectors.models import Connection, ExecutionLog, SyncState  # noqa: E402
+from connectors.models import Connection  # noqa: E402
 from connectors.sync import sync_all_shop_orders  # noqa: E402
 
-COLUMNS = ("is_enabled", "is_connected", "auth_failure_count", "disabled_reason", "config", "provider_family")
+COLUMNS = ("is_enabled", "is_connected", "auth_failure_count", "disabled_reason", "config", "credentials_encrypted")
+
+
+def row_of(connection: Connection) -> dict[str, Any]:
+    return Connection.objects.values(*COLUMNS).get(pk=connection.pk)
 
 
 def main(examples: list[str]) -> None:
@@ -26,24 +30,23 @@ def main(examples: list[str]) -> None:
         if ".re_enable()" in example:
             for _ in range(3):
                 names["connection"].record_auth_failure()
-            disabled = Connection.objects.values(*COLUMNS).get()
+            disabled = row_of(names["connection"])
         shown = io.StringIO()
         with contextlib.redirect_stdout(shown):
             exec(example, names)
-        row = Connection.objects.values(*COLUMNS, "credentials_encrypted").first()
-        tests = names.get("result")
+        mine, tests = names["connection"], names.get("result")
         found.append(
             {
                 "shown": shown.getvalue(),
-                "row": row,
+                "row": row_of(mine),
                 "test": [tests.success, tests.message] if tests else None,
-                "logs": list(ExecutionLog.objects.order_by("pk").values("action", "response_status", "connection__pk")),
+                "logs": list(mine.execution_logs.order_by("pk").values("action", "response_status")),
             }
         )
     stored: list[str] = []
     with contextlib.redirect_stdout(io.StringIO()) as shown:
-        sync_all_shop_orders(lambda items, connection: stored.extend(order.order_id for order in items))
-    pulled = {"shown": shown.getvalue(), "stored": stored, **SyncState.objects.values("status", "resource_type").get()}
+        sync_all_shop_orders(lambda items, its: stored.extend(each.order_id for each in items if its == mine))
+    pulled = {"shown": shown.getvalue(), "stored": stored, **mine.sync_states.values("status", "resource_type").get()}
     print(json.dumps({"examples": found, "disabled": disabled, "pulled": pulled}))
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from integrations.auth.scheme import ApiKeyAuth, BearerAuth
-from integrations.errors import IntegrationBlocked, IntegrationError, IntegrationMoved
+from integrations.errors import IntegrationAuthError, IntegrationBlocked, IntegrationError, IntegrationMoved
 from integrations.tests.callers import Caller, failure, frames_of
 from integrations.tests.receiver import Answer, Receiver, Request
 from integrations.tests.scripted_server import HANG, READ, RESET, ScriptedServer, ok
@@ -363,6 +363,27 @@ def test_hooks_see_masked_calls_and_break_nothing(caller: Caller, receiver: Rece
     assert set(first.headers.values()) == {"***"}
     assert isinstance(last, Response) and last.body == b'{"ok": true}' and "canary" not in repr(seen)
     assert "a middleware hook failed: ZeroDivisionError" in log.text
+
+
+def test_a_known_secret_in_the_path_is_masked(caller: Caller, receiver: Receiver, log: Any) -> None:
+    client = caller(receiver, headers={"X-Key": "canary7f3a91"})
+    seen: list[str] = []
+    client.middleware.add_on_response(lambda call, response: seen.append(call.url))
+    client.get("/bots/canary7f3a91/messages")
+    assert seen == [f"http://{receiver.netloc}/bots/***/messages"] and "canary" not in log.text
+
+
+def test_the_outcome_of_a_call_is_told_once(caller: Caller, receiver: Receiver) -> None:
+    client = caller(receiver)
+    told: list[Any] = []
+    client.middleware.add_on_outcome(told.append)
+    client.middleware.add_on_outcome(lambda error: 1 / 0)
+    receiver.answer_with(500, 503, 200, 401)
+    client.get("/x")
+    assert told == [None]
+    with pytest.raises(IntegrationAuthError) as caught:
+        client.get("/x")
+    assert told == [None, caught.value]
 
 
 def test_what_an_answer_might_echo() -> None:

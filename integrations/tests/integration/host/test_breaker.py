@@ -318,7 +318,10 @@ def test_a_lane_adds_to_what_others_counted(ours: TenantIntegration, receiver: R
     """A call is refused while the lane is sending: neither forgets the other's."""
 
     def answer(request: Any) -> Answer:
-        stored(ours).record_auth_failure()
+        try:
+            stored(ours).record_auth_failure()
+        finally:
+            connections.close_all()  # of the receiver's thread
         return Answer(401)
 
     events(ours, 1)
