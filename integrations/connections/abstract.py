@@ -155,9 +155,10 @@ class AbstractConnection(models.Model):
         """
         if len(reason := self.__dict__.get("disabled_reason") or "") > health.MAX_REASON:
             self.disabled_reason = reason[: health.MAX_REASON]  # a long text is no reason to fail (S0-19)
-        before = None if self._state.adding or self.pk is None else self.__dict__.get("_stored")
+        is_copy = kwargs.get("force_insert") or kwargs.get("using") not in (None, self._state.db)
+        before = None if self._state.adding or self.pk is None or is_copy else self.__dict__.get("_stored")
         columns = kwargs.get("update_fields")
-        if before is not None and columns is None and not args and not kwargs.get("force_insert"):
+        if before is not None and columns is None and not args:
             columns = kwargs["update_fields"] = status_changes.columns_to_save(self, before)
         super().save(*args, **kwargs)
         now = status_changes.loaded(self)

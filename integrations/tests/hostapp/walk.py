@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import logging
 import sys
 from typing import Any
 
@@ -12,8 +13,12 @@ import django
 
 django.setup()
 
-from connectors.models import Connection  # noqa: E402
+from connectors.models import Connection, WebhookEvent  # noqa: E402
 from connectors.sync import sync_all_shop_orders  # noqa: E402
+from django.test import Client  # noqa: E402
+from project import settings  # noqa: E402
+
+from integrations.tasks import process_webhook  # noqa: E402
 
 COLUMNS = ("is_enabled", "is_connected", "auth_failure_count", "disabled_reason", "config", "credentials_encrypted")
 
@@ -22,7 +27,36 @@ def row_of(connection: Connection) -> dict[str, Any]:
     return Connection.objects.values(*COLUMNS).get(pk=connection.pk)
 
 
-def main(examples: list[str]) -> None:
+class Said(logging.Handler):
+    """What the receivers of the page log."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.texts: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.texts.append(record.getMessage())
+
+
+def called_back(mine: Connection, headers: dict[str, str], body: str) -> dict[str, Any]:
+    """Deliver one webhook, twice, and process it as a worker would."""
+    mine.credentials = {**mine.credentials, "webhook_secret": "walk-secret"}
+    mine.save()
+    answers = [
+        Client().post(f"/webhooks/{mine.public_id}/orders/", body, "application/json", headers=headers).status_code
+        for _ in range(2)
+    ]
+    event = WebhookEvent.objects.get(connection=mine)
+    process_webhook(webhook_event_id=event.pk, app_label="connectors", model_name="WebhookEvent")
+    event.refresh_from_db()
+    return {"answers": answers, "status": event.status, "event_type": event.event_type}
+
+
+def main(examples: list[str], webhook: tuple[dict[str, str], str]) -> None:
+    said = Said()
+    logging.getLogger("connectors").addHandler(said)
+    logging.getLogger("connectors").setLevel(logging.INFO)
+    settings.ALLOWED_HOSTS.append("testserver")
     names: dict[str, Any] = {}
     found = []
     disabled: Any = None
@@ -47,7 +81,9 @@ def main(examples: list[str]) -> None:
     with contextlib.redirect_stdout(io.StringIO()) as shown:
         sync_all_shop_orders(lambda items, its: stored.extend(each.order_id for each in items if its == mine))
     pulled = {"shown": shown.getvalue(), "stored": stored, **mine.sync_states.values("status", "resource_type").get()}
-    print(json.dumps({"examples": found, "disabled": disabled, "pulled": pulled}))
+    answer = called_back(mine, *webhook)
+    about = [text for text in said.texts if "a new order" in text or str(mine) in text]
+    print(json.dumps({"examples": found, "disabled": disabled, "pulled": pulled, "inbound": answer, "said": about}))
 
 
 if __name__ == "__main__":

@@ -36,7 +36,8 @@ def test_every_example_does_what_the_page_says(project: FreshProject, shop: WooC
     orders = [shop.add_order(status=status) for status in ("processing", "custom-status")]
     product = shop.add_product(name="Lamp", price="12.50")
     scripts = [example.replace("https://myshop.com", shop.url) for example in fresh_project.examples()]
-    found = project.facts("walk.py", examples=scripts)
+    headers, body = shop.webhook("order.created", orders[0], secret="walk-secret")
+    found = project.facts("walk.py", examples=scripts, webhook=[headers, body.decode()])
     made, tested, used, listed, rotated, checked, mended, logged, key, sealed = found["examples"]
 
     assert made["test"][0] is True and made["row"]["is_connected"] and made["shown"].startswith("True ")
@@ -62,6 +63,15 @@ def test_every_example_does_what_the_page_says(project: FreshProject, shop: WooC
     assert plain == "ck_secret123" and token.startswith("v1.") and "ck_secret123" not in token
     assert found["pulled"]["status"] == "completed" and "Fetched 2 orders" in found["pulled"]["shown"]
     assert sorted(found["pulled"]["stored"]) == sorted(str(order["id"]) for order in orders)
+    assert found["inbound"] == {"answers": [200, 200], "status": "processed", "event_type": "order.created"}
+    store = "Main WooCommerce Store"
+    assert [text.split(":")[0] for text in found["said"]] == [
+        f"Connection {store} recovered",  # the first test
+        f"{store} was disabled after 3 failures",
+        f"Connection {store} recovered",
+        f"Synced 2 new orders from {store}",
+        "a new order",
+    ], "S0-90: the receivers of the page, each once"
 
 
 def test_the_view_sets_up_a_connection(project: FreshProject, shop: WooCommerceServer) -> None:
