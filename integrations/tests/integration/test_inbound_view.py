@@ -31,7 +31,7 @@ from integrations.tests.inbound_world import BODY, OTHER_SECRET, SECRET, headers
 from integrations.tests.services import Broker, use_broker
 from integrations.tests.unit.test_signing import body_of
 
-pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 in_one_transaction = pytest.mark.django_db  # rolled back at the end: faster than to empty every table
 
@@ -84,6 +84,7 @@ def rows() -> list[Any]:
     return list(WebhookEvent.objects.order_by("pk"))
 
 
+@pytest.mark.integration
 class TestWhatIsKept:
     def test_stored_as_it_came(self, shop: TenantIntegration) -> None:
         answer = send(shop, X_Id="d-1", X_Event="order.created")
@@ -136,6 +137,7 @@ class TestWhatIsKept:
         assert reverse("oauth-callback", args=["github"]) == "/webhooks/oauth/callback/github/"
 
 
+@pytest.mark.integration
 @in_one_transaction
 @pytest.mark.parametrize(
     ("body", "status", "payload"),
@@ -194,6 +196,7 @@ class TestRefused:
         assert send(shop, body).status_code == 200
         assert bytes(rows()[0].body) == body and len(rows()[0].payload["raw"]) == MAX_BYTES - 2
 
+    @pytest.mark.integration
     @pytest.mark.parametrize(
         "path",
         [
@@ -239,6 +242,7 @@ class TestRefused:
         shop.tenant.delete()
         assert send(shop).status_code == 404
 
+    @pytest.mark.integration
     def test_401_leaves_a_trace_that_nobody_processes(self, shop: TenantIntegration) -> None:  # B202
         body = b'"' + b"x" * 100_000 + b'"'
         answer = send(shop, body, signed=headers_of("github", body, secret=OTHER_SECRET), X_Id="d-1")
@@ -350,6 +354,7 @@ def test_vector(vector: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None
         assert answer.status_code == (200 if is_object else 400)
 
 
+@pytest.mark.integration
 class TestTheOutsideFails:
     def test_503_while_the_database_is_away(self, shop: TenantIntegration, caplog: Any) -> None:  # B215
         connections.close_all()
@@ -512,6 +517,7 @@ class TestServers:
         assert wsgi(f"/webhooks/{shop.pk}/x/", io.BytesIO(b'{"id"'), **environ, CONTENT_LENGTH="11")[0] == 401
 
 
+@pytest.mark.integration
 def test_two_copies_at_once_are_one_row(shop: TenantIntegration) -> None:
     start, answers = threading.Barrier(6), []
 

@@ -38,7 +38,7 @@ from integrations.tests.pull_world import (
 from integrations.tests.receiver import Receiver
 from integrations.tests.services import CeleryProcess, wait_until
 
-pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 POOL = "prefork" if database.vendor == "postgresql" else "threads"
 MODELS = {"app_label": "integrations", "model_name": "TenantIntegration"}
@@ -96,6 +96,7 @@ def call(shop: TenantIntegration, method: str, **more: Any) -> Any:
 # -- pulls --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.integration
 def test_a_pull_reads_to_the_end_and_makes_its_state(shop: TenantIntegration, book: OrderBook) -> None:
     assert pull(shop) == {"pages": 3, "items": 5, "outcome": "done"}
     assert stored() == book.rows
@@ -103,6 +104,7 @@ def test_a_pull_reads_to_the_end_and_makes_its_state(shop: TenantIntegration, bo
     assert pull(shop) == {"pages": 1, "items": 0, "outcome": "done"}
 
 
+@pytest.mark.integration
 def test_a_full_resync_reads_everything_again(shop: TenantIntegration, book: OrderBook) -> None:
     told = []
 
@@ -117,6 +119,7 @@ def test_a_full_resync_reads_everything_again(shop: TenantIntegration, book: Ord
     assert told == [False] * 3 + [True] * 3
 
 
+@pytest.mark.integration
 def test_a_failing_provider_is_left_alone_by_tasks(shop: TenantIntegration, book: OrderBook) -> None:
     pull(shop)
     book.outage = 503
@@ -132,6 +135,7 @@ def test_a_failing_provider_is_left_alone_by_tasks(shop: TenantIntegration, book
     assert pull(shop) == {"pages": 3, "items": 5, "outcome": "done"}
 
 
+@pytest.mark.integration
 def test_refused_credentials_count_and_stop_the_tasks(shop: TenantIntegration, book: OrderBook) -> None:
     book.outage = 401
     for count in (1, 2, 3):
@@ -144,6 +148,7 @@ def test_refused_credentials_count_and_stop_the_tasks(shop: TenantIntegration, b
     assert pull(shop)["outcome"] == "the connection is not operational" and len(book.asked) == 3
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("switch", ["is_active", "is_enabled", "is_connected"])
 def test_nothing_is_asked_of_who_is_not_operational(shop: TenantIntegration, book: OrderBook, switch: str) -> None:
     TenantIntegration.objects.filter(pk=shop.pk).update(**{switch: False})
@@ -155,6 +160,7 @@ def test_nothing_is_asked_of_who_is_not_operational(shop: TenantIntegration, boo
     assert book.asked == []
 
 
+@pytest.mark.integration
 def test_who_is_switched_off_meanwhile_is_asked_no_further(shop: TenantIntegration, book: OrderBook) -> None:
     def switch_off(**_: Any) -> None:
         TenantIntegration.objects.filter(pk=shop.pk).update(is_active=False)
@@ -165,6 +171,7 @@ def test_who_is_switched_off_meanwhile_is_asked_no_further(shop: TenantIntegrati
     assert book.asked == [""]
 
 
+@pytest.mark.integration
 def test_a_circle_ends(shop: TenantIntegration, book: OrderBook, monkeypatch: pytest.MonkeyPatch) -> None:
     circle = {None: "a", "a": "b", "b": "c", "c": "a"}
 
@@ -238,6 +245,7 @@ def test_a_method_answers_in_json(shop: TenantIntegration) -> None:
     assert call(shop, "rename", method_args=[7], method_kwargs={"name": "x"}) == {"number": 7, "name": "x"}
 
 
+@pytest.mark.integration
 def test_a_methods_refusal_counts(shop: TenantIntegration, book: OrderBook) -> None:
     book.outage = 401
     with pytest.raises(IntegrationAuthError):
@@ -265,6 +273,7 @@ def test_the_documented_signatures() -> None:
 # -- scheduled ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.integration
 def test_what_is_due_is_asked_for(shop: TenantIntegration, asked: list[int]) -> None:
     now = timezone.now()
     late = state_of(shop, "late", interval_minutes=5, next_sync_at=now - timedelta(minutes=1))
@@ -276,6 +285,7 @@ def test_what_is_due_is_asked_for(shop: TenantIntegration, asked: list[int]) -> 
     assert asked == [new.pk, late.pk]
 
 
+@pytest.mark.integration
 def test_a_scheduled_pull_comes_again_after_its_interval(shop: TenantIntegration, book: OrderBook) -> None:
     state = state_of(shop, interval_minutes=15)
     assert tasks.pull_one(state.pk) == {"pages": 3, "items": 5, "outcome": "done"}
@@ -286,6 +296,7 @@ def test_a_scheduled_pull_comes_again_after_its_interval(shop: TenantIntegration
     assert tasks.pull_one(state.pk)["outcome"] == "not due"  # the same message again
 
 
+@pytest.mark.integration
 def test_a_scheduled_pull_waits_after_a_failure_and_goes_on(shop: TenantIntegration, book: OrderBook) -> None:
     state, book.outage = state_of(shop, interval_minutes=15), 503
     assert tasks.pull_one(state.pk)["outcome"] == "failed"
@@ -295,12 +306,14 @@ def test_a_scheduled_pull_waits_after_a_failure_and_goes_on(shop: TenantIntegrat
     assert tasks.pull_one(state.pk)["items"] == 5
 
 
+@pytest.mark.integration
 def test_a_scheduled_pull_whose_items_nobody_takes_is_not_begun(shop: TenantIntegration, caplog: Any) -> None:
     state = state_of(shop, "prices", interval_minutes=15)
     assert tasks.pull_one(state.pk) == {"pages": 0, "items": 0, "outcome": "nobody takes the items"}
     assert "nobody takes the prices of shop" in caplog.text
 
 
+@pytest.mark.integration
 def test_beat_looks_every_minute() -> None:
     from django_celery_beat.models import PeriodicTask
 
@@ -308,6 +321,7 @@ def test_beat_looks_every_minute() -> None:
     assert PeriodicTask.objects.get(task="integrations.tasks.pull_due").interval.every == 60
 
 
+@pytest.mark.integration
 def test_without_a_broker_the_worker_goes_on_by_itself(
     shop: TenantIntegration, book: OrderBook, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -320,6 +334,7 @@ def test_without_a_broker_the_worker_goes_on_by_itself(
 # -- with a real worker -------------------------------------------------------------------------------
 
 
+@pytest.mark.integration
 def test_a_long_pull_sends_itself_on(
     worker: Callable[..., CeleryProcess], shop: TenantIntegration, book: OrderBook
 ) -> None:
@@ -339,6 +354,7 @@ def make_shop_beside(shop: TenantIntegration) -> TenantIntegration:
     return TenantIntegration.objects.create(tenant=shop.tenant, is_connected=True, **fields)
 
 
+@pytest.mark.integration
 def test_the_printed_beat_entry_runs(
     worker: Callable[..., CeleryProcess], shop: TenantIntegration, book: OrderBook, tmp_path: Any
 ) -> None:

@@ -27,7 +27,7 @@ from integrations.transport.process_client import client
 
 from .conftest import CANARY, Make, changed
 
-pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 UP, DOWN = (True, True), (False, False)  # (is_connected, is_enabled)
 Heard = list[tuple[str, dict[str, Any]]]
@@ -51,6 +51,7 @@ def refused(connection: AbstractConnection, times: int = 1) -> None:
 # -- the methods ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.integration
 def test_the_third_failure_disables(connection: AbstractConnection, heard: Heard) -> None:
     for count in (1, 2):
         connection.record_auth_failure()
@@ -89,6 +90,7 @@ def test_mark_connected(connection: AbstractConnection, heard: Heard) -> None:
     assert len(heard) == 1, "nothing changed"
 
 
+@pytest.mark.integration
 def test_only_a_person_enables_it_again(connection: AbstractConnection, heard: Heard, receiver: Receiver) -> None:
     receiver.answer_with(401, 401, 401)
     refused(connection, 3)
@@ -114,6 +116,7 @@ def test_a_long_reason_is_cut(connection: AbstractConnection) -> None:
     assert stored(connection).disabled_reason == "y" * 500
 
 
+@pytest.mark.integration
 def test_a_row_that_is_gone_breaks_nothing(connection: AbstractConnection, heard: Heard, receiver: Receiver) -> None:
     receiver.answer_with(default=401)
     type(connection)._base_manager.get(pk=connection.pk).delete()
@@ -141,6 +144,7 @@ def test_a_refusal_with_a_200_is_no_success(connection: AbstractConnection, rece
     assert state(connection) == (3, False, False)
 
 
+@pytest.mark.integration
 def test_a_call_counts_once_whoever_looks_at_it(connection: AbstractConnection, receiver: Receiver) -> None:
     receiver.answer_with(401)
     with pytest.raises(IntegrationAuthError) as caught:
@@ -149,6 +153,7 @@ def test_a_call_counts_once_whoever_looks_at_it(connection: AbstractConnection, 
     assert caught.value.is_counted and state(connection)[0] == 1
 
 
+@pytest.mark.integration
 def test_a_success_starts_the_count_anew(connection: AbstractConnection, heard: Heard, receiver: Receiver) -> None:
     receiver.answer_with(401, 401, 200, 401, 401)
     refused(connection, 2)
@@ -180,6 +185,7 @@ def test_tests_count(connection: AbstractConnection, heard: Heard, receiver: Rec
     assert heard[1] == changed(connection, (False, True), DOWN)
 
 
+@pytest.mark.integration
 def test_tasks_count_and_leave_the_disabled_alone(make: Make, heard: Heard, receiver: Receiver) -> None:
     connection = make("host")
     connection.mark_connected()
@@ -194,6 +200,7 @@ def test_tasks_count_and_leave_the_disabled_alone(make: Make, heard: Heard, rece
     assert [name for name, _ in heard] == ["changed", "changed", "disabled"]  # the first: it became connected
 
 
+@pytest.mark.integration
 def test_two_at_once_count_as_two_and_the_third_disables_once(connection: AbstractConnection, heard: Heard) -> None:
     def fail(barrier: Barrier) -> None:
         mine = stored(connection)
@@ -215,6 +222,7 @@ def test_two_at_once_count_as_two_and_the_third_disables_once(connection: Abstra
 # -- saving ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.integration
 def test_a_save_tells_what_changed_and_nothing_else(connection: AbstractConnection, heard: Heard) -> None:
     connection.save()
     connection.config = {**connection.config, "opens_at": "08:30"}
@@ -228,6 +236,7 @@ def test_a_save_tells_what_changed_and_nothing_else(connection: AbstractConnecti
     assert len(heard) == 1
 
 
+@pytest.mark.integration
 def test_a_save_undoes_nothing_that_happened_meanwhile(connection: AbstractConnection, heard: Heard) -> None:
     """Somebody read the row, it was disabled, and now they store what they had in mind."""
     early = stored(connection)
@@ -245,6 +254,7 @@ def test_a_save_undoes_nothing_that_happened_meanwhile(connection: AbstractConne
     assert state(connection) == (3, False, True), "what they do change is stored"
 
 
+@pytest.mark.integration
 def test_what_is_rolled_back_is_not_told(connection: AbstractConnection, heard: Heard) -> None:
     with pytest.raises(RuntimeError), transaction.atomic():
         for _ in range(3):
@@ -253,6 +263,7 @@ def test_what_is_rolled_back_is_not_told(connection: AbstractConnection, heard: 
     assert heard == [] and state(connection) == (0, True, True)
 
 
+@pytest.mark.integration
 def test_receivers_see_it_from_another_connection_and_break_nothing(connection: AbstractConnection) -> None:
     seen: list[bool] = []
 
@@ -302,6 +313,7 @@ def due() -> None:
     Lane.objects.update(paused_until=None)
 
 
+@pytest.mark.integration
 def test_a_lane_that_is_refused_tells_it_once(ours: TenantIntegration, heard: Heard, receiver: Receiver) -> None:
     heard.clear()
     receiver.answer_with(default=401)
@@ -314,6 +326,7 @@ def test_a_lane_that_is_refused_tells_it_once(ours: TenantIntegration, heard: He
     assert not heard[1][1]["connection"].is_enabled
 
 
+@pytest.mark.integration
 def test_a_lane_adds_to_what_others_counted(ours: TenantIntegration, receiver: Receiver) -> None:
     """A call is refused while the lane is sending: neither forgets the other's."""
 
@@ -330,6 +343,7 @@ def test_a_lane_adds_to_what_others_counted(ours: TenantIntegration, receiver: R
     assert state(ours) == (2, True, True)
 
 
+@pytest.mark.integration
 def test_a_delivery_between_refusals_starts_the_count_anew(
     ours: TenantIntegration, heard: Heard, receiver: Receiver
 ) -> None:
@@ -342,6 +356,7 @@ def test_a_delivery_between_refusals_starts_the_count_anew(
     assert state(ours)[0] == 0 and heard == []
 
 
+@pytest.mark.integration
 def test_gone_disables_and_tells_why(ours: TenantIntegration, heard: Heard, receiver: Receiver) -> None:
     heard.clear()
     receiver.answer_with(410)
@@ -353,6 +368,7 @@ def test_gone_disables_and_tells_why(ours: TenantIntegration, heard: Heard, rece
     assert heard == [changed(ours, UP, DOWN), disabled]
 
 
+@pytest.mark.integration
 def test_a_slice_that_is_settled_twice_counts_once(
     ours: TenantIntegration, heard: Heard, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -374,6 +390,7 @@ def test_a_slice_that_is_settled_twice_counts_once(
     assert [name for name, _ in heard] == ["changed", "disabled"]
 
 
+@pytest.mark.integration
 def test_a_healthy_slice_asks_the_row_nothing_more(ours: TenantIntegration, receiver: Receiver) -> None:
     events(ours, 1)
     with CaptureQueriesContext(connections["default"]) as asked:
@@ -382,6 +399,7 @@ def test_a_healthy_slice_asks_the_row_nothing_more(ours: TenantIntegration, rece
     assert writes == [] and IntegrationSync.objects.get().status == "synced"
 
 
+@pytest.mark.integration
 def test_operators_health_checks_and_test_events_tell_it(
     ours: TenantIntegration, heard: Heard, receiver: Receiver
 ) -> None:
@@ -398,6 +416,7 @@ def test_operators_health_checks_and_test_events_tell_it(
     assert heard[2:] == [changed(ours, UP, (False, True))] and state(ours)[0] == 0, "a test event counts nowhere"
 
 
+@pytest.mark.integration
 def test_the_erp_of_a_tenant_counts_and_tells_it(heard: Heard) -> None:
     erp = ERPConnection(org_id=make_tenant().pk, connector_type="MOCK")
     erp.set_config({"mode": "success"})

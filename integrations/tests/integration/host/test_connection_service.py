@@ -19,7 +19,7 @@ from integrations.tests.receiver import Answer, Receiver, Request
 
 from .conftest import CANARY, Make
 
-pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 NEW = {"token": "canary-new", "pin": "1234"}
 
@@ -60,6 +60,7 @@ def test_providers_are_listed_by_family() -> None:
 # -- rotation ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.integration
 def test_new_credentials_replace_all_old_ones(connection: AbstractConnection, host: SimpleNamespace) -> None:
     before = raw(connection)
     ConnectionService.rotate_credentials(connection, {"token": "canary-new"}, actor="jane")
@@ -101,6 +102,7 @@ def test_what_has_begun_ends_with_the_old_ones(connection: AbstractConnection, r
     assert sent == [f"Bearer {CANARY}", "Bearer canary-new"]
 
 
+@pytest.mark.integration
 def test_a_delivery_under_way_is_not_disturbed(make: Make, receiver: Receiver) -> None:
     """S3-46: rotated while the request is at the receiver; the rows of the next turn go with the new ones."""
     ours = make("ours")
@@ -131,6 +133,7 @@ def test_a_delivery_under_way_is_not_disturbed(make: Make, receiver: Receiver) -
     assert ours.auth_failure_count == 0 and ours.credentials_rotated_at is not None
 
 
+@pytest.mark.integration
 def test_rotation_keeps_the_signing_keys_and_what_was_changed_meanwhile(connection: AbstractConnection) -> None:
     keys = [{"secret": "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=", "until": None}]
     connection.credentials = {**connection.credentials, "signing_keys": keys}
