@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.conf import settings
+from django.db import connection
 
 from app.embedded_broker import EmbeddedBroker, EmbeddedBrokerError
 from integrations.configuration import cache as configuration_cache
@@ -37,6 +38,22 @@ def django_db_modify_db_settings() -> None:
     name = settings.DATABASES["default"].get("TEST", {}).get("NAME")
     for suffix in ("-wal", "-shm"):
         Path(f"{name}{suffix}").unlink(missing_ok=True)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quick_flush() -> Iterator[None]:
+    """Empty PostgreSQL's tables with DELETE after a test: TRUNCATE makes new files for every table and index, which
+    takes twenty times as long as deleting the few rows of a test. Foreign keys are checked at the commit."""
+    if connection.vendor != "postgresql":
+        yield
+        return
+
+    def sql_flush(style: Any, tables: Iterable[str], **_: Any) -> list[str]:
+        return [f"DELETE FROM {connection.ops.quote_name(table)}" for table in tables]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(connection.ops, "sql_flush", sql_flush)
+        yield
 
 
 @pytest.fixture(autouse=True)
