@@ -207,7 +207,9 @@ class _Page:
 
 def _on_behalf_of(connection: AbstractConnection) -> AbstractContextManager[Any]:
     """What is written because a provider said so is no news to that provider."""
-    return caused_by(connection.pk) if isinstance(connection, TenantIntegration) else nullcontext()
+    if not isinstance(connection, TenantIntegration):
+        return nullcontext()
+    return caused_by(connection.pk, may_loop=False)
 
 
 def _wait(error: IntegrationError, attempt: int) -> float:
