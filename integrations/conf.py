@@ -161,5 +161,5 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"no such integration setting: {name}")
     own = getattr(settings, "INTEGRATIONS", {})
     if name not in own and name in BAPP_NAMES:
-        return (getattr(settings, "BAPP_CONNECTORS", None) or {}).get(BAPP_NAMES[name]) or DEFAULTS[name]
+        return (getattr(settings, "BAPP_CONNECTORS", None) or {}).get(BAPP_NAMES[name], DEFAULTS[name])
     return own.get(name, DEFAULTS[name])

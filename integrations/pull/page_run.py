@@ -78,6 +78,7 @@ def run_page(
         try:
             page = run.fetched(fetch_fn)
             cursor = next_cursor(page, sync_state.cursor, visited)
+            health.record_success(connection)
             leases.extend(lease, conf.PULL_LEASE_SECONDS)  # the effect has the whole of it
         except LeaseLost:
             raise

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterable, Mapping
 
 from integrations.connections.abstract import AbstractConnection
 from integrations.connectors.incoming import WebhookDTO, parse
-from integrations.errors import IntegrationError
 from integrations.inbound import content, schemes
 from integrations.inbound.generic import guess
 from integrations.inbound.models import AbstractWebhookEvent
 from integrations.inbound.receive import Delivery, store, store_rejected, webhook_event_model
 from integrations.transport.signing import SignatureInvalid
+
+logger = logging.getLogger("integrations.inbound")
 
 
 class WebhookService:
@@ -64,7 +66,9 @@ class WebhookService:
         secrets = (secret,) if isinstance(secret, str) else tuple(secret or ())
         delivery = Delivery(connection, provider, headers, raw, action, secrets)
         try:
-            schemes.verify(signature_method, headers, raw, secrets, now=time.time(), signature_header=signature_header)
+            schemes.verify(
+                signature_method, headers, raw, secrets, now=time.time(), signature_header=signature_header or ""
+            )
         except SignatureInvalid as invalid:
             return store_rejected(self.model, delivery, invalid.reason)
         payload = content.read(raw, _content_type(headers), sends_forms=True)
@@ -73,16 +77,18 @@ class WebhookService:
 
 
 def _content_type(headers: Mapping[str, str]) -> str:
-    return next((value for name, value in headers.items() if name.lower() == "content-type"), "")
+    return next((value for name, value in headers.items() if name.lower() == "content-type" and value), "")
 
 
 def _parsed(delivery: Delivery) -> WebhookDTO:
     """Return what the connector makes of it or, if there is none that could, what providers commonly say."""
     if delivery.connection is not None:
         try:
-            adapter = delivery.connection.get_adapter()
+            adapter = delivery.connection.get_receiver()
             if adapter.inbound is not None:
                 return adapter.parse_webhook(delivery.headers, delivery.body)
-        except (IntegrationError, ValueError):
-            pass  # it is stored all the same; processing will say what is wrong
+        except (
+            Exception
+        ) as error:  # a connector's slip too: it is stored all the same, and processing says what is wrong
+            logger.warning("connection %s: %s while parsing a webhook", delivery.connection.pk, type(error).__name__)
     return guess(parse(None, delivery.headers, delivery.body), delivery.headers)

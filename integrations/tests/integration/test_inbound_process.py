@@ -80,6 +80,14 @@ def heard() -> Iterator[list[dict[str, Any]]]:
     webhook_event_processed.disconnect(receiver)
 
 
+@pytest.fixture
+def hints(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The messages that would have gone to workers."""
+    sent: list[Any] = []
+    monkeypatch.setattr("integrations.inbound.receive.send_hint", lambda task, kwargs, queue: sent.append(kwargs))
+    return sent
+
+
 def receive(connection: TenantIntegration | None, body: bytes = BODY, **more: Any) -> WebhookEvent:
     headers = {**headers_of("github", body), "X-Id": "d-1", "X-Event": "order.created", **more.pop("headers", {})}
     values = {"provider": "demo", "signature_method": "github", "secret": SECRET, **more}
@@ -109,6 +117,20 @@ class TestTheService:
         )
         assert event.signature_valid and not event.is_duplicate
         assert event.provider == "woocommerce" and event.payload["status"] == "processing"
+
+    def test_a_connector_that_cannot_parse_costs_no_delivery(self, connection: TenantIntegration) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(
+                ConnectorRegistry.type_of(connection.connector_key), "parse_webhook", lambda *_: {}["nothing"]
+            )
+            event = receive(connection)
+        assert event.pk and event.signature_valid
+
+    def test_nothing_is_hinted_before_it_is_durable(self, connection: TenantIntegration, hints: list[Any]) -> None:
+        with transaction.atomic():
+            receive(connection)
+            assert hints == []
+        assert [each["webhook_event_id"] for each in hints] == [WebhookEvent.objects.get().pk]
 
     def test_a_copy(self, connection: TenantIntegration) -> None:
         first, second = receive(connection), receive(connection)
