@@ -112,9 +112,11 @@ def _run_until_killed(pk: int, moment: str) -> None:
 
     from integrations.connectors.incoming import WebhookDTO
     from integrations.inbound.actions import register_action
-    from integrations.inbound.process import process
+    from integrations.inbound import process as processing
     from integrations.models import SyncState, WebhookEvent
     from integrations.signals import webhook_event_processed, webhook_event_received
+
+    done_by_us = processing.run_action
 
     def stop(name: str) -> None:
         print(f"at: {name}", flush=True)
@@ -123,7 +125,10 @@ def _run_until_killed(pk: int, moment: str) -> None:
 
     def effect(dto: WebhookDTO, connection: Any) -> None:
         SyncState.objects.create(connection=connection, resource_type="effect")
-        stop(BEFORE_MARK)
+
+    def run_action(*args: Any) -> None:
+        done_by_us(*args)
+        stop(BEFORE_MARK)  # the action's own savepoint has ended; the mark is not written yet
 
     def stored(**_: Any) -> None:
         stop(AFTER_STORE)
@@ -132,6 +137,7 @@ def _run_until_killed(pk: int, moment: str) -> None:
         stop(AFTER_MARK)
 
     register_action(EFFECT, "An effect", effect)
+    processing.run_action = run_action
     webhook_event_received.connect(stored)
     webhook_event_processed.connect(heard)
     with provider(is_chosen=True, id_header="X-Id", event_header="X-Event"):
@@ -141,7 +147,7 @@ def _run_until_killed(pk: int, moment: str) -> None:
             answer = Client(headers=headers).post(url, BODY, content_type="application/json", secure=True)
             print(answer.status_code, flush=True)
         else:
-            print(process(WebhookEvent, pk), flush=True)
+            print(processing.process(WebhookEvent, pk), flush=True)
 
 
 if __name__ == "__main__":
