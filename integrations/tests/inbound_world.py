@@ -111,8 +111,8 @@ def _run_until_killed(pk: int, moment: str) -> None:
     from django.test import Client
 
     from integrations.connectors.incoming import WebhookDTO
-    from integrations.inbound.actions import register_action
     from integrations.inbound import process as processing
+    from integrations.inbound.actions import register_action
     from integrations.models import SyncState, WebhookEvent
     from integrations.signals import webhook_event_processed, webhook_event_received
 
