@@ -5,9 +5,11 @@ from __future__ import annotations
 import gzip
 import io
 import logging
+import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -17,11 +19,13 @@ from django.db import connection as database
 from django.db import connections
 from django.test import Client
 from django.urls import reverse
+from gunicorn.http.body import Body, ChunkedReader
+from gunicorn.http.unreader import IterUnreader
 
 from integrations.connectors.base import BaseConnector
 from integrations.connectors.incoming import WebhookDTO
 from integrations.delivery import wakeup
-from integrations.inbound import actions
+from integrations.inbound import actions, request_body
 from integrations.inbound.view import MAX_BYTES
 from integrations.models import TenantIntegration, WebhookEvent
 from integrations.signals import webhook_event_received
@@ -259,6 +263,20 @@ class TestRefused:
             clock.shift(60)
             send(shop, signed={})
         assert len(rows()) == 11
+
+    def test_refusals_do_not_fill_the_log(self, shop: TenantIntegration, caplog: Any, settings: Any) -> None:
+        with time_machine.travel(NOW, tick=False) as clock:
+            for _ in range(20):
+                send(shop, signed={})
+                send(999_999)
+            assert len(caplog.records) == 5
+            clock.shift(60)
+            send(shop, signed={})
+            assert len(caplog.records) == 6
+        settings.CACHES = {"default": {"BACKEND": "integrations.tests.broken_cache.BrokenCache"}}
+        for _ in range(20):
+            assert send(shop, signed={}).status_code == 401
+        assert len(caplog.records) <= 7
 
     def test_401_of_many_integrations_does_not_fill_the_disk(self, shop: TenantIntegration) -> None:
         shops = [make_connection(shop.tenant, name=f"Shop {n}") for n in range(6)]
@@ -515,6 +533,52 @@ class TestServers:
     def test_a_sender_that_goes_away(self, shop: TenantIntegration, environ: dict[str, str]) -> None:
         assert wsgi(f"/webhooks/{shop.pk}/x/", Broken(), **environ, CONTENT_LENGTH="11")[0] == 400
         assert wsgi(f"/webhooks/{shop.pk}/x/", io.BytesIO(b'{"id"'), **environ, CONTENT_LENGTH="11")[0] == 401
+
+    def test_chunks_that_are_none(self, shop: TenantIntegration, environ: dict[str, str], caplog: Any) -> None:
+        more = {"HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input_terminated": True}
+        for raw in (b"zz\r\nab\r\n", b"2\r\nabX", b"-1\r\n"):
+            stream = Body(ChunkedReader(None, IterUnreader([raw])))  # gunicorn's own
+            assert wsgi(f"/webhooks/{shop.pk}/x/", stream, **environ, **more)[0] == 400
+        assert "Traceback" not in caplog.text
+
+    def test_nobody_reads_what_is_sent_to_nobody(self, shop: TenantIntegration) -> None:
+        stream = Endless()
+        for target in (999_999, "00000000-0000-4000-8000-000000000000"):
+            assert wsgi(f"/webhooks/{target}/x/", stream, CONTENT_LENGTH="1000")[0] == 404
+        TenantIntegration.objects.filter(pk=shop.pk).update(is_active=False)
+        assert wsgi(f"/webhooks/{shop.pk}/x/", stream, CONTENT_LENGTH="1000")[0] == 404
+        assert not stream.taken
+
+    @pytest.mark.parametrize("shows_its_socket", [True, False])
+    def test_408_of_a_sender_that_trickles(
+        self, shop: TenantIntegration, monkeypatch: pytest.MonkeyPatch, shows_its_socket: bool
+    ) -> None:
+        monkeypatch.setattr(request_body, "READ_SECONDS", 0.3)
+        ours, theirs = socket.socketpair()
+        is_over = threading.Event()
+
+        def trickle() -> None:
+            with suppress(OSError):
+                while not is_over.wait(0.02):
+                    theirs.send(b" ")
+
+        thread = threading.Thread(target=trickle)
+        thread.start()
+        started = time.monotonic()
+        try:
+            # As gunicorn reads: until it has all that it was asked for. Others give what there is.
+            stream = ours.makefile("rb", buffering=-1 if shows_its_socket else 0)
+            more = {"gunicorn.socket": ours} if shows_its_socket else {}
+            status, content = wsgi(f"/webhooks/{shop.pk}/x/", stream, CONTENT_LENGTH="1000", **more)
+            ours.send(b"the answer")  # that way is open
+            assert theirs.recv(10) == b"the answer"
+        finally:
+            is_over.set()
+            thread.join(10)
+            stream.close()
+            ours.close()
+            theirs.close()
+        assert status == 408 and b"took too long" in content and time.monotonic() - started < 5
 
 
 @pytest.mark.integration
