@@ -14,6 +14,7 @@ import time
 from typing import Any
 from uuid import UUID
 
+from django.core.exceptions import ValidationError
 from django.db import Error as DatabaseAway
 from django.db import transaction
 from django.http import HttpRequest, JsonResponse
@@ -107,14 +108,14 @@ def _take_in(request: HttpRequest, connection_id: str, action: str) -> dict[str,
 
 
 def _connection(text: str) -> AbstractConnection | None:
-    """Return the connection by its public id or its key."""
+    """Return the connection by its public id or, with INBOUND_BY_KEY, by its key."""
     model = connection_model()
     if _UUID.fullmatch(text):
         return model._default_manager.filter(public_id=UUID(text)).first()
-    if _KEY.fullmatch(text):
+    if conf.INBOUND_BY_KEY and _KEY.fullmatch(text):
         try:
             return model._default_manager.filter(pk=int(text)).first()
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, ValidationError):
             return None  # a host's model whose keys are no numbers
     return None
 

@@ -225,6 +225,12 @@ class TestRefused:
         answer = Client().post(f"/webhooks/{path}", BODY, content_type="application/json", secure=True)
         assert answer.status_code == 404 and not rows()
 
+    def test_404_of_keys_where_they_do_not_count(self, shop: TenantIntegration, settings: Any) -> None:
+        settings.INTEGRATIONS = {"INBOUND_BY_KEY": False}
+        theirs, nobodys = send(shop.pk), send(999_999)
+        assert theirs.status_code == 404 and theirs.content == nobodys.content
+        assert send(shop).status_code == 200
+
     def test_404_says_the_same_of_what_is_inactive_and_of_what_is_not_there(self, shop: TenantIntegration) -> None:
         TenantIntegration.objects.filter(pk=shop.pk).update(is_active=False)  # B205
         inactive, unknown = send(shop), send(999_999)
