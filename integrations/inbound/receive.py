@@ -25,7 +25,7 @@ from integrations.delivery.wakeup import QUEUE, send_hint
 from integrations.lifecycle import announce, webhook_event_received
 
 from .models import AbstractWebhookEvent
-from .stored_headers import MAX_TOTAL, storable
+from .stored_headers import MAX_TOTAL, storable, storable_start
 from .throttle import ALL_REJECTED_PER_MINUTE, REJECTED_PER_MINUTE, is_within
 
 TASK = "integrations.tasks.process_webhook"
@@ -41,7 +41,8 @@ class Delivery:
 
     Attributes:
         action: the last part of the address; "" if there was none.
-        secrets: what must appear in nothing that is stored.
+        secrets: what must appear in no header that is stored, and in no body that proved nothing: all that is known of
+            the connection's.
     """
 
     connection: AbstractConnection | None
@@ -115,7 +116,7 @@ def store_rejected(model: type[AbstractWebhookEvent], delivery: Delivery, reason
     event = model(
         **_columns(delivery, MAX_REJECTED_HEADERS),
         idempotency_key=f"rejected:{uuid.uuid4().hex}",
-        body=delivery.body[:MAX_REJECTED_BODY],
+        body=storable_start(delivery.body, delivery.secrets, MAX_REJECTED_BODY),
         signature_valid=False,
         status=model.Status.FAILED,
         error=f"The signature does not prove the sender: {reason}.",

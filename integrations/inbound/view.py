@@ -98,8 +98,9 @@ def _take_in(request: HttpRequest, connection_id: str, action: str) -> dict[str,
     adapter = _adapter(connection)
     body = read_body(request, MAX_BYTES)  # only now: a stranger who knows no id gets none of our time
     secrets = adapter.inbound_secrets()
-    delivery = Delivery(connection, connection.connector_key, request.headers, body, action, secrets)
-    _verify(adapter, delivery)
+    known = (*secrets, *adapter.secrets)
+    delivery = Delivery(connection, connection.connector_key, request.headers, body, action, known)
+    _verify(adapter, delivery, secrets)
     if asks_for_action(connection, adapter, action) and not is_allowed(connection, action):
         raise _Refused(403)
     if not is_within("valid", connection, conf.INBOUND_PER_MINUTE):
@@ -137,7 +138,7 @@ def _adapter(connection: AbstractConnection) -> BaseConnector:
     return adapter
 
 
-def _verify(adapter: BaseConnector, delivery: Delivery) -> None:
+def _verify(adapter: BaseConnector, delivery: Delivery, secrets: tuple[str, ...]) -> None:
     inbound = adapter.inbound
     assert inbound is not None  # noqa: S101 - _adapter saw to it
     try:
@@ -145,7 +146,7 @@ def _verify(adapter: BaseConnector, delivery: Delivery) -> None:
             inbound.scheme,
             delivery.headers,
             delivery.body,
-            delivery.secrets,
+            secrets,
             now=time.time(),
             signature_header=inbound.signature_header,
         )

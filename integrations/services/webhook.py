@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 
 from integrations.connections.abstract import AbstractConnection
+from integrations.connectors.base import BaseConnector
 from integrations.connectors.incoming import WebhookDTO, parse
 from integrations.errors import IntegrationError
 from integrations.inbound import content, schemes
@@ -62,13 +64,15 @@ class WebhookService:
         """
         raw = body.encode("utf-8", "surrogatepass") if isinstance(body, str) else bytes(body)
         secrets = (secret,) if isinstance(secret, str) else tuple(secret or ())
-        delivery = Delivery(connection, provider, headers, raw, action, secrets)
+        adapter = _adapter(connection)
+        known = (*secrets, *adapter.secrets) if adapter else secrets
+        delivery = Delivery(connection, provider, headers, raw, action, known)
         try:
             schemes.verify(signature_method, headers, raw, secrets, now=time.time(), signature_header=signature_header)
         except SignatureInvalid as invalid:
             return store_rejected(self.model, delivery, invalid.reason)
         payload = content.read(raw, _content_type(headers), sends_forms=True)
-        dto = _parsed(delivery)
+        dto = _parsed(adapter, delivery)
         return store(self.model, delivery, payload, event_type=dto.event_type, event_id=dto.event_id)
 
 
@@ -76,13 +80,16 @@ def _content_type(headers: Mapping[str, str]) -> str:
     return next((value for name, value in headers.items() if name.lower() == "content-type"), "")
 
 
-def _parsed(delivery: Delivery) -> WebhookDTO:
+def _adapter(connection: AbstractConnection | None) -> BaseConnector | None:
+    try:
+        return connection.get_adapter() if connection is not None else None
+    except IntegrationError:
+        return None  # it is stored all the same; processing will say what is wrong
+
+
+def _parsed(adapter: BaseConnector | None, delivery: Delivery) -> WebhookDTO:
     """Return what the connector makes of it or, if there is none that could, what providers commonly say."""
-    if delivery.connection is not None:
-        try:
-            adapter = delivery.connection.get_adapter()
-            if adapter.inbound is not None:
-                return adapter.parse_webhook(delivery.headers, delivery.body)
-        except (IntegrationError, ValueError):
-            pass  # it is stored all the same; processing will say what is wrong
+    if adapter is not None and adapter.inbound is not None:
+        with suppress(IntegrationError, ValueError):  # as above
+            return adapter.parse_webhook(delivery.headers, delivery.body)
     return guess(parse(None, delivery.headers, delivery.body), delivery.headers)

@@ -467,6 +467,24 @@ def test_secrets_go_nowhere(kind: str, caplog: Any) -> None:
     assert all("X-Hub-Signature-256" in row.headers for row in rows())
 
 
+def test_its_own_secrets_are_stored_nowhere(kind: str) -> None:
+    """Whatever the name of the header, and in the body of who proved nothing."""
+    shop = make_connection(make_tenant(), kind, secret=SECRET, headers={"X-Ours": f"{CANARY}-header"})
+    names = ("X-Odd", "X-Other-Signature", "X-Hmac-Of-Nothing", "X-Long-Signature")
+    values = dict.fromkeys(names, f"{SECRET} {CANARY}-header") | {"X-Long-Signature": "x" * 2040 + SECRET}
+    values |= {"X-Auth-Signature": "lets in", "X-Shop-AuthKey": "lets in"}
+    body = b'{"s": "%b", "pad": "%b%b"}' % (SECRET.encode(), b"\xff" * 4050, SECRET.encode())
+    assert send(shop, signed={**headers_of("github", BODY), **values}).status_code == 200
+    assert send(shop, body, signed={**headers_of("github", BODY, secret=OTHER_SECRET), **values}).status_code == 401
+    assert len(rows()) == 2
+    for row in rows():
+        stored = f"{row.headers}{bytes(row.body)!r}"
+        assert CANARY not in stored and SECRET[:8] not in stored and "lets in" not in stored
+        assert set(names) < set(row.headers) and row.headers["X-Odd"] == "*** ***"
+    assert rows()[0].headers["X-Hub-Signature-256"] == headers_of("github", BODY)["X-Hub-Signature-256"]
+    assert 4000 < len(bytes(rows()[1].body)) <= 4096
+
+
 # -- what only a server shows ------------------------------------------------------------------------------
 
 
