@@ -99,9 +99,10 @@ def _take_in(request: HttpRequest, connection_id: str, action: str) -> dict[str,
     body = read_body(request, MAX_BYTES)  # only now: a stranger who knows no id gets none of our time
     secrets = adapter.inbound_secrets()
     known = (*secrets, *adapter.secrets)
-    delivery = Delivery(connection, connection.connector_key, request.headers, body, action, known)
+    is_call = asks_for_action(connection, adapter, action)
+    delivery = Delivery(connection, connection.connector_key, request.headers, body, action, known, is_call)
     _verify(adapter, delivery, secrets)
-    if asks_for_action(connection, adapter, action) and not is_allowed(connection, action):
+    if is_call and not is_allowed(connection, action):
         raise _Refused(403)
     if not is_within("valid", connection, conf.INBOUND_PER_MINUTE):
         raise _Refused(429, Retry_After=str(seconds_to_next_minute()))
@@ -168,7 +169,10 @@ def _keep(adapter: BaseConnector, delivery: Delivery) -> dict[str, Any]:
     if inbound.scheme == "slack" and payload.get("type") == "url_verification":
         return {"challenge": str(payload.get("challenge", ""))}
     event_type, event_id = _identity(adapter, delivery)
-    event = store(webhook_event_model(), delivery, payload, event_type=event_type, event_id=event_id)
+    try:
+        event = store(webhook_event_model(), delivery, payload, event_type=event_type, event_id=event_id)
+    except content.ContentRefused as refused:
+        raise _Refused(400, str(refused)) from None
     return {"status": "duplicate" if event.is_duplicate else "received"}
 
 

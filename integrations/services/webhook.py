@@ -11,6 +11,7 @@ from integrations.connectors.base import BaseConnector
 from integrations.connectors.incoming import WebhookDTO, parse
 from integrations.errors import IntegrationError
 from integrations.inbound import content, schemes
+from integrations.inbound.actions import asks_for_action
 from integrations.inbound.generic import guess
 from integrations.inbound.models import AbstractWebhookEvent
 from integrations.inbound.receive import Delivery, store, store_rejected, webhook_event_model
@@ -60,13 +61,15 @@ class WebhookService:
             key when too many of them came), ``is_duplicate`` whether this very delivery had come before.
 
         Raises:
-            ValueError: the signature is right, but the body is neither JSON nor a form; answer 400.
+            ValueError: the signature is right, but the body is neither JSON nor a form, or names another action than
+                `action`; answer 400.
         """
         raw = body.encode("utf-8", "surrogatepass") if isinstance(body, str) else bytes(body)
         secrets = (secret,) if isinstance(secret, str) else tuple(secret or ())
         adapter = _adapter(connection)
         known = (*secrets, *adapter.secrets) if adapter else secrets
-        delivery = Delivery(connection, provider, headers, raw, action, known)
+        is_call = asks_for_action(connection, adapter, action)
+        delivery = Delivery(connection, provider, headers, raw, action, known, is_call)
         try:
             schemes.verify(signature_method, headers, raw, secrets, now=time.time(), signature_header=signature_header)
         except SignatureInvalid as invalid:

@@ -117,7 +117,7 @@ class TestWhatIsKept:
         answers = [
             send(shop, body, action=action) for body, action in ((b"1", "a"), (b"1", "a"), (b"2", "a"), (b"1", "b"))
         ]
-        assert [answer.json()["status"] for answer in answers] == ["received", "duplicate", "received", "received"]
+        assert [answer.json()["status"] for answer in answers] == ["received", "duplicate", "received", "duplicate"]
 
     def test_the_same_id_at_another_integration_is_another_delivery(self, shop: TenantIntegration) -> None:
         other = make_connection(shop.tenant, name="Other")
@@ -343,6 +343,33 @@ class TestActions:
     def test_a_stranger_does_not_learn_what_is_allowed(self, flow: TenantIntegration) -> None:
         answers = [send(flow, action=action, signed={}) for action in ("demo-effect", "workitem-note")]
         assert {answer.status_code for answer in answers} == {401}
+
+    def test_one_id_may_ask_for_two_things(self, flow: TenantIntegration) -> None:
+        actions.register_action("demo-other", "Another", lambda dto, connection: None)
+        flow.inbound_actions = ["demo-effect", "demo-other"]
+        flow.save()
+        try:
+            answers = [send(flow, action=each, X_Id="d-1") for each in ("demo-effect", "demo-other") * 2]
+            told = [send(flow, b"[1]", action=each) for each in ("demo-effect", "demo-other")]
+        finally:
+            actions.forget_action("demo-other")
+        assert [answer.json()["status"] for answer in answers] == ["received"] * 2 + ["duplicate"] * 2
+        assert [answer.json()["status"] for answer in told] == [
+            "received",
+            "duplicate",
+        ]  # nobody vouches for the address
+
+    @pytest.mark.parametrize(
+        ("named", "status"), [('"demo-effect"', 200), ('"demo-other"', 400), ("null", 400), ('["demo-effect"]', 400)]
+    )
+    def test_the_body_names_no_other_action(self, flow: TenantIntegration, named: str, status: int) -> None:
+        answer = send(flow, f'{{"action": {named}}}'.encode(), action="demo-effect")
+        assert answer.status_code == status and len(rows()) == (status == 200)
+        if status == 400:
+            assert answer.json()["detail"] == 'action: must be "demo-effect", as in the address, or be left out.'
+
+    def test_where_it_is_no_inbound_action_the_body_says_what_it_likes(self, shop: TenantIntegration) -> None:
+        assert send(shop, b'{"action": "opened"}', action="issues").status_code == 200
 
     def test_a_provider_names_its_own(self, shop: TenantIntegration) -> None:
         assert send(shop, action="Orders_2.created").status_code == 200
