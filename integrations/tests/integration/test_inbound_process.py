@@ -18,7 +18,9 @@ from integrations.connectors.registry import ConnectorRegistry
 from integrations.database_clock import after
 from integrations.errors import IntegrationPermanentError, IntegrationTemporaryError
 from integrations.inbound import actions
+from integrations.inbound import receive as receive_module
 from integrations.inbound.process import process
+from integrations.inbound.receive import Delivery
 from integrations.inbound.retention import purge_received
 from integrations.inbound.sweep import process_due
 from integrations.models import SyncState, TenantIntegration, WebhookEvent
@@ -197,6 +199,47 @@ class TestTheService:
         assert found == [True]
 
 
+class TestKeys:
+    """What tells copies apart: no owner, action or id may take another one's place."""
+
+    def key(self, owner: Any, event_id: str = "1", *, provider: str = "demo", action: str = "", **more: Any) -> str:
+        connection = TenantIntegration(pk=owner) if owner is not None else None
+        delivery = Delivery(connection, provider, {}, b"{}", action, is_call=bool(action), **more)
+        return receive_module._key(delivery, event_id)
+
+    def test_of_two_things_are_two(self) -> None:
+        keys = [
+            self.key("a", "b:c"),
+            self.key("a:b", "c"),
+            self.key("a%3Ab", "c"),
+            self.key(7),
+            self.key(None, provider="7"),
+            self.key("@7"),
+            self.key(None, provider="a:b"),
+            self.key(None, "b:1", provider="a"),
+            self.key(7, action="note"),
+            self.key(7, "note:1"),
+            self.key("7/note"),
+            self.key(7, "", action="note"),
+            self.key("x" * 300),
+            self.key("x" * 301),
+            self.key(7, "i" * 200, action="a" * 100),
+            self.key(7, "i" * 200, action="a" * 99),
+            self.key(7, "i" * 201),
+        ]
+        assert len(set(keys)) == len(keys) and max(map(len, keys)) <= 255
+        assert keys[3] == "7:1" and keys[8] == "7/note:1"
+
+    def test_without_an_id_the_address_counts_for_nothing(self) -> None:
+        assert self.key(7, "", action="note") == self.key(7, "", action="status") == self.key(7, "")
+
+    def test_the_service_refuses_another_action(self, flow: TenantIntegration) -> None:
+        effect()
+        with pytest.raises(ValueError, match='action: must be "demo-effect"'):
+            receive(flow, b'{"action": "other"}', action=EFFECT)
+        assert not WebhookEvent.objects.exists()
+
+
 class TestProcessing:
     def test_told_exactly_as_documented(self, connection: TenantIntegration, heard: list[dict[str, Any]]) -> None:
         received: list[dict[str, Any]] = []
@@ -329,7 +372,18 @@ class TestFailures:
         assert event.attempts == 3 and event.next_attempt_at is None
         assert event.error == "unexpected RuntimeError (given up after 3 attempts)"
         effect()
-        assert receive(flow, action=EFFECT).is_duplicate  # the provider sends it again: one more try
+        assert receive(flow, action=EFFECT).is_duplicate  # for ever: given up is given up
+        assert process_due() == {} and not SyncState.objects.exists()
+
+    def test_a_copy_of_what_is_still_to_be_tried_has_it_tried_now(self, flow: TenantIntegration) -> None:
+        def fail(dto: Any, connection: Any) -> None:
+            raise RuntimeError
+
+        effect(fail)
+        event = receive(flow, action=EFFECT)
+        assert process(WebhookEvent, event.pk) == "failed" and process_due() == {}
+        effect()
+        assert receive(flow, action=EFFECT).is_duplicate
         assert process_due() == {"processed": 1}
 
     def test_a_receiver_that_raises_is_told_again(
