@@ -19,9 +19,7 @@ from urllib.parse import parse_qsl
 from integrations.outbox.canonical_json import REPLACEMENT
 
 MAX_DEPTH = 100  # lists and objects within each other; both databases and Python take more
-MAX_VALUES = (
-    100_000  # a megabyte of empty lists takes seconds to store and to read again, a hundred times what texts take
-)
+MAX_VALUES = 100_000  # a megabyte of empty lists takes seconds to store and to read again
 MAX_FORM_FIELDS = 1000
 FORM = "application/x-www-form-urlencoded"
 

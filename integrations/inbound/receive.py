@@ -23,7 +23,7 @@ from django.db.models.functions import Now
 from integrations import conf
 from integrations.connections.abstract import AbstractConnection
 from integrations.connections.registered import model_of
-from integrations.delivery.wakeup import QUEUE, send_hint
+from integrations.delivery.wakeup import QUEUE, SLOW_QUEUE, send_hint
 from integrations.lifecycle import announce, webhook_event_received
 
 from .content import ContentRefused
@@ -76,8 +76,8 @@ def store(
 ) -> AbstractWebhookEvent:
     """Store a delivery whose signature is proven; return its row, or that of its first copy (`is_duplicate`).
 
-    Safe for any number of callers at once, inside and outside of a transaction. A copy of one that failed and is still to
-    be tried is a wish to try it now. What was given up stays so: a person looks at it (the admin's "Process again").
+    Safe for any number of callers at once, inside and outside of a transaction. A copy of one that failed and is still
+    to be tried is a wish to try it now. What was given up stays so: a person looks at it (the admin's "Process again").
 
     Args:
         event_id: the provider's id of the delivery; "": the body tells copies apart.
@@ -108,7 +108,7 @@ def store(
             raise  # not the key: the connection was deleted meanwhile
         waits = copied.filter(status=model.Status.FAILED, next_attempt_at__isnull=False)
         if waits.update(next_attempt_at=Now()):
-            _hint(model, copied.values_list("pk", flat=True)[0], using)
+            _hint(model, copied.values_list("pk", flat=True)[0], using, is_slow=True)
         event = copied.get()
         event.is_duplicate = True
         return event
@@ -189,11 +189,20 @@ def _digest(raw: bytes) -> str:
     return hashlib.sha256(raw).hexdigest()
 
 
-def _hint(model: type[AbstractWebhookEvent], pk: Any, using: str) -> None:
-    """Tell a worker once the row is durable."""
+def hint(model: type[AbstractWebhookEvent], pk: Any, *, is_slow: bool = False) -> bool:
+    """Ask a worker to process one row; see `send_hint`.
+
+    Args:
+        is_slow: on the slow queue, for what was tried before.
+    """
     message = {"webhook_event_id": pk, "app_label": model._meta.app_label, "model_name": model._meta.object_name}
+    return send_hint(TASK, message, SLOW_QUEUE if is_slow else QUEUE)
+
+
+def _hint(model: type[AbstractWebhookEvent], pk: Any, using: str, *, is_slow: bool = False) -> None:
+    """Tell a worker once the row is durable."""
 
     def hint_after_commit() -> None:
-        send_hint(TASK, message, QUEUE)
+        hint(model, pk, is_slow=is_slow)
 
     connections[using].on_commit(hint_after_commit, robust=True)

@@ -76,8 +76,8 @@ def read_body(request: HttpRequest, limit: int) -> bytes:
 def _ended_after(seconds: float, connection: Any) -> Iterator[None]:
     """End what is read from the sender's socket after `seconds`, where the server shows it (gunicorn).
 
-    One ``read`` of a server collects as many bytes as it was asked for, so a look at the clock between two of them, or a
-    time limit for each piece, would let a byte every few seconds go on. The way back stays open for the answer.
+    One ``read`` of a server collects as many bytes as it was asked for, so a look at the clock between two of them, or
+    a time limit for each piece, would let a byte every few seconds go on. The way back stays open for the answer.
     """
     if not isinstance(connection, socket.socket):
         yield

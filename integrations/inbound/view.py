@@ -2,8 +2,8 @@
 
 Refused in this order, the cheapest first, and nothing about an integration is told before the signature is proven:
 405 method · 415 encoding · 413 announced size · 404 nobody of that id takes webhooks · then the body is read: 411, 408,
-413, 400 · 401 signature · 403 action · 429 too many · 400 content. What is left is stored, and answered 200 before anything is done with it. While the database is
-away: 503, so that the provider tries again.
+413, 400 · 401 signature · 403 action · 429 too many · 400 content. What is left is stored, and answered 200 before
+anything is done with it. While the database is away: 503, so that the provider tries again.
 """
 
 from __future__ import annotations

@@ -357,7 +357,7 @@ class TestActions:
         assert [answer.json()["status"] for answer in told] == [
             "received",
             "duplicate",
-        ]  # nobody vouches for the address
+        ]  # no id
 
     @pytest.mark.parametrize(
         ("named", "status"), [('"demo-effect"', 200), ('"demo-other"', 400), ("null", 400), ('["demo-effect"]', 400)]
