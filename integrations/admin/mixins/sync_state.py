@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, ClassVar
 
 from django.contrib import admin, messages
@@ -130,6 +131,9 @@ class SyncStateAdminMixin(ObjectButtons):
 
     # -- actions ----------------------------------------------------------------------------------
 
+    def may_operate(self, request: HttpRequest, obj: Any) -> bool:
+        return bool(self.has_change_permission(request, obj))
+
     @admin.action(permissions=["operate"], description="Pull now")
     def pull_now(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
         self._act(request, queryset, pull_actions.pull_now)
@@ -139,7 +143,7 @@ class SyncStateAdminMixin(ObjectButtons):
         self._act(request, queryset, pull_actions.start_over)
 
     def _act(self, request: HttpRequest, queryset: QuerySet[Any], action: Any) -> None:
-        done = action(queryset)
+        done = action(queryset, partial(self.may_operate, request))
         for obj in done.rows:
             self.log_change(request, obj, f"{done.did}.")
         for is_good, words in done.messages():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, ClassVar
 
 from django.contrib import admin, messages
@@ -202,7 +203,7 @@ class WebhookEventAdminMixin(ObjectButtons):
         self._act(request, queryset, inbound_actions.replay)
 
     def _act(self, request: HttpRequest, queryset: QuerySet[Any], action: Any) -> None:
-        done = action(queryset)
+        done = action(queryset, partial(self.may_operate, request))
         for obj in done.rows:
             self.log_change(request, obj, done.verb.capitalize() + ".")
         messages.add_message(request, messages.SUCCESS if done.count else messages.WARNING, str(done))

@@ -162,6 +162,18 @@ def test_without_permissions(acme: Side, hints: list[Any]) -> None:
     assert hints == []
 
 
+def test_whoever_may_not_use_the_family_acts_neither_by_button_nor_from_the_list(acme: Side, hints: list[Any]) -> None:
+    pull = make_pull(make_shop(acme.tenant), cursor="page-7")
+    acme.user.user_permissions.remove(Permission.objects.get(codename="use_any_connector"),
+                                      Permission.objects.get(codename="use_shop_connectors"))  # fmt: skip
+    client = client_of(User.objects.get(pk=acme.user.pk))
+    for button in ("pull_now", "start_over"):
+        assert client.post(url("syncstate", button, pull.pk)).status_code == 403
+        assert "1 skipped: you may not act on it." in act(client, "syncstate", button, pull)
+    pull.refresh_from_db()
+    assert pull.cursor == "page-7" and pull.next_sync_at is None and hints == []
+
+
 def test_buttons_need_post_and_a_csrf_token(acme: Side) -> None:
     strict = Client(enforce_csrf_checks=True)
     strict.force_login(acme.user)

@@ -328,6 +328,24 @@ def test_a_hosts_own_queryset_rules_lists_filters_and_actions(hints: list[Any]) 
     assert hints
 
 
+def test_a_hosts_own_rule_for_a_row_holds_in_the_list_too(
+    root: Client, shop: Any, hints: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    event = host.WebhookEvent.objects.create(
+        connection=shop, idempotency_key="1:a", provider="x", signature_valid=True, status="failed"
+    )
+    state = host.SyncState.objects.create(connection=shop, resource_type="orders", cursor="page-7")
+    monkeypatch.setattr(WebhookEventAdmin, "may_operate", lambda *_: False)
+    monkeypatch.setattr(SyncStateAdmin, "has_change_permission", lambda _, request, obj=None: obj is None)
+    for model, row, action in (("webhookevent", event, "process_again"), ("syncstate", state, "start_over")):
+        assert root.post(url(model, action, row.pk)).status_code == 403
+        data = {"action": action, "_selected_action": [row.pk]}
+        said = messages_of(root.post(url(model), data, follow=True).content.decode())
+        assert "1 skipped: you may not act on it" in said
+    event.refresh_from_db(), state.refresh_from_db()
+    assert (event.status, state.cursor, hints) == ("failed", "page-7", [])
+
+
 def test_events_are_read_only_and_deleted_with_the_permission(shop: Any) -> None:
     event = host.WebhookEvent.objects.create(connection=shop, idempotency_key="1:a", provider="x")
     host.Company.objects.update(name="acme")
