@@ -13,6 +13,7 @@ from django.utils.html import format_html
 
 from integrations.admin import pull_actions
 from integrations.admin.display import NOTHING, Assets, Badge, Kind, exact, short, when
+from integrations.admin.listed_filters import ListedFilters
 from integrations.admin.object_buttons import Button, ObjectButtons
 from integrations.admin.received import harmless
 from integrations.admin.recent_filters import ConnectionFilter
@@ -42,7 +43,7 @@ def next_pull(state: Any) -> Any:
     return "due now" if getattr(state, "interval_minutes", 1) else "when asked"
 
 
-class SyncStateAdminMixin(ObjectButtons):
+class SyncStateAdminMixin(ListedFilters, ObjectButtons):
     """For the ModelAdmin of a model derived from AbstractSyncState; only what is pulled, and from whom, is editable."""
 
     list_display: Any = ("resource", "connection_name", "state", "last", "next", "errors", "shown_cursor")

@@ -15,6 +15,7 @@ from django.utils.safestring import SafeString
 from integrations.admin import inbound_actions
 from integrations.admin.bounded import BoundedPaginator
 from integrations.admin.display import NOTHING, Assets, Badge, Kind, clock, exact, short, when
+from integrations.admin.listed_filters import ListedFilters
 from integrations.admin.object_buttons import Button, ObjectButtons
 from integrations.admin.received import harmless, shown_body, shown_headers, shown_json
 from integrations.admin.recent_filters import ActionFilter, ConnectionFilter, EventTypeFilter
@@ -50,7 +51,7 @@ def event_story(event: Any) -> str:
     return f"{again}due now" if event.next_attempt_at <= timezone.now() else f"{again}at {clock(event.next_attempt_at)}"
 
 
-class WebhookEventAdminMixin(ObjectButtons):
+class WebhookEventAdminMixin(ListedFilters, ObjectButtons):
     """For the ModelAdmin of a model derived from AbstractWebhookEvent: read-only, newest first.
 
     Whoever has the change permission may have rows processed again; whoever has the delete permission may delete

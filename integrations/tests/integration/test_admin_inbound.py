@@ -206,6 +206,52 @@ def test_no_page_shows_a_secret_or_runs_what_came(acme: Side) -> None:
     assert "\\xff" in html and "&lt;script&gt;" in html and "a\\u202eb" in html
 
 
+@pytest.mark.parametrize(
+    ("model", "query"),
+    [
+        ("webhookevent", "payload__api_token__startswith=canary"),
+        ("webhookevent", "payload__regex=("),
+        ("webhookevent", "headers__Cookie=canary-cookie"),
+        ("webhookevent", "body__contains=x"),
+        ("webhookevent", "status__regex=("),
+        ("webhookevent", "pk__regex=("),
+        ("webhookevent", "connection__credentials_encrypted__startswith=a"),
+        ("syncstate", "cursor__startswith=page"),
+        ("syncstate", "connection__config__startswith=a"),
+        ("tenantintegration", "credentials_encrypted__startswith=a"),
+        ("tenantintegration", "config__store_url__startswith=https"),
+        ("executionlog", "request_payload__contains=x"),
+        ("executionlog", "answer__regex=("),
+        ("integrationsync", "last_error__regex=("),
+        ("erppushlog", "start__startswith=a"),
+    ],
+)
+def test_nobody_asks_a_list_for_what_its_pages_hide(model: str, query: str, acme: Side) -> None:
+    make_event(make_shop(acme.tenant))
+    for client in (acme.client, superuser()):
+        assert client.get(f"{url(model)}?{query}").status_code == 400, query
+
+
+def test_what_is_listed_filters_still(acme: Side) -> None:
+    shop = make_shop(acme.tenant)
+    make_event(shop), make_pull(shop)
+    listed = {
+        "webhookevent": ("status__in=failed,received", "signature_valid__isnull=True", "action_name=events", "q=d-1"),
+        "syncstate": ("status__exact=idle", f"integration={shop.pk}", f"tenant={acme.tenant.pk}"),
+        "tenantintegration": ("is_active__exact=1", "integration_type=webhook", "credentials=overdue", "q=Acme"),
+        "integrationsync": (
+            "created_at__gte=2026-01-01T00:00:00Z",
+            "created_at__lt=2999-01-01T00:00:00Z",
+            "event_type=x",
+        ),
+        "executionlog": ("integration=1", "p=1"),
+        "erppushlog": ("status=FAILED", "all="),
+    }
+    for model, queries in listed.items():
+        for query in queries:
+            assert page(acme.client, f"{url(model)}?{query}"), query
+
+
 def test_states_are_told_in_words_and_symbols(acme: Side) -> None:
     shop, soon = make_shop(acme.tenant), timezone.now() + timedelta(minutes=5)
     make_event(shop, "1", status="processed", duplicates=2)
