@@ -16,8 +16,8 @@ from integrations.admin.connector_choice import connector_of
 from integrations.admin.display import NOTHING, Assets, Badge, exact, when
 from integrations.admin.listed_filters import ListedFilters
 from integrations.admin.object_buttons import Button, ObjectButtons
-from integrations.admin.received import harmless
 from integrations.connections.abstract import AbstractConnection
+from tenants.harmless_text import harmless
 
 from .connection_form import CONFIG, CREDENTIALS, FAMILY, PROVIDER, ConnectionForm
 

@@ -11,8 +11,9 @@ from django.http import HttpRequest
 from integrations.admin.bounded import BoundedPaginator
 from integrations.admin.display import NOTHING, Assets, Badge, exact, short
 from integrations.admin.listed_filters import ListedFilters
-from integrations.admin.received import harmless, shown_json
+from integrations.admin.received import shown_json
 from integrations.admin.recent_filters import ConnectionFilter
+from tenants.harmless_text import harmless
 
 _HEAVY = ("request_payload", "response_payload")
 

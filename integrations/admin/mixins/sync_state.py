@@ -15,9 +15,9 @@ from integrations.admin import pull_actions
 from integrations.admin.display import NOTHING, Assets, Badge, Kind, exact, short, when
 from integrations.admin.listed_filters import ListedFilters
 from integrations.admin.object_buttons import Button, ObjectButtons
-from integrations.admin.received import harmless
 from integrations.admin.recent_filters import ConnectionFilter
 from integrations.pull.models import AbstractSyncState
+from tenants.harmless_text import harmless
 
 Status = AbstractSyncState.Status
 _KINDS: dict[str, Kind] = {"idle": "off", "running": "warn", "completed": "ok", "failed": "bad"}

@@ -17,9 +17,10 @@ from integrations.admin.bounded import BoundedPaginator
 from integrations.admin.display import NOTHING, Assets, Badge, Kind, clock, exact, short, when
 from integrations.admin.listed_filters import ListedFilters
 from integrations.admin.object_buttons import Button, ObjectButtons
-from integrations.admin.received import harmless, shown_body, shown_headers, shown_json
+from integrations.admin.received import shown_body, shown_headers, shown_json
 from integrations.admin.recent_filters import ActionFilter, ConnectionFilter, EventTypeFilter
 from integrations.inbound.models import AbstractWebhookEvent
+from tenants.harmless_text import harmless
 
 Status = AbstractWebhookEvent.Status
 _KINDS: dict[str, Kind] = {
@@ -137,7 +138,7 @@ class WebhookEventAdminMixin(ListedFilters, ObjectButtons):
 
     @admin.display(description="error")
     def problem(self, obj: Any) -> Any:
-        return short(obj.error)
+        return short(harmless(obj.error))
 
     # -- detail -----------------------------------------------------------------------------------
 
