@@ -11,6 +11,7 @@ from django.http import HttpRequest
 from django.utils.html import format_html, format_html_join
 from django.utils.timezone import localtime
 
+from tenants.harmless_text import harmless
 from tenants.scoped_admin import TenantFilter, TenantOwnedForm, TenantScopedAdmin
 
 from .models import Customer, CustomerAsset, DropoffPoint, Note, WorkItem
@@ -78,7 +79,7 @@ class WorkItemAdmin(TenantScopedAdmin):
             "",
             '<li class="ig-note"><div class="ig-quiet">{} · {}</div><div>{}</div></li>',
             (
-                (_author(note), f"{localtime(note.created_at):%Y-%m-%d %H:%M:%S}", note.text)
+                (_author(note), f"{localtime(note.created_at):%Y-%m-%d %H:%M:%S}", _text(note))
                 for note in found[:NOTES_SHOWN]
             ),
         )
@@ -96,6 +97,11 @@ def _author(note: Note) -> str:
     if note.author is None:
         return "system"
     return note.author.get_full_name() or note.author.get_username()
+
+
+def _text(note: Note) -> str:
+    # What nobody of ours wrote may be a stranger's word, and must not rearrange the page around it.
+    return harmless(note.text) if note.author is None else note.text
 
 
 @admin.register(Customer)

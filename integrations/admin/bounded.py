@@ -11,6 +11,8 @@ from django.http import HttpRequest
 
 from tenants.scoped_admin import TenantScopedAdmin
 
+from .listed_filters import ListedFilters
+
 PAGED = 5_000  # rows that can be paged through; older ones are found by filter and search
 
 
@@ -42,7 +44,7 @@ class BoundedPaginator(Paginator):
         return self.object_list.order_by()[:PAGED].count()  # type: ignore[attr-defined]
 
 
-class HistoryAdmin(TenantScopedAdmin):
+class HistoryAdmin(ListedFilters, TenantScopedAdmin):
     """Base of the pages of what happened: newest first, read-only, quick however much there is.
 
     Attributes:

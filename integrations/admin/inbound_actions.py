@@ -6,7 +6,7 @@ A row is made due in the database, and that is what counts: the hint to a worker
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,7 +25,10 @@ from .recent_filters import LOOKED_AT, has_field
 MOST = 1000  # rows per click; the request must end
 HINTED = 20  # hints per click; the sweep finds the others
 
+NOT_YOURS = "skipped: you may not act on it"
+
 Status = AbstractWebhookEvent.Status
+May = Callable[[Any], bool]
 # `attempts` is the fence of whoever has a row in hand (inbound/process.py): it goes on, never back.
 _ANEW = {
     "status": Status.RECEIVED,
@@ -57,10 +60,14 @@ class Done:
         return " ".join(parts)
 
 
-def process_again(events: QuerySet[Any]) -> Done:
-    """Make those of `events` due now that failed or wait: at least one more attempt, however many there were."""
+def process_again(events: QuerySet[Any], may: May) -> Done:
+    """Make those of `events` due now that failed or wait: at least one more attempt, however many there were.
+
+    Only those on which the person `may` act; so below.
+    """
     return _again(
         events,
+        may,
         Done("will be processed now"),
         Q(status__in=[Status.RECEIVED, Status.FAILED]),
         {
@@ -71,22 +78,25 @@ def process_again(events: QuerySet[Any]) -> Done:
     )
 
 
-def replay(events: QuerySet[Any]) -> Done:
+def replay(events: QuerySet[Any], may: May) -> Done:
     """Process those of `events` once more that were processed: what they bring about happens again."""
     return _again(
         events,
+        may,
         Done("will be processed once more"),
         Q(status=Status.PROCESSED),
         dict.fromkeys(set(Status) - {Status.PROCESSED}, "skipped: not processed yet (use Process again)"),
     )
 
 
-def _again(events: QuerySet[Any], done: Done, wanted: Q, skipped: dict[Any, str]) -> Done:
+def _again(events: QuerySet[Any], may: May, done: Done, wanted: Q, skipped: dict[Any, str]) -> Done:
     model = events.model
     found = list(events.order_by("pk").defer("body", "payload", "headers")[: MOST + 1])
     done.is_cut = len(found) > MOST
     for event in found[:MOST]:
-        if not event.signature_valid:
+        if not may(event):
+            done.notes[NOT_YOURS] += 1
+        elif not event.signature_valid:
             done.notes["skipped: rejected, it does not prove where it came from"] += 1
         elif event.status in skipped:
             done.notes[skipped[event.status]] += 1

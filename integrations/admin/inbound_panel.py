@@ -19,12 +19,12 @@ from integrations.connectors.manifest import Inbound
 from integrations.errors import IntegrationError
 from integrations.inbound.actions import action_named
 from integrations.inbound.models import WebhookEvent
+from tenants.harmless_text import harmless
 from tenants.panels import Panel, register_panel
 
 from .connector_choice import calls_back, connector_of
 from .display import CSS, Badge, short, when
 from .mixins.webhook_event import event_badge, event_story
-from .received import harmless
 
 SHOWN = 10
 GENERIC = "events"  # any word that is no action: the webhook is for the application's own receivers

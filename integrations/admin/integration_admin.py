@@ -32,10 +32,11 @@ from .integration_buttons import PREFIX, IntegrationButtons, take_test_result
 from .integration_fieldsets import edit_fieldsets, view_fieldsets
 from .integration_form import IntegrationForm
 from .integration_state import COUNTED, Health, badge, rotation_badge
+from .listed_filters import ListedFilters
 
 
 @admin.register(TenantIntegration)
-class TenantIntegrationAdmin(CountedDeletion, IntegrationButtons, TenantScopedAdmin):
+class TenantIntegrationAdmin(CountedDeletion, ListedFilters, IntegrationButtons, TenantScopedAdmin):
     """Where a tenant's events go."""
 
     form = IntegrationForm

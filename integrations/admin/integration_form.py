@@ -20,6 +20,7 @@ from integrations.connectors.base import BaseConnector
 from integrations.connectors.config_check import check
 from integrations.connectors.manifest import HEADERS, URL, Manifest
 from integrations.credentials.masking import MASK
+from integrations.inbound.actions import not_theirs
 from tenants.models import Tenant
 
 from .connector_choice import calls_back
@@ -106,6 +107,12 @@ class IntegrationForm(ConnectorForm):
             if not self.connector.manifest.allow_multiple:
                 self._take_turns(cleaned)
         return cleaned
+
+    def clean_inbound_actions(self) -> list[str]:
+        names: list[str] = self.cleaned_data["inbound_actions"]
+        if problem := not_theirs(self.user, names, self.initial.get("inbound_actions") or ()):
+            raise ValidationError(sentence(problem))
+        return names
 
     def _check_settings(self, connector: type[BaseConnector], typed: dict[str, Any]) -> None:
         manifest = connector.manifest

@@ -52,7 +52,7 @@ class ObjectButtons(AdminMixin):
         return bool(request.user.has_perm(f"{opts.app_label}.change_{opts.model_name}"))
 
     def may_operate(self, request: HttpRequest, obj: Any) -> bool:
-        """Tell whether the user may act on this row."""
+        """Tell whether the user may act on this row; asked for each, by a button and by an action of the list."""
         return self.has_operate_permission(request)
 
     def get_urls(self) -> list[URLPattern]:

@@ -7,7 +7,7 @@ an interval is made due as well, so that the sweep finds it if the hint is lost.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -23,7 +23,10 @@ from integrations.pull.run import may_pull
 
 MOST = 50  # rows per click: each is a hint of its own
 
+NOT_YOURS = "skipped: you may not act on it"
+
 Status = AbstractSyncState.Status
+May = Callable[[Any], bool]
 
 
 @dataclass
@@ -57,25 +60,28 @@ def is_leased(state: Any) -> bool:
     return bool(state.lease_token and state.lease_expires_at and state.lease_expires_at > timezone.now())
 
 
-def pull_now(states: QuerySet[Any]) -> Done:
-    """Ask a worker to go on from the cursor of each of `states`."""
-    return _ask(states, Done("Pulling now"), INCREMENTAL)
+def pull_now(states: QuerySet[Any], may: May) -> Done:
+    """Ask a worker to go on from the cursor of each of `states` on which the person `may` act."""
+    return _ask(states, may, Done("Pulling now"), INCREMENTAL)
 
 
-def start_over(states: QuerySet[Any]) -> Done:
-    """Forget the cursor of each of `states` and ask a worker to read everything again.
+def start_over(states: QuerySet[Any], may: May) -> Done:
+    """Forget the cursor of each of `states` on which the person `may` act; ask a worker to read everything again.
 
     A worker that reads just now loses its lease with it: the page in its hands is not kept, or its cursor would
     undo this.
     """
     forgotten = {"cursor": "", "pages_in_run": 0, "status": Status.IDLE, **RELEASED}
-    return _ask(states, Done("Started over"), FULL, **forgotten)
+    return _ask(states, may, Done("Started over"), FULL, **forgotten)
 
 
-def _ask(states: QuerySet[Any], done: Done, task: str, **values: Any) -> Done:
+def _ask(states: QuerySet[Any], may: May, done: Done, task: str, **values: Any) -> Done:
     found = list(states.order_by("pk").select_related("connection")[: MOST + 1])
     done.is_cut = len(found) > MOST
     for state in found[:MOST]:
+        if not may(state):
+            done.notes[NOT_YOURS] += 1
+            continue
         if not may_pull(state.connection):
             done.notes["skipped: the connection is off or disabled, or its last test did not pass"] += 1
             continue

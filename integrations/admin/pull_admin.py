@@ -106,9 +106,6 @@ class SyncStateAdmin(SyncStateAdminMixin, TenantScopedAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return super().has_delete_permission(request, obj) and _may_use(request, obj)
 
-    def may_operate(self, request: HttpRequest, obj: Any) -> bool:
-        return self.has_change_permission(request, obj)
-
     def save_model(self, request: HttpRequest, obj: SyncState, form: Any, change: bool) -> None:
         """A new interval counts from the last time; none at all: nothing is due any more."""
         if "interval_minutes" in form.changed_data or not change:

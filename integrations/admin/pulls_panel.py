@@ -10,12 +10,12 @@ from django.urls import reverse
 
 from integrations.connections.models import TenantIntegration
 from integrations.pull.models import SyncState
+from tenants.harmless_text import harmless
 from tenants.panels import Panel, register_panel
 
 from .display import CSS, short, when
 from .mixins.sync_state import next_pull, pull_badge
 from .pull_admin import every, resources_of
-from .received import harmless
 
 SHOWN = 20
 

@@ -13,23 +13,16 @@ from typing import Any
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from integrations.transport.redaction import is_secret_name, redact
+from integrations.transport.redaction import MASK, is_secret_name, redact
+from tenants.harmless_text import harmless
 
 from .display import NOTHING
 
 MOST = 65_536  # characters of one text on a page
 HEADERS_SHOWN = 60
 VALUE_SHOWN = 300  # characters of a header
-PROOF_SHOWN = 10  # characters of a signature: enough to compare, too few to send it again
 HIDDEN = "•••"
-
-# What changes how the text around it looks: controls, and marks that turn the reading direction round.
-_ACTING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
-
-
-def harmless(text: str) -> str:
-    """Return `text` with characters that nobody sees, or that rearrange others, spelled out: ``\\u202e``."""
-    return _ACTING.sub(lambda found: found[0].encode("unicode_escape").decode(), text.replace("\r\n", "\n"))
+_PROOF = re.compile(r"sign|hmac|digest|(^|[-_])(sig|hash|proof)($|[-_])", re.IGNORECASE)
 
 
 def shown_json(value: Any, secrets: Iterable[str] = ()) -> SafeString | str:
@@ -52,7 +45,7 @@ def shown_body(body: Any, secrets: Iterable[str] = ()) -> SafeString | str:
 
 
 def shown_headers(headers: Any, secrets: Iterable[str] = ()) -> SafeString | str:
-    """Return the stored headers as a table; of signatures only the beginning."""
+    """Return the stored headers as a table; of what may be a signature only how long it is."""
     if not isinstance(headers, Mapping) or not headers:
         return NOTHING
     known = tuple(secrets)
@@ -66,8 +59,9 @@ def shown_headers(headers: Any, secrets: Iterable[str] = ()) -> SafeString | str
 
 
 def _header(name: str, value: str, secrets: tuple[str, ...]) -> str:
-    if re.search(r"signature|hmac", name, re.IGNORECASE):
-        return harmless(value[:PROOF_SHOWN]) + "…" if len(value) > PROOF_SHOWN else harmless(value)
+    if _PROOF.search(name):
+        # Not even its beginning: a provider may send the shared secret itself under such a name.
+        return f"{MASK} ({len(value)} characters)"
     if is_secret_name(name) or re.search(r"cookie|auth", name, re.IGNORECASE):
         return HIDDEN
     return harmless(redact(value[:VALUE_SHOWN], secrets)) + ("…" if len(value) > VALUE_SHOWN else "")

@@ -22,7 +22,7 @@ from integrations.connections.models import TenantIntegration
 from integrations.connectors.manifest import Manifest
 from integrations.delivery.wakeup import wake_on_commit
 from integrations.errors import ConfigurationError, IntegrationError, IntegrationNotConfigured, UnknownConnector
-from integrations.inbound.actions import action_choices
+from integrations.inbound.actions import action_choices, not_theirs
 from integrations.services.lookup import list_available_providers
 from integrations.services.settings import change_settings, save_settings, shown_settings
 from integrations.services.status import overall, statuses
@@ -116,8 +116,7 @@ def setup_connection(request: HttpRequest, data: ConnectionIn) -> Any:
     )
     change_settings(integration, data.settings)
     _check("events", data.events, event_choices())
-    _check("inbound_actions", data.inbound_actions, action_choices())
-    integration.inbound_actions = sorted(set(data.inbound_actions))
+    _tick(request, integration, data.inbound_actions)
     with transaction.atomic():
         save_settings(integration, [])
         integration.subscribe(*data.events)
@@ -143,10 +142,7 @@ def change_connection(request: HttpRequest, connection_id: UUID, data: Connectio
                 setattr(integration, name, value)
                 columns.append(name)
         if data.inbound_actions is not None:
-            # One that is allowed and no longer offered may stay; whoever sends back what they got says nothing wrong.
-            kept = [(name, "") for name in integration.inbound_actions]
-            _check("inbound_actions", data.inbound_actions, action_choices() + kept)
-            integration.inbound_actions = sorted(set(data.inbound_actions))
+            _tick(request, integration, data.inbound_actions)
             columns.append("inbound_actions")
         save_settings(integration, columns)
         if data.events is not None:
@@ -193,6 +189,16 @@ def _check(field: str, names: list[str], choices: list[tuple[str, str]]) -> None
     known = [name for name, _ in choices]
     if unknown := [name for name in names if name not in known]:
         raise ConfigurationError({field: f"{len(unknown)} unknown; there are: {', '.join(known)}"})
+
+
+def _tick(request: HttpRequest, integration: TenantIntegration, names: list[str]) -> None:
+    """Put what it may do when it calls back on `integration` (not saved)."""
+    # What is ticked already may stay, offered or not: whoever sends back what they got says nothing wrong.
+    ticked = integration.inbound_actions
+    _check("inbound_actions", names, action_choices() + [(name, "") for name in ticked])
+    if problem := not_theirs(request.user, names, ticked):
+        raise ConfigurationError({"inbound_actions": problem})
+    integration.inbound_actions = sorted(set(names))
 
 
 def _connector(manifest: Manifest) -> ConnectorOut:

@@ -9,7 +9,7 @@ it hears nothing of what it did itself (origin.py). Source: issue 4, "an n8n wor
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from integrations.connectors.incoming import WebhookDTO
 
 NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+PERMISSION = re.compile(r"\w+\.\w+")
 MAX_NAME = 100  # the column of the stored webhook
 
 Handle = Callable[["WebhookDTO", Any], None]
@@ -37,18 +38,20 @@ class InboundAction:
         label: what people tick in the form.
         handle: called with the parsed webhook and its integration.
         help: one sentence for the form: what it changes, what it needs.
+        permission: what a person needs who ticks it, "" for nothing.
     """
 
     name: str
     label: str
     handle: Handle
     help: str = ""
+    permission: str = ""
 
 
 _actions: dict[str, InboundAction] = {}
 
 
-def register_action(name: str, label: str, handle: Handle, help: str = "") -> None:
+def register_action(name: str, label: str, handle: Handle, help: str = "", *, permission: str = "") -> None:
     """Offer an action; a later one of the same name takes its place.
 
     Args:
@@ -57,13 +60,17 @@ def register_action(name: str, label: str, handle: Handle, help: str = "") -> No
         handle: ``handle(dto, connection)``; runs in a transaction. Whatever is wrong with the input it raises as
             `IntegrationPermanentError` with the field and the fix; anything else that it raises is tried again.
             It must look only at rows of ``connection.tenant_id``.
+        permission: whoever ticks the action needs it, e.g. ``tasks.change_workitem``: who may let an integration do
+            something, and signs its calls, does it. "": whoever may change the integration.
 
     Raises:
-        ValueError: the name cannot stand in an address.
+        ValueError: the name cannot stand in an address, or `permission` is none.
     """
     if not NAME.fullmatch(name) or len(name) > MAX_NAME:
         raise ValueError(f"an action is called by lower-case words joined by hyphens, not {name[:MAX_NAME]!r}")
-    _actions[name] = InboundAction(name, label, handle, help)
+    if permission and not PERMISSION.fullmatch(permission):
+        raise ValueError(f"a permission is called app.codename, e.g. tasks.change_workitem, not {permission[:100]!r}")
+    _actions[name] = InboundAction(name, label, handle, help, permission)
 
 
 def forget_action(name: str) -> None:
@@ -79,6 +86,22 @@ def action_named(name: str) -> InboundAction | None:
 def action_choices() -> list[tuple[str, str]]:
     """Return (name, label) of every action, as the form offers them."""
     return [(action.name, action.label) for _, action in sorted(_actions.items())]
+
+
+def not_theirs(user: Any, names: Iterable[str], ticked: Iterable[str] = ()) -> str:
+    """Say which of `names` this person may not tick, and who may; "" if there are none.
+
+    Args:
+        user: who ticks them.
+        names: what shall be ticked.
+        ticked: what is ticked already: that stays, whoever saves.
+    """
+    added = sorted(set(names) - set(ticked))
+    wanted = {name: _actions[name].permission for name in added if name in _actions and _actions[name].permission}
+    refused = [f"{name} ({wanted[name]})" for name in wanted if not user.has_perm(wanted[name])]
+    if not refused:
+        return ""
+    return f"only somebody with the permission in brackets may tick {', '.join(refused)}; untick it, or ask them"
 
 
 def is_allowed(connection: Any, name: str) -> bool:

@@ -96,10 +96,12 @@ register_action(
     "Add a note to a work item",
     add_note,
     help="The note begins with the name of the integration.",
+    permission="tasks.add_note",
 )
 register_action(
     "workitem-status",
     "Change the status of a work item",
     change_status,
     help="Perhaps with a note. Every other integration hears of the change; this one does not.",
+    permission="tasks.change_workitem",
 )

@@ -14,9 +14,10 @@ from django.utils.html import format_html
 
 from integrations.admin.connector_choice import connector_of
 from integrations.admin.display import NOTHING, Assets, Badge, exact, when
+from integrations.admin.listed_filters import ListedFilters
 from integrations.admin.object_buttons import Button, ObjectButtons
-from integrations.admin.received import harmless
 from integrations.connections.abstract import AbstractConnection
+from tenants.harmless_text import harmless
 
 from .connection_form import CONFIG, CREDENTIALS, FAMILY, PROVIDER, ConnectionForm
 
@@ -43,7 +44,7 @@ def connection_badge(connection: Any) -> Badge:
     return Badge("bad", "✗ Failing", "The last test did not pass.")
 
 
-class ConnectionAdminMixin(ObjectButtons):
+class ConnectionAdminMixin(ListedFilters, ObjectButtons):
     """For the ModelAdmin of a model derived from AbstractConnection.
 
     Credentials are set as JSON and never shown; run-time columns are read-only; saving writes only what was changed,

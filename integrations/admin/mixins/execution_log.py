@@ -10,14 +10,15 @@ from django.http import HttpRequest
 
 from integrations.admin.bounded import BoundedPaginator
 from integrations.admin.display import NOTHING, Assets, Badge, exact, short
-from integrations.admin.object_buttons import AdminMixin
-from integrations.admin.received import harmless, shown_json
+from integrations.admin.listed_filters import ListedFilters
+from integrations.admin.received import shown_json
 from integrations.admin.recent_filters import ConnectionFilter
+from tenants.harmless_text import harmless
 
 _HEAVY = ("request_payload", "response_payload")
 
 
-class ExecutionLogAdminMixin(AdminMixin):
+class ExecutionLogAdminMixin(ListedFilters):
     """For the ModelAdmin of a model derived from AbstractExecutionLog: read-only, newest first."""
 
     list_display = ("time", "call", "connection_name", "result", "took", "message")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, ClassVar
 
 from django.contrib import admin, messages
@@ -12,10 +13,11 @@ from django.utils.html import format_html
 
 from integrations.admin import pull_actions
 from integrations.admin.display import NOTHING, Assets, Badge, Kind, exact, short, when
+from integrations.admin.listed_filters import ListedFilters
 from integrations.admin.object_buttons import Button, ObjectButtons
-from integrations.admin.received import harmless
 from integrations.admin.recent_filters import ConnectionFilter
 from integrations.pull.models import AbstractSyncState
+from tenants.harmless_text import harmless
 
 Status = AbstractSyncState.Status
 _KINDS: dict[str, Kind] = {"idle": "off", "running": "warn", "completed": "ok", "failed": "bad"}
@@ -41,7 +43,7 @@ def next_pull(state: Any) -> Any:
     return "due now" if getattr(state, "interval_minutes", 1) else "when asked"
 
 
-class SyncStateAdminMixin(ObjectButtons):
+class SyncStateAdminMixin(ListedFilters, ObjectButtons):
     """For the ModelAdmin of a model derived from AbstractSyncState; only what is pulled, and from whom, is editable."""
 
     list_display: Any = ("resource", "connection_name", "state", "last", "next", "errors", "shown_cursor")
@@ -130,6 +132,9 @@ class SyncStateAdminMixin(ObjectButtons):
 
     # -- actions ----------------------------------------------------------------------------------
 
+    def may_operate(self, request: HttpRequest, obj: Any) -> bool:
+        return bool(self.has_change_permission(request, obj))
+
     @admin.action(permissions=["operate"], description="Pull now")
     def pull_now(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
         self._act(request, queryset, pull_actions.pull_now)
@@ -139,7 +144,7 @@ class SyncStateAdminMixin(ObjectButtons):
         self._act(request, queryset, pull_actions.start_over)
 
     def _act(self, request: HttpRequest, queryset: QuerySet[Any], action: Any) -> None:
-        done = action(queryset)
+        done = action(queryset, partial(self.may_operate, request))
         for obj in done.rows:
             self.log_change(request, obj, f"{done.did}.")
         for is_good, words in done.messages():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, ClassVar
 
 from django.contrib import admin, messages
@@ -14,10 +15,12 @@ from django.utils.safestring import SafeString
 from integrations.admin import inbound_actions
 from integrations.admin.bounded import BoundedPaginator
 from integrations.admin.display import NOTHING, Assets, Badge, Kind, clock, exact, short, when
+from integrations.admin.listed_filters import ListedFilters
 from integrations.admin.object_buttons import Button, ObjectButtons
-from integrations.admin.received import harmless, shown_body, shown_headers, shown_json
+from integrations.admin.received import shown_body, shown_headers, shown_json
 from integrations.admin.recent_filters import ActionFilter, ConnectionFilter, EventTypeFilter
 from integrations.inbound.models import AbstractWebhookEvent
+from tenants.harmless_text import harmless
 
 Status = AbstractWebhookEvent.Status
 _KINDS: dict[str, Kind] = {
@@ -49,7 +52,7 @@ def event_story(event: Any) -> str:
     return f"{again}due now" if event.next_attempt_at <= timezone.now() else f"{again}at {clock(event.next_attempt_at)}"
 
 
-class WebhookEventAdminMixin(ObjectButtons):
+class WebhookEventAdminMixin(ListedFilters, ObjectButtons):
     """For the ModelAdmin of a model derived from AbstractWebhookEvent: read-only, newest first.
 
     Whoever has the change permission may have rows processed again; whoever has the delete permission may delete
@@ -135,7 +138,7 @@ class WebhookEventAdminMixin(ObjectButtons):
 
     @admin.display(description="error")
     def problem(self, obj: Any) -> Any:
-        return short(obj.error)
+        return short(harmless(obj.error))
 
     # -- detail -----------------------------------------------------------------------------------
 
@@ -202,7 +205,7 @@ class WebhookEventAdminMixin(ObjectButtons):
         self._act(request, queryset, inbound_actions.replay)
 
     def _act(self, request: HttpRequest, queryset: QuerySet[Any], action: Any) -> None:
-        done = action(queryset)
+        done = action(queryset, partial(self.may_operate, request))
         for obj in done.rows:
             self.log_change(request, obj, done.verb.capitalize() + ".")
         messages.add_message(request, messages.SUCCESS if done.count else messages.WARNING, str(done))

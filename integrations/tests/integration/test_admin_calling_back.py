@@ -6,12 +6,15 @@ import json
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import Permission, User
+from django.test import Client
 
 from integrations.admin.deliveries_panel import deliveries
 from integrations.models import IntegrationEvent, IntegrationSync, TenantIntegration
 from integrations.origin import caused_by
+from tenants.models import Membership
 
-from .admin_world import Side, form_values, make_integration, make_side, page, shown_values, url
+from .admin_world import Side, client_of, form_values, make_integration, make_side, page, shown_values, url
 
 pytestmark = [pytest.mark.django_db, pytest.mark.integration]
 
@@ -138,6 +141,60 @@ def test_the_api_keeps_what_is_no_longer_offered(acme: Side, n8n: TenantIntegrat
     TenantIntegration.objects.filter(pk=n8n.pk).update(inbound_actions=["gone-since"])
     assert patch(acme, n8n, {"inbound_actions": ["gone-since", "workitem-note"]}).status_code == 200
     assert allowed(n8n) == ["gone-since", "workitem-note"]
+
+
+# -- who may tick what -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def clerk(acme: Side) -> Client:
+    """Somebody of Acme's who may do everything with integrations, and nothing with work items but to add notes."""
+    user = User.objects.create_user("clerk", is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(content_type__app_label="integrations"))
+    user.user_permissions.add(Permission.objects.get(codename="add_note"))
+    Membership.objects.create(tenant=acme.tenant, user=user)
+    return client_of(user)
+
+
+REFUSED = "nly somebody with the permission in brackets may tick workitem-status (tasks.change_workitem)"
+
+
+def test_nobody_lets_an_integration_do_what_they_may_not(clerk: Client, n8n: TenantIntegration) -> None:
+    change = url("tenantintegration", "change", n8n.pk)
+    both = ["workitem-note", "workitem-status"]
+    answer = clerk.post(change, shown_values(clerk, n8n, inbound_actions=both))
+    assert REFUSED in answer.context["adminform"].form.errors["inbound_actions"][0] and allowed(n8n) == []
+    path = f"/api/connections/{n8n.public_id}"
+    answer = clerk.patch(path, json.dumps({"inbound_actions": both}), content_type="application/json")
+    assert answer.status_code == 422 and REFUSED in answer.json()["fields"]["inbound_actions"] and allowed(n8n) == []
+    assert clerk.post(change, shown_values(clerk, n8n, inbound_actions=["workitem-note"])).status_code == 302
+    assert allowed(n8n) == ["workitem-note"]
+
+
+def test_nobody_makes_an_integration_that_does_what_they_may_not(clerk: Client, acme: Side) -> None:
+    values = form_values(acme.tenant, integration_type="n8n", name="sly", inbound_actions=["workitem-status"])
+    answer = clerk.post(url("tenantintegration", "add"), values)
+    assert REFUSED in answer.context["adminform"].form.errors["inbound_actions"][0]
+    body = {"type": "n8n", "name": "sly", "settings": {"url": "https://n8n.example.com/webhook/x"}}
+    body |= {"inbound_actions": ["workitem-status"]}
+    answer = clerk.post("/api/connections/", json.dumps(body), content_type="application/json")
+    assert answer.status_code == 422 and list(answer.json()["fields"]) == ["inbound_actions"]
+    assert not TenantIntegration.objects.filter(name="sly").exists()
+
+
+def test_what_somebody_else_ticked_stays_whoever_saves(clerk: Client, n8n: TenantIntegration) -> None:
+    TenantIntegration.objects.filter(pk=n8n.pk).update(inbound_actions=["workitem-status"])
+    n8n.refresh_from_db()
+    change = url("tenantintegration", "change", n8n.pk)
+    both = ["workitem-note", "workitem-status"]
+    assert clerk.post(change, shown_values(clerk, n8n, name="Renamed", inbound_actions=both)).status_code == 302
+    assert sorted(allowed(n8n)) == both and n8n.name == "Renamed"
+    body = json.dumps({"inbound_actions": ["workitem-status"]})
+    path = f"/api/connections/{n8n.public_id}"
+    assert clerk.patch(path, body, content_type="application/json").status_code == 200
+    assert allowed(n8n) == ["workitem-status"]
+    assert clerk.post(change, shown_values(clerk, n8n, inbound_actions=None)).status_code == 302, "anybody takes away"
+    assert allowed(n8n) == []
 
 
 # -- what it caused ----------------------------------------------------------------------------------------

@@ -162,6 +162,18 @@ def test_without_permissions(acme: Side, hints: list[Any]) -> None:
     assert hints == []
 
 
+def test_whoever_may_not_use_the_family_acts_neither_by_button_nor_from_the_list(acme: Side, hints: list[Any]) -> None:
+    pull = make_pull(make_shop(acme.tenant), cursor="page-7")
+    acme.user.user_permissions.remove(Permission.objects.get(codename="use_any_connector"),
+                                      Permission.objects.get(codename="use_shop_connectors"))  # fmt: skip
+    client = client_of(User.objects.get(pk=acme.user.pk))
+    for button in ("pull_now", "start_over"):
+        assert client.post(url("syncstate", button, pull.pk)).status_code == 403
+        assert "1 skipped: you may not act on it." in act(client, "syncstate", button, pull)
+    pull.refresh_from_db()
+    assert pull.cursor == "page-7" and pull.next_sync_at is None and hints == []
+
+
 def test_buttons_need_post_and_a_csrf_token(acme: Side) -> None:
     strict = Client(enforce_csrf_checks=True)
     strict.force_login(acme.user)
@@ -192,6 +204,52 @@ def test_no_page_shows_a_secret_or_runs_what_came(acme: Side) -> None:
             )
     html = page(acme.client, url("webhookevent", "change", event.pk))
     assert "\\xff" in html and "&lt;script&gt;" in html and "a\\u202eb" in html
+
+
+@pytest.mark.parametrize(
+    ("model", "query"),
+    [
+        ("webhookevent", "payload__api_token__startswith=canary"),
+        ("webhookevent", "payload__regex=("),
+        ("webhookevent", "headers__Cookie=canary-cookie"),
+        ("webhookevent", "body__contains=x"),
+        ("webhookevent", "status__regex=("),
+        ("webhookevent", "pk__regex=("),
+        ("webhookevent", "connection__credentials_encrypted__startswith=a"),
+        ("syncstate", "cursor__startswith=page"),
+        ("syncstate", "connection__config__startswith=a"),
+        ("tenantintegration", "credentials_encrypted__startswith=a"),
+        ("tenantintegration", "config__store_url__startswith=https"),
+        ("executionlog", "request_payload__contains=x"),
+        ("executionlog", "answer__regex=("),
+        ("integrationsync", "last_error__regex=("),
+        ("erppushlog", "start__startswith=a"),
+    ],
+)
+def test_nobody_asks_a_list_for_what_its_pages_hide(model: str, query: str, acme: Side) -> None:
+    make_event(make_shop(acme.tenant))
+    for client in (acme.client, superuser()):
+        assert client.get(f"{url(model)}?{query}").status_code == 400, query
+
+
+def test_what_is_listed_filters_still(acme: Side) -> None:
+    shop = make_shop(acme.tenant)
+    make_event(shop), make_pull(shop)
+    listed = {
+        "webhookevent": ("status__in=failed,received", "signature_valid__isnull=True", "action_name=events", "q=d-1"),
+        "syncstate": ("status__exact=idle", f"integration={shop.pk}", f"tenant={acme.tenant.pk}"),
+        "tenantintegration": ("is_active__exact=1", "integration_type=webhook", "credentials=overdue", "q=Acme"),
+        "integrationsync": (
+            "created_at__gte=2026-01-01T00:00:00Z",
+            "created_at__lt=2999-01-01T00:00:00Z",
+            "event_type=x",
+        ),
+        "executionlog": ("integration=1", "p=1"),
+        "erppushlog": ("status=FAILED", "all="),
+    }
+    for model, queries in listed.items():
+        for query in queries:
+            assert page(acme.client, f"{url(model)}?{query}"), query
 
 
 def test_states_are_told_in_words_and_symbols(acme: Side) -> None:

@@ -160,12 +160,36 @@ def test_lists_and_pages_of_all_four(root: Client, shop: Any) -> None:
         assert words in page(root, url(model, "change", row.pk))
         assert "canary" not in html + page(root, url(model, "change", row.pk))
         assert root.get(url(model, "history", row.pk)).status_code == 200
-        for query in ("q=Acme", "connection=²", f"connection={shop.pk}", "e=1"):
+        of_connection = () if model == "connection" else ("connection=²", f"connection={shop.pk}")
+        for query in ("q=Acme", *of_connection, "e=1"):
             assert root.get(f"{url(model)}?{query}").status_code in (200, 302)
     for model in ("webhookevent", "executionlog"):
         assert root.get(url(model, "add")).status_code == 403
     assert "Acme" in page(root, url("connection")), "whose it is stands beside it"
     assert root.get(url("connection", "delete", shop.pk)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("model", "query"),
+    [
+        ("connection", "config__webhook_secret__startswith=canary"),
+        ("connection", "credentials_encrypted__startswith=a"),
+        ("connection", "company__name__regex=("),
+        ("webhookevent", "payload__token__startswith=s"),
+        ("syncstate", "cursor__startswith=c"),
+        ("executionlog", "response_payload__regex=("),
+    ],
+)
+def test_nobody_asks_a_hosts_list_for_what_its_pages_hide(model: str, query: str, root: Client, shop: Any) -> None:
+    assert root.get(f"{url(model)}?{query}").status_code == 400
+
+
+def test_what_a_host_lists_filters(root: Client, shop: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    listed = ("company", "company__name", ("display_name", admin.EmptyFieldListFilter), "is_enabled")
+    monkeypatch.setattr(ConnectionAdmin, "list_filter", listed)
+    for query in (f"company__id__exact={shop.company.pk}", f"company={shop.company.pk}", "company__name=Acme",
+                  "company__isnull=False", "display_name__isempty=0", "is_enabled__exact=1"):  # fmt: skip
+        assert "Acme shop" in page(root, f"{url('connection')}?{query}"), query
 
 
 def test_dots_stand_for_what_is_stored(root: Client, shop: Any) -> None:
@@ -326,6 +350,24 @@ def test_a_hosts_own_queryset_rules_lists_filters_and_actions(hints: list[Any]) 
         asked == ("integrations.tasks.process_webhook", arguments) for asked in hints
     )
     assert hints
+
+
+def test_a_hosts_own_rule_for_a_row_holds_in_the_list_too(
+    root: Client, shop: Any, hints: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    event = host.WebhookEvent.objects.create(
+        connection=shop, idempotency_key="1:a", provider="x", signature_valid=True, status="failed"
+    )
+    state = host.SyncState.objects.create(connection=shop, resource_type="orders", cursor="page-7")
+    monkeypatch.setattr(WebhookEventAdmin, "may_operate", lambda *_: False)
+    monkeypatch.setattr(SyncStateAdmin, "has_change_permission", lambda _, request, obj=None: obj is None)
+    for model, row, action in (("webhookevent", event, "process_again"), ("syncstate", state, "start_over")):
+        assert root.post(url(model, action, row.pk)).status_code == 403
+        data = {"action": action, "_selected_action": [row.pk]}
+        said = messages_of(root.post(url(model), data, follow=True).content.decode())
+        assert "1 skipped: you may not act on it" in said
+    event.refresh_from_db(), state.refresh_from_db()
+    assert (event.status, state.cursor, hints) == ("failed", "page-7", [])
 
 
 def test_events_are_read_only_and_deleted_with_the_permission(shop: Any) -> None:

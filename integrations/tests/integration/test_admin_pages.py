@@ -358,6 +358,14 @@ def test_the_list_stays_quick_whatever_there_is(acme: Side, monkeypatch: pytest.
 # -- work items ------------------------------------------------------------------------------------------
 
 
+def test_a_note_that_nobody_of_ours_wrote_rearranges_nothing(acme: Side) -> None:
+    Note.objects.create(tenant=acme.tenant, work_item=acme.item, text="n8n: paid \u202e\U000e0041<b>")
+    Note.objects.create(tenant=acme.tenant, work_item=acme.item, author=acme.user, text="👨\u200d👩 as typed")
+    html = page(acme.client, url("workitem", "change", acme.item.pk))
+    assert "n8n: paid \\u202e\\U000e0041&lt;b&gt;" in html and "\u202e" not in html
+    assert "👨\u200d👩 as typed" in html
+
+
 def test_notes_are_shown_and_added_but_never_edited(acme: Side) -> None:
     Note.objects.create(tenant=acme.tenant, work_item=acme.item, text="✓ delivered")
     html = page(acme.client, url("workitem", "change", acme.item.pk))

@@ -42,6 +42,12 @@ def test_an_action_is_offered_and_forgotten(action: str) -> None:
     assert actions.action_named(action) is None
 
 
+@pytest.mark.parametrize("permission", ["change_workitem", "tasks.", "tasks change", "a.b.c"])
+def test_a_permission_that_nobody_could_have_is_refused(permission: str) -> None:
+    with pytest.raises(ValueError, match=r"app\.codename"):
+        actions.register_action("test-nothing", "x", nothing, permission=permission)
+
+
 def test_ours_are_offered() -> None:
     names = [name for name, _ in actions.action_choices()]
     assert names == sorted(names) and {"workitem-note", "workitem-status"} <= set(names)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from integrations.admin.received import MOST, harmless, shown_body, shown_headers, shown_json
+from integrations.admin.received import MOST, shown_body, shown_headers, shown_json
+from tenants.harmless_text import harmless
 
 
 @pytest.mark.parametrize(
@@ -14,8 +15,13 @@ from integrations.admin.received import MOST, harmless, shown_body, shown_header
         ("a\x1b[31mb", "a\\x1b[31mb"),
         ("a\x00b", "a\\x00b"),
         ("a\u200bb", "a\\u200bb"),
+        ("pay\u00adpal", "pay\\xadpal"),
+        ("a\u3164b\uffa0\u115f\u2800", "a\\u3164b\\uffa0\\u115f\\u2800"),
+        ("a\U000e0041\U000e0100\U000e0fff", "a\\U000e0041\\U000e0100\\U000e0fff"),
+        ("a\ufe00\u034f\u180e\u2028\x85", "a\\ufe00\\u034f\\u180e\\u2028\\x85"),
+        ("half \ud83d", "half \\ud83d"),
         ("two\r\nlines\tand a tab", "two\nlines\tand a tab"),
-        ("grüße 😀 שלום", "grüße 😀 שלום"),
+        ("grüße 😀 שלום ❤\ufe0f ไทย", "grüße 😀 שלום ❤\ufe0f ไทย"),
     ],
 )
 def test_characters_that_act_are_spelled_out(text: str, shown: str) -> None:
@@ -57,9 +63,11 @@ def test_nesting_without_end() -> None:
 def test_headers() -> None:
     headers = {
         "Content-Type": "application/json", "X-Hub-Signature-256": "sha256=0123456789abcdef", "X-Api-Key": "plain",
+        "X-Signature-Token": "s3cret", "X-Hmac": "canary", "X-Sig": "canary", "Digest": "canary",
         "X-Other": "<b>" + "x" * 400, **{f"Z-{number}": "1" for number in range(70)},
     }  # fmt: skip
     html = shown_headers(headers)
-    assert "application/json" in html and "sha256=012…" in html and "0123456789abcdef" not in html
-    assert "plain" not in html and "<b>" not in html and "x" * 301 not in html and "14 more" in html
+    assert "application/json" in html and "*** (23 characters)" in html and "sha256=0" not in html
+    assert "plain" not in html and "<b>" not in html and "x" * 301 not in html and "18 more" in html
+    assert "s3cret" not in html and "canary" not in html
     assert shown_headers({}) == shown_headers(["x"]) == "–"
