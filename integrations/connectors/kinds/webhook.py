@@ -65,8 +65,7 @@ MANIFEST = Manifest(
             label="Secret for calling back",
             kind="secret",
             multiline=True,
-            help="Whoever calls us back signs with it (docs/inbound.md). Empty: nobody may. Two, one a line, while you "
-            "change it.",
+            help="Whoever calls us back signs with it. Empty: nobody may. Two, one a line, while you change it.",
         ),
         Field(
             name="inbound_scheme",
