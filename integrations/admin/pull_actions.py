@@ -17,6 +17,7 @@ from django.utils import timezone
 
 from integrations.delivery.wakeup import SLOW_QUEUE, send_hint
 from integrations.pull.by_name import FULL, INCREMENTAL
+from integrations.pull.handlers import NOBODY
 from integrations.pull.lease import RELEASED
 from integrations.pull.models import AbstractSyncState
 from integrations.pull.run import may_pull
@@ -84,6 +85,9 @@ def _ask(states: QuerySet[Any], may: May, done: Done, task: str, **values: Any) 
             continue
         if not may_pull(state.connection):
             done.notes["skipped: the connection is off or disabled, or its last test did not pass"] += 1
+            continue
+        if not state.has_taker:
+            done.notes[f"skipped: {NOBODY}; register a handler first (docs/pull.md)"] += 1
             continue
         if not values and is_leased(state):
             done.notes["skipped: a worker is reading already"] += 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+from django import forms
 from django.contrib import admin
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
@@ -13,8 +14,8 @@ from django.utils.html import format_html
 
 from integrations.connections.access import may_use, usable_by
 from integrations.connections.models import TenantIntegration
-from integrations.connectors.exported import exported_methods
-from integrations.lifecycle import sync_completed
+from integrations.pull import fetch
+from integrations.pull.handlers import NOBODY as NOBODY_TAKES
 from integrations.pull.handlers import handler_for
 from integrations.pull.models import SyncState
 from tenants.scoped_admin import TenantFilter, TenantOwnedForm, TenantScopedAdmin, tenant_ids
@@ -27,18 +28,34 @@ from .inbound_admin import link_to_integration
 from .mixins.sync_state import SyncStateAdminMixin
 
 NOBODY = Badge("warn", "⚠ Nobody")
+NEVER = f"never: {NOBODY_TAKES}"
 NOT_ITS = "{label} has nothing called {name!r} to pull; it has: {known}."
 
 
 def resources_of(integration_type: str) -> list[str]:
-    """Return what a kind of system lets us pull: ``orders`` for its ``get_orders``."""
+    """Return what a kind of system lets us pull with a cursor alone: ``orders`` for its ``get_orders``."""
     connector = connector_of(integration_type)
-    methods = exported_methods(connector) if connector is not None else frozenset()
-    return sorted(name.removeprefix("get_") for name in methods if name.startswith("get_"))
+    return fetch.resources_of(connector) if connector is not None else []
 
 
 class SyncStateForm(TenantOwnedForm):
     """What is pulled, from where, how often."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if {"connection", "resource_type"} <= self.fields.keys() and (names := self._offered()):
+            # A widget only: what belongs to the chosen integration is for `clean` to say.
+            choices = [("", "---------"), *((name, name) for name in names)]
+            self.fields["resource_type"].widget = forms.Select(choices=choices)
+
+    def _offered(self) -> list[str]:
+        """Return what the chosen integration has to pull; if none is chosen yet, what any of them has."""
+        mine: Any = self.fields["connection"].queryset  # type: ignore[attr-defined]
+        chosen = str(self["connection"].value() or "")
+        if chosen.isdecimal() and len(chosen) < 19 and not self.is_bound:
+            mine = mine.filter(pk=chosen)
+        kinds = mine.order_by().values_list("integration_type", flat=True).distinct()
+        return sorted({name for kind in kinds for name in resources_of(kind)})
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean()
@@ -130,9 +147,13 @@ class SyncStateAdmin(SyncStateAdminMixin, TenantScopedAdmin):
         """A pull whose items nobody takes is never made by itself (pull/due.py)."""
         if handler := handler_for(obj.connection, obj.resource_type):
             return format_html("<code>{}.{}</code>", handler.__module__, getattr(handler, "__qualname__", ""))
-        if sync_completed.has_listeners(TenantIntegration):
+        if obj.has_taker:
             return "receivers of sync_completed"
         return format_html("{} Register a handler (docs/pull.md): until then it is not pulled.", NOBODY)
+
+    @admin.display(description="next")
+    def next(self, obj: SyncState) -> Any:
+        return super().next(obj) if obj.has_taker else NEVER
 
     @admin.display(description="every", ordering="interval_minutes")
     def interval(self, obj: SyncState) -> str:

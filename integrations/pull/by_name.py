@@ -14,9 +14,8 @@ from integrations.connectors.registry import ConnectorRegistry
 from integrations.delivery.wakeup import SLOW_QUEUE, send_hint
 from integrations.errors import IntegrationPermanentError
 
-from .due import is_heard
 from .fetch import method_for
-from .handlers import handler_for
+from .handlers import NOBODY, handler_for, is_heard
 from .lease import claim, release
 from .models import AbstractSyncState
 from .run import DISABLED, Run, is_resting, may_pull, pull_pages
@@ -70,6 +69,8 @@ def pull_by_name(request: Request, *, is_full_resync: bool = False, is_continued
     if not may_pull(connection):
         return Run(outcome=DISABLED)
     method_for(ConnectorRegistry.type_of(connection.connector_key), request.resource_type)
+    if not is_heard(connection, request.resource_type):
+        return Run(outcome=NOBODY)  # neither begun nor forgotten: a handler of tomorrow finds everything
     state = _state(states, connection, request.resource_type)
     from_start = is_full_resync and not is_continued
     if is_resting(state):
@@ -77,7 +78,6 @@ def pull_by_name(request: Request, *, is_full_resync: bool = False, is_continued
             release(lease)  # the wish is kept, the provider is left alone
         return Run(outcome="waits after a failure")
     handler = handler_for(connection, request.resource_type)
-    is_heard(connection, request.resource_type)
     while True:
         run = pull_pages(
             connection, state, request.resource_type, handler, is_full_resync=is_full_resync, from_start=from_start

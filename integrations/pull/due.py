@@ -6,25 +6,19 @@ due), doubled or late (whoever comes second finds it leased, or no longer due).
 
 from __future__ import annotations
 
-import logging
-
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
-from integrations.connections.abstract import AbstractConnection
 from integrations.delivery.lease import free
 from integrations.delivery.wakeup import SLOW_QUEUE, send_hint
-from integrations.lifecycle import sync_completed
 
-from .handlers import handler_for
+from .handlers import NOBODY, handler_for, is_heard
 from .models import SyncState
 from .run import DISABLED, Run, may_pull, pull_pages
 
 TASK = "integrations.tasks.pull_one"
 AT_ONCE = 500  # asked for by one look; the next one takes the others
-
-logger = logging.getLogger("integrations.pull")
 
 
 def _due() -> models.QuerySet[SyncState]:
@@ -61,21 +55,8 @@ def pull_one(sync_state_id: int) -> Run:
     if not may_pull(connection):
         return Run(outcome=DISABLED)
     if not is_heard(connection, state.resource_type):
-        return Run(outcome="nobody takes the items")
+        return Run(outcome=NOBODY)
     run = pull_pages(connection, state, state.resource_type, handler_for(connection, state.resource_type))
     if run.outcome == "continues":
         send_hint(TASK, {"sync_state_id": sync_state_id}, SLOW_QUEUE)  # lost: the state is due, and beat sees it
     return run
-
-
-def is_heard(connection: AbstractConnection, resource_type: str) -> bool:
-    """Tell whether anybody takes the items: a handler, or at least a receiver of sync_completed; say so if not."""
-    if handler_for(connection, resource_type) or sync_completed.has_listeners(type(connection)):
-        return True
-    logger.warning(
-        "nobody takes the %s of %s (connection %s): register a handler (docs/pull.md)",
-        resource_type,
-        connection.provider_family or "an unnamed family",
-        connection.pk,
-    )
-    return False

@@ -41,7 +41,8 @@ def method_for(connector: type[BaseConnector], resource_type: str) -> str:
     """Return the name of the method that reads `resource_type`: ``get_orders`` for ``orders``.
 
     Raises:
-        IntegrationPermanentError: the connector exports none. Names come from messages, so nothing else is callable.
+        IntegrationPermanentError: the connector exports none, or one that wants more than a cursor, such as an id.
+            Names come from messages, so nothing else is callable.
     """
     name = f"get_{resource_type}"
     if name not in exported_methods(connector):
@@ -49,7 +50,28 @@ def method_for(connector: type[BaseConnector], resource_type: str) -> str:
             f"method not exported: {connector.manifest.key} has no {name[:60]} to pull with; pass a fetch_fn",
             code="not_exported",
         )
+    if not _wants_a_cursor_at_most(connector, name):
+        raise IntegrationPermanentError(
+            f"{connector.manifest.key}'s {name[:60]} wants more than a cursor; pass a fetch_fn", code="not_a_list"
+        )
     return name
+
+
+def resources_of(connector: type[BaseConnector]) -> list[str]:
+    """Return what `connector` lets us pull by name, sorted: ``orders`` for its ``get_orders``, and no ``order``."""
+    names = [name for name in exported_methods(connector) if name.startswith("get_")]
+    return sorted(name.removeprefix("get_") for name in names if _wants_a_cursor_at_most(connector, name))
+
+
+def _wants_a_cursor_at_most(connector: type[BaseConnector], name: str) -> bool:
+    found = list(inspect.signature(getattr(connector, name)).parameters.values())
+    if inspect.isfunction(inspect.getattr_static(connector, name)):
+        found = found[1:]  # self
+    return not any(
+        each.default is each.empty and each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD)
+        for each in found
+        if each.name != "cursor"
+    )
 
 
 def fetch(adapter: BaseConnector, resource_type: str, cursor: str, fetch_fn: FetchFn | None = None) -> Fetched:

@@ -10,14 +10,20 @@ Import such a module in an AppConfig.ready, so that workers know it too.
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 from integrations.connections.abstract import AbstractConnection
+from integrations.lifecycle import sync_completed
 
 ProcessFn = Callable[[list[Any], Any], Any]  # process_fn(items, connection)
 F = TypeVar("F", bound=ProcessFn)
+
+NOBODY = "nobody takes the items"
+
+logger = logging.getLogger("integrations.pull")
 
 _handlers: dict[tuple[str, str], ProcessFn] = {}
 _lock = threading.Lock()
@@ -51,3 +57,27 @@ def forget(family: str, resource_type: str) -> None:
 def handler_for(connection: AbstractConnection, resource_type: str) -> ProcessFn | None:
     """Return who takes `resource_type` of this connection's provider family, None if nobody does."""
     return _handlers.get((connection.provider_family, resource_type))
+
+
+def has_taker(connection: AbstractConnection, resource_type: str) -> bool:
+    """Tell whether anybody takes the items: a handler, or at least a receiver of sync_completed (S0-61)."""
+    return bool(handler_for(connection, resource_type)) or sync_completed.has_listeners(type(connection))
+
+
+def is_heard(connection: AbstractConnection, resource_type: str) -> bool:
+    """Tell what `has_taker` does, and say in the log who is missing.
+
+    A pull that nobody hears must not begin: its cursor would pass items that no later handler is shown.
+    """
+    if handler_for(connection, resource_type):
+        return True
+    whose = (resource_type, connection.provider_family or "an unnamed family", connection.pk)
+    if has_taker(connection, resource_type):
+        logger.info(
+            "nobody handles the %s of %s (connection %s): only receivers of sync_completed hear of them", *whose
+        )
+        return True
+    logger.warning(
+        "nobody takes the %s of %s (connection %s), so they are not pulled: register a handler (docs/pull.md)", *whose
+    )
+    return False

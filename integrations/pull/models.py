@@ -12,6 +12,8 @@ from django.utils import timezone
 
 from integrations.connections.models import TenantIntegration
 
+from .handlers import has_taker
+
 MAX_CURSOR = 500
 MAX_ERROR = 500
 
@@ -52,6 +54,11 @@ class AbstractSyncState(models.Model):
 
     def __str__(self) -> str:
         return self.resource_type
+
+    @property
+    def has_taker(self) -> bool:
+        """Whether anybody takes what is pulled; if not, no task and no schedule pulls it."""
+        return has_taker(self.connection, self.resource_type)  # type: ignore[attr-defined]  # the host's field
 
     def mark_running(self) -> None:
         """Somebody reads."""

@@ -48,6 +48,10 @@ class CornerShop(BaseConnector):
         return [{"sku": "A", "price": Decimal("9.5"), "at": datetime(2025, 11, 5, 20, 30)}]
 
     @exported
+    def get_order(self, number: int, cursor: str | None = None) -> dict[str, Any]:
+        return self.http.get(f"/orders/{number}")
+
+    @exported
     def rename(self, number: int, name: str = "") -> dict[str, Any]:
         self.http.get(f"/rename/{number}")
         return {"number": number, "name": name}

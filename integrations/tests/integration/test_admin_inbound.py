@@ -298,6 +298,7 @@ def test_what_came_for_a_switched_off_integration_waits(acme: Side, switch: str,
     assert f"waits until the integration is {words}" in change_page(acme, shop)
 
 
+@pytest.mark.usefixtures("_taken")
 def test_the_list_of_pulls(acme: Side) -> None:
     shop, now = make_shop(acme.tenant), timezone.now()
     make_pull(shop, status="completed", last_sync_at=now - timedelta(minutes=3), next_sync_at=now + timedelta(hours=2))
@@ -400,16 +401,33 @@ def test_a_kind_that_may_only_act_has_an_address_for_each_action(acme: Side, set
 def test_who_takes_the_items_of_a_pull_is_said(acme: Side) -> None:
     pull = make_pull(make_shop(acme.tenant))
     address = url("syncstate", "change", pull.pk)
+    never = "never: nobody takes the items"
     assert "⚠ Nobody" in page(acme.client, address)
+    for place in (address, url("syncstate"), url("tenantintegration", "change", pull.connection_id)):
+        assert never in page(acme.client, place) and "due now" not in page(acme.client, place)
+    pull.next_sync_at = timezone.now()
+    pull.save()
     handles("shop", "orders")(take_orders)
     try:
         assert "test_admin_inbound.take_orders" in page(acme.client, address)
+        for place in (address, url("syncstate"), url("tenantintegration", "change", pull.connection_id)):
+            assert never not in page(acme.client, place) and "due now" in page(acme.client, place)
     finally:
         forget("shop", "orders")
 
 
 def take_orders(items: list[Any], connection: Any) -> None:
     """Nothing is done with them."""
+
+
+@pytest.fixture
+def _taken() -> Iterator[None]:
+    names = ("orders", "products", "prices")
+    for name in names:
+        handles("shop", name)(take_orders)
+    yield
+    for name in names:
+        forget("shop", name)
 
 
 # -- actions -----------------------------------------------------------------------------------------------
@@ -470,6 +488,7 @@ def test_without_a_broker_the_row_is_due_all_the_same(acme: Side, monkeypatch: p
     assert event.status == "received" and event.next_attempt_at is not None
 
 
+@pytest.mark.usefixtures("_taken")
 def test_pull_now_and_start_over_ask_a_worker(acme: Side, hints: list[Any]) -> None:
     shop = make_shop(acme.tenant)
     pull = make_pull(shop, cursor="page-7", status="failed", next_sync_at=timezone.now() + timedelta(hours=1))
@@ -487,6 +506,15 @@ def test_pull_now_and_start_over_ask_a_worker(acme: Side, hints: list[Any]) -> N
         "model_name": "TenantIntegration", "sync_state_app": "integrations", "sync_state_model": "SyncState",
     }  # fmt: skip
     assert hints == [("integrations.tasks.incremental_sync", names), ("integrations.tasks.full_resync", names)]
+
+
+@pytest.mark.parametrize("action", ["pull_now", "start_over"])
+def test_a_pull_that_nobody_takes_is_not_asked_for(action: str, acme: Side, hints: list[Any]) -> None:
+    pull = make_pull(make_shop(acme.tenant), cursor="page-7", next_sync_at=timezone.now() + timedelta(hours=1))
+    assert "1 skipped: nobody takes the items" in act(acme.client, "syncstate", action, pull)
+    before = pull.next_sync_at
+    pull.refresh_from_db()
+    assert (pull.cursor, pull.next_sync_at, hints) == ("page-7", before, [])
 
 
 @pytest.mark.parametrize("values", [{"is_enabled": False}, {"is_active": False}, {"is_connected": False}])
@@ -521,5 +549,8 @@ def test_a_pull_is_added_and_only_its_interval_changes(acme: Side) -> None:
     acme.client.post(url("syncstate", "change", pull.pk), {"interval_minutes": ""})
     pull.refresh_from_db()
     assert pull.next_sync_at is None
+    chosen = acme.client.get(f"{url('syncstate', 'add')}?connection={shop.pk}").context["adminform"].form
+    offered = [value for value, _ in chosen.fields["resource_type"].widget.choices]
+    assert offered == ["", "orders", "products"]
     answer = acme.client.post(url("syncstate", "add"), {**values, "resource_type": "orders"})
     assert "already exists" in str(answer.context["errors"])

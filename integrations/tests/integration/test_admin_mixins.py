@@ -26,6 +26,7 @@ from integrations.admin import (
     WebhookEventAdminMixin,
 )
 from integrations.credentials.masking import MASK
+from integrations.pull.handlers import forget, handles
 from integrations.tests import a_shop, many_fields
 
 from .admin_world import client_of, messages_of, page
@@ -383,6 +384,7 @@ def test_events_are_read_only_and_deleted_with_the_permission(shop: Any) -> None
     assert not host.WebhookEvent.objects.exists()
 
 
+@pytest.mark.usefixtures("_taken")
 def test_pulls_of_a_host(root: Client, shop: Any, hints: list[Any]) -> None:
     later = timezone.now() + timedelta(hours=1)
     state = host.SyncState.objects.create(connection=shop, resource_type="orders", cursor="page-7", next_sync_at=later)
@@ -401,6 +403,14 @@ def test_pulls_of_a_host(root: Client, shop: Any, hints: list[Any]) -> None:
         "sync_state_app": label, "sync_state_model": "SyncState"})]  # fmt: skip
 
 
+@pytest.fixture
+def _taken() -> Iterator[None]:
+    handles("shop", "orders")(lambda items, connection: None)
+    yield
+    forget("shop", "orders")
+
+
+@pytest.mark.usefixtures("_taken")
 def test_a_broker_that_is_away_is_said(root: Client, shop: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("integrations.admin.pull_actions.send_hint", lambda *_, **__: False)
     state = host.SyncState.objects.create(connection=shop, resource_type="orders")

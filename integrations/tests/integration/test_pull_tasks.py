@@ -27,6 +27,7 @@ from integrations.errors import IntegrationAuthError, IntegrationPermanentError
 from integrations.models import SyncState, TenantIntegration
 from integrations.pull import due
 from integrations.pull.due import pull_one, request_pulls
+from integrations.pull.handlers import forget, handles
 from integrations.services import SyncService
 from integrations.signals import sync_completed
 from integrations.tests.factories import make_tenant
@@ -38,6 +39,7 @@ from integrations.tests.pull_world import (
     orders_are_handled,
     shop_is_registered,
     state_of,
+    store_orders,
     stored,
 )
 from integrations.tests.receiver import Receiver
@@ -188,9 +190,43 @@ def test_a_circle_ends(shop: TenantIntegration, book: OrderBook, monkeypatch: py
     assert "reading on would never end" in SyncState.objects.get().last_error
 
 
-def test_items_that_nobody_takes_are_spoken_of(shop: TenantIntegration, caplog: Any) -> None:
-    assert pull(shop, "prices")["items"] == 1
-    assert "nobody takes the prices of shop" in caplog.text
+@pytest.mark.integration
+@pytest.mark.parametrize("task", [tasks.incremental_sync, tasks.full_resync])
+def test_items_that_nobody_takes_are_left_where_they_are(
+    shop: TenantIntegration, book: OrderBook, caplog: Any, task: Any
+) -> None:
+    """Whoever registers a handler later finds all of them."""
+    pull(shop)
+    forget("shop", "orders")
+    book.rows += ["order-6"]
+    asked, before = len(book.asked), SyncState.objects.values().get()
+    assert pull(shop, task=task) == {"pages": 0, "items": 0, "outcome": "nobody takes the items"}
+    assert pull(shop, "prices", task)["outcome"] == "nobody takes the items"
+    assert len(book.asked) == asked and SyncState.objects.values().get() == before
+    assert "nobody takes the orders of shop" in caplog.text
+    handles("shop", "orders")(store_orders)
+    assert pull(shop)["items"] == 1 and stored() == book.rows
+
+
+@pytest.mark.integration
+def test_a_receiver_takes_the_items_too(shop: TenantIntegration, book: OrderBook, caplog: Any) -> None:
+    """S0-61: the printed tasks, in a project that has receivers of sync_completed and no handler."""
+    forget("shop", "orders")
+    found: list[str] = []
+
+    def hear(sync_result: Any, **_: Any) -> None:
+        found.extend(sync_result.items)
+
+    sync_completed.connect(hear, sender=TenantIntegration)
+    try:
+        with caplog.at_level("INFO", "integrations.pull"):
+            assert pull(shop)["items"] == 5
+            assert found == book.rows
+            book.rows += ["order-6"]
+            assert pull_one(state_of(make_shop_beside(shop), interval_minutes=5).pk).items == 6
+    finally:
+        sync_completed.disconnect(hear, sender=TenantIntegration)
+    assert caplog.text.count("nobody handles the orders of shop") == 2
 
 
 def test_unknown_connections_are_no_error(shop: TenantIntegration, caplog: Any) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from integrations.connectors.page import Page
 from integrations.errors import IntegrationPermanentError
-from integrations.pull.fetch import BadPage, Fetched, fetch, method_for, next_cursor, read_page
+from integrations.pull.fetch import BadPage, Fetched, fetch, method_for, next_cursor, read_page, resources_of
 from integrations.pull.handlers import forget, handler_for, handles
 from integrations.pull.result import SyncResult
 from integrations.tests.pull_world import CornerShop
@@ -80,6 +80,12 @@ def test_a_page_that_leads_nowhere_new_is_refused(cursor: str | None) -> None:
 def test_only_exported_methods_are_called(resource_type: Any) -> None:
     with pytest.raises(IntegrationPermanentError, match="method not exported"):
         method_for(CornerShop, resource_type)
+
+
+def test_what_wants_an_id_is_no_list() -> None:
+    with pytest.raises(IntegrationPermanentError, match="get_order wants more than a cursor"):
+        method_for(CornerShop, "order")
+    assert resources_of(CornerShop) == ["orders", "prices"]
 
 
 def test_a_method_is_found_by_its_resource() -> None:
