@@ -25,6 +25,7 @@ MAY_BE_ZERO = {
     "RETRY_JITTER",
     "ROTATION_OVERLAP_SECONDS",
 }
+PER_PROCESS = ("LocMemCache", "DummyCache")
 
 
 @register()
@@ -138,6 +139,16 @@ def settings_are_safe(app_configs: Any, **_: Any) -> list[Any]:
             Warning(
                 "INTEGRATIONS_ALLOWED_NETWORKS opens every address: the guard against SSRF is off.",
                 id="integrations.W004",
+            )
+        )
+    backend = settings.CACHES.get("default", {}).get("BACKEND", "")
+    if backend.endswith(PER_PROCESS):
+        found.append(
+            Warning(
+                "The cache is each process's own: INTEGRATIONS_INBOUND_PER_MINUTE, and the number of rejected webhooks "
+                "that are kept, are multiplied by the number of web processes (DummyCache counts nothing).",
+                hint="Set CACHE_URL=redis://…",
+                id="integrations.W005",
             )
         )
     return found

@@ -117,7 +117,7 @@ class IntegrationForm(ConnectorForm):
     def _check_settings(self, connector: type[BaseConnector], typed: dict[str, Any]) -> None:
         manifest = connector.manifest
         self.settings, problems = check(manifest, typed)
-        problems = problems or connector.validate_config(self.settings)
+        problems = problems or connector.validate_change(self.settings, self.stored)
         for name in problems.keys() & typed.keys():
             field = manifest.field(name)
             if field is not None and field.kind == "url" and typed[name] == self.stored.get(name):

@@ -55,7 +55,7 @@ class ListedFilters(AdminMixin):
 
     def _is_choice_of_a_popup(self, lookup: str, value: str) -> bool:
         """Tell whether another model's ``limit_choices_to`` asks this, of the list in which a key is picked."""
-        for limit in self.model._meta.related_fkey_lookups:  # type: ignore[attr-defined]
+        for limit in self.model._meta.related_fkey_lookups:
             asked = url_params_from_lookup_dict(limit() if callable(limit) else limit)
             if (lookup, value) in asked.items():
                 return True

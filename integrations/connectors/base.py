@@ -239,13 +239,16 @@ class BaseConnector(ERPConnectorPort):
         return cls(Binding.from_settings(cls.manifest, cls.checked_config(config), **more), client)
 
     @classmethod
-    def checked_config(cls, config: Mapping[str, Any]) -> dict[str, Any]:
+    def checked_config(cls, config: Mapping[str, Any], stored: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Return `config` with defaults and proper types.
 
+        Args:
+            stored: the configuration in whose place it comes, if there is one.
+
         Raises:
-            ConfigurationError: `validate_config` finds something wrong.
+            ConfigurationError: `validate_config`, or `validate_change`, finds something wrong.
         """
-        if problems := cls.validate_config(config):
+        if problems := cls.validate_config(config) if stored is None else cls.validate_change(config, stored):
             raise ConfigurationError(problems)
         return checked(cls.manifest, config)
 
@@ -253,6 +256,14 @@ class BaseConnector(ERPConnectorPort):
     def validate_config(cls, config: Mapping[str, Any]) -> dict[str, str]:
         """Return {field: what is wrong}; {} when `config` is fine."""
         return check(cls.manifest, config)[1]
+
+    @classmethod
+    def validate_change(cls, config: Mapping[str, Any], stored: Mapping[str, Any]) -> dict[str, str]:
+        """Return {field: what is wrong} with `config` in the place of what is `stored`.
+
+        A rule that came after something was stored may let that stay: it must not stop people from changing others.
+        """
+        return cls.validate_config(config)
 
     @forgets_locals
     def validate_required_fields(self, config: Mapping[str, Any], names: Iterable[str]) -> None:

@@ -53,6 +53,12 @@ def secret(value: str, tenant_slug: str) -> str:
     return found
 
 
+def is_reference(value: str) -> bool:
+    """Tell whether `value` only names a secret, and such names are looked up here."""
+    is_file = bool(conf.SECRETS_DIR and _FILE.fullmatch(value))
+    return is_file or bool(conf.SECRETS_ENV_PREFIX and _ENV.fullmatch(value))
+
+
 def _folder(tenant_slug: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9_-]+", tenant_slug, re.ASCII):
         raise IntegrationNotConfigured("the tenant has no slug; secrets outside of the database are found by it")

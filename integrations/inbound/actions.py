@@ -109,6 +109,14 @@ def is_allowed(connection: Any, name: str) -> bool:
     return name in _actions and name in (getattr(connection, "inbound_actions", None) or ())
 
 
+def why_not(connection: Any, name: str) -> str:
+    """Return the sentence for somebody who has proven himself and calls what he may not: a slip, or a box to tick."""
+    if name in _actions:
+        return f"This integration may not do {name}: tick it in its form, under “May do when it calls back”."
+    offered = ", ".join(name for name, _ in action_choices() if is_allowed(connection, name))
+    return f"There is no action {name}. This integration may do: {offered or 'nothing yet'}."
+
+
 def asks_for_action(connection: Any, adapter: BaseConnector | None, name: str) -> bool:
     """Tell whether a webhook to the address `name` wants something done here, for which somebody must have ticked it.
 
@@ -136,10 +144,7 @@ def run_action(name: str, dto: WebhookDTO, connection: Any) -> None:
     if action is None:
         raise IntegrationPermanentError(f"There is no action {name[:MAX_NAME]}.", code="unknown_action")
     if not is_allowed(connection, name):
-        raise IntegrationPermanentError(
-            f"This integration may not do {name}; allow it in its form, under “May do when it calls back”.",
-            code="forbidden",
-        )
+        raise IntegrationPermanentError(why_not(connection, name), code="forbidden")
     # A savepoint: the caller goes on to write down why it failed, and nothing else may remain.
     with transaction.atomic(using=connection._state.db or "default"), caused_by(connection.pk):
         action.handle(dto, connection)

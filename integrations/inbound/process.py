@@ -143,7 +143,7 @@ class _Work:
     def _understand(self) -> WebhookDTO:
         """Parse it and, unless that is done already, have its effect together with the mark."""
         event = self.event
-        adapter = self.connection.get_adapter() if self.connection is not None else None
+        adapter = self.connection.get_receiver() if self.connection is not None else None
         dto = (adapter.parse_webhook if adapter else _parse)(event.headers, bytes(event.body))
         if event.status == event.Status.PROCESSED:
             return dto
@@ -191,7 +191,7 @@ class _Work:
         age = (timezone.now() - event.received_at).total_seconds()
         delay = retry_policy.webhook().delay(event.attempts, error, age)
         text = error.message or type(error).__name__
-        if delay is None:
+        if delay is None and event.attempts > 1:
             text = f"{text[: MAX_ERROR - 40]} (given up after {event.attempts} attempts)"
         is_done = event.status == event.Status.PROCESSED
         self.row.update(

@@ -26,6 +26,7 @@ from integrations.connections.registered import model_of
 from integrations.delivery.wakeup import QUEUE, SLOW_QUEUE, send_hint
 from integrations.lifecycle import announce, webhook_event_received
 
+from . import schemes
 from .content import ContentRefused
 from .models import AbstractWebhookEvent
 from .stored_headers import MAX_TOTAL, storable, storable_start
@@ -133,7 +134,7 @@ def store_rejected(model: type[AbstractWebhookEvent], delivery: Delivery, reason
         body=storable_start(delivery.body, delivery.secrets, MAX_REJECTED_BODY),
         signature_valid=False,
         status=model.Status.FAILED,
-        error=f"The signature does not prove the sender: {reason}.",
+        error=f"{schemes.REASONS.get(reason, 'The signature does not prove the sender.')} ({reason})",
     )
     is_rare = is_within("rejected", delivery.connection, REJECTED_PER_MINUTE, if_unknown=False)
     if is_rare and is_within("rejected", None, ALL_REJECTED_PER_MINUTE, if_unknown=False):

@@ -29,7 +29,7 @@ from integrations.errors import EncryptionError, IncompatibleConnector, Integrat
 from integrations.transport.signing import SignatureInvalid
 
 from . import content, schemes
-from .actions import asks_for_action, is_allowed
+from .actions import asks_for_action, is_allowed, why_not
 from .receive import Delivery, store, store_rejected, webhook_event_model
 from .request_body import BodyRefused, check_announced, read_body
 from .throttle import is_within, may_log, seconds_to_next_minute
@@ -103,7 +103,7 @@ def _take_in(request: HttpRequest, connection_id: str, action: str) -> dict[str,
     delivery = Delivery(connection, connection.connector_key, request.headers, body, action, known, is_call)
     _verify(adapter, delivery, secrets)
     if is_call and not is_allowed(connection, action):
-        raise _Refused(403)
+        raise _Refused(403, why_not(connection, action))
     if not is_within("valid", connection, conf.INBOUND_PER_MINUTE):
         raise _Refused(429, Retry_After=str(seconds_to_next_minute()))
     return _keep(adapter, delivery)
@@ -124,7 +124,7 @@ def _connection(text: str) -> AbstractConnection | None:
 
 def _adapter(connection: AbstractConnection) -> BaseConnector:
     try:
-        adapter = connection.get_adapter()
+        adapter = connection.get_receiver()
     except (EncryptionError, UnknownConnector, IncompatibleConnector) as error:
         # Ours to mend: a key or a plugin is missing here, and the provider's next try may find it.
         if may_log(connection):

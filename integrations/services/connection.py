@@ -114,7 +114,7 @@ def _put_credentials(row: AbstractConnection, credentials: Mapping[str, Any]) ->
         old = stored if connector.manifest.is_open else connector.manifest.secret_names & stored.keys()
         return change_settings(row, {**dict.fromkeys(old), **credentials})
     signing_keys = {name: value for name, value in row.credentials.items() if name == SIGNING_KEYS}
-    clean = connector.checked_config({**row.config, **credentials})
+    clean = connector.checked_config({**row.config, **credentials}, settings_of(row))
     row.credentials = {**signing_keys, **{name: clean[name] for name in credentials if name in clean}}
     return ["credentials_encrypted"]
 
@@ -134,7 +134,7 @@ def _put_settings(row: AbstractConnection, settings: Mapping[str, Any]) -> list[
         gone = row.config.keys() & stored.keys() - settings.keys() - {URL, HEADERS}
         return change_settings(row, {**dict.fromkeys(gone), **settings})
     kept = {name: value for name, value in row.credentials.items() if name != SIGNING_KEYS}
-    clean = connector.checked_config({**settings, **kept})
+    clean = connector.checked_config({**settings, **kept}, None if row._state.adding else stored)
     if not row._state.adding:  # whoever makes one has just entered them
         refuse_to_send_secrets_elsewhere(connector, stored, clean, settings)
     row.config = {name: clean[name] for name in settings if name in clean}

@@ -59,7 +59,7 @@ def change_settings(integration: TenantIntegration, changes: Mapping[str, Any]) 
             merged[name] = {key: kept.get(key, item) if is_mask(item) else item for key, item in value.items()}
         else:
             merged[name] = value
-    clean = connector.checked_config(merged)
+    clean = connector.checked_config(merged, stored)
     refuse_to_send_secrets_elsewhere(connector, stored, clean, changes)
     columns = apply_settings(integration, clean)
     if {"headers_encrypted", "credentials_encrypted"} & set(columns):

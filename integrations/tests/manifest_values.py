@@ -9,7 +9,7 @@ from hypothesis import find, settings, strategies
 from integrations.connectors.base import BaseConnector
 from integrations.connectors.manifest import HEADERS, URL, Field, Manifest
 
-CANARY = "canary-4d1e"
+CANARY = "canary-4d1e-long-enough"
 # Fields whose form is known to their connector's code alone.
 _KNOWN: dict[str, Any] = {"host_key": [f"SHA256:{'A' * 43}"]}
 

@@ -150,7 +150,7 @@ class ConnectionForm(forms.ModelForm):
         own = {name: value for name, value in credentials.items() if name != _SIGNING_KEYS}
         settings = {**config, **own}
         found, problems = check(connector.manifest, settings)
-        problems = problems or connector.validate_config(found)
+        problems = problems or connector.validate_change(found, {**self.instance_config, **self.stored})
         for name, problem in problems.items():
             is_unknown = connector.manifest.field(name) is None
             if is_unknown and (name not in own or name in self.stored):

@@ -13,6 +13,7 @@ from integrations.connectors.config_check import check
 from integrations.connectors.manifest import Field, Inbound, Manifest
 from integrations.connectors.port import Envelope, Receipt
 from integrations.connectors.registry import register
+from integrations.credentials.secret_refs import is_reference
 from integrations.transport import signing
 from integrations.transport.classify import excerpt_of
 from integrations.transport.headers import HeaderRejected, check_headers
@@ -32,6 +33,12 @@ INBOUND = {
     "shopify": Inbound(scheme="shopify", id_header="X-Shopify-Webhook-Id", event_header="X-Shopify-Topic"),
     "github": Inbound(scheme="github", id_header="X-GitHub-Delivery", event_header="X-GitHub-Event", sends_forms=True),
 }
+
+DEFAULT = "hmac-sha256-hex"
+
+# Whoever has seen one call signed with a plain HMAC finds a shorter secret by trying.
+MIN_SECRET = 16
+TOO_SHORT = f"must have at least {MIN_SECRET} characters, each if there are several; take a random text"
 
 MANIFEST = Manifest(
     key="webhook",
@@ -65,7 +72,8 @@ MANIFEST = Manifest(
             label="Secret for calling back",
             kind="secret",
             multiline=True,
-            help="Whoever calls us back signs with it. Empty: nobody may. Two, one a line, while you change it.",
+            help="Whoever calls us back signs with it: a random text of 16 characters or more. Empty: nobody may. Two, "
+            "one a line, while you change it.",
         ),
         Field(
             name="inbound_scheme",
@@ -84,7 +92,7 @@ MANIFEST = Manifest(
             advanced=True,
         ),
     ),
-    inbound=INBOUND["hmac-sha256-hex"],  # `inbound_scheme` decides
+    inbound=INBOUND[DEFAULT],  # `inbound_scheme` decides
 )
 
 
@@ -100,10 +108,18 @@ class WebhookConnector(BaseConnector):
         clean, problems = check(cls.manifest, config)
         return problems or dict(_conflicts(clean))
 
+    @classmethod
+    def validate_change(cls, config: Mapping[str, Any], stored: Mapping[str, Any]) -> dict[str, str]:
+        """As `validate_config`; but a short secret that is stored may stay, also beside the one that replaces it."""
+        problems = cls.validate_config(config)
+        if problems.get("webhook_secret") == TOO_SHORT and _short_secrets(config) <= _short_secrets(stored):
+            del problems["webhook_secret"]
+        return problems
+
     @property
     def inbound(self) -> Inbound:
         """How the tenant says that requests come back."""
-        chosen = INBOUND.get(str(self.settings.get("inbound_scheme")), INBOUND["hmac-sha256-hex"])
+        chosen = INBOUND.get(str(self.settings.get("inbound_scheme")), INBOUND[DEFAULT])
         header = str(self.settings.get("inbound_signature_header") or "")
         if header and chosen.signature_header:
             return chosen.model_copy(update={"signature_header": header})
@@ -157,7 +173,9 @@ def _conflicts(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "username", "missing: a password needs a user name"
     if config.get("api_key_header") and not config.get("api_key"):
         yield "api_key", "missing: there is a header for an API key, but no key"
-    secrets = [line for line in str(config.get("webhook_secret") or "").splitlines() if line.strip()]
+    secrets = _secrets(config)
+    if _short_secrets(config):
+        yield "webhook_secret", TOO_SHORT
     if config.get("inbound_scheme") == "standard-webhooks" and not all(map(signing.is_key, secrets)):
         yield "webhook_secret", "must be whsec_ and base64, one a line; for another secret choose another scheme"
     own = authorization(config)
@@ -172,6 +190,18 @@ def _conflicts(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
                 check_headers(header)
             except HeaderRejected as rejected:
                 yield field, rejected.message
+
+
+def _secrets(config: Mapping[str, Any]) -> list[str]:
+    return [line for line in str(config.get("webhook_secret") or "").splitlines() if line.strip()]
+
+
+def _short_secrets(config: Mapping[str, Any]) -> set[str]:
+    """Return what is too short to sign with a plain HMAC, if that is chosen; not what only refers to a secret."""
+    is_plain = str(config.get("inbound_scheme") or DEFAULT).startswith("hmac-")
+    if not is_plain or is_reference(str(config.get("webhook_secret") or "")):
+        return set()
+    return {line for line in _secrets(config) if len(line.strip()) < MIN_SECRET}
 
 
 def authorization(credentials: Mapping[str, object]) -> dict[str, str]:

@@ -143,6 +143,31 @@ def test_the_api_keeps_what_is_no_longer_offered(acme: Side, n8n: TenantIntegrat
     assert allowed(n8n) == ["gone-since", "workitem-note"]
 
 
+# -- its secret --------------------------------------------------------------------------------------------
+
+
+def test_a_secret_that_anybody_guesses_is_refused(acme: Side, n8n: TenantIntegration) -> None:
+    change = url("tenantintegration", "change", n8n.pk)
+    answer = acme.client.post(change, shown_values(acme.client, n8n, webhook_secret="x"))
+    assert "at least 16 characters" in answer.context["adminform"].form.errors["webhook_secret"][0]
+    answer = patch(acme, n8n, {"settings": {"webhook_secret": "x"}})
+    assert answer.status_code == 422 and "at least 16" in answer.json()["fields"]["webhook_secret"]
+    n8n.refresh_from_db()
+    assert "webhook_secret" not in n8n.credentials
+
+
+def test_one_that_is_stored_stops_nobody_from_changing_something_else(acme: Side, n8n: TenantIntegration) -> None:
+    n8n.credentials = {"webhook_secret": "x"}
+    n8n.save()
+    change = url("tenantintegration", "change", n8n.pk)
+    assert acme.client.post(change, shown_values(acme.client, n8n, username="jane")).status_code == 302
+    assert patch(acme, n8n, {"settings": {"username": "joe"}}).status_code == 200
+    n8n.refresh_from_db()
+    assert (n8n.config["username"], n8n.credentials["webhook_secret"]) == ("joe", "x")
+    rotated = shown_values(acme.client, n8n, webhook_secret="y")
+    assert "webhook_secret" in acme.client.post(change, rotated).context["adminform"].form.errors
+
+
 # -- who may tick what -------------------------------------------------------------------------------------
 
 

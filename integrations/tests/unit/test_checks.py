@@ -88,6 +88,19 @@ def test_what_is_unsafe_is_spoken_of(settings: Any) -> None:
     assert expected <= ids(settings_are_safe(None))
 
 
+@pytest.mark.parametrize(
+    ("backend", "is_told"),
+    [
+        ("django.core.cache.backends.locmem.LocMemCache", True),
+        ("django.core.cache.backends.dummy.DummyCache", True),
+        ("django.core.cache.backends.redis.RedisCache", False),
+    ],
+)
+def test_a_cache_for_each_process_is_spoken_of(settings: Any, backend: str, is_told: bool) -> None:
+    settings.CACHES = {"default": {"BACKEND": backend, "LOCATION": "redis://127.0.0.1:1/0"}}
+    assert ("integrations.W005" in ids(settings_are_safe(None))) is is_told
+
+
 def test_settings_from_the_environment() -> None:
     found = conf.from_environment(
         {
