@@ -6,6 +6,7 @@ checkout runs on SQLite; ``make run`` adds the embedded broker.
 
 import os
 from pathlib import Path
+from typing import Any
 
 import environ
 from kombu.entity import Queue
@@ -100,9 +101,12 @@ if _database["ENGINE"].endswith("sqlite3"):
     _database["TEST"] = {"NAME": env.str("TEST_DATABASE", default=str(LOCAL_DIR / "test.sqlite3"))}
 else:
     _database["CONN_MAX_AGE"] = env.int("CONN_MAX_AGE", default=600)
+    # A server that accepts and says nothing must not hold a request: a provider that calls back is told 503 instead.
+    _options: dict[str, Any] = {"connect_timeout": 5, "tcp_user_timeout": 30_000}
     if env.bool("PREPARED_STATEMENTS", default=True):  # off behind a pooler that shares connections by transaction
         # Planning the join of a payload takes six times as long as running it.
-        _database["OPTIONS"] = {"server_side_binding": True, "prepare_threshold": 3}
+        _options |= {"server_side_binding": True, "prepare_threshold": 3}
+    _database["OPTIONS"] = {**_options, **_database.get("OPTIONS", {})}
     _database["CONN_HEALTH_CHECKS"] = True
 
 # -- Celery -------------------------------------------------------------------------------------------

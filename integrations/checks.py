@@ -44,9 +44,16 @@ def settings_are_usable(app_configs: Any, **_: Any) -> list[Any]:
     for name, default in conf.DEFAULTS.items():
         value = getattr(conf, name)
         is_number = isinstance(default, int | float) and not isinstance(default, bool)
-        # "not >" and not "<=", so that nan is caught too.
-        if is_number and name not in MAY_BE_ZERO and not value > 0:
-            found.append(Error(f"INTEGRATIONS_{name} must be greater than 0, not {value!r}.", id="integrations.E002"))
+        if is_number and not _is_in_range(value, may_be_zero=name in MAY_BE_ZERO):
+            wanted = "0 or greater" if name in MAY_BE_ZERO else "greater than 0"
+            found.append(Error(f"INTEGRATIONS_{name} must be {wanted}, not {value!r}.", id="integrations.E002"))
+    if conf.WEBHOOK_BASE_URL and not str(conf.WEBHOOK_BASE_URL).startswith(("https://", "http://")):
+        found.append(
+            Error(
+                "INTEGRATIONS_WEBHOOK_BASE_URL must be an address that begins with https://, or empty.",
+                id="integrations.E013",
+            )
+        )
     try:
         AddressPolicy.from_conf()
     except ImproperlyConfigured as error:
@@ -56,6 +63,12 @@ def settings_are_usable(app_configs: Any, **_: Any) -> list[Any]:
     if not engine.endswith(("postgresql", "sqlite3")):
         found.append(Error(f"{engine} is untested; use PostgreSQL (or SQLite to try).", id="integrations.E004"))
     return found
+
+
+def _is_in_range(value: Any, *, may_be_zero: bool) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return value > 0 or (may_be_zero and value == 0)  # neither is true of nan
 
 
 @register(Tags.models)

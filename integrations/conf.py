@@ -86,6 +86,7 @@ DEFAULTS: dict[str, Any] = {
     "CONNECTION_MODEL": "integrations.TenantIntegration",  # whose webhooks come in: "app_label.Model"
     "WEBHOOK_EVENT_MODEL": "integrations.WebhookEvent",  # where they are stored
     "WEBHOOK_BASE_URL": "",  # of webhooks/, as providers reach it; empty: below PUBLIC_URL
+    "INBOUND_BY_KEY": True,  # a connection's integer key in an address counts too, as seeds/000 has them
     "INBOUND_CAUSED_PER_HOUR": 30,  # events of one object that integrations may cause by calling back
     "INBOUND_PER_MINUTE": 600,  # webhooks of one connection that are stored; more are answered 429
     "INBOUND_LEASE_SECONDS": 90.0,  # how long one webhook may be worked at before another worker takes it over
@@ -161,5 +162,5 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"no such integration setting: {name}")
     own = getattr(settings, "INTEGRATIONS", {})
     if name not in own and name in BAPP_NAMES:
-        return (getattr(settings, "BAPP_CONNECTORS", None) or {}).get(BAPP_NAMES[name]) or DEFAULTS[name]
+        return (getattr(settings, "BAPP_CONNECTORS", None) or {}).get(BAPP_NAMES[name], DEFAULTS[name])
     return own.get(name, DEFAULTS[name])

@@ -20,7 +20,7 @@ from django.utils import timezone
 from integrations.connections.conditions import wants
 from integrations.connections.models import EventSubscription, TenantIntegration
 from integrations.delivery.wakeup import wake_on_commit
-from integrations.origin import origin
+from integrations.origin import may_loop, origin
 from integrations.outbox.canonical_json import sanitise
 from integrations.outbox.loops import refuse_loops
 from integrations.outbox.models import IntegrationEvent
@@ -89,7 +89,8 @@ def publish_all(
         IntegrationPermanentError: an integration caused it, and integrations caused too much of one object already.
     """
     content_type_id = ContentType.objects.db_manager(using).get_for_model(model).pk
-    now, caller = timezone.now(), origin()
+    now = timezone.now()
+    is_answer = may_loop()
     occurrences = []
     for happening in happenings:
         wanted = subscribers.get(happening.tenant.pk, {}).get(happening.event_type)
@@ -113,10 +114,10 @@ def publish_all(
                     minimal={**frame, **happening.minimal},
                     integration_ids=integration_ids,
                     occurred_at=now,
-                    origin_id=caller,
+                    origin_id=origin() if is_answer else None,
                 )
             )
-    if caller is not None:
+    if is_answer:
         refuse_loops(occurrences, what=str(model._meta.verbose_name), using=using)
     events = record(occurrences, using=using)
     wake_on_commit({pk for occurrence in occurrences for pk in occurrence.integration_ids}, using=using)

@@ -18,7 +18,7 @@ from integrations.delivery.wakeup import SLOW_QUEUE
 from integrations.inbound.models import AbstractWebhookEvent
 from integrations.inbound.process import process
 from integrations.inbound.retention import purge_received
-from integrations.inbound.sweep import process_due
+from integrations.inbound.sweep import request_processing
 from integrations.observability.heartbeat import beat
 from integrations.outbox.models import IntegrationSync
 from integrations.outbox.retention import purge
@@ -124,9 +124,9 @@ def process_webhook(webhook_event_id: Any, app_label: str, model_name: str) -> d
 
 @shared_task(base=QuietTask, name="integrations.tasks.process_received_webhooks", time_limit=300)
 def process_received_webhooks() -> dict[str, int]:
-    """Process stored webhooks that are due: lost hints, dead workers, failures; scheduled by beat. Returns counts."""
+    """Ask for stored webhooks that are due: lost hints, dead workers, failures; scheduled by beat. Returns counts."""
     close_old_connections()
-    return process_due()
+    return request_processing()
 
 
 @shared_task(bind=True, base=SlowTask, name="integrations.tasks.execute_adapter_method", time_limit=300)

@@ -43,7 +43,10 @@ def deliveries(request: HttpRequest, obj: Any) -> str:
         for sync in syncs[:SHOWN]
     ]
     if not rows:
-        return "Nothing was sent about this yet: no integration of this tenant subscribes to what happened to it."
+        return (
+            "Nothing was sent about this yet: no integration of this tenant subscribes to what happened to it, or the "
+            "only one that does caused it."
+        )
     body = format_html_join(
         "",
         '<tr><td><a href="{}">{}</a><div class="ig-quiet">{}</div></td>'

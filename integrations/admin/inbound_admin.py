@@ -16,7 +16,7 @@ from .bounded import HistoryAdmin
 from .display import NOTHING
 from .filters import ConnectionFilter
 from .mixins.webhook_event import WebhookEventAdminMixin
-from .recent_filters import ActionFilter, EventTypeFilter
+from .recent_filters import ActionFilter, EventTypeFilter, OutcomeFilter
 
 
 @admin.register(WebhookEvent)
@@ -25,7 +25,7 @@ class WebhookEventAdmin(WebhookEventAdminMixin, HistoryAdmin):
 
     tenant_lookup = "connection__tenant"
     integration_field = "connection"
-    list_filter = ("status", "signature_valid", ConnectionFilter, ActionFilter, EventTypeFilter, TenantFilter)
+    list_filter = (OutcomeFilter, ConnectionFilter, ActionFilter, EventTypeFilter, TenantFilter)
 
     @admin.display(description="integration")
     def connection_name(self, obj: WebhookEvent) -> Any:

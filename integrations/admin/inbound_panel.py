@@ -129,6 +129,7 @@ class CallsBack:
     def _rows(self) -> Iterator[dict[str, Any]]:
         events = WebhookEvent.objects.filter(connection=self.integration.pk).order_by("-id")
         for event in events.defer("body", "payload", "headers")[:SHOWN]:
+            event.connection = self.integration
             yield {
                 "url": reverse("admin:integrations_webhookevent_change", args=[event.pk]),
                 "badge": event_badge(event),

@@ -12,10 +12,12 @@ from django.core.exceptions import FieldDoesNotExist, ValidationError
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
+from integrations.inbound.models import AbstractWebhookEvent
 from tenants.harmless_text import harmless
 
 LOOKED_AT = 1000  # newest rows
 OFFERED = 30
+REJECTED = "rejected"
 
 
 class RecentValuesFilter(admin.SimpleListFilter):
@@ -71,6 +73,23 @@ class ActionFilter(RecentValuesFilter):
     title = "action"
     parameter_name = "action_name"  # "action" is the list's own
     field = "action"
+
+
+class OutcomeFilter(admin.SimpleListFilter):
+    """Filter inbound webhooks by their badge: what was rejected has a status too, which nobody sees."""
+
+    title = "status"
+    parameter_name = "outcome"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[Any, str]]:
+        return [*AbstractWebhookEvent.Status.choices, (REJECTED, "✗ Rejected")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        if not self.value():
+            return queryset
+        if self.value() == REJECTED:
+            return queryset.filter(signature_valid=False)
+        return queryset.filter(signature_valid=True, status=self.value())
 
 
 def has_field(model: Any, name: str) -> bool:

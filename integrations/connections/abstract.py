@@ -20,7 +20,7 @@ from integrations.connectors.registry import ConnectorRegistry
 from integrations.credentials.fields import EncryptedJSON, row_context
 
 from . import adapters, health, status_changes
-from .binding import SIGNING_KEYS
+from .binding import SIGNING_KEYS, bind
 
 
 class AbstractConnection(models.Model):
@@ -121,6 +121,14 @@ class AbstractConnection(models.Model):
             IntegrationNotConfigured: something is missing or unreadable.
         """
         return adapters.adapter_of(self, client, attempts=attempts or conf.HTTP_MAX_ATTEMPTS)
+
+    def get_receiver(self) -> BaseConnector:
+        """Return the connector for what the provider sends us: settings that only calls to it need may be missing.
+
+        Raises:
+            IntegrationNotConfigured: its kind is unknown, or its secrets are unreadable.
+        """
+        return bind(self, may_be_incomplete=True)
 
     def test_connection(self, client: Client | None = None) -> TestResult:
         """Have the connector prove the stored credentials; sets `is_connected` (S0-23). Never raises."""

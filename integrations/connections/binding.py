@@ -40,6 +40,7 @@ def bind(
     attempts: int = 1,
     timeout: float | None = None,
     tokens: TokenStore | None = None,
+    may_be_incomplete: bool = False,
 ) -> BaseConnector:
     """Return the connector of `connection` with its decrypted settings.
 
@@ -48,6 +49,7 @@ def bind(
         attempts: how often a call may be tried: 1 where the lane retries, more where somebody waits.
         timeout: seconds for one request; None: the connection's own.
         tokens: where OAuth tokens are kept; None: where the connection keeps its own.
+        may_be_incomplete: a missing field is no reason to fail: for what it sends us, its secret is enough.
 
     Raises:
         EncryptionError: a stored credential does not open with our keys.
@@ -69,7 +71,8 @@ def bind(
     migrated = _migrated(connector, connection, settings)
     is_as_stored = migrated is settings
     binding = replace(stored, **more) if is_as_stored else Binding.from_settings(manifest, migrated, **more)
-    _refuse_incomplete(manifest, binding.settings)
+    if not may_be_incomplete:
+        _refuse_incomplete(manifest, binding.settings)
     return connector(binding, client)
 
 

@@ -60,8 +60,9 @@ def mark_connected(connection: AbstractConnection) -> None:
 
 def record_success(connection: AbstractConnection) -> None:
     """A call was answered: refusals before it were not in a row with those after it (S0-70)."""
-    if connection.auth_failure_count:
-        silent_rows(connection).filter(is_enabled=True).update(auth_failure_count=0)
+    # The row says, not the instance: it may have been read before the refusals.
+    counted = silent_rows(connection).filter(is_enabled=True, auth_failure_count__gt=0)
+    if counted.update(auth_failure_count=0) or connection.auth_failure_count:
         _show(connection, {"auth_failure_count": 0})
 
 

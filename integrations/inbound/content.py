@@ -8,15 +8,18 @@ Strict where JSON is: UTF-8, no NaN, no number without end. The raw body is stor
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import re
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import parse_qsl
 
 from integrations.outbox.canonical_json import REPLACEMENT
 
 MAX_DEPTH = 100  # lists and objects within each other; both databases and Python take more
+MAX_VALUES = 100_000  # a megabyte of empty lists takes seconds to store and to read again
 MAX_FORM_FIELDS = 1000
 FORM = "application/x-www-form-urlencoded"
 
@@ -37,7 +40,7 @@ def read(body: bytes, content_type: str = "", *, sends_forms: bool = False) -> d
         sends_forms: the manifest's word: WooCommerce's ping and GitHub's ``payload=…`` are forms.
 
     Raises:
-        ContentRefused: empty, no JSON, not UTF-8, NaN, too deep.
+        ContentRefused: empty, no JSON, not UTF-8, NaN, too deep, too many values.
     """
     if not body.strip():
         raise ContentRefused("The body is empty; send a JSON object.")
@@ -48,7 +51,7 @@ def read(body: bytes, content_type: str = "", *, sends_forms: bool = False) -> d
 
 
 def _as_object(value: Any) -> dict[str, Any]:
-    storable = _storable(value, MAX_DEPTH)
+    storable = _storable(value, MAX_DEPTH, itertools.count(1))
     return storable if isinstance(storable, dict) else {"raw": storable}
 
 
@@ -99,14 +102,21 @@ def _float(digits: str) -> float:
     return value
 
 
-def _storable(value: Any, levels: int) -> Any:
-    """Return `value` with NUL and half surrogates replaced: PostgreSQL refuses them."""
+def _storable(value: Any, levels: int, count: Iterator[int]) -> Any:
+    """Return `value` with NUL and half surrogates replaced: PostgreSQL refuses them.
+
+    Args:
+        levels: how much deeper it may go.
+        count: gives the number of this value within all.
+    """
+    if next(count) > MAX_VALUES:
+        raise ContentRefused(f"The JSON has more than {MAX_VALUES} values; send it in parts.")
     if isinstance(value, str):
         return _UNSTORABLE.sub(REPLACEMENT, value)
     if isinstance(value, (dict, list)):
         if not levels:
             raise ContentRefused(f"The JSON is nested deeper than {MAX_DEPTH} levels.")
         if isinstance(value, list):
-            return [_storable(item, levels - 1) for item in value]
-        return {_UNSTORABLE.sub(REPLACEMENT, key): _storable(item, levels - 1) for key, item in value.items()}
+            return [_storable(item, levels - 1, count) for item in value]
+        return {_UNSTORABLE.sub(REPLACEMENT, key): _storable(item, levels - 1, count) for key, item in value.items()}
     return value

@@ -22,8 +22,9 @@ class AbstractWebhookEvent(models.Model):
            └── sweep ──  failed     (again, until it works or the attempts are spent)
 
     Attributes:
-        idempotency_key: ``<connection>:<the provider's id, or a digest of the body>``: a second copy meets it and is
-            not processed. A rejected delivery has a key of its own, so that a forger cannot take a true one's.
+        idempotency_key: ``<connection>:<the provider's id, or a digest of the body>``, of an inbound action's call
+            ``<connection>/<action>:<id>``: a second copy meets it and is not processed. A rejected delivery has a key
+            of its own, so that a forger cannot take a true one's.
         body: the raw bytes, of which the signature is proof; `payload` is what they say, made storable.
         next_attempt_at: when a worker may look at it, next or again; null: nothing is left to do. While a worker is
             at it, it is the time after which that worker counts as dead.

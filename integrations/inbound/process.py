@@ -5,7 +5,8 @@
     announce   webhook_event_processed, when the mark is durable; until every receiver has heard, again
 
 A crash before the mark repeats the whole; one after it only the announcement. Receivers of the signal may therefore
-hear of a webhook twice; `webhook_event.pk` tells.
+hear of a webhook twice; `webhook_event.pk` tells. A worker that dies counts as an attempt: what kills every worker is
+given up like everything else.
 """
 
 from __future__ import annotations
@@ -13,16 +14,19 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.db import models, router, transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
 from integrations import conf, retry_policy
 from integrations.connections.abstract import AbstractConnection
+from integrations.connections.models import TenantIntegration
 from integrations.connectors.incoming import WebhookDTO, parse
 from integrations.database_clock import after
 from integrations.errors import IntegrationError, IntegrationTemporaryError
 from integrations.lifecycle import announce_now, webhook_event_processed
+from integrations.origin import caused_by
 
 from .actions import asks_for_action, run_action
 from .models import MAX_ERROR, AbstractWebhookEvent
@@ -30,6 +34,7 @@ from .receive import cut, described
 
 logger = logging.getLogger("integrations.inbound")
 
+WORKER_DIED = "the worker that had it died or took too long"
 WAIT_SECONDS = 60.0  # how often a row is looked at whose connection takes nothing now
 
 
@@ -41,12 +46,13 @@ def process(model: type[AbstractWebhookEvent], pk: Any) -> str:
     """Process one stored webhook if it is due; return what came of it, in a word. Never raises for what it says.
 
     ``unknown`` no such row · ``rejected`` its signature proved nothing · ``waiting`` its integration is switched off ·
-    ``not due`` done, or in somebody's hands · ``processed`` · ``failed`` · ``lost`` taken over by another worker
+    ``not due`` done, or in somebody's hands · ``processed`` · ``failed`` · ``given up`` its last worker died, and there
+    is no attempt left · ``lost`` taken over by another worker, or deleted meanwhile
     """
     rows: models.QuerySet[Any] = model._base_manager.using(router.db_for_write(model))
     try:
         event = rows.select_related("connection").filter(pk=pk).first()
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError, ValidationError):  # no key of this model
         event = None
     if event is None:
         logger.warning("the inbound webhook that a message asks for is not there")
@@ -58,19 +64,50 @@ def process(model: type[AbstractWebhookEvent], pk: Any) -> str:
         rows.filter(pk=event.pk, next_attempt_at__lte=Now()).update(next_attempt_at=after(WAIT_SECONDS))
         return "waiting"
     if not _claim(rows, event):
-        return "not due"
+        return "given up" if _give_up(rows, event) else "not due"
     return _Work(rows, event, connection).do()
 
 
 def _claim(rows: models.QuerySet[Any], event: AbstractWebhookEvent) -> bool:
-    """Take the row for INBOUND_LEASE_SECONDS, unless somebody did since it was read, or it is not due."""
-    unchanged = rows.filter(pk=event.pk, attempts=event.attempts, status=event.status, next_attempt_at__lte=Now())
+    """Take the row for INBOUND_LEASE_SECONDS, unless somebody did since it was read, it is not due, or was taken too
+    often."""
+    if _is_spent(event):
+        return False
+    unchanged = _unchanged(rows, event)
     status = event.status if event.status == event.Status.PROCESSED else event.Status.PROCESSING
     number = event.attempts + 1
     until = after(conf.INBOUND_LEASE_SECONDS)
     if not unchanged.update(attempts=number, status=status, next_attempt_at=until):
         return False
     event.attempts, event.status = number, status
+    return True
+
+
+def _unchanged(rows: models.QuerySet[Any], event: AbstractWebhookEvent) -> models.QuerySet[Any]:
+    return rows.filter(pk=event.pk, attempts=event.attempts, status=event.status, next_attempt_at__lte=Now())
+
+
+def _is_spent(event: AbstractWebhookEvent) -> bool:
+    """Tell whether the last worker that the attempts allow died with it.
+
+    Only a dead one leaves it so: whoever lives writes down himself that he gives up. A row that a person had made due
+    again is "received", and has its attempt.
+    """
+    died = event.status in (event.Status.PROCESSING, event.Status.PROCESSED)
+    return died and event.attempts >= conf.RETRY_MAX_ATTEMPTS
+
+
+def _give_up(rows: models.QuerySet[Any], event: AbstractWebhookEvent) -> bool:
+    """End a row whose attempts are spent; what is processed stays so, with the reason."""
+    if not _is_spent(event):
+        return False
+    text, status = WORKER_DIED, event.Status.FAILED
+    if event.status == event.Status.PROCESSED:
+        text, status = f"{WORKER_DIED}; a receiver of its signal may not have heard", event.Status.PROCESSED
+    text = f"{text} (given up after {event.attempts} attempts)"
+    if not _unchanged(rows, event).update(status=status, error=text, next_attempt_at=None):
+        return False
+    logger.error("inbound webhook %s: %s", event.pk, text)
     return True
 
 
@@ -96,7 +133,11 @@ class _Work:
         except Exception as error:  # a connector's or an action's own: its text may hold anything
             logger.error("inbound webhook %s: unexpected %s", self.event.pk, type(error).__name__)
             return self._fail(IntegrationTemporaryError(f"unexpected {type(error).__name__}", code="unexpected"))
-        self._announce(dto)
+        try:
+            self._announce(dto)
+        except type(self.event).DoesNotExist:
+            logger.warning("inbound webhook %s was deleted while it was processed", self.event.pk)
+            return "lost"
         return "processed"
 
     def _understand(self) -> WebhookDTO:
@@ -123,14 +164,18 @@ class _Work:
     def _announce(self, dto: WebhookDTO) -> None:
         event = self.event
         event.refresh_from_db()
-        failed = announce_now(
-            webhook_event_processed,
-            type(event),
-            webhook_event=event,
-            webhook_dto=dto,
-            event_type=dto.event_type,
-            **described(self.connection, event),
-        )
+        # What receivers save is the integration's doing too: without this it would hear of it, and answer again. The
+        # models of a host have no lanes here, and their keys are not ours.
+        cause = self.connection.pk if isinstance(self.connection, TenantIntegration) else None
+        with caused_by(cause):
+            failed = announce_now(
+                webhook_event_processed,
+                type(event),
+                webhook_event=event,
+                webhook_dto=dto,
+                event_type=dto.event_type,
+                **described(self.connection, event),
+            )
         if not failed:
             self.row.update(announced_at=Now(), next_attempt_at=None, error="")
             return

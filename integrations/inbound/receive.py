@@ -1,6 +1,7 @@
 """Store what a provider told us, once, before anything is done with it (C22, S0-75 … S0-85).
 
-A delivery is known by ``<connection>:<the provider's id, or a digest>``. Whoever inserts that key first has stored it;
+A delivery is known by ``<connection>:<the provider's id, or a digest>``, a call of an inbound action that has an id by
+``<connection>/<action>:<id>``. Whoever inserts that key first has stored it;
 everybody else counts a copy on his row. What was stored is announced and hinted at after the commit, and processed by a
 worker; the sweep finds it if the hint is lost.
 """
@@ -13,6 +14,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import quote
 
 from django.db import IntegrityError, connections, router, transaction
 from django.db.models import F
@@ -21,16 +23,19 @@ from django.db.models.functions import Now
 from integrations import conf
 from integrations.connections.abstract import AbstractConnection
 from integrations.connections.registered import model_of
-from integrations.delivery.wakeup import QUEUE, send_hint
+from integrations.delivery.wakeup import QUEUE, SLOW_QUEUE, send_hint
 from integrations.lifecycle import announce, webhook_event_received
 
+from .content import ContentRefused
 from .models import AbstractWebhookEvent
-from .stored_headers import MAX_TOTAL, storable
+from .stored_headers import MAX_TOTAL, storable, storable_start
 from .throttle import ALL_REJECTED_PER_MINUTE, REJECTED_PER_MINUTE, is_within
 
 TASK = "integrations.tasks.process_webhook"
 MAX_REJECTED_BODY = MAX_REJECTED_HEADERS = 4096  # bytes and characters kept of what nobody vouches for
 MAX_ID = 200  # characters; of a longer one, the digest
+MAX_OWNER = 180  # the same for what stands before it
+MAX_KEY = 255  # the column
 
 _STORABLE_ID = re.compile(rf"[\x20-\x7e]{{1,{MAX_ID}}}")
 
@@ -41,7 +46,9 @@ class Delivery:
 
     Attributes:
         action: the last part of the address; "" if there was none.
-        secrets: what must appear in nothing that is stored.
+        is_call: that is an inbound action, which this connection wants done (`asks_for_action`).
+        secrets: what must appear in no header that is stored, and in no body that proved nothing: all that is known of
+            the connection's.
     """
 
     connection: AbstractConnection | None
@@ -50,6 +57,7 @@ class Delivery:
     body: bytes = field(repr=False)
     action: str = ""
     secrets: tuple[str, ...] = field(default=(), repr=False)
+    is_call: bool = False
 
 
 def webhook_event_model() -> type[AbstractWebhookEvent]:
@@ -68,12 +76,18 @@ def store(
 ) -> AbstractWebhookEvent:
     """Store a delivery whose signature is proven; return its row, or that of its first copy (`is_duplicate`).
 
-    Safe for any number of callers at once, inside and outside of a transaction. A copy of one that failed is a wish to
-    try again: it is due at once.
+    Safe for any number of callers at once, inside and outside of a transaction. A copy of one that failed and is still
+    to be tried is a wish to try it now. What was given up stays so: a person looks at it (the admin's "Process again").
 
     Args:
         event_id: the provider's id of the delivery; "": the body tells copies apart.
+
+    Raises:
+        ContentRefused: the body of a call names another action than its address.
     """
+    if delivery.is_call and payload.get("action", delivery.action) != delivery.action:
+        # The address is not signed: so nobody can send an overheard body to another one.
+        raise ContentRefused(f'action: must be "{delivery.action}", as in the address, or be left out.')
     using = router.db_for_write(model)
     rows = model._base_manager.using(using)
     key = _key(delivery, event_id)
@@ -92,8 +106,9 @@ def store(
         copied = rows.filter(idempotency_key=key)
         if not copied.update(duplicates=F("duplicates") + 1):
             raise  # not the key: the connection was deleted meanwhile
-        if copied.filter(status=model.Status.FAILED).update(next_attempt_at=Now()):
-            _hint(model, copied.values_list("pk", flat=True)[0], using)
+        waits = copied.filter(status=model.Status.FAILED, next_attempt_at__isnull=False)
+        if waits.update(next_attempt_at=Now()):
+            _hint(model, copied.values_list("pk", flat=True)[0], using, is_slow=True)
         event = copied.get()
         event.is_duplicate = True
         return event
@@ -115,7 +130,7 @@ def store_rejected(model: type[AbstractWebhookEvent], delivery: Delivery, reason
     event = model(
         **_columns(delivery, MAX_REJECTED_HEADERS),
         idempotency_key=f"rejected:{uuid.uuid4().hex}",
-        body=delivery.body[:MAX_REJECTED_BODY],
+        body=storable_start(delivery.body, delivery.secrets, MAX_REJECTED_BODY),
         signature_valid=False,
         status=model.Status.FAILED,
         error=f"The signature does not prove the sender: {reason}.",
@@ -150,19 +165,44 @@ def _columns(delivery: Delivery, max_headers: int = MAX_TOTAL) -> dict[str, Any]
 
 
 def _key(delivery: Delivery, event_id: str) -> str:
-    owner = delivery.connection.pk if delivery.connection is not None else cut(delivery.provider, 50)
-    if _STORABLE_ID.fullmatch(event_id):
-        return f"{owner}:{event_id}"
-    # Without an id, the same words to another address are another delivery.
-    told = event_id.encode("utf-8", "surrogatepass") or delivery.action.encode() + b"\0" * bool(delivery.action)
-    return f"{owner}:{hashlib.sha256(told if event_id else told + delivery.body).hexdigest()}"
+    """Return the column that tells copies apart; no two owners, and no two actions, share a beginning."""
+    owner = "@" + quote(delivery.provider, safe="")  # no connection's key has such a sign when it is quoted
+    if delivery.connection is not None:
+        owner = quote(str(delivery.connection.pk), safe="")
+    if not event_id:
+        # The same words to another address are a copy: the address is not signed.
+        return f"{_short(owner)}:{_digest(delivery.body)}"
+    if delivery.is_call:  # a workflow may make one id of one event, and ask for two things
+        owner = f"{owner}/{quote(delivery.action, safe='')}"
+    told = event_id if _STORABLE_ID.fullmatch(event_id) else ""
+    key = f"{_short(owner)}:{told}"
+    if told and len(key) <= MAX_KEY:
+        return key
+    return f"{_short(owner)}:{_digest(event_id.encode('utf-8', 'surrogatepass'))}"
 
 
-def _hint(model: type[AbstractWebhookEvent], pk: Any, using: str) -> None:
-    """Tell a worker once the row is durable."""
+def _short(owner: str) -> str:
+    return owner if len(owner) <= MAX_OWNER else "=" + _digest(owner.encode())
+
+
+def _digest(raw: bytes) -> str:
+    return hashlib.sha256(raw).hexdigest()
+
+
+def hint(model: type[AbstractWebhookEvent], pk: Any, *, is_slow: bool = False) -> bool:
+    """Ask a worker to process one row; see `send_hint`.
+
+    Args:
+        is_slow: on the slow queue, for what was tried before.
+    """
     message = {"webhook_event_id": pk, "app_label": model._meta.app_label, "model_name": model._meta.object_name}
+    return send_hint(TASK, message, SLOW_QUEUE if is_slow else QUEUE)
+
+
+def _hint(model: type[AbstractWebhookEvent], pk: Any, using: str, *, is_slow: bool = False) -> None:
+    """Tell a worker once the row is durable."""
 
     def hint_after_commit() -> None:
-        send_hint(TASK, message, QUEUE)
+        hint(model, pk, is_slow=is_slow)
 
     connections[using].on_commit(hint_after_commit, robust=True)

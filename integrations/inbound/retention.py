@@ -1,23 +1,29 @@
 """Forget old webhooks, raw bodies and all; with them goes the memory of what has come before.
 
 Those that proved nothing are forgotten sooner: nobody is owed anything, and a stranger decides how many there are.
+Those that wait for a connection that is switched off are forgotten too: whoever switches it on after a month does not
+expect last month's orders.
 """
 
 from __future__ import annotations
 
 from datetime import timedelta
 
+from django.db.models import Q
 from django.utils import timezone
 
 from integrations import conf
 
-from .sweep import stored_models
+from .sweep import stored_models, waiting
 
 REJECTED_DAYS = 3.0
 
 
 def purge_received() -> int:
-    """Delete rows older than RETENTION_DAYS with which nothing is left to do, in batches; return how many."""
+    """Delete rows older than RETENTION_DAYS with which nothing is left to do, or whose connection is off, in batches.
+
+    Returns how many.
+    """
     before = timezone.now() - timedelta(days=conf.RETENTION_DAYS)
     rejected_before = timezone.now() - timedelta(days=min(conf.RETENTION_DAYS, REJECTED_DAYS))
     count = 0
@@ -34,5 +40,8 @@ def purge_received() -> int:
             if not old:
                 break
             last_id = old[-1]
-            count += model._base_manager.filter(pk__in=old, next_attempt_at=None).delete()[0]
+            # Kept is what somebody still works at.
+            left = Q(next_attempt_at=None) | Q(pk__in=waiting(model).filter(pk__in=old).values("pk"))
+            ids = list(model._base_manager.filter(left, pk__in=old).values_list("pk", flat=True))
+            count += model._base_manager.filter(pk__in=ids).delete()[0]
     return count

@@ -1,25 +1,23 @@
 """The periodic look at stored webhooks: those whose hint was lost, whose worker died, and those due again.
 
-The guarantee behind "what we answered 200 to is processed"; hints only make it faster.
+The guarantee behind "what we answered 200 to is processed"; hints only make it faster. It processes nothing itself: a
+receiver that hangs must not hold the look at all others.
 """
 
 from __future__ import annotations
 
-import time
+import logging
 from typing import Any
 
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
-from integrations.delivery.wakeup import QUEUE, send_hint
-
 from .models import AbstractWebhookEvent, WebhookEvent
-from .process import process
-from .receive import webhook_event_model
+from .receive import hint, webhook_event_model
 
-TASK = "integrations.tasks.process_received_webhooks"
-SWEEP_SECONDS = 10.0  # then the worker's slot is for others, and a new message goes on
-BATCH = 100
+AT_ONCE = 250  # asked for by one look of each model's fresh rows, and of those tried before; the next one goes on
+
+logger = logging.getLogger("integrations.inbound")
 
 
 def stored_models() -> list[type[AbstractWebhookEvent]]:
@@ -27,26 +25,41 @@ def stored_models() -> list[type[AbstractWebhookEvent]]:
     return list(dict.fromkeys((WebhookEvent, webhook_event_model())))
 
 
-def process_due(seconds: float = SWEEP_SECONDS) -> dict[str, int]:
-    """Process what is due, oldest first, for so long; return how many came to what."""
-    counts: dict[str, int] = {}
-    deadline = time.monotonic() + seconds
+def request_processing() -> dict[str, int]:
+    """Ask workers for what is due, oldest first; return how many were found and how many were asked for.
+
+    A message may be lost (the next look finds the row still due), doubled or late (whoever comes second finds it
+    taken). Rows that were tried before go to the slow queue: what hangs or kills its worker does so there, and has a
+    share of its own here, so that fresh ones do not stand behind it.
+    """
+    found = asked = 0
     for model in stored_models():
-        seen: set[Any] = set()
-        while batch := list(due(model).exclude(pk__in=seen).values_list("pk", flat=True)[:BATCH]):
-            for pk in batch:
-                seen.add(pk)
-                outcome = process(model, pk)
-                counts[outcome] = counts.get(outcome, 0) + 1
-                if time.monotonic() > deadline:
-                    send_hint(TASK, {}, QUEUE)
-                    return counts
-            seen = set() if len(seen) > BATCH else seen
-    return counts
+        for tried_before in (Q(attempts=0), Q(attempts__gt=0)):
+            rows = list(due(model).filter(tried_before).values_list("pk", "attempts")[:AT_ONCE])
+            found += len(rows)
+            for pk, attempts in rows:
+                if not hint(model, pk, is_slow=attempts > 0):
+                    logger.info("sweep: %s webhook(s) due, %s asked for", found, asked)
+                    return {"due": found, "asked": asked}  # the broker is away
+                asked += 1
+    return {"due": found, "asked": asked}
 
 
 def due(model: type[AbstractWebhookEvent]) -> QuerySet[Any]:
-    """Return the rows that a worker should look at now; those of a disabled connection wait."""
-    is_on = Q(connection=None) | Q(connection__is_enabled=True)
-    rows = model._base_manager.filter(is_on, signature_valid=True, next_attempt_at__lte=Now())
+    """Return the rows that a worker should look at now; those of a connection that is switched off wait."""
+    rows = model._base_manager.filter(_is_on(model), signature_valid=True, next_attempt_at__lte=Now())
     return rows.order_by("next_attempt_at", "pk")
+
+
+def waiting(model: type[AbstractWebhookEvent]) -> QuerySet[Any]:
+    """Return the rows that are to be processed when somebody switches their connection on."""
+    return model._base_manager.filter(~_is_on(model), signature_valid=True, next_attempt_at__isnull=False)
+
+
+def _is_on(model: type[AbstractWebhookEvent]) -> Q:
+    is_on = Q(connection__is_enabled=True)
+    meta: Any = model._meta  # the subclass has the key, and its target
+    connection = meta.get_field("connection").related_model
+    if any(field.name == "is_active" for field in connection._meta.get_fields()):  # a host's model may have none
+        is_on &= Q(connection__is_active=True)
+    return Q(connection=None) | is_on

@@ -14,7 +14,10 @@ logger = logging.getLogger("integrations.inbound")
 # Rows about forged deliveries: enough to see that somebody tries, too few to fill a disk by trying.
 REJECTED_PER_MINUTE = 10  # of one connection
 ALL_REJECTED_PER_MINUTE = 30
+LOGGED_PER_MINUTE = 5  # lines about refusals of one connection: strangers decide how many there are
 MINUTE = 60
+
+_quiet_until = 0.0
 
 
 def is_within(kind: str, connection: AbstractConnection | None, per_minute: int, *, if_unknown: bool = True) -> bool:
@@ -30,8 +33,21 @@ def is_within(kind: str, connection: AbstractConnection | None, per_minute: int,
             return per_minute >= 1
         return int(cache.incr(key)) <= per_minute
     except Exception as error:  # whatever a cache's client library throws
-        logger.warning("inbound webhooks are not counted: %s", type(error).__name__)
+        _say_that_nobody_counts(error)
         return if_unknown
+
+
+def may_log(connection: AbstractConnection | None) -> bool:
+    """Tell whether one more line about a refusal may go to the log; none while nobody counts."""
+    return is_within("logged", connection, LOGGED_PER_MINUTE, if_unknown=False)
+
+
+def _say_that_nobody_counts(error: Exception) -> None:
+    """Once a minute and process: this too happens at every request."""
+    global _quiet_until
+    if time.monotonic() >= _quiet_until:
+        _quiet_until = time.monotonic() + MINUTE
+        logger.warning("inbound webhooks are not counted: %s", type(error).__name__)
 
 
 def seconds_to_next_minute() -> int:

@@ -1,9 +1,9 @@
 """``POST webhooks/<connection_id>/<action>/``: where providers call us back (C22, docs/inbound.md).
 
 Refused in this order, the cheapest first, and nothing about an integration is told before the signature is proven:
-405 method · 415 encoding · 413 size · 404 nobody of that id takes webhooks · 401 signature · 403 action · 429 too
-many · 400 content. What is left is stored, and answered 200 before anything is done with it. While the database is
-away: 503, so that the provider tries again.
+405 method · 415 encoding · 413 announced size · 404 nobody of that id takes webhooks · then the body is read: 411, 408,
+413, 400 · 401 signature · 403 action · 429 too many · 400 content. What is left is stored, and answered 200 before
+anything is done with it. While the database is away: 503, so that the provider tries again.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import time
 from typing import Any
 from uuid import UUID
 
+from django.core.exceptions import ValidationError
 from django.db import Error as DatabaseAway
 from django.db import transaction
 from django.http import HttpRequest, JsonResponse
@@ -30,8 +31,8 @@ from integrations.transport.signing import SignatureInvalid
 from . import content, schemes
 from .actions import asks_for_action, is_allowed
 from .receive import Delivery, store, store_rejected, webhook_event_model
-from .request_body import BodyRefused, read_body
-from .throttle import is_within, seconds_to_next_minute
+from .request_body import BodyRefused, check_announced, read_body
+from .throttle import is_within, may_log, seconds_to_next_minute
 
 logger = logging.getLogger("integrations.inbound")
 
@@ -48,6 +49,7 @@ _SENTENCES = {
     403: "This integration may not do that.",
     404: "There is nothing here.",
     405: "Send a POST.",
+    408: "The body took too long to come.",
     411: "Say how long the body is (Content-Length).",
     413: f"The body is longer than {MAX_BYTES} bytes.",
     415: "Send the body as it is, without Content-Encoding.",
@@ -78,7 +80,10 @@ def webhook_receiver(request: HttpRequest, connection_id: str, action: str) -> J
     except DatabaseAway as error:
         logger.error("an inbound webhook was not stored: %s", type(error).__name__)
         refusal = _Refused(503, Retry_After=str(RETRY_SECONDS))
-    return JsonResponse({"detail": refusal.sentence}, status=refusal.status, headers=refusal.headers)
+    response = JsonResponse({"detail": refusal.sentence}, status=refusal.status, headers=refusal.headers)
+    # Django would write a line about each one, and strangers decide how many there are; those that matter we log.
+    response._has_been_logged = refusal.status < 500  # type: ignore[attr-defined]
+    return response
 
 
 def _take_in(request: HttpRequest, connection_id: str, action: str) -> dict[str, Any]:
@@ -86,15 +91,18 @@ def _take_in(request: HttpRequest, connection_id: str, action: str) -> dict[str,
         raise _Refused(405, Allow="POST")
     if request.headers.get("Content-Encoding", "identity").strip().lower() not in ("", "identity"):
         raise _Refused(415)
-    body = read_body(request, MAX_BYTES)
+    check_announced(request, MAX_BYTES)
     connection = _connection(connection_id) if _ACTION.fullmatch(action) else None
     if connection is None or not connection.accepts_webhooks:
         raise _Refused(404)
     adapter = _adapter(connection)
+    body = read_body(request, MAX_BYTES)  # only now: a stranger who knows no id gets none of our time
     secrets = adapter.inbound_secrets()
-    delivery = Delivery(connection, connection.connector_key, request.headers, body, action, secrets)
-    _verify(adapter, delivery)
-    if asks_for_action(connection, adapter, action) and not is_allowed(connection, action):
+    known = (*secrets, *adapter.secrets)
+    is_call = asks_for_action(connection, adapter, action)
+    delivery = Delivery(connection, connection.connector_key, request.headers, body, action, known, is_call)
+    _verify(adapter, delivery, secrets)
+    if is_call and not is_allowed(connection, action):
         raise _Refused(403)
     if not is_within("valid", connection, conf.INBOUND_PER_MINUTE):
         raise _Refused(429, Retry_After=str(seconds_to_next_minute()))
@@ -102,14 +110,14 @@ def _take_in(request: HttpRequest, connection_id: str, action: str) -> dict[str,
 
 
 def _connection(text: str) -> AbstractConnection | None:
-    """Return the connection by its public id or its key."""
+    """Return the connection by its public id or, with INBOUND_BY_KEY, by its key."""
     model = connection_model()
     if _UUID.fullmatch(text):
         return model._default_manager.filter(public_id=UUID(text)).first()
-    if _KEY.fullmatch(text):
+    if conf.INBOUND_BY_KEY and _KEY.fullmatch(text):
         try:
             return model._default_manager.filter(pk=int(text)).first()
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, ValidationError):
             return None  # a host's model whose keys are no numbers
     return None
 
@@ -119,17 +127,19 @@ def _adapter(connection: AbstractConnection) -> BaseConnector:
         adapter = connection.get_adapter()
     except (EncryptionError, UnknownConnector, IncompatibleConnector) as error:
         # Ours to mend: a key or a plugin is missing here, and the provider's next try may find it.
-        logger.error("connection %s takes no webhooks: %s", connection.pk, error.message)
+        if may_log(connection):
+            logger.error("connection %s takes no webhooks: %s", connection.pk, error.message)
         raise _Refused(503, Retry_After=str(RETRY_SECONDS)) from None
     except IntegrationError as error:
-        logger.warning("connection %s takes no webhooks: %s", connection.pk, error.message)
+        if may_log(connection):
+            logger.warning("connection %s takes no webhooks: %s", connection.pk, error.message)
         raise _Refused(401) from None
     if adapter.inbound is None:
         raise _Refused(404)
     return adapter
 
 
-def _verify(adapter: BaseConnector, delivery: Delivery) -> None:
+def _verify(adapter: BaseConnector, delivery: Delivery, secrets: tuple[str, ...]) -> None:
     inbound = adapter.inbound
     assert inbound is not None  # noqa: S101 - _adapter saw to it
     try:
@@ -137,12 +147,13 @@ def _verify(adapter: BaseConnector, delivery: Delivery) -> None:
             inbound.scheme,
             delivery.headers,
             delivery.body,
-            delivery.secrets,
+            secrets,
             now=time.time(),
             signature_header=inbound.signature_header,
         )
     except SignatureInvalid as invalid:
-        logger.warning("connection %s: a webhook was refused: %s", _pk(delivery), invalid.reason)
+        if may_log(delivery.connection):
+            logger.warning("connection %s: a webhook was refused: %s", _pk(delivery), invalid.reason)
         store_rejected(webhook_event_model(), delivery, invalid.reason)
         raise _Refused(401) from None
 
@@ -158,7 +169,10 @@ def _keep(adapter: BaseConnector, delivery: Delivery) -> dict[str, Any]:
     if inbound.scheme == "slack" and payload.get("type") == "url_verification":
         return {"challenge": str(payload.get("challenge", ""))}
     event_type, event_id = _identity(adapter, delivery)
-    event = store(webhook_event_model(), delivery, payload, event_type=event_type, event_id=event_id)
+    try:
+        event = store(webhook_event_model(), delivery, payload, event_type=event_type, event_id=event_id)
+    except content.ContentRefused as refused:
+        raise _Refused(400, str(refused)) from None
     return {"status": "duplicate" if event.is_duplicate else "received"}
 
 

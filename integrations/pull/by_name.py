@@ -6,7 +6,7 @@ import logging
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from django.core.exceptions import FieldError
+from django.core.exceptions import FieldError, ValidationError
 
 from integrations.connections.abstract import AbstractConnection
 from integrations.connections.registered import model_of
@@ -47,7 +47,7 @@ def connection_named(connection_id: Any, app_label: str, model_name: str) -> Abs
     model = model_of(app_label, model_name, AbstractConnection)
     try:
         found = model._default_manager.filter(pk=connection_id).first()
-    except (TypeError, ValueError, OverflowError):
+    except (TypeError, ValueError, OverflowError, ValidationError):
         found = None
     if found is None:
         logger.warning("%s has no row with the given connection_id", model._meta.label)

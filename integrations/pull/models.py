@@ -69,7 +69,7 @@ class AbstractSyncState(models.Model):
             **values,
         )
 
-    def mark_failed(self, error: str, *, next_sync_at: datetime | None = None) -> None:
+    def mark_failed(self, error: str = "", *, next_sync_at: datetime | None = None) -> None:
         """It went wrong; `error` says how, in our own words. The cursor stays."""
         self._mark(
             status=self.Status.FAILED,

@@ -78,6 +78,7 @@ def run_page(
         try:
             page = run.fetched(fetch_fn)
             cursor = next_cursor(page, sync_state.cursor, visited)
+            health.record_success(connection)
             leases.extend(lease, conf.PULL_LEASE_SECONDS)  # the effect has the whole of it
         except LeaseLost:
             raise
@@ -207,7 +208,9 @@ class _Page:
 
 def _on_behalf_of(connection: AbstractConnection) -> AbstractContextManager[Any]:
     """What is written because a provider said so is no news to that provider."""
-    return caused_by(connection.pk) if isinstance(connection, TenantIntegration) else nullcontext()
+    if not isinstance(connection, TenantIntegration):
+        return nullcontext()
+    return caused_by(connection.pk, may_loop=False)
 
 
 def _wait(error: IntegrationError, attempt: int) -> float:

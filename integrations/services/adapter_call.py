@@ -49,7 +49,9 @@ def call_adapter_method(
         )
     try:
         with connection.get_adapter() as adapter:
-            return sanitise(_plain(getattr(adapter, method_name)(*arguments, **(named_arguments or {}))))
+            answer = getattr(adapter, method_name)(*arguments, **(named_arguments or {}))
+        health.record_success(connection)
+        return sanitise(_plain(answer))
     except IntegrationError as error:
         health.count_refusal(connection, error)
         raise

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterable, Mapping
 
 from integrations.connections.abstract import AbstractConnection
+from integrations.connectors.base import BaseConnector
 from integrations.connectors.incoming import WebhookDTO, parse
 from integrations.errors import IntegrationError
 from integrations.inbound import content, schemes
+from integrations.inbound.actions import asks_for_action
 from integrations.inbound.generic import guess
 from integrations.inbound.models import AbstractWebhookEvent
 from integrations.inbound.receive import Delivery, store, store_rejected, webhook_event_model
 from integrations.transport.signing import SignatureInvalid
+
+logger = logging.getLogger("integrations.inbound")
 
 
 class WebhookService:
@@ -58,31 +63,42 @@ class WebhookService:
             key when too many of them came), ``is_duplicate`` whether this very delivery had come before.
 
         Raises:
-            ValueError: the signature is right, but the body is neither JSON nor a form; answer 400.
+            ValueError: the signature is right, but the body is neither JSON nor a form, or names another action than
+                `action`; answer 400.
         """
         raw = body.encode("utf-8", "surrogatepass") if isinstance(body, str) else bytes(body)
         secrets = (secret,) if isinstance(secret, str) else tuple(secret or ())
-        delivery = Delivery(connection, provider, headers, raw, action, secrets)
+        adapter = _adapter(connection)
+        known = (*secrets, *adapter.secrets) if adapter else secrets
+        is_call = asks_for_action(connection, adapter, action)
+        delivery = Delivery(connection, provider, headers, raw, action, known, is_call)
         try:
-            schemes.verify(signature_method, headers, raw, secrets, now=time.time(), signature_header=signature_header)
+            schemes.verify(
+                signature_method, headers, raw, secrets, now=time.time(), signature_header=signature_header or ""
+            )
         except SignatureInvalid as invalid:
             return store_rejected(self.model, delivery, invalid.reason)
         payload = content.read(raw, _content_type(headers), sends_forms=True)
-        dto = _parsed(delivery)
+        dto = _parsed(adapter, delivery)
         return store(self.model, delivery, payload, event_type=dto.event_type, event_id=dto.event_id)
 
 
 def _content_type(headers: Mapping[str, str]) -> str:
-    return next((value for name, value in headers.items() if name.lower() == "content-type"), "")
+    return next((value for name, value in headers.items() if name.lower() == "content-type" and value), "")
 
 
-def _parsed(delivery: Delivery) -> WebhookDTO:
+def _adapter(connection: AbstractConnection | None) -> BaseConnector | None:
+    try:
+        return connection.get_receiver() if connection is not None else None
+    except IntegrationError:
+        return None  # it is stored all the same; processing will say what is wrong
+
+
+def _parsed(adapter: BaseConnector | None, delivery: Delivery) -> WebhookDTO:
     """Return what the connector makes of it or, if there is none that could, what providers commonly say."""
-    if delivery.connection is not None:
+    if adapter is not None and adapter.inbound is not None:
         try:
-            adapter = delivery.connection.get_adapter()
-            if adapter.inbound is not None:
-                return adapter.parse_webhook(delivery.headers, delivery.body)
-        except (IntegrationError, ValueError):
-            pass  # it is stored all the same; processing will say what is wrong
+            return adapter.parse_webhook(delivery.headers, delivery.body)
+        except Exception as error:  # a connector's slip too must not cost the delivery
+            logger.warning("%s while parsing a webhook of %s", type(error).__name__, delivery.provider)
     return guess(parse(None, delivery.headers, delivery.body), delivery.headers)

@@ -33,8 +33,8 @@ def add_note(dto: WebhookDTO, connection: TenantIntegration) -> None:
 def change_status(dto: WebhookDTO, connection: TenantIntegration) -> None:
     """``workitem-status``: ``status``, by value or label.
 
-    Optional are ``note``, and ``expected_status``: what it is now, or else nothing happens. The status that the work
-    item has already is no change and no event.
+    Optional are ``note``, and ``expected_status``: what it is now, or else nothing happens. A change leaves a note that
+    says who made it. The status that the work item has already is no change and no event.
     """
     payload = dto.payload
     status = choice_in(payload.get("status"), "status", STATUSES)
@@ -48,8 +48,11 @@ def change_status(dto: WebhookDTO, connection: TenantIntegration) -> None:
             now = item.get_status_display()
             fix = f"the work item is {now} meanwhile, not {STATUSES[expected]}; nothing was changed"
             raise wrong("expected_status", fix)
+        before = item.get_status_display()
         item.status = status
         item.save(update_fields=["status"])
+        # Nobody else may have subscribed: without a note, the work item would not say who did it.
+        note = f"status {before} → {item.get_status_display()}" + (f". {note}" if note else "")
     if note:
         _write_note(item, note, connection)
 

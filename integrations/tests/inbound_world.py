@@ -104,6 +104,19 @@ def make_connection(tenant: Any, key: str = "inbounddemo", *, secret: str = SECR
     return TenantIntegration.objects.create(tenant=tenant, integration_type=key, **values)
 
 
+def work_off() -> dict[str, int]:
+    """Process what is due, oldest first, as workers do that the sweep asks; return how many came to what."""
+    from integrations.inbound.process import process
+    from integrations.inbound.sweep import due, stored_models
+
+    counts: dict[str, int] = {}
+    for model in stored_models():
+        for pk in list(due(model).values_list("pk", flat=True)):
+            outcome = process(model, pk)
+            counts[outcome] = counts.get(outcome, 0) + 1
+    return counts
+
+
 def _run_until_killed(pk: int, moment: str) -> None:
     import django
 
@@ -111,10 +124,12 @@ def _run_until_killed(pk: int, moment: str) -> None:
     from django.test import Client
 
     from integrations.connectors.incoming import WebhookDTO
+    from integrations.inbound import process as processing
     from integrations.inbound.actions import register_action
-    from integrations.inbound.process import process
     from integrations.models import SyncState, WebhookEvent
     from integrations.signals import webhook_event_processed, webhook_event_received
+
+    done_by_us = processing.run_action
 
     def stop(name: str) -> None:
         print(f"at: {name}", flush=True)
@@ -123,7 +138,10 @@ def _run_until_killed(pk: int, moment: str) -> None:
 
     def effect(dto: WebhookDTO, connection: Any) -> None:
         SyncState.objects.create(connection=connection, resource_type="effect")
-        stop(BEFORE_MARK)
+
+    def run_action(*args: Any) -> None:
+        done_by_us(*args)
+        stop(BEFORE_MARK)  # the action's own savepoint has ended; the mark is not written yet
 
     def stored(**_: Any) -> None:
         stop(AFTER_STORE)
@@ -132,6 +150,7 @@ def _run_until_killed(pk: int, moment: str) -> None:
         stop(AFTER_MARK)
 
     register_action(EFFECT, "An effect", effect)
+    processing.run_action = run_action
     webhook_event_received.connect(stored)
     webhook_event_processed.connect(heard)
     with provider(is_chosen=True, id_header="X-Id", event_header="X-Event"):
@@ -141,7 +160,7 @@ def _run_until_killed(pk: int, moment: str) -> None:
             answer = Client(headers=headers).post(url, BODY, content_type="application/json", secure=True)
             print(answer.status_code, flush=True)
         else:
-            print(process(WebhookEvent, pk), flush=True)
+            print(processing.process(WebhookEvent, pk), flush=True)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from integrations.admin.display import NOTHING, Assets, Badge, Kind, clock, exac
 from integrations.admin.listed_filters import ListedFilters
 from integrations.admin.object_buttons import Button, ObjectButtons
 from integrations.admin.received import shown_body, shown_headers, shown_json
-from integrations.admin.recent_filters import ActionFilter, ConnectionFilter, EventTypeFilter
+from integrations.admin.recent_filters import ActionFilter, ConnectionFilter, EventTypeFilter, OutcomeFilter
 from integrations.inbound.models import AbstractWebhookEvent
 from tenants.harmless_text import harmless
 
@@ -44,12 +44,25 @@ def event_story(event: Any) -> str:
     """Say what an inbound webhook waits for, "" for nothing."""
     if not event.signature_valid or event.next_attempt_at is None:
         return ""
+    if off := switched_off(event):
+        return off
     if event.status == Status.PROCESSED:
         return "processed; a receiver of its signal is told again"
     again = f"attempt {event.attempts + 1}, " if event.attempts else ""
     if event.status == Status.PROCESSING:
         return f"attempt {max(event.attempts, 1)}"
     return f"{again}due now" if event.next_attempt_at <= timezone.now() else f"{again}at {clock(event.next_attempt_at)}"
+
+
+def switched_off(event: Any) -> str:
+    """Say that `event` waits because what it came for is switched off, "" if it is not; sweeps pass such rows over."""
+    connection = getattr(event, "connection", None)
+    if connection is None:
+        return ""
+    noun = str(connection._meta.verbose_name).split()[-1]
+    if not connection.is_enabled:
+        return f"waits until the {noun} is re-enabled"
+    return "" if connection.accepts_webhooks else f"waits until the {noun} is active again"
 
 
 class WebhookEventAdminMixin(ListedFilters, ObjectButtons):
@@ -60,7 +73,7 @@ class WebhookEventAdminMixin(ListedFilters, ObjectButtons):
     """
 
     list_display: Any = ("state", "what", "connection_name", "received", "copies", "problem")
-    list_filter: ClassVar[Any] = ("status", "signature_valid", ConnectionFilter, EventTypeFilter, ActionFilter)
+    list_filter: ClassVar[Any] = (OutcomeFilter, ConnectionFilter, EventTypeFilter, ActionFilter)
     search_fields: ClassVar[Any] = ("idempotency_key",)  # get_search_results does it
     search_help_text = "The provider's id of the delivery, or our number of it."
     actions: Any = ("process_again", "replay")
@@ -114,11 +127,10 @@ class WebhookEventAdminMixin(ListedFilters, ObjectButtons):
 
     @admin.display(description="event type, action")
     def what(self, obj: Any) -> SafeString:
-        return format_html(
-            '<span class="ig-break">{}</span><div class="ig-quiet">{}</div>',
-            harmless(obj.event_type) or NOTHING,
-            harmless(obj.action),
-        )
+        event_type, action = harmless(obj.event_type), harmless(obj.action)
+        below = action if event_type else ""
+        first = format_html('<span class="ig-break">{}</span>', event_type or action or NOTHING)
+        return format_html('{}<div class="ig-quiet">{}</div>', first, below) if below else first
 
     @admin.display(description="connection")
     def connection_name(self, obj: Any) -> Any:
@@ -194,6 +206,8 @@ class WebhookEventAdminMixin(ListedFilters, ObjectButtons):
         again, replay = self.buttons
         if not obj.signature_valid or obj.status == Status.DUPLICATE:
             return ()
+        if obj.status != Status.PROCESSED and obj.next_attempt_at is not None and switched_off(obj):
+            return ()  # a worker would only put it off
         return (replay,) if obj.status == Status.PROCESSED else (again,)
 
     @admin.action(permissions=["operate"], description="Process again (what failed or waits)")

@@ -21,8 +21,9 @@ from integrations.transport.request_headers import USER_AGENT
 
 SIGNATURE_HEADER = "X-Webhook-Signature"  # of what calls us back with a plain HMAC
 
-# What calls back, by how it signs: where it says its id and its event. A plain HMAC signs the body alone, so the id
-# counts there: a call that was overheard can be repeated, and is then a copy, but nobody can make a new one of it.
+# What calls back, by how it signs: where it says its id and its event. A plain HMAC signs the body alone, so id and
+# action count there: a call that was overheard can be repeated, and is then a copy. Sent to another action's address it
+# is a new call, unless the body names its action (docs/inbound.md); then it is refused.
 _IN_BODY: dict[str, Any] = {"signature_header": SIGNATURE_HEADER, "id_path": "id", "event_path": "event_type"}
 INBOUND = {
     "hmac-sha256-hex": Inbound(scheme="hmac-sha256-hex", **_IN_BODY),
@@ -71,8 +72,8 @@ MANIFEST = Manifest(
             label="Secret for calling back",
             kind="secret",
             multiline=True,
-            help="Whoever calls us back signs with it (docs/inbound.md): a random text of 16 characters or more. "
-            "Empty: nobody may. Two, one a line, while you change it.",
+            help="Whoever calls us back signs with it: a random text of 16 characters or more. Empty: nobody may. Two, one a "
+            "line, while you change it.",
         ),
         Field(
             name="inbound_scheme",

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 from integrations.inbound import actions
-from integrations.inbound.sweep import process_due
 from integrations.models import SyncState, TenantIntegration, WebhookEvent
 from integrations.signals import webhook_event_processed
 from integrations.tests.factories import make_tenant
@@ -25,6 +24,7 @@ from integrations.tests.inbound_world import (
     headers_of,
     make_connection,
     provider,
+    work_off,
 )
 from integrations.tests.services import PROJECT, Broker, database_url, wait_until
 
@@ -80,12 +80,12 @@ def heard() -> Iterator[list[str]]:
 
 def assert_recovers(heard: list[str], *, attempts: int) -> None:
     """The sweep finds it as soon as its worker counts as dead."""
-    wait_until(lambda: process_due().get("processed"), LEASE + 4, "the row was not found", interval=0.1)
+    wait_until(lambda: work_off().get("processed"), LEASE + 4, "the row was not found", interval=0.1)
     row = WebhookEvent.objects.get()
     assert row.status == "processed" and row.attempts == attempts and row.announced_at
     assert SyncState.objects.count() == 1
     assert heard == ["order.created"]
-    assert process_due() == {}
+    assert work_off() == {}
 
 
 def test_killed_between_store_and_hint(flow: TenantIntegration, start: Any, heard: list[str]) -> None:

@@ -236,7 +236,7 @@ def test_what_is_listed_filters_still(acme: Side) -> None:
     shop = make_shop(acme.tenant)
     make_event(shop), make_pull(shop)
     listed = {
-        "webhookevent": ("status__in=failed,received", "signature_valid__isnull=True", "action_name=events", "q=d-1"),
+        "webhookevent": ("outcome=failed", "outcome=rejected", "action_name=events", "q=d-1"),
         "syncstate": ("status__exact=idle", f"integration={shop.pk}", f"tenant={acme.tenant.pk}"),
         "tenantintegration": ("is_active__exact=1", "integration_type=webhook", "credentials=overdue", "q=Acme"),
         "integrationsync": (
@@ -262,11 +262,40 @@ def test_states_are_told_in_words_and_symbols(acme: Side) -> None:
     for words in ("✓ Processed", "⚠ Received", "✗ Failed", "✗ Rejected", "due now", "attempt 3, at", "2 more copies",
                   "There is no work item 77."):  # fmt: skip
         assert words in html, words
-    assert "✗ Rejected" not in page(acme.client, f"{url('webhookevent')}?signature_valid__exact=1")
-    assert "no work item" in page(acme.client, f"{url('webhookevent')}?status__exact=failed")
+    assert "does not match" not in page(acme.client, f"{url('webhookevent')}?outcome=failed")
+    assert "no work item" in page(acme.client, f"{url('webhookevent')}?outcome=failed")
     assert "1 inbound webhook\n" in page(acme.client, f"{url('webhookevent')}?q=3")
     for query in ("action_name=events", "event_type=order.created", f"integration={shop.pk}"):
         assert "4 inbound webhooks" in page(acme.client, f"{url('webhookevent')}?{query}"), query
+
+
+def test_the_badges_are_what_one_filters_by(acme: Side) -> None:
+    shop = make_shop(acme.tenant)
+    make_event(shop, "1", status="failed", error="There is no work item 77.")
+    make_event(shop, "2", signature_valid=False, error="The signature does not match.")
+    wanted = {"rejected": "does not match", "failed": "no work item"}
+    for outcome, words in wanted.items():
+        html = page(acme.client, f"{url('webhookevent')}?outcome={outcome}")
+        assert "1 inbound webhook\n" in html and words in html, outcome
+
+
+def test_where_there_is_no_event_type_the_action_stands_in_its_place(acme: Side) -> None:
+    make_event(make_shop(acme.tenant), event_type="", action="workitem-note")
+    html = page(acme.client, url("webhookevent"))
+    assert '<span class="ig-break">workitem-note</span></td>' in html
+
+
+@pytest.mark.parametrize(("switch", "words"), [("is_enabled", "re-enabled"), ("is_active", "active again")])
+def test_what_came_for_a_switched_off_integration_waits(acme: Side, switch: str, words: str) -> None:
+    shop = make_shop(acme.tenant)
+    event = make_event(shop, next_attempt_at=timezone.now() - timedelta(seconds=1))
+    detail = url("webhookevent", "change", event.pk)
+    assert "Process again" in page(acme.client, detail)
+    TenantIntegration.unannounced.filter(pk=shop.pk).update(**{switch: False})
+    html = page(acme.client, detail)
+    assert f"waits until the integration is {words}" in html and "Process again" not in html
+    assert f"waits until the integration is {words}" in page(acme.client, url("webhookevent"))
+    assert f"waits until the integration is {words}" in change_page(acme, shop)
 
 
 def test_the_list_of_pulls(acme: Side) -> None:

@@ -6,11 +6,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.contrib import admin
 from django.contrib.admin.models import LogEntry
 from django.contrib.contenttypes.models import ContentType
 from django.contrib.sessions.models import Session
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.urls import path
 from django.utils import timezone
 
 from integrations.admin import bounded
@@ -33,6 +35,8 @@ from .admin_world import (
 )
 
 pytestmark = [pytest.mark.django_db, pytest.mark.integration]
+
+urlpatterns = [path("admin/", admin.site.urls)]  # a host that mounts nothing of ours
 
 
 @pytest.fixture(autouse=True)
@@ -146,6 +150,13 @@ def test_states_in_the_list(acme: Side) -> None:
     none = make_integration(acme.tenant, "none")
     none.subscribe()
     assert "– No events" in page(acme.client, url("tenantintegration"))
+
+
+def test_the_list_without_our_dashboards(acme: Side, settings: Any) -> None:
+    assert "/dashboards/connectors/" in page(acme.client, url("tenantintegration"))
+    settings.ROOT_URLCONF = __name__
+    html = page(acme.client, url("tenantintegration"))
+    assert "Acme hook" in html and "/dashboards/connectors/" not in html
 
 
 def test_the_list_asks_a_fixed_number_of_questions(acme: Side) -> None:

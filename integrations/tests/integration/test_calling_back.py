@@ -91,7 +91,7 @@ def test_a_signed_call_is_done_once(scheme: str, kind: str) -> None:
     assert call(caller, "workitem-status", "evt_1-status", sign, **body) == (200, "duplicate")
     work_off()
     item.refresh_from_db()
-    assert item.status == "waiting" and Note.objects.get().text == "n8n: Parts ordered"
+    assert item.status == "waiting" and Note.objects.get().text == "n8n: status New → Waiting. Parts ordered"
     row = WebhookEvent.objects.get()
     assert (row.status, row.action, row.duplicates, row.error) == ("processed", "workitem-status", 2, "")
 

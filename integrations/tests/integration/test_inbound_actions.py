@@ -167,7 +167,7 @@ def test_a_status_is_changed_and_everybody_else_hears_of_it(
     n8n.subscribe("workitem_status_changed", "workitem_updated")
     other = make_integration(n8n.tenant, name="other", events=("workitem_status_changed",))
     do("workitem-status", {"workitem": {"id": item.pk}, "status": status, "note": "Begun"}, n8n)
-    assert status_of(item) == "in_progress" and notes() == [("RMA-1", "n8n: Begun")]
+    assert status_of(item) == "in_progress" and notes() == [("RMA-1", "n8n: status New → In Progress. Begun")]
     (event,) = IntegrationEvent.objects.all()
     assert (event.event_type, event.origin_id) == ("workitem_status_changed", n8n.pk)
     assert json.loads(event.body)["changes"] == {"status": {"old": "New", "new": "In Progress"}}

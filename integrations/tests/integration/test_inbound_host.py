@@ -10,11 +10,10 @@ from django.db import connection as database
 from django.test import Client
 
 from integrations.inbound.retention import purge_received
-from integrations.inbound.sweep import process_due
 from integrations.models import WebhookEvent
 from integrations.signals import webhook_event_processed
 from integrations.tasks import process_webhook
-from integrations.tests.inbound_world import BODY, SECRET, headers_of, provider
+from integrations.tests.inbound_world import BODY, SECRET, headers_of, provider, work_off
 from integrations.tests.services import Broker
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
@@ -62,7 +61,7 @@ def test_from_the_request_to_the_receiver(host: Any, is_chosen: bool) -> None:
             assert [answer.json()["status"] for answer in answers] == ["received", "duplicate"]
             event = host.WebhookEvent.objects.get()
             assert event.connection == shop and not WebhookEvent.objects.exists()
-            assert process_due() == {"processed": 1}
+            assert work_off() == {"processed": 1}
             assert process_webhook(event.pk, "inboundhost", "WebhookEvent") == {"outcome": "not due"}
         finally:
             webhook_event_processed.disconnect(hear)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import gzip
 import io
 import logging
+import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -17,11 +19,13 @@ from django.db import connection as database
 from django.db import connections
 from django.test import Client
 from django.urls import reverse
+from gunicorn.http.body import Body, ChunkedReader
+from gunicorn.http.unreader import IterUnreader
 
 from integrations.connectors.base import BaseConnector
 from integrations.connectors.incoming import WebhookDTO
 from integrations.delivery import wakeup
-from integrations.inbound import actions
+from integrations.inbound import actions, request_body
 from integrations.inbound.view import MAX_BYTES
 from integrations.models import TenantIntegration, WebhookEvent
 from integrations.signals import webhook_event_received
@@ -113,7 +117,7 @@ class TestWhatIsKept:
         answers = [
             send(shop, body, action=action) for body, action in ((b"1", "a"), (b"1", "a"), (b"2", "a"), (b"1", "b"))
         ]
-        assert [answer.json()["status"] for answer in answers] == ["received", "duplicate", "received", "received"]
+        assert [answer.json()["status"] for answer in answers] == ["received", "duplicate", "received", "duplicate"]
 
     def test_the_same_id_at_another_integration_is_another_delivery(self, shop: TenantIntegration) -> None:
         other = make_connection(shop.tenant, name="Other")
@@ -221,6 +225,12 @@ class TestRefused:
         answer = Client().post(f"/webhooks/{path}", BODY, content_type="application/json", secure=True)
         assert answer.status_code == 404 and not rows()
 
+    def test_404_of_keys_where_they_do_not_count(self, shop: TenantIntegration, settings: Any) -> None:
+        settings.INTEGRATIONS = {"INBOUND_BY_KEY": False}
+        theirs, nobodys = send(shop.pk), send(999_999)
+        assert theirs.status_code == 404 and theirs.content == nobodys.content
+        assert send(shop).status_code == 200
+
     def test_404_says_the_same_of_what_is_inactive_and_of_what_is_not_there(self, shop: TenantIntegration) -> None:
         TenantIntegration.objects.filter(pk=shop.pk).update(is_active=False)  # B205
         inactive, unknown = send(shop), send(999_999)
@@ -259,6 +269,20 @@ class TestRefused:
             clock.shift(60)
             send(shop, signed={})
         assert len(rows()) == 11
+
+    def test_refusals_do_not_fill_the_log(self, shop: TenantIntegration, caplog: Any, settings: Any) -> None:
+        with time_machine.travel(NOW, tick=False) as clock:
+            for _ in range(20):
+                send(shop, signed={})
+                send(999_999)
+            assert len(caplog.records) == 5
+            clock.shift(60)
+            send(shop, signed={})
+            assert len(caplog.records) == 6
+        settings.CACHES = {"default": {"BACKEND": "integrations.tests.broken_cache.BrokenCache"}}
+        for _ in range(20):
+            assert send(shop, signed={}).status_code == 401
+        assert len(caplog.records) <= 7
 
     def test_401_of_many_integrations_does_not_fill_the_disk(self, shop: TenantIntegration) -> None:
         shops = [make_connection(shop.tenant, name=f"Shop {n}") for n in range(6)]
@@ -319,6 +343,33 @@ class TestActions:
     def test_a_stranger_does_not_learn_what_is_allowed(self, flow: TenantIntegration) -> None:
         answers = [send(flow, action=action, signed={}) for action in ("demo-effect", "workitem-note")]
         assert {answer.status_code for answer in answers} == {401}
+
+    def test_one_id_may_ask_for_two_things(self, flow: TenantIntegration) -> None:
+        actions.register_action("demo-other", "Another", lambda dto, connection: None)
+        flow.inbound_actions = ["demo-effect", "demo-other"]
+        flow.save()
+        try:
+            answers = [send(flow, action=each, X_Id="d-1") for each in ("demo-effect", "demo-other") * 2]
+            told = [send(flow, b"[1]", action=each) for each in ("demo-effect", "demo-other")]
+        finally:
+            actions.forget_action("demo-other")
+        assert [answer.json()["status"] for answer in answers] == ["received"] * 2 + ["duplicate"] * 2
+        assert [answer.json()["status"] for answer in told] == [
+            "received",
+            "duplicate",
+        ]  # no id
+
+    @pytest.mark.parametrize(
+        ("named", "status"), [('"demo-effect"', 200), ('"demo-other"', 400), ("null", 400), ('["demo-effect"]', 400)]
+    )
+    def test_the_body_names_no_other_action(self, flow: TenantIntegration, named: str, status: int) -> None:
+        answer = send(flow, f'{{"action": {named}}}'.encode(), action="demo-effect")
+        assert answer.status_code == status and len(rows()) == (status == 200)
+        if status == 400:
+            assert answer.json()["detail"] == 'action: must be "demo-effect", as in the address, or be left out.'
+
+    def test_where_it_is_no_inbound_action_the_body_says_what_it_likes(self, shop: TenantIntegration) -> None:
+        assert send(shop, b'{"action": "opened"}', action="issues").status_code == 200
 
     def test_a_provider_names_its_own(self, shop: TenantIntegration) -> None:
         assert send(shop, action="Orders_2.created").status_code == 200
@@ -443,6 +494,24 @@ def test_secrets_go_nowhere(kind: str, caplog: Any) -> None:
     assert all("X-Hub-Signature-256" in row.headers for row in rows())
 
 
+def test_its_own_secrets_are_stored_nowhere(kind: str) -> None:
+    """Whatever the name of the header, and in the body of who proved nothing."""
+    shop = make_connection(make_tenant(), kind, secret=SECRET, headers={"X-Ours": f"{CANARY}-header"})
+    names = ("X-Odd", "X-Other-Signature", "X-Hmac-Of-Nothing", "X-Long-Signature")
+    values = dict.fromkeys(names, f"{SECRET} {CANARY}-header") | {"X-Long-Signature": "x" * 2040 + SECRET}
+    values |= {"X-Auth-Signature": "lets in", "X-Shop-AuthKey": "lets in"}
+    body = b'{"s": "%b", "pad": "%b%b"}' % (SECRET.encode(), b"\xff" * 4050, SECRET.encode())
+    assert send(shop, signed={**headers_of("github", BODY), **values}).status_code == 200
+    assert send(shop, body, signed={**headers_of("github", BODY, secret=OTHER_SECRET), **values}).status_code == 401
+    assert len(rows()) == 2
+    for row in rows():
+        stored = f"{row.headers}{bytes(row.body)!r}"
+        assert CANARY not in stored and SECRET[:8] not in stored and "lets in" not in stored
+        assert set(names) < set(row.headers) and row.headers["X-Odd"] == "*** ***"
+    assert rows()[0].headers["X-Hub-Signature-256"] == headers_of("github", BODY)["X-Hub-Signature-256"]
+    assert 4000 < len(bytes(rows()[1].body)) <= 4096
+
+
 # -- what only a server shows ------------------------------------------------------------------------------
 
 
@@ -515,6 +584,52 @@ class TestServers:
     def test_a_sender_that_goes_away(self, shop: TenantIntegration, environ: dict[str, str]) -> None:
         assert wsgi(f"/webhooks/{shop.pk}/x/", Broken(), **environ, CONTENT_LENGTH="11")[0] == 400
         assert wsgi(f"/webhooks/{shop.pk}/x/", io.BytesIO(b'{"id"'), **environ, CONTENT_LENGTH="11")[0] == 401
+
+    def test_chunks_that_are_none(self, shop: TenantIntegration, environ: dict[str, str], caplog: Any) -> None:
+        more = {"HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input_terminated": True}
+        for raw in (b"zz\r\nab\r\n", b"2\r\nabX", b"-1\r\n"):
+            stream = Body(ChunkedReader(None, IterUnreader([raw])))  # gunicorn's own
+            assert wsgi(f"/webhooks/{shop.pk}/x/", stream, **environ, **more)[0] == 400
+        assert "Traceback" not in caplog.text
+
+    def test_nobody_reads_what_is_sent_to_nobody(self, shop: TenantIntegration) -> None:
+        stream = Endless()
+        for target in (999_999, "00000000-0000-4000-8000-000000000000"):
+            assert wsgi(f"/webhooks/{target}/x/", stream, CONTENT_LENGTH="1000")[0] == 404
+        TenantIntegration.objects.filter(pk=shop.pk).update(is_active=False)
+        assert wsgi(f"/webhooks/{shop.pk}/x/", stream, CONTENT_LENGTH="1000")[0] == 404
+        assert not stream.taken
+
+    @pytest.mark.parametrize("shows_its_socket", [True, False])
+    def test_408_of_a_sender_that_trickles(
+        self, shop: TenantIntegration, monkeypatch: pytest.MonkeyPatch, shows_its_socket: bool
+    ) -> None:
+        monkeypatch.setattr(request_body, "READ_SECONDS", 0.3)
+        ours, theirs = socket.socketpair()
+        is_over = threading.Event()
+
+        def trickle() -> None:
+            with suppress(OSError):
+                while not is_over.wait(0.02):
+                    theirs.send(b" ")
+
+        thread = threading.Thread(target=trickle)
+        thread.start()
+        started = time.monotonic()
+        try:
+            # As gunicorn reads: until it has all that it was asked for. Others give what there is.
+            stream = ours.makefile("rb", buffering=-1 if shows_its_socket else 0)
+            more = {"gunicorn.socket": ours} if shows_its_socket else {}
+            status, content = wsgi(f"/webhooks/{shop.pk}/x/", stream, CONTENT_LENGTH="1000", **more)
+            ours.send(b"the answer")  # that way is open
+            assert theirs.recv(10) == b"the answer"
+        finally:
+            is_over.set()
+            thread.join(10)
+            stream.close()
+            ours.close()
+            theirs.close()
+        assert status == 408 and b"took too long" in content and time.monotonic() - started < 5
 
 
 @pytest.mark.integration

@@ -120,7 +120,7 @@ def test_the_loop_works_and_ends(n8n: N8n, worker: CeleryProcess) -> None:
     assert notes(item) == {
         "✓ n8n received workitem_status_changed (HTTP 200).",
         "n8n: Seen: New → In Progress",
-        "n8n: Waiting for the parts that were ordered.",
+        "n8n: status In Progress → Waiting. Waiting for the parts that were ordered.",
     }
     event = IntegrationEvent.objects.get()  # the person's alone: of its own change n8n hears nothing
     assert event.origin_id is None

@@ -13,12 +13,12 @@ from django.utils import timezone
 
 from integrations.connectors.page import Page
 from integrations.errors import IntegrationAuthError, IntegrationRateLimited
-from integrations.models import SyncState, TenantIntegration
+from integrations.models import IntegrationSync, SyncState, TenantIntegration
 from integrations.origin import origin
 from integrations.services import SyncService
 from integrations.services.sync import SyncService as TheSame
 from integrations.signals import sync_completed
-from integrations.tests.factories import make_tenant
+from integrations.tests.factories import make_integration, make_item, make_tenant
 from integrations.tests.pull_world import (
     OrderBook,
     allowed,
@@ -491,3 +491,19 @@ def test_a_broken_configuration_is_a_failure_like_any_other(shop: TenantIntegrat
     shop.config = {}
     assert "base_url" in sync(shop, state_of(shop), "orders").errors[0]
     assert SyncState.objects.get().status == "failed"
+
+
+def test_a_page_is_no_loop_however_often_it_changes_an_object(book: OrderBook, shop: TenantIntegration) -> None:
+    """What one page says of one object is not two integrations that answer each other."""
+    item = make_item(shop.tenant)
+    shop.subscribe("workitem_updated")
+    other = make_integration(shop.tenant, name="Elsewhere")
+
+    def follow(items: list[Any], connection: TenantIntegration) -> None:
+        for number in range(40):
+            item.description = f"order {number}"
+            item.save()
+
+    assert sync(shop, state_of(shop), "orders", process_fn=follow).errors == []
+    assert set(IntegrationSync.objects.values_list("integration", flat=True)) == {other.pk}
+    assert IntegrationSync.objects.filter(event__event_type="workitem_updated").count() == 40

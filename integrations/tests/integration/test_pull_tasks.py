@@ -16,15 +16,20 @@ from django.utils import timezone
 
 from app.celery import app
 from integrations import tasks
+from integrations.connectors.base import BaseConnector
 from integrations.connectors.exported import exported
+from integrations.connectors.manifest import Field, Manifest
 from integrations.connectors.page import Page
+from integrations.connectors.registry import ConnectorRegistry
 from integrations.delivery import wakeup
 from integrations.delivery.schedule import ensure_schedule
 from integrations.errors import IntegrationAuthError, IntegrationPermanentError
 from integrations.models import SyncState, TenantIntegration
 from integrations.pull import due
 from integrations.pull.due import pull_one, request_pulls
+from integrations.services import SyncService
 from integrations.signals import sync_completed
+from integrations.tests.factories import make_tenant
 from integrations.tests.pull_world import (
     CornerShop,
     OrderBook,
@@ -377,3 +382,37 @@ def test_the_printed_beat_entry_runs(
     wait_until(lambda: "execute_adapter_method" in started.log and started.log.count(" succeeded in ") >= 2)
     for secret in ("order-1", "sync_state_model", "get_orders", "corner-shop"):
         assert secret not in started.log
+
+
+@pytest.mark.integration
+def test_a_success_without_http_ends_the_count_too() -> None:
+    """S0-70: a provider that no HTTPClient talks to."""
+    outcomes = iter(["no", "no", "yes", "no", "no", "yes"])
+
+    class Courier(BaseConnector):
+        manifest = Manifest(key="courier-by-hand", label="Courier", family="courier", fields=(Field(name="depot"),))
+
+        @exported
+        def get_parcels(self) -> list[str]:
+            if next(outcomes) == "no":
+                raise IntegrationAuthError("refused")
+            return ["parcel"]
+
+    ConnectorRegistry.register(Courier)
+    try:
+        courier = TenantIntegration.objects.create(
+            tenant=make_tenant("By hand"), name="Courier", integration_type="courier-by-hand", is_connected=True
+        )
+        state = SyncState.objects.create(connection=courier, resource_type="parcels")
+        for _ in range(3):
+            SyncService.incremental_sync(TenantIntegration.objects.get(pk=courier.pk), state, "parcels")
+        for _ in range(2):
+            with pytest.raises(IntegrationAuthError):
+                tasks.execute_adapter_method(courier.pk, "get_parcels", "integrations", "TenantIntegration")
+        assert tasks.execute_adapter_method(courier.pk, "get_parcels", "integrations", "TenantIntegration") == [
+            "parcel"
+        ]
+    finally:
+        ConnectorRegistry.unregister("courier-by-hand")
+    courier.refresh_from_db()
+    assert (courier.auth_failure_count, courier.is_enabled) == (0, True)

@@ -26,6 +26,9 @@ def test_the_defaults_are_usable() -> None:
     [
         ({"LEASE_SECONDS": 10.0}, "integrations.E001"),
         ({"RETRY_BASE_SECONDS": 0.0}, "integrations.E002"),
+        ({"ADAPTER_TIMEOUT_SECONDS": -1}, "integrations.E002"),
+        ({"ADAPTER_TIMEOUT_SECONDS": "abc"}, "integrations.E002"),
+        ({"WEBHOOK_BASE_URL": "not a url"}, "integrations.E013"),
         ({"ALLOWED_NETWORKS": ["not a network"]}, "integrations.E003"),
     ],
 )

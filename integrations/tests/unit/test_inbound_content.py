@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from integrations.inbound.content import FORM, MAX_DEPTH, ContentRefused, read
+from integrations.inbound.content import FORM, MAX_DEPTH, MAX_VALUES, ContentRefused, read
 
 
 def refused(body: bytes, content_type: str = "application/json", **more: Any) -> str:
@@ -67,6 +67,15 @@ def test_refused_json(body: bytes, words: str) -> None:
 
 def test_as_deep_as_allowed() -> None:
     assert "raw" in read(b"[" * MAX_DEPTH + b"]" * MAX_DEPTH)
+
+
+def test_as_many_values_as_allowed() -> None:
+    inner = MAX_VALUES - 1  # the list itself counts
+    assert len(read(b"[%b]" % b",".join([b"7"] * inner))["raw"]) == inner
+    for item in (b"7", b"[]", b'{"a":1}'):
+        assert "more than 100000 values" in refused(b"[%b]" % b",".join([item] * MAX_VALUES))
+    assert "more than" in refused(b"payload=[%b]" % b",".join([b"7"] * MAX_VALUES), FORM, sends_forms=True)
+    assert read(b'"%b"' % (b"," * 1_000_000)) == {"raw": "," * 1_000_000}
 
 
 def test_a_refusal_repeats_nothing_of_the_body() -> None:

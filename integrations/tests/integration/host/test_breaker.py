@@ -163,6 +163,18 @@ def test_a_success_starts_the_count_anew(connection: AbstractConnection, heard: 
     assert state(connection) == (2, True, True) and heard == []
 
 
+@pytest.mark.integration
+def test_a_success_counts_on_an_instance_that_was_read_before(
+    connection: AbstractConnection, heard: Heard, receiver: Receiver
+) -> None:
+    early = type(connection)._base_manager.get(pk=connection.pk).get_adapter()
+    receiver.answer_with(401, 200, 401, 200, 401, 200)
+    for _ in range(3):
+        refused(connection, 1)
+        early.get_visits()
+    assert state(connection) == (0, True, True) and heard == []
+
+
 @pytest.mark.parametrize("answer", [Answer(500), Answer(429), Answer(404), Answer(then="drop"), Answer(then="hang")])
 def test_nothing_else_counts(connection: AbstractConnection, receiver: Receiver, settings: Any, answer: Answer) -> None:
     hangs = answer.then == "hang"
