@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from django.conf import settings
@@ -102,6 +103,27 @@ def models_are_usable(app_configs: Any, **_: Any) -> list[Any]:
 def _is_key_to(connection: Any, event: Any) -> bool:
     keys = [field for field in event._meta.get_fields() if isinstance(field, ForeignKey) and field.name == "connection"]
     return any(isinstance(key.related_model, type) and issubclass(connection, key.related_model) for key in keys)
+
+
+PROCESSES = "integrations.tasks.process_received_webhooks"
+
+
+@register()
+def beat_is_set_up(app_configs: Any, **_: Any) -> list[Any]:
+    """A warning where nothing asks for what is due: a hint that is lost would be the end of a webhook."""
+    if "django_celery_beat" in settings.INSTALLED_APPS:
+        return []  # its rows make themselves (delivery/schedule.py)
+    schedule = getattr(settings, "CELERY_BEAT_SCHEDULE", None) or {}
+    if any(isinstance(entry, Mapping) and entry.get("task") == PROCESSES for entry in schedule.values()):
+        return []
+    return [
+        Warning(
+            "Nothing is scheduled: webhooks that fail or whose hint is lost are not looked at again.",
+            hint=f"Add django_celery_beat to INSTALLED_APPS, or {PROCESSES} and the other periodic tasks to "
+            "CELERY_BEAT_SCHEDULE (docs/your-own-models.md); if beat has them from elsewhere, silence this.",
+            id="integrations.W006",
+        )
+    ]
 
 
 @register(Tags.security, deploy=True)

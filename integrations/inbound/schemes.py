@@ -32,7 +32,7 @@ MAX_HEADER = 8192  # characters; servers refuse longer ones anyway
 REASONS = {
     "unknown_method": "The scheme of the signature is none that we know.",
     "no_secret": "No secret for calling back is set here: enter the one that the sender signs with.",
-    "missing_header": "The header of the signature, its id or its time is missing: compare the names in docs/inbound.md.",
+    "missing_header": "The header of the signature, its id or its time is missing: compare their names.",
     "malformed": "The signature or its time is not written as this scheme writes it.",
     "too_old": f"It was signed more than {TOLERANCE_SECONDS} s ago: a replay, or a clock that is wrong.",
     "too_new": f"It is signed more than {TOLERANCE_SECONDS} s ahead of our clock: one of the two clocks is wrong.",

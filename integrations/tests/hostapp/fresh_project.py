@@ -50,7 +50,9 @@ class FreshProject:
         for path, text in files().items():
             place = folder / path
             place.write_text(place.read_text() + text if "at the end" in text.split("\n", 1)[0] else text)
-        self.append("project/settings.py", f'INTEGRATIONS["ALLOWED_HOSTS"] = {allowed!r}\n')
+        self.append(
+            "project/settings.py", f'INTEGRATIONS["ALLOWED_HOSTS"] = {allowed!r}\nCELERY_BROKER_URL = "memory://"\n'
+        )
         self.commands = self.facts("set_up.py")
 
     def append(self, path: str, text: str) -> None:

@@ -13,7 +13,10 @@ from connectors.models import Connection  # noqa: E402
 from django.contrib.auth.models import User  # noqa: E402
 from django.test import Client  # noqa: E402
 from django.urls import reverse  # noqa: E402
+from django_celery_beat.models import PeriodicTask  # noqa: E402
 from project import settings  # noqa: E402
+from project.celery import app  # noqa: E402
+from project.schedule import CELERY_BEAT_SCHEDULE  # noqa: E402
 
 from integrations.errors import ConfigurationError  # noqa: E402
 from integrations.services import ConnectionService  # noqa: E402
@@ -37,7 +40,20 @@ def main() -> None:
         "webhook": Client(enforce_csrf_checks=True).post(webhook, "{}", content_type="application/json").status_code,
         "callback": reverse("oauth-callback", args=["woocommerce"]),
     }
-    print(json.dumps({**found, **provider_of_ones_own(company)}))
+    found["companies"] = browser.get(reverse("admin:companies_company_changelist")).status_code
+    print(json.dumps({**found, **provider_of_ones_own(company), **workers()}))
+
+
+def workers() -> dict[str, object]:
+    """What a worker of the project knows, and what its beat asks for, by the rows and by the dict of the page."""
+    app.loader.import_default_modules()
+    rows = PeriodicTask.objects.filter(task__startswith="integrations.").values_list("task", "interval__every")
+    return {
+        "default queue": app.conf.task_default_queue,
+        "rows": sorted(rows),
+        "schedule": sorted((entry["task"], int(entry["schedule"])) for entry in CELERY_BEAT_SCHEDULE.values()),
+        "unknown": sorted({task for task, _ in rows} - set(app.tasks)),
+    }
 
 
 def provider_of_ones_own(company: Company) -> dict[str, object]:

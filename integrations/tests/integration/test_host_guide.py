@@ -119,6 +119,9 @@ def test_admin_urls_and_a_provider_of_ones_own(project: FreshProject) -> None:
     assert found["webhook_url"] == f"https://yourapp.com/webhooks/{found['public_id']}/orders/"
     assert found["receiver"] == f"/webhooks/{found['public_id']}/orders/" and found["webhook"] == 401
     assert found["callback"] == "/webhooks/oauth/callback/woocommerce/"
+    assert found["companies"] == 200
+    assert found["default queue"] == "deliveries" and found["unknown"] == []
+    assert found["rows"] == found["schedule"] and len(found["rows"]) == 6, "the rows make themselves"
     assert found["shelf"] == "Shelf of Acme" and found["shops"] == ["shelf", "woocommerce"]
     assert found["missing"] == ["token"]
 

@@ -9,7 +9,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.test.utils import isolate_apps
 
 from integrations import conf
-from integrations.checks import _is_key_to, models_are_usable, settings_are_safe, settings_are_usable
+from integrations.checks import _is_key_to, beat_is_set_up, models_are_usable, settings_are_safe, settings_are_usable
 from integrations.models import AbstractConnection, WebhookEvent
 
 
@@ -79,6 +79,19 @@ def test_the_guides_dict_is_read_where_ours_says_nothing(settings: Any) -> None:
     assert ids(models_are_usable(None)) == {"integrations.E011"}
     settings.INTEGRATIONS = {"CONNECTION_MODEL": "integrations.TenantIntegration"}
     assert conf.CONNECTION_MODEL == "integrations.TenantIntegration" and models_are_usable(None) == []
+
+
+def test_a_beat_that_does_not_process_webhooks_is_spoken_of(settings: Any) -> None:
+    assert beat_is_set_up(None) == []
+    settings.INSTALLED_APPS = [name for name in settings.INSTALLED_APPS if name != "django_celery_beat"]
+    assert ids(beat_is_set_up(None)) == {"integrations.W006"}
+    settings.CELERY_BEAT_SCHEDULE = {"pull": {"task": "integrations.tasks.pull_due", "schedule": 60.0}}
+    assert ids(beat_is_set_up(None)) == {"integrations.W006"}
+    settings.CELERY_BEAT_SCHEDULE["process"] = {
+        "task": "integrations.tasks.process_received_webhooks",
+        "schedule": 15.0,
+    }
+    assert beat_is_set_up(None) == []
 
 
 def test_what_is_unsafe_is_spoken_of(settings: Any) -> None:

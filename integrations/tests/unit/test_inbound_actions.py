@@ -85,7 +85,7 @@ def test_an_unknown_action_and_one_that_is_not_allowed_are_errors(action: str) -
     with pytest.raises(IntegrationPermanentError, match="There is no action no-such") as caught:
         actions.run_action("no-such", WebhookDTO(""), SimpleNamespace(inbound_actions=["no-such"]))
     assert caught.value.code == "unknown_action"
-    with pytest.raises(IntegrationPermanentError, match="may not do test-nothing; allow it in its form") as caught:
+    with pytest.raises(IntegrationPermanentError, match="may not do test-nothing: tick it in its form") as caught:
         actions.run_action(action, WebhookDTO(""), SimpleNamespace(inbound_actions=[]))
     assert caught.value.code == "forbidden"
 
