@@ -72,8 +72,8 @@ MANIFEST = Manifest(
             label="Secret for calling back",
             kind="secret",
             multiline=True,
-            help="Whoever calls us back signs with it: a random text of 16 characters or more. Empty: nobody may. Two, one "
-            "a line, while you change it.",
+            help="Whoever calls us back signs with it: a random text of 16 characters or more. Empty: nobody may. "
+            "Two, one a line, while you change it.",
         ),
         Field(
             name="inbound_scheme",
