@@ -8,7 +8,7 @@ log_admin           Execution log
 push_admin          ERP push log
 system_admin        GitHub, Weaviate, Microsoft Graph, OpenAI and Gemini for the whole installation
 deliveries_panel    "Deliveries" on the page of every object that has events
-inbound_panel       "Calls back to us" on the page of an integration: what to paste there, and what came
+inbound_panel       "Calling back" on the page of an integration: what to paste there, and what came
 pulls_panel         "Pulls" on the page of an integration
 mixins              the same for a host's own models (docs/your-own-models.md)
 """

@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl, urlsplit
 from integrations.connections.models import TenantIntegration
 from integrations.connectors.manifest import HEADERS, URL
 
+from .connector_choice import calls_back, takes_events
 from .connector_fields import form_name
 from .integration_form import IntegrationForm
 
@@ -48,13 +49,16 @@ def about(integration: TenantIntegration, form: IntegrationForm) -> Iterator[str
     if form.is_address_new:
         yield from about_url(str(form.settings.get(URL) or ""))
     manifest = form.connector.manifest if form.connector is not None else None
-    if manifest is None or "deliver" in manifest.does:
+    if manifest is None or takes_events(manifest):
         if not integration.subscriptions.exists():
             yield "No event type is ticked: nothing will be sent."
         if not integration.is_active:
             yield "The integration is not active: no event is queued for it until you tick Active."
-    if manifest is None:
+    if form.connector is None or manifest is None:
         return
+    secret = manifest.field(manifest.inbound.secret_field) if manifest.inbound else None
+    if calls_back(form.connector) and integration.inbound_actions and secret and not form.settings.get(secret.name):
+        yield f"Nobody can call back until “{secret.title}” is filled in: whatever comes is refused (401)."
     secrets = {name: form.settings.get(name) for name in manifest.secret_names}
     for name, value in secrets.items():
         if isinstance(value, str) and value != value.strip() and form_name(name) in form.changed_data:

@@ -84,6 +84,20 @@ def version(manifest: Manifest, stored: str) -> str:
     return manifest.version if stored in ("", manifest.version) else f"{manifest.version}, saved by {stored}"
 
 
+def takes_events(manifest: Manifest) -> bool:
+    """Tell whether events or orders go to this kind of system; it may be there to be read from alone."""
+    return "deliver" in manifest.does or "export" in manifest.does
+
+
 def calls_back(connector: type[BaseConnector]) -> bool:
     """Tell whether this kind of system has a way to send us webhooks: always the same, or what people choose."""
     return connector.manifest.inbound is not None or connector.inbound is not BaseConnector.inbound
+
+
+def offers_actions(connector: type[BaseConnector], integration: TenantIntegration | None = None) -> bool:
+    """Tell whether actions are offered: only where people say what is sent could a body name one of our objects.
+
+    What was allowed before stays on offer, so that it can be taken away.
+    """
+    is_free = connector.takes_only_actions or connector.inbound is not BaseConnector.inbound
+    return calls_back(connector) and (is_free or bool(integration is not None and integration.inbound_actions))

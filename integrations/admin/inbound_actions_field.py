@@ -1,4 +1,4 @@
-"""What an integration may do here when it calls back: a checkbox for each action, with the address to call."""
+"""What an integration may do here when it calls back: a checkbox for each action."""
 
 from __future__ import annotations
 
@@ -19,13 +19,14 @@ class InboundActionsField(forms.MultipleChoiceField):
         super().__init__(
             label="May do when it calls back",
             required=False,
-            help_text="What the other side may do here, with this tenant's data alone: nothing unless it is ticked.",
+            help_text="What the other side may do here, with this tenant's data alone: nothing unless it is ticked. "
+            "Save, and each ticked one has its own address to call below.",
         )
 
     def offer(self, integration: TenantIntegration) -> None:
         """Offer every action, and what is ticked and no longer there, so that it can be taken away."""
         choices: list[tuple[str, SafeString | str]] = [
-            (name, _described(name, label, integration)) for name, label in action_choices()
+            (name, _described(name, label)) for name, label in action_choices()
         ]
         offered = dict(choices)
         choices += [
@@ -34,8 +35,6 @@ class InboundActionsField(forms.MultipleChoiceField):
         self.choices = choices
 
 
-def _described(name: str, label: str, integration: TenantIntegration) -> SafeString:
+def _described(name: str, label: str) -> SafeString:
     action = action_named(name)
-    address = integration.webhook_url_for(name) if integration.pk else ""
-    lines = format_html('{} <span class="ig-quiet">{}</span>', label, action.help if action else "")
-    return format_html('{}<div class="ig-code">{}</div>', lines, address) if address else lines
+    return format_html('{} <span class="ig-quiet">{}</span>', label, action.help if action else "")

@@ -1,11 +1,12 @@
-"""Calls back to us: what to paste at the provider, whether it can prove itself, and what came last.
+"""Calling back: what to paste at the provider, whether it can prove itself, and what came last.
 
-On the page of an integration whose kind sends webhooks. Nothing of the secret is shown, only whether there is one.
+On the page of an integration whose kind sends webhooks, below the boxes for what it may do. Nothing of the secret is
+shown, only whether there is one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -20,14 +21,13 @@ from integrations.errors import IntegrationError
 from integrations.inbound.actions import action_named
 from integrations.inbound.models import WebhookEvent
 from tenants.harmless_text import harmless
-from tenants.panels import Panel, register_panel
 
+from .callback_address import EVENTS, GUESSED, callback_address, is_guessed
 from .connector_choice import calls_back, connector_of
-from .display import CSS, Badge, short, when
+from .display import Badge, short, when
 from .mixins.webhook_event import event_badge, event_story
 
 SHOWN = 10
-GENERIC = "events"  # any word that is no action: the webhook is for the application's own receivers
 SCHEMES = {
     "standard-webhooks": "Standard Webhooks (webhook-signature)",
     "stripe": "Stripe (Stripe-Signature)",
@@ -52,8 +52,8 @@ class Address(NamedTuple):
 class CallsBack:
     """What the panel tells of one integration; two short queries."""
 
+    request: HttpRequest
     integration: TenantIntegration
-    may_see_events: bool
 
     def __post_init__(self) -> None:
         self.problem = ""
@@ -66,6 +66,7 @@ class CallsBack:
             self.takes_only_actions = adapter.takes_only_actions
         except IntegrationError as error:
             self.problem = error.message
+        self.may_see_events = self.request.user.has_perm("integrations.view_webhookevent")
         self.rows = list(self._rows()) if self.may_see_events else []
 
     @property
@@ -73,16 +74,16 @@ class CallsBack:
         """What the other side may call: a URL for each action that is allowed, and one for its own news."""
         found = [(_label(name), name) for name in self.integration.inbound_actions]
         if not self.takes_only_actions:
-            found.append(("Any event, for the application's own receivers", GENERIC))
+            found.append(("Any event, for the application's own receivers", EVENTS))
         return [
-            Address(label, self.integration.webhook_url_for(name), f"callback-{number}")
+            Address(label, callback_address(self.request, self.integration, name), f"callback-{number}")
             for number, (label, name) in enumerate(found)
         ]
 
     @property
-    def is_reachable(self) -> bool:
-        """False: nobody has said under which name the world knows this installation."""
-        return self.integration.webhook_url_for(GENERIC).startswith(("https://", "http://"))
+    def hint(self) -> str:
+        """A doubt about the host in the addresses, "" for none."""
+        return GUESSED if self.addresses and is_guessed(self.integration) else ""
 
     @property
     def scheme(self) -> str:
@@ -116,11 +117,9 @@ class CallsBack:
                 f"Nothing is accepted yet (401): enter “{self.secret_title}” in the form above, the same as there.",
             )
         elif not self.addresses:
-            yield "info", "Nothing is accepted (403): tick in the form above what it may do when it calls back."
+            yield "info", "Nothing is accepted (403): tick above what it may do when it calls back."
         if connection_model() is not TenantIntegration:
             yield "warn", "CONNECTION_MODEL names another model: to the other side this one does not exist (404)."
-        if not self.is_reachable:
-            yield "warn", "The addresses have no host: an operator must set WEBHOOK_BASE_URL or PUBLIC_URL."
         if not self.integration.is_active:
             yield "warn", "The integration is not active: to the other side it does not exist (404)."
         elif not self.integration.is_enabled:
@@ -146,15 +145,17 @@ def _label(name: str) -> str:
     return action.label if action else f"{name} (no longer offered)"
 
 
-def calls_back_panel(request: HttpRequest, obj: TenantIntegration) -> str:
-    """Return the panel for `obj`."""
-    panel = CallsBack(obj, request.user.has_perm("integrations.view_webhookevent"))
-    return render_to_string("admin/integrations/calls_back.html", {"panel": panel, "integration": obj})
+def calling_back_field(request: HttpRequest, obj: TenantIntegration | None) -> Callable[[Any], str] | None:
+    """Return the read-only field for `obj`, the same one all through a request; None if its kind never calls."""
+    connector = connector_of(obj.integration_type) if obj is not None else None
+    if connector is None or not calls_back(connector):
+        return None
+    if not hasattr(request, "_calling_back"):
 
+        def calling_back(shown: TenantIntegration) -> str:
+            panel = CallsBack(request, shown)
+            return render_to_string("admin/integrations/calls_back.html", {"panel": panel, "integration": shown})
 
-def _is_wanted(obj: TenantIntegration) -> bool:
-    connector = connector_of(obj.integration_type)
-    return connector is not None and calls_back(connector)
-
-
-register_panel(TenantIntegration, Panel("Calls back to us", calls_back_panel, (CSS,), wanted=_is_wanted))
+        calling_back.short_description = "Addresses"  # type: ignore[attr-defined]
+        request._calling_back = calling_back  # type: ignore[attr-defined]
+    return request._calling_back  # type: ignore[attr-defined,no-any-return]

@@ -28,6 +28,7 @@ from .connector_choice import connector_of, title
 from .connector_fields import all_names
 from .display import NOTHING, Assets, Badge, when
 from .filters import CredentialsFilter
+from .inbound_panel import calling_back_field
 from .integration_buttons import PREFIX, IntegrationButtons, take_test_result
 from .integration_fieldsets import edit_fieldsets, view_fieldsets
 from .integration_form import IntegrationForm
@@ -114,14 +115,15 @@ class TenantIntegrationAdmin(CountedDeletion, ListedFilters, IntegrationButtons,
     def own_fieldsets(self, request: HttpRequest, obj: Any) -> Any:
         connector = self._connector(request, obj)
         if obj is not None and not self.has_change_permission(request, obj):
-            return view_fieldsets(connector)
-        return edit_fieldsets(connector, is_new=obj is None)
+            return view_fieldsets(connector, calling_back_field(request, obj))
+        return edit_fieldsets(connector, integration=obj, calling_back=calling_back_field(request, obj))
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[Any, ...]:
         readonly = super().get_readonly_fields(request, obj)
         if obj is None:
             return readonly
-        readonly += ("connector",)
+        calling_back = calling_back_field(request, obj)
+        readonly += ("connector", *((calling_back,) if calling_back is not None else ()))
         is_editable = self._connector(request, obj) is not None and self.has_change_permission(request, obj)
         # Only where they are shown: a connector may call a field of its own "host".
         return readonly if is_editable else (*readonly, "events", "host", "header_names")

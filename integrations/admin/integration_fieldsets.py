@@ -5,9 +5,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from integrations.connections.models import TenantIntegration
 from integrations.connectors.base import BaseConnector
 
-from .connector_choice import NOT_INSTALLED, about, calls_back
+from .connector_choice import NOT_INSTALLED, about, offers_actions, takes_events
 from .connector_fields import names_of
 
 Fieldset = tuple[str | None, dict[str, Any]]
@@ -17,19 +18,31 @@ _LIMITS = ("ordering", "max_in_flight", "rate_limit_per_minute", "timeout_second
 _SEEN = ("host", "header_names")
 
 
-def view_fieldsets(connector: type[BaseConnector] | None) -> list[Fieldset]:
-    """Return the page for whoever may only look."""
+def view_fieldsets(connector: type[BaseConnector] | None, calling_back: Any = None) -> list[Fieldset]:
+    """Return the page for whoever may only look; `calling_back` is the field of that name, None for no such field."""
     signed = ("is_signed",) if connector is not None and connector.manifest.signs else ()
-    return [(None, {"fields": ("tenant", "name", "connector", "is_active", "events", *_SEEN, *signed)})]
+    receives = ("events",) if connector is None or takes_events(connector.manifest) else ()
+    fieldsets: list[Fieldset] = [
+        (None, {"fields": ("tenant", "name", "connector", "is_active", *receives, *_SEEN, *signed)})
+    ]
+    if calling_back is not None:
+        fieldsets.append(("Calling back", {"fields": (calling_back,)}))
+    return fieldsets
 
 
-def edit_fieldsets(connector: type[BaseConnector] | None, *, is_new: bool) -> list[Fieldset]:
-    """Return the form; with no connector, because none is chosen yet or because it is not installed (any more)."""
+def edit_fieldsets(
+    connector: type[BaseConnector] | None, *, integration: TenantIntegration | None, calling_back: Any = None
+) -> list[Fieldset]:
+    """Return the form; of a new integration if there is none.
+
+    With no connector: none is chosen yet, or it is not installed (any more).
+    """
+    is_new = integration is None
     kind = "integration_type" if is_new else "connector"
     fieldsets: list[Fieldset] = [
         (None, {"fields": ("tenant", "name", kind, "is_active", "version", "shown_type")}),
     ]
-    delivers = connector is None or "deliver" in connector.manifest.does
+    delivers = connector is None or takes_events(connector.manifest)
     if delivers:
         fieldsets.append(_part("Events", ("event_types",)))
     if connector is not None:
@@ -38,8 +51,9 @@ def edit_fieldsets(connector: type[BaseConnector] | None, *, is_new: bool) -> li
         fieldsets.append(_part("Connection", (*names_of(manifest), *signed), description=about(manifest)))
         if advanced := names_of(manifest, advanced=True):
             fieldsets.append(_part("Advanced", tuple(advanced), "collapse"))
-        if calls_back(connector):
-            fieldsets.append(_part("Calling back", ("inbound_actions",)))
+        boxes = ("inbound_actions",) if offers_actions(connector, integration) else ()
+        if calls := (*boxes, *((calling_back,) if calling_back is not None else ())):
+            fieldsets.append(_part("Calling back", calls))
     elif not is_new:
         fieldsets.append(_part("Connection", _SEEN, description=NOT_INSTALLED))
     if delivers:

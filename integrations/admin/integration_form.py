@@ -12,6 +12,8 @@ from typing import Any
 from django import forms
 from django.core.exceptions import ValidationError
 from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import mark_safe
 
 from integrations.connections.binding import apply_settings
 from integrations.connections.destinations import destinations
@@ -23,7 +25,7 @@ from integrations.credentials.masking import MASK
 from integrations.inbound.actions import not_theirs
 from tenants.models import Tenant
 
-from .connector_choice import calls_back
+from .connector_choice import offers_actions
 from .connector_fields import OPEN, form_name, settings_from
 from .connector_form import ConnectorForm
 from .display import clock
@@ -34,6 +36,7 @@ STALE = (
     "Somebody else changed this integration at {time}, after you opened this page, so nothing was saved. "
     "Open the page again and repeat your changes."
 )
+NEW_SECRET = 'python -c "import secrets; print(secrets.token_urlsafe(32))"'  # noqa: S105 - a command
 ELSEWHERE = "The address is on another server: type this again, or empty it."
 
 
@@ -89,10 +92,16 @@ class IntegrationForm(ConnectorForm):
 
     def _offer_actions(self) -> None:
         field = self.fields.get("inbound_actions")
-        if isinstance(field, InboundActionsField) and self.connector is not None and calls_back(self.connector):
-            field.offer(self.instance)
-        else:
+        connector = self.connector
+        if connector is None or not offers_actions(connector, self.instance):
             self.fields.pop("inbound_actions", None)
+            return
+        if isinstance(field, InboundActionsField):
+            field.offer(self.instance)
+        inbound = connector.manifest.inbound
+        secret = self.fields.get(form_name(inbound.secret_field)) if inbound is not None else None
+        if secret is not None:
+            secret.help_text = format_html("{} To make one: <code>{}</code>", mark_safe(secret.help_text), NEW_SECRET)  # noqa: S308 - escaped where it was made
 
     # -- checking ---------------------------------------------------------------------------------
 

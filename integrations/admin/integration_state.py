@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.db.models import Max
 from django.utils import timezone
 from django.utils.html import format_html
 
@@ -20,8 +21,9 @@ from integrations.observability.heartbeat import is_alive
 from integrations.outbox.models import IntegrationSync
 
 from .bounded import count_up_to
-from .connector_choice import connector_of
+from .connector_choice import connector_of, takes_events
 from .display import NOTHING, Badge, clock, exact, when
+from .mixins.connection import connection_badge
 from .oauth_connect import GrantState
 
 COUNTED = 1000
@@ -40,11 +42,19 @@ def badge(integration: TenantIntegration, *, subscribed: bool) -> Badge:
         return Badge("warn", "⚠ Paused", f"{lane.pause_reason}, until {clock(lane.paused_until)}")
     if lane.breaker == Lane.Breaker.OPEN:
         return Badge("warn", "⚠ Probing", "The pause is over; the next request decides.")
+    if not _takes_events(integration):
+        return connection_badge(integration)
     if not subscribed:
         return Badge("off", "– No events", "No event type is ticked.")
     if lane.last_success_at is None:
         return Badge("off", "○ Ready", "Nothing was delivered yet.")
     return Badge("ok", "✓ Working", f"Last delivery {exact(lane.last_success_at)}.")
+
+
+def _takes_events(integration: TenantIntegration) -> bool:
+    """False: it is there to be read from, or to call us; whether anything is sent is no question."""
+    connector = connector_of(integration.integration_type)
+    return connector is None or takes_events(connector.manifest)
 
 
 def rotation_badge(integration: TenantIntegration) -> Badge | None:
@@ -66,6 +76,7 @@ class Health:
     def __post_init__(self) -> None:
         self.lane: Lane = getattr(self.integration, "lane", None) or Lane()
         self.subscriptions = list(self.integration.subscriptions.order_by("id"))
+        self.takes_events = _takes_events(self.integration)
         self.grant = GrantState(self.integration)
         self.badge = badge(self.integration, subscribed=bool(self.subscriptions))
         rows = self.integration.syncs.order_by("-id")
@@ -101,6 +112,10 @@ class Health:
         return connector.manifest.does if connector is not None else ()
 
     @property
+    def reads(self) -> bool:
+        return "read" in self.does
+
+    @property
     def signs(self) -> bool:
         connector = connector_of(self.integration.integration_type)
         return connector is not None and connector.manifest.signs
@@ -112,6 +127,10 @@ class Health:
     @property
     def last_failure(self) -> Any:
         return when(self.lane.last_failure_at)
+
+    @property
+    def last_pull(self) -> Any:
+        return when(self.integration.sync_states.aggregate(last=Max("last_sync_at"))["last"])
 
     @property
     def next_due(self) -> Any:
@@ -159,14 +178,20 @@ class Health:
         else:
             yield from self._incomplete()
         if not integration.is_active:
-            yield "warn", "Nothing is sent: the tenant switched this integration off (Active is not ticked)."
+            nothing = "Nothing is sent: the" if self.takes_events else "The"
+            yield "warn", f"{nothing} tenant switched this integration off (Active is not ticked)."
         if not integration.is_enabled:
-            yield "bad", integration.disabled_reason or "Nothing is sent: the integration is disabled."
+            yield (
+                "bad",
+                integration.disabled_reason or "The integration is disabled: nothing is sent or pulled.",
+            )
         if lane.attention:
             yield "bad", lane.attention
         if integration.is_enabled and self.pause:
             yield "warn", f"Deliveries rest ({self.pause}). No attempt is lost meanwhile."
-        if not self.subscriptions:
+        if not self.takes_events:
+            pass
+        elif not self.subscriptions:
             yield "warn", "Nothing is sent: no event type is ticked."
         elif not self.has_syncs:
             types = ", ".join(subscription.event_type for subscription in self.subscriptions)
@@ -190,11 +215,12 @@ class Health:
         except UnknownConnector:
             yield (
                 "bad",
-                f"Nothing can be sent: no connector called {self.integration.integration_type} is installed. What is "
+                f"It cannot be used: no connector called {self.integration.integration_type} is installed. What is "
                 "configured is kept.",
             )
         except IntegrationNotConfigured as error:
-            yield "bad", f"Nothing can be sent: {error.message}"
+            words = "Nothing can be sent" if self.takes_events else "It cannot be used"
+            yield "bad", f"{words}: {error.message}"
 
     def _is_waiting_for_a_worker(self) -> bool:
         row = self.next_pending

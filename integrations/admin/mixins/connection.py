@@ -9,13 +9,14 @@ from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.utils import flatten, flatten_fieldsets
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html
 
 from integrations.admin.connector_choice import connector_of
 from integrations.admin.display import NOTHING, Assets, Badge, exact, when
 from integrations.admin.listed_filters import ListedFilters
 from integrations.admin.object_buttons import Button, ObjectButtons
+from integrations.admin.way_back import way_back
 from integrations.connections.abstract import AbstractConnection
 from tenants.harmless_text import harmless
 
@@ -67,6 +68,7 @@ class ConnectionAdminMixin(ListedFilters, ObjectButtons):
     )
     Media = Assets
     change_list_template = "admin/integrations/dense_change_list.html"
+    change_form_template = "admin/integrations/connection_change_form.html"
 
     # -- list -------------------------------------------------------------------------------------
 
@@ -139,6 +141,19 @@ class ConnectionAdminMixin(ListedFilters, ObjectButtons):
         if CREDENTIALS in wanted:
             form = type(form.__name__, (form,), {CREDENTIALS: forms.CharField(required=False)})
         return form
+
+    def render_change_form(
+        self,
+        request: HttpRequest,
+        context: Any,
+        add: bool = False,
+        change: bool = False,
+        form_url: str = "",
+        obj: Any = None,
+    ) -> HttpResponse:
+        if obj is not None:
+            context["way_back"] = way_back(request, self.admin_site, obj)
+        return super().render_change_form(request, context, add, change, form_url, obj)
 
     @admin.display(description="credentials refused")
     def refusals(self, obj: Any) -> Any:

@@ -12,9 +12,20 @@ from django.test import Client
 from integrations.admin.deliveries_panel import deliveries
 from integrations.models import IntegrationEvent, IntegrationSync, TenantIntegration
 from integrations.origin import caused_by
+from integrations.tests import a_shop
 from tenants.models import Membership
 
-from .admin_world import Side, client_of, form_values, make_integration, make_side, page, shown_values, url
+from .admin_world import (
+    Side,
+    client_of,
+    form_values,
+    make_integration,
+    make_side,
+    messages_of,
+    page,
+    shown_values,
+    url,
+)
 
 pytestmark = [pytest.mark.django_db, pytest.mark.integration]
 
@@ -47,11 +58,49 @@ def allowed(integration: TenantIntegration) -> list[str]:
 # -- the form ----------------------------------------------------------------------------------------------
 
 
-def test_a_box_for_each_action_with_the_address_to_call(acme: Side, n8n: TenantIntegration) -> None:
+def test_a_box_for_each_action_and_the_address_of_what_is_ticked(acme: Side, n8n: TenantIntegration) -> None:
     html = page(acme.client, url("tenantintegration", "change", n8n.pk))
     assert "May do when it calls back" in html and "Add a note to a work item" in html
-    assert f"https://app.example.com/webhooks/{n8n.public_id}/workitem-note/" in html
-    assert allowed(n8n) == []
+    assert html.count("Calling back</h2>") == 1 and "token_urlsafe" in html
+    address = f"https://app.example.com/webhooks/{n8n.public_id}/workitem-note/"
+    assert allowed(n8n) == [] and address not in html
+    TenantIntegration.unannounced.filter(pk=n8n.pk).update(inbound_actions=["workitem-note"])
+    assert page(acme.client, url("tenantintegration", "change", n8n.pk)).count(address) == 1
+
+
+def test_without_a_setting_the_address_has_the_host_of_the_page(
+    acme: Side, n8n: TenantIntegration, settings: Any
+) -> None:
+    TenantIntegration.unannounced.filter(pk=n8n.pk).update(inbound_actions=["workitem-note"])
+    change = url("tenantintegration", "change", n8n.pk)
+    hint = "INTEGRATIONS_WEBHOOK_BASE_URL or INTEGRATIONS_PUBLIC_URL"
+    assert hint not in page(acme.client, change)
+    settings.INTEGRATIONS = {"WEBHOOK_BASE_URL": "", "PUBLIC_URL": ""}
+    html = page(acme.client, change)
+    assert f'value="http://testserver/webhooks/{n8n.public_id}/workitem-note/"' in html and hint in html
+
+
+def test_saving_what_nobody_can_call_says_so(acme: Side, n8n: TenantIntegration) -> None:
+    words = "Nobody can call back until “Secret for calling back” is filled in"
+    change = url("tenantintegration", "change", n8n.pk)
+    values = shown_values(acme.client, n8n, inbound_actions=["workitem-note"])
+    assert words in messages_of(acme.client.post(change, values, follow=True).content.decode())
+    values = shown_values(acme.client, n8n, inbound_actions=["workitem-note"], webhook_secret="s" * 32)
+    assert words not in messages_of(acme.client.post(change, values, follow=True).content.decode())
+
+
+def test_actions_are_not_offered_to_a_shop_but_can_be_taken_away(acme: Side) -> None:
+    with a_shop.registered():
+        shop = TenantIntegration(tenant=acme.tenant, name="Shop", integration_type=a_shop.KEY)
+        shop.credentials = {"consumer_secret": "canary", "webhook_secret": "canary"}
+        shop.config = {"store_url": a_shop.VALID["store_url"]}
+        shop.save()
+        change = url("tenantintegration", "change", shop.pk)
+        html = page(acme.client, change)
+        assert "Calling back</h2>" in html and "May do when it calls back" not in html
+        assert f"/webhooks/{shop.public_id}/events/" in html
+        TenantIntegration.unannounced.filter(pk=shop.pk).update(inbound_actions=["workitem-note"])
+        assert "May do when it calls back" in page(acme.client, change)
 
 
 def test_ticked_is_stored_and_taken_away_again(acme: Side, n8n: TenantIntegration) -> None:

@@ -362,7 +362,7 @@ def test_what_stops_the_provider_is_said(acme: Side, settings: Any) -> None:
     settings.INTEGRATIONS = {"WEBHOOK_BASE_URL": "", "PUBLIC_URL": ""}
     shop = make_shop(acme.tenant, credentials={"consumer_secret": "canary-consumer"})
     html = change_page(acme, shop)
-    assert "enter “Webhook secret”" in html and "✗ Not set" in html and "WEBHOOK_BASE_URL or PUBLIC_URL" in html
+    assert "enter “Webhook secret”" in html and "✗ Not set" in html and "INTEGRATIONS_WEBHOOK_BASE_URL" in html
     TenantIntegration.unannounced.filter(pk=shop.pk).update(is_active=False)
     assert "it does not exist (404)" in change_page(acme, shop)
     TenantIntegration.unannounced.filter(pk=shop.pk).update(is_active=True, is_enabled=False)
@@ -379,7 +379,7 @@ def test_a_kind_that_never_calls_back_has_no_panel(acme: Side) -> None:
     assert MockConnector.manifest.inbound is None
     plain = TenantIntegration.objects.create(tenant=acme.tenant, name="Plain", integration_type="mock")
     html = change_page(acme, plain)
-    assert "Calls back to us" not in html and "Nothing is pulled" not in html
+    assert "Calling back" not in html and "Nothing is pulled" not in html
 
 
 def test_a_kind_that_may_only_act_has_an_address_for_each_action(acme: Side, settings: Any) -> None:
@@ -396,6 +396,18 @@ def test_a_kind_that_may_only_act_has_an_address_for_each_action(acme: Side, set
     assert f"{address}events/" not in html and "canary-hook" not in html
     settings.INTEGRATIONS = {"CONNECTION_MODEL": "integrations.ERPConnection"}
     assert "CONNECTION_MODEL names another model" in change_page(acme, n8n)
+
+
+def test_a_kind_that_takes_no_events_is_not_asked_for_any(acme: Side) -> None:
+    acme.integration.delete()
+    shop = make_shop(acme.tenant, is_connected=False)
+    for html in (change_page(acme, shop), page(acme.client, url("tenantintegration"))):
+        assert "○ Not tested" in html and "No events" not in html and "no event type" not in html
+    assert "Breaker" not in change_page(acme, shop) and "Its syncs" not in change_page(acme, shop)
+    make_pull(shop, last_sync_at=timezone.now() - timedelta(minutes=3))
+    TenantIntegration.unannounced.filter(pk=shop.pk).update(is_connected=True, last_test_at=timezone.now())
+    html = change_page(acme, shop)
+    assert "✓ Connected" in html and "Last pull</dt><dd><time" in html
 
 
 def test_who_takes_the_items_of_a_pull_is_said(acme: Side) -> None:

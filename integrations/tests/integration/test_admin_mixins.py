@@ -193,6 +193,20 @@ def test_what_a_host_lists_filters(root: Client, shop: Any, monkeypatch: pytest.
         assert "Acme shop" in page(root, f"{url('connection')}?{query}"), query
 
 
+def test_the_page_has_the_webhook_address_and_the_way_to_what_came(root: Client, shop: Any, settings: Any) -> None:
+    detail = url("connection", "change", shop.pk)
+    settings.INTEGRATIONS = {"WEBHOOK_BASE_URL": "https://yourapp.com/webhooks/"}
+    html = page(root, detail)
+    assert f'value="{shop.webhook_url_for("events")}"' in html and "INTEGRATIONS_PUBLIC_URL" not in html
+    for model in ("webhookevent", "syncstate"):
+        assert f'href="{url(model)}?connection={shop.pk}"' in html, model
+    settings.INTEGRATIONS = {"WEBHOOK_BASE_URL": "", "PUBLIC_URL": ""}
+    html = page(root, detail)
+    assert f'value="http://testserver/webhooks/{shop.public_id}/events/"' in html and "INTEGRATIONS_PUBLIC_URL" in html
+    html = page(staff("looker", "view_connection"), detail)
+    assert "/events/" in html and url("webhookevent") not in html
+
+
 def test_dots_stand_for_what_is_stored(root: Client, shop: Any) -> None:
     html = page(root, url("connection", "change", shop.pk))
     assert "canary" not in html and MASK in html and a_shop.VALID["store_url"] in html
