@@ -299,3 +299,6 @@ def test_from_the_address_to_paste_to_a_webhook_that_is_processed_again(
                  f"tenantintegration/{integration.pk}/change/"):  # fmt: skip
         page.goto(f"{server}/admin/integrations/{path}")
         assert page.evaluate("document.documentElement.scrollWidth") <= 800, path
+        for error in page.locator("td.field-problem, td.field-errors").all():
+            box = error.bounding_box()
+            assert box["x"] + box["width"] <= 800 and box["width"] > 300, "the error has a line of its own, in view"
