@@ -5,12 +5,12 @@ In: the headers and the body of a delivery whose signature is proven. Out: a `We
 
 from __future__ import annotations
 
-import json
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import parse_qsl
 
+from . import content
 from .manifest import Inbound
 
 
@@ -32,28 +32,22 @@ class WebhookDTO:
 def parse(inbound: Inbound | None, headers: Mapping[str, str], body: bytes) -> WebhookDTO:
     """Return what headers and body say, where `inbound` says they say it.
 
+    An id in a header that is not signed tells copies apart only together with the body: else an old body under the id
+    of a delivery that is still to come would take its place.
+
     Raises:
-        ValueError: the body is neither JSON nor a form.
+        ContentRefused: (a ValueError) the body is not what this kind of system sends.
     """
-    payload = payload_of(body)
+    found = {name.lower(): value for name, value in headers.items()}
+    sends_forms = inbound is None or inbound.sends_forms
+    payload = content.read(body, found.get("content-type", ""), sends_forms=sends_forms)
     if inbound is None:
         return WebhookDTO(_at(payload, "event_type") or _at(payload, "type"), payload)
-    found = {name.lower(): value for name, value in headers.items()}
     event_type = found.get(inbound.event_header.lower(), "") or _at(payload, inbound.event_path)
-    event_id = found.get(inbound.id_header.lower(), "") or _at(payload, inbound.id_path)
-    return WebhookDTO(event_type, payload, event_id)
-
-
-def payload_of(body: bytes) -> dict[str, Any]:
-    """Return the body as a dict: JSON, else a form's fields (GitHub puts JSON in its field ``payload``)."""
-    try:
-        value = json.loads(body)
-    except RecursionError:
-        raise ValueError("the body is nested too deeply") from None
-    except ValueError:
-        fields = dict(parse_qsl(body.decode(), strict_parsing=True, max_num_fields=1000))
-        value = json.loads(fields["payload"]) if set(fields) == {"payload"} else fields
-    return value if isinstance(value, dict) else {"raw": value}
+    event_id = found.get(inbound.id_header.lower(), "")
+    if event_id and inbound.scheme != "standard-webhooks":
+        event_id = f"{event_id}-{hashlib.sha256(body).hexdigest()[:16]}"
+    return WebhookDTO(event_type, payload, event_id or _at(payload, inbound.id_path))
 
 
 def _at(payload: Any, path: str) -> str:

@@ -92,8 +92,11 @@ class WebhookEvent(AbstractWebhookEvent):
     """One delivery to one of our integrations."""
 
     connection = models.ForeignKey(
-        TenantIntegration, on_delete=models.CASCADE, null=True, related_name="webhook_events"
+        TenantIntegration, on_delete=models.CASCADE, null=True, db_index=False, related_name="webhook_events"
     )
 
     class Meta(AbstractWebhookEvent.Meta):
-        indexes = [models.Index(fields=["connection", "-id"], name="inbound_history")]
+        indexes = [
+            models.Index(fields=["connection", "-id"], name="inbound_history"),
+            models.Index(fields=["id"], condition=Q(signature_valid=False), name="inbound_rejected"),
+        ]

@@ -163,7 +163,8 @@ class _Work:
 
     def _announce(self, dto: WebhookDTO) -> None:
         event = self.event
-        event.refresh_from_db()
+        # What was just written; not the body and the payload, which may be large.
+        event.refresh_from_db(fields=["status", "processed_at", "event_type", "error", "next_attempt_at"])
         # What receivers save is the integration's doing too: without this it would hear of it, and answer again. The
         # models of a host have no lanes here, and their keys are not ours.
         cause = self.connection.pk if isinstance(self.connection, TenantIntegration) else None

@@ -23,11 +23,11 @@ from django.db.models.functions import Now
 from integrations import conf
 from integrations.connections.abstract import AbstractConnection
 from integrations.connections.registered import model_of
+from integrations.connectors.content import ContentRefused
 from integrations.delivery.wakeup import QUEUE, SLOW_QUEUE, send_hint
 from integrations.lifecycle import announce, webhook_event_received
 
 from . import schemes
-from .content import ContentRefused
 from .models import AbstractWebhookEvent
 from .stored_headers import MAX_TOTAL, storable, storable_start
 from .throttle import ALL_REJECTED_PER_MINUTE, REJECTED_PER_MINUTE, is_within

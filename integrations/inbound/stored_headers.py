@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-from integrations.outbox.canonical_json import REPLACEMENT
+from integrations.connectors.content import REPLACEMENT
 from integrations.transport.redaction import is_secret_name, mask_known, redact
 
 MAX_HEADERS = 100

@@ -24,11 +24,12 @@ from django.views.decorators.csrf import csrf_exempt
 from integrations import conf
 from integrations.connections.abstract import AbstractConnection
 from integrations.connections.registered import connection_model
+from integrations.connectors import content
 from integrations.connectors.base import BaseConnector
 from integrations.errors import EncryptionError, IncompatibleConnector, IntegrationError, UnknownConnector
 from integrations.transport.signing import SignatureInvalid
 
-from . import content, schemes
+from . import schemes
 from .actions import asks_for_action, is_allowed, why_not
 from .receive import Delivery, store, store_rejected, webhook_event_model
 from .request_body import BodyRefused, check_announced, read_body

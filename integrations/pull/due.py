@@ -35,9 +35,8 @@ def _due() -> models.QuerySet[SyncState]:
 def request_pulls() -> dict[str, int]:
     """Ask workers for every pull that is due; return how many are due and how many were asked for."""
     # Never pulled first, then who waits longest.
-    due = list(
-        _due().filter(free()).order_by(F("next_sync_at").asc(nulls_first=True), "pk").values_list("pk", flat=True)
-    )[:AT_ONCE]
+    waiting = _due().filter(free()).order_by(F("next_sync_at").asc(nulls_first=True), "pk")
+    due = list(waiting.values_list("pk", flat=True)[:AT_ONCE])
     asked = 0
     for pk in due:
         if not send_hint(TASK, {"sync_state_id": pk}, SLOW_QUEUE):

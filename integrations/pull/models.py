@@ -93,7 +93,9 @@ class AbstractSyncState(models.Model):
 class SyncState(AbstractSyncState):
     """How far one of our integrations has been read; pulled by itself every `interval_minutes`."""
 
-    connection = models.ForeignKey(TenantIntegration, on_delete=models.CASCADE, related_name="sync_states")
+    connection = models.ForeignKey(
+        TenantIntegration, on_delete=models.CASCADE, db_index=False, related_name="sync_states"
+    )
     interval_minutes = models.PositiveIntegerField(
         null=True,
         blank=True,

@@ -7,10 +7,11 @@ import time
 from collections.abc import Iterable, Mapping
 
 from integrations.connections.abstract import AbstractConnection
+from integrations.connectors import content
 from integrations.connectors.base import BaseConnector
 from integrations.connectors.incoming import WebhookDTO, parse
 from integrations.errors import IntegrationError
-from integrations.inbound import content, schemes
+from integrations.inbound import schemes
 from integrations.inbound.actions import asks_for_action
 from integrations.inbound.generic import guess
 from integrations.inbound.models import AbstractWebhookEvent

@@ -36,6 +36,8 @@ def pull_badge(state: Any) -> Badge:
 
 def next_pull(state: Any) -> Any:
     """Say when it is pulled next; after a failure nobody asks the provider before that time."""
+    if not state.has_taker:
+        return "never: nobody takes the items"
     if state.next_sync_at is None:
         return "when asked"
     if state.next_sync_at > timezone.now():

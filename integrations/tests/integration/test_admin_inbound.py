@@ -256,7 +256,7 @@ def test_states_are_told_in_words_and_symbols(acme: Side) -> None:
     shop, soon = make_shop(acme.tenant), timezone.now() + timedelta(minutes=5)
     make_event(shop, "1", status="processed", duplicates=2)
     make_event(shop, "2", next_attempt_at=timezone.now() - timedelta(seconds=1))
-    make_event(shop, "3", status="failed", error="There is no work item 77.", attempts=2, next_attempt_at=soon)
+    make_event(shop, "delivery-3", status="failed", error="There is no work item 77.", attempts=2, next_attempt_at=soon)
     make_event(shop, "4", signature_valid=False, error="The signature does not match.")
     html = page(acme.client, url("webhookevent"))
     for words in ("✓ Processed", "⚠ Received", "✗ Failed", "✗ Rejected", "due now", "attempt 3, at", "2 more copies",
@@ -264,7 +264,7 @@ def test_states_are_told_in_words_and_symbols(acme: Side) -> None:
         assert words in html, words
     assert "does not match" not in page(acme.client, f"{url('webhookevent')}?outcome=failed")
     assert "no work item" in page(acme.client, f"{url('webhookevent')}?outcome=failed")
-    assert "1 inbound webhook\n" in page(acme.client, f"{url('webhookevent')}?q=3")
+    assert "1 inbound webhook\n" in page(acme.client, f"{url('webhookevent')}?q=delivery-3")
     for query in ("action_name=events", "event_type=order.created", f"integration={shop.pk}"):
         assert "4 inbound webhooks" in page(acme.client, f"{url('webhookevent')}?{query}"), query
 

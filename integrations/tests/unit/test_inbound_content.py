@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from integrations.inbound.content import FORM, MAX_DEPTH, MAX_VALUES, ContentRefused, read
+from integrations.connectors.content import FORM, MAX_DEPTH, MAX_VALUES, ContentRefused, read
 
 
 def refused(body: bytes, content_type: str = "application/json", **more: Any) -> str:

@@ -16,11 +16,10 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import parse_qsl
 
-from integrations.outbox.canonical_json import REPLACEMENT
-
 MAX_DEPTH = 100  # lists and objects within each other; both databases and Python take more
 MAX_VALUES = 100_000  # a megabyte of empty lists takes seconds to store and to read again
 MAX_FORM_FIELDS = 1000
+REPLACEMENT = "\ufffd"  # of what no database holds
 FORM = "application/x-www-form-urlencoded"
 
 _FORM_START = re.compile(rb"[\w.%+\[\]-]+=", re.ASCII)
