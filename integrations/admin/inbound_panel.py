@@ -158,4 +158,4 @@ def calling_back_field(request: HttpRequest, obj: TenantIntegration | None) -> C
 
         calling_back.short_description = "Addresses"  # type: ignore[attr-defined]
         request._calling_back = calling_back  # type: ignore[attr-defined]
-    return request._calling_back  # type: ignore[attr-defined,no-any-return]
+    return request._calling_back  # type: ignore[attr-defined]
