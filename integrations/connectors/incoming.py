@@ -5,7 +5,6 @@ In: the headers and the body of a delivery whose signature is proven. Out: a `We
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -32,9 +31,6 @@ class WebhookDTO:
 def parse(inbound: Inbound | None, headers: Mapping[str, str], body: bytes) -> WebhookDTO:
     """Return what headers and body say, where `inbound` says they say it.
 
-    An id in a header that is not signed tells copies apart only together with the body: else an old body under the id
-    of a delivery that is still to come would take its place.
-
     Raises:
         ContentRefused: (a ValueError) the body is not what this kind of system sends.
     """
@@ -44,10 +40,8 @@ def parse(inbound: Inbound | None, headers: Mapping[str, str], body: bytes) -> W
     if inbound is None:
         return WebhookDTO(_at(payload, "event_type") or _at(payload, "type"), payload)
     event_type = found.get(inbound.event_header.lower(), "") or _at(payload, inbound.event_path)
-    event_id = found.get(inbound.id_header.lower(), "")
-    if event_id and inbound.scheme != "standard-webhooks":
-        event_id = f"{event_id}-{hashlib.sha256(body).hexdigest()[:16]}"
-    return WebhookDTO(event_type, payload, event_id or _at(payload, inbound.id_path))
+    event_id = found.get(inbound.id_header.lower(), "") or _at(payload, inbound.id_path)
+    return WebhookDTO(event_type, payload, event_id)
 
 
 def _at(payload: Any, path: str) -> str:

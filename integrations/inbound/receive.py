@@ -182,6 +182,16 @@ def _key(delivery: Delivery, event_id: str) -> str:
     return f"{_short(owner)}:{_digest(event_id.encode('utf-8', 'surrogatepass'))}"
 
 
+def copy_id(scheme: str, event_id: str, headers: Mapping[str, str], body: bytes) -> str:
+    """Return what tells copies of a delivery apart: its id and, if that stands in an unsigned header, the body too.
+
+    Else an old body, sent on under the id of a delivery that is still to come, would take its place.
+    """
+    if scheme == "standard-webhooks" or not event_id or event_id not in headers.values():
+        return event_id
+    return f"{event_id}-{_digest(body)[:16]}"
+
+
 def _short(owner: str) -> str:
     return owner if len(owner) <= MAX_OWNER else "=" + _digest(owner.encode())
 

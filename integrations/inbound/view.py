@@ -31,7 +31,7 @@ from integrations.transport.signing import SignatureInvalid
 
 from . import schemes
 from .actions import asks_for_action, is_allowed, why_not
-from .receive import Delivery, store, store_rejected, webhook_event_model
+from .receive import Delivery, copy_id, store, store_rejected, webhook_event_model
 from .request_body import BodyRefused, check_announced, read_body
 from .throttle import is_within, may_log, seconds_to_next_minute
 
@@ -186,7 +186,8 @@ def _identity(adapter: BaseConnector, delivery: Delivery) -> tuple[str, str]:
     except Exception as error:  # a connector's slip must not cost the delivery: it is stored, and tried later
         logger.error("connection %s: its connector cannot parse: %s", _pk(delivery), type(error).__name__)
         return "", ""
-    return dto.event_type, dto.event_id
+    scheme = adapter.inbound.scheme if adapter.inbound else ""
+    return dto.event_type, copy_id(scheme, dto.event_id, delivery.headers, delivery.body)
 
 
 def _pk(delivery: Delivery) -> Any:

@@ -15,7 +15,7 @@ from integrations.inbound import schemes
 from integrations.inbound.actions import asks_for_action
 from integrations.inbound.generic import guess
 from integrations.inbound.models import AbstractWebhookEvent
-from integrations.inbound.receive import Delivery, store, store_rejected, webhook_event_model
+from integrations.inbound.receive import Delivery, copy_id, store, store_rejected, webhook_event_model
 from integrations.transport.signing import SignatureInvalid
 
 logger = logging.getLogger("integrations.inbound")
@@ -81,7 +81,8 @@ class WebhookService:
             return store_rejected(self.model, delivery, invalid.reason)
         payload = content.read(raw, _content_type(headers), sends_forms=True)
         dto = _parsed(adapter, delivery)
-        return store(self.model, delivery, payload, event_type=dto.event_type, event_id=dto.event_id)
+        event_id = copy_id(signature_method, dto.event_id, headers, raw)
+        return store(self.model, delivery, payload, event_type=dto.event_type, event_id=event_id)
 
 
 def _content_type(headers: Mapping[str, str]) -> str:

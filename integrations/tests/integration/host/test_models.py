@@ -195,3 +195,31 @@ def test_messages_can_name_a_hosts_model_and_nothing_else(host: SimpleNamespace,
     for label, name in (("auth", "User"), ("connectors", "SyncState"), ("nothing", "Nothing"), ("", "")):
         with pytest.raises(IntegrationPermanentError, match="no installed model derived from AbstractConnection"):
             model_of(label, name, AbstractConnection)
+
+
+def test_marks_of_webhooks_and_pulls(host: SimpleNamespace, connection: AbstractConnection) -> None:
+    """S0-28, S0-31; the models are a host's or ours."""
+    events, states = (host.WebhookEvent, host.SyncState) if host.owns(connection) else (WebhookEvent, SyncState)
+    event = events.objects.create(connection=connection, provider="shop", idempotency_key="1")
+    for mark, status in (("processing", "processing"), ("failed", "failed"), ("processed", "processed")):
+        getattr(event, f"mark_{mark}")()
+        assert events.objects.get().status == status
+    event.mark_duplicate()
+    event.refresh_from_db()
+    assert (event.status, event.error) == ("processed", "") and event.processed_at
+    other = events.objects.create(connection=connection, provider="shop", idempotency_key="2")
+    other.mark_failed("x" * 600)
+    assert len(events.objects.get(pk=other.pk).error) == 500
+    other.mark_duplicate()
+    assert events.objects.get(pk=other.pk).status == "duplicate"
+
+    state = states.objects.create(connection=connection, resource_type="orders")
+    state.mark_running()
+    assert states.objects.get().status == "running"
+    for count in (1, 2):
+        state.mark_failed("the shop is closed")
+        assert (state.status, state.error_count, state.cursor) == ("failed", count, "")
+    state.mark_completed("page-2")
+    state.refresh_from_db()
+    assert (state.status, state.cursor, state.error_count, state.last_error) == ("completed", "page-2", 0, "")
+    assert state.last_sync_at is not None
