@@ -14,7 +14,7 @@ from django.db import IntegrityError, models, transaction
 
 from integrations.connections.registered import connection_model, model_of
 from integrations.errors import EncryptionError, IntegrationPermanentError
-from integrations.models import AbstractConnection, TenantIntegration
+from integrations.models import AbstractConnection, SyncState, TenantIntegration, WebhookEvent
 from integrations.tests.hostapp import fresh_project
 
 from .conftest import CANARY, Make
@@ -199,7 +199,8 @@ def test_messages_can_name_a_hosts_model_and_nothing_else(host: SimpleNamespace,
 
 def test_marks_of_webhooks_and_pulls(host: SimpleNamespace, connection: AbstractConnection) -> None:
     """S0-28, S0-31; the models are a host's or ours."""
-    events, states = (host.WebhookEvent, host.SyncState) if host.owns(connection) else (WebhookEvent, SyncState)
+    is_ours = isinstance(connection, TenantIntegration)
+    events, states = (WebhookEvent, SyncState) if is_ours else (host.WebhookEvent, host.SyncState)
     event = events.objects.create(connection=connection, provider="shop", idempotency_key="1")
     for mark, status in (("processing", "processing"), ("failed", "failed"), ("processed", "processed")):
         getattr(event, f"mark_{mark}")()
