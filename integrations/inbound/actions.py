@@ -3,7 +3,7 @@
     register_action("task-close", "Close a task", close_task, help="…")      in a file of signals/, for one's own model
 
 An action does its work in the transaction in which its webhook is marked as processed, on behalf of the integration:
-it hears nothing of what it did itself (origin.py). Source: issue 4, "an n8n workflow can call back".
+it hears nothing of what it did itself (origin.py).
 """
 
 from __future__ import annotations
