@@ -9,7 +9,7 @@ TESTS  ?= integrations/tests/unit integrations/tests/integration
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: run test test-embedded test-services check test-connectors test-crash test-browser test-long format clean
+.PHONY: run test test-embedded test-services check test-slow test-connectors test-crash test-browser test-long format clean
 
 run: $(STAMP)
 	@exec $(BIN)/python -m app.demo
@@ -21,10 +21,10 @@ test: $(STAMP)
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-embedded test-services
 
 test-embedded: $(STAMP)
-	$(BIN)/python -m pytest $(TESTS) -q -m "not crash and not browser and not n8n"
+	$(BIN)/python -m pytest $(TESTS) -q -m "not slow and not crash and not browser and not n8n"
 
 test-services: $(STAMP)
-	$(BIN)/python -m integrations.tests.lanes -q -m "integration and not crash and not browser and not n8n"
+	$(BIN)/python -m integrations.tests.lanes -q -m "integration and not slow and not crash and not browser and not n8n"
 
 check: $(STAMP)
 	$(BIN)/ruff check .
@@ -39,6 +39,10 @@ format: $(STAMP)
 	$(BIN)/ruff format .
 
 # Longer suites.
+test-slow: $(STAMP)
+	$(BIN)/python -m pytest $(TESTS) -q -m slow
+	$(BIN)/python -m integrations.tests.lanes -q -m slow
+
 test-connectors: $(STAMP)
 	$(BIN)/python -m pytest integrations/tests/conformance integrations/tests/connectors -q
 
@@ -49,7 +53,7 @@ test-browser: $(STAMP)
 	$(BIN)/python -m pip install -q --group browser
 	$(BIN)/python -m pytest integrations/tests/browser -q -m browser
 
-test-long: test-connectors test-crash test-browser
+test-long: test-slow test-connectors test-crash test-browser
 
 $(STAMP): requirements.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)

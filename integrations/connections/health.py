@@ -60,9 +60,10 @@ def mark_connected(connection: AbstractConnection) -> None:
 
 def record_success(connection: AbstractConnection) -> None:
     """A call was answered: refusals before it were not in a row with those after it (S0-70)."""
-    # The row says, not the instance: it may have been read before the refusals.
+    # The row says, not the instance: it may have been read before the refusals. It is asked first: on SQLite even an
+    # UPDATE of nothing waits for whoever writes.
     counted = silent_rows(connection).filter(is_enabled=True, auth_failure_count__gt=0)
-    if counted.update(auth_failure_count=0) or connection.auth_failure_count:
+    if (counted.exists() and counted.update(auth_failure_count=0)) or connection.auth_failure_count:
         _show(connection, {"auth_failure_count": 0})
 
 

@@ -186,6 +186,13 @@ class BaseConnector(ERPConnectorPort):
         """
         return parse(self.inbound, headers, body)
 
+    def is_trial(self, body: bytes) -> bool:
+        """Whether this is how the system tries an address when a webhook is saved there, without signing.
+
+        Such a request is answered 200, or people would see an error there; nothing is stored, nothing is done.
+        """
+        return False
+
     # -- the two ways to send ----------------------------------------------------------------------------
 
     def deliver(self, envelope: Envelope) -> Receipt:

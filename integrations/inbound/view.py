@@ -102,7 +102,8 @@ def _take_in(request: HttpRequest, connection_id: str, action: str) -> dict[str,
     known = (*secrets, *adapter.secrets)
     is_call = asks_for_action(connection, adapter, action)
     delivery = Delivery(connection, connection.connector_key, request.headers, body, action, known, is_call)
-    _verify(adapter, delivery, secrets)
+    if not _is_proven(adapter, delivery, secrets):
+        return {"status": "ping"}
     if is_call and not is_allowed(connection, action):
         raise _Refused(403, why_not(connection, action))
     if not is_within("valid", connection, conf.INBOUND_PER_MINUTE):
@@ -140,7 +141,8 @@ def _adapter(connection: AbstractConnection) -> BaseConnector:
     return adapter
 
 
-def _verify(adapter: BaseConnector, delivery: Delivery, secrets: tuple[str, ...]) -> None:
+def _is_proven(adapter: BaseConnector, delivery: Delivery, secrets: tuple[str, ...]) -> bool:
+    """Return True for a proven delivery, False for the provider's unsigned trial of the address; refuse the rest."""
     inbound = adapter.inbound
     assert inbound is not None  # noqa: S101 - _adapter saw to it
     try:
@@ -153,10 +155,13 @@ def _verify(adapter: BaseConnector, delivery: Delivery, secrets: tuple[str, ...]
             signature_header=inbound.signature_header,
         )
     except SignatureInvalid as invalid:
+        if invalid.reason == "missing_header" and adapter.is_trial(delivery.body):
+            return False
         if may_log(delivery.connection):
             logger.warning("connection %s: a webhook was refused: %s", _pk(delivery), invalid.reason)
         store_rejected(webhook_event_model(), delivery, invalid.reason)
         raise _Refused(401) from None
+    return True
 
 
 def _keep(adapter: BaseConnector, delivery: Delivery) -> dict[str, Any]:

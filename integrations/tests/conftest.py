@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.conf import settings
 from django.db import connection
 
 from app.embedded_broker import EmbeddedBroker, EmbeddedBrokerError
@@ -32,10 +31,10 @@ from .services import Broker, CeleryProcess
 
 
 @pytest.fixture(scope="session")
-def django_db_modify_db_settings() -> None:
+def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None) -> None:
     """Remove what an interrupted run left beside its SQLite file: Django removes the file alone, and a new one
     next to the old log is a "disk I/O error"."""
-    name = settings.DATABASES["default"].get("TEST", {}).get("NAME")
+    name = connection.settings_dict["TEST"]["NAME"]
     for suffix in ("-wal", "-shm"):
         Path(f"{name}{suffix}").unlink(missing_ok=True)
 

@@ -270,11 +270,11 @@ def test_retrying_says_which_attempt_and_when(acme: Side) -> None:
 
 
 def test_search_by_webhook_id_object_id_and_words(acme: Side) -> None:
-    WorkItem.objects.create(tenant=acme.tenant, reference_id="B-77")
+    WorkItem.objects.create(tenant=acme.tenant, reference_id="Bravo")
     key = acme.sync.event.idempotency_key
     for term in (key, str(acme.item.pk), "Acme-1"):
         html = page(acme.client, f"{url('integrationsync')}?q={term}")
-        assert "Acme-1</a>" in html and "B-77</a>" not in html, term
+        assert "Acme-1</a>" in html and "Bravo</a>" not in html, term
     assert "0 integration syncs" in page(acme.client, f"{url('integrationsync')}?q=nothing-like-it")
 
 

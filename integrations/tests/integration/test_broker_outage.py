@@ -272,6 +272,7 @@ def test_s1_67_celery_purge_loses_nothing(worker: Any, receiver: Receiver, broke
     assert len(receiver.requests) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("broker", ["embedded"], indirect=True)
 def test_a_worker_outlives_the_restart_of_its_broker(
     celery_worker: StartWorker, receiver: Receiver, broker: Broker, monkeypatch: Any

@@ -167,6 +167,7 @@ def test_an_expired_lease_is_taken_by_one_and_the_old_token_opens_nothing(receiv
     assert take(target.pk) is None
 
 
+@pytest.mark.slow
 def test_a_worker_paused_beyond_its_lease_changes_nothing_when_it_wakes(
     worker: StartWorker, receiver: Receiver
 ) -> None:
@@ -215,6 +216,7 @@ def test_nobody_else_sends_while_the_holder_lives(worker: StartWorker, receiver:
     wait_until(lambda: statuses() == ["synced"])
 
 
+@pytest.mark.slow
 def test_an_integrations_own_timeout_does_not_outlast_the_lease(worker: StartWorker, receiver: Receiver) -> None:
     target = integration(receiver, timeout_seconds=6)
     worker(concurrency=4, LEASE_SECONDS=4, SLICE_SECONDS=1, TIMEOUT_SECONDS=1, RETRY_BASE_SECONDS=100)
@@ -289,6 +291,7 @@ def test_a_row_committed_between_the_last_look_and_the_release_is_sent_at_once(
     wait_until(lambda: statuses() == ["synced"] * 2, 5, "nobody swept, and nobody looked again")
 
 
+@pytest.mark.slow
 def test_no_row_falls_between_the_last_look_and_the_release(worker: StartWorker, receiver: Receiver) -> None:
     """Nobody sweeps: a wake-up not sent because the lane seemed held, and a holder that did not look, would show."""
     target = integration(receiver)
@@ -320,6 +323,7 @@ def test_writers_in_many_threads_are_all_heard_without_the_sweep(worker: StartWo
 # -- no deadlocks -------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @row_locks
 def test_users_who_change_and_delete_and_a_worker_that_settles_never_deadlock(receiver: Receiver) -> None:
     target = integration(receiver)
@@ -348,6 +352,7 @@ def test_users_who_change_and_delete_and_a_worker_that_settles_never_deadlock(re
     assert_in_order(receiver.requests)
 
 
+@pytest.mark.slow
 @row_locks
 def test_operators_who_retry_and_cancel_and_a_worker_that_settles_never_deadlock(receiver: Receiver) -> None:
     chance = random.Random(5)
@@ -368,6 +373,7 @@ def test_operators_who_retry_and_cancel_and_a_worker_that_settles_never_deadlock
     assert "pending" not in statuses() and len(receiver.requests) > 60
 
 
+@pytest.mark.slow
 @row_locks
 def test_deleting_integrations_fails_no_users_save(receiver: Receiver) -> None:
     tenant = make_tenant()
@@ -420,9 +426,9 @@ def test_a_tenant_deleted_under_load_leaves_nothing(receiver: Receiver) -> None:
                     item.comments = "changed"
                     item.save()
 
-        def delete(tenant: Tenant = tenant) -> None:
+        def delete(pk: int = tenant.pk) -> None:
             receiver.wait_for(1)
-            tenant.delete()
+            Tenant.objects.get(pk=pk).delete()  # not the instance that the items share: it loses its key
 
         at_once(change, lambda pk=target.pk: drain(pk), delete)
         receiver.clear()

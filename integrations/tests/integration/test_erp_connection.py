@@ -160,6 +160,7 @@ def test_last_test_at_is_of_the_last_test_that_worked() -> None:
     assert stored.last_test_at == worked_at and not stored.is_connected and stored.auth_failure_count == 1
 
 
+@pytest.mark.slow
 def test_a_server_that_hangs_costs_six_seconds_at_most(settings: Any, receiver: Receiver) -> None:
     settings.INTEGRATIONS = {"ALLOWED_HOSTS": [receiver.netloc]}
     receiver.answer_with(default=Answer(then="hang"))

@@ -174,6 +174,20 @@ def test_forms_of_a_provider_that_sends_them() -> None:
     assert [row.payload for row in rows()] == [{"webhook_id": "7"}, {"a": 1}]
 
 
+def test_a_shop_that_tries_the_address() -> None:
+    """WooCommerce does not sign that, and shows its people an error for any answer but 200."""
+    tenant = make_tenant()
+    shop = make_connection(tenant, "woocommerce")
+    form = {"signed": {}, "content_type": "application/x-www-form-urlencoded"}
+    answer = send(shop, b"webhook_id=7", **form)
+    assert (answer.status_code, answer.json()) == (200, {"status": "ping"})
+    assert not rows()
+    assert send(shop, b"webhook_id=7&id=1", **form).status_code == 401
+    assert send(shop, b"webhook_id=7", signed=headers_of("woocommerce", b"x")).status_code == 401
+    unready = make_connection(tenant, "woocommerce", secret="", name="Unready")
+    assert send(unready, b"webhook_id=7", **form).status_code == 401
+
+
 @in_one_transaction
 class TestRefused:
     """In the order of the answers."""

@@ -99,6 +99,7 @@ def test_whatever_a_connector_throws_is_survived(renewing: TenantIntegration, mo
     assert ExecutionLog.objects.get(action="rotate").error == "unexpected KeyError"
 
 
+@pytest.mark.slow
 def test_s3_46_a_key_is_changed_under_load_and_no_delivery_fails(
     celery_worker: Callable[..., CeleryProcess], receiver: Receiver
 ) -> None:

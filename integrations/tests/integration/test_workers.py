@@ -115,6 +115,7 @@ def test_a_rollback_sends_nothing(worker: StartWorker, receiver: Receiver) -> No
     assert IntegrationEvent.objects.count() == 1
 
 
+@pytest.mark.slow
 def test_a_thousand_saves_arrive_once_and_in_order(worker: StartWorker, receiver: Receiver) -> None:
     target = integration(receiver)
     worker()
@@ -262,6 +263,7 @@ def test_b228_a_message_that_is_not_json_is_refused(
     assert not (tmp_path / "exploded").exists() and started.alive
 
 
+@pytest.mark.slow
 def test_s1_66_inspect_works_and_shows_no_secret(worker: StartWorker, receiver: Receiver, broker: Broker) -> None:
     target = integration(receiver, headers={"X-API-Key": "canary-key"})
     make_item(target.tenant)
@@ -309,6 +311,7 @@ def test_beat_finds_what_was_never_announced_and_is_seen_alive(
     assert client.get("/health/").json()["parts"] == {"beat": "up", "broker": "up", "database": "up", "worker": "up"}
 
 
+@pytest.mark.slow
 def test_two_beats_send_each_row_once(
     worker: StartWorker, celery_beat: StartWorker, receiver: Receiver, broker: Broker
 ) -> None:
@@ -326,6 +329,7 @@ def test_two_beats_send_each_row_once(
     assert len({(request.path, request.id) for request in receiver.requests}) == len(receiver.requests) == 30
 
 
+@pytest.mark.slow
 def test_sweeps_do_not_pile_up_while_no_worker_runs(
     worker: StartWorker, celery_beat: StartWorker, receiver: Receiver
 ) -> None:
@@ -335,7 +339,7 @@ def test_sweeps_do_not_pile_up_while_no_worker_runs(
     sweeps.update(expire_seconds=1)
     scheduler = celery_beat()
     wait_until(lambda: scheduler.log.count("Sending due task Deliver what is due") >= 4, 30)
-    scheduler.terminate()
+    scheduler.kill9()  # a SIGTERM amid a send may be lost: redis-py raises over Celery's SystemExit
     started = worker()
     wait_until(lambda: started.log.count("Discarding revoked task: integrations.tasks.retry_failed_syncs") >= 2, 30)
     assert started.log.count("integrations.tasks.retry_failed_syncs") >= 4
@@ -370,6 +374,7 @@ def test_sigterm_lets_the_open_request_finish(worker: StartWorker, receiver: Rec
 # -- a neighbour ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_hanging_neighbour_is_not_waited_for(worker: StartWorker, receiver: Receiver) -> None:
     noisy = [make_integration(make_tenant(f"noisy {n}"), f"{receiver.url}/hangs/{n}") for n in range(3)]
     quiet = make_integration(make_tenant("quiet"), f"{receiver.url}/works")

@@ -147,7 +147,7 @@ def test_an_id_that_is_another_keys_fingerprint_is_refused(settings):
 
 
 @pytest.mark.parametrize("where", ['BAPP_CONNECTORS["ENCRYPTION_KEY"]', "FERNET_KEYS[0]"])
-@pytest.mark.parametrize("bad", ["c3c3", Fernet.generate_key().decode()[:-4], 7, "é" * 44])
+@pytest.mark.parametrize("bad", ["c3c3", "b0b0" * 10, 7, "é" * 44])
 def test_bad_fernet_keys_are_refused_without_quoting_them(settings, where, bad):
     if where.startswith("BAPP"):
         settings.BAPP_CONNECTORS = {"ENCRYPTION_KEY": bad}

@@ -192,6 +192,12 @@ def test_a_broken_one_of_ours_fails_the_start(tmp_path: Path, monkeypatch: pytes
         registry._load_templates(lambda connector: None, {"rest": RestConnector})
 
 
+def test_a_setting_that_cannot_be_read_keeps_no_template_out(settings: Any) -> None:
+    """`manage.py check` says what is wrong with it, which it could not if the kinds did not load."""
+    settings.INTEGRATIONS = {"ALLOWED_NETWORKS": ["not a network"]}
+    assert [each for each in templates_in(registry.TEMPLATES, CONNECTORS) if isinstance(each, TemplateError)] == []
+
+
 def test_the_interpreter_itself_is_not_offered() -> None:
     assert "rest" not in dict(registry.connector_choices())
     assert registry.ConnectorRegistry.template_errors() == []

@@ -13,8 +13,9 @@ Statuses: WooCommerce has no “shipped”, so SHIPPED and DELIVERED become ``co
 stays the shop's own word.
 
 Webhooks: the event is the topic (``order.created``), the payload is what the shop sent. The form ``webhook_id=7`` that
-comes when a webhook is saved is the event ``ping``. WooCommerce makes a delivery's id of the webhook's number and the
-second, so two orders of one second share it; ours has a digest of topic and body beside it.
+comes when a webhook is saved is unsigned, so it is answered and not stored; a signed one is the event ``ping``.
+WooCommerce makes a delivery's id of the webhook's number and the second, so two orders of one second share it; ours has
+a digest of topic and body beside it.
 
 The key goes in the header Authorization (Basic, https), never in the address, which everybody logs. A shop whose web
 server drops that header must be mended there. “Plain” permalinks have no such API; WooCommerce itself wants others.
@@ -151,6 +152,9 @@ class WooCommerceConnector(BaseConnector, ShopPort):
         is_ping = bool(_PING.fullmatch(body))
         digest = hashlib.sha256(found.event_type.encode() + b"\0" + body).hexdigest()[:32]
         return WebhookDTO("ping" if is_ping else found.event_type, found.payload, f"{found.event_id}-{digest}")
+
+    def is_trial(self, body: bytes) -> bool:
+        return bool(_PING.fullmatch(body))
 
     # -- how ----------------------------------------------------------------------------------------------
 
