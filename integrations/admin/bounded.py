@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any
 
 from django.core.paginator import Paginator
 from django.db.models import IntegerField, QuerySet, Subquery
-from django.http import HttpRequest
-
-from tenants.scoped_admin import TenantScopedAdmin
-
-from .listed_filters import ListedFilters
 
 PAGED = 5_000  # rows that can be paged through; older ones are found by filter and search
 
@@ -42,36 +37,3 @@ class BoundedPaginator(Paginator):
     @cached_property
     def count(self) -> int:
         return self.object_list.order_by()[:PAGED].count()  # type: ignore[attr-defined]
-
-
-class HistoryAdmin(ListedFilters, TenantScopedAdmin):
-    """Base of the pages of what happened: newest first, read-only, quick however much there is.
-
-    Attributes:
-        integration_field: what the model calls its key to the integration.
-    """
-
-    integration_field = "integration"
-    paginator = BoundedPaginator
-    list_per_page = 50
-    list_max_show_all = 200
-    ordering = ("-id",)
-    sortable_by: ClassVar[Any] = ()  # any other order would sort the whole table
-    actions_on_bottom = False
-    list_display_links: tuple[str, ...] | None
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def limit_to(self, queryset: QuerySet[Any], ids: list[int]) -> QuerySet[Any]:
-        # Integration ids as plain numbers, not a join: the planner then knows how rare they are.
-        from integrations.connections.models import TenantIntegration
-
-        mine = TenantIntegration.objects.filter(tenant__in=ids).values_list("pk", flat=True)
-        return queryset.filter(**{f"{self.integration_field}__in": list(mine)})

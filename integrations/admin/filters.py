@@ -17,13 +17,13 @@ OFFERED = 30  # links beside a list; the others are reached from the integration
 
 
 class IntegrationFilter(admin.SimpleListFilter):
-    """Filter by integration: the first OFFERED by name, and the chosen one."""
+    """Filter by integration (the rows' `integration_field`): the first OFFERED by name, and the chosen one."""
 
     title = "integration"
     parameter_name = "integration"
-    field = "integration"  # of the rows
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        self._field = model_admin.integration_field
         mine = TenantIntegration.objects.filter(tenant__in=tenants_of(request.user)).order_by("name", "id")
         found = dict(mine.values_list("pk", "name")[:OFFERED])
         chosen = as_key(self.value())
@@ -33,13 +33,7 @@ class IntegrationFilter(admin.SimpleListFilter):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         pk = as_key(self.value())
-        return queryset if pk is None else queryset.filter(**{self.field: pk})
-
-
-class ConnectionFilter(IntegrationFilter):
-    """The same for models that call their integration a connection, as the source document does."""
-
-    field = "connection"
+        return queryset if pk is None else queryset.filter(**{self._field: pk})
 
 
 class EventTypeFilter(admin.SimpleListFilter):

@@ -12,9 +12,9 @@ from django.utils.html import format_html
 from integrations.inbound.models import WebhookEvent
 from tenants.scoped_admin import TenantFilter
 
-from .bounded import HistoryAdmin
 from .display import NOTHING
-from .filters import ConnectionFilter
+from .filters import IntegrationFilter
+from .history import HistoryAdmin
 from .mixins.webhook_event import WebhookEventAdminMixin
 from .recent_filters import ActionFilter, EventTypeFilter, OutcomeFilter
 
@@ -25,7 +25,7 @@ class WebhookEventAdmin(WebhookEventAdminMixin, HistoryAdmin):
 
     tenant_lookup = "connection__tenant"
     integration_field = "connection"
-    list_filter = (OutcomeFilter, ConnectionFilter, ActionFilter, EventTypeFilter, TenantFilter)
+    list_filter = (OutcomeFilter, IntegrationFilter, ActionFilter, EventTypeFilter, TenantFilter)
 
     @admin.display(description="integration")
     def connection_name(self, obj: WebhookEvent) -> Any:

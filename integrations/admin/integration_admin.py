@@ -28,16 +28,18 @@ from .connector_choice import connector_of, title
 from .connector_fields import all_names
 from .display import NOTHING, Assets, Badge, when
 from .filters import CredentialsFilter
+from .history import is_list
 from .inbound_panel import calling_back_field
 from .integration_buttons import PREFIX, IntegrationButtons, take_test_result
 from .integration_fieldsets import edit_fieldsets, view_fieldsets
 from .integration_form import IntegrationForm
 from .integration_state import COUNTED, Health, badge, rotation_badge
 from .listed_filters import ListedFilters
+from .page_context import PageContext
 
 
 @admin.register(TenantIntegration)
-class TenantIntegrationAdmin(CountedDeletion, ListedFilters, IntegrationButtons, TenantScopedAdmin):
+class TenantIntegrationAdmin(CountedDeletion, ListedFilters, PageContext, IntegrationButtons, TenantScopedAdmin):
     """Where a tenant's events go."""
 
     form = IntegrationForm
@@ -49,8 +51,7 @@ class TenantIntegrationAdmin(CountedDeletion, ListedFilters, IntegrationButtons,
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         queryset = super().get_queryset(request).select_related("tenant", "lane")
-        match = request.resolver_match
-        if match is None or match.url_name != f"{PREFIX}changelist":
+        if not is_list(request):
             return queryset
         pending = IntegrationSync.objects.filter(integration=OuterRef("pk"), status=IntegrationSync.Status.PENDING)
         pending_count = BoundedCount(pending.order_by("next_attempt_at", "id").values("pk")[: COUNTED + 1])
@@ -167,19 +168,9 @@ class TenantIntegrationAdmin(CountedDeletion, ListedFilters, IntegrationButtons,
             return HttpResponseRedirect(reverse(f"admin:{PREFIX}secret", args=[obj.pk]))
         return response
 
-    def render_change_form(
-        self,
-        request: HttpRequest,
-        context: Any,
-        add: bool = False,
-        change: bool = False,
-        form_url: str = "",
-        obj: Any = None,
-    ) -> HttpResponse:
-        if obj is not None:
-            context["health"] = Health(obj)
-            context["test_result"] = take_test_result(request, obj)
-        return super().render_change_form(request, context, add, change, form_url, obj)
+    def page_context(self, request: HttpRequest, obj: Any) -> dict[str, Any]:
+        own = {"health": Health(obj), "test_result": take_test_result(request, obj)}
+        return {**super().page_context(request, obj), **own}
 
 
 def _may_use(request: HttpRequest, obj: Any) -> bool:

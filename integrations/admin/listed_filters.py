@@ -13,7 +13,7 @@ from django.contrib.admin.filters import SimpleListFilter
 from django.contrib.admin.widgets import url_params_from_lookup_dict
 from django.http import HttpRequest
 
-from .object_buttons import AdminMixin
+from .page_context import AdminMixin
 
 # What Django's own filters, and a bookmark, ask of a column that is listed; none of them looks inside of a value.
 COMPARISONS = ("exact", "in", "isnull", "isempty", "gt", "gte", "lt", "lte")

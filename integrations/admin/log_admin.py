@@ -13,9 +13,9 @@ from django.utils.html import format_html
 from integrations.audit.models import ExecutionLog
 from tenants.scoped_admin import TenantFilter
 
-from .bounded import HistoryAdmin
 from .display import NOTHING, Assets, exact, short
 from .filters import IntegrationFilter
+from .history import HistoryAdmin
 from .sync_admin import attempt_badge
 
 

@@ -7,19 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from django.contrib.admin.utils import quote, unquote
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 
-if TYPE_CHECKING:
-    from django.contrib.admin import ModelAdmin
-
-    AdminMixin = ModelAdmin  # what a mixin is mixed into
-else:
-    AdminMixin = object
+from .page_context import PageContext
 
 
 class Button(NamedTuple):
@@ -32,7 +27,7 @@ class Button(NamedTuple):
     is_main: bool = False
 
 
-class ObjectButtons(AdminMixin):
+class ObjectButtons(PageContext):
     """Mixed into a ModelAdmin; works on any model, whatever its tenants are: rows come from ``get_queryset``.
 
     Attributes:
@@ -85,24 +80,18 @@ class ObjectButtons(AdminMixin):
         site = self.admin_site.name
         return HttpResponseRedirect(reverse(f"{site}:{opts.app_label}_{opts.model_name}_change", args=[quote(obj.pk)]))
 
-    def render_change_form(
-        self,
-        request: HttpRequest,
-        context: Any,
-        add: bool = False,
-        change: bool = False,
-        form_url: str = "",
-        obj: Any = None,
-    ) -> HttpResponse:
-        if obj is not None and self.may_operate(request, obj):
-            site = self.admin_site.name
-            context["object_buttons"] = [
-                {
-                    "label": button.label,
-                    "hint": button.hint,
-                    "is_main": button.is_main,
-                    "url": reverse(f"{site}:{self._url_name(button)}", args=[quote(obj.pk)]),
-                }
-                for button in self.buttons_of(request, obj)
-            ]
-        return super().render_change_form(request, context, add, change, form_url, obj)
+    def page_context(self, request: HttpRequest, obj: Any) -> dict[str, Any]:
+        context = super().page_context(request, obj)
+        if not self.may_operate(request, obj):
+            return context
+        site = self.admin_site.name
+        shown = [
+            {
+                "label": button.label,
+                "hint": button.hint,
+                "is_main": button.is_main,
+                "url": reverse(f"{site}:{self._url_name(button)}", args=[quote(obj.pk)]),
+            }
+            for button in self.buttons_of(request, obj)
+        ]
+        return {**context, "object_buttons": shown}

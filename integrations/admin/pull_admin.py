@@ -23,7 +23,7 @@ from tenants.scoped_admin import TenantFilter, TenantOwnedForm, TenantScopedAdmi
 from .bounded import BoundedPaginator
 from .connector_choice import connector_of
 from .display import Badge
-from .filters import ConnectionFilter
+from .filters import IntegrationFilter
 from .inbound_admin import link_to_integration
 from .mixins.sync_state import SyncStateAdminMixin
 
@@ -83,7 +83,8 @@ class SyncStateAdmin(SyncStateAdminMixin, TenantScopedAdmin):
 
     form = SyncStateForm
     tenant_lookup = "connection__tenant"
-    list_filter = ("status", ConnectionFilter, TenantFilter)
+    integration_field = "connection"
+    list_filter = ("status", IntegrationFilter, TenantFilter)
     list_display = ("resource", "connection_name", "state", "interval", "last", "next", "errors", "shown_cursor")
     list_select_related = ("connection__tenant",)
     search_fields = ("resource_type", "connection__name")

@@ -16,14 +16,13 @@ from integrations.erp.connection import ERPConnection
 from integrations.erp.push_log import ERPPushLog
 from tenants.scoped_admin import TenantFilter
 
-from .bounded import HistoryAdmin
 from .display import NOTHING, Assets, Badge, Kind, exact, short
 from .filters import IntegrationFilter
+from .history import HistoryAdmin, is_list
 
 COLUMNS = ("id", "org", "draft_order", "connector", "state", "request", "response", "error", "key", "retries",
            "latency", "created")  # fmt: skip
 SHOWN = 60  # characters of a body in the list
-PREFIX = "integrations_erppushlog_"
 _KINDS: dict[str, Kind] = {"SUCCESS": "ok", "FAILED": "bad", "PENDING": "warn", "RETRYING": "warn"}
 
 
@@ -55,8 +54,7 @@ class ERPPushLogAdmin(HistoryAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         queryset = super().get_queryset(request)
-        match = request.resolver_match
-        if match is None or match.url_name != f"{PREFIX}changelist":
+        if not is_list(request):
             return queryset
         # Ids as plain numbers: pushes are few among the rows of all integrations, and their own index finds them.
         mine = list(ERPConnection.objects.values_list("pk", flat=True))

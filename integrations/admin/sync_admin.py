@@ -21,10 +21,11 @@ from integrations.outbox.models import IntegrationEvent, IntegrationSync
 from tenants.scoped_admin import TenantFilter
 
 from . import sync_actions
-from .bounded import HistoryAdmin
 from .display import NOTHING, Assets, Badge, cause, exact, short, sync_badge, sync_story, when
 from .filters import EventTypeFilter, IntegrationFilter
+from .history import HistoryAdmin
 from .object_links import link_objects, search_objects
+from .page_context import PageContext
 
 ATTEMPTS_SHOWN = 200
 FOUND = 1000  # events that a search may find
@@ -42,7 +43,7 @@ class _SyncList(ChangeList):
 
 
 @admin.register(IntegrationSync)
-class IntegrationSyncAdmin(HistoryAdmin):
+class IntegrationSyncAdmin(PageContext, HistoryAdmin):
     """One row per event and subscribed integration."""
 
     tenant_lookup = "integration__tenant"
@@ -57,14 +58,12 @@ class IntegrationSyncAdmin(HistoryAdmin):
         (None, {"fields": readonly_fields[:8]}),
         ("On the wire", {"fields": readonly_fields[8:]}),
     )
+    heavy = ("event__body",)
     Media = Assets
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         queryset = super().get_queryset(request)
-        queryset = queryset.select_related("event__origin", "integration__tenant", "integration__lane")
-        match = request.resolver_match
-        is_list = match is not None and match.url_name == f"{PREFIX}changelist"
-        return queryset.defer("event__body") if is_list else queryset
+        return queryset.select_related("event__origin", "integration__tenant", "integration__lane")
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return _SyncList
@@ -153,15 +152,8 @@ class IntegrationSyncAdmin(HistoryAdmin):
             text = obj.event.body
         return format_html('<pre class="ig-code ig-payload">{}</pre>', text)
 
-    def render_change_form(
-        self,
-        request: HttpRequest,
-        context: Any,
-        add: bool = False,
-        change: bool = False,
-        form_url: str = "",
-        obj: Any = None,
-    ) -> HttpResponse:
+    def page_context(self, request: HttpRequest, obj: Any) -> dict[str, Any]:
+        context = super().page_context(request, obj)
         link_objects(request, [obj.event])
         logs = list(obj.logs.order_by("-id")[:ATTEMPTS_SHOWN])
         context["attempts"] = [
@@ -171,7 +163,7 @@ class IntegrationSyncAdmin(HistoryAdmin):
             names = ["replay"] if obj.status == IntegrationSync.Status.SYNCED else ["retry"]
             names += ["cancel"] if obj.status == IntegrationSync.Status.PENDING else []
             context["buttons"] = [(name, reverse(f"admin:{PREFIX}{name}", args=[obj.pk])) for name in names]
-        return super().render_change_form(request, context, add, change, form_url, obj)
+        return context
 
     # -- actions ----------------------------------------------------------------------------------
 

@@ -5,19 +5,19 @@ take the configuration as an argument and change nothing. Bound to one integrati
 "adapter") it delivers, answers health checks, and offers whatever its system can do: ``query``, ``create_issue``, ….
 
 A subclass writes `deliver` (an event), or `export` (an order), or both; each is built on the other where it is
-missing. `check` is optional: a call that proves the credentials and changes nothing.
+missing. `check` is optional: a call that proves the credentials and changes nothing. Its configuration is read in
+configured.py, what its system calls back in receiving.py.
 """
 
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
 from types import TracebackType
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 from urllib.parse import parse_qsl, urlsplit
 
 from integrations import conf
@@ -26,7 +26,6 @@ from integrations.auth.scheme import Auth
 from integrations.auth.token import process_tokens
 from integrations.errors import (
     MAX_MESSAGE,
-    ConfigurationError,
     IntegrationAuthError,
     IntegrationError,
     IntegrationTemporaryError,
@@ -41,40 +40,22 @@ from integrations.transport.redaction import redact
 from integrations.transport.response import Response
 
 from .adapter_client import AdapterClient
-from .config_check import check, checked
-from .incoming import WebhookDTO, parse
-from .manifest import Inbound, Manifest, OAuth
+from .manifest import Manifest, OAuth
 from .orders import Order, order_body, order_id, order_key
-from .port import Binding, Client, Envelope, ERPConnectorPort, ExportResult, Receipt, TestResult
-from .versions import Version
+from .port import Client, Envelope, ExportResult, Receipt, TestResult
+from .receiving import Receiving
+from .timer import Timer
 
 _CALLS = frozenset({"deliver", "export", "check", "connect"})  # whose errors are reported, with what they held
 
 
-class Timer:
-    """Milliseconds since it was started; stands still when its block ends, also by an exception."""
-
-    def __init__(self) -> None:
-        self._started = time.perf_counter()
-        self._ended: float | None = None
-
-    def stop(self) -> None:
-        self._ended = time.perf_counter()
-
-    @property
-    def latency_ms(self) -> float:
-        return ((self._ended or time.perf_counter()) - self._started) * 1000
-
-
-class BaseConnector(ERPConnectorPort):
+class BaseConnector(Receiving):
     """Base of all connectors.
 
     Args:
         binding: one integration's settings, decrypted; None: unbound, and each call brings its own.
         client: the guarded HTTP client; None: the process's own.
     """
-
-    manifest: ClassVar[Manifest]
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -85,10 +66,6 @@ class BaseConnector(ERPConnectorPort):
         for name in _CALLS & cls.__dict__.keys():
             if cls.__dict__[name] is not getattr(BaseConnector, name):
                 setattr(cls, name, forgets_locals(cls.__dict__[name]))
-
-    def __init__(self, binding: Binding | None = None, client: Client | None = None) -> None:
-        self.binding = binding or Binding()
-        self._client = client
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.host or 'unbound'})"
@@ -111,11 +88,6 @@ class BaseConnector(ERPConnectorPort):
     @property
     def _guarded(self) -> Client:
         return self._client or process_client()
-
-    @cached_property
-    def settings(self) -> dict[str, Any]:
-        """The binding's settings with the manifest's defaults; check with `validate_config`."""
-        return {**self.manifest.defaults(), **self.binding.settings}
 
     @cached_property
     def host(self) -> str:
@@ -163,36 +135,6 @@ class BaseConnector(ERPConnectorPort):
         """
         raise NotImplementedError
 
-    # -- the way back ------------------------------------------------------------------------------------
-
-    @property
-    def inbound(self) -> Inbound | None:
-        """How this system calls us back; a kind whose tenants choose overrides it with what they chose."""
-        return self.manifest.inbound
-
-    takes_only_actions: ClassVar[bool] = False  # True: whoever calls back must name an inbound action
-
-    def inbound_secrets(self) -> tuple[str, ...]:
-        """Return the secrets that prove a webhook to us, newest first; none: nothing is accepted."""
-        inbound = self.inbound
-        found = self.settings.get(inbound.secret_field) if inbound else None
-        return tuple(line for line in found.splitlines() if line.strip()) if isinstance(found, str) else ()
-
-    def parse_webhook(self, headers: Mapping[str, str], body: bytes) -> WebhookDTO:
-        """Return what a delivery says; its signature is proven.
-
-        Raises:
-            ValueError: it is not what this system sends.
-        """
-        return parse(self.inbound, headers, body)
-
-    def is_trial(self, body: bytes) -> bool:
-        """Whether this is how the system tries an address when a webhook is saved there, without signing.
-
-        Such a request is answered 200, or people would see an error there; nothing is stored, nothing is done.
-        """
-        return False
-
     # -- the two ways to send ----------------------------------------------------------------------------
 
     def deliver(self, envelope: Envelope) -> Receipt:
@@ -232,61 +174,6 @@ class BaseConnector(ERPConnectorPort):
             storage_key=receipt.location or None,
             connector_metadata={"status": receipt.status, **receipt.details},
         )
-
-    # -- configuration ------------------------------------------------------------------------------------
-
-    @classmethod
-    @forgets_locals
-    def bound_to(cls, config: Mapping[str, Any], client: Client | None = None, **more: Any) -> Self:
-        """Return the connector bound to a flat configuration.
-
-        Raises:
-            ConfigurationError: a field is missing or wrong; names, never values.
-        """
-        return cls(Binding.from_settings(cls.manifest, cls.checked_config(config), **more), client)
-
-    @classmethod
-    def checked_config(cls, config: Mapping[str, Any], stored: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """Return `config` with defaults and proper types.
-
-        Args:
-            stored: the configuration in whose place it comes, if there is one.
-
-        Raises:
-            ConfigurationError: `validate_config`, or `validate_change`, finds something wrong.
-        """
-        if problems := cls.validate_config(config) if stored is None else cls.validate_change(config, stored):
-            raise ConfigurationError(problems)
-        return checked(cls.manifest, config)
-
-    @classmethod
-    def validate_config(cls, config: Mapping[str, Any]) -> dict[str, str]:
-        """Return {field: what is wrong}; {} when `config` is fine."""
-        return check(cls.manifest, config)[1]
-
-    @classmethod
-    def validate_change(cls, config: Mapping[str, Any], stored: Mapping[str, Any]) -> dict[str, str]:
-        """Return {field: what is wrong} with `config` in the place of what is `stored`.
-
-        A rule that came after something was stored may let that stay: it must not stop people from changing others.
-        """
-        return cls.validate_config(config)
-
-    @forgets_locals
-    def validate_required_fields(self, config: Mapping[str, Any], names: Iterable[str]) -> None:
-        """Raise ConfigurationError (a ConnectorError) naming those of `names` that `config` lacks (S2-25)."""
-        if missing := [name for name in names if config.get(name) in (None, "", [], {})]:
-            raise ConfigurationError(dict.fromkeys(missing, "missing; it is required"))
-
-    @classmethod
-    def can_migrate(cls, before: Version) -> bool:
-        """Tell whether `migrate_config` reads what version `before` (an older major one) stored."""
-        return False
-
-    @classmethod
-    def migrate_config(cls, config: dict[str, Any], from_version: str) -> dict[str, Any]:
-        """Return the flat configuration that version `from_version` stored, as this version wants it."""
-        return config
 
     # -- lifecycle ----------------------------------------------------------------------------------------
 

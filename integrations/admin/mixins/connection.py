@@ -9,7 +9,7 @@ from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.utils import flatten, flatten_fieldsets
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from django.utils.html import format_html
 
 from integrations.admin.connector_choice import connector_of
@@ -142,18 +142,8 @@ class ConnectionAdminMixin(ListedFilters, ObjectButtons):
             form = type(form.__name__, (form,), {CREDENTIALS: forms.CharField(required=False)})
         return form
 
-    def render_change_form(
-        self,
-        request: HttpRequest,
-        context: Any,
-        add: bool = False,
-        change: bool = False,
-        form_url: str = "",
-        obj: Any = None,
-    ) -> HttpResponse:
-        if obj is not None:
-            context["way_back"] = way_back(request, self.admin_site, obj)
-        return super().render_change_form(request, context, add, change, form_url, obj)
+    def page_context(self, request: HttpRequest, obj: Any) -> dict[str, Any]:
+        return {**super().page_context(request, obj), "way_back": way_back(request, self.admin_site, obj)}
 
     @admin.display(description="credentials refused")
     def refusals(self, obj: Any) -> Any:

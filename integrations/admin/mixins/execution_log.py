@@ -8,17 +8,14 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from integrations.admin.bounded import BoundedPaginator
 from integrations.admin.display import NOTHING, Assets, Badge, exact, short
-from integrations.admin.listed_filters import ListedFilters
+from integrations.admin.history import History
 from integrations.admin.received import shown_json
 from integrations.admin.recent_filters import ConnectionFilter
 from tenants.harmless_text import harmless
 
-_HEAVY = ("request_payload", "response_payload")
 
-
-class ExecutionLogAdminMixin(ListedFilters):
+class ExecutionLogAdminMixin(History):
     """For the ModelAdmin of a model derived from AbstractExecutionLog: read-only, newest first."""
 
     list_display = ("time", "call", "connection_name", "result", "took", "message")
@@ -29,29 +26,13 @@ class ExecutionLogAdminMixin(ListedFilters):
         (None, {"fields": readonly_fields[:8]}),
         ("Said (redacted when it was written)", {"fields": readonly_fields[8:]}),
     )
-    ordering: ClassVar[Any] = ("-pk",)
-    sortable_by: ClassVar[Any] = ()  # any other order would sort the whole table
-    paginator = BoundedPaginator
-    list_per_page = 50
-    list_max_show_all = 200
-    show_full_result_count = False
-    show_facets = admin.ShowFacets.NEVER
+    heavy = ("request_payload", "response_payload")
     Media = Assets
     change_list_template = "admin/integrations/dense_change_list.html"
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         queryset = super().get_queryset(request)
-        match = request.resolver_match
-        if hasattr(self.model, "connection"):
-            queryset = queryset.select_related("connection")
-        is_list = match is not None and (match.url_name or "").endswith("_changelist")
-        return queryset.defer(*_HEAVY) if is_list else queryset
+        return queryset.select_related("connection") if hasattr(self.model, "connection") else queryset
 
     @admin.display(description="time")
     def time(self, obj: Any) -> str:

@@ -13,9 +13,8 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from integrations.admin import inbound_actions
-from integrations.admin.bounded import BoundedPaginator
 from integrations.admin.display import NOTHING, Assets, Badge, Kind, clock, exact, short, when
-from integrations.admin.listed_filters import ListedFilters
+from integrations.admin.history import History
 from integrations.admin.object_buttons import Button, ObjectButtons
 from integrations.admin.received import shown_body, shown_headers, shown_json
 from integrations.admin.recent_filters import ActionFilter, ConnectionFilter, EventTypeFilter, OutcomeFilter
@@ -30,7 +29,6 @@ _KINDS: dict[str, Kind] = {
     "failed": "bad",
     "duplicate": "off",
 }
-_HEAVY = ("body", "payload", "headers")
 
 
 def event_badge(event: Any) -> Badge:
@@ -65,7 +63,7 @@ def switched_off(event: Any) -> str:
     return "" if connection.accepts_webhooks else f"waits until the {noun} is active again"
 
 
-class WebhookEventAdminMixin(ListedFilters, ObjectButtons):
+class WebhookEventAdminMixin(History, ObjectButtons):
     """For the ModelAdmin of a model derived from AbstractWebhookEvent: read-only, newest first.
 
     Whoever has the change permission may have rows processed again; whoever has the delete permission may delete
@@ -88,29 +86,13 @@ class WebhookEventAdminMixin(ListedFilters, ObjectButtons):
         Button("process-again", "Process again", "process_again", "Have a worker look at it now", is_main=True),
         Button("replay", "Replay (its effect happens again)", "replay", "It was processed: do it once more"),
     )
-    ordering: ClassVar[Any] = ("-pk",)
-    sortable_by: ClassVar[Any] = ()  # any other order would sort the whole table
-    paginator = BoundedPaginator
-    list_per_page = 50
-    list_max_show_all = 200
-    show_full_result_count = False
-    show_facets = admin.ShowFacets.NEVER
+    heavy = ("body", "payload", "headers")
     Media = Assets
     change_list_template = "admin/integrations/dense_change_list.html"
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         queryset = super().get_queryset(request)
-        match = request.resolver_match
-        is_list = match is not None and (match.url_name or "").endswith("_changelist")
-        if hasattr(self.model, "connection"):
-            queryset = queryset.select_related("connection")
-        return queryset.defer(*_HEAVY) if is_list else queryset
+        return queryset.select_related("connection") if hasattr(self.model, "connection") else queryset
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str

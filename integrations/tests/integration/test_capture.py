@@ -342,15 +342,21 @@ def test_a_proxy_is_the_same_object() -> None:
             proxy = True
             app_label = "tasks"
 
-    handler = trigger_handler._handlers[WorkItem]
-    handler.connect()
-    tenant = make_tenant()
-    make_integration(tenant)
-    item = UrgentItem.objects.create(tenant=tenant, reference_id="p")
-    UrgentItem.objects.update(comments="x")
-    item.delete()
-    assert [kind for kind, _ in events()] == ["workitem_created", "workitem_updated", "workitem_deleted"]
-    django_apps.all_models["tasks"].pop("urgentitem")
+    before = trigger_handler._handlers[WorkItem]
+    handler = WorkItemTrigger.connect()
+    try:
+        tenant = make_tenant()
+        make_integration(tenant)
+        item = UrgentItem.objects.create(tenant=tenant, reference_id="p")
+        UrgentItem.objects.update(comments="x")
+        item.delete()
+        assert [kind for kind, _ in events()] == ["workitem_created", "workitem_updated", "workitem_deleted"]
+    finally:
+        # Django knows senders by their address in memory: the next class that lies there would be one of ours.
+        for signal, _ in handler._receivers():
+            signal.disconnect(sender=UrgentItem, dispatch_uid="WorkItemTrigger")
+        trigger_handler._handlers[WorkItem] = before
+        django_apps.all_models["tasks"].pop("urgentitem")
 
 
 def test_a_failure_that_the_caller_handles_leaves_their_transaction_alone() -> None:
