@@ -12,7 +12,7 @@ from django import forms
 from django.forms.utils import ErrorDict
 from django.utils.html import format_html
 
-from integrations.connections.binding import settings_to_edit
+from integrations.connections.edited_settings import settings_to_edit
 from integrations.connections.models import TenantIntegration
 from integrations.connectors.manifest import RateLimit
 from tenants.scoped_admin import TenantOwnedForm

@@ -15,8 +15,8 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import mark_safe
 
-from integrations.connections.binding import apply_settings
 from integrations.connections.destinations import destinations
+from integrations.connections.edited_settings import apply_settings
 from integrations.connections.models import TenantIntegration
 from integrations.connectors.base import BaseConnector
 from integrations.connectors.config_check import check

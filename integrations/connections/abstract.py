@@ -6,111 +6,28 @@ What is secret is in `credentials`, encrypted at rest and bound to the row; what
 
 from __future__ import annotations
 
-import uuid
 from typing import Any, Self
 
-from django.db import models
-
 from integrations import conf
-from integrations.auth.token import TokenStore
 from integrations.connectors.base import BaseConnector
-from integrations.connectors.manifest import HEADERS, URL
-from integrations.connectors.port import Binding, Client, TestResult
-from integrations.connectors.registry import ConnectorRegistry
-from integrations.credentials.fields import EncryptedJSON, row_context
+from integrations.connectors.port import Client, TestResult
 
 from . import adapters, health, status_changes
-from .binding import SIGNING_KEYS, bind
+from .binding import bind
+from .row import ConnectionRow
 
 
-class AbstractConnection(models.Model):
+class AbstractConnection(ConnectionRow):
     """A provider that somebody is connected to: which, with what credentials, and whether it works.
 
     Run-time columns (`is_connected`, the count of refusals, …) are written by the methods below with updates of
     their own; saving the instance announces what changed (lifecycle.py).
     """
 
-    public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
-    provider_family = models.CharField(max_length=50, blank=True)
-    provider_name = models.CharField(max_length=50)
-    display_name = models.CharField(max_length=200, blank=True)
-    connector_version = models.CharField(max_length=30, blank=True, editable=False)  # that wrote these settings
-    credentials_encrypted = models.TextField(blank=True, default="", editable=False)
-    config = models.JSONField(default=dict, blank=True)
-
-    is_enabled = models.BooleanField(
-        "enabled", default=True, help_text="Our switch: off after three wrong-credential answers or a 410."
-    )
-    is_connected = models.BooleanField("connected", default=False, help_text="Result of the last test.")
-    last_test_at = models.DateTimeField("last successful test", null=True, blank=True, editable=False)
-    auth_failure_count = models.PositiveIntegerField(default=0, editable=False)
-    last_auth_failure_at = models.DateTimeField(null=True, blank=True, editable=False)
-    disabled_reason = models.CharField(max_length=500, blank=True, editable=False)
-
-    credentials = EncryptedJSON("credentials_encrypted")
-
-    is_signed: Any = False  # TenantIntegration makes it a column: its requests carry our signature
-
     class Meta:
         abstract = True
 
-    def __str__(self) -> str:
-        return self.display_name or self.connector_key
-
-    # -- what a subclass may say differently ------------------------------------------------------------
-
-    @property
-    def connector_key(self) -> str:
-        """The registered name of the connector."""
-        return self.provider_name
-
-    @property
-    def accepts_webhooks(self) -> bool:
-        """False: to a provider that calls back, this connection does not exist."""
-        return True
-
-    def encryption_context(self) -> str:
-        """What the ciphertexts of this row are bound to: moved to another row, they do not open.
-
-        A host that wants them bound to its tenant too overrides this before it stores any.
-        """
-        return row_context(self._meta.label_lower, self.public_id)
-
-    def stored_binding(self) -> Binding:
-        """Return the stored settings, decrypted, in the parts that a connector gets; without signing keys."""
-        credentials = self.credentials
-        manifest = ConnectorRegistry.type_of(self.connector_key).manifest
-        settings = {**self.config, **{name: value for name, value in credentials.items() if name != SIGNING_KEYS}}
-        url, headers = str(settings.pop(URL, "") or ""), settings.pop(HEADERS, None) or {}
-        known = {field.name for field in manifest.fields if not field.is_secret}
-        # What came as a credential is one, unless the manifest says that it may be shown.
-        secret = {name for name in settings if name in manifest.secret_names or name in credentials.keys() - known}
-        return Binding(
-            url=url,
-            headers=headers,
-            credentials={name: settings[name] for name in settings if name in secret},
-            config={name: settings[name] for name in settings if name not in secret},
-        )
-
-    def token_store(self) -> TokenStore | None:
-        """Return where OAuth tokens are kept; None: in memory."""
-        return None
-
-    def signing_secrets(self) -> tuple[str, ...]:
-        """Return the secrets that sign our requests now, newest first."""
-        return ()
-
-    @property
-    def request_timeout(self) -> float | None:
-        """Seconds for one request; None: the connector's, or the setting."""
-        return None
-
     # -- what everybody calls ---------------------------------------------------------------------------
-
-    @property
-    def is_operational(self) -> bool:
-        """True when something could be asked: switched on, and the last test passed (S0-20)."""
-        return self.is_enabled and self.is_connected
 
     def get_adapter(self, client: Client | None = None, *, attempts: int | None = None) -> BaseConnector:
         """Return the connector bound to these settings, for a call that somebody waits for.

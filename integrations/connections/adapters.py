@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
 
 from integrations import conf
 from integrations.connectors.base import BaseConnector
@@ -13,14 +12,12 @@ from integrations.errors import IntegrationError
 
 from . import health
 from .binding import bind
-
-if TYPE_CHECKING:
-    from .abstract import AbstractConnection
+from .row import ConnectionRow
 
 PATIENCE_SECONDS = 10.0  # for one request of a kind that says nothing (seeds/000, DEFAULT_TIMEOUT)
 
 
-def adapter_of(connection: AbstractConnection, client: Client | None = None, *, attempts: int) -> BaseConnector:
+def adapter_of(connection: ConnectionRow, client: Client | None = None, *, attempts: int) -> BaseConnector:
     """Return the connector of `connection` with its settings; see AbstractConnection.get_adapter."""
     adapter = bind(connection, client, attempts=attempts, timeout=_timeout(connection))
     if adapter.base_url and connection.pk is not None:
@@ -28,13 +25,13 @@ def adapter_of(connection: AbstractConnection, client: Client | None = None, *, 
     return adapter
 
 
-def _timeout(connection: AbstractConnection) -> float:
+def _timeout(connection: ConnectionRow) -> float:
     """The connection's own, else the setting, else the kind's, else ten seconds (C12)."""
     manifest = ConnectorRegistry.type_of(connection.connector_key).manifest
     return connection.request_timeout or conf.ADAPTER_TIMEOUT_SECONDS or manifest.timeout or PATIENCE_SECONDS
 
 
-def _count(connection: AbstractConnection, error: IntegrationError | None) -> None:
+def _count(connection: ConnectionRow, error: IntegrationError | None) -> None:
     """Count one call, not its attempts, and not its status: some systems refuse credentials with a 200."""
     if error is None:
         health.record_success(connection)

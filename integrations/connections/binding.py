@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from integrations import conf
 from integrations.auth.token import TokenStore
@@ -17,24 +17,20 @@ from integrations.connectors.versions import check_stored
 from integrations.credentials import secret_refs
 from integrations.errors import (
     ConfigurationError,
-    EncryptionError,
     IncompatibleConnector,
     IntegrationNotConfigured,
     UnknownConnector,
     forgets_locals,
 )
 
-if TYPE_CHECKING:
-    from .abstract import AbstractConnection
-    from .models import TenantIntegration
+from .row import SIGNING_KEYS, ConnectionRow
 
 SETTINGS_COLUMNS = ("webhook_url_encrypted", "headers_encrypted", "credentials_encrypted", "config")  # of the row
-SIGNING_KEYS = "signing_keys"  # in the credentials, beside the fields of the manifest
 
 
 @forgets_locals
 def bind(
-    connection: AbstractConnection,
+    connection: ConnectionRow,
     client: Client | None = None,
     *,
     attempts: int = 1,
@@ -76,7 +72,7 @@ def bind(
     return connector(binding, client)
 
 
-def _with_referred_secrets(connection: AbstractConnection, credentials: Mapping[str, Any]) -> Mapping[str, Any]:
+def _with_referred_secrets(connection: ConnectionRow, credentials: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the stored credentials, and those that only refer to a file or variable of the operator."""
     tenant = getattr(connection, "tenant", None) if conf.SECRETS_DIR or conf.SECRETS_ENV_PREFIX else None
     return credentials if tenant is None else secret_refs.resolved(dict(credentials), tenant.slug or "")
@@ -96,15 +92,15 @@ def signing_secrets(credentials: Mapping[str, Any], now: datetime) -> tuple[str,
     return tuple(found)
 
 
-def settings_of(connection: AbstractConnection) -> dict[str, Any]:
+def settings_of(connection: ConnectionRow) -> dict[str, Any]:
     """Return the settings in one flat dict, decrypted, as the present connector wants them.
 
     As they were stored, if nobody knows the kind or nothing reads what that version stored: a person must look at them.
     """
-    return _as_now(connection, connection.stored_binding().settings)
+    return as_now(connection, connection.stored_binding().settings)
 
 
-def _as_now(connection: AbstractConnection, settings: dict[str, Any]) -> dict[str, Any]:
+def as_now(connection: ConnectionRow, settings: dict[str, Any]) -> dict[str, Any]:
     """Return stored `settings` as the present connector wants them; as they are, if it cannot read them."""
     try:
         return _migrated(ConnectorRegistry.type_of(connection.connector_key), connection, settings)
@@ -112,9 +108,7 @@ def _as_now(connection: AbstractConnection, settings: dict[str, Any]) -> dict[st
         return settings
 
 
-def _migrated(
-    connector: type[BaseConnector], connection: AbstractConnection, settings: dict[str, Any]
-) -> dict[str, Any]:
+def _migrated(connector: type[BaseConnector], connection: ConnectionRow, settings: dict[str, Any]) -> dict[str, Any]:
     """Return `settings`, which the row's version stored, as the present version wants them; the same dict if it does.
 
     Raises:
@@ -130,78 +124,6 @@ def _migrated(
     raise IncompatibleConnector(
         f"the settings of version {before} could not be read: {problem}; save the integration again"
     )
-
-
-def settings_to_edit(integration: TenantIntegration) -> dict[str, Any]:
-    """Return the stored settings for a form: as the present version of the connector reads them.
-
-    What no key of ours opens is left out, so that it can be set anew; what an incompatible version stored is left as
-    it is, so that a person can check it and save it again.
-    """
-    credentials = dict(_readable(integration, "credentials") or {})
-    credentials.pop(SIGNING_KEYS, None)
-    address, headers = _readable(integration, "webhook_url") or "", _readable(integration, "headers") or {}
-    return _as_now(integration, Binding(address, headers, credentials, integration.config).settings)
-
-
-def apply_settings(integration: TenantIntegration, settings: Mapping[str, Any]) -> list[str]:
-    """Put a flat dict of checked settings on `integration` (not saved): what is secret is encrypted.
-
-    What is no field of the manifest stays where it is: the signing keys, and whatever other code keeps there.
-
-    Returns:
-        the columns that changed, for ``save(update_fields=…)``.
-    """
-    connector = ConnectorRegistry.type_of(integration.integration_type)
-    manifest = connector.manifest
-    kept = _signing_keys if _is_older(connector, integration) else _foreign  # an older version's fields are no more
-    secrets = kept(manifest, _readable(integration, "credentials") or {})
-    # `settings_of` has them too, and nobody but their place says that they are secret.
-    binding = Binding.from_settings(manifest, {name: settings[name] for name in settings if name not in secrets})
-    changed = []
-    for name, value in (
-        ("webhook_url", binding.url),
-        ("headers", dict(binding.headers)),
-        ("credentials", {**binding.credentials, **secrets}),
-    ):
-        before = _readable(integration, name)
-        # An unreadable value is replaced, but not by nothing: its key may come back.
-        if before != value and (value or before is not None):
-            setattr(integration, name, value)
-            changed.append(f"{name}_encrypted")
-    config = {**kept(manifest, integration.config), **binding.config}
-    if config != integration.config:
-        integration.config = config
-        changed.append("config")
-    return changed
-
-
-def _readable(integration: TenantIntegration, name: str) -> Any:
-    """Return an encrypted attribute, None for one that no key of ours opens: it is replaced."""
-    try:
-        return getattr(integration, name)
-    except EncryptionError:
-        return None
-
-
-def _is_older(connector: type[BaseConnector], integration: TenantIntegration) -> bool:
-    """Tell whether another major version of the connector stored the settings."""
-    manifest = connector.manifest
-    try:
-        return check_stored(manifest.key, integration.connector_version, manifest.version, connector.can_migrate)
-    except IncompatibleConnector:
-        return True
-
-
-def _signing_keys(manifest: Manifest, stored: Mapping[str, Any]) -> dict[str, Any]:
-    return {SIGNING_KEYS: stored[SIGNING_KEYS]} if SIGNING_KEYS in stored else {}
-
-
-def _foreign(manifest: Manifest, stored: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what is stored beside the manifest's fields; an open manifest owns all but the signing keys."""
-    if manifest.is_open:
-        return _signing_keys(manifest, stored)
-    return {name: value for name, value in stored.items() if manifest.field(name) is None}
 
 
 def _refuse_incomplete(manifest: Manifest, settings: Mapping[str, Any]) -> None:

@@ -6,7 +6,7 @@ third refusal in a row touches `is_connected`: whoever skips what is not operati
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.db import models, router, transaction
 from django.db.models import F
@@ -18,15 +18,13 @@ from integrations.connectors.port import Client, TestResult
 from integrations.errors import IntegrationAuthError, IntegrationError
 
 from .binding import bind
+from .row import ConnectionRow
 from .status_changes import RUN_TIME, Status, announce_change, announce_disabled
-
-if TYPE_CHECKING:
-    from .abstract import AbstractConnection
 
 MAX_REASON = 500  # characters of `disabled_reason`
 
 
-def check_connection(connection: AbstractConnection, client: Client | None = None) -> TestResult:
+def check_connection(connection: ConnectionRow, client: Client | None = None) -> TestResult:
     """Have the connector prove its credentials, within TEST_TIMEOUT_SECONDS; write down what it says; never raises.
 
     A kind that offers no such check changes nothing here: send it a test event instead.
@@ -43,7 +41,7 @@ def check_connection(connection: AbstractConnection, client: Client | None = Non
     return result
 
 
-def record_test(connection: AbstractConnection, result: TestResult) -> None:
+def record_test(connection: ConnectionRow, result: TestResult) -> None:
     """Write down what a test said; of failures, only refused credentials count against the connection."""
     if result.success:
         mark_connected(connection)
@@ -53,12 +51,12 @@ def record_test(connection: AbstractConnection, result: TestResult) -> None:
         record_auth_failure(connection)
 
 
-def mark_connected(connection: AbstractConnection) -> None:
+def mark_connected(connection: ConnectionRow) -> None:
     """A test passed. Whoever was disabled stays so until a person re-enables it (S0-73)."""
     write(connection, is_connected=True, last_test_at=timezone.now(), auth_failure_count=0, disabled_reason="")
 
 
-def record_success(connection: AbstractConnection) -> None:
+def record_success(connection: ConnectionRow) -> None:
     """A call was answered: refusals before it were not in a row with those after it (S0-70)."""
     # The row says, not the instance: it may have been read before the refusals. It is asked first: on SQLite even an
     # UPDATE of nothing waits for whoever writes.
@@ -67,19 +65,19 @@ def record_success(connection: AbstractConnection) -> None:
         _show(connection, {"auth_failure_count": 0})
 
 
-def count_refusal(connection: AbstractConnection, error: BaseException) -> None:
+def count_refusal(connection: ConnectionRow, error: BaseException) -> None:
     """Count `error` if it says that the credentials are wrong, and nobody has counted it yet."""
     if isinstance(error, IntegrationAuthError) and not error.is_counted:
         error.is_counted = True
         record_auth_failure(connection)
 
 
-def record_auth_failure(connection: AbstractConnection) -> None:
+def record_auth_failure(connection: ConnectionRow) -> None:
     """The credentials were refused; after AUTH_FAILURES_TO_DISABLE times in a row the connection is disabled."""
     write_refusals(connection, F("auth_failure_count") + 1)
 
 
-def write_refusals(connection: AbstractConnection, count: int | Combinable) -> None:
+def write_refusals(connection: ConnectionRow, count: int | Combinable) -> None:
     """Make `count` the number of refusals in a row, and disable the connection if they are too many.
 
     A row that is gone meanwhile is nobody's trouble.
@@ -100,7 +98,7 @@ def write_refusals(connection: AbstractConnection, count: int | Combinable) -> N
         _show(connection, values)
 
 
-def disable(connection: AbstractConnection, reason: str) -> None:
+def disable(connection: ConnectionRow, reason: str) -> None:
     """Switch the connection off because the provider says that it is no more (410); `reason` is for people."""
     rows = silent_rows(connection)
     with transaction.atomic(using=rows.db):
@@ -111,7 +109,7 @@ def disable(connection: AbstractConnection, reason: str) -> None:
 
 
 def _switch_off(
-    connection: AbstractConnection, rows: models.QuerySet[Any], before: Status, count: int, reason: str
+    connection: ConnectionRow, rows: models.QuerySet[Any], before: Status, count: int, reason: str
 ) -> dict[str, Any]:
     """Disable the locked row and announce it: once per trip, for only a row that was on comes here."""
     values: dict[str, Any] = {"is_enabled": False, "is_connected": False, "disabled_reason": reason[:MAX_REASON]}
@@ -121,7 +119,7 @@ def _switch_off(
     return values
 
 
-def re_enable(connection: AbstractConnection) -> None:
+def re_enable(connection: ConnectionRow) -> None:
     """A person has mended the credentials. Whether they are right, the next test says (S0-26)."""
     write(connection, is_enabled=True, auth_failure_count=0, disabled_reason="")
 
@@ -134,7 +132,7 @@ def refused_reason(count: int) -> str:
     )
 
 
-def silent_rows(connection: AbstractConnection) -> models.QuerySet[Any]:
+def silent_rows(connection: ConnectionRow) -> models.QuerySet[Any]:
     """Return the row of `connection` as a queryset whose update() announces no event of a business object."""
     model = type(connection)
     manager = getattr(model, "unannounced", None) or model._base_manager
@@ -142,7 +140,7 @@ def silent_rows(connection: AbstractConnection) -> models.QuerySet[Any]:
     return queryset.filter(pk=connection.pk)
 
 
-def write(connection: AbstractConnection, **values: Any) -> None:
+def write(connection: ConnectionRow, **values: Any) -> None:
     """Set columns of the row silently, and on the instance; ``updated_at`` stays, or open forms would be stale."""
     rows = silent_rows(connection)
     switches = {name: value for name, value in values.items() if name in Status._fields}
@@ -156,7 +154,7 @@ def write(connection: AbstractConnection, **values: Any) -> None:
         _show(connection, values)
 
 
-def _show(connection: AbstractConnection, values: dict[str, Any]) -> None:
+def _show(connection: ConnectionRow, values: dict[str, Any]) -> None:
     """Let the instance say what its row says, before receivers get it; a later save() announces none of it again."""
     for name, value in values.items():
         setattr(connection, name, value)

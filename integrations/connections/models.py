@@ -19,8 +19,9 @@ from tenants.models import TenantOwned
 
 from . import event_types
 from .abstract import AbstractConnection
-from .binding import SIGNING_KEYS, signing_secrets
+from .binding import signing_secrets
 from .conditions import validate_condition
+from .row import SIGNING_KEYS
 from .token_store import GrantTokens
 
 # What the source documents call a column of ours.

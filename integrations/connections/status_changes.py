@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from django.db import router
 
 from integrations.lifecycle import announce, connection_disabled, connection_status_changed
 
-if TYPE_CHECKING:
-    from .abstract import AbstractConnection
+from .row import ConnectionRow
 
 # What tests, calls and lanes write beside everybody else's saves.
 RUN_TIME = frozenset(
@@ -32,12 +31,12 @@ class Status(NamedTuple):
     is_enabled: bool | None
 
 
-def loaded(connection: AbstractConnection) -> dict[str, Any]:
+def loaded(connection: ConnectionRow) -> dict[str, Any]:
     """Return the run-time columns that the instance has, without asking the database for a deferred one."""
     return {name: value for name, value in connection.__dict__.items() if name in RUN_TIME}
 
 
-def columns_to_save(connection: AbstractConnection, before: Mapping[str, Any]) -> list[str]:
+def columns_to_save(connection: ConnectionRow, before: Mapping[str, Any]) -> list[str]:
     """Return the columns of a save that names none: all but those run-time columns that nobody changed here.
 
     Otherwise whoever read the row a while ago and stores new credentials would switch on what was disabled meanwhile.
@@ -52,13 +51,13 @@ def columns_to_save(connection: AbstractConnection, before: Mapping[str, Any]) -
     ]
 
 
-def announce_saved(connection: AbstractConnection, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+def announce_saved(connection: ConnectionRow, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     """Announce what a save changed; `before` and `now` are run-time columns."""
     was, is_ = (Status(values.get("is_connected"), values.get("is_enabled")) for values in (before, now))
     announce_change(connection, was, is_)
 
 
-def announce_change(connection: AbstractConnection, before: Status, now: Status) -> None:
+def announce_change(connection: ConnectionRow, before: Status, now: Status) -> None:
     """Send connection_status_changed after the commit, if anything did change."""
     if before == now or None in (*before, *now):
         return
@@ -74,7 +73,7 @@ def announce_change(connection: AbstractConnection, before: Status, now: Status)
     )
 
 
-def announce_disabled(connection: AbstractConnection, *, auth_failure_count: int, reason: str) -> None:
+def announce_disabled(connection: ConnectionRow, *, auth_failure_count: int, reason: str) -> None:
     """Send connection_disabled after the commit; the caller makes sure that it is once per trip."""
     announce(
         connection_disabled,

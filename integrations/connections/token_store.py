@@ -14,7 +14,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import Any
 
 from django.db import connections, models, router, transaction
 from django.db.models import Q
@@ -26,9 +26,7 @@ from integrations.database_clock import after
 from integrations.errors import IntegrationTemporaryError
 
 from .grants import OAuthGrant
-
-if TYPE_CHECKING:
-    from .models import TenantIntegration
+from .row import ConnectionRow
 
 LOCK_SECONDS = 30.0  # outlasts a token request (10 s); after a crash the next one waits this long
 WAIT_SECONDS = 12.0  # for another's token request
@@ -41,8 +39,8 @@ class GrantTokens:
     Not from inside a transaction (RuntimeError): what it wrote could be rolled back after the provider has acted.
     """
 
-    def __init__(self, integration: TenantIntegration) -> None:
-        self._integration = integration
+    def __init__(self, integration: ConnectionRow) -> None:
+        self._integration: Any = integration  # a TenantIntegration, whose model imports this
         self._using = router.db_for_write(OAuthGrant)
 
     def __repr__(self) -> str:

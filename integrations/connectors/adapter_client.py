@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from integrations.transport.http_client import HTTPClient
 from integrations.transport.response import Response
@@ -10,8 +10,12 @@ from integrations.transport.tcp import Conversation
 
 from .port import Client
 
-if TYPE_CHECKING:
-    from .base import BaseConnector
+
+class Adapter(Protocol):
+    """What has an HTTPClient of its own."""
+
+    @property
+    def http(self) -> HTTPClient: ...
 
 
 class AdapterClient:
@@ -21,7 +25,7 @@ class AdapterClient:
         http: the adapter's HTTPClient: base address, authentication, middleware.
     """
 
-    def __init__(self, adapter: BaseConnector, guarded: Client) -> None:
+    def __init__(self, adapter: Adapter, guarded: Client) -> None:
         self._adapter, self._guarded = adapter, guarded
 
     @property

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import Any, overload
 
 from integrations import conf
 from integrations.errors import IncompatibleConnector, TemplateError, UnknownConnector
@@ -24,10 +24,8 @@ from .base import BaseConnector
 from .manifest import Manifest
 from .template.compiled import Template
 from .template.folders import templates_in
+from .template.interpreter import TemplateInterpreter
 from .versions import check_sdk
-
-if TYPE_CHECKING:
-    from .kinds.rest import RestConnector
 
 ENTRY_POINT_GROUP = "integrations.connectors"
 TEMPLATES = Path(__file__).parent / "templates"
@@ -39,7 +37,7 @@ class ConnectorRegistry:
     """The connectors of this process, by key. All methods are the class's own; there is one registry."""
 
     _connectors: dict[str, type[BaseConnector]] = {}
-    _interpreters: dict[str, type[RestConnector]] = {}
+    _interpreters: dict[str, type[TemplateInterpreter]] = {}
     _template_errors: list[TemplateError] = []
     _broken: dict[str, str] = {}  # what other packages offer and we cannot use: name → why
     _loaded = False
@@ -80,7 +78,7 @@ class ConnectorRegistry:
         return found
 
     @classmethod
-    def interprets_templates(cls, connector: type[RestConnector]) -> type[RestConnector]:
+    def interprets_templates(cls, connector: type[TemplateInterpreter]) -> type[TemplateInterpreter]:
         """Make `connector` known to templates, which name it as their ``connector``; as a class decorator."""
         cls._interpreters[connector.manifest.key] = connector
         return connector
@@ -148,7 +146,7 @@ class ConnectorRegistry:
 
 
 def _load_templates(
-    register: Callable[[type[BaseConnector]], Any], interpreters: Mapping[str, type[RestConnector]]
+    register: Callable[[type[BaseConnector]], Any], interpreters: Mapping[str, type[TemplateInterpreter]]
 ) -> list[TemplateError]:
     """Register what the template folders hold and return what is wrong with those of the operator.
 
@@ -170,7 +168,9 @@ def _load_templates(
 
 
 def _registered(
-    template: Template, register: Callable[[type[BaseConnector]], Any], interpreters: Mapping[str, type[RestConnector]]
+    template: Template,
+    register: Callable[[type[BaseConnector]], Any],
+    interpreters: Mapping[str, type[TemplateInterpreter]],
 ) -> TemplateError | None:
     try:
         register(interpreters[template.connector].for_template(template))

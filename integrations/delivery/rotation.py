@@ -18,8 +18,9 @@ from django.utils import timezone
 
 from integrations import conf
 from integrations.audit.models import ExecutionLog
-from integrations.connections.binding import SETTINGS_COLUMNS, apply_settings, settings_of
+from integrations.connections.binding import SETTINGS_COLUMNS, settings_of
 from integrations.connections.credentials_age import is_overdue
+from integrations.connections.edited_settings import apply_settings
 from integrations.connections.models import TenantIntegration
 from integrations.connectors.registry import ConnectorRegistry
 from integrations.errors import IntegrationError

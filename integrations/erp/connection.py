@@ -21,7 +21,8 @@ from django.db.models import Case, Q, Value, When
 
 from integrations import conf
 from integrations.connections import health
-from integrations.connections.binding import apply_settings, bind, settings_of
+from integrations.connections.binding import bind, settings_of
+from integrations.connections.edited_settings import apply_settings
 from integrations.connections.models import TenantIntegration, TenantIntegrationQuerySet
 from integrations.connectors.base import BaseConnector
 from integrations.connectors.config_check import check

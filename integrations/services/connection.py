@@ -18,8 +18,9 @@ from django.db import transaction
 from integrations.audit.calls import log_action
 from integrations.connections import health
 from integrations.connections.abstract import AbstractConnection
-from integrations.connections.binding import SIGNING_KEYS, settings_of
+from integrations.connections.binding import settings_of
 from integrations.connections.models import TenantIntegration
+from integrations.connections.row import SIGNING_KEYS
 from integrations.connectors.manifest import HEADERS, URL, Manifest
 from integrations.connectors.port import Client, TestResult
 from integrations.connectors.registry import ConnectorRegistry

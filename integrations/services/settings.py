@@ -9,8 +9,9 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from integrations.connections.binding import apply_settings, settings_of
+from integrations.connections.binding import settings_of
 from integrations.connections.destinations import destinations
+from integrations.connections.edited_settings import apply_settings
 from integrations.connections.models import TenantIntegration
 from integrations.connectors.base import BaseConnector
 from integrations.connectors.manifest import HEADERS, URL, Manifest

@@ -12,12 +12,12 @@ from typing import Any, ClassVar
 from urllib.parse import urljoin, urlsplit
 
 from integrations.auth.scheme import ApiKeyAuth, Auth, BasicAuth, BearerAuth
-from integrations.connectors.base import BaseConnector
 from integrations.connectors.manifest import Manifest
 from integrations.connectors.port import Envelope, Receipt
 from integrations.connectors.registry import interprets_templates
 from integrations.connectors.template.call import Call, render_headers
-from integrations.connectors.template.compiled import Action, Pages, Template
+from integrations.connectors.template.compiled import Action, Pages
+from integrations.connectors.template.interpreter import TemplateInterpreter
 from integrations.connectors.template.params import checked_params
 from integrations.connectors.template.scope import Scope, answer, public_fields, text_of
 from integrations.connectors.template.values import Value
@@ -37,18 +37,10 @@ MAX_ID = 200  # characters of what is kept of an answer
 
 
 @interprets_templates
-class RestConnector(BaseConnector):
+class RestConnector(TemplateInterpreter):
     """What a template says, done."""
 
     manifest: ClassVar[Manifest] = Manifest(key="rest", label="REST", family="template", version="1.0.0", does=())
-    template: ClassVar[Template]
-
-    @classmethod
-    def for_template(cls, template: Template) -> type[RestConnector]:
-        """Return the connector that `template` describes."""
-        name = f"{template.manifest.key.title().replace('-', '').replace('_', '')}Template"
-        members = {"__doc__": template.manifest.description, "manifest": template.manifest, "template": template}
-        return type(name, (cls,), {"__module__": __name__, **members})
 
     # -- the port -----------------------------------------------------------------------------------------
 

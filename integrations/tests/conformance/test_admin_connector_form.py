@@ -13,7 +13,8 @@ from django.test import Client
 from django.utils import timezone
 
 from integrations.admin.connector_fields import OPEN, form_name
-from integrations.connections.binding import apply_settings, settings_of
+from integrations.connections.binding import settings_of
+from integrations.connections.edited_settings import apply_settings
 from integrations.connectors.base import BaseConnector
 from integrations.connectors.manifest import Manifest
 from integrations.connectors.registry import ConnectorRegistry, connector_choices, manifests

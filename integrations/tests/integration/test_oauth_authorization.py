@@ -15,7 +15,7 @@ from django.test import Client
 from django.utils import timezone
 
 from integrations.connections.authorization import AuthorizationRefused, Visitor, finish, start, wants_authorization
-from integrations.connections.binding import apply_settings
+from integrations.connections.edited_settings import apply_settings
 from integrations.connections.grants import OAuthRequest
 from integrations.connectors.registry import ConnectorRegistry
 from integrations.errors import IntegrationAuthError

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from integrations.auth.token import MemoryTokens
-from integrations.connections.binding import apply_settings, bind, settings_of
+from integrations.connections.binding import bind, settings_of
+from integrations.connections.edited_settings import apply_settings
 from integrations.connections.models import TenantIntegration
 from integrations.connectors.base import BaseConnector
 from integrations.connectors.manifest import Field, Manifest
