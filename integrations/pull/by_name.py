@@ -69,9 +69,9 @@ def pull_by_name(request: Request, *, is_full_resync: bool = False, is_continued
     if not may_pull(connection):
         return Run(outcome=DISABLED)
     method_for(ConnectorRegistry.type_of(connection.connector_key), request.resource_type)
+    state = _state(states, connection, request.resource_type)  # in any case: the admin then says what it waits for
     if not is_heard(connection, request.resource_type):
         return Run(outcome=NOBODY)  # neither begun nor forgotten: a handler of tomorrow finds everything
-    state = _state(states, connection, request.resource_type)
     from_start = is_full_resync and not is_continued
     if is_resting(state):
         if from_start and (lease := claim(state, from_start=True)):

@@ -202,7 +202,9 @@ def test_items_that_nobody_takes_are_left_where_they_are(
     asked, before = len(book.asked), SyncState.objects.values().get()
     assert pull(shop, task=task) == {"pages": 0, "items": 0, "outcome": "nobody takes the items"}
     assert pull(shop, "prices", task)["outcome"] == "nobody takes the items"
-    assert len(book.asked) == asked and SyncState.objects.values().get() == before
+    assert len(book.asked) == asked and SyncState.objects.values().get(resource_type="orders") == before
+    made = SyncState.objects.get(resource_type="prices")  # S0-61; the admin says what it waits for
+    assert (made.status, made.cursor, made.has_taker) == ("idle", "", False)
     assert "nobody takes the orders of shop" in caplog.text
     handles("shop", "orders")(store_orders)
     assert pull(shop)["items"] == 1 and stored() == book.rows
