@@ -35,7 +35,7 @@ def workflow(address: str) -> dict[str, Any]:
     text = DOCUMENTED.read_text()
     for placeholder, value in (
         ("https://app.example.com/webhooks/the-integrations-id/", f"{address}/webhooks/{CALLER}/"),
-        ("the integration's webhook secret", BACK),
+        ("the secret for calling back", BACK),
     ):
         assert text.count(placeholder) == 1
         text = text.replace(placeholder, value)
