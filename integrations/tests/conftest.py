@@ -21,6 +21,7 @@ from django.db import connection
 
 from app.embedded_broker import EmbeddedBroker, EmbeddedBrokerError
 from integrations.configuration import cache as configuration_cache
+from integrations.delivery import wakeup
 from integrations.observability import health
 from integrations.transport.process_client import close_client
 
@@ -95,6 +96,7 @@ def broker(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> I
         pytest.fail(f"TEST_BROKER={kind!r}: expected one of {', '.join(services.BROKERS)}")
     found.flush()
     services.use_broker(found, monkeypatch)
+    wakeup._rest_until = 0.0  # whatever the last test's broker did, this one is trusted
     yield found
     services.forget_connections()
     found.flush()

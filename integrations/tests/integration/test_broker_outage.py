@@ -35,14 +35,6 @@ embedded_only = pytest.mark.parametrize("broker", ["embedded"], indirect=True)
 StartWorker = Callable[..., CeleryProcess]
 
 
-@pytest.fixture(autouse=True)
-def _rested() -> Iterator[None]:
-    """A broker that failed in one test is not avoided in the next."""
-    wakeup._rest_until = 0.0
-    yield
-    wakeup._rest_until = 0.0
-
-
 @pytest.fixture
 def worker(celery_worker: StartWorker, receiver: Receiver) -> Callable[[], CeleryProcess]:
     return lambda: celery_worker(pool="threads", env={"INTEGRATIONS_ALLOWED_HOSTS": receiver.netloc})

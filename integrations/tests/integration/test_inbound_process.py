@@ -693,7 +693,6 @@ def test_what_proved_nothing_is_forgotten_sooner(connection: TenantIntegration) 
 def test_a_worker_and_the_sweep(connection: TenantIntegration, celery_worker: Callable[..., CeleryProcess]) -> None:
     """The worker knows nothing of our kind: it fails in its own words; that it tried is what counts here."""
     lost = receive(connection)
-    wait_until(lambda: True)
     celery_worker(pool="threads")
     wait_until(lambda: WebhookEvent.objects.get(pk=lost.pk).attempts == 1)
     WebhookEvent.objects.update(status="received", next_attempt_at=Now())

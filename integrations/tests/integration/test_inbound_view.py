@@ -24,7 +24,6 @@ from gunicorn.http.unreader import IterUnreader
 
 from integrations.connectors.base import BaseConnector
 from integrations.connectors.incoming import WebhookDTO
-from integrations.delivery import wakeup
 from integrations.inbound import actions, request_body
 from integrations.inbound.view import MAX_BYTES
 from integrations.models import TenantIntegration, WebhookEvent
@@ -44,14 +43,11 @@ NOW = 1763668810  # seconds: ten after a full minute
 
 
 @pytest.fixture(autouse=True)
-def _quiet(broker: Broker) -> Iterator[None]:
+def _quiet(broker: Broker) -> None:
     """A broker that takes hints, and nobody who reads them."""
     from django.core.cache import cache
 
     cache.clear()
-    wakeup._rest_until = 0.0
-    yield
-    wakeup._rest_until = 0.0
 
 
 @pytest.fixture

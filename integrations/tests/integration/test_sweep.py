@@ -24,11 +24,6 @@ from integrations.tests.factories import make_integration, make_item, make_tenan
 pytestmark = [pytest.mark.integration, pytest.mark.django_db, pytest.mark.usefixtures("broker")]
 
 
-@pytest.fixture(autouse=True)
-def _broker_is_trusted_again() -> None:
-    wakeup._rest_until = 0.0
-
-
 def due(**lane: Any) -> TenantIntegration:
     tenant = make_tenant(f"tenant {timezone.now().timestamp()}")
     integration = make_integration(tenant)
