@@ -15,9 +15,11 @@ from django.test import override_settings
 from pytest_django.live_server_helper import LiveServer
 
 from integrations.delivery import operator_actions
+from integrations.delivery.trial import send_test_event
 from integrations.models import IntegrationEvent, IntegrationSync, TenantIntegration, WebhookEvent
 from integrations.tests.factories import make_integration, make_item, make_tenant
 from integrations.tests.services import PROJECT, CeleryProcess, wait_until
+from integrations.transport.process_client import client
 from tasks.models import Note, WorkItem
 
 from .n8n.server import Execution, N8n
@@ -137,6 +139,20 @@ def test_the_loop_works_and_ends(n8n: N8n, worker: CeleryProcess) -> None:
     assert [row.duplicates for row in rows.all()] == [1, 1]
     assert IntegrationEvent.objects.count() == 1 and WebhookEvent.objects.count() == 2
     assert len([text for text in notes(item) if text.startswith("n8n: ")]) == 2
+
+
+def test_a_test_event_calls_nobody_back(n8n: N8n, settings: Any) -> None:
+    settings.INTEGRATIONS = {"ALLOWED_HOSTS": [n8n.netloc]}
+    begin(n8n)
+    assert send_test_event(TenantIntegration.objects.get(), client()).success
+
+    def tried() -> list[Execution]:
+        runs = n8n.executions("outboxCallBack01")
+        return [run for run in runs if run.nodes["Webhook"][0]["body"].get("test")]
+
+    (run,) = wait_until(tried, 30, "the run of the test event")
+    assert run.status == "success" and "Sign" not in run.nodes
+    assert not WebhookEvent.objects.exists()
 
 
 def test_a_wrong_secret_is_401_and_changes_nothing(n8n: N8n, worker: CeleryProcess) -> None:
