@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from django.db import connection as database
 from django.test import Client
 
 from integrations.inbound.retention import purge_received
@@ -19,24 +17,13 @@ from integrations.tests.services import Broker
 pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
 
 
-@pytest.fixture
-def host(transactional_db: None, settings: Any, broker: Broker) -> Iterator[Any]:
-    settings.INSTALLED_APPS = [*settings.INSTALLED_APPS, "integrations.tests.inbound_host"]
+@pytest.fixture(autouse=True)
+def _in_its_settings(broker: Broker, settings: Any) -> None:
     settings.BAPP_CONNECTORS = {
-        "CONNECTION_MODEL": "inboundhost.Connection",
-        "WEBHOOK_EVENT_MODEL": "inboundhost.WebhookEvent",
+        "CONNECTION_MODEL": "connectors.Connection",
+        "WEBHOOK_EVENT_MODEL": "connectors.WebhookEvent",
         "WEBHOOK_BASE_URL": "https://yourapp.com/webhooks/",
     }
-    from integrations.tests.inbound_host import models
-
-    made = (models.Company, models.Connection, models.WebhookEvent)
-    with database.schema_editor() as editor:
-        for model in made:
-            editor.create_model(model)
-    yield models
-    with database.schema_editor() as editor:
-        for model in reversed(made):
-            editor.delete_model(model)
 
 
 @pytest.mark.parametrize("is_chosen", [False, True])
@@ -62,7 +49,7 @@ def test_from_the_request_to_the_receiver(host: Any, is_chosen: bool) -> None:
             event = host.WebhookEvent.objects.get()
             assert event.connection == shop and not WebhookEvent.objects.exists()
             assert work_off() == {"processed": 1}
-            assert process_webhook(event.pk, "inboundhost", "WebhookEvent") == {"outcome": "not due"}
+            assert process_webhook(event.pk, "connectors", "WebhookEvent") == {"outcome": "not due"}
         finally:
             webhook_event_processed.disconnect(hear)
         assert [values["event_type"] for values in told] == ["order.created"]

@@ -1,1 +1,0 @@
-"""A host with tables of its own: connections that belong to a company, and what providers told it."""
