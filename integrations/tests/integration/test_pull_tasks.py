@@ -179,6 +179,17 @@ def test_who_is_switched_off_meanwhile_is_asked_no_further(shop: TenantIntegrati
 
 
 @pytest.mark.integration
+def test_who_is_deleted_meanwhile_is_asked_no_further(shop: TenantIntegration, book: OrderBook) -> None:
+    def delete(**_: Any) -> None:
+        TenantIntegration.objects.filter(pk=shop.pk).delete()
+
+    sync_completed.connect(delete)
+    assert pull(shop) == {"pages": 1, "items": 2, "outcome": "unknown connection"}
+    sync_completed.disconnect(delete)
+    assert book.asked == [""]
+
+
+@pytest.mark.integration
 def test_a_circle_ends(shop: TenantIntegration, book: OrderBook, monkeypatch: pytest.MonkeyPatch) -> None:
     circle = {None: "a", "a": "b", "b": "c", "c": "a"}
 
