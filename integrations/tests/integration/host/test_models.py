@@ -211,6 +211,8 @@ def test_marks_of_webhooks_and_pulls(host: SimpleNamespace, connection: Abstract
     other = events.objects.create(connection=connection, provider="shop", idempotency_key="2")
     other.mark_failed("x" * 600)
     assert len(events.objects.get(pk=other.pk).error) == 500
+    other.mark_failed("a\0b\ud800")  # a text that somebody else wrote: the row must say that it failed all the same
+    assert events.objects.get(pk=other.pk).error == "a b "
     other.mark_duplicate()
     assert events.objects.get(pk=other.pk).status == "duplicate"
 
@@ -224,3 +226,10 @@ def test_marks_of_webhooks_and_pulls(host: SimpleNamespace, connection: Abstract
     state.refresh_from_db()
     assert (state.status, state.cursor, state.error_count, state.last_error) == ("completed", "page-2", 0, "")
     assert state.last_sync_at is not None
+    for cursor, problem in (("x" * 501, "501 characters; at most 500"), ("\0", "NUL"), ("\ud800", "half a character")):
+        with pytest.raises(ValueError, match=problem):
+            state.mark_completed(cursor)  # S0-27: neither cut nor, as SQLite would, kept
+        assert states.objects.get().cursor == "page-2"
+    state.mark_completed("x" * 500)
+    state.mark_failed("a\0b\ud800")
+    assert states.objects.get().last_error == "a b " and states.objects.get().cursor == "x" * 500
