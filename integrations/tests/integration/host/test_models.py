@@ -13,8 +13,9 @@ from cryptography.fernet import Fernet
 from django.db import IntegrityError, models, transaction
 
 from integrations.connections.registered import connection_model, model_of
-from integrations.errors import EncryptionError, IntegrationPermanentError
+from integrations.errors import ConfigurationError, EncryptionError, IntegrationPermanentError
 from integrations.models import AbstractConnection, SyncState, TenantIntegration, WebhookEvent
+from integrations.services import ConnectionService
 from integrations.tests.hostapp import fresh_project
 
 from .conftest import CANARY, Make
@@ -168,6 +169,23 @@ def test_the_adapter_is_bound_to_credentials_and_settings(connection: AbstractCo
     assert adapter.settings["token"] == CANARY and adapter.base_url == connection.config["base_url"]
     assert adapter.binding.timeout == 10, "S0-38"
     assert CANARY not in repr(adapter)
+
+
+@pytest.mark.parametrize("config", ['{"base_url": "https://gate.example.com"}', "", [], ["base_url"], 7])
+def test_a_config_that_is_no_object(connection: AbstractConnection, config: Any) -> None:
+    """A JSON column takes a form's text as well, which the printed ``config=request.POST.get("config")`` stores."""
+    good, connection.config = connection.config, config
+    connection.save()
+    for ask in (connection.get_adapter, connection.get_receiver):
+        with pytest.raises(ConfigurationError, match="config: must be an object of names and values"):
+            ask()
+    result = connection.test_connection()
+    assert not result.success and result.message.startswith("config: must be an object")
+    with pytest.raises(ConfigurationError, match="config: must be"):
+        ConnectionService.rotate_credentials(connection, {"token": "new"})
+    connection.config = good
+    connection.save()
+    assert connection.test_connection().success
 
 
 @pytest.mark.parametrize(("seconds", "expected"), [(3.5, 3.5), (0, 10)])
