@@ -194,7 +194,7 @@ class TenantIntegration(TenantOwned, AbstractConnection):
 
     def stored_binding(self) -> Binding:
         credentials = {key: value for key, value in self.credentials.items() if key != SIGNING_KEYS}
-        return Binding(self.webhook_url, self.headers, credentials, self.config)
+        return Binding(self.webhook_url, self.headers, credentials, self.stored_config())
 
     def token_store(self) -> GrantTokens:
         """Return the store of this integration's own grant."""

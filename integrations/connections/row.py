@@ -12,6 +12,7 @@ from integrations.connectors.manifest import HEADERS, URL
 from integrations.connectors.port import Binding
 from integrations.connectors.registry import ConnectorRegistry
 from integrations.credentials.fields import EncryptedJSON, row_context
+from integrations.errors import ConfigurationError
 
 SIGNING_KEYS = "signing_keys"  # in the credentials, beside the fields of the manifest
 
@@ -72,11 +73,22 @@ class ConnectionRow(models.Model):
         """
         return row_context(self._meta.label_lower, self.public_id)
 
+    def stored_config(self) -> dict[str, Any]:
+        """Return `config`.
+
+        Raises:
+            ConfigurationError: it is no object; a JSON column takes a text too, such as a form's that nobody parsed.
+        """
+        if not isinstance(self.config, dict):
+            raise ConfigurationError({"config": "must be an object of names and values; assign a dict and save"})
+        return self.config
+
     def stored_binding(self) -> Binding:
         """Return the stored settings, decrypted, in the parts that a connector gets; without signing keys."""
         credentials = self.credentials
         manifest = ConnectorRegistry.type_of(self.connector_key).manifest
-        settings = {**self.config, **{name: value for name, value in credentials.items() if name != SIGNING_KEYS}}
+        own = {name: value for name, value in credentials.items() if name != SIGNING_KEYS}
+        settings = {**self.stored_config(), **own}
         url, headers = str(settings.pop(URL, "") or ""), settings.pop(HEADERS, None) or {}
         known = {field.name for field in manifest.fields if not field.is_secret}
         # What came as a credential is one, unless the manifest says that it may be shown.

@@ -10,6 +10,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from integrations.connections.models import TenantIntegration
+from integrations.errors import printable
 
 MAX_ERROR = 500
 
@@ -75,7 +76,7 @@ class AbstractWebhookEvent(models.Model):
 
     def mark_failed(self, error: str = "") -> None:
         """It could not be processed; `error` says why, in our own words and cut to 500 characters."""
-        self._mark(status=self.Status.FAILED, error=error[:MAX_ERROR])
+        self._mark(status=self.Status.FAILED, error=printable(error[:MAX_ERROR]))
 
     def mark_duplicate(self) -> None:
         """Somebody found out that it repeats another one; what is processed stays so (S0-31)."""

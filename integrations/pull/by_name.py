@@ -18,7 +18,7 @@ from .fetch import method_for
 from .handlers import NOBODY, handler_for, is_heard
 from .lease import claim, release
 from .models import AbstractSyncState
-from .run import DISABLED, Run, is_resting, may_pull, pull_pages
+from .run import DISABLED, UNKNOWN, Run, is_resting, may_pull, pull_pages
 
 INCREMENTAL, FULL = "integrations.tasks.incremental_sync", "integrations.tasks.full_resync"
 
@@ -65,7 +65,7 @@ def pull_by_name(request: Request, *, is_full_resync: bool = False, is_continued
     connection = connection_named(request.connection_id, request.app_label, request.model_name)
     states = model_of(request.sync_state_app, request.sync_state_model, AbstractSyncState)
     if connection is None:
-        return Run(outcome="unknown connection")
+        return Run(outcome=UNKNOWN)
     if not may_pull(connection):
         return Run(outcome=DISABLED)
     method_for(ConnectorRegistry.type_of(connection.connector_key), request.resource_type)

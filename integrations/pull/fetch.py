@@ -15,7 +15,7 @@ from integrations.connectors.base import BaseConnector
 from integrations.connectors.exported import exported_methods
 from integrations.errors import IntegrationPermanentError
 
-from .models import MAX_CURSOR
+from .models import why_not_kept
 
 MAX_ITEMS = 100_000  # of one page: a generator that never ends would fill the memory
 
@@ -121,15 +121,13 @@ def _items(found: Any) -> list[Any]:
 
 
 def _checked(cursor: Any) -> str | None:
-    """Return a cursor that can be stored whole: one that is cut points somewhere else (S0-27)."""
+    """Return a cursor that can be stored whole."""
     if cursor is None:
         return None
     if not isinstance(cursor, str):
         raise BadPage(f"the page's cursor is {type(cursor).__name__}; expected text")
-    if len(cursor) > MAX_CURSOR:
-        raise BadPage(f"the page's cursor has {len(cursor)} characters; at most {MAX_CURSOR} are kept")
-    if "\0" in cursor or any("\ud800" <= char <= "\udfff" for char in cursor):
-        raise BadPage("the page's cursor holds a NUL or half a character, which cannot be stored")
+    if problem := why_not_kept(cursor):
+        raise BadPage(f"the page's cursor {problem}")
     return cursor
 
 

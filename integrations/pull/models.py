@@ -11,11 +11,21 @@ from django.db.models import F
 from django.utils import timezone
 
 from integrations.connections.models import TenantIntegration
+from integrations.errors import printable
 
 from .handlers import has_taker
 
 MAX_CURSOR = 500
 MAX_ERROR = 500
+
+
+def why_not_kept(cursor: str) -> str:
+    """Say why `cursor` cannot be stored whole, "" if it can: one that is cut points somewhere else (S0-27)."""
+    if len(cursor) > MAX_CURSOR:
+        return f"has {len(cursor)} characters; at most {MAX_CURSOR} are kept"
+    if "\0" in cursor or any("\ud800" <= char <= "\udfff" for char in cursor):
+        return "holds a NUL or half a character, which cannot be stored"
+    return ""
 
 
 class AbstractSyncState(models.Model):
@@ -65,7 +75,14 @@ class AbstractSyncState(models.Model):
         self._mark(status=self.Status.RUNNING)
 
     def mark_completed(self, cursor: str | None = None, *, next_sync_at: datetime | None = None) -> None:
-        """What was asked for came; `cursor` is where to go on, None: where it was."""
+        """What was asked for came; `cursor` is where to go on, None: where it was.
+
+        Raises:
+            ValueError: the cursor cannot be stored whole; nothing was written.
+        """
+        # Asked here: SQLite would keep any length, and only PostgreSQL would refuse it.
+        if problem := why_not_kept(cursor or ""):
+            raise ValueError(f"cursor: {problem}")
         values: dict[str, Any] = {} if cursor is None else {"cursor": cursor}
         self._mark(
             status=self.Status.COMPLETED,
@@ -81,7 +98,7 @@ class AbstractSyncState(models.Model):
         self._mark(
             status=self.Status.FAILED,
             error_count=F("error_count") + 1,
-            last_error=error[:MAX_ERROR],
+            last_error=printable(error[:MAX_ERROR]),
             next_sync_at=next_sync_at,
         )
 

@@ -35,6 +35,7 @@ from .result import SyncResult
 logger = logging.getLogger("integrations.pull")
 
 LOST = "another run took over while this page was read; it reads the page again"
+GONE = "the sync state exists no more; it was deleted meanwhile"
 
 
 def run_page(
@@ -69,7 +70,7 @@ def run_page(
     lease = _claimed(sync_state, from_start)
     if lease is None:
         if not leases.rows_of(sync_state).exists():
-            return SyncResult(errors=["the sync state exists no more; it was deleted meanwhile"])
+            return SyncResult(errors=[GONE])
         return SyncResult(cursor=sync_state.cursor, is_skipped=True)
     run = _Page(connection, lease, resource_type, is_full_resync)
     try:
@@ -92,9 +93,7 @@ def run_page(
         except Exception as error:
             return run.failed(error, "the processing")
     except LeaseLost:
-        logger.warning("pull of %s: %s", run.name, LOST)
-        leases.read_again(sync_state)
-        return SyncResult(cursor=sync_state.cursor, errors=[LOST])
+        return run.lost()
     except BaseException:  # Ctrl-C, the end of the worker, the database: no failure of the provider
         with suppress(DatabaseFailure):  # the lease ends by itself
             leases.release(lease)
@@ -188,6 +187,16 @@ class _Page:
         problem = (known.message or f"{what} failed: {known.code}")[:MAX_MESSAGE]
         leases.save_failure(self.lease, problem, _wait(known, self.state.error_count + 1), **more)
         leases.read_again(self.state)
+        return SyncResult(cursor=self.state.cursor, errors=[problem])
+
+    def lost(self) -> SyncResult:
+        """Say why nothing was written: the state is another run's now, or it was deleted, as with its connection."""
+        try:
+            leases.read_again(self.state)
+            problem = LOST
+        except type(self.state).DoesNotExist:
+            problem = GONE
+        logger.warning("pull of %s: %s", self.name, problem)
         return SyncResult(cursor=self.state.cursor, errors=[problem])
 
     def _note_durable(self) -> None:

@@ -16,6 +16,7 @@ from .models import AbstractSyncState
 from .page_run import run_page
 
 DISABLED = "the connection is not operational"
+UNKNOWN = "unknown connection"
 
 
 @dataclass(slots=True)
@@ -80,7 +81,11 @@ def pull_pages(
             run.outcome = "continues"
             return run
         switches = {"is_enabled", "is_connected", "is_active"}
-        connection.refresh_from_db(fields=[f.name for f in connection._meta.concrete_fields if f.name in switches])
+        try:
+            connection.refresh_from_db(fields=[f.name for f in connection._meta.concrete_fields if f.name in switches])
+        except type(connection).DoesNotExist:  # deleted between two pages: nothing is left to do
+            run.outcome = UNKNOWN
+            return run
         if not may_pull(connection):
             run.outcome = DISABLED
             return run

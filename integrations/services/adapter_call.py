@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from integrations.connections import health
@@ -33,7 +34,8 @@ def call_adapter_method(
         What the method returns, as JSON has it: dataclasses as objects, decimals and times as text.
 
     Raises:
-        IntegrationPermanentError: the model is none of connections, or the method is not exported.
+        IntegrationPermanentError: the model is none of connections, the method is not exported, or it does not take
+            these arguments.
         IntegrationError: the call failed; refused credentials are counted.
     """
     connection = connection_named(connection_id, app_label, model_name)
@@ -49,7 +51,9 @@ def call_adapter_method(
         )
     try:
         with connection.get_adapter() as adapter:
-            answer = getattr(adapter, method_name)(*arguments, **(named_arguments or {}))
+            method, named = getattr(adapter, method_name), named_arguments or {}
+            _refuse_misfits(method, arguments, named)
+            answer = method(*arguments, **named)
         health.record_success(connection)
         return sanitise(_plain(answer))
     except IntegrationError as error:
@@ -59,6 +63,28 @@ def call_adapter_method(
         # Its text and its locals may hold what the provider said.
         kind_of_error = type(error).__name__
     raise IntegrationTemporaryError(f"{method_name} failed: unexpected {kind_of_error}", code="unexpected")
+
+
+def _refuse_misfits(method: Callable[..., Any], arguments: Any, named: Any) -> None:
+    """Refuse what `method` cannot be called with: the same message will never be right.
+
+    Raises:
+        IntegrationPermanentError: naming the argument of the task and the fix; never a value.
+    """
+    problem = ""
+    if not isinstance(arguments, list | tuple):  # a text's letters and an object's names are no arguments
+        problem = "method_args: must be a list"
+    elif not (isinstance(named, Mapping) and all(isinstance(name, str) for name in named)):
+        problem = "method_kwargs: must be an object of names and values"
+    else:
+        signature = inspect.signature(method)
+        try:
+            signature.bind(*arguments, **named)
+        except TypeError:
+            takes = ", ".join(signature.parameters) or "nothing"
+            problem = f"method_args, method_kwargs: {method.__name__} takes other arguments: {takes}"
+    if problem:
+        raise IntegrationPermanentError(problem, code="bad_arguments")
 
 
 def _plain(value: Any) -> Any:

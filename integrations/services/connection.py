@@ -59,8 +59,11 @@ class ConnectionService:
             actor: who did it, for the log.
 
         Raises:
+            TypeError: they are no mapping.
             ConfigurationError: they are not what the kind needs; nothing was stored.
         """
+        if not isinstance(credentials, Mapping):
+            raise TypeError(f"credentials must be a dict of names and values, not {type(credentials).__name__}")
         if dots := [name for name, value in credentials.items() if is_mask(value)]:
             raise ConfigurationError(dict.fromkeys(dots, "enter the new value"))
         with transaction.atomic(using=health.silent_rows(connection).db):
@@ -115,7 +118,8 @@ def _put_credentials(row: AbstractConnection, credentials: Mapping[str, Any]) ->
         old = stored if connector.manifest.is_open else connector.manifest.secret_names & stored.keys()
         return change_settings(row, {**dict.fromkeys(old), **credentials})
     signing_keys = {name: value for name, value in row.credentials.items() if name == SIGNING_KEYS}
-    clean = connector.checked_config({**row.config, **credentials}, settings_of(row))
+    stored = settings_of(row)
+    clean = connector.checked_config({**row.config, **credentials}, stored)
     row.credentials = {**signing_keys, **{name: clean[name] for name in credentials if name in clean}}
     return ["credentials_encrypted"]
 

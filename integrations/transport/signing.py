@@ -50,7 +50,8 @@ class _Key(NamedTuple):
 
 @lru_cache(maxsize=1024)
 def _key(secret: str) -> _Key | None:
-    """Decode a secret once; None if it is no usable key."""
+    """Decode a secret once; None if it is no usable key. Spaces around it were pasted along: no key has any."""
+    secret = secret.strip()
     kind, mark, text = secret.partition("_")
     if not mark or kind not in ("whsec", "whsk", "whpk"):
         kind, text = "whsec", secret
@@ -139,9 +140,13 @@ def _candidates(value: str) -> tuple[list[tuple[str, bytes]], bool]:
         if version not in ("v1", "v1a"):
             continue  # a later version of the standard; another signature may be ours
         try:
-            candidates.append((version, base64.b64decode(text, validate=True)))
+            raw = base64.b64decode(text, validate=True)
         except ValueError:
             broken = True
+            continue
+        # Base64 has several spellings of the same bytes; one that nobody writes is kept as what fits no key.
+        is_usual = binascii.b2a_base64(raw, newline=False).decode() == text
+        candidates.append((version, raw if is_usual else b""))
     return candidates, bool(candidates) or not broken
 
 
@@ -164,7 +169,7 @@ def generate_secret() -> str:
 
 def is_key(secret: str) -> bool:
     """Tell whether somebody's `secret` can verify at all: whsec_, whpk_ or whsk_, or base64 alone."""
-    return _key(secret.strip()) is not None
+    return _key(secret) is not None
 
 
 def check_secret(text: str) -> str:

@@ -75,7 +75,8 @@ class ConnectionForm(forms.ModelForm):
     def _draw_config(self) -> None:
         before = self.fields[CONFIG]
         self.fields[CONFIG] = MaskedJSONField(
-            stored=self.instance.config,
+            # A text that nobody parsed must not keep a person from mending it here.
+            stored=self.instance.config if isinstance(self.instance.config, dict) else {},
             is_secret=self._is_secret_config,
             label=before.label,
             help_text=before.help_text or "What is no secret, as JSON.",

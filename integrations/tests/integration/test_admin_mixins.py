@@ -288,6 +288,15 @@ def test_adding_one(root: Client) -> None:
     assert "already exists" in str(answer.context["errors"]), "one of a kind for each company"
 
 
+@pytest.mark.parametrize("config", ['{"prices_include_vat": true}', ["x"], 7])
+def test_a_config_that_is_no_object_is_mended_on_its_page(root: Client, shop: Any, config: Any) -> None:
+    before, shop.config = shop.credentials, config
+    shop.save()
+    assert change(root, shop, config='{"prices_include_vat": true}').status_code == 302
+    shop.refresh_from_db()
+    assert shop.config == {"prices_include_vat": True} and shop.credentials == before
+
+
 def test_whoever_may_only_look_sees_no_settings(shop: Any) -> None:
     client = staff("looker", "view_connection")
     html = page(client, url("connection", "change", shop.pk))

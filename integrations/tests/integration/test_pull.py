@@ -487,6 +487,22 @@ def test_a_state_that_is_gone_reads_nothing(shop: TenantIntegration, book: Order
     assert book.asked == []
 
 
+@pytest.mark.parametrize("deleted", [SyncState, TenantIntegration])
+@pytest.mark.parametrize("is_page", [True, False])
+def test_a_state_that_is_deleted_while_it_is_read(shop: TenantIntegration, deleted: Any, is_page: bool) -> None:
+    """With its connection or alone, before a page came or before a failure was written down."""
+
+    def fetch(adapter: Any, cursor: str | None = None) -> Page[str]:
+        deleted.objects.all().delete()
+        if not is_page:
+            raise ValueError
+        return Page(["order-1"], "2", True)
+
+    result = sync(shop, state_of(shop), "orders", fetch, store_orders)
+    assert "exists no more" in result.errors[0] and not result.has_more
+    assert not stored() and not SyncState.objects.exists()
+
+
 def test_a_broken_configuration_is_a_failure_like_any_other(shop: TenantIntegration) -> None:
     shop.config = {}
     assert "base_url" in sync(shop, state_of(shop), "orders").errors[0]

@@ -179,6 +179,17 @@ def test_who_is_switched_off_meanwhile_is_asked_no_further(shop: TenantIntegrati
 
 
 @pytest.mark.integration
+def test_who_is_deleted_meanwhile_is_asked_no_further(shop: TenantIntegration, book: OrderBook) -> None:
+    def delete(**_: Any) -> None:
+        TenantIntegration.objects.filter(pk=shop.pk).delete()
+
+    sync_completed.connect(delete)
+    assert pull(shop) == {"pages": 1, "items": 2, "outcome": "unknown connection"}
+    sync_completed.disconnect(delete)
+    assert book.asked == [""]
+
+
+@pytest.mark.integration
 def test_a_circle_ends(shop: TenantIntegration, book: OrderBook, monkeypatch: pytest.MonkeyPatch) -> None:
     circle = {None: "a", "a": "b", "b": "c", "c": "a"}
 
@@ -274,6 +285,27 @@ def test_only_exported_methods_are_called(
     with pytest.raises(IntegrationPermanentError, match="method not exported"):
         call(shop, method)
     assert receiver.requests == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        ({"method_args": "ab"}, "method_args: must be a list"),
+        ({"method_args": {"cursor": "4"}}, "method_args: must be a list"),
+        ({"method_args": 5}, "method_args: must be a list"),
+        ({"method_args": [None, "4", "x"]}, "get_orders takes other arguments: since, cursor"),
+        ({"method_kwargs": ["cursor"]}, "method_kwargs: must be an object"),
+        ({"method_kwargs": {"canary": "canary"}}, "get_orders takes other arguments: since, cursor"),
+        ({"method_args": [None, "4"], "method_kwargs": {"cursor": "4"}}, "get_orders takes other arguments"),
+    ],
+)
+def test_arguments_that_a_method_does_not_take(
+    shop: TenantIntegration, receiver: Receiver, arguments: dict[str, Any], problem: str
+) -> None:
+    """The same message will never be right: no temporary error, and no provider is asked."""
+    with pytest.raises(IntegrationPermanentError, match=problem) as caught:
+        call(shop, "get_orders", **arguments)
+    assert "canary" not in str(caught.value) and receiver.requests == []
 
 
 def test_another_model_is_refused(shop: TenantIntegration) -> None:

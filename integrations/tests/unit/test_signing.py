@@ -13,7 +13,7 @@ from standardwebhooks.webhooks import Webhook
 
 from integrations.errors import IntegrationNotConfigured
 from integrations.tests.case_files import load, params
-from integrations.transport.signing import SignatureInvalid, check_secret, generate_secret, sign, verify
+from integrations.transport.signing import SignatureInvalid, check_secret, generate_secret, is_key, sign, verify
 
 VECTORS = load("signature-vectors")["vectors"]
 NOW = 1763668800
@@ -131,6 +131,22 @@ class TestVerify:
         headers = signed()
         headers["webhook-signature"] = f"v1 v9,x v1,@@ {headers['webhook-signature']}"
         verify(headers, b"{}", [SECRET], now=NOW)
+
+    @pytest.mark.parametrize("around", [" {}", "{} ", "{}\n", "\t{}\r\n"])
+    def test_spaces_around_a_secret_do_not_count(self, around: str) -> None:
+        """They come with what is pasted, and forms take them: a webhook's settings are checked with `is_key`."""
+        secret = around.format(SECRET)
+        assert is_key(secret)
+        verify(signed(), b"{}", [secret], now=NOW)
+
+    def test_other_spellings_of_the_same_bytes_are_refused(self) -> None:
+        """The last letter before the padding has bits that mean nothing."""
+        letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+        good = signed()["webhook-signature"]
+        twin = good[:-2] + letters[letters.index(good[-2]) ^ 1] + "="
+        assert base64.b64decode(twin[3:]) == base64.b64decode(good[3:])
+        assert reason({**signed(), "webhook-signature": twin}) == "mismatch"
+        verify({**signed(), "webhook-signature": f"{twin} {good}"}, b"{}", [SECRET], now=NOW)
 
     @pytest.mark.parametrize(
         "secrets", [(), ("",), ("whsec_",), ("whsec_@@",), ("whpk_AAAA",), ("whsk_AAAA",), (None,)]

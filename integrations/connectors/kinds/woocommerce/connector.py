@@ -137,7 +137,7 @@ class WooCommerceConnector(BaseConnector, ShopPort):
 
     @forgets_locals
     def update_order_status(self, order_id: str, status: OrderStatus | str) -> Order:
-        word = self._statuses.theirs(status)
+        word = self._statuses.theirs(status) if isinstance(status, str) else ""  # a task's arguments may hold anything
         if not _WORD.fullmatch(word):
             raise IntegrationPermanentError(
                 "status: must be an OrderStatus, or a status of the shop such as on-hold", code="bad_status"

@@ -16,6 +16,8 @@ from integrations.connectors.families.shop import Address, Customer, Order, Orde
 from integrations.connectors.families.status_map import StatusMap
 from integrations.errors import IntegrationTemporaryError
 
+MAX_POWER = 20  # of ten; a number beyond that is no price and no quantity, and cannot be reckoned with
+
 
 def order(row: Mapping[str, Any], statuses: StatusMap, *, with_vat: bool) -> Order:
     """Return the order in `row`; with_vat: prices of its items include VAT."""
@@ -130,12 +132,12 @@ def _number(row: Mapping[str, Any], name: str) -> Decimal | None:
         number = Decimal(str(value))
     except InvalidOperation:
         return None
-    return number if number.is_finite() else None
+    return number if number.is_finite() and abs(number.adjusted()) <= MAX_POWER else None
 
 
 def _time(row: Mapping[str, Any], name: str) -> datetime | None:
     try:
         moment = datetime.fromisoformat(_text(row, name))
-    except ValueError:
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):  # also what is before the year 1 or after 9999 in UTC
         return None
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

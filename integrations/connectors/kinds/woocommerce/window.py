@@ -113,8 +113,16 @@ class Place:
         )
 
     def starting_at(self, since: datetime | None) -> Place:
-        """Return the start of a run that leaves out what changed before `since` (a naive one is UTC)."""
-        if since is None or self.page:
+        """Return the start of a run that leaves out what changed before `since` (a naive one is UTC).
+
+        Raises:
+            IntegrationPermanentError: it is none (``bad_since``): a task's arguments may hold a text.
+        """
+        if since is None:
+            return self
+        if not isinstance(since, datetime):
+            raise IntegrationPermanentError("since: must be a datetime", code="bad_since")
+        if self.page:
             return self
         moment = since.replace(tzinfo=UTC) if since.tzinfo is None else since
         return replace(self, after=max(self.after, int(moment.timestamp()) - 1))

@@ -193,6 +193,13 @@ def test_since(shop: Shop, clock: Clock, since: datetime) -> None:
     assert earlier.items == [], "what was read is not read again because `since` is earlier"
 
 
+@pytest.mark.parametrize("since", ["2026-03-02T09:00:00Z", 1772442000, START.date()])
+def test_what_is_no_time(shop: Shop, since: Any) -> None:
+    with pytest.raises(IntegrationPermanentError, match="since: must be a datetime"):
+        connector_on(shop).get_orders(since=since)
+    assert shop.requests == []
+
+
 @pytest.mark.parametrize("cursor", [None, "", "1"])
 def test_the_beginning(shop: Shop, cursor: str | None) -> None:
     shop.add_order()

@@ -148,6 +148,25 @@ def test_what_may_be_missing(shop: Shop) -> None:
     assert not product.is_available
 
 
+@pytest.mark.parametrize("number", ["1e999999", "1E+400", "9" * 5000, 10**400, "1e-400", "NaN", "-Infinity"])
+def test_a_number_that_no_price_has(shop: Shop, number: Any) -> None:
+    """One row that a plugin spoilt stops neither its page nor who reckons with it."""
+    shop.add_order(
+        total=number, line_items=[{"quantity": number, "total": "1e999999"}, {"quantity": 2, "total": number}]
+    )
+    shop.add_product(price=number)
+    connector = connector_on(shop, vat_rate="0.19")
+    (order,), (product,) = connector.get_orders(), connector.get_products()
+    assert order.total is None and [item.price for item in order.items] == [None, None]
+    assert (product.price, product.price_with_vat, product.price_without_vat) == (None, None, None)
+
+
+@pytest.mark.parametrize("time", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00"])
+def test_a_time_that_utc_does_not_have(shop: Shop, time: str) -> None:
+    shop.add_order(date_created_gmt=time)
+    assert connector_on(shop).get_order("1").created_at is None
+
+
 @pytest.mark.parametrize("body", [{"a": 1}, [1], [{"status": "x"}], "text", None])
 def test_an_answer_of_something_else(shop: Shop, monkeypatch: pytest.MonkeyPatch, body: Any) -> None:
     monkeypatch.setattr(shop, "answer", lambda *request: (200, {"X-WP-Total": "1"}, json.dumps(body).encode()))
@@ -201,8 +220,8 @@ def test_a_status_that_nobody_mapped(shop: Shop) -> None:
     assert connector.update_order_status("1", "wc-in-the-oven").status == "in-the-oven"
 
 
-@pytest.mark.parametrize("status", ["", "a/b", "x" * 60, "shipped\n<script>"])
-def test_what_is_no_status(shop: Shop, status: str) -> None:
+@pytest.mark.parametrize("status", ["", "a/b", "x" * 60, "shipped\n<script>", None, 5, True, ["shipped"]])
+def test_what_is_no_status(shop: Shop, status: Any) -> None:
     assert failure(connector_on(shop).update_order_status, "1", status).code == "bad_status"
     assert shop.requests == []
 

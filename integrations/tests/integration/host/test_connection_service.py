@@ -93,6 +93,14 @@ def test_wrong_credentials_are_not_stored(
     assert CANARY not in str(caught.value)
 
 
+@pytest.mark.parametrize("value", [[], ["token"], "token", None, 7, [("token", "x")]])
+def test_credentials_that_are_none(connection: AbstractConnection, value: Any) -> None:
+    before = raw(connection)
+    with pytest.raises(TypeError, match="credentials must be a dict of names and values"):
+        ConnectionService.rotate_credentials(connection, value)
+    assert raw(connection) == before
+
+
 def test_what_has_begun_ends_with_the_old_ones(connection: AbstractConnection, receiver: Receiver) -> None:
     adapter = connection.get_adapter()
     ConnectionService.rotate_credentials(connection, NEW)

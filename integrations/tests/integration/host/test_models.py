@@ -13,8 +13,9 @@ from cryptography.fernet import Fernet
 from django.db import IntegrityError, models, transaction
 
 from integrations.connections.registered import connection_model, model_of
-from integrations.errors import EncryptionError, IntegrationPermanentError
+from integrations.errors import ConfigurationError, EncryptionError, IntegrationPermanentError
 from integrations.models import AbstractConnection, SyncState, TenantIntegration, WebhookEvent
+from integrations.services import ConnectionService
 from integrations.tests.hostapp import fresh_project
 
 from .conftest import CANARY, Make
@@ -170,6 +171,23 @@ def test_the_adapter_is_bound_to_credentials_and_settings(connection: AbstractCo
     assert CANARY not in repr(adapter)
 
 
+@pytest.mark.parametrize("config", ['{"base_url": "https://gate.example.com"}', "", [], ["base_url"], 7])
+def test_a_config_that_is_no_object(connection: AbstractConnection, config: Any) -> None:
+    """A JSON column takes a form's text as well, which the printed ``config=request.POST.get("config")`` stores."""
+    good, connection.config = connection.config, config
+    connection.save()
+    for ask in (connection.get_adapter, connection.get_receiver):
+        with pytest.raises(ConfigurationError, match="config: must be an object of names and values"):
+            ask()
+    result = connection.test_connection()
+    assert not result.success and result.message.startswith("config: must be an object")
+    with pytest.raises(ConfigurationError, match="config: must be"):
+        ConnectionService.rotate_credentials(connection, {"token": "new"})
+    connection.config = good
+    connection.save()
+    assert connection.test_connection().success
+
+
 @pytest.mark.parametrize(("seconds", "expected"), [(3.5, 3.5), (0, 10)])
 def test_the_timeout_of_adapters_is_a_setting(make: Make, settings: Any, seconds: float, expected: float) -> None:
     made = make("host")
@@ -211,6 +229,8 @@ def test_marks_of_webhooks_and_pulls(host: SimpleNamespace, connection: Abstract
     other = events.objects.create(connection=connection, provider="shop", idempotency_key="2")
     other.mark_failed("x" * 600)
     assert len(events.objects.get(pk=other.pk).error) == 500
+    other.mark_failed("a\0b\ud800")  # a text that somebody else wrote: the row must say that it failed all the same
+    assert events.objects.get(pk=other.pk).error == "a b "
     other.mark_duplicate()
     assert events.objects.get(pk=other.pk).status == "duplicate"
 
@@ -224,3 +244,10 @@ def test_marks_of_webhooks_and_pulls(host: SimpleNamespace, connection: Abstract
     state.refresh_from_db()
     assert (state.status, state.cursor, state.error_count, state.last_error) == ("completed", "page-2", 0, "")
     assert state.last_sync_at is not None
+    for cursor, problem in (("x" * 501, "501 characters; at most 500"), ("\0", "NUL"), ("\ud800", "half a character")):
+        with pytest.raises(ValueError, match=problem):
+            state.mark_completed(cursor)  # S0-27: neither cut nor, as SQLite would, kept
+        assert states.objects.get().cursor == "page-2"
+    state.mark_completed("x" * 500)
+    state.mark_failed("a\0b\ud800")
+    assert states.objects.get().last_error == "a b " and states.objects.get().cursor == "x" * 500
