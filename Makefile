@@ -5,23 +5,26 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV   ?= .venv
 BIN     = $(VENV)/bin
 STAMP   = $(VENV)/.installed
-TESTS  ?= integrations/tests/unit integrations/tests/integration
+TESTS   = integrations/tests
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: run test test-embedded test-services check test-slow test-connectors test-crash test-browser test-long format clean
+.PHONY: run test test-unit test-embedded test-services check test-slow test-connectors test-crash test-browser test-long format clean
 
 run: $(STAMP)
 	@exec $(BIN)/python -m app.demo
 
 # The whole fast suite on the embedded default and, side by side, wherever they answer, on PostgreSQL, Redis and RabbitMQ.
-# With REQUIRE_SERVICES=1 a missing one is a failure. One after the other: make test-embedded test-services
+# With REQUIRE_SERVICES=1 a missing one is a failure. One after the other: make test-unit test-embedded test-services
 test: $(STAMP)
-	@echo "Two lanes side by side; each tells when it is through (some minutes) …"
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-embedded test-services
+	@echo "Three lanes side by side; each tells when it is through (some minutes) …"
+	@$(MAKE) --no-print-directory --jobs=3 --output-sync=target test-unit test-embedded test-services
+
+test-unit: $(STAMP)
+	$(BIN)/python -m pytest $(TESTS)/unit -q
 
 test-embedded: $(STAMP)
-	$(BIN)/python -m pytest $(TESTS) -q -m "not slow and not crash and not browser and not n8n"
+	$(BIN)/python -m pytest $(TESTS)/integration -q -m "not slow and not crash and not browser and not n8n"
 
 test-services: $(STAMP)
 	$(BIN)/python -m integrations.tests.lanes -q -m "integration and not slow and not crash and not browser and not n8n"
@@ -40,18 +43,18 @@ format: $(STAMP)
 
 # Longer suites.
 test-slow: $(STAMP)
-	$(BIN)/python -m pytest $(TESTS) -q -m slow
+	$(BIN)/python -m pytest $(TESTS)/integration -q -m slow
 	$(BIN)/python -m integrations.tests.lanes -q -m slow
 
 test-connectors: $(STAMP)
-	$(BIN)/python -m pytest integrations/tests/conformance integrations/tests/connectors -q
+	$(BIN)/python -m pytest $(TESTS)/conformance $(TESTS)/connectors -q
 
 test-crash: $(STAMP)
 	$(BIN)/python -m integrations.tests.lanes -q -m crash
 
 test-browser: $(STAMP)
 	$(BIN)/python -m pip install -q --group browser
-	$(BIN)/python -m pytest integrations/tests/browser -q -m browser
+	$(BIN)/python -m pytest $(TESTS)/browser -q -m browser
 
 test-long: test-slow test-connectors test-crash test-browser
 
