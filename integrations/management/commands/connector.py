@@ -13,8 +13,6 @@ from integrations.connectors.registry import ConnectorRegistry
 from integrations.errors import IncompatibleConnector, UnknownConnector
 from integrations.management import connector_pages, scaffold
 
-DOCS = scaffold.INTEGRATIONS.parent / "docs" / "connectors"
-
 
 class Command(BaseCommand):
     help = "Make a new connector, list those there are, or write their pages in docs/connectors/."
@@ -29,7 +27,8 @@ class Command(BaseCommand):
         commands.add_parser("list", help="Show every registered connector, and what could not be used.")
         docs = commands.add_parser("docs", help="Write the pages in docs/connectors/ from the manifests.")
         docs.add_argument("--check", action="store_true", help="write nothing; fail if a page is stale")
-        docs.add_argument("--to", type=Path, default=DOCS, help=f"the folder ({DOCS})")
+        pages = scaffold.INTEGRATIONS.parent / "docs" / "connectors"
+        docs.add_argument("--to", type=Path, default=pages, help=f"the folder ({pages})")
 
     def handle(self, *args: Any, **options: Any) -> None:
         {"new": self._new, "list": self._list, "docs": self._docs}[options["command"]](options)
