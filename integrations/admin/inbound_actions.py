@@ -5,9 +5,7 @@ A row is made due in the database, and that is what counts: the hint to a worker
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 from typing import Any
 
 from django.db.models import F, Q, QuerySet
@@ -20,15 +18,13 @@ from integrations.inbound.receive import TASK
 from integrations.transport.redaction import MASK, mask_headers
 from tenants.scoped_admin import as_key
 
+from .one_click import NOT_YOURS, Done, May
 from .recent_filters import LOOKED_AT, has_field
 
 MOST = 1000  # rows per click; the request must end
 HINTED = 20  # hints per click; the sweep finds the others
 
-NOT_YOURS = "skipped: you may not act on it"
-
 Status = AbstractWebhookEvent.Status
-May = Callable[[Any], bool]
 # `attempts` is the fence of whoever has a row in hand (inbound/process.py): it goes on, never back.
 _ANEW = {
     "status": Status.RECEIVED,
@@ -39,28 +35,18 @@ _ANEW = {
 }
 
 
-@dataclass
-class Done:
-    """What one click did."""
-
-    verb: str
-    rows: list[Any] = field(default_factory=list)
-    notes: Counter[str] = field(default_factory=Counter)
-    is_cut: bool = False
-
-    @property
-    def count(self) -> int:
-        return len(self.rows)
+class MadeDue(Done):
+    """The inbound webhooks that a worker looks at next."""
 
     def __str__(self) -> str:
-        parts = [f"{self.count} inbound webhook{'' if self.count == 1 else 's'} {self.verb}."]
+        parts = [f"{self.count} inbound webhook{'' if self.count == 1 else 's'} {self.did}."]
         parts += [f"{number} {note}." for note, number in self.notes.items()]
         if self.is_cut:
             parts.append(f"Only the first {MOST} were looked at; repeat for the rest.")
         return " ".join(parts)
 
 
-def process_again(events: QuerySet[Any], may: May) -> Done:
+def process_again(events: QuerySet[Any], may: May) -> MadeDue:
     """Make those of `events` due now that failed or wait: at least one more attempt, however many there were.
 
     Only those on which the person `may` act; so below.
@@ -68,7 +54,7 @@ def process_again(events: QuerySet[Any], may: May) -> Done:
     return _again(
         events,
         may,
-        Done("will be processed now"),
+        MadeDue("will be processed now"),
         Q(status__in=[Status.RECEIVED, Status.FAILED]),
         {
             Status.PROCESSED: "skipped: processed already (Replay does it once more)",
@@ -78,18 +64,18 @@ def process_again(events: QuerySet[Any], may: May) -> Done:
     )
 
 
-def replay(events: QuerySet[Any], may: May) -> Done:
+def replay(events: QuerySet[Any], may: May) -> MadeDue:
     """Process those of `events` once more that were processed: what they bring about happens again."""
     return _again(
         events,
         may,
-        Done("will be processed once more"),
+        MadeDue("will be processed once more"),
         Q(status=Status.PROCESSED),
         dict.fromkeys(set(Status) - {Status.PROCESSED}, "skipped: not processed yet (use Process again)"),
     )
 
 
-def _again(events: QuerySet[Any], may: May, done: Done, wanted: Q, skipped: dict[Any, str]) -> Done:
+def _again(events: QuerySet[Any], may: May, done: MadeDue, wanted: Q, skipped: dict[Any, str]) -> MadeDue:
     model = events.model
     found = list(events.order_by("pk").defer("body", "payload", "headers")[: MOST + 1])
     done.is_cut = len(found) > MOST

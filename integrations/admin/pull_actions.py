@@ -6,9 +6,8 @@ an interval is made due as well, so that the sweep finds it if the hint is lost.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -22,27 +21,18 @@ from integrations.pull.lease import RELEASED
 from integrations.pull.models import AbstractSyncState
 from integrations.pull.run import may_pull
 
+from .one_click import NOT_YOURS, Done, May
+
 MOST = 50  # rows per click: each is a hint of its own
 
-NOT_YOURS = "skipped: you may not act on it"
-
 Status = AbstractSyncState.Status
-May = Callable[[Any], bool]
 
 
 @dataclass
-class Done:
-    """What one click did."""
+class Asked(Done):
+    """The pulls for which a worker was asked."""
 
-    did: str
-    rows: list[Any] = field(default_factory=list)
-    notes: Counter[str] = field(default_factory=Counter)
     unasked: int = 0  # no worker could be told
-    is_cut: bool = False
-
-    @property
-    def count(self) -> int:
-        return len(self.rows)
 
     def messages(self) -> Iterator[tuple[bool, str]]:
         """Yield (is it good, what to say)."""
@@ -61,22 +51,22 @@ def is_leased(state: Any) -> bool:
     return bool(state.lease_token and state.lease_expires_at and state.lease_expires_at > timezone.now())
 
 
-def pull_now(states: QuerySet[Any], may: May) -> Done:
+def pull_now(states: QuerySet[Any], may: May) -> Asked:
     """Ask a worker to go on from the cursor of each of `states` on which the person `may` act."""
-    return _ask(states, may, Done("Pulling now"), INCREMENTAL)
+    return _ask(states, may, Asked("Pulling now"), INCREMENTAL)
 
 
-def start_over(states: QuerySet[Any], may: May) -> Done:
+def start_over(states: QuerySet[Any], may: May) -> Asked:
     """Forget the cursor of each of `states` on which the person `may` act; ask a worker to read everything again.
 
     A worker that reads just now loses its lease with it: the page in its hands is not kept, or its cursor would
     undo this.
     """
     forgotten = {"cursor": "", "pages_in_run": 0, "status": Status.IDLE, **RELEASED}
-    return _ask(states, may, Done("Started over"), FULL, **forgotten)
+    return _ask(states, may, Asked("Started over"), FULL, **forgotten)
 
 
-def _ask(states: QuerySet[Any], may: May, done: Done, task: str, **values: Any) -> Done:
+def _ask(states: QuerySet[Any], may: May, done: Asked, task: str, **values: Any) -> Asked:
     found = list(states.order_by("pk").select_related("connection")[: MOST + 1])
     done.is_cut = len(found) > MOST
     for state in found[:MOST]:

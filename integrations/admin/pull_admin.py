@@ -15,7 +15,6 @@ from django.utils.html import format_html
 from integrations.connections.access import may_use, usable_by
 from integrations.connections.models import TenantIntegration
 from integrations.pull import fetch
-from integrations.pull.handlers import NOBODY as NOBODY_TAKES
 from integrations.pull.handlers import handler_for
 from integrations.pull.models import SyncState
 from tenants.scoped_admin import TenantFilter, TenantOwnedForm, TenantScopedAdmin, tenant_ids
@@ -28,7 +27,6 @@ from .inbound_admin import link_to_integration
 from .mixins.sync_state import SyncStateAdminMixin
 
 NOBODY = Badge("warn", "⚠ Nobody")
-NEVER = f"never: {NOBODY_TAKES}"
 NOT_ITS = "{label} has nothing called {name!r} to pull; it has: {known}."
 
 
@@ -151,10 +149,6 @@ class SyncStateAdmin(SyncStateAdminMixin, TenantScopedAdmin):
         if obj.has_taker:
             return "receivers of sync_completed"
         return format_html("{} Register a handler (docs/pull.md): until then it is not pulled.", NOBODY)
-
-    @admin.display(description="next")
-    def next(self, obj: SyncState) -> Any:
-        return super().next(obj) if obj.has_taker else NEVER
 
     @admin.display(description="every", ordering="interval_minutes")
     def interval(self, obj: SyncState) -> str:

@@ -16,6 +16,7 @@ from integrations.admin.display import NOTHING, Assets, Badge, Kind, exact, shor
 from integrations.admin.listed_filters import ListedFilters
 from integrations.admin.object_buttons import Button, ObjectButtons
 from integrations.admin.recent_filters import ConnectionFilter
+from integrations.pull.handlers import NOBODY
 from integrations.pull.models import AbstractSyncState
 from tenants.harmless_text import harmless
 
@@ -37,7 +38,7 @@ def pull_badge(state: Any) -> Badge:
 def next_pull(state: Any) -> Any:
     """Say when it is pulled next; after a failure nobody asks the provider before that time."""
     if not state.has_taker:
-        return "never: nobody takes the items"
+        return f"never: {NOBODY}"
     if state.next_sync_at is None:
         return "when asked"
     if state.next_sync_at > timezone.now():

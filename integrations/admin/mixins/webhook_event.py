@@ -203,5 +203,5 @@ class WebhookEventAdminMixin(History, ObjectButtons):
     def _act(self, request: HttpRequest, queryset: QuerySet[Any], action: Any) -> None:
         done = action(queryset, partial(self.may_operate, request))
         for obj in done.rows:
-            self.log_change(request, obj, done.verb.capitalize() + ".")
+            self.log_change(request, obj, done.did.capitalize() + ".")
         messages.add_message(request, messages.SUCCESS if done.count else messages.WARNING, str(done))
