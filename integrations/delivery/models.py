@@ -22,8 +22,15 @@ class Lane(models.Model):
     )
     lease_token = models.CharField(max_length=32, blank=True, default="")
     lease_expires_at = models.DateTimeField(null=True, blank=True)
+    # How often it was taken. A hint names the turn that it asks for: once somebody took that turn, it says nothing.
+    turn = models.PositiveBigIntegerField(default=0, db_default=0)
+    hinted_at = models.DateTimeField(null=True, blank=True)  # a hint for this turn is under way since then
+    epoch = models.PositiveIntegerField(default=0, db_default=0)  # counts what people do: resume, re-enable
+    careful_left = models.PositiveIntegerField(default=0, db_default=0)  # rows to send one at a time: a holder died
+    deleting_since = models.DateTimeField(null=True, blank=True)  # its integration is being deleted, in batches
     breaker = models.CharField(max_length=10, choices=Breaker.choices, default=Breaker.CLOSED)
     consecutive_failures = models.PositiveIntegerField(default=0)
+    refused_object = models.CharField(max_length=300, blank=True, default="", db_default="")  # of the last refusal
     times_opened = models.PositiveIntegerField(default=0)  # in a row; the pause doubles with each
     opened_at = models.DateTimeField(null=True, blank=True)
     paused_until = models.DateTimeField(null=True, blank=True)

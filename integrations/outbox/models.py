@@ -80,6 +80,11 @@ class IntegrationSync(models.Model):
     # The database's clock decides what is due; a web host's clock may be ahead of it.
     next_attempt_at = models.DateTimeField(db_default=Now())
     first_failed_at = models.DateTimeField(null=True, blank=True)  # since when it holds its object back
+    last_failed_at = models.DateTimeField(null=True, blank=True)
+    # Counts what people do to the row: an attempt that began before a retry does not write its failure over it.
+    generation = models.PositiveIntegerField(default=0, db_default=0)
+    # Attempts in a row that began and whose end nobody wrote: their workers died (docs/adr/0022).
+    deaths = models.PositiveSmallIntegerField(default=0, db_default=0)
     last_error = models.CharField(max_length=1100, blank=True)
     response_status = models.PositiveSmallIntegerField(null=True, blank=True)
     reason = models.CharField(max_length=500, blank=True)
@@ -91,10 +96,16 @@ class IntegrationSync(models.Model):
         ordering = ["-id"]
         unique_together = [("event", "integration")]
         indexes = [
+            # Rows that never failed go oldest first; those that did, when their retry is due.
+            models.Index(
+                fields=["integration", "id"],
+                condition=models.Q(status="pending", first_failed_at=None),
+                name="sync_fresh",
+            ),
             models.Index(
                 fields=["integration", "next_attempt_at", "id"],
-                condition=models.Q(status="pending"),
-                name="sync_due",
+                condition=models.Q(status="pending", first_failed_at__isnull=False),
+                name="sync_retry",
             ),
             models.Index(
                 fields=["integration", "object_key", "id"],
