@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from integrations import conf
-from integrations.errors import IntegrationAuthError, IntegrationError, IntegrationPermanentError
+from integrations.errors import IntegrationAuthError, IntegrationError, IntegrationGone, IntegrationPermanentError
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,8 @@ class RetryPolicy:
         max_attempts: attempts in all, the first included.
         max_age: seconds since the row was made after which no further attempt is scheduled.
         retry_after_cap: seconds; a longer Retry-After is cut to this.
+        repeats_answers: any answer that is no success is tried again, 410 apart: a receiver that is being deployed says
+            404, one with a mistake 400, and both are mended within days.
         repeats_auth: refused credentials are tried again, since a person may mend them meanwhile.
         chance: returns a float in [0, 1).
     """
@@ -39,16 +41,18 @@ class RetryPolicy:
     max_age: float
     retry_after_cap: float = 86400.0
     repeats_auth: bool = True
+    repeats_answers: bool = False
     chance: Callable[[], float] = random.random
 
     def delay(self, attempt: int, error: IntegrationError, age: float) -> float | None:
         """Return the seconds to wait after failed attempt number `attempt` (1 = first), or None: give up.
 
         Args:
-            error: what happened; permanent errors are never repeated, and `error.retry_after` is a floor.
+            error: what happened; permanent errors are not repeated (see `repeats_answers`), and `error.retry_after`
+                is a floor.
             age: seconds since the row was made.
         """
-        if isinstance(error, IntegrationPermanentError):
+        if isinstance(error, IntegrationPermanentError) and not self._is_answer(error):
             return None
         if isinstance(error, IntegrationAuthError) and not self.repeats_auth:
             return None
@@ -65,8 +69,12 @@ class RetryPolicy:
             return wish * (1 + self.jitter * self.chance() / 2)
         return max(wish, delay * (1 + self.jitter * (2 * self.chance() - 1)))
 
+    def _is_answer(self, error: IntegrationError) -> bool:
+        """Tell whether the receiver may answer otherwise tomorrow; what our own guard refuses has no status."""
+        return self.repeats_answers and error.status is not None and not isinstance(error, IntegrationGone)
 
-def webhook(max_attempts: int | None = None) -> RetryPolicy:
+
+def webhook(max_attempts: int | None = None, *, repeats_answers: bool = False) -> RetryPolicy:
     """Return the policy of a lane, from the settings, with an integration's own `max_attempts`."""
     policy = RetryPolicy(
         base=conf.RETRY_BASE_SECONDS,
@@ -76,6 +84,7 @@ def webhook(max_attempts: int | None = None) -> RetryPolicy:
         max_attempts=conf.RETRY_MAX_ATTEMPTS,
         max_age=conf.RETRY_MAX_AGE_SECONDS,
         retry_after_cap=conf.RETRY_AFTER_CAP_SECONDS,
+        repeats_answers=repeats_answers,
     )
     return replace(policy, max_attempts=max_attempts) if max_attempts else policy
 

@@ -13,7 +13,7 @@ from integrations.delivery.drain import drain
 from integrations.delivery.health_checks import check_one, request_checks
 from integrations.delivery.manual import record_manual
 from integrations.delivery.rotation import rotate_overdue
-from integrations.delivery.sweep import sweep
+from integrations.delivery.sweep import pass_on, sweep
 from integrations.delivery.wakeup import SLOW_QUEUE
 from integrations.inbound.models import AbstractWebhookEvent
 from integrations.inbound.process import process
@@ -59,8 +59,10 @@ def send_integration_webhook(
     event_type: str | None = None,
     payload: dict[str, Any] | None = None,
     sync_id: int | None = None,
+    turn: int | None = None,
 ) -> dict[str, Any]:
-    """Send what is due for one integration (the wake-up: ``integration_id`` alone).
+    """Send what is due for one integration (the wake-up: ``integration_id``, and the ``turn`` of its lane that is asked
+    for).
 
     With an object, an event type and a payload, as seeds/001 calls it, that event is recorded first; the same
     message twice records it once. ``sync_id`` looks at the lane of that row.
@@ -74,8 +76,15 @@ def send_integration_webhook(
     if event_type is not None:
         record_manual(integration_id, content_type_id, object_id, event_type, payload, self.request.id)
     queue = (self.request.delivery_info or {}).get("routing_key")
-    done = drain(integration_id, is_slow_worker=queue in (None, SLOW_QUEUE))
+    done = drain(integration_id, turn=turn, is_slow_worker=queue in (None, SLOW_QUEUE))
     return {"sent": done.sent, "outcome": done.outcome}
+
+
+@shared_task(base=QuietTask, name="integrations.tasks.wake_lanes", time_limit=90)
+def wake_lanes(lanes: list[list[int]]) -> dict[str, int]:
+    """Send one wake-up for each of these lanes (id, turn, is slow): a sweep's long list, worked by several."""
+    close_old_connections()
+    return {"woken": pass_on(lanes)}
 
 
 @shared_task(base=QuietTask, name="integrations.tasks.retry_failed_syncs", time_limit=300)

@@ -84,7 +84,7 @@ def _ask(states: QuerySet[Any], may: May, done: Asked, task: str, **values: Any)
             continue
         type(state)._base_manager.filter(pk=state.pk).update(**values, next_sync_at=_due(state))
         # A person asked: the message is kept for as long as the workers are busy.
-        if send_hint(task, _arguments(state), SLOW_QUEUE, expires=None):
+        if send_hint(task, _arguments(state), SLOW_QUEUE):
             done.rows.append(state)
         else:
             done.unasked += 1

@@ -155,6 +155,8 @@ class Manifest(_Model):
         allow_multiple: False: a tenant may have one active integration of this family.
         signs: requests carry Standard Webhooks signatures.
         timeout: seconds for one request, 1 to 60; None: the setting.
+        repeats_answers: a lane tries again after any answer that is no success, 410 apart: a tenant's own receiver
+            answers 404 while it is deployed, 400 while it has a mistake. False: as the answer's kind says.
         does: what it can do: ``deliver`` events, ``export`` orders, ``check`` a connection, ``read``.
     """
 
@@ -171,6 +173,7 @@ class Manifest(_Model):
     allowed_hosts: tuple[str, ...] = ()
     rate_limit: RateLimit | None = None
     secret_path: bool = False
+    repeats_answers: bool = False
     allow_multiple: bool = True
     signs: bool = False
     timeout: float | None = _Field(default=None, ge=1, le=60)

@@ -6,12 +6,16 @@ import logging
 import time
 from dataclasses import dataclass
 
+from django.db import connections
+
 from integrations import conf, retry_policy
 from integrations.connections.models import TenantIntegration
+from integrations.connectors.manifest import Manifest
 
-from .due import read_due
-from .lease import Lease, LeaseLost, take
-from .turn import give_back, take_turn
+from . import run_slot, statements
+from .lease import USING, Lease, LeaseLost, release, take
+from .turn import read_due, take_turn
+from .wakeup import wake
 
 logger = logging.getLogger("integrations.delivery")
 
@@ -24,26 +28,45 @@ class Drained:
     outcome: str = "empty"
 
 
-def drain(integration_id: int, *, is_slow_worker: bool = True) -> Drained:
+def drain(integration_id: int, *, turn: int | None = None, is_slow_worker: bool = True) -> Drained:
     """Send what is due for one integration, for about DRAIN_SECONDS (SLICE_SECONDS on the slow queue).
 
     Args:
+        turn: the turn of the lane that a hint asks for; None: whichever comes.
         is_slow_worker: False on the queue for fast lanes, which hands slow ones over.
     """
-    lease = take(integration_id)
-    if lease is None:
-        return Drained(outcome="busy or paused")
-    drained = Drained()
-    try:
-        give_back_at = time.monotonic() + (conf.SLICE_SECONDS if is_slow_worker else conf.DRAIN_SECONDS)
-        while _send_slice(lease, drained, is_slow_worker, give_back_at) and time.monotonic() < give_back_at:
-            pass
-    except LeaseLost:
-        logger.warning("lane %s: the lease was lost; its new holder sends these rows again", integration_id)
-        drained.outcome = "lease lost"
+    with run_slot.running():
+        lease = take(integration_id, turn)
+        if lease is None:
+            return Drained(outcome="busy or paused")
+        drained = Drained()
+        try:
+            give_back_at = time.monotonic() + (conf.SLICE_SECONDS if is_slow_worker else conf.DRAIN_SECONDS)
+            while _send_slice(lease, drained, is_slow_worker, give_back_at) and time.monotonic() < give_back_at:
+                pass
+        except LeaseLost:
+            logger.warning("lane %s: the lease was lost; its new holder sends these rows again", integration_id)
+            drained.outcome = "lease lost"
+            return drained
+        except BaseException:
+            give_back(lease)
+            raise
+        give_back(lease)
         return drained
-    give_back(lease)
-    return drained
+
+
+def give_back(lease: Lease) -> None:
+    """Release the lane, and wake it if it has something to send.
+
+    The look comes after the release, never before: a row committed in between would be seen by nobody. It asks for the
+    same rows as a turn reads.
+    """
+    release(lease)
+    with connections[USING].cursor() as cursor:
+        cursor.execute(statements.look(connections[USING].vendor), [lease.integration_id])
+        found = cursor.fetchone()
+    if found is not None:
+        wake(lease.integration_id, turn=found[0], is_slow=bool(found[1]))
 
 
 def _send_slice(lease: Lease, drained: Drained, is_slow_worker: bool, stop_at: float) -> bool:
@@ -54,13 +77,14 @@ def _send_slice(lease: Lease, drained: Drained, is_slow_worker: bool, stop_at: f
         _policy_for,
         stop_at=stop_at,
         patience=conf.PACE_SECONDS if is_slow_worker else conf.SLOW_SECONDS / 2,
+        gives_back=True,
     )
     if turn.state == "empty":
         return False
     drained.sent += len(turn.outcomes)
     drained.outcome = turn.state
-    return turn.may_go_on and (is_slow_worker or not turn.is_slow)
+    return lease.is_held and turn.may_go_on and (is_slow_worker or not turn.is_slow)
 
 
-def _policy_for(integration: TenantIntegration) -> retry_policy.RetryPolicy:
-    return retry_policy.webhook(integration.max_attempts)
+def _policy_for(integration: TenantIntegration, manifest: Manifest) -> retry_policy.RetryPolicy:
+    return retry_policy.webhook(integration.max_attempts, repeats_answers=manifest.repeats_answers)

@@ -1,53 +1,105 @@
-"""Who may send: at most one worker holds an integration's lane (one conditional UPDATE, database clock)."""
+"""Who may send: at most one worker holds an integration's lane (one conditional UPDATE, the database's clock).
+
+Taking and renewing return what the lane and its integration are at that moment: nothing else is read for a slice but
+its rows.
+"""
 
 from __future__ import annotations
 
 import secrets
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
 
+from django.db import connections
 from django.db.models import Q
+from django.db.models.expressions import Col
 from django.db.models.functions import Now
 
 from integrations import conf
-from integrations.database_clock import after
+from integrations.connections.models import TenantIntegration
 
+from . import statements
 from .models import Lane
+from .statements import State
+
+USING = "default"
+
+# Goes on while the machine is suspended, where the system has such a clock: a lease does so too.
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
+def elapsed() -> float:
+    """Return seconds on a clock of this machine that stands still for nothing."""
+    return time.clock_gettime(_CLOCK)
 
 
 class LeaseLost(Exception):
     """Our lease ran out and somebody else may be sending: what we know must not be written any more."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Lease:
-    """The right to send one integration's rows; `token` is the fence that a stale holder cannot pass."""
+    """The right to send one integration's rows; `token` is the fence that a stale holder cannot pass.
+
+    Attributes:
+        state, integration: as they were when the lease was taken or renewed last.
+        ends_at: when it runs out at the earliest, on the clock of `elapsed`.
+        is_held: False once it was given back.
+    """
 
     integration_id: int
     token: str = field(repr=False)
+    state: State
+    integration: TenantIntegration
+    ends_at: float
+    is_held: bool = True
 
-    @property
-    def row(self) -> Q:
-        """The condition under which a write of the holder counts."""
-        return Q(pk=self.integration_id, lease_token=self.token)
+    def renew(self, values: dict[str, tuple[str, Sequence[Any]]], *, seconds: float | None = None) -> None:
+        """Write columns of the lane (name → SQL, parameters) and hold it for another `seconds` (LEASE_SECONDS).
+
+        With `seconds` 0 the lane is given back by the same statement.
+
+        Raises:
+            LeaseLost: it is no longer ours (or gone); nothing was written.
+        """
+        vendor = connections[USING].vendor
+        wanted = conf.LEASE_SECONDS if seconds is None else seconds
+        if wanted:
+            lease = {"lease_expires_at": (statements.shifted(vendor, "%s"), [float(wanted)])}
+        else:
+            lease = {"lease_expires_at": ("NULL", []), "lease_token": ("''", [])}
+        parts = {**values, **lease}
+        sql = statements.renew(vendor, ", ".join(f"{name} = {value}" for name, (value, _) in parts.items()))
+        started = elapsed()
+        parameters = [parameter for _, found in parts.values() for parameter in found]
+        found = _returned(sql, [*parameters, self.integration_id, self.token], self.integration_id, self.token)
+        if found is None:
+            raise LeaseLost
+        if not wanted:
+            self.is_held = False
+        elif found:
+            self.state, self.integration = found
+        self.ends_at = started + wanted
 
 
-def free() -> Q:
-    """The condition of a lane that nobody holds."""
-    return Q(lease_expires_at=None) | Q(lease_expires_at__lte=Now())
+def take(integration_id: int, turn: int | None = None) -> Lease | None:
+    """Take the lane, or return None: somebody holds it, it is paused, being deleted, or gone.
 
-
-def rested() -> Q:
-    """The condition of a lane that is not paused."""
-    return Q(paused_until=None) | Q(paused_until__lte=Now())
-
-
-def take(integration_id: int) -> Lease | None:
-    """Take the lane, or return None: somebody holds it, it is paused, or it is gone."""
+    Args:
+        turn: as a hint names it; None also if somebody has taken that turn since: they saw what the hint was about.
+    """
     token = secrets.token_hex(16)
-    taken = Lane.objects.filter(free(), rested(), pk=integration_id).update(
-        lease_token=token, lease_expires_at=after(conf.LEASE_SECONDS)
-    )
-    return Lease(integration_id, token) if taken else None
+    sql = statements.take(connections[USING].vendor, only_turn=turn is not None)
+    started = elapsed()
+    parameters = [token, integration_id] if turn is None else [token, integration_id, turn]
+    found = _returned(sql, parameters, integration_id, token)
+    if not found:
+        return None
+    state, integration = found
+    return Lease(integration_id, token, state, integration, started + conf.LEASE_SECONDS)
 
 
 def extend(lease: Lease, seconds: float) -> None:
@@ -56,10 +108,60 @@ def extend(lease: Lease, seconds: float) -> None:
     Raises:
         LeaseLost: it is no longer ours.
     """
-    if not Lane.objects.filter(lease.row).update(lease_expires_at=after(seconds)):
-        raise LeaseLost
+    lease.renew({}, seconds=seconds)
 
 
 def release(lease: Lease) -> None:
     """Give the lane back, if it is still ours."""
-    Lane.objects.filter(lease.row).update(lease_token="", lease_expires_at=None)
+    if lease.is_held:
+        lease.is_held = False
+        ours = Lane.objects.filter(pk=lease.integration_id, lease_token=lease.token)
+        ours.update(lease_token="", lease_expires_at=None)
+
+
+def _returned(sql: str, parameters: Sequence[Any], integration_id: int, token: str) -> Any:
+    """Run an UPDATE of the lane; return (state, integration), () if they cannot be read, None if no row was ours."""
+    connection = connections[USING]
+    with connection.cursor() as cursor:
+        cursor.execute(sql, parameters)
+        row = cursor.fetchone()
+        if row is None:
+            return None
+        if connection.vendor != "postgresql":
+            cursor.execute(statements.read_both(connection.vendor), [integration_id, token])
+            row = cursor.fetchone()
+            if row is None:  # given back in the same statement
+                return ()
+    count = len(State._fields)
+    return State(*row[:count]), _integration(row[count:])
+
+
+def _integration(values: Sequence[Any]) -> TenantIntegration:
+    names, converters = _columns(USING)
+    converted = [convert(value) for convert, value in zip(converters, values, strict=True)]
+    return TenantIntegration.from_db(USING, names, converted)
+
+
+@lru_cache(maxsize=4)
+def _columns(using: str) -> tuple[list[str], list[Callable[[Any], Any]]]:
+    """Return the names of the integration's columns, and what turns each as the database has it into Python's."""
+    connection = connections[using]
+    table, fields = TenantIntegration._meta.db_table, TenantIntegration._meta.concrete_fields
+
+    def converter(model_field: Any) -> Callable[[Any], Any]:
+        expression = Col(table, model_field)
+        steps = [*connection.ops.get_db_converters(expression), *model_field.get_db_converters(connection)]
+
+        def convert(value: Any) -> Any:
+            for step in steps:
+                value = step(value, expression, connection)
+            return value
+
+        return convert if steps else (lambda value: value)
+
+    return [model_field.attname for model_field in fields], [converter(model_field) for model_field in fields]
+
+
+def free() -> Q:
+    """The condition of a lease that nobody holds, for the ORM."""
+    return Q(lease_expires_at=None) | Q(lease_expires_at__lte=Now())

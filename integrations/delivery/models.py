@@ -42,6 +42,7 @@ class Lane(models.Model):
     attention = models.CharField(max_length=500, blank=True)  # something only a person can mend
     last_success_at = models.DateTimeField(null=True, blank=True)
     last_failure_at = models.DateTimeField(null=True, blank=True)
+    taken_with = models.CharField(max_length=16, blank=True, default="", db_default="")  # the settings of that success
     delivered_count = models.PositiveBigIntegerField(default=0)
     failed_count = models.PositiveBigIntegerField(default=0)
 

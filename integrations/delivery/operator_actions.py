@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from integrations.audit.models import ExecutionLog
@@ -46,6 +46,9 @@ def _again(sync_ids: Iterable[int], which: Q, verb: str, actor: str) -> int:
             next_attempt_at=Now(),
             created_at=Now(),  # the three days of retries start anew
             first_failed_at=None,
+            last_failed_at=None,
+            generation=F("generation") + 1,
+            deaths=0,
             settled_at=None,
             reason=reason[:500],
         )
@@ -85,6 +88,8 @@ def resume(integration: TenantIntegration, *, actor: str, action: str = "resume"
             times_opened=0,
             opened_at=None,
             attention="",
+            refused_object="",
+            epoch=F("epoch") + 1,
         )
         ExecutionLog.objects.create(integration=integration, action=action, actor=actor)
         wake_on_commit({integration.pk})

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 
 from integrations.connectors.port import Receipt
 from integrations.errors import IntegrationError
 from integrations.outbox.models import IntegrationSync
 from integrations.retry_policy import RetryPolicy
 
-from .due import DueRow
+from .choice import DueRow
 
 Status = IntegrationSync.Status
+PENDING, SYNCED, FAILED = str(Status.PENDING), str(Status.SYNCED), str(Status.FAILED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +22,7 @@ class Outcome:
     Attributes:
         retry_in: seconds until the next attempt; None when the row is final.
         error: what went wrong; None after success.
+        was_counted: the attempt was written before it began.
     """
 
     row: DueRow
@@ -30,10 +31,11 @@ class Outcome:
     retry_in: float | None = None
     receipt: Receipt | None = None
     error: IntegrationError | None = None
+    was_counted: bool = False
 
     @property
     def is_final(self) -> bool:
-        return self.status != Status.PENDING
+        return self.status != PENDING
 
     @property
     def response_status(self) -> int | None:
@@ -48,15 +50,27 @@ class Outcome:
             return ""
         return f"{self.error.message} — {self.error.excerpt}" if self.error.excerpt else self.error.message
 
+    @property
+    def attempt(self) -> int:
+        """The number of this attempt, 1 for the first."""
+        return self.row.attempts if self.was_counted else self.row.attempts + 1
 
-def delivered(row: DueRow, receipt: Receipt, duration_ms: int) -> Outcome:
+
+def delivered(row: DueRow, receipt: Receipt, duration_ms: int, *, was_counted: bool = False) -> Outcome:
     """The receiver has it."""
-    return Outcome(row, Status.SYNCED, duration_ms, receipt=receipt)
+    return Outcome(row, SYNCED, duration_ms, receipt=receipt, was_counted=was_counted)
 
 
-def failed(row: DueRow, error: IntegrationError, duration_ms: int, policy: RetryPolicy, now: datetime) -> Outcome:
+def failed(
+    row: DueRow, error: IntegrationError, duration_ms: int, policy: RetryPolicy, *, was_counted: bool = False
+) -> Outcome:
     """Try again later, or give up."""
-    age = (now - row.created_at).total_seconds()
-    retry_in = policy.delay(row.attempts + 1, error, age)
-    status = Status.FAILED if retry_in is None else Status.PENDING
-    return Outcome(row, status, duration_ms, retry_in=retry_in, error=error)
+    attempt = row.attempts if was_counted else row.attempts + 1
+    retry_in = policy.delay(attempt, error, row.age)
+    status = FAILED if retry_in is None else PENDING
+    return Outcome(row, status, duration_ms, retry_in=retry_in, error=error, was_counted=was_counted)
+
+
+def given_up(row: DueRow, error: IntegrationError) -> Outcome:
+    """No further attempt: what `error` says ends the row."""
+    return Outcome(row, FAILED, 0, error=error, was_counted=True)

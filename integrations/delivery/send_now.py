@@ -12,8 +12,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from django.db.models import BooleanField, ExpressionWrapper, Q
 from django.db.models.functions import Now
-from django.utils import timezone
 
 from integrations import conf
 from integrations.database_clock import after
@@ -21,10 +21,10 @@ from integrations.errors import IntegrationTemporaryError
 from integrations.outbox.models import IntegrationSync
 from integrations.retry_policy import RetryPolicy
 
-from .due import DueRow, read_one
+from .drain import give_back
 from .lease import Lease, LeaseLost, extend, take
 from .models import Lane
-from .turn import Turn, give_back, take_turn
+from .turn import Turn, read_one, take_turn
 from .wakeup import wake_idle
 
 logger = logging.getLogger("integrations.delivery")
@@ -71,11 +71,12 @@ def send_now(
 def _take_in_time(integration_id: int) -> tuple[Lease | None, str]:
     deadline = time.monotonic() + LANE_SECONDS
     while (lease := take(integration_id)) is None:
-        lane = Lane.objects.filter(pk=integration_id).values("paused_until", "pause_reason").first()
-        if lane is None:
-            return None, "the integration has no lane yet"
-        if lane["paused_until"] and lane["paused_until"] > timezone.now():
-            return None, f"the lane is paused: {lane['pause_reason'] or 'it failed before'}"
+        paused = ExpressionWrapper(Q(paused_until__gt=Now()), output_field=BooleanField())
+        lane = Lane.objects.filter(pk=integration_id).values_list(paused, "pause_reason", "deleting_since").first()
+        if lane is None or lane[2]:
+            return None, "the integration has no lane yet" if lane is None else "the integration is being deleted"
+        if lane[0]:
+            return None, f"the lane is paused: {lane[1] or 'it failed before'}"
         if time.monotonic() > deadline:
             return None, "another sender has the lane"
         time.sleep(POLL_SECONDS)
@@ -83,15 +84,14 @@ def _take_in_time(integration_id: int) -> tuple[Lease | None, str]:
 
 
 def _try_until_settled(lease: Lease, sync_id: int, policy: RetryPolicy, sleep: Callable[[float], Any]) -> str:
-    def read_row(integration_id: int, limit: int, in_order: bool) -> list[DueRow]:
-        return read_one(integration_id, sync_id, in_order)
-
+    read_row = read_one(sync_id)
     while True:
         patience = conf.PACE_SECONDS
-        turn = take_turn(lease, read_row, lambda _: policy, stop_at=time.monotonic() + patience + 1, patience=patience)
+        until = time.monotonic() + patience + 1
+        turn = take_turn(lease, read_row, lambda *_: policy, stop_at=until, patience=patience)
         if not turn.outcomes:
             return _why_not(turn, sync_id)
-        (result,) = turn.outcomes
+        result = turn.outcomes[0]  # the row that somebody waits for; what follows are others that were asked
         if result.is_final:
             return ""
         if (wait := _wait(turn, policy)) is None:
@@ -102,7 +102,7 @@ def _try_until_settled(lease: Lease, sync_id: int, policy: RetryPolicy, sleep: C
 
 def _wait(turn: Turn, policy: RetryPolicy) -> float | None:
     """Return the seconds until the next attempt; None: longer than anybody was asked to wait."""
-    (result,) = turn.outcomes
+    result = turn.outcomes[0]
     wait = max(turn.rest, result.retry_in or 0.0)
     planned = policy.delay(result.row.attempts + 1, IntegrationTemporaryError(), 0.0) or 0.0
     return None if wait > max(planned, conf.HTTP_WAIT_CAP_SECONDS) else wait

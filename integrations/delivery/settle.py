@@ -2,33 +2,41 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
-from collections import defaultdict
+from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any
 
-from django.db import transaction
+from django.db import DataError, connections, transaction
 from django.db.models import F
-from django.db.models.functions import Now
 
 from integrations import conf
 from integrations.audit.models import ExecutionLog
 from integrations.audit.notes import AuditNote, write_notes
 from integrations.connections import health
 from integrations.connections.models import TenantIntegration
-from integrations.database_clock import after
-from integrations.errors import IntegrationBlocked, IntegrationGone, IntegrationMoved
-from integrations.outbox.models import IntegrationSync
+from integrations.errors import (
+    IntegrationBlocked,
+    IntegrationGone,
+    IntegrationMoved,
+    IntegrationTemporaryError,
+    printable,
+)
 
-from .circuit_breaker import CircuitBreaker
-from .lease import Lease, LeaseLost
+from . import statements
+from .lease import USING, Lease
 from .models import Lane
-from .outcome import Outcome
+from .outcome import FAILED, PENDING, Outcome
 from .receipt_facts import answer_of, without_facts
+from .verdicts import Verdict
 
 logger = logging.getLogger("integrations.delivery")
-Status = IntegrationSync.Status
+
+UNSTORABLE = (DataError, TypeError, ValueError, OverflowError)
+Values = dict[str, tuple[str, Sequence[Any]]]  # column → SQL, parameters
 
 
 @dataclass(slots=True)
@@ -36,152 +44,225 @@ class Settlement:
     """Everything that one slice changes.
 
     Attributes:
+        target: scheme and host, for the log.
         next_send_in: seconds until the pacer allows the next request; None: no rate limit.
-        wait: seconds that the lane must rest, for `wait_reason`.
+        careful_left: how many rows are still to be sent one at a time.
+        gives_back: the lane is given back by the same statement: nothing more was found.
     """
 
-    integration: TenantIntegration
-    target: str  # scheme and host, for the log
+    target: str
     outcomes: list[Outcome]
-    breaker: CircuitBreaker
-    auth_failures: int
+    verdict: Verdict
     mean_seconds: float
     is_slow: bool
-    wait: float | None = None
-    wait_reason: str = ""
     next_send_in: float | None = None
+    careful_left: int = 0
+    gives_back: bool = False
 
 
 def settle(lease: Lease, settlement: Settlement) -> None:
-    """Make `settlement` durable and renew the lease.
+    """Make `settlement` durable, and renew the lease or give it back.
+
+    What cannot be stored as it is, is stored with our own short words; a row for which even that fails is tried again,
+    and keeps nobody else from being settled.
 
     Raises:
         LeaseLost: the lane is no longer ours (or gone); nothing was written.
     """
-    integration = settlement.integration
-    with transaction.atomic():
+    try:
+        _settle(lease, settlement)
+        return
+    except UNSTORABLE:
+        logger.exception("lane %s: what came back cannot be stored as it is", lease.integration_id)
+    plain = replace(settlement, outcomes=[_without_texts(result) for result in settlement.outcomes])
+    try:
+        _settle(lease, plain)
+        return
+    except UNSTORABLE:
+        logger.exception("lane %s: settling row by row", lease.integration_id)
+    for index, result in enumerate(plain.outcomes):
+        is_last = index == len(plain.outcomes) - 1
+        part = replace(plain, outcomes=[result], gives_back=plain.gives_back and is_last)
+        try:
+            _settle(lease, part)
+        except UNSTORABLE:
+            _settle(lease, replace(part, outcomes=[_as_unexpected(result)]))
+
+
+def _settle(lease: Lease, settlement: Settlement) -> None:
+    before, integration = lease.state, lease.integration
+    with transaction.atomic(using=USING):
         # First, so that the row lock fences everything below, and a deletion of the integration waits.
-        if not Lane.objects.filter(lease.row).update(**_lane_values(settlement)):
-            raise LeaseLost
-        changed = _write_rows(settlement)
-        ExecutionLog.objects.bulk_create(_log_entry(settlement, result) for result in settlement.outcomes)
-        write_notes(_note(integration, result) for result in settlement.outcomes if result.row.id in changed)
-        _write_health(settlement)
+        lease.renew(_lane_values(lease, settlement), seconds=0 if settlement.gives_back else None)
+        final = _write_rows(settlement)
+        _write_log(integration, settlement)
+        write_notes(_note(integration, result) for result in settlement.outcomes if result.row.id in final)
+        _write_health(before.epoch, integration, settlement)
     for result in settlement.outcomes:
         _log(integration, result)
 
 
-def settle_without_texts(lease: Lease, settlement: Settlement) -> None:
-    """Settle once more with our own short words only: no text may undo a delivery that has happened."""
-    settle(lease, replace(settlement, outcomes=[_without_texts(result) for result in settlement.outcomes]))
+def fingerprint(integration: TenantIntegration) -> str:
+    """Return what tells the settings of two moments apart: whoever saves new ones makes what was learnt stale."""
+    parts = (
+        integration.integration_type,
+        integration.webhook_url_encrypted,
+        integration.headers_encrypted,
+        integration.credentials_encrypted,
+        json.dumps(integration.config, sort_keys=True, default=str),
+    )
+    return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:16]
 
 
-def _without_texts(result: Outcome) -> Outcome:
-    error = copy(result.error)
-    if error is not None:
-        error.message, error.excerpt = error.code, ""
-    return replace(result, error=error, receipt=result.receipt and without_facts(result.receipt))
+# -- the lane --------------------------------------------------------------------------------------------------
 
 
-def _lane_values(settlement: Settlement) -> dict[str, Any]:
-    breaker = settlement.breaker
+def _lane_values(lease: Lease, settlement: Settlement) -> Values:
+    vendor = connections[USING].vendor
+    now = (statements.now(vendor), ())
     synced = sum(result.error is None for result in settlement.outcomes)
-    given_up = sum(result.status == Status.FAILED for result in settlement.outcomes)
-    values: dict[str, Any] = {
-        "lease_expires_at": after(conf.LEASE_SECONDS),
-        "mean_seconds": settlement.mean_seconds,
-        "is_slow": settlement.is_slow,
-        "consecutive_failures": breaker.failures,
-        "times_opened": breaker.times_opened,
-        "breaker": Lane.Breaker.OPEN if breaker.is_probing else Lane.Breaker.CLOSED,
-    }
+    given_up = sum(result.status == FAILED for result in settlement.outcomes)
+    values: Values = {"mean_seconds": ("%s", [settlement.mean_seconds]), "is_slow": ("%s", [settlement.is_slow])}
+    if lease.state.careful_left != settlement.careful_left:
+        values["careful_left"] = ("%s", [settlement.careful_left])
     if synced:
-        values |= {"last_success_at": Now(), "delivered_count": F("delivered_count") + synced, "attention": ""}
+        values["last_success_at"] = now
+        values["delivered_count"] = ("delivered_count + %s", [synced])
+        values["taken_with"] = ("%s", [fingerprint(lease.integration)])
     if synced < len(settlement.outcomes):
-        values |= {"last_failure_at": Now(), "failed_count": F("failed_count") + given_up}
-    if not breaker.is_probing:
-        values["opened_at"] = None
-    elif breaker.times_opened == 1 and breaker.pause is not None:
-        values["opened_at"] = Now()
-    pauses = [
-        (settlement.wait, settlement.wait_reason),
-        (breaker.pause, f"circuit breaker: {breaker.failures} failures in a row"),
-    ]
-    seconds, reason = max((pause or 0.0, reason) for pause, reason in pauses)
-    values |= {"paused_until": after(seconds) if seconds else None, "pause_reason": reason if seconds else ""}
+        values["last_failure_at"] = now
+        values["failed_count"] = ("failed_count + %s", [given_up])
     if settlement.next_send_in is not None:
-        values["next_send_at"] = after(settlement.next_send_in)
-    for result in settlement.outcomes:
-        if isinstance(result.error, IntegrationMoved | IntegrationBlocked | IntegrationGone):
-            values["attention"] = result.error.message
+        values["next_send_at"] = (statements.shifted(vendor, "%s"), [float(settlement.next_send_in)])
+    values |= _verdict_values(lease, settlement, now)
+    if (attention := _attention(lease, settlement, synced)) is not None:
+        values["attention"] = ("%s", [attention[:500]])
     return values
+
+
+def _verdict_values(lease: Lease, settlement: Settlement, now: tuple[str, Sequence[Any]]) -> Values:
+    """What the slice says about the destination; it counts only if nobody has resumed the lane meanwhile."""
+    vendor = connections[USING].vendor
+    verdict = settlement.verdict
+    breaker = verdict.breaker
+    pauses = [
+        (verdict.wait or 0.0, verdict.wait_reason),
+        (breaker.pause or 0.0, f"circuit breaker: {breaker.failures} failures in a row"),
+    ]
+    seconds, reason = max(pauses)
+    values: Values = {
+        "consecutive_failures": ("%s", [breaker.failures]),
+        "times_opened": ("%s", [breaker.times_opened]),
+        "breaker": ("%s", [Lane.Breaker.OPEN if breaker.is_probing else Lane.Breaker.CLOSED]),
+        "paused_until": (statements.shifted(vendor, "%s"), [float(seconds)]) if seconds else ("NULL", []),
+        "pause_reason": ("%s", [reason[:200] if seconds else ""]),
+        "refused_object": ("%s", [verdict.refused_object]),
+    }
+    if not breaker.is_probing:
+        values["opened_at"] = ("NULL", [])
+    elif breaker.times_opened == 1 and breaker.pause is not None:
+        values["opened_at"] = now
+    epoch = lease.state.epoch
+    return {
+        name: (f"CASE WHEN epoch = %s THEN {value}{_cast(vendor, name)} ELSE {name} END", [epoch, *parameters])
+        for name, (value, parameters) in values.items()
+    }
+
+
+def _cast(vendor: str, name: str) -> str:
+    """PostgreSQL guesses the type of a parameter inside CASE from nothing."""
+    if vendor != "postgresql":
+        return ""
+    kinds = {"paused_until": "timestamptz", "opened_at": "timestamptz", "consecutive_failures": "int"}
+    return f"::{kinds.get(name, 'int' if name == 'times_opened' else 'varchar')}"
+
+
+def _attention(lease: Lease, settlement: Settlement, synced: int) -> str | None:
+    """Return what a person must look at; "" if that is over, None if nothing is to be written."""
+    for result in reversed(settlement.outcomes):
+        if isinstance(result.error, IntegrationMoved | IntegrationBlocked | IntegrationGone):
+            return result.error.message
+    if synced == len(settlement.outcomes) and not lease.state.attention:
+        return None
+    taken = lease.state.delivered_count + synced
+    failing = _failing(lease, settlement)
+    if not failing or not taken:
+        return "" if synced and lease.state.attention else None
+    total = "1000 or more" if (count := sum(failing.values())) >= 1000 else str(count)
+    answers = ", ".join(f"{status or 'no answer'} for {number}" for status, number in list(failing.items())[:4])
+    return f"{total} event(s) wait for a retry ({answers}), while {taken} others were taken: look at these events."
+
+
+def _failing(lease: Lease, settlement: Settlement) -> dict[int | None, int]:
+    """Count what waits for a retry after this slice, by the last answer."""
+    with connections[USING].cursor() as cursor:
+        cursor.execute(statements.FAILING, [lease.integration_id])
+        counts: dict[int | None, int] = dict(cursor.fetchall())
+    for result in settlement.outcomes:  # the rows of this slice are not written yet
+        if result.error is not None and not result.row.has_failed and result.status == PENDING:
+            counts[result.response_status] = counts.get(result.response_status, 0) + 1
+        elif result.row.has_failed and result.status != PENDING:
+            known = next((status for status, number in counts.items() if number > 0), None)
+            counts[known] = counts.get(known, 0) - 1
+    return {status: number for status, number in counts.items() if number > 0}
+
+
+# -- rows, log, notes -----------------------------------------------------------------------------------------
 
 
 def _write_rows(settlement: Settlement) -> set[int]:
     """Write the rows that are still pending; return the ids of those now final.
 
-    A row that an operator cancelled while it was being sent stays cancelled.
+    A row that an operator cancelled while it was being sent stays cancelled; of one that was retried meanwhile only a
+    success counts.
     """
-    final: set[int] = set()
-    synced: dict[int | None, list[int]] = defaultdict(list)
-    for result in settlement.outcomes:
-        if result.error is None:
-            synced[result.response_status].append(result.row.id)
-        else:
-            final |= _write_failure(result)
-    for response_status, ids in synced.items():
-        written = IntegrationSync.objects.filter(id__in=ids, status=Status.PENDING).update(
-            status=Status.SYNCED,
-            attempts=F("attempts") + 1,
-            response_status=response_status,
-            last_error="",
-            synced_at=Now(),
-            settled_at=Now(),
-        )
-        if written == len(ids):
-            final.update(ids)
-        else:
-            rows = IntegrationSync.objects.filter(id__in=ids, status=Status.SYNCED)
-            final.update(rows.values_list("id", flat=True))
-    return final
+    if not settlement.outcomes:
+        return set()
+    listed = [
+        {
+            "id": result.row.id,
+            "generation": result.row.generation,
+            "tried": 0 if result.was_counted else 1,
+            "state": result.status,
+            "retry_in": None if result.retry_in is None else round(result.retry_in, 3),
+            "response_status": result.response_status,
+            "error": printable(result.error_text)[:1100],
+            "why": printable(f"gave up: {result.error_text}")[:500] if result.status == FAILED else "",
+        }
+        for result in settlement.outcomes
+    ]
+    with connections[USING].cursor() as cursor:
+        cursor.execute(statements.settle_rows(connections[USING].vendor), [json.dumps(listed)])
+        return {pk for pk, status in cursor.fetchall() if status != PENDING}
 
 
-def _write_failure(result: Outcome) -> set[int]:
-    row = result.row
-    values: dict[str, Any] = {
-        "attempts": F("attempts") + 1,
-        "last_error": result.error_text,
-        "response_status": result.response_status,
-    }
-    if row.first_failed_at is None:
-        values["first_failed_at"] = Now()
-    if result.is_final:
-        values |= {"status": Status.FAILED, "settled_at": Now(), "reason": f"gave up: {result.error_text}"[:500]}
-    else:
-        values["next_attempt_at"] = after(result.retry_in or 0.0)
-    written = IntegrationSync.objects.filter(id=row.id, status=Status.PENDING).update(**values)
-    return {row.id} if written and result.is_final else set()
+def _write_log(integration: TenantIntegration, settlement: Settlement) -> None:
+    if not settlement.outcomes:
+        return
+    listed = [
+        {
+            "id": result.row.id,
+            "attempt": result.attempt,
+            "response_status": result.response_status,
+            "answer": _answer(result),
+            "duration_ms": result.duration_ms,
+            "error": printable(result.error.message) if result.error is not None else "",
+        }
+        for result in settlement.outcomes
+    ]
+    sql = statements.log_attempts(connections[USING].vendor, ExecutionLog._meta.db_table)
+    with connections[USING].cursor() as cursor:
+        cursor.execute(sql, [integration.pk, "deliver", "POST", settlement.target[:500], "system", json.dumps(listed)])
 
 
-def _log_entry(settlement: Settlement, result: Outcome) -> ExecutionLog:
-    answer = answer_of(result.receipt) if result.receipt is not None else result.error and result.error.excerpt
-    return ExecutionLog(
-        integration_id=settlement.integration.pk,
-        sync_id=result.row.id,
-        action="deliver",
-        attempt=result.row.attempts + 1,
-        method="POST",
-        url=settlement.target[:500],
-        response_status=result.response_status,
-        response_payload=answer or None,
-        duration_ms=result.duration_ms,
-        error=result.error.message if result.error is not None else "",
-    )
+def _answer(result: Outcome) -> str | None:
+    """Return what the log keeps of the answer, as JSON."""
+    found = answer_of(result.receipt) if result.receipt is not None else result.error and result.error.excerpt
+    return json.dumps(found) if found else None
 
 
 def _note(integration: TenantIntegration, result: Outcome) -> AuditNote:
-    row = result.row
-    tries = row.attempts + 1
+    row, tries = result.row, result.attempt
     if result.error is None:
         answer = f" (HTTP {result.response_status})" if result.response_status else ""
         text = f"✓ {integration.name} received {row.event_type}{answer}"
@@ -192,16 +273,43 @@ def _note(integration: TenantIntegration, result: Outcome) -> AuditNote:
     return AuditNote(row.content_type_id, row.object_id, text.replace("..", "."))
 
 
-def _write_health(settlement: Settlement) -> None:
-    """The wrong-credential count and our switch; the integration's row is written only if they change."""
-    before = settlement.integration.auth_failure_count
-    # A copy, so that a settlement that is rolled back is the same when it is settled once more.
-    integration = copy(settlement.integration)
-    if settlement.auth_failures != before:
-        is_fresh = any(result.error is None for result in settlement.outcomes)  # a success ended the row
-        added = F("auth_failure_count") + (settlement.auth_failures - before)
-        health.write_refusals(integration, settlement.auth_failures if is_fresh else added)
+def _without_texts(result: Outcome) -> Outcome:
+    error = copy(result.error)
+    if error is not None:
+        error.message, error.excerpt = error.code, ""
+        error.status = error.status if isinstance(error.status, int) and 0 <= error.status < 1000 else None
+    return replace(result, error=error, receipt=result.receipt and without_facts(result.receipt))
+
+
+def _as_unexpected(result: Outcome) -> Outcome:
+    error = IntegrationTemporaryError("its outcome could not be stored", code="unexpected")
+    return replace(result, status=PENDING, retry_in=conf.RETRY_BASE_SECONDS, receipt=None, error=error)
+
+
+# -- the integration ------------------------------------------------------------------------------------------
+
+
+def _write_health(epoch: int, integration: TenantIntegration, settlement: Settlement) -> None:
+    """The count of refusals and our switch; the integration's row is written only if they change.
+
+    An answer to settings that were replaced meanwhile, or to a lane that a person has resumed, switches nothing off.
+    """
+    verdict = settlement.verdict
     gone = next((r.error for r in settlement.outcomes if isinstance(r.error, IntegrationGone)), None)
+    if gone is None and verdict.refusals == integration.auth_failure_count:
+        return
+    if verdict.refusals or gone is not None:
+        rows = TenantIntegration.unannounced.using(USING).select_for_update(of=("self",)).filter(pk=integration.pk)
+        stored = rows.first()
+        epochs = Lane.objects.using(USING).filter(pk=integration.pk).values_list("epoch", flat=True)
+        if stored is None or fingerprint(stored) != fingerprint(integration) or epochs.first() != epoch:
+            return
+    # A copy, so that a settlement that is rolled back is the same when it is settled once more.
+    integration = copy(integration)
+    if verdict.refusals != integration.auth_failure_count:
+        # What others counted meanwhile stays, unless a success ended it.
+        added = F("auth_failure_count") + (verdict.refusals - integration.auth_failure_count)
+        health.write_refusals(integration, verdict.refusals if verdict.taken else added)
     if gone is not None:
         health.disable(integration, gone.message)
 
@@ -216,13 +324,13 @@ def _log(integration: TenantIntegration, result: Outcome) -> None:
         result.row.event_type,
         integration.name,
         "synced" if result.error is None else result.error.message,
-        result.row.attempts + 1,
+        result.attempt,
         "" if result.retry_in is None else f". Retrying in {result.retry_in:.1f}s",
         extra={
             "tenant_id": integration.tenant_id,
             "integration_id": integration.pk,
             "connector": integration.integration_type,
             "sync_id": result.row.id,
-            "attempt": result.row.attempts + 1,
+            "attempt": result.attempt,
         },
     )

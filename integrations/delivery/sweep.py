@@ -1,54 +1,59 @@
 """The periodic look at all lanes: rows never tried, rows of a dead worker, rows after a broker's flush.
 
-The guarantee behind every promise of "at least once"; wake-ups only make it faster.
+The guarantee behind every promise of "at least once"; wake-ups only make it faster. A lane for which a hint is under
+way is left alone for HINT_SECONDS: a sweep costs what is new, not what waits.
 """
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 
-from django.db import transaction
-from django.db.models import OuterRef, Q, Subquery
-from django.db.models.functions import Now
+from django.db import connections, transaction
 
 from integrations.connections.models import TenantIntegration
-from integrations.outbox.models import IntegrationSync
 
-from .lease import free, rested
+from . import statements
+from .lease import USING
 from .models import Lane
-from .wakeup import wake
+from .wakeup import LANES_PER_MESSAGE, wake, wake_all
 
 logger = logging.getLogger("integrations.delivery")
 
+AT_ONCE = 10_000  # lanes per sweep; the next one takes the others
+
 
 def sweep() -> dict[str, int]:
-    """Wake every free lane that has due rows; return how many were due and how many could be woken.
-
-    One index probe per lane, whatever the number of rows.
-    """
+    """Wake every free lane that has something to send; return how many were due and how many could be woken."""
     make_missing_lanes()
-    first_due = (
-        IntegrationSync.objects.filter(integration_id=OuterRef("pk"), status=IntegrationSync.Status.PENDING)
-        .order_by("next_attempt_at", "id")
-        .values("next_attempt_at")[:1]
-    )
-    # An inactive integration's rows are due too: its lane cancels them, with a reason.
-    sendable = Q(integration__is_enabled=True) | Q(integration__is_active=False)
-    due = list(
-        Lane.objects.filter(free(), rested(), sendable)
-        .annotate(first_due=Subquery(first_due))
-        .filter(first_due__lte=Now())
-        .order_by("first_due")
-        .values_list("pk", "is_slow")
-    )
+    connection = connections[USING]
+    with connection.cursor() as cursor:
+        cursor.execute(statements.sweep(connection.vendor, AT_ONCE))
+        due = [(pk, turn, bool(is_slow)) for pk, turn, is_slow in cursor.fetchall()]
     woken = 0
-    for integration_id, is_slow in due:
-        if not wake(integration_id, is_slow=is_slow):
+    for start in range(0, len(due), LANES_PER_MESSAGE):
+        part = due[start : start + LANES_PER_MESSAGE]
+        if not wake_all(part):
+            _forget([pk for pk, _, _ in due[start:]])
             break
-        woken += 1
+        woken += len(part)
     if due:
         logger.info("sweep: %s lane(s) due, %s woken", len(due), woken)
     return {"due": len(due), "woken": woken}
+
+
+def pass_on(lanes: Sequence[Sequence[int]]) -> int:
+    """Send one hint for each of these lanes (id, turn, is slow); return how many could be sent."""
+    for count, (pk, turn, is_slow) in enumerate(lanes):
+        if not wake(pk, turn=turn, is_slow=bool(is_slow)):
+            _forget([lane[0] for lane in lanes[count:]])
+            return count
+    return len(lanes)
+
+
+def _forget(integration_ids: list[int]) -> None:
+    """Take back the mark of lanes whose hint could not be sent: the next sweep asks again."""
+    Lane.objects.filter(pk__in=integration_ids).update(hinted_at=None)
 
 
 def make_missing_lanes() -> None:

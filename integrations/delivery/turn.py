@@ -1,46 +1,48 @@
 """One turn with a lane that we hold: read rows, send them, settle. A worker's slice and a push are both one of these.
 
-In: the lease, a way to read rows, a retry policy and how long it may take. Out: what came of it. The database is not
-touched while sending. Errors: LeaseLost.
+In: the lease, what to read, a retry policy and how long it may take. Out: what came of it. Errors: LeaseLost.
 """
 
 from __future__ import annotations
 
 import logging
+import random
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
-from django.db import DataError
-from django.utils import timezone
+from django.db import connections
 
 from integrations import conf
 from integrations.connections.binding import bind
 from integrations.connections.models import TenantIntegration
 from integrations.connectors.base import BaseConnector
 from integrations.connectors.manifest import Manifest
-from integrations.database_clock import after
-from integrations.errors import IntegrationNotConfigured
+from integrations.errors import IntegrationNotConfigured, IntegrationTemporaryError
 from integrations.retry_policy import RetryPolicy
 from integrations.transport.process_client import client
 from integrations.transport.redaction import mask_url
 
+from . import choice, outcome, run_slot, statements
+from .choice import DueRow, Found
 from .circuit_breaker import CircuitBreaker
-from .dispatch import Slice, mean_seconds
-from .due import DueRow, any_due
-from .lease import Lease, LeaseLost, extend, release
-from .models import Lane
+from .lease import USING, Lease, extend
 from .outcome import Outcome
 from .pacing import Pacer
-from .settle import Settlement, settle, settle_without_texts
+from .send import Slice
+from .settle import Settlement, fingerprint, settle
 from .unsendable import cancel_pending
-from .wakeup import wake
+from .verdicts import TRUST_SECONDS, Verdict
 
 logger = logging.getLogger("integrations.delivery")
 
 NOT_CONFIGURED_SECONDS = 300.0  # how long a lane rests whose settings cannot be read
+MAX_DEATHS = 5  # of workers, on one row
+ALONE_SECONDS = 20.0  # how long a suspect row waits for its process to be free of other lanes
 
-ReadRows = Callable[[int, int, bool], list[DueRow]]  # lane, limit, in order
+ReadRows = Callable[[Lease, bool], "list[Found]"]  # the lane, in order
+PolicyFor = Callable[[TenantIntegration, Manifest], RetryPolicy]
 
 
 @dataclass(slots=True)
@@ -48,7 +50,7 @@ class Turn:
     """What one turn came to.
 
     Attributes:
-        state: ``sent``, ``empty``, ``inactive``, ``disabled``, ``not configured``, or why it halted (Slice.halted).
+        state: ``sent``, ``empty``, ``inactive``, ``disabled``, ``not configured``, or why it halted (Slice.stopped).
         reason: the same in words, where a person has to do something about it.
         rest: seconds that the lane rests now.
         may_go_on: nothing says that the next slice should not be sent at once.
@@ -62,124 +64,253 @@ class Turn:
     may_go_on: bool = False
 
 
+def read_due(lease: Lease, in_order: bool) -> list[Found]:
+    """Return the due rows of the lane: heads, and what rides behind them."""
+    limit = 1 if lease.state.careful_left else conf.SLICE_ROWS
+    sql = statements.rows(connections[USING].vendor, limit, in_order)
+    return _found(sql, [lease.integration_id] * 3)
+
+
+def read_one(sync_id: int) -> ReadRows:
+    """Return what reads that row alone, due or not, if no earlier one of its object must go first."""
+
+    def read(lease: Lease, in_order: bool) -> list[Found]:
+        sql = statements.one(connections[USING].vendor, in_order)
+        found = _found(sql, [lease.integration_id, sync_id])
+        return [(kind, head, replace(row, is_due=True, deaths=0)) for kind, head, row in found]
+
+    return read
+
+
 def take_turn(
     lease: Lease,
     read_rows: ReadRows,
-    policy_for: Callable[[TenantIntegration], RetryPolicy],
+    policy_for: PolicyFor,
     *,
     stop_at: float,
     patience: float,
+    gives_back: bool = False,
 ) -> Turn:
     """Send what `read_rows` finds, and settle it.
 
     Args:
         stop_at: time.monotonic() after which no further request is started.
         patience: the longest wait, in seconds, for the rate limit's next turn.
+        gives_back: give the lane back with the settlement if nothing more was found.
 
     Raises:
         LeaseLost: the lane is no longer ours; what was sent is sent again by its new holder.
     """
-    # Read anew for each turn: a person may have changed anything, credentials included.
-    lane = Lane.objects.select_related("integration").filter(lease.row).first()
-    if lane is None:
-        raise LeaseLost
-    integration = lane.integration
+    integration = lease.integration
     if not integration.is_active:
         cancel_pending(integration, "the integration is switched off")
         return Turn("inactive", "the integration is switched off")
     if not integration.is_enabled:
         return Turn("disabled", integration.disabled_reason or "the integration is disabled")
     in_order = integration.ordering == TenantIntegration.Ordering.OBJECT
-    breaker = CircuitBreaker(lane.consecutive_failures, lane.times_opened)
-    rows = read_rows(lane.pk, 1 if breaker.is_probing else conf.SLICE_ROWS, in_order)
-    if not rows:
+    found = read_rows(lease, in_order)
+    chains = choice.chains(found, in_order=in_order)
+    careful = lease.state.careful_left
+    suspect = None if chains and careful else choice.suspect(found, is_urgent_only=bool(chains))
+    if not chains and suspect is None:
+        if careful:  # whatever the dead holder had in hand has passed
+            lease.renew({"careful_left": ("0", [])})
         return Turn("empty")
+    connector = _bind(lease)
+    if isinstance(connector, str):
+        return Turn("not configured", connector)
+    sending = _slice(lease, connector, policy_for, in_order, stop_at=stop_at, patience=patience)
     try:
-        connector = bind(integration, client())
+        if suspect is not None:
+            _send_alone(lease, sending, suspect)
+        else:
+            if careful:
+                chains = [chains[0][:1]]
+                sending.mark = _marker(lease)
+            sending.send(chains)
+    finally:
+        # Whatever happens: what was sent is settled, or all of it goes out again.
+        is_slow = _settle(
+            lease,
+            sending,
+            careful_left=max(0, careful - len(sending.outcomes)) if chains else 0,
+            gives_back=gives_back and not careful and _is_all(found, sending),
+        )
+    verdict = sending.verdict
+    return Turn(
+        state=sending.stopped or "sent",
+        reason=verdict.wait_reason,
+        outcomes=sending.outcomes,
+        rest=max(verdict.wait or 0.0, verdict.breaker.pause or 0.0),
+        is_slow=is_slow,
+        may_go_on=not sending.stopped and bool(sending.outcomes),
+    )
+
+
+def _found(sql: str, parameters: Sequence[Any]) -> list[Found]:
+    with connections[USING].cursor() as cursor:
+        cursor.execute(sql, parameters)
+        return [(kind, head, _row(values)) for kind, head, *values in cursor.fetchall()]
+
+
+def _row(values: Sequence[Any]) -> DueRow:
+    row = DueRow(*values)
+    return row if connections[USING].vendor == "postgresql" else replace(row, is_due=bool(row.is_due))
+
+
+def _is_all(found: Iterable[Found], sending: Slice) -> bool:
+    """Tell whether everything that was read was tried: then there is most likely nothing more."""
+    rows = {row.id for _, _, row in found}
+    return len(rows) < conf.SLICE_ROWS and not sending.stopped and len(sending.outcomes) >= len(rows)
+
+
+def _bind(lease: Lease) -> BaseConnector | str:
+    """Return the connector, or why there is none; then the lane rests, and no row loses an attempt."""
+    try:
+        return bind(lease.integration, client())
     except IntegrationNotConfigured as error:
-        _park(lease, error.message)
-        return Turn("not configured", error.message)
-    longest = connector.binding.timeout or 0.0
+        reason = error.message
+    except Exception as error:  # a constructor of anybody's
+        logger.exception("lane %s: its connector cannot be made", lease.integration_id)
+        reason = f"the connector {lease.integration.integration_type} cannot be made: {type(error).__name__}"
+    logger.error("lane %s cannot be sent: %s", lease.integration_id, reason)
+    vendor = connections[USING].vendor
+    lease.renew(
+        {
+            "attention": ("%s", [reason[:500]]),
+            "paused_until": (statements.shifted(vendor, "%s"), [NOT_CONFIGURED_SECONDS]),
+            "pause_reason": ("%s", [reason[:200]]),
+        }
+    )
+    return reason
+
+
+def _slice(
+    lease: Lease,
+    connector: BaseConnector,
+    policy_for: PolicyFor,
+    in_order: bool,
+    *,
+    stop_at: float,
+    patience: float,
+) -> Slice:
+    integration, state = lease.integration, lease.state
+    longest = connector.binding.timeout or conf.TIMEOUT_SECONDS
+    held = conf.LEASE_SECONDS
     if longest > conf.TIMEOUT_SECONDS:
         # The lease must outlive the last request of the slice, however patient this integration is.
-        extend(lease, conf.LEASE_SECONDS + longest)
-    part = Slice(
+        held += longest
+        extend(lease, held)
+    was_taken = state.taken_with == fingerprint(integration)
+    verdict = Verdict(
+        CircuitBreaker(state.consecutive_failures, state.times_opened),
+        refusals=integration.auth_failure_count,
+        refused_object=state.refused_object,
+        is_trusted=was_taken and state.last_success_ago is not None and state.last_success_ago < TRUST_SECONDS,
+        was_ever_taken=was_taken,
+    )
+
+    def ask_another(tried: set[int], objects: set[str]) -> DueRow | None:
+        return _random_row(lease.integration_id, in_order, tried, objects | {state.refused_object})
+
+    return Slice(
         connector=connector,
-        policy=policy_for(integration),
-        breaker=breaker,
-        pacer=_pacer(integration, lane, connector.manifest),
+        policy=policy_for(integration, connector.manifest),
+        verdict=verdict,
+        pacer=_pacer(integration, state.next_send_in, connector.manifest),
+        ask_another=ask_another,
         width=integration.max_in_flight or conf.MAX_IN_FLIGHT,
         stop_at=stop_at,
+        safe_until=lease.ends_at - min(longest, held / 2),
         patience=patience,
-        auth_failures=integration.auth_failure_count,
-    )
-    try:
-        outcomes = part.send(rows, in_order=in_order)
-    finally:
-        _disconnect(connector)
-    mean = mean_seconds(outcomes) if outcomes else (lane.mean_seconds or 0.0)
-    is_slow = mean > conf.SLOW_SECONDS or part.slept > conf.SLOW_SECONDS / 2 or part.halted == "paced"
-    settlement = Settlement(
-        integration=integration,
-        target=mask_url(connector.base_url),
-        outcomes=outcomes,
-        breaker=breaker,
-        auth_failures=part.auth_failures,
-        mean_seconds=mean,
-        is_slow=is_slow,
-        wait=part.wait,
-        wait_reason=part.wait_reason,
-        next_send_in=part.pacer.next_at - time.monotonic() if part.pacer.interval else None,
-    )
-    try:
-        settle(lease, settlement)
-    except (DataError, TypeError, ValueError):
-        logger.exception("lane %s: what came back cannot be stored as it is", lane.pk)
-        settle_without_texts(lease, settlement)
-    return Turn(
-        state=part.halted or "sent",
-        reason=part.wait_reason,
-        outcomes=outcomes,
-        rest=max(part.wait or 0.0, breaker.pause or 0.0),
-        is_slow=is_slow,
-        may_go_on=not part.halted,
     )
 
 
-def give_back(lease: Lease) -> None:
-    """Release the lane, and wake it if it has something to send.
+def _random_row(integration_id: int, in_order: bool, tried: set[int], objects: set[str]) -> DueRow | None:
+    """Return a due row chosen at random, one that never failed if there is one, of none of `objects` if possible.
 
-    The look comes after the release, never before: a row committed in between would be seen by nobody.
+    At random among all that wait, not among the first: a thousand bad payloads may stand in front.
     """
-    release(lease)
-    lane = Lane.objects.filter(pk=lease.integration_id).values("is_slow", "paused_until").first()
-    if lane is None or (lane["paused_until"] and lane["paused_until"] > timezone.now()):
+    vendor = connections[USING].vendor
+    known: list[tuple[int, str]] = []
+    with connections[USING].cursor() as cursor:
+        cursor.execute(statements.FRESH_RANGE, [integration_id] * 2)
+        low, high = cursor.fetchone()
+        if low is not None:
+            for start in (random.randint(low, high), random.randint(low, high), low):  # noqa: S311 - a sample
+                # What was tried in this slice is not settled yet, and may stand in the way.
+                cursor.execute(statements.fresh_from(vendor, in_order), [integration_id, start, len(tried) + 3])
+                known += cursor.fetchall()
+        if not any(pk not in tried and key not in objects for pk, key in known):
+            cursor.execute(statements.first_retries(vendor, conf.SLICE_ROWS, in_order), [integration_id])
+            retries = cursor.fetchall()
+            random.shuffle(retries)
+            known += retries
+    left = [pair for pair in dict.fromkeys(known) if pair[0] not in tried]
+    left.sort(key=lambda pair: pair[1] in objects)  # stable: other objects first, fresh ones before retries
+    for pk, _ in left[:3]:
+        found = _found(statements.one(vendor, in_order), [integration_id, pk])
+        if found and found[0][2].is_due and not found[0][2].deaths:
+            return found[0][2]
+    return None
+
+
+# -- where a worker died ------------------------------------------------------------------------------------
+
+
+def _marker(lease: Lease) -> Callable[[DueRow], DueRow | None]:
+    """Return what counts an attempt before it begins: if it kills the worker, the row says so."""
+
+    def mark(row: DueRow) -> DueRow | None:
+        with connections[USING].cursor() as cursor:
+            cursor.execute(statements.mark_attempt(connections[USING].vendor), [row.id, row.generation])
+            found = cursor.fetchone()
+        return replace(row, attempts=row.attempts + 1, deaths=found[0]) if found else None
+
+    return mark
+
+
+def _send_alone(lease: Lease, sending: Slice, row: DueRow) -> None:
+    """Send a row whose worker died before: with no other lane in this process, and not for ever."""
+    if row.deaths >= MAX_DEATHS:
+        problem = f"its worker died {row.deaths} times"
+        logger.error("lane %s: row %s is given up: %s", lease.integration_id, row.id, problem)
+        sending.outcomes.append(outcome.given_up(row, IntegrationTemporaryError(problem, code="worker_died")))
         return
-    is_on = TenantIntegration.objects.operational().filter(pk=lease.integration_id).exists()
-    if is_on and any_due(lease.integration_id):
-        wake(lease.integration_id, is_slow=lane["is_slow"])
+    with run_slot.alone(ALONE_SECONDS) as granted:
+        if not granted:
+            sending.halted = "not alone"
+            return
+        logger.warning("lane %s: row %s is sent alone: its worker died before", lease.integration_id, row.id)
+        sending.mark = _marker(lease)
+        sending.send([[row]])
 
 
-def _disconnect(connector: BaseConnector) -> None:
-    """Give back what the slice used; that it fails must not lose what became of the slice, or all goes out again."""
-    try:
-        connector.disconnect()
-    except Exception as error:
-        logger.warning("connector %s could not disconnect: %s", connector.name, type(error).__name__)
-
-
-def _park(lease: Lease, reason: str) -> None:
-    """Let a lane rest that cannot be sent until a person mends it; no row loses an attempt."""
-    logger.error("lane %s cannot be sent: %s", lease.integration_id, reason)
-    Lane.objects.filter(lease.row).update(
-        attention=reason[:500], paused_until=after(NOT_CONFIGURED_SECONDS), pause_reason=reason[:200]
+def _settle(lease: Lease, sending: Slice, *, careful_left: int, gives_back: bool) -> bool:
+    """Settle what was sent; return whether the lane is slow."""
+    mean = sending.mean_seconds
+    if mean is None:
+        mean = lease.state.mean_seconds or 0.0
+    is_slow = mean > conf.SLOW_SECONDS or sending.slept > conf.SLOW_SECONDS / 2 or sending.halted == "paced"
+    settle(
+        lease,
+        Settlement(
+            target=mask_url(sending.connector.base_url),
+            outcomes=sending.outcomes,
+            verdict=sending.verdict,
+            mean_seconds=mean,
+            is_slow=is_slow,
+            next_send_in=sending.pacer.next_at - time.monotonic() if sending.pacer.interval else None,
+            careful_left=careful_left,
+            gives_back=gives_back,
+        ),
     )
+    return is_slow
 
 
-def _pacer(integration: TenantIntegration, lane: Lane, manifest: Manifest) -> Pacer:
+def _pacer(integration: TenantIntegration, next_send_in: float | None, manifest: Manifest) -> Pacer:
     """The integration's own limit, or else the one that the provider's documentation states."""
     limit = manifest.rate_limit
     per_minute = integration.rate_limit_per_minute or (limit.per_minute if limit else None)
-    now = time.monotonic()
-    wait = (lane.next_send_at - timezone.now()).total_seconds() if lane.next_send_at else 0.0
-    return Pacer(60 / per_minute if per_minute else 0.0, now + max(0.0, wait), time.monotonic)
+    wait = max(0.0, next_send_in or 0.0)
+    return Pacer(60 / per_minute if per_minute else 0.0, time.monotonic() + wait, time.monotonic)

@@ -1,8 +1,9 @@
 """After a commit, tell a worker to look at the lane. A hint: it may be lost, doubled or late.
 
-A lane that somebody holds needs no hint: its holder releases it first and looks again after that
-(drain.py), so it sees what was committed before. Everything here is bounded, because it runs in the user's
-request: after one failure the broker is left alone for a while, and the sweep finds what was owed.
+A lane that somebody holds needs no hint: its holder releases it first and looks again after that (drain.py), so it
+sees what was committed before. A hint names the turn of the lane that it asks for: once somebody took that turn, its
+copies say nothing new and are dropped (lease.py). Everything here is bounded, because it runs in the user's request:
+after one failure the broker is left alone for a while, and the sweep finds what was owed.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -19,26 +20,25 @@ from celery import current_app
 from django.db import connections
 from kombu.pools import producers
 
-from integrations.compiled_row import CompiledRow
+from integrations import conf
 
-from .lease import free, rested
-from .models import Lane
+from . import statements
 
 logger = logging.getLogger("integrations.delivery")
 
 TASK = "integrations.tasks.send_integration_webhook"
+TASK_OF_MANY = "integrations.tasks.wake_lanes"
 QUEUE, SLOW_QUEUE = "deliveries", "slow"
 BROKER_SECONDS = 0.5  # for each answer of the broker
 WAKE_SECONDS = 0.8  # for one hint (a first one to Redis takes 16 answers), and for starting on further ones
 REST_SECONDS = 5.0  # how long a broker that failed is left alone
-EXPIRES_SECONDS = 60  # an older hint is dropped unread: the sweep has been there since
+LANES_PER_MESSAGE = 100
+MAX_ASKED = 20_000
 
-_idle = CompiledRow(
-    lambda using: Lane.objects.using(using).filter(free(), rested(), integration__is_enabled=True), ("pk", "is_slow")
-)
 _rest_until = 0.0
 _batch = threading.local()
 _senders: ThreadPoolExecutor | None = None
+_asked: dict[int, tuple[int, float]] = {}  # lane → the turn that this process has asked for, and when
 
 
 def wake_on_commit(integration_ids: Iterable[int], *, using: str = "default") -> None:
@@ -62,31 +62,61 @@ def wake_on_commit(integration_ids: Iterable[int], *, using: str = "default") ->
 
 
 def wake_idle(integration_ids: Iterable[int]) -> None:
-    """Wake those of these lanes that nobody holds and that could send; as many as time allows, the sweep the others."""
-    found = (_idle.fetch(pk, "default") for pk in integration_ids)
-    idle = [lane for lane in found if lane is not None]
-    deadline = time.monotonic() + WAKE_SECONDS
-    for integration_id, is_slow in idle:
-        if not wake(integration_id, is_slow=is_slow) or time.monotonic() > deadline:
-            break
+    """Wake those of these lanes that nobody holds, that could send, and for which no hint is under way.
+
+    One question and one message, however many they are. While a lane is at the turn that this process has asked for,
+    that hint is still on its way, and whoever follows it sees what was committed before; nothing is written here.
+    """
+    ids = list(integration_ids)
+    if not ids:
+        return
+    connection = connections["default"]
+    with connection.cursor() as cursor:
+        cursor.execute(statements.idle(connection.vendor, len(ids)), ids)
+        idle = [(pk, turn, bool(is_slow)) for pk, turn, is_slow in cursor.fetchall() if not _is_asked(pk, turn)]
+    if wake_all(idle):
+        since = time.monotonic()
+        if len(_asked) > MAX_ASKED:
+            _asked.clear()
+        _asked.update((pk, (turn, since)) for pk, turn, _ in idle)
 
 
-def wake(integration_id: int, *, is_slow: bool = False) -> bool:
-    """Tell a worker to look at this lane; see `send_hint`."""
-    return send_hint(TASK, {"integration_id": integration_id}, SLOW_QUEUE if is_slow else QUEUE)
+def _is_asked(integration_id: int, turn: int) -> bool:
+    asked = _asked.get(integration_id)
+    return asked is not None and asked[0] == turn and time.monotonic() - asked[1] < conf.HINT_SECONDS
 
 
-def send_hint(task: str, kwargs: dict[str, Any], queue: str, *, expires: float | None = EXPIRES_SECONDS) -> bool:
-    """Send one message. Returns False when the broker is away; never raises, never waits longer than WAKE_SECONDS.
+def wake(integration_id: int, *, turn: int | None = None, is_slow: bool = False) -> bool:
+    """Tell a worker to look at this lane; see `send_hint`.
 
     Args:
-        expires: seconds after which nobody reads it any more; None: never, for what no sweep would find.
+        turn: of the lane, as the caller saw it; None: look in any case.
+    """
+    kwargs = {"integration_id": integration_id} | ({} if turn is None else {"turn": turn})
+    return send_hint(TASK, kwargs, SLOW_QUEUE if is_slow else QUEUE)
+
+
+def wake_all(lanes: Sequence[tuple[int, int, bool]]) -> bool:
+    """Tell workers to look at these lanes (id, turn, is slow); of many in one message, whose reader passes them on."""
+    if len(lanes) == 1:
+        return wake(lanes[0][0], turn=lanes[0][1], is_slow=lanes[0][2])
+    for start in range(0, len(lanes), LANES_PER_MESSAGE):
+        part = [list(lane) for lane in lanes[start : start + LANES_PER_MESSAGE]]
+        if not send_hint(TASK_OF_MANY, {"lanes": part}, QUEUE):
+            return False
+    return True
+
+
+def send_hint(task: str, kwargs: dict[str, Any], queue: str) -> bool:
+    """Send one message. Returns False when the broker is away; never raises, never waits longer than WAKE_SECONDS.
+
+    It never expires: whether it had would be decided by comparing the clocks of two machines.
     """
     global _rest_until
     if time.monotonic() < _rest_until:
         return False
     try:
-        _send_in_time(task, kwargs, queue, expires)
+        _send_in_time(task, kwargs, queue)
     except Exception as error:  # whatever a broker's client library throws
         _rest_until = time.monotonic() + REST_SECONDS
         logger.warning("broker away (%s); the sweep will find what is due", type(error).__name__)
@@ -94,12 +124,12 @@ def send_hint(task: str, kwargs: dict[str, Any], queue: str, *, expires: float |
     return True
 
 
-def _send_in_time(task: str, kwargs: dict[str, Any], queue: str, expires: float | None) -> None:
+def _send_in_time(task: str, kwargs: dict[str, Any], queue: str) -> None:
     """Send on another thread and stop waiting after WAKE_SECONDS: no client library bounds a whole exchange."""
     if current_app.conf.task_always_eager:
         current_app.tasks[task].apply(kwargs=kwargs)
         return
-    sending: Future[None] = _pool().submit(_send, task, kwargs, queue, expires)
+    sending: Future[None] = _pool().submit(_send, task, kwargs, queue)
     try:
         sending.result(WAKE_SECONDS)
     finally:
@@ -121,7 +151,7 @@ def _after_fork() -> None:
 os.register_at_fork(after_in_child=_after_fork)
 
 
-def _send(task: str, kwargs: dict[str, Any], queue: str, expires: float | None) -> None:
+def _send(task: str, kwargs: dict[str, Any], queue: str) -> None:
     app = current_app
     with producers[_connection()].acquire(block=True, timeout=BROKER_SECONDS) as producer:
         app.send_task(
@@ -130,7 +160,6 @@ def _send(task: str, kwargs: dict[str, Any], queue: str, expires: float | None) 
             queue=queue,
             producer=producer,
             retry=False,
-            expires=expires,
             ignore_result=True,
             argsrepr="(…)",  # or monitors and logs would repeat the arguments
             kwargsrepr="{…}",

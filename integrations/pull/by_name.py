@@ -103,4 +103,4 @@ def _send_on(request: Request, is_full_resync: bool) -> bool:
     kwargs = asdict(request)
     if is_full_resync:
         kwargs["is_continued"] = True  # or it would begin anew for ever
-    return send_hint(FULL if is_full_resync else INCREMENTAL, kwargs, SLOW_QUEUE, expires=None)
+    return send_hint(FULL if is_full_resync else INCREMENTAL, kwargs, SLOW_QUEUE)

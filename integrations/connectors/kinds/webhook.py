@@ -48,6 +48,7 @@ MANIFEST = Manifest(
     docs_url="https://www.standardwebhooks.com/",
     signs=True,
     secret_path=True,
+    repeats_answers=True,
     fields=(
         Field(
             name="url",

@@ -1,4 +1,4 @@
-"""When to stop hammering."""
+"""How long to stop hammering."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ def fail(breaker: CircuitBreaker, times: int) -> None:
         breaker.failed()
 
 
-def test_opens_at_the_fifth_failure_in_a_row() -> None:
+def test_is_in_doubt_at_the_fifth_failure_in_a_row() -> None:
     breaker = CircuitBreaker()
     fail(breaker, 4)
-    assert breaker.pause is None and not breaker.is_probing
+    assert not breaker.is_in_doubt
     breaker.failed()
+    assert breaker.is_in_doubt and breaker.pause is None and not breaker.is_probing
+    breaker.open()
     assert breaker.pause == 30 and breaker.is_probing
 
 
@@ -23,24 +25,23 @@ def test_a_success_in_between_starts_the_count_anew() -> None:
     fail(breaker, 4)
     breaker.succeeded()
     fail(breaker, 4)
-    assert breaker.pause is None
+    assert not breaker.is_in_doubt
 
 
 def test_each_failed_probe_doubles_the_pause_up_to_the_cap() -> None:
     pauses = []
     breaker = CircuitBreaker()
-    fail(breaker, 5)
-    pauses.append(breaker.pause)
-    for _ in range(7):
-        breaker = CircuitBreaker(breaker.failures, breaker.times_opened)  # as loaded for the next probe
-        breaker.failed()
+    for _ in range(8):
+        breaker.open()
         pauses.append(breaker.pause)
+        breaker = CircuitBreaker(breaker.failures, breaker.times_opened)  # as loaded for the next probe
     assert pauses == [30, 60, 120, 240, 480, 900, 900, 900]
 
 
-def test_failures_of_requests_already_under_way_count_once() -> None:
+def test_opens_once_per_slice() -> None:
     breaker = CircuitBreaker()
-    fail(breaker, 12)  # eight threads, all timing out
+    breaker.open()
+    breaker.open()  # eight threads, all timing out
     assert breaker.pause == 30 and breaker.times_opened == 1
 
 
@@ -52,5 +53,5 @@ def test_a_successful_probe_closes_it() -> None:
 
 def test_an_ancient_outage_does_not_overflow() -> None:
     breaker = CircuitBreaker(failures=10**6, times_opened=10**6)
-    breaker.failed()
+    breaker.open()
     assert breaker.pause == 900

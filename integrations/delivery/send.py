@@ -1,0 +1,210 @@
+"""Send one slice: objects in parallel, one object's rows in order, until something says stop.
+
+One request at a time while the receiver is fast (threads cost more than they win then) or in doubt, up to the
+integration's limit when it is slow. The database is not touched, but for the few rows that are asked because others
+failed, and for the mark before an attempt where a worker died.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from integrations import conf
+from integrations.connectors.base import BaseConnector
+from integrations.connectors.port import Envelope
+from integrations.errors import IntegrationError, IntegrationTemporaryError
+from integrations.retry_policy import RetryPolicy
+from integrations.transport.deadline import within
+
+from . import outcome
+from .choice import DueRow
+from .lease import elapsed
+from .outcome import Outcome
+from .pacing import Pacer
+from .receipt_facts import redacted
+from .verdicts import Verdict
+
+logger = logging.getLogger("integrations.delivery")
+
+AskAnother = Callable[[set[int], set[str]], "DueRow | None"]  # rows tried, objects tried → a row to ask
+
+
+@dataclass(slots=True)
+class Slice:
+    """The rows to send now and everything that decides how far we get.
+
+    Attributes:
+        ask_another: finds one more row, of another object, when others must be asked.
+        stop_at: time.monotonic() after which no further request is started.
+        safe_until: the same on the clock of lease.elapsed: a request that starts later may outlive our lease.
+        patience: the longest wait, in seconds, for the rate limit's next turn.
+        mark: counts an attempt in the database before it begins, and returns the row as it is then; None: not needed.
+        slept: seconds spent waiting for the rate limit.
+    """
+
+    connector: BaseConnector
+    policy: RetryPolicy
+    verdict: Verdict
+    pacer: Pacer
+    ask_another: AskAnother
+    width: int
+    stop_at: float
+    safe_until: float
+    patience: float = 0.0
+    mark: Callable[[DueRow], DueRow | None] | None = None
+    slept: float = 0.0
+    halted: str = ""
+    outcomes: list[Outcome] = field(default_factory=list)
+    _tried: set[int] = field(default_factory=set)
+    _objects: set[str] = field(default_factory=set)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def send(self, chains: Iterable[list[DueRow]]) -> None:
+        """Send `chains` as far as it goes; `outcomes` says what became of what was tried, also if this raises."""
+        waiting = deque(chains)
+        try:
+            while self._may_start():
+                if self.verdict.doubt:
+                    self._ask_others()
+                elif not waiting:
+                    break
+                elif self._is_worth_threads(len(waiting)):
+                    self._send_together(waiting)
+                else:
+                    self._send_chain(waiting.popleft())
+        finally:
+            self._disconnect()
+
+    @property
+    def stopped(self) -> str:
+        """Why the rest of the slice was left alone; "" if it was not."""
+        return self.verdict.halted or self.halted
+
+    @property
+    def mean_seconds(self) -> float | None:
+        """The mean duration of the requests; None if there was none."""
+        if not self.outcomes:
+            return None
+        return sum(result.duration_ms for result in self.outcomes) / len(self.outcomes) / 1000
+
+    def _ask_others(self) -> None:
+        """Ask others, chosen at random, until one is taken or nobody is left: is it the rows or the destination?"""
+        while self.verdict.may_ask_another and self._may_start():
+            row = self.ask_another(self._tried, self._objects)
+            if row is None:
+                break
+            if not self._send_row(row):
+                return
+        if self.verdict.doubt and self._may_start():
+            self.verdict.conclude()
+
+    def _is_worth_threads(self, chains: int) -> bool:
+        if min(self.width, chains) < 2 or self.mark is not None or not self.verdict.is_calm:
+            return False
+        return (self.mean_seconds or 0.0) > conf.PARALLEL_SECONDS
+
+    def _send_together(self, waiting: deque[list[DueRow]]) -> None:
+        width = min(self.width, len(waiting))
+
+        def work() -> None:
+            while self._may_start() and self.verdict.is_calm:
+                try:
+                    chain = waiting.popleft()
+                except IndexError:
+                    return
+                self._send_chain(chain)
+
+        with ThreadPoolExecutor(width, thread_name_prefix="lane") as pool:
+            try:
+                working = [pool.submit(work) for _ in range(width)]
+            except RuntimeError as error:  # no thread is to be had: those that began go on, and so do we
+                logger.warning("lane %s: %s", self.connector.name, error)
+                self.width = 1
+                working = []
+            for future in working:
+                future.result()
+
+    def _send_chain(self, chain: list[DueRow]) -> None:
+        for row in chain:
+            if row.id in self._tried:  # it was asked because others failed
+                continue
+            if not self._send_row(row):
+                return
+
+    def _send_row(self, row: DueRow) -> bool:
+        """Try one row; return whether its object's later rows may go now."""
+        if not (self._may_start() and self._wait_for_turn()):
+            return False
+        started = elapsed()
+        marked = self.mark(row) if self.mark else row
+        if marked is None:  # somebody has cancelled or retried it meanwhile
+            return False
+        result = self._attempt(marked)
+        with self._lock:
+            self._tried.add(row.id)
+            self._objects.add(row.object_key)
+            self.outcomes.append(result)
+            self.verdict.note(result)
+        return result.is_final or not row.holds(elapsed() - started)
+
+    def _wait_for_turn(self) -> bool:
+        pause = self.pacer.wait(self.patience)
+        if pause is None:
+            self.halted = "paced"
+            # Short enough for a slot to sit out: the lane is handed over. Longer: the sweep brings it back.
+            if (wait := self.pacer.next_at - time.monotonic()) > conf.PACE_SECONDS:
+                self.verdict.rest(wait, "its own rate limit")
+            return False
+        if pause:
+            self.slept += pause
+            time.sleep(pause)
+        return True
+
+    def _attempt(self, row: DueRow) -> Outcome:
+        was_counted = self.mark is not None
+        started = time.perf_counter()
+        try:
+            envelope = Envelope(
+                event_type=row.event_type,
+                idempotency_key=row.idempotency_key,
+                body=row.body.encode(),
+                sequence=row.event_id,
+                attempt=row.attempts if was_counted else row.attempts + 1,
+            )
+            with within(self.connector.binding.timeout or conf.TIMEOUT_SECONDS):
+                self.connector.connect()
+                receipt = self.connector.deliver(envelope)
+            receipt = redacted(receipt, self.connector)
+        except IntegrationError as error:
+            failure = error
+        except Exception as error:  # whatever a connector throws or returns: the row is settled and tried again
+            logger.warning("connector %s raised %s", self.connector.name, type(error).__name__)
+            failure = IntegrationTemporaryError(f"unexpected {type(error).__name__}", code="unexpected")
+        else:
+            return outcome.delivered(row, receipt, _since(started), was_counted=was_counted)
+        return outcome.failed(row, failure, _since(started), self.policy, was_counted=was_counted)
+
+    def _may_start(self) -> bool:
+        if self.stopped or time.monotonic() >= self.stop_at:
+            return False
+        if elapsed() >= self.safe_until:  # we stood still: settle asks whether the lane is still ours
+            self.halted = "lease ending"
+            return False
+        return True
+
+    def _disconnect(self) -> None:
+        """Give back what the slice used; that it fails must not lose what became of the slice."""
+        try:
+            self.connector.disconnect()
+        except Exception as error:
+            logger.warning("connector %s could not disconnect: %s", self.connector.name, type(error).__name__)
+
+
+def _since(started: float) -> int:
+    return round((time.perf_counter() - started) * 1000)

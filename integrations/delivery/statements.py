@@ -1,0 +1,425 @@
+"""The hot SQL, all of it: what is asked for every lane, slice and sweep.
+
+Constants are written out. As a bound parameter ``status`` could not use the partial indexes once PostgreSQL has chosen
+a generic plan (after a few executions of a prepared statement), and a lane would slow down fifteenfold. For the same
+reason the question "is there an earlier row?" is a scalar subquery: it cannot become a join that reads all that waits.
+tests/integration/test_statements.py asks EXPLAIN about each.
+
+Every comparison of times is the database's. PostgreSQL and SQLite differ in how they say now, read a JSON list, and
+bound a lateral read; nothing else.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import NamedTuple
+
+from integrations import conf
+from integrations.connections.models import TenantIntegration
+from integrations.outbox.models import IntegrationEvent, IntegrationSync
+
+from .models import Lane
+
+SYNC, EVENT = IntegrationSync._meta.db_table, IntegrationEvent._meta.db_table
+LANE, INTEGRATION = Lane._meta.db_table, TenantIntegration._meta.db_table
+
+FRESH, RETRY, SUSPECT = 0, 1, 2  # why a row may be sent: it never failed; its retry is due; its worker died
+
+
+# -- the two databases ------------------------------------------------------------------------------------
+
+
+def now(vendor: str) -> str:
+    """Return the database's time, as a timestamp column holds it."""
+    return "statement_timestamp()" if vendor == "postgresql" else "strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now')"
+
+
+def shifted(vendor: str, seconds: str) -> str:
+    """Return the time that is `seconds` (an SQL expression, may be negative) from now."""
+    if vendor == "postgresql":
+        return f"(statement_timestamp() + ({seconds}) * interval '1 second')"
+    return f"strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now', ({seconds}) || ' seconds')"
+
+
+def seconds_until(vendor: str, column: str) -> str:
+    """Return how far ahead `column` is, in seconds; negative: it has passed."""
+    if vendor == "postgresql":
+        return f"EXTRACT(EPOCH FROM {column} - statement_timestamp())::float8"
+    return f"((julianday({column}) - julianday('now')) * 86400.0)"
+
+
+def listed(vendor: str, columns: dict[str, str]) -> str:
+    """Return a table source that reads one parameter, a JSON list of objects with these columns and types."""
+    if vendor == "postgresql":
+        typed = ", ".join(f"{name} {kind}" for name, kind in columns.items())
+        return f"json_to_recordset(%s::json) AS v({typed})"
+    read = ", ".join(f"json_extract(value, '$.{name}') AS {name}" for name in columns)
+    return f"(SELECT {read} FROM json_each(%s)) AS v"
+
+
+# -- which rows may be sent --------------------------------------------------------------------------------
+
+
+def _is_head(vendor: str, row: str = "s") -> str:
+    """No earlier row of its object is pending, or none whose hold still lasts."""
+    return (
+        f"(SELECT 1 FROM {SYNC} b WHERE b.integration_id = {row}.integration_id AND b.status = 'pending' "
+        f"AND b.object_key = {row}.object_key AND b.id < {row}.id AND (b.first_failed_at IS NULL "
+        f"OR b.first_failed_at > {shifted(vendor, str(-float(conf.HOLD_SECONDS)))}) LIMIT 1) IS NULL"
+    )
+
+
+_CLASSES = {
+    FRESH: "s.first_failed_at IS NULL",
+    RETRY: "s.first_failed_at IS NOT NULL AND s.deaths = 0",
+    SUSPECT: "s.first_failed_at IS NOT NULL AND s.deaths > 0",
+}
+_ORDER = {FRESH: "s.id", RETRY: "s.next_attempt_at, s.id", SUSPECT: "s.next_attempt_at, s.id"}
+
+
+def due(vendor: str, kind: str, *, lane: str = "%s", in_order: bool | None = True) -> str:
+    """Return the condition of rows `s` of a lane that may begin a chain now.
+
+    Args:
+        kind: what tells fresh rows from those that failed.
+        in_order: None: as the integration `i` of an outer query has it.
+    """
+    condition = f"s.integration_id = {lane} AND s.status = 'pending' AND {kind} AND s.next_attempt_at <= {now(vendor)}"
+    if in_order is None:
+        return f"{condition} AND (i.ordering = 'none' OR {_is_head(vendor)})"
+    return f"{condition} AND {_is_head(vendor)}" if in_order else condition
+
+
+def something_is_due(vendor: str, *, lane: str, in_order: bool | None = None) -> str:
+    """Return the condition of a lane that has a row to send: the same rows as `rows` finds."""
+    kinds = ("s.first_failed_at IS NULL", "s.first_failed_at IS NOT NULL")
+    found = (
+        f"(SELECT 1 FROM {SYNC} s WHERE {due(vendor, kind, lane=lane, in_order=in_order)} LIMIT 1) IS NOT NULL"
+        for kind in kinds
+    )
+    return f"({' OR '.join(found)})"
+
+
+# What a row is read with; choice.DueRow has the same fields in the same order.
+def _row_columns(vendor: str) -> str:
+    return ", ".join(
+        (
+            "r.id",
+            "r.object_key",
+            "r.attempts",
+            "r.generation",
+            "r.deaths",
+            f"-{seconds_until(vendor, 'r.created_at')}",
+            f"{seconds_until(vendor, 'r.first_failed_at')} + {float(conf.HOLD_SECONDS)}",
+            f"CASE WHEN r.next_attempt_at <= {now(vendor)} THEN 1 ELSE 0 END",
+            f"-{seconds_until(vendor, 'r.next_attempt_at')}",
+            "CASE WHEN r.last_failed_at IS NOT NULL AND EXISTS (SELECT 1 FROM "
+            f"{LANE} l WHERE l.integration_id = r.integration_id AND l.last_success_at > r.last_failed_at) "
+            "THEN 1 ELSE 0 END",
+            "r.first_failed_at IS NOT NULL",
+            "e.id",
+            "e.event_type",
+            "e.content_type_id",
+            "e.object_id",
+            "e.idempotency_key",
+            "e.body",
+        )
+    )
+
+
+def _rows_of_heads(vendor: str, heads: str, followers: str) -> str:
+    """Return the rows of the chains that `heads` (id, object_key, class) begin, with their events."""
+    columns = _row_columns(vendor)
+    chain = (
+        f"SELECT f.{{what}} FROM {SYNC} f WHERE f.integration_id = h.integration_id AND f.status = 'pending' "
+        f"AND f.object_key = h.object_key AND f.id >= h.id ORDER BY f.id LIMIT {followers}"
+    )
+    if vendor == "postgresql":
+        source = f"heads h CROSS JOIN LATERAL ({chain.format(what='*')}) r"
+    else:
+        source = f"heads h JOIN {SYNC} r ON r.id IN ({chain.format(what='id')})"
+    return f"WITH {heads} SELECT h.class, h.id, {columns} FROM {source} JOIN {EVENT} e ON e.id = r.event_id"
+
+
+def _head(vendor: str, kind: int, limit: str, in_order: bool) -> str:
+    return (
+        f"SELECT s.id, s.object_key, s.integration_id, {kind} AS class FROM {SYNC} s "
+        f"WHERE {due(vendor, _CLASSES[kind], in_order=in_order)} ORDER BY {_ORDER[kind]} LIMIT {limit}"
+    )
+
+
+@lru_cache(maxsize=32)
+def _rows(vendor: str, limit: int, in_order: bool, hold: float) -> str:
+    share = max(1, limit // 4)  # retries that are read beside a full slice of fresh rows: every fifth start
+    rest = f"(SELECT CASE WHEN count(*) > {limit - share} THEN {share} ELSE {limit} - count(*) END FROM fresh)"
+    heads = (
+        f"fresh AS ({_head(vendor, FRESH, str(limit), in_order)}), "
+        f"retries AS ({_head(vendor, RETRY, rest, in_order)}), "
+        f"suspects AS ({_head(vendor, SUSPECT, '1', in_order)}), "
+        "heads AS (SELECT * FROM fresh UNION ALL SELECT * FROM retries UNION ALL SELECT * FROM suspects)"
+    )
+    followers = f"(SELECT 1 + {limit} / (count(*) + 1) FROM heads)" if in_order else "1"
+    return _rows_of_heads(vendor, heads, followers)
+
+
+def rows(vendor: str, limit: int, in_order: bool) -> str:
+    """Return the due rows of a lane, `limit` heads and what rides behind them. Parameters: the lane, three times."""
+    return _rows(vendor, limit, in_order, conf.HOLD_SECONDS)
+
+
+@lru_cache(maxsize=32)
+def _one(vendor: str, in_order: bool, hold: float) -> str:
+    head = f" AND {_is_head(vendor)}" if in_order else ""
+    return _rows_of_heads(
+        vendor,
+        f"heads AS (SELECT s.id, s.object_key, s.integration_id, {FRESH} AS class FROM {SYNC} s "
+        f"WHERE s.integration_id = %s AND s.id = %s AND s.status = 'pending'{head})",
+        "1",
+    )
+
+
+def one(vendor: str, in_order: bool) -> str:
+    """Return one pending row, due or not, if no earlier one must go first. Parameters: the lane, the row."""
+    return _one(vendor, in_order, conf.HOLD_SECONDS)
+
+
+def fresh_from(vendor: str, in_order: bool) -> str:
+    """Return (id, object) of due rows that never failed, from an id on. Parameters: the lane, the id, how many."""
+    where = due(vendor, _CLASSES[FRESH], in_order=in_order)
+    return f"SELECT s.id, s.object_key FROM {SYNC} s WHERE {where} AND s.id >= %s ORDER BY s.id LIMIT %s"
+
+
+def first_retries(vendor: str, limit: int, in_order: bool) -> str:
+    """Return (id, object) of the rows whose retry is due, longest due first. Parameter: the lane."""
+    where = due(vendor, _CLASSES[RETRY], in_order=in_order)
+    return f"SELECT s.id, s.object_key FROM {SYNC} s WHERE {where} ORDER BY s.next_attempt_at, s.id LIMIT {limit}"
+
+
+_FRESH_ID = f"SELECT id FROM {SYNC} WHERE integration_id = %s AND status = 'pending' AND first_failed_at IS NULL"
+# The first and the last row that never failed. Parameter: the lane, twice.
+FRESH_RANGE = f"SELECT ({_FRESH_ID} ORDER BY id LIMIT 1), ({_FRESH_ID} ORDER BY id DESC LIMIT 1)"
+FAILING = (  # how many wait for a retry, by the last answer; bounded
+    "SELECT response_status, count(*) FROM (SELECT response_status FROM "
+    f"{SYNC} WHERE integration_id = %s AND status = 'pending' AND first_failed_at IS NOT NULL LIMIT 1000) waiting "
+    "GROUP BY response_status ORDER BY count(*) DESC"
+)
+
+
+# -- the lane ------------------------------------------------------------------------------------------------
+
+
+def is_free(vendor: str, lane: str) -> str:
+    """Return the condition of a lane that nobody holds."""
+    return f"({lane}.lease_expires_at IS NULL OR {lane}.lease_expires_at <= {now(vendor)})"
+
+
+def is_rested(vendor: str, lane: str) -> str:
+    """Return the condition of a lane that is not paused."""
+    return f"({lane}.paused_until IS NULL OR {lane}.paused_until <= {now(vendor)})"
+
+
+def is_unasked(vendor: str, lane: str) -> str:
+    """Return the condition of a lane for which no hint is under way, as far as marks tell."""
+    old = shifted(vendor, str(-float(conf.HINT_SECONDS)))
+    return f"({lane}.hinted_at IS NULL OR {lane}.hinted_at <= {old})"
+
+
+class State(NamedTuple):
+    """The run-time state of a lane that somebody holds; times are seconds from now, by the database's clock."""
+
+    turn: int
+    epoch: int
+    careful_left: int
+    consecutive_failures: int
+    times_opened: int
+    mean_seconds: float | None
+    is_slow: bool
+    refused_object: str
+    attention: str
+    next_send_in: float | None
+    last_success_ago: float | None
+    taken_with: str
+    delivered_count: int
+
+
+def _state(vendor: str, lane: str) -> str:
+    columns = {
+        "next_send_in": seconds_until(vendor, f"{lane}.next_send_at"),
+        "last_success_ago": f"-{seconds_until(vendor, f'{lane}.last_success_at')}",
+    }
+    return ", ".join(columns.get(name, f"{lane}.{name}") for name in State._fields)
+
+
+_INTEGRATION_COLUMNS = [field.column for field in TenantIntegration._meta.concrete_fields]
+
+
+def _both(vendor: str, lane: str) -> str:
+    return f"{_state(vendor, lane)}, " + ", ".join(f"i.{name}" for name in _INTEGRATION_COLUMNS)
+
+
+@lru_cache(maxsize=8)
+def _take(vendor: str, only_turn: bool, window: int, lease: float) -> str:
+    turn = " AND l.turn = %s" if only_turn else ""
+    died = f"l.lease_token <> '' AND l.lease_expires_at <= {now(vendor)}"
+    return (
+        f"UPDATE {LANE} AS l SET lease_token = %s, "
+        f"lease_expires_at = {shifted(vendor, str(float(lease)))}, turn = turn + 1, hinted_at = NULL, "
+        f"careful_left = CASE WHEN {died} THEN {window} ELSE careful_left END"
+        f"{_from_integration(vendor)} WHERE l.integration_id = %s AND l.deleting_since IS NULL "
+        f"AND {is_free(vendor, 'l')} AND {is_rested(vendor, 'l')}{turn}{_returning(vendor)}"
+    )
+
+
+def take(vendor: str, *, only_turn: bool) -> str:
+    """Take a lane that is free and rested. Parameters: the token, the lane, with `only_turn` the turn."""
+    return _take(vendor, only_turn, 2 * conf.SLICE_ROWS, conf.LEASE_SECONDS)
+
+
+def _from_integration(vendor: str) -> str:
+    return f" FROM {INTEGRATION} i" if vendor == "postgresql" else ""
+
+
+def _returning(vendor: str) -> str:
+    # SQLite returns only what it updates; the integration is then read apart.
+    if vendor == "postgresql":
+        return f" AND i.id = l.integration_id RETURNING {_both(vendor, 'l')}"
+    return " RETURNING 1"
+
+
+def renew(vendor: str, assignments: str) -> str:
+    """Write a held lane and return what it is then. Parameters: those of `assignments`, the lane, the token."""
+    return (
+        f"UPDATE {LANE} AS l SET {assignments}"
+        f"{_from_integration(vendor)} WHERE l.integration_id = %s AND l.lease_token = %s{_returning(vendor)}"
+    )
+
+
+def read_both(vendor: str) -> str:
+    """Return lane and integration. Parameters: the lane, the token."""
+    return (
+        f"SELECT {_both(vendor, 'l')} FROM {LANE} l JOIN {INTEGRATION} i ON i.id = l.integration_id "
+        "WHERE l.integration_id = %s AND l.lease_token = %s"
+    )
+
+
+@lru_cache(maxsize=8)
+def _look(vendor: str, hold: float, hint: float) -> str:
+    # Written as a subquery because SQLite's UPDATE does not join; the lane's own row is locked by the UPDATE.
+    found = (
+        f"SELECT i.id FROM {INTEGRATION} i WHERE i.id = l.integration_id AND (i.is_enabled OR NOT i.is_active) "
+        f"AND {something_is_due(vendor, lane='i.id')}"
+    )
+    return (
+        f"UPDATE {LANE} AS l SET hinted_at = {now(vendor)} WHERE l.integration_id = %s "
+        f"AND l.deleting_since IS NULL AND {is_free(vendor, 'l')} AND {is_rested(vendor, 'l')} "
+        f"AND {is_unasked(vendor, 'l')} AND EXISTS ({found}) RETURNING turn, is_slow"
+    )
+
+
+def look(vendor: str) -> str:
+    """Mark a lane as asked for if it has something to send and nobody is asked yet. Parameter: the lane."""
+    return _look(vendor, conf.HOLD_SECONDS, conf.HINT_SECONDS)
+
+
+@lru_cache(maxsize=8)
+def _sweep(vendor: str, limit: int, hold: float, hint: float) -> str:
+    locking = " FOR UPDATE OF l SKIP LOCKED" if vendor == "postgresql" else ""
+    found = (
+        f"SELECT l.integration_id FROM {LANE} l JOIN {INTEGRATION} i ON i.id = l.integration_id "
+        # An inactive integration's rows are due too: its lane cancels them, with a reason.
+        f"WHERE l.deleting_since IS NULL AND (i.is_enabled OR NOT i.is_active) AND {is_free(vendor, 'l')} "
+        f"AND {is_rested(vendor, 'l')} AND {is_unasked(vendor, 'l')} "
+        f"AND {something_is_due(vendor, lane='l.integration_id')} "
+        f"ORDER BY l.hinted_at NULLS FIRST, l.integration_id LIMIT {limit}{locking}"
+    )
+    return (
+        f"WITH due AS MATERIALIZED ({found}) UPDATE {LANE} SET hinted_at = {now(vendor)} "
+        "WHERE integration_id IN (SELECT integration_id FROM due) RETURNING integration_id, turn, is_slow"
+    )
+
+
+def sweep(vendor: str, limit: int) -> str:
+    """Mark every free, rested lane that has something to send and nobody is asked about; return (lane, turn, slow)."""
+    return _sweep(vendor, limit, conf.HOLD_SECONDS, conf.HINT_SECONDS)
+
+
+def idle(vendor: str, count: int) -> str:
+    """Return (lane, turn, slow) of those of `count` lanes that a hint would help. Parameters: the lanes."""
+    marks = ", ".join(["%s"] * count)
+    return (
+        f"SELECT l.integration_id, l.turn, l.is_slow FROM {LANE} l JOIN {INTEGRATION} i ON i.id = l.integration_id "
+        f"WHERE l.integration_id IN ({marks}) AND i.is_enabled AND l.deleting_since IS NULL "
+        f"AND {is_free(vendor, 'l')} AND {is_rested(vendor, 'l')} AND {is_unasked(vendor, 'l')}"
+    )
+
+
+# -- what became of a slice -----------------------------------------------------------------------------------
+
+SETTLED_COLUMNS = {
+    "id": "bigint",
+    "generation": "integer",
+    "tried": "integer",
+    "state": "text",
+    "retry_in": "float8",
+    "response_status": "integer",
+    "error": "text",
+    "why": "text",
+}
+LOG_COLUMNS = {
+    "id": "bigint",
+    "attempt": "integer",
+    "response_status": "integer",
+    "answer": "text",
+    "duration_ms": "integer",
+    "error": "text",
+}
+
+
+@lru_cache(maxsize=2)
+def settle_rows(vendor: str) -> str:
+    """Write the rows of a slice that are still pending; return (id, status).
+
+    A failure is written only over the generation that was read: a person's retry since then stands. Parameter: a JSON
+    list of SETTLED_COLUMNS; `tried` is what is added to the attempts.
+    """
+    t = now(vendor)
+    # By primary key, whatever PostgreSQL believes of the table: the index of what is pending, small as it may have been
+    # when the plan was made, would be read whole for every slice.
+    by_key = f"{SYNC}.id = ANY(ARRAY(SELECT id FROM v)) AND " if vendor == "postgresql" else ""
+    return (
+        f"WITH v AS MATERIALIZED (SELECT * FROM {listed(vendor, SETTLED_COLUMNS)}) UPDATE {SYNC} SET attempts = attempts + v.tried, status = v.state, deaths = 0, "
+        "response_status = v.response_status, last_error = v.error, "
+        f"synced_at = CASE WHEN v.state = 'synced' THEN {t} ELSE synced_at END, "
+        f"settled_at = CASE WHEN v.state = 'pending' THEN NULL ELSE {t} END, "
+        "reason = CASE WHEN v.state = 'failed' THEN v.why ELSE reason END, "
+        f"first_failed_at = CASE WHEN v.state = 'synced' THEN first_failed_at ELSE COALESCE(first_failed_at, {t}) END, "
+        f"last_failed_at = CASE WHEN v.state = 'synced' THEN last_failed_at ELSE {t} END, "
+        "next_attempt_at = "
+        f"CASE WHEN v.state = 'pending' THEN {shifted(vendor, 'v.retry_in')} ELSE next_attempt_at END "
+        f"FROM v WHERE {by_key}{SYNC}.id = v.id AND {SYNC}.status || '' = 'pending' "
+        f"AND (v.state = 'synced' OR {SYNC}.generation = v.generation) RETURNING {SYNC}.id, {SYNC}.status"
+    )
+
+
+@lru_cache(maxsize=2)
+def log_attempts(vendor: str, table: str) -> str:
+    """Add one line per attempt. Parameters: integration, action, method, url, actor, a JSON list of LOG_COLUMNS."""
+    answer = "v.answer::jsonb" if vendor == "postgresql" else "v.answer"
+    kind = "::varchar" if vendor == "postgresql" else ""
+    number = "::bigint" if vendor == "postgresql" else ""
+    return (
+        f"INSERT INTO {table} (integration_id, sync_id, action, method, url, actor, attempt, response_status, "
+        "response_payload, duration_ms, error, created_at) "
+        f"SELECT %s{number}, v.id, %s{kind}, %s{kind}, %s{kind}, %s{kind}, v.attempt, v.response_status, {answer}, "
+        f"v.duration_ms, v.error, {now(vendor)} FROM {listed(vendor, LOG_COLUMNS)}"
+    )
+
+
+@lru_cache(maxsize=2)
+def mark_attempt(vendor: str) -> str:
+    """Count an attempt before it begins, where a worker died. Parameters: the row, its generation."""
+    return (
+        f"UPDATE {SYNC} SET attempts = attempts + 1, deaths = deaths + 1, next_attempt_at = {now(vendor)}, "
+        f"first_failed_at = COALESCE(first_failed_at, {now(vendor)}) "
+        "WHERE id = %s AND status = 'pending' AND generation = %s RETURNING deaths"
+    )

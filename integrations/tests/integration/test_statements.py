@@ -1,0 +1,165 @@
+"""PostgreSQL's plans of the hot statements: an index each, and no more rows than there is to do.
+
+Asked with a custom plan and with the generic one that PostgreSQL changes to after some executions, on young tables that
+were never analysed, and on a lane that owns nearly all of a long history.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from django.contrib.contenttypes.models import ContentType
+from django.db import connection, transaction
+
+from integrations.audit.models import ExecutionLog
+from integrations.delivery import statements
+from integrations.models import Lane, TenantIntegration
+from integrations.tests.factories import make_integration, make_tenant
+from tasks.models import WorkItem
+
+pytestmark = [pytest.mark.integration, pytest.mark.django_db]
+
+LANES = 3000
+PG = "postgresql"
+
+
+def fill(integration_ids: list[int], each: int, *, pending: int, failed: int = 0) -> None:
+    """Give each of these lanes `each` rows: the last `pending` of them wait, `failed` of those for a retry."""
+    event, sync = statements.EVENT, statements.SYNC
+    kind = ContentType.objects.get_for_model(WorkItem).pk
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO {event} "
+            "(tenant_id, event_type, content_type_id, object_id, body, occurred_at, idempotency_key) "
+            "SELECT 1, 'workitem_created', %s, n::text, '{}', now(), 'evt_' || i || '_' || n "
+            "FROM unnest(%s::bigint[]) i, generate_series(1, %s) n",
+            [kind, integration_ids, each],
+        )
+        cursor.execute(
+            f"INSERT INTO {sync} (event_id, integration_id, object_key, status, attempts, last_error, reason, "
+            "first_failed_at, last_failed_at, next_attempt_at, settled_at) "
+            "SELECT e.id, split_part(e.idempotency_key, '_', 2)::bigint, %s || ':' || e.object_id, "
+            "CASE WHEN e.object_id::int > %s THEN 'pending' ELSE 'synced' END, 0, '', '', "
+            "CASE WHEN e.object_id::int > %s THEN now() END, CASE WHEN e.object_id::int > %s THEN now() END, "
+            f"now(), CASE WHEN e.object_id::int <= %s THEN now() END FROM {event} e ORDER BY e.id",
+            [str(kind), each - pending, each - failed, each - failed, each - pending],
+        )
+
+
+@pytest.fixture(params=["young", "history", "analysed history"])
+def lane(request: Any) -> Iterator[int]:
+    """A lane with a few rows to send, in one of the shapes that tables take; its id."""
+    if connection.vendor != PG:
+        pytest.skip("plans of PostgreSQL")
+    tenant = make_tenant()
+    first = make_integration(tenant)
+    if request.param == "young":  # many lanes, a row each, statistics from when all was empty
+        many = [
+            TenantIntegration(tenant=tenant, name=str(n), integration_type="webhook", config={}) for n in range(LANES)
+        ]
+        TenantIntegration.objects.bulk_create(many)
+        Lane.objects.bulk_create(Lane(integration_id=one.pk) for one in many)
+        fill([first.pk, *(one.pk for one in many)], 1, pending=1)
+    else:
+        fill([first.pk], 60_000, pending=120, failed=20)
+    if request.param == "analysed history":
+        with connection.cursor() as cursor:
+            cursor.execute("ANALYZE")
+    yield first.pk
+
+
+def numbered(sql: str) -> str:
+    parts = sql.replace("%%", "%").split("%s")
+    return "".join(part + (f"${place}" if place < len(parts) else "") for place, part in enumerate(parts, 1))
+
+
+def literal(value: Any) -> str:
+    if isinstance(value, str):
+        return "'" + value.replace("'", "''") + "'"
+    return "NULL" if value is None else str(value)
+
+
+@contextmanager
+def undone() -> Iterator[None]:
+    with transaction.atomic():
+        yield
+        transaction.set_rollback(True)
+
+
+def plan_of(sql: str, parameters: list[Any], mode: str) -> dict[str, Any]:
+    with undone(), connection.cursor() as cursor:
+        cursor.execute(f"SET LOCAL plan_cache_mode = force_{mode}_plan")
+        cursor.execute(f"PREPARE asked AS {numbered(sql)}".replace("%", "%%"), None)
+        values = f"({', '.join(map(literal, parameters))})" if parameters else ""
+        cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) EXECUTE asked{values}".replace("%", "%%"), None)
+        found = cursor.fetchone()[0]
+        cursor.execute("DEALLOCATE asked")
+    plan = (json.loads(found) if isinstance(found, str) else found)[0]["Plan"]
+    assert isinstance(plan, dict)
+    return plan
+
+
+def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for child in plan.get("Plans", ()):
+        yield from nodes(child)
+
+
+def rows_read(plan: dict[str, Any], tables: set[str]) -> float:
+    """Rows that scans of these tables looked at, those that a filter dropped included."""
+    total = 0.0
+    for node in nodes(plan):
+        if node.get("Relation Name") in tables:
+            dropped = node.get("Rows Removed by Filter", 0) + node.get("Rows Removed by Index Recheck", 0)
+            total += (node["Actual Rows"] + dropped) * node["Actual Loops"]
+    return total
+
+
+Asked = tuple[str, list[Any], float]  # SQL, parameters, how many rows of the outbox it may read
+
+
+def asked(lane: int) -> dict[str, Asked]:
+    """Every hot statement with parameters, and how many outbox rows it may look at for a slice of 100."""
+    listed = json.dumps(
+        [{"id": 1, "generation": 0, "tried": 1, "state": "synced", "response_status": 200, "error": "", "why": ""}]
+    )
+    logged = json.dumps([{"id": 1, "attempt": 1, "duration_ms": 1, "error": ""}])
+    log = statements.log_attempts(PG, ExecutionLog._meta.db_table)
+    return {
+        "take": (statements.take(PG, only_turn=True), ["token", lane, 0], 0),
+        "rows": (statements.rows(PG, 100, True), [lane] * 3, 1500),
+        "rows in any order": (statements.rows(PG, 100, False), [lane] * 3, 1500),
+        "one": (statements.one(PG, True), [lane, 1], 10),
+        "fresh from": (statements.fresh_from(PG, True), [lane, 1, 10], 50),
+        "fresh range": (statements.FRESH_RANGE, [lane] * 2, 10),
+        "first retries": (statements.first_retries(PG, 100, True), [lane], 300),
+        "failing": (statements.FAILING, [lane], 200),
+        "renew": (statements.renew(PG, "turn = turn"), [lane, "token"], 0),
+        "look": (statements.look(PG), [lane], 10),
+        "idle": (statements.idle(PG, 1), [lane], 0),
+        "settle": (statements.settle_rows(PG), [listed], 10),
+        "log": (log, [lane, "deliver", "POST", "u", "system", logged], 0),
+        "mark": (statements.mark_attempt(PG), [1, 0], 10),
+    }
+
+
+@pytest.mark.parametrize("mode", ["custom", "generic"])
+def test_no_statement_of_a_slice_reads_what_it_does_not_need(lane: int, mode: str) -> None:
+    big = {statements.SYNC, statements.EVENT}
+    for name, (sql, parameters, bound) in asked(lane).items():
+        plan = plan_of(sql, parameters, mode)
+        scanned = {node["Relation Name"] for node in nodes(plan) if node["Node Type"] == "Seq Scan"}
+        assert not scanned & big, (name, json.dumps(plan, indent=1))
+        assert rows_read(plan, big) <= bound, (name, json.dumps(plan, indent=1))
+
+
+@pytest.mark.parametrize("mode", ["custom", "generic"])
+def test_a_sweep_asks_each_lane_once(lane: int, mode: str) -> None:
+    big = {statements.SYNC, statements.EVENT}
+    plan = plan_of(statements.sweep(PG, 1000), [], mode)
+    assert not {node.get("Relation Name") for node in nodes(plan) if node["Node Type"] == "Seq Scan"} & big
+    assert rows_read(plan, big) <= 6 * Lane.objects.count()
