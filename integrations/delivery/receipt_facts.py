@@ -19,7 +19,13 @@ MAX_NAME = 50
 
 
 def redacted(receipt: Receipt, connector: BaseConnector) -> Receipt:
-    """Return `receipt` with facts that may be stored; most receipts have none, and cost nothing here."""
+    """Return `receipt` with facts that may be stored; most receipts have none, and cost nothing here.
+
+    Raises:
+        TypeError: the connector returned something else, or a status that is no number.
+    """
+    if not isinstance(receipt, Receipt) or not isinstance(receipt.status, int | None):
+        raise TypeError("a connector returns a Receipt, with the HTTP status or None")
     if not (receipt.external_id or receipt.location or receipt.details):
         return receipt
     secrets = connector.secrets

@@ -387,7 +387,8 @@ def settle_rows(vendor: str) -> str:
     # when the plan was made, would be read whole for every slice.
     by_key = f"{SYNC}.id = ANY(ARRAY(SELECT id FROM v)) AND " if vendor == "postgresql" else ""
     return (
-        f"WITH v AS MATERIALIZED (SELECT * FROM {listed(vendor, SETTLED_COLUMNS)}) UPDATE {SYNC} SET attempts = attempts + v.tried, status = v.state, deaths = 0, "
+        f"WITH v AS MATERIALIZED (SELECT * FROM {listed(vendor, SETTLED_COLUMNS)}) "
+        f"UPDATE {SYNC} SET attempts = attempts + v.tried, status = v.state, deaths = 0, "
         "response_status = v.response_status, last_error = v.error, "
         f"synced_at = CASE WHEN v.state = 'synced' THEN {t} ELSE synced_at END, "
         f"settled_at = CASE WHEN v.state = 'pending' THEN NULL ELSE {t} END, "

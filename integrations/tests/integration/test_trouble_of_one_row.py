@@ -1,0 +1,327 @@
+"""One row's trouble is its own; what a person does stands; a slice is settled whatever happens. With real workers."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from integrations.connectors.port import Receipt
+from integrations.connectors.registry import ConnectorRegistry
+from integrations.delivery import operator_actions, send
+from integrations.delivery.drain import drain
+from integrations.delivery.sweep import sweep
+from integrations.models import IntegrationSync, Lane, TenantIntegration
+from integrations.tests.factories import make_integration, make_item, make_tenant, statuses
+from integrations.tests.receiver import Receiver, Request
+from integrations.tests.services import Broker, CeleryProcess, wait_until
+from tasks.models import WorkItem
+
+pytestmark = pytest.mark.integration
+real = pytest.mark.django_db(transaction=True)
+StartWorker = Callable[..., CeleryProcess]
+
+
+@pytest.fixture
+def worker(celery_worker: StartWorker, receiver: Receiver) -> StartWorker:
+    def start(pool: str = "threads", concurrency: int = 4, **settings: Any) -> CeleryProcess:
+        values = {"ALLOWED_HOSTS": receiver.netloc, "RETRY_JITTER": 0, "HINT_SECONDS": 1, **settings}
+        env = {f"INTEGRATIONS_{name}": str(value) for name, value in values.items()}
+        return celery_worker(pool=pool, concurrency=concurrency, env=env)
+
+    return start
+
+
+def synced(prefix: str) -> int:
+    """How many items with such a reference have arrived."""
+    rows = IntegrationSync.objects.filter(status="synced").values_list("event__body", flat=True)
+    return sum(json.loads(body)["workitem"]["reference_id"].startswith(prefix) for body in rows)
+
+
+def create(tenant: Any, *names: str) -> None:
+    WorkItem.objects.bulk_create([WorkItem(tenant=tenant, reference_id=name) for name in names])  # one transaction
+
+
+@real
+@pytest.mark.slow
+@pytest.mark.parametrize("bad", [6, 20, 40])
+def test_good_rows_arrive_though_bad_ones_stand_before_them(worker: StartWorker, receiver: Receiver, bad: int) -> None:
+    receiver.answer_with(default=lambda r: 500 if r.json["workitem"]["reference_id"].startswith("BAD") else 200)
+    target = make_integration(make_tenant(), receiver.url)
+    worker()
+    create(target.tenant, *(f"BAD-{n}" for n in range(bad)), *(f"GOOD-{n}" for n in range(20)))
+
+    def all_good() -> bool:
+        sweep()
+        return synced("GOOD") == 20
+
+    wait_until(all_good, 60, "good rows wait for bad ones", interval=0.5)
+    bad_rows = IntegrationSync.objects.exclude(status="synced")
+    assert bad_rows.count() == bad
+    assert set(bad_rows.values_list("status", flat=True)) == {"pending"}
+
+
+@real
+def test_a_destination_that_is_down_is_left_alone(worker: StartWorker, receiver: Receiver) -> None:
+    receiver.answer_with(default=500)
+    target = make_integration(make_tenant(), receiver.url)
+    worker()
+    create(target.tenant, *(f"RMA-{n}" for n in range(50)))
+    wait_until(lambda: Lane.objects.get().paused_until, 20)
+    assert len(receiver.requests) == 10  # five in a row, and five others that were asked
+
+
+@real
+def test_retries_get_their_share_while_fresh_rows_never_end(receiver: Receiver, settings: Any) -> None:
+    settings.INTEGRATIONS = {"ALLOWED_HOSTS": [receiver.netloc], "SLICE_ROWS": 20}
+    target = make_integration(make_tenant(), receiver.url)
+    seen: list[str] = []
+
+    def endless(request: Request) -> int:
+        name = request.json["workitem"]["reference_id"]
+        seen.append(name)
+        return 500 if name == "OLD" and seen.count("OLD") == 1 else 200
+
+    receiver.answer_with(default=endless)
+    create(target.tenant, "OLD")
+    drain(target.pk)
+    IntegrationSync.objects.update(next_attempt_at="2020-01-01T00:00:00Z")
+    create(target.tenant, *(f"RMA-{n}" for n in range(100)))
+    drain(target.pk)
+    assert seen.index("OLD", 1) == 5  # the fifth start
+
+
+# -- what a person does stands ---------------------------------------------------------------------------------
+
+
+class Held:
+    """A request that is under way until `release`, and what it will be answered then."""
+
+    def __init__(self, receiver: Receiver, status: int) -> None:
+        self.under_way, self._go = threading.Event(), threading.Event()
+        self._receiver, self._status = receiver, status
+        receiver.answer_with(self._answer)
+
+    def _answer(self, request: Request) -> int:
+        self.under_way.set()
+        self._go.wait(20)
+        return self._status
+
+    def release(self) -> None:
+        self._receiver.answer_with(default=200)
+        self._go.set()
+
+
+def settled_once() -> bool:
+    return not Lane.objects.exclude(lease_token="").exists()
+
+
+@real
+@pytest.mark.parametrize("status", [410, 401, 500])
+def test_new_settings_are_not_judged_by_an_answer_to_the_old_ones(
+    worker: StartWorker, receiver: Receiver, status: int
+) -> None:
+    target = make_integration(make_tenant(), receiver.url)
+    TenantIntegration.objects.filter(pk=target.pk).update(auth_failure_count=2)
+    Lane.objects.update(consecutive_failures=9, times_opened=3)
+    held = Held(receiver, status)
+    worker()
+    make_item(target.tenant)
+    assert held.under_way.wait(20)
+    mended = TenantIntegration.objects.get(pk=target.pk)
+    mended.headers = {"X-API-Key": "the right one"}
+    mended.save()
+    operator_actions.re_enable(mended, actor="alice")
+    held.release()
+    wait_until(settled_once, 20)
+    mended.refresh_from_db()
+    lane = Lane.objects.get()
+    assert mended.is_enabled and mended.auth_failure_count == 0
+    assert (lane.paused_until, lane.times_opened) == (None, 0)
+
+
+@real
+def test_a_retry_of_a_row_under_way_is_due_at_once(worker: StartWorker, receiver: Receiver) -> None:
+    target = make_integration(make_tenant(), receiver.url)
+    held = Held(receiver, 500)
+    worker()
+    make_item(target.tenant)
+    assert held.under_way.wait(20)
+    operator_actions.retry(IntegrationSync.objects.values_list("pk", flat=True), actor="alice")
+    held.release()
+    wait_until(lambda: statuses() == ["synced"], 20, "the old failure put the retry off")
+
+
+@real
+def test_a_cancelled_row_under_way_stays_cancelled(worker: StartWorker, receiver: Receiver) -> None:
+    target = make_integration(make_tenant(), receiver.url)
+    held = Held(receiver, 500)
+    worker()
+    make_item(target.tenant)
+    assert held.under_way.wait(20)
+    operator_actions.cancel(IntegrationSync.objects.values_list("pk", flat=True), actor="alice")
+    held.release()
+    wait_until(settled_once, 20)
+    assert statuses() == ["cancelled"]
+
+
+# -- settled whatever happens ----------------------------------------------------------------------------------
+
+Broken = Callable[[Any, Any], Any]
+
+
+class Unprintable:
+    def __str__(self) -> str:
+        raise ValueError("cannot be said")
+
+
+def returns_nothing(connector: Any, envelope: Any) -> Any:
+    return None
+
+
+def returns_a_word(connector: Any, envelope: Any) -> Any:
+    return Receipt(status="fine")  # type: ignore[arg-type]
+
+
+def returns_what_cannot_be_masked(connector: Any, envelope: Any) -> Any:
+    return Receipt(status=200, details={"x": Unprintable()})
+
+
+def raises_something_odd(connector: Any, envelope: Any) -> Any:
+    raise UnicodeEncodeError("ascii", "ü", 0, 1, "no")
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "broken", [returns_nothing, returns_a_word, returns_what_cannot_be_masked, raises_something_odd]
+)
+def test_a_connector_that_misbehaves_for_one_row_costs_that_row_one_attempt(
+    receiver: Receiver, settings: Any, monkeypatch: pytest.MonkeyPatch, broken: Broken
+) -> None:
+    settings.INTEGRATIONS = {"ALLOWED_HOSTS": [receiver.netloc]}
+    kind = ConnectorRegistry.type_of("webhook")
+    deliver = kind.deliver
+
+    def sometimes(self: Any, envelope: Any) -> Any:
+        is_odd = envelope.payload["workitem"]["reference_id"] == "ODD"
+        return broken(self, envelope) if is_odd else deliver(self, envelope)
+
+    monkeypatch.setattr(kind, "deliver", sometimes)
+    target = make_integration(make_tenant(), receiver.url)
+    for name in ("A", "ODD", "B"):
+        make_item(target.tenant, reference_id=name)
+    drain(target.pk)
+    assert statuses() == ["synced", "pending", "synced"]
+    odd = IntegrationSync.objects.get(status="pending")
+    assert odd.attempts == 1 and "unexpected" in odd.last_error
+    drain(target.pk)
+    assert len(receiver.requests) == 2  # nothing went out again
+
+
+@pytest.mark.django_db
+def test_a_connector_that_cannot_be_made_says_so(
+    receiver: Receiver, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any, **__: Any) -> None:
+        raise RuntimeError("no")
+
+    settings.INTEGRATIONS = {"ALLOWED_HOSTS": [receiver.netloc]}
+    monkeypatch.setattr(ConnectorRegistry.type_of("webhook"), "__init__", broken)
+    target = make_integration(make_tenant(), receiver.url)
+    make_item(target.tenant)
+    assert drain(target.pk).outcome == "not configured"
+    lane = Lane.objects.get()
+    assert "cannot be made" in lane.attention and lane.paused_until and lane.lease_token == ""
+    assert IntegrationSync.objects.get().attempts == 0
+
+
+@pytest.mark.django_db
+def test_where_no_thread_is_to_be_had_the_slice_goes_on_alone(
+    receiver: Receiver, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.INTEGRATIONS = {"ALLOWED_HOSTS": [receiver.netloc], "PARALLEL_SECONDS": 0.0}
+
+    class NoThreads(send.ThreadPoolExecutor):
+        def submit(self, *_: Any, **__: Any) -> Any:
+            raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(send, "ThreadPoolExecutor", NoThreads)
+    target = make_integration(make_tenant(), receiver.url)
+    for n in range(6):
+        make_item(target.tenant, reference_id=f"RMA-{n}")
+    drain(target.pk)
+    assert statuses() == ["synced"] * 6 and len(receiver.requests) == 6
+
+
+@pytest.mark.django_db
+def test_an_exception_amid_a_slice_settles_what_was_sent(
+    receiver: Receiver, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.INTEGRATIONS = {"ALLOWED_HOSTS": [receiver.netloc]}
+    kind = ConnectorRegistry.type_of("webhook")
+    deliver = kind.deliver
+
+    def ends(self: Any, envelope: Any) -> Any:
+        if envelope.payload["workitem"]["reference_id"] == "LAST":
+            raise SystemExit  # a worker that is told to stop
+        return deliver(self, envelope)
+
+    monkeypatch.setattr(kind, "deliver", ends)
+    target = make_integration(make_tenant(), receiver.url)
+    for name in ("A", "B", "LAST"):
+        make_item(target.tenant, reference_id=name)
+    with pytest.raises(SystemExit):
+        drain(target.pk)
+    assert statuses() == ["synced", "synced", "pending"]
+    assert Lane.objects.get().lease_token == ""
+
+
+# -- hints ----------------------------------------------------------------------------------------------------
+
+
+def queued(broker: Broker) -> int:
+    import redis
+
+    with redis.Redis.from_url(broker.url, socket_timeout=5) as client:
+        prefix = broker.options.get("global_keyprefix", "")
+        return sum(int(client.llen(f"{prefix}{name}")) for name in ("deliveries", "slow"))
+
+
+@real
+def test_sweeps_add_no_hints_for_lanes_that_wait_already(broker: Broker, receiver: Receiver) -> None:
+    if broker.kind == "rabbitmq" or broker.url.startswith("redis+socket"):
+        pytest.skip("counts messages in Redis")
+    for n in range(6):
+        tenant = make_tenant(f"tenant {n}")
+        make_integration(tenant, receiver.url)
+        create(tenant, *(f"RMA-{m}" for m in range(20)))
+    sweep()
+    waiting = queued(broker)
+    for _ in range(20):  # five minutes of them
+        sweep()
+    assert queued(broker) == waiting
+
+
+@real
+def test_a_hint_for_a_turn_that_somebody_took_is_dropped(receiver: Receiver, settings: Any) -> None:
+    settings.INTEGRATIONS = {"ALLOWED_HOSTS": [receiver.netloc]}
+    target = make_integration(make_tenant(), receiver.url)
+    turn = Lane.objects.get().turn
+    make_item(target.tenant)
+    assert drain(target.pk, turn=turn).sent == 1
+    make_item(target.tenant)
+    assert drain(target.pk, turn=turn).outcome == "busy or paused"
+    assert drain(target.pk, turn=turn + 1).sent == 1
+
+
+@real
+def test_saves_of_a_waiting_lane_send_one_hint(broker: Broker, receiver: Receiver) -> None:
+    if broker.kind == "rabbitmq" or broker.url.startswith("redis+socket"):
+        pytest.skip("counts messages in Redis")
+    target = make_integration(make_tenant(), receiver.url)
+    for n in range(30):
+        make_item(target.tenant, reference_id=f"RMA-{n}")
+    assert queued(broker) == 1
