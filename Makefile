@@ -9,7 +9,7 @@ TESTS   = integrations/tests
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: run test test-unit test-embedded test-services check test-slow test-connectors test-crash test-browser test-long format clean
+.PHONY: run test test-unit test-embedded test-services check model test-slow test-connectors test-crash test-browser test-long format clean
 
 run: $(STAMP)
 	@exec $(BIN)/python -m app.demo
@@ -40,6 +40,10 @@ check: $(STAMP)
 format: $(STAMP)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# The formal model of the lane (docs/model). Needs spin and cc; says so where they are missing.
+model: $(STAMP)
+	$(BIN)/python docs/model/run.py
 
 # Longer suites.
 test-slow: $(STAMP)
