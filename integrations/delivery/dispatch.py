@@ -29,7 +29,7 @@ from integrations.errors import (
 from integrations.retry_policy import RetryPolicy
 from integrations.transport.deadline import within
 
-from . import outcome
+from . import outcome, run_slot
 from .circuit_breaker import CircuitBreaker
 from .due import DueRow, hold_is_over
 from .outcome import Outcome
@@ -95,15 +95,18 @@ class Slice:
                 break
 
     def _send_together(self, waiting: deque[list[DueRow]], width: int) -> None:
-        def work() -> None:
-            while self._may_start():
-                try:
-                    chain = waiting.popleft()
-                except IndexError:
-                    return
-                self._send_chain(chain)
+        lane = run_slot.current()
 
-        with ThreadPoolExecutor(width, thread_name_prefix="lane") as pool:
+        def work() -> None:
+            with run_slot.running(part_of=lane):
+                while self._may_start():
+                    try:
+                        chain = waiting.popleft()
+                    except IndexError:
+                        return
+                    self._send_chain(chain)
+
+        with run_slot.away(), ThreadPoolExecutor(width, thread_name_prefix="lane") as pool:
             for future in [pool.submit(work) for _ in range(width)]:
                 future.result()
 
@@ -116,6 +119,7 @@ class Slice:
             result = self._attempt(row)
             with self._lock:
                 self._note(result)
+            run_slot.checkpoint()
             if not result.is_final and not hold_is_over(row.first_failed_at):
                 return
 
@@ -129,7 +133,8 @@ class Slice:
             return False
         if pause:
             self.slept += pause
-            time.sleep(pause)
+            with run_slot.away():
+                time.sleep(pause)
         return True
 
     def _rest(self, seconds: float, reason: str) -> None:
@@ -145,7 +150,7 @@ class Slice:
         )
         started = time.perf_counter()
         try:
-            with within(self.connector.binding.timeout or conf.TIMEOUT_SECONDS):
+            with within(self.connector.binding.timeout or conf.TIMEOUT_SECONDS), run_slot.away():
                 self.connector.connect()
                 receipt = self.connector.deliver(envelope)
         except IntegrationError as error:
