@@ -108,7 +108,7 @@ else:
         # Planning the join of a payload takes six times as long as running it.
         _options |= {"server_side_binding": True, "prepare_threshold": 3}
     if _pool_size:
-        _options["pool"] = {"min_size": 1, "max_size": _pool_size, "timeout": 15.0, "max_idle": 60.0}
+        _options["pool"] = {"min_size": 1, "max_size": _pool_size, "timeout": 5.0, "max_idle": 60.0}
     _database["CONN_MAX_AGE"] = 0 if _pool_size else env.int("CONN_MAX_AGE", default=600)
     _database["OPTIONS"] = {**_options, **_database.get("OPTIONS", {})}
     _database["CONN_HEALTH_CHECKS"] = True

@@ -1,21 +1,21 @@
-"""Let one lane of a process compute at a time, while any number of them wait for their destinations.
+"""Let few lanes of a process compute at a time, while any number of them wait for their destinations.
 
-    with run_slot.running():                    # around all the work of one lane, before its lease is taken
+    with run_slot.running():                    # a slot: around all the work of one lane, before its lease is taken
         with run_slot.away():                   # around each call of a connector: others may compute meanwhile
             connector.deliver(envelope)
         run_slot.checkpoint()                   # between two rows: passes the slot on if our turn is over
         with run_slot.alone(5.0) as granted:    # no other lane of this process is under way
             ...
 
-A worker process has many threads, so that a destination that hangs costs a thread and nothing else; and one slot,
-because threads that compute at the same time take Python's lock from each other.
+A worker process has many threads, so that a destination that hangs costs a thread and nothing else; and few slots
+(SLOTS), because threads that compute at the same time take Python's lock from each other.
 
-- Who goes away keeps the slot for PATIENCE, so that quick calls hand nothing over. A stay whose calls usually take
+- Who goes away keeps its slot for PATIENCE, so that quick calls hand nothing over. A stay whose calls usually take
   longer than BRIEF gives it to who waits at once.
-- Who has had the slot for QUANTUM while others wait passes it on and queues behind those who have not had their turn:
+- Who has had a slot for QUANTUM while others wait passes it on and queues behind those who have not had their turn:
   one event of a quiet tenant waits for one turn, not for a turn of every lane that has a backlog.
-- Who gives no sign for OVERRUN (a lock in the database, a call that was not announced, a long computation) loses the
-  slot too, and goes on without it until it gives one. The slot is there for speed: no promise hangs on it.
+- Who gives no sign for OVERRUN (a lock in the database, a call that was not announced, a long computation) loses its
+  slot too, and goes on without it until it gives one. Slots are there for speed: no promise hangs on them.
 
 Who goes away or queues gives its pooled database connections back first; the next query takes one again. So the
 connections in use are as many as lanes that compute, not as threads that wait.
@@ -39,6 +39,7 @@ from django.db import connections
 
 logger = logging.getLogger("integrations.delivery")
 
+SLOTS = 2  # one lane waits for the database or a quick receiver while the other computes
 PATIENCE = 0.005  # how long a single call may keep the slot
 BRIEF = 0.001  # a stay whose calls usually take longer hands the slot over before each of them
 QUANTUM = 0.005  # how long a turn is while others wait
@@ -115,14 +116,18 @@ class Stay:
 
 
 class Gate:
-    """The one slot of a process, and who waits for it.
+    """The slots of a process, and who waits for one.
 
     Args:
+        slots: how many may compute at once.
         clock: seconds that never go back; for tests.
         has_watcher: a thread looks after the slot while anybody waits; without one, tests call `look`.
     """
 
-    def __init__(self, *, clock: Callable[[], float] = time.monotonic, has_watcher: bool = True) -> None:
+    def __init__(
+        self, *, slots: int = SLOTS, clock: Callable[[], float] = time.monotonic, has_watcher: bool = True
+    ) -> None:
+        self.slots = slots
         self.clock = clock
         self.generation = 0
         self._has_watcher = has_watcher
@@ -132,7 +137,7 @@ class Gate:
         """Forget everybody: a fork has one thread, and whatever the others held is not there any more."""
         self.generation += 1
         self._lock = threading.Lock()
-        self._holder: Stay | None = None
+        self._holders: set[Stay] = set()
         self._stays: set[Stay] = set()
         self._fresh: deque[Stay] = deque()
         self._used: deque[Stay] = deque()
@@ -165,18 +170,16 @@ class Gate:
             for queue in (self._fresh, self._used, self._alone):
                 if stay in queue:
                     queue.remove(stay)
-            if self._holder is stay:
-                self._holder = None
+            self._holders.discard(stay)
             self._grant()
 
     def go_away(self, stay: Stay) -> None:
         """Note that `stay` does not compute from now on."""
         stay.seen_at = stay.away_since = self.clock()
-        if stay.call_seconds > BRIEF and self._is_wanted() and self._holder is stay:
+        if stay.call_seconds > BRIEF and self._is_wanted():
             with self._lock:
-                if self._holder is stay:
-                    self._take_from(stay)
-                    self._grant()
+                self._take_from(stay)
+                self._grant()
 
     def come_back(self, stay: Stay) -> None:
         """Let `stay` compute again; it waits if the slot is not its own any more."""
@@ -186,14 +189,14 @@ class Gate:
         with self._lock:
             stay.away_since = None
             stay.seen_at = now
-            is_ours = self._holder is stay
+            is_ours = stay in self._holders
         if not is_ours or self._is_over(stay, now):
             self._queue_again(stay)
 
     def check(self, stay: Stay) -> None:
         """Pass the slot on if others wait and the turn of `stay` is over; return with the slot."""
         stay.seen_at = now = self.clock()
-        if self._holder is not stay or self._is_over(stay, now):
+        if stay not in self._holders or self._is_over(stay, now):
             self._queue_again(stay)
 
     @contextmanager
@@ -206,8 +209,7 @@ class Gate:
         with self._lock:
             stay.is_standing_by = True
             self._alone.append(stay)
-            if self._holder is stay:
-                self._take_from(stay)
+            self._take_from(stay)
             self._grant()
         self._watch()
         granted = stay.signal.acquire(timeout=timeout)
@@ -241,12 +243,13 @@ class Gate:
         self._grant()
 
     def _take_from(self, stay: Stay) -> None:
-        stay.is_used = stay.away_since is None and not stay.is_standing_by
-        self._holder = None
+        if stay in self._holders:
+            stay.is_used = stay.away_since is None and not stay.is_standing_by
+            self._holders.discard(stay)
 
     def _grant(self) -> None:
-        if self._holder is None and (stay := self._next()) is not None:
-            self._holder = stay
+        while len(self._holders) < self.slots and (stay := self._next()) is not None:
+            self._holders.add(stay)
             stay.has_begun = True
             stay.granted_at = stay.seen_at = self.clock()
             stay.signal.release()
@@ -279,8 +282,7 @@ class Gate:
             return
         stay.give_back_connections()
         with self._lock:
-            if self._holder is stay:
-                self._take_from(stay)
+            self._take_from(stay)
             self._queue(stay)
         self._wait(stay)
 
@@ -297,12 +299,12 @@ class Gate:
             if not self._is_wanted():
                 self._is_needed.clear()
                 return False
-            holder, now = self._holder, self.clock()
-            if holder is not None:
+            now = self.clock()
+            for holder in list(self._holders):
                 is_away = holder.away_since is not None and now - holder.away_since >= PATIENCE
                 if not holder.thread.is_alive():
                     self._stays.discard(holder)
-                    self._holder = None
+                    self._holders.discard(holder)
                 elif is_away or now - holder.seen_at >= OVERRUN:
                     self._take_from(holder)
             self._grant()
@@ -327,13 +329,14 @@ class Gate:
         """Return the stays that have the right to compute and gave no sign within their limit, and for how long."""
         now = self.clock()
         with self._lock:
-            waiting = {*self._fresh, *self._used, *self._alone} - {self._holder}
+            waiting = {*self._fresh, *self._used, *self._alone} - self._holders
             stays = [(stay, now - stay.seen_at) for stay in self._stays if stay not in waiting]
         return [(stay, seconds) for stay, seconds in stays if stay.limit is not None and seconds > stay.limit]
 
     @property
-    def holder(self) -> Stay | None:
-        return self._holder
+    def holders(self) -> set[Stay]:
+        """Who may compute now."""
+        return set(self._holders)
 
     @property
     def waiting(self) -> int:
@@ -371,7 +374,7 @@ def current() -> Stay | None:
 
 @contextmanager
 def running(label: str = "", *, limit: float | None = None, part_of: Stay | None = None) -> Iterator[Stay]:
-    """Hold the process's slot, as far as others let us; inside of another one: that one.
+    """Hold one of the process's slots, as far as others let us; inside of another one: that one.
 
     Args:
         label: who this is, for the log.

@@ -93,22 +93,25 @@ class Lane:
     def is_over(self) -> bool:
         """Tell whether its thread has come to its end; whatever waits for the slot is let through."""
         self._orders.put(None)
-        if self.gate.holder is not None:
-            self.gate.end(self.gate.holder)
+        for stay in self.gate.holders:
+            self.gate.end(stay)
         self.thread.join(0.01)
         return not self.thread.is_alive()
 
     @property
     def has_slot(self) -> bool:
-        return self.stay is not None and self.gate.holder is self.stay
+        return self.stay is not None and self.stay in self.gate.holders
 
 
 class World:
-    def __init__(self) -> None:
+    def __init__(self, slots: int = 1) -> None:
         self.clock = Clock()
-        self.gate = Gate(clock=self.clock, has_watcher=False)
+        self.gate = Gate(slots=slots, clock=self.clock, has_watcher=False)
         self.events: list[str] = []
         self.lanes: list[Lane] = []
+
+    def end(self) -> None:
+        wait_until(lambda: sum(lane.is_over() for lane in self.lanes) == len(self.lanes), SECONDS, "threads are left")
 
     def lane(self, name: str) -> Lane:
         self.lanes.append(Lane(self.gate, name, self.events))
@@ -140,7 +143,7 @@ class World:
 def world() -> Iterator[World]:
     world = World()
     yield world
-    wait_until(lambda: sum(lane.is_over() for lane in world.lanes) == len(world.lanes), SECONDS, "threads are left")
+    world.end()
 
 
 # -- one at a time ---------------------------------------------------------------------------------------
@@ -156,7 +159,7 @@ def test_the_second_waits_until_the_first_has_ended(world: World) -> None:
 
 def test_only_one_of_many_has_the_slot(world: World) -> None:
     """Thirty threads that go away, come back and check: never two that compute, and all come to their end."""
-    gate, computing, most = Gate(), 0, 0
+    gate, computing, most = Gate(slots=1), 0, 0
     start, lock = threading.Barrier(30), threading.Lock()
 
     def compute() -> None:
@@ -186,7 +189,7 @@ def test_only_one_of_many_has_the_slot(world: World) -> None:
     for thread in threads:
         thread.join(SECONDS)
     assert not any(thread.is_alive() for thread in threads)
-    assert most == 1 and gate.holder is None and gate.waiting == 0
+    assert most == 1 and not gate.holders and gate.waiting == 0
 
 
 # -- away ------------------------------------------------------------------------------------------------
@@ -256,6 +259,27 @@ def test_who_works_for_a_lane_knows_how_slow_its_calls_are(world: World) -> None
     assert part.stay.call_seconds == first.stay.call_seconds > BRIEF
 
 
+def test_as_many_compute_as_there_are_slots() -> None:
+    world = World(slots=2)
+    first, second = world.running("first"), world.running("second")
+    third, begun = world.queued("third")
+    assert first.has_slot and second.has_slot and not begun.is_set()
+    second.goes_away()
+    world.passes(2 * PATIENCE)
+    assert begun.wait(SECONDS) and first.has_slot and third.has_slot and not second.has_slot
+    first.ends()
+    assert second.comes_back().wait(SECONDS)
+    alone = second.wants_to_be_alone()
+    assert not alone.is_set(), "the third is under way"
+    third.ends()
+    assert alone.wait(SECONDS) and world.events[-1] == "second alone: True"
+    _, begun = world.queued("fourth")
+    assert not begun.is_set(), "though a slot is free"
+    second.is_alone_no_more()
+    assert begun.wait(SECONDS)
+    world.end()
+
+
 # -- turns -----------------------------------------------------------------------------------------------
 
 
@@ -298,19 +322,19 @@ def test_a_newcomer_waits_for_one_turn_beside_four_backlogs(world: World) -> Non
 
 
 def test_newcomers_without_end_do_not_starve_who_had_a_turn(world: World) -> None:
-    old, (current, _) = world.running("old"), world.queued("new")
+    old = world.running("old")
+    newcomers = [world.queued(f"new {n}") for n in range(2 * FRESH_IN_A_ROW)]
     world.clock.now += 2 * QUANTUM
     checked = old.checks()
-    for number in range(FRESH_IN_A_ROW):
-        assert not checked.is_set()
-        following, begun = world.queued(f"new {number}")
-        current.ends()
-        if checked.wait(0):
+    wait_until(lambda: not old.has_slot and world.gate.waiting == len(newcomers), SECONDS)
+    went_before = 0
+    for lane, begun in newcomers:
+        if old.has_slot:
             break
-        current = following
-        if number < FRESH_IN_A_ROW - 2:
-            assert begun.wait(SECONDS)
-    assert checked.wait(SECONDS) and old.has_slot
+        assert begun.wait(SECONDS)
+        lane.ends()
+        went_before += 1
+    assert 0 < went_before <= FRESH_IN_A_ROW and checked.wait(SECONDS)
 
 
 # -- silence, death, errors --------------------------------------------------------------------------------
@@ -339,7 +363,7 @@ def test_a_thread_that_died_with_the_slot_is_not_waited_for(world: World) -> Non
 def test_what_is_raised_gives_the_slot_back() -> None:
     with pytest.raises(ZeroDivisionError), run_slot.running(), run_slot.away():
         1 / 0  # noqa: B018
-    assert run_slot.gate.holder is None and run_slot.current() is None
+    assert not run_slot.gate.holders and run_slot.current() is None
 
 
 def test_silence_beyond_the_limit_is_told(world: World) -> None:
@@ -468,8 +492,8 @@ def test_one_thread_passes_everything_at_once() -> None:
             assert granted
             with run_slot.alone(0.0) as again:
                 assert again
-        assert run_slot.current() is stay and run_slot.gate.holder is stay
-    assert run_slot.current() is None and run_slot.gate.holder is None
+        assert run_slot.current() is stay and run_slot.gate.holders == {stay}
+    assert run_slot.current() is None and not run_slot.gate.holders
 
 
 def test_outside_of_a_lane_nothing_happens() -> None:
@@ -477,7 +501,7 @@ def test_outside_of_a_lane_nothing_happens() -> None:
         run_slot.checkpoint()
     with run_slot.alone(0.0) as granted:
         assert granted
-    assert run_slot.gate.holder is None
+    assert not run_slot.gate.holders
 
 
 def test_the_watcher_takes_the_slot_from_who_hangs() -> None:
@@ -517,7 +541,7 @@ def test_a_fork_begins_anew() -> None:
         child = os.fork()
         if child == 0:
             try:
-                is_new = run_slot.current() is None and run_slot.gate.holder is None
+                is_new = run_slot.current() is None and not run_slot.gate.holders
                 with run_slot.running(), run_slot.alone(0.0) as granted:
                     is_new = is_new and granted
                 os._exit(0 if is_new else 1)
@@ -526,4 +550,4 @@ def test_a_fork_begins_anew() -> None:
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     let_go.set()
     thread.join(SECONDS)
-    assert run_slot.gate.holder is None
+    assert not run_slot.gate.holders
