@@ -100,12 +100,16 @@ if _database["ENGINE"].endswith("sqlite3"):
     # A file, so that worker processes started by a test can open it.
     _database["TEST"] = {"NAME": env.str("TEST_DATABASE", default=str(LOCAL_DIR / "test.sqlite3"))}
 else:
-    _database["CONN_MAX_AGE"] = env.int("CONN_MAX_AGE", default=600)
+    # Shared by the threads of a process: a worker has a hundred, and those that wait for receivers need none.
+    _pool_size = env.int("DATABASE_POOL_SIZE", default=10)
     # A server that accepts and says nothing must not hold a request: a provider that calls back is told 503 instead.
     _options: dict[str, Any] = {"connect_timeout": 5, "tcp_user_timeout": 30_000}
     if env.bool("PREPARED_STATEMENTS", default=True):  # off behind a pooler that shares connections by transaction
         # Planning the join of a payload takes six times as long as running it.
         _options |= {"server_side_binding": True, "prepare_threshold": 3}
+    if _pool_size:
+        _options["pool"] = {"min_size": 1, "max_size": _pool_size, "timeout": 5.0, "max_idle": 60.0}
+    _database["CONN_MAX_AGE"] = 0 if _pool_size else env.int("CONN_MAX_AGE", default=600)
     _database["OPTIONS"] = {**_options, **_database.get("OPTIONS", {})}
     _database["CONN_HEALTH_CHECKS"] = True
 
@@ -158,4 +162,5 @@ LOGGING = {
     },
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": env.str("LOG_FORMAT", default="text")}},
     "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
+    "loggers": {"psycopg.pool": {"level": "WARNING"}},  # it tells of every connection that is taken and given back
 }

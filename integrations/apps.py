@@ -19,6 +19,7 @@ class IntegrationsConfig(AppConfig):
         from .connections.access import ensure_permissions
         from .connections.models import TenantIntegration
         from .credentials.checks import register_checks
+        from .delivery import watchdog  # noqa: F401 - listens to Celery
         from .delivery.lanes import hold_lane, make_lane
         from .delivery.schedule import ensure_schedule
         from .erp.connection import ERPConnection

@@ -36,7 +36,7 @@ DEFAULTS: dict[str, Any] = {
     # -- delivery ---------------------------------------------------------------------------------
     "LEASE_SECONDS": 60.0,  # how long a dead worker's lane stays taken; must exceed slice + deadline
     "SWEEP_SECONDS": 15.0,  # period of retry_failed_syncs; the beat row is editable in the admin
-    "HINT_SECONDS": 60.0,  # a hint that nobody followed for so long is sent again by the sweep
+    "HINT_SECONDS": 60.0,  # a hint that nobody followed for so long is sent again by the sweep; at most LEASE_SECONDS
     "SLICE_ROWS": 100,  # rows read, sent and settled together
     "DRAIN_SECONDS": 1.0,  # a lane gives its worker back after this long: others are waiting
     "SLICE_SECONDS": 5.0,  # the same on the slow queue, where a slot costs less

@@ -9,6 +9,7 @@ from django.db import close_old_connections
 
 from integrations.audit.retention import purge_log
 from integrations.connections.registered import model_of
+from integrations.delivery import run_slot
 from integrations.delivery.drain import drain
 from integrations.delivery.health_checks import check_one, request_checks
 from integrations.delivery.manual import record_manual
@@ -76,7 +77,8 @@ def send_integration_webhook(
     if event_type is not None:
         record_manual(integration_id, content_type_id, object_id, event_type, payload, self.request.id)
     queue = (self.request.delivery_info or {}).get("routing_key")
-    done = drain(integration_id, turn=turn, is_slow_worker=queue in (None, SLOW_QUEUE))
+    with run_slot.running(f"lane {integration_id}", limit=90):
+        done = drain(integration_id, turn=turn, is_slow_worker=queue in (None, SLOW_QUEUE))
     return {"sent": done.sent, "outcome": done.outcome}
 
 
@@ -113,7 +115,8 @@ def check_connections() -> dict[str, int]:
 def check_connection(integration_id: int) -> dict[str, bool | None]:
     """Check one integration: a call that changes nothing."""
     close_old_connections()
-    return {"works": check_one(integration_id)}
+    with run_slot.running(f"check of integration {integration_id}", limit=90):
+        return {"works": check_one(integration_id)}
 
 
 @shared_task(base=QuietTask, name="integrations.tasks.rotate_credentials", time_limit=1800)
@@ -128,7 +131,8 @@ def process_webhook(webhook_event_id: Any, app_label: str, model_name: str) -> d
     """Process one stored webhook, if that is due (seeds/000); an unknown one is logged and not tried again."""
     close_old_connections()
     model = model_of(app_label, model_name, AbstractWebhookEvent)
-    return {"outcome": process(model, webhook_event_id)}
+    with run_slot.running(f"webhook {webhook_event_id}", limit=80):
+        return {"outcome": process(model, webhook_event_id)}
 
 
 @shared_task(base=QuietTask, name="integrations.tasks.process_received_webhooks", time_limit=300)
@@ -155,7 +159,8 @@ def execute_adapter_method(
     """
     close_old_connections()
     named = (connection_id, method_name, app_label, model_name)
-    found = call_adapter_method(*named, method_args or (), method_kwargs)
+    with run_slot.running(f"call of connection {connection_id}", limit=300):
+        found = call_adapter_method(*named, method_args or (), method_kwargs)
     return found if self.request.called_directly or self.request.is_eager else None
 
 
@@ -171,7 +176,8 @@ def incremental_sync(
     """Pull what is new, to the end of the list (S0-61); the items go to the handler (docs/pull.md). Returns counts."""
     close_old_connections()
     request = Request(connection_id, resource_type, app_label, model_name, sync_state_app, sync_state_model)
-    return pull_by_name(request).answer()
+    with run_slot.running(f"pull of connection {connection_id}", limit=600):
+        return pull_by_name(request).answer()
 
 
 @shared_task(base=SlowTask, name="integrations.tasks.full_resync", time_limit=600)
@@ -187,7 +193,8 @@ def full_resync(
     """Pull everything, from the beginning (S0-62); `is_continued`: go on with that. Returns counts."""
     close_old_connections()
     request = Request(connection_id, resource_type, app_label, model_name, sync_state_app, sync_state_model)
-    return pull_by_name(request, is_full_resync=True, is_continued=is_continued).answer()
+    with run_slot.running(f"pull of connection {connection_id}", limit=600):
+        return pull_by_name(request, is_full_resync=True, is_continued=is_continued).answer()
 
 
 @shared_task(base=QuietTask, name="integrations.tasks.pull_due", time_limit=300)
@@ -201,4 +208,5 @@ def pull_due() -> dict[str, int]:
 def pull_one(sync_state_id: int) -> dict[str, int | str]:
     """Pull one scheduled state, if it is due. Returns counts."""
     close_old_connections()
-    return pull_one_state(sync_state_id).answer()
+    with run_slot.running(f"pull {sync_state_id}", limit=600):
+        return pull_one_state(sync_state_id).answer()

@@ -56,7 +56,7 @@ def _run(stack: contextlib.ExitStack) -> int:
     story.begin()
     with Processes() as processes:
         manage = [sys.executable, "manage.py"]
-        celery = [sys.executable, "-m", "celery", "-A", "app", "worker", "-P", "threads", "-c", "8", "-B"]
+        celery = [sys.executable, "-m", "celery", "-A", "app", "worker", "-P", "threads", "-c", "100", "-B"]
         processes.start("receiver", [*manage, "webhook_receiver", "--port", str(receiver_port), "--json"])
         processes.start("worker", [*celery, "-s", os.devnull, "--loglevel", "WARNING"])
         processes.start(

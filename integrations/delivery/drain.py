@@ -12,7 +12,7 @@ from integrations import conf, retry_policy
 from integrations.connections.models import TenantIntegration
 from integrations.connectors.manifest import Manifest
 
-from . import run_slot, statements
+from . import statements
 from .lease import USING, Lease, LeaseLost, release, take
 from .turn import read_due, take_turn
 from .wakeup import wake
@@ -35,24 +35,23 @@ def drain(integration_id: int, *, turn: int | None = None, is_slow_worker: bool 
         turn: the turn of the lane that a hint asks for; None: whichever comes.
         is_slow_worker: False on the queue for fast lanes, which hands slow ones over.
     """
-    with run_slot.running():
-        lease = take(integration_id, turn)
-        if lease is None:
-            return Drained(outcome="busy or paused")
-        drained = Drained()
-        try:
-            give_back_at = time.monotonic() + (conf.SLICE_SECONDS if is_slow_worker else conf.DRAIN_SECONDS)
-            while _send_slice(lease, drained, is_slow_worker, give_back_at) and time.monotonic() < give_back_at:
-                pass
-        except LeaseLost:
-            logger.warning("lane %s: the lease was lost; its new holder sends these rows again", integration_id)
-            drained.outcome = "lease lost"
-            return drained
-        except BaseException:
-            give_back(lease)
-            raise
-        give_back(lease)
+    lease = take(integration_id, turn)
+    if lease is None:
+        return Drained(outcome="busy or paused")
+    drained = Drained()
+    try:
+        give_back_at = time.monotonic() + (conf.SLICE_SECONDS if is_slow_worker else conf.DRAIN_SECONDS)
+        while _send_slice(lease, drained, is_slow_worker, give_back_at) and time.monotonic() < give_back_at:
+            pass
+    except LeaseLost:
+        logger.warning("lane %s: the lease was lost; its new holder sends these rows again", integration_id)
+        drained.outcome = "lease lost"
         return drained
+    except BaseException:
+        give_back(lease)
+        raise
+    give_back(lease)
+    return drained
 
 
 def give_back(lease: Lease) -> None:

@@ -19,6 +19,7 @@ from integrations.connectors.registry import ConnectorRegistry
 from integrations.database_clock import after
 from integrations.errors import IntegrationError
 
+from . import run_slot
 from .models import Lane
 from .wakeup import SLOW_QUEUE, send_hint
 
@@ -67,7 +68,8 @@ def check_one(integration_id: int) -> bool | None:
             return None  # these settings leave nothing to ask, e.g. a Slack webhook
     except IntegrationError:
         pass  # the check below says what is missing
-    result = integration.test_connection()
+    with run_slot.away():
+        result = integration.test_connection()
     if not result.success:
         logger.warning("health check of integration %s failed: %s", integration_id, result.message)
     return result.success

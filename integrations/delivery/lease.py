@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import Any
 
 from django.db import connections
-from django.db.models import Q
+from django.db.models import F, Q
 from django.db.models.expressions import Col
 from django.db.models.functions import Now
 
@@ -34,6 +34,11 @@ _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 def elapsed() -> float:
     """Return seconds on a clock of this machine that stands still for nothing."""
     return time.clock_gettime(_CLOCK)
+
+
+# A new turn begins: a hint that was sent while the lease had run out, and was dropped because we were still there, must
+# not count as under way any more (docs/model/: RELEASE_KEEPS_TURN, RELEASE_KEEPS_MARK).
+GIVEN_BACK = {"lease_expires_at": "NULL", "lease_token": "''", "turn": "turn + 1", "hinted_at": "NULL"}
 
 
 class LeaseLost(Exception):
@@ -70,7 +75,7 @@ class Lease:
         if wanted:
             lease = {"lease_expires_at": (statements.shifted(vendor, "%s"), [float(wanted)])}
         else:
-            lease = {"lease_expires_at": ("NULL", []), "lease_token": ("''", [])}
+            lease = {name: (value, []) for name, value in GIVEN_BACK.items()}
         parts = {**values, **lease}
         sql = statements.renew(vendor, ", ".join(f"{name} = {value}" for name, (value, _) in parts.items()))
         started = elapsed()
@@ -116,7 +121,7 @@ def release(lease: Lease) -> None:
     if lease.is_held:
         lease.is_held = False
         ours = Lane.objects.filter(pk=lease.integration_id, lease_token=lease.token)
-        ours.update(lease_token="", lease_expires_at=None)
+        ours.update(lease_token="", lease_expires_at=None, turn=F("turn") + 1, hinted_at=None)
 
 
 def _returned(sql: str, parameters: Sequence[Any], integration_id: int, token: str) -> Any:

@@ -22,7 +22,7 @@ from integrations.errors import IntegrationError, IntegrationTemporaryError
 from integrations.retry_policy import RetryPolicy
 from integrations.transport.deadline import within
 
-from . import outcome
+from . import outcome, run_slot
 from .choice import DueRow
 from .lease import elapsed
 from .outcome import Outcome
@@ -112,15 +112,18 @@ class Slice:
     def _send_together(self, waiting: deque[list[DueRow]]) -> None:
         width = min(self.width, len(waiting))
 
-        def work() -> None:
-            while self._may_start() and self.verdict.is_calm:
-                try:
-                    chain = waiting.popleft()
-                except IndexError:
-                    return
-                self._send_chain(chain)
+        lane = run_slot.current()
 
-        with ThreadPoolExecutor(width, thread_name_prefix="lane") as pool:
+        def work() -> None:
+            with run_slot.running(part_of=lane):
+                while self._may_start() and self.verdict.is_calm:
+                    try:
+                        chain = waiting.popleft()
+                    except IndexError:
+                        return
+                    self._send_chain(chain)
+
+        with run_slot.away(), ThreadPoolExecutor(width, thread_name_prefix="lane") as pool:
             try:
                 working = [pool.submit(work) for _ in range(width)]
             except RuntimeError as error:  # no thread is to be had: those that began go on, and so do we
@@ -151,6 +154,7 @@ class Slice:
             self._objects.add(row.object_key)
             self.outcomes.append(result)
             self.verdict.note(result)
+        run_slot.checkpoint()
         return result.is_final or not row.holds(elapsed() - started)
 
     def _wait_for_turn(self) -> bool:
@@ -163,7 +167,8 @@ class Slice:
             return False
         if pause:
             self.slept += pause
-            time.sleep(pause)
+            with run_slot.away():
+                time.sleep(pause)
         return True
 
     def _attempt(self, row: DueRow) -> Outcome:
@@ -177,7 +182,7 @@ class Slice:
                 sequence=row.event_id,
                 attempt=row.attempts if was_counted else row.attempts + 1,
             )
-            with within(self.connector.binding.timeout or conf.TIMEOUT_SECONDS):
+            with within(self.connector.binding.timeout or conf.TIMEOUT_SECONDS), run_slot.away():
                 self.connector.connect()
                 receipt = self.connector.deliver(envelope)
             receipt = redacted(receipt, self.connector)

@@ -218,9 +218,14 @@ def is_rested(vendor: str, lane: str) -> str:
     return f"({lane}.paused_until IS NULL OR {lane}.paused_until <= {now(vendor)})"
 
 
+def hint_seconds() -> float:
+    """Return how long a hint counts as under way: a lost one costs no more than a dead worker's lease."""
+    return float(min(conf.HINT_SECONDS, conf.LEASE_SECONDS))
+
+
 def is_unasked(vendor: str, lane: str) -> str:
     """Return the condition of a lane for which no hint is under way, as far as marks tell."""
-    old = shifted(vendor, str(-float(conf.HINT_SECONDS)))
+    old = shifted(vendor, str(-hint_seconds()))
     return f"({lane}.hinted_at IS NULL OR {lane}.hinted_at <= {old})"
 
 
@@ -318,7 +323,7 @@ def _look(vendor: str, hold: float, hint: float) -> str:
 
 def look(vendor: str) -> str:
     """Mark a lane as asked for if it has something to send and nobody is asked yet. Parameter: the lane."""
-    return _look(vendor, conf.HOLD_SECONDS, conf.HINT_SECONDS)
+    return _look(vendor, conf.HOLD_SECONDS, hint_seconds())
 
 
 @lru_cache(maxsize=8)
@@ -340,7 +345,7 @@ def _sweep(vendor: str, limit: int, hold: float, hint: float) -> str:
 
 def sweep(vendor: str, limit: int) -> str:
     """Mark every free, rested lane that has something to send and nobody is asked about; return (lane, turn, slow)."""
-    return _sweep(vendor, limit, conf.HOLD_SECONDS, conf.HINT_SECONDS)
+    return _sweep(vendor, limit, conf.HOLD_SECONDS, hint_seconds())
 
 
 def idle(vendor: str, count: int) -> str:
@@ -424,3 +429,8 @@ def mark_attempt(vendor: str) -> str:
         f"first_failed_at = COALESCE(first_failed_at, {now(vendor)}) "
         "WHERE id = %s AND status = 'pending' AND generation = %s RETURNING deaths"
     )
+
+
+def put_off(vendor: str) -> str:
+    """Let a pending row wait. Parameters: seconds, the row."""
+    return f"UPDATE {SYNC} SET next_attempt_at = {shifted(vendor, '%s')} WHERE id = %s AND status = 'pending'"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import random
+import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -39,7 +40,9 @@ logger = logging.getLogger("integrations.delivery")
 
 NOT_CONFIGURED_SECONDS = 300.0  # how long a lane rests whose settings cannot be read
 MAX_DEATHS = 5  # of workers, on one row
-ALONE_SECONDS = 20.0  # how long a suspect row waits for its process to be free of other lanes
+ALONE_SECONDS = 1.0  # how long a suspect row waits for its process to be free of other lanes; newcomers wait with it
+NOT_ALONE_SECONDS = 10.0  # then it is put off for so long
+_careful = threading.Lock()  # one lane of this process at a time: the others' rows would die with its own
 
 ReadRows = Callable[[Lease, bool], "list[Found]"]  # the lane, in order
 PolicyFor = Callable[[TenantIntegration, Manifest], RetryPolicy]
@@ -123,10 +126,9 @@ def take_turn(
     try:
         if suspect is not None:
             _send_alone(lease, sending, suspect)
+        elif careful:
+            _send_carefully(sending, chains[0][0])
         else:
-            if careful:
-                chains = [chains[0][:1]]
-                sending.mark = _marker(lease)
             sending.send(chains)
     finally:
         # Whatever happens: what was sent is settled, or all of it goes out again.
@@ -258,16 +260,25 @@ def _random_row(integration_id: int, in_order: bool, tried: set[int], objects: s
 # -- where a worker died ------------------------------------------------------------------------------------
 
 
-def _marker(lease: Lease) -> Callable[[DueRow], DueRow | None]:
-    """Return what counts an attempt before it begins: if it kills the worker, the row says so."""
+def _mark(row: DueRow) -> DueRow | None:
+    """Count an attempt before it begins: if it kills the worker, the row says so."""
+    with connections[USING].cursor() as cursor:
+        cursor.execute(statements.mark_attempt(connections[USING].vendor), [row.id, row.generation])
+        found = cursor.fetchone()
+    return replace(row, attempts=row.attempts + 1, deaths=found[0]) if found else None
 
-    def mark(row: DueRow) -> DueRow | None:
-        with connections[USING].cursor() as cursor:
-            cursor.execute(statements.mark_attempt(connections[USING].vendor), [row.id, row.generation])
-            found = cursor.fetchone()
-        return replace(row, attempts=row.attempts + 1, deaths=found[0]) if found else None
 
-    return mark
+def _send_carefully(sending: Slice, row: DueRow) -> None:
+    """Send one row of a lane whose holder died, counted before it begins."""
+    sending.mark = _mark
+    if not _careful.acquire(timeout=ALONE_SECONDS):
+        sending.halted = "not alone"
+        sending.verdict.rest(NOT_ALONE_SECONDS, "another lane of the process is as careful")
+        return
+    try:
+        sending.send([[row]])
+    finally:
+        _careful.release()
 
 
 def _send_alone(lease: Lease, sending: Slice, row: DueRow) -> None:
@@ -278,11 +289,13 @@ def _send_alone(lease: Lease, sending: Slice, row: DueRow) -> None:
         sending.outcomes.append(outcome.given_up(row, IntegrationTemporaryError(problem, code="worker_died")))
         return
     with run_slot.alone(ALONE_SECONDS) as granted:
-        if not granted:
+        if not granted and row.holds():  # after an hour it goes all the same
             sending.halted = "not alone"
+            with connections[USING].cursor() as cursor:
+                cursor.execute(statements.put_off(connections[USING].vendor), [NOT_ALONE_SECONDS, row.id])
             return
         logger.warning("lane %s: row %s is sent alone: its worker died before", lease.integration_id, row.id)
-        sending.mark = _marker(lease)
+        sending.mark = _mark
         sending.send([[row]])
 
 

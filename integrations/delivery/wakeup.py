@@ -20,8 +20,6 @@ from celery import current_app
 from django.db import connections
 from kombu.pools import producers
 
-from integrations import conf
-
 from . import statements
 
 logger = logging.getLogger("integrations.delivery")
@@ -83,7 +81,7 @@ def wake_idle(integration_ids: Iterable[int]) -> None:
 
 def _is_asked(integration_id: int, turn: int) -> bool:
     asked = _asked.get(integration_id)
-    return asked is not None and asked[0] == turn and time.monotonic() - asked[1] < conf.HINT_SECONDS
+    return asked is not None and asked[0] == turn and time.monotonic() - asked[1] < statements.hint_seconds()
 
 
 def wake(integration_id: int, *, turn: int | None = None, is_slow: bool = False) -> bool:

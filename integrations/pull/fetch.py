@@ -13,6 +13,7 @@ from typing import Any
 
 from integrations.connectors.base import BaseConnector
 from integrations.connectors.exported import exported_methods
+from integrations.delivery import run_slot
 from integrations.errors import IntegrationPermanentError
 
 from .models import why_not_kept
@@ -83,12 +84,14 @@ def fetch(adapter: BaseConnector, resource_type: str, cursor: str, fetch_fn: Fet
     """
     at: dict[str, Any] = {"cursor": cursor or None}
     if fetch_fn is not None:
-        return read_page(fetch_fn(adapter, **at))
+        with run_slot.away():
+            return read_page(fetch_fn(adapter, **at))
     method = getattr(adapter, method_for(type(adapter), resource_type))
     parameters = inspect.signature(method).parameters.values()
     if not any(each.name == "cursor" or each.kind is each.VAR_KEYWORD for each in parameters):
         at = {}  # it has one page only
-    return read_page(method(**at))
+    with run_slot.away():
+        return read_page(method(**at))
 
 
 def read_page(answer: Any) -> Fetched:

@@ -11,6 +11,7 @@ from typing import Any
 from integrations.connections import health
 from integrations.connectors.exported import exported_methods
 from integrations.connectors.registry import ConnectorRegistry
+from integrations.delivery import run_slot
 from integrations.errors import IntegrationError, IntegrationPermanentError, IntegrationTemporaryError, forgets_locals
 from integrations.outbox.canonical_json import sanitise
 from integrations.pull.by_name import connection_named
@@ -53,7 +54,8 @@ def call_adapter_method(
         with connection.get_adapter() as adapter:
             method, named = getattr(adapter, method_name), named_arguments or {}
             _refuse_misfits(method, arguments, named)
-            answer = method(*arguments, **named)
+            with run_slot.away():
+                answer = method(*arguments, **named)
         health.record_success(connection)
         return sanitise(_plain(answer))
     except IntegrationError as error:
