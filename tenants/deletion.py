@@ -25,6 +25,7 @@ from django.db.models.deletion import CASCADE, PROTECT, Collector, ProtectedErro
 from django.dispatch import Signal
 
 PAGE = 1000  # rows per transaction, and parameters per statement
+LEAF_PAGE = 5000  # the same of rows that nobody has to see before they go
 
 # Both are sent inside of a transaction, as (sender=model, pks, using): `sender` is never a proxy.
 deletion_begins = Signal()  # also in_background: a task is to do the rest
@@ -163,26 +164,41 @@ class _Deletion:
                 if _owned_relations(related):
                     yield from self.owned(related, list(rows.values_list("pk", flat=True)))
                 continue
-            for some in _pages(rows, along_key=not relation.field.db_index):
-                yield from self.page(related, some)
+            if self._collector().can_fast_delete(rows):
+                yield from self.leaves(rows)
+            else:
+                for some in _pages(rows):
+                    yield from self.page(related, some)
         self.owners.pop()
+
+    def leaves(self, rows: models.QuerySet[Any]) -> Iterator[Step]:
+        """Delete rows that nobody listens to and nothing hangs on: they are not even read."""
+        last: Any = None
+        while True:
+            left = rows if last is None else rows.filter(pk__gt=last)
+            end = list(left.order_by("pk").values_list("pk", flat=True)[LEAF_PAGE - 1 : LEAF_PAGE])
+            with self._batch():
+                count = (left.filter(pk__lte=end[0]) if end else left)._raw_delete(self.using)
+            if count:
+                yield rows.model._meta.label, count
+            if not end:
+                return
+            last = end[0]
 
     def page(self, model: type[models.Model], pks: list[Any]) -> Iterator[Step]:
         """Delete these rows with what belongs to them."""
         rows = model._base_manager.using(self.using).filter(pk__in=pks)
-        if self._collector().can_fast_delete(rows):
-            with self._batch():
-                count = rows._raw_delete(self.using)
-            yield model._meta.label, count
-            return
         yield from self.owned(model, pks)
         self.owners.append((model, pks))
         with self._batch():
-            collector = self._collector()
-            collector.collect(rows if _has_listeners(model) else rows.only("pk"))
-            _, counts = collector.delete()
+            if _is_plain(model) and not any(related_rows(one, pks, self.using).exists() for one in _relations(model)):
+                counts = {model._meta.label: rows._raw_delete(self.using)}
+            else:
+                collector = self._collector()
+                collector.collect(rows if _has_listeners(model) else rows.only("pk"))
+                _, counts = collector.delete()
         self.owners.pop()
-        yield from counts.items()
+        yield from ((label, count) for label, count in counts.items() if count)
 
     def root_row(self) -> Iterator[Step]:
         """Delete the row itself, with what was made for it meanwhile."""
@@ -213,40 +229,45 @@ class _Deletion:
             yield
 
 
-def _pages(rows: models.QuerySet[Any], *, along_key: bool) -> Iterator[list[Any]]:
-    """Yield the keys of `rows`, page by page; whoever takes a page deletes it.
+def _pages(rows: models.QuerySet[Any]) -> Iterator[list[Any]]:
+    """Yield the keys of `rows`, page by page.
 
-    With an index of its own the relation leads to the next rows that are left. Without one (an index on relation and
-    key, or none at all) the walk goes along the key and never back, past what is deleted.
+    Along the key and never back, past what is deleted: until it is vacuumed each look would read it again.
     """
     last: Any = None
     while True:
-        some = rows.order_by("pk") if along_key else rows.order_by()
-        if along_key and last is not None:
-            some = some.filter(pk__gt=last)
-        pks = list(some.values_list("pk", flat=True)[:PAGE])
+        left = rows if last is None else rows.filter(pk__gt=last)
+        pks = list(left.order_by("pk").values_list("pk", flat=True)[:PAGE])
         if not pks:
             return
         last = pks[-1]
         yield pks
 
 
-def _owned_relations(model: type[models.Model]) -> list[Any]:
-    """Return the relations whose rows go with a row of `model`; those that refer to others among them come first."""
-    found = [
+def _relations(model: type[models.Model]) -> list[Any]:
+    """Return the relations of other rows to a row of `model`."""
+    return [
         relation
         for relation in model._meta.get_fields(include_hidden=True)
-        if relation.auto_created
-        and not relation.concrete
-        and (relation.one_to_one or relation.one_to_many)
-        and relation.on_delete is CASCADE  # type: ignore[union-attr]
+        if relation.auto_created and not relation.concrete and (relation.one_to_one or relation.one_to_many)
     ]
+
+
+def _owned_relations(model: type[models.Model]) -> list[Any]:
+    """Return the relations whose rows go with a row of `model`; those that refer to others among them come first."""
+    found = [relation for relation in _relations(model) if relation.on_delete is CASCADE]
     ordered: list[Any] = []
     while found:
         free = [one for one in found if not any(_refers(other, one) for other in found)] or found[:1]
         ordered += free
         found = [one for one in found if one not in free]
     return ordered
+
+
+def _is_plain(model: type[models.Model]) -> bool:
+    """Tell whether rows of `model` to which nothing refers may be deleted without Django's collector."""
+    has_generic = any(hasattr(key, "bulk_related_objects") for key in model._meta.private_fields)
+    return not (has_generic or _has_listeners(model) or any(_concrete(model)._meta.parents.values()))
 
 
 def _refers(relation: Any, to: Any) -> bool:
@@ -268,11 +289,11 @@ def related_rows(relation: Any, pks: list[Any], using: str | None) -> models.Que
 
 
 def _refuse_protected(model: type[models.Model], pks: list[Any], using: str) -> None:
-    for relation in model._meta.get_fields(include_hidden=True):
-        if getattr(relation, "on_delete", None) is PROTECT and relation.auto_created:
+    for relation in _relations(model):
+        if relation.on_delete is PROTECT:
             protecting = related_rows(relation, pks, using)[:10]
             if protecting:
-                name = f"{relation.related_model.__name__}.{relation.field.name}"  # type: ignore[union-attr]
+                name = f"{relation.related_model.__name__}.{relation.field.name}"
                 raise ProtectedError(
                     f"Cannot delete some instances of model {model.__name__!r} because they are referenced through "
                     f"protected foreign keys: {name!r}.",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import resource
 import threading
-import tracemalloc
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -428,13 +428,15 @@ def test_what_is_recorded_after_it_was_switched_on_again_is_not_cancelled(beside
 @pytest.mark.django_db(transaction=True)
 def test_each_batch_of_cancelling_reads_the_switch_again(beside: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(unsendable, "BATCH", 1)
-    integration = history(3, status="pending", logs=False)
+    integration = history(2, status="pending", logs=False)
     TenantIntegration.unannounced.filter(pk=integration.pk).update(is_active=False)
     integration.refresh_from_db()
     second = IntegrationSync.objects.order_by("id")[1]
 
     def switch_on() -> None:
-        TenantIntegration.unannounced.filter(pk=integration.pk).update(is_active=True)
+        with transaction.atomic():
+            TenantIntegration.unannounced.filter(pk=integration.pk).update(is_active=True)
+            make_item(integration.tenant)
 
     with transaction.atomic():
         IntegrationSync.objects.select_for_update().get(pk=second.pk)  # the second batch waits here
@@ -470,19 +472,19 @@ def test_two_who_delete_the_same_take_turns(beside: Any, monkeypatch: pytest.Mon
 
 @contextmanager
 def bounded_memory() -> Iterator[None]:
-    tracemalloc.start()
-    try:
-        yield
-        _, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    print(f"\npeak: {peak / 2**20:.1f} MiB")
-    assert peak < MOST_MEMORY
+    before = _most_memory()
+    yield
+    assert _most_memory() - before < MOST_MEMORY
+
+
+def _most_memory() -> int:
+    """Return the most memory that this process has had so far, in bytes."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("how", ["integration", "queryset", "tenant", "tenants", "marked", "marked tenant"])
+@pytest.mark.parametrize("how", ["integration", "queryset", "tenant", "tenants"])
 def test_seventy_thousand_syncs_can_be_deleted(how: str) -> None:
     integration = history(MANY)
     tenant = integration.tenant
@@ -493,13 +495,8 @@ def test_seventy_thousand_syncs_can_be_deleted(how: str) -> None:
             TenantIntegration.objects.filter(pk=integration.pk).delete()
         elif how == "tenant":
             tenant.delete()
-        elif how == "tenants":
-            Tenant.objects.all().delete()
         else:
-            which = (Tenant, tenant.pk) if how == "marked tenant" else (TenantIntegration, integration.pk)
-            begin(which[0], [which[1]], using="default", in_background=True)
-            while delete_marked()["left"]:
-                pass
+            Tenant.objects.all().delete()
     assert not TenantIntegration.objects.exists() and not IntegrationSync.objects.exists()
     assert not ExecutionLog.objects.exists()
     assert IntegrationEvent.objects.count() == (0 if "tenant" in how else MANY)
