@@ -15,12 +15,16 @@ class IntegrationsConfig(AppConfig):
     verbose_name = "Integrations"
 
     def ready(self) -> None:
+        from tenants.deletion import batch_begins, deletion_begins
+        from tenants.models import Tenant
+
         from . import checks, signals  # noqa: F401 - checks register themselves
         from .connections.access import ensure_permissions
         from .connections.models import TenantIntegration
         from .credentials.checks import register_checks
         from .delivery import watchdog  # noqa: F401 - listens to Celery
-        from .delivery.lanes import hold_lane, make_lane
+        from .delivery.deletion import hint_on_commit
+        from .delivery.lanes import close_lanes, hold_lane, hold_lanes, make_lane
         from .delivery.schedule import ensure_schedule
         from .erp.connection import ERPConnection
         from .observability import heartbeat  # noqa: F401 - listens to Celery
@@ -30,6 +34,10 @@ class IntegrationsConfig(AppConfig):
         for model in (TenantIntegration, ERPConnection):  # signals name the proxy, not its model
             post_save.connect(make_lane, sender=model, dispatch_uid=f"make-lane of {model.__name__}")
             pre_delete.connect(hold_lane, sender=model, dispatch_uid=f"hold-lane of {model.__name__}")
+        for owner in (TenantIntegration, Tenant):
+            deletion_begins.connect(close_lanes, sender=owner, dispatch_uid=f"close-lanes of {owner.__name__}")
+            deletion_begins.connect(hint_on_commit, sender=owner, dispatch_uid=f"delete {owner.__name__}")
+        batch_begins.connect(hold_lanes, sender=TenantIntegration, dispatch_uid="hold-lanes")
 
         def schedule(using: str, **_: Any) -> None:
             ensure_schedule(using)

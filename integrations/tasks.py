@@ -10,6 +10,7 @@ from django.db import close_old_connections
 from integrations.audit.retention import purge_log
 from integrations.connections.registered import model_of
 from integrations.delivery import run_slot
+from integrations.delivery.deletion import delete_marked as go_on_deleting
 from integrations.delivery.drain import drain
 from integrations.delivery.health_checks import check_one, request_checks
 from integrations.delivery.manual import record_manual
@@ -102,6 +103,13 @@ def purge_settled() -> dict[str, int]:
     """Delete what is settled, logged or received and older than RETENTION_DAYS; scheduled by beat. Returns counts."""
     close_old_connections()
     return {**purge(), "log": purge_log(), "webhooks": purge_received()}
+
+
+@shared_task(base=SlowTask, name="integrations.tasks.delete_marked", time_limit=300)
+def delete_marked() -> dict[str, int]:
+    """Go on deleting the integrations and tenants that people marked; scheduled by beat. Returns counts."""
+    close_old_connections()
+    return go_on_deleting()
 
 
 @shared_task(base=QuietTask, name="integrations.tasks.check_connections", time_limit=300)

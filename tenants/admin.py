@@ -52,10 +52,23 @@ class TenantAdmin(CountedDeletion, _ManagedBySuperusers):
     """Who our customers are."""
 
     tenant_lookup = "pk"
-    list_display = ("name", "slug", "created_at")
+    list_display = ("name", "slug", "state", "created_at")
     search_fields = ("name", "slug")
     fields = ("name", "slug")
     inlines = (MembershipInline,)
+
+    @admin.display(description="state", ordering="deleting_since")
+    def state(self, obj: Tenant) -> str:
+        if obj.deleting_since is None:
+            return ""
+        left = obj.deleting_rows_left
+        return "being deleted: " + ("waits for a worker" if left is None else f"{left:,} rows left")
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return super().has_change_permission(request, obj) and getattr(obj, "deleting_since", None) is None
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return super().has_delete_permission(request, obj) and getattr(obj, "deleting_since", None) is None
 
 
 @admin.register(Membership)

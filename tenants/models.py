@@ -8,9 +8,16 @@ from typing import Any
 from django.conf import settings
 from django.core.validators import RegexValidator
 from django.db import models, router
+from django.db.models.functions import Now
+from django.dispatch import receiver
 from django.utils.text import slugify
 
 from .announcing import AnnouncingQuerySet, own_transaction
+from .deletion import BatchedDeletion, delete_batched, deletion_begins
+
+
+class TenantQuerySet(BatchedDeletion, models.QuerySet["Tenant"]):
+    """Deletes tenants in batches."""
 
 
 class Tenant(models.Model):
@@ -27,6 +34,10 @@ class Tenant(models.Model):
     )
     members = models.ManyToManyField(settings.AUTH_USER_MODEL, through="Membership", related_name="tenants")
     created_at = models.DateTimeField(auto_now_add=True)
+    deleting_since = models.DateTimeField(null=True, blank=True, editable=False)  # being deleted, in batches
+    deleting_rows_left = models.PositiveBigIntegerField(null=True, blank=True, editable=False)  # null: nobody began yet
+
+    objects = TenantQuerySet.as_manager()
 
     class Meta:
         ordering = ["name"]
@@ -34,12 +45,22 @@ class Tenant(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    def delete(self, using: Any = None, keep_parents: bool = False) -> tuple[int, dict[str, int]]:
+        """Delete the tenant with all it has, in batches (deletion.py); return when it is gone."""
+        return delete_batched(self, using=using)
+
     def save(self, *args: Any, **kwargs: Any) -> None:
         if not self.slug:
             self.slug = free_slug(self.name, type(self)._default_manager.exclude(pk=self.pk))
             if (columns := kwargs.get("update_fields")) is not None:
                 kwargs["update_fields"] = {*columns, "slug"}
         super().save(*args, **kwargs)
+
+
+@receiver(deletion_begins, sender=Tenant, dispatch_uid="mark-tenants")
+def mark_tenants(pks: list[Any], using: str, **_: Any) -> None:
+    """Mark tenants as being deleted: nobody but superusers sees them any more, and no key names them."""
+    Tenant.objects.using(using).filter(pk__in=pks, deleting_since=None).update(deleting_since=Now())
 
 
 def free_slug(name: str, others: models.QuerySet[Any]) -> str:

@@ -10,10 +10,13 @@ from .models import Tenant
 
 
 def tenants_of(user: Any) -> QuerySet[Tenant]:
-    """Return the tenants that `user` may see: all for a superuser, else those of their memberships."""
+    """Return the tenants that `user` may see: all for a superuser, else those of their memberships.
+
+    One that is being deleted is gone for everybody but superusers.
+    """
     if user.is_active and user.is_superuser:
         return Tenant.objects.all()
-    return Tenant.objects.filter(membership__user_id=user.pk)
+    return Tenant.objects.filter(membership__user_id=user.pk, deleting_since=None)
 
 
 def find_tenant(key: Any) -> Tenant | None:
@@ -23,9 +26,10 @@ def find_tenant(key: Any) -> Tenant | None:
     """
     if isinstance(key, Tenant):
         return key
+    present = Tenant.objects.filter(deleting_since=None)
     if isinstance(key, bool) or not isinstance(key, int | str):
         return None
     if isinstance(key, str) and not key.isdigit():
-        return Tenant.objects.filter(slug=key).first()
+        return present.filter(slug=key).first()
     is_id = str(key).isascii() and len(str(key)) < 19
-    return Tenant.objects.filter(pk=int(key)).first() if is_id else None
+    return present.filter(pk=int(key)).first() if is_id else None

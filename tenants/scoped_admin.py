@@ -15,13 +15,14 @@ from django import forms
 from django.contrib import admin
 from django.contrib.admin.utils import quote
 from django.contrib.auth import get_user_model
-from django.db import models
+from django.db import models, router
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.text import capfirst
 
+from .deletion import begin, related_rows
 from .models import Membership, Tenant, TenantOwned
 from .panels import panel_field, panels_of
 from .scope import tenants_of
@@ -198,18 +199,22 @@ class TenantScopedAdmin(admin.ModelAdmin):
 
 
 class CountedDeletion:
-    """A delete page that counts what goes too, instead of loading a million rows to list them."""
+    """A delete page that counts what goes too, instead of loading a million rows to list them, and that only marks:
+    a task deletes, in batches (deletion.py), however many rows there are."""
 
     def get_deleted_objects(self, objs: Iterable[Any], request: HttpRequest) -> tuple[Any, ...]:
         to_delete: list[Any] = []
         counts: dict[str, Any] = {}
         denied = set()
+        protected: list[str] = []
         for obj in objs:
             if not self.has_delete_permission(request, obj):  # type: ignore[attr-defined]
                 denied.add(obj._meta.verbose_name)
             url = reverse(f"admin:{obj._meta.app_label}_{obj._meta.model_name}_change", args=[quote(obj.pk)])
             lines = []
             for relation in obj._meta.related_objects:
+                if relation.on_delete is models.PROTECT:
+                    protected += map(str, related_rows(relation, [obj.pk], obj._state.db)[:10])
                 if relation.on_delete is not models.CASCADE:
                     continue
                 rows = relation.related_model._base_manager.filter(**{relation.field.name: obj.pk})
@@ -221,4 +226,21 @@ class CountedDeletion:
                     counts[name] = shown
             kind = capfirst(obj._meta.verbose_name)
             to_delete += [format_html('{}: <a href="{}">{}</a>', kind, url, obj), *([lines] if lines else [])]
-        return to_delete, counts, denied, []
+        return to_delete, counts, denied, protected
+
+    def delete_model(self, request: HttpRequest, obj: Any) -> None:
+        self._mark(request, [obj.pk])
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        self._mark(request, list(queryset.order_by("pk").values_list("pk", flat=True)))
+
+    def _mark(self, request: HttpRequest, pks: list[Any]) -> None:
+        model = self.model  # type: ignore[attr-defined]
+        begin(model, pks, using=router.db_for_write(model), in_background=True)
+        count = f"{len(pks)} {model._meta.verbose_name_plural} are" if len(pks) > 1 else "It is"
+        words = f"{count} being deleted, with everything that goes with it; the list shows how far it is."
+        request._what_was_deleted = words  # type: ignore[attr-defined]
+
+    def message_user(self, request: HttpRequest, message: Any, *args: Any, **kwargs: Any) -> None:
+        # Django's own words are "was deleted successfully", on the page and after the action.
+        super().message_user(request, getattr(request, "_what_was_deleted", message), *args, **kwargs)  # type: ignore[misc]

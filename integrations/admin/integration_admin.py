@@ -33,7 +33,7 @@ from .inbound_panel import calling_back_field
 from .integration_buttons import PREFIX, IntegrationButtons, take_test_result
 from .integration_fieldsets import edit_fieldsets, view_fieldsets
 from .integration_form import IntegrationForm
-from .integration_state import COUNTED, Health, badge, rotation_badge
+from .integration_state import COUNTED, Health, badge, is_being_deleted, rotation_badge
 from .listed_filters import ListedFilters
 from .page_context import PageContext
 
@@ -104,10 +104,10 @@ class TenantIntegrationAdmin(CountedDeletion, ListedFilters, PageContext, Integr
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Also the buttons ask this: a person changes only kinds of systems that are theirs to use."""
-        return super().has_change_permission(request, obj) and _may_use(request, obj)
+        return super().has_change_permission(request, obj) and _may_use(request, obj) and not is_being_deleted(obj)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return super().has_delete_permission(request, obj) and _may_use(request, obj)
+        return super().has_delete_permission(request, obj) and _may_use(request, obj) and not is_being_deleted(obj)
 
     def _connector(self, request: HttpRequest, obj: Any) -> type[BaseConnector] | None:
         chosen = request.POST if request.method == "POST" else request.GET

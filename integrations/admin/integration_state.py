@@ -32,6 +32,8 @@ COUNTED = 1000
 def badge(integration: TenantIntegration, *, subscribed: bool) -> Badge:
     """Return the state of `integration` in one word; needs its lane joined."""
     lane = getattr(integration, "lane", None) or Lane()
+    if lane.deleting_since is not None:
+        return Badge("off", f"– {lane.attention.capitalize()}", f"Since {exact(lane.deleting_since)}.")
     if not integration.is_active:
         return Badge("off", "– Off", "Switched off by the tenant.")
     if not integration.is_enabled:
@@ -49,6 +51,12 @@ def badge(integration: TenantIntegration, *, subscribed: bool) -> Badge:
     if lane.last_success_at is None:
         return Badge("off", "○ Ready", "Nothing was delivered yet.")
     return Badge("ok", "✓ Working", f"Last delivery {exact(lane.last_success_at)}.")
+
+
+def is_being_deleted(integration: TenantIntegration | None) -> bool:
+    """Tell whether somebody deleted it and its rows are still on their way out; needs its lane joined."""
+    lane: Lane | None = getattr(integration, "lane", None)
+    return lane is not None and lane.deleting_since is not None
 
 
 def _takes_events(integration: TenantIntegration) -> bool:
@@ -171,6 +179,9 @@ class Health:
     def explanations(self) -> Iterator[tuple[str, str]]:
         """Yield (kind, sentence) for all that stops or delays deliveries, or needs a person."""
         integration, lane = self.integration, self.lane
+        if is_being_deleted(integration):
+            yield "warn", f"It is {lane.attention}. Nothing is recorded for it or sent any more."
+            return
         try:
             _ = integration.webhook_url, integration.headers, integration.credentials
         except EncryptionError as error:

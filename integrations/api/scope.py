@@ -17,8 +17,8 @@ PERMISSION = "integrations.{}_tenantintegration"
 
 
 def visible(request: HttpRequest) -> QuerySet[TenantIntegration]:
-    """Return the connections of the tenants that the person works for."""
-    return TenantIntegration.objects.filter(tenant__in=tenants_of(request.user))
+    """Return the connections of the tenants that the person works for; one that is being deleted is gone."""
+    return TenantIntegration.objects.present().filter(tenant__in=tenants_of(request.user))
 
 
 def one(request: HttpRequest, connection_id: UUID, *, lock: bool = False) -> TenantIntegration:

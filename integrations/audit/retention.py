@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import logging
-from datetime import datetime, timedelta
 
 from django.db import DatabaseError, models
-from django.utils import timezone
+from django.db.models import BooleanField, ExpressionWrapper, Q
 
 from integrations import conf
+from integrations.database_clock import after
+from tenants.deletion import delete_page
 
 from .models import AbstractExecutionLog, ExecutionLog
 from .tables import log_models
 
 logger = logging.getLogger("integrations.audit")
+DAY = 86400.0
 
 
 def purge_log() -> int:
@@ -21,33 +23,32 @@ def purge_log() -> int:
 
     Ours without a sync first, then those of the hosts' own logs: a host's table that is not there costs ours nothing.
     """
-    before = timezone.now() - timedelta(days=conf.RETENTION_DAYS)
-    old = ExecutionLog.objects.filter(sync=None, created_at__lt=before).order_by("id")
-    count = 0
-    while ids := list(old.values_list("id", flat=True)[: conf.RETENTION_BATCH]):
-        count += ExecutionLog.objects.filter(id__in=ids).delete()[0]
+    count = _purge(ExecutionLog, Q(sync=None))
     for model in log_models():
         if model is ExecutionLog:
             continue
         try:
-            count += _purge(model, before)
+            count += _purge(model, Q())
         except DatabaseError as problem:
             logger.error("the log %s was not purged: %s", model._meta.label, type(problem).__name__)
     return count
 
 
-def _purge(model: type[AbstractExecutionLog], before: datetime) -> int:
+def _purge(model: type[AbstractExecutionLog], which: Q) -> int:
     """Delete in the order of the key: rows are written in that of time, so the first young one is the end.
 
-    A host whose keys do not ascend has its table looked through instead.
+    A host whose keys do not ascend has its table looked through instead. Old is what the database's clock says.
     """
-    rows = model._base_manager.order_by("pk")
+    is_old = Q(created_at__lt=after(-conf.RETENTION_DAYS * DAY))
+    rows = model._base_manager.filter(which)
     ascends = isinstance(model._meta.pk, models.AutoField | models.BigAutoField | models.SmallAutoField)
-    count = 0
+    some = rows.order_by("pk") if ascends else rows.filter(is_old).order_by("pk")
+    some = some.annotate(is_old=ExpressionWrapper(is_old, output_field=BooleanField()))
+    count, last = 0, None
     while True:
-        some = rows if ascends else rows.filter(created_at__lt=before)
-        batch = list(some.values_list("pk", "created_at")[: conf.RETENTION_BATCH])
-        old = [pk for pk, created_at in batch if created_at < before]
+        left = some if last is None else some.filter(pk__gt=last)
+        old = [pk for pk, is_old_enough in left.values_list("pk", "is_old")[: conf.RETENTION_BATCH] if is_old_enough]
         if not old:
             return count
-        count += model._base_manager.filter(pk__in=old).delete()[0]
+        last = old[-1]
+        count += delete_page(rows.filter(is_old), old)[model._meta.label]

@@ -15,6 +15,7 @@ from integrations.credentials.fields import EncryptedJSON, EncryptedText, row_co
 from integrations.errors import IncompatibleConnector, UnknownConnector
 from integrations.transport import signing
 from tenants.announcing import AnnouncingQuerySet
+from tenants.deletion import BatchedDeletion, delete_batched
 from tenants.models import TenantOwned
 
 from . import event_types
@@ -34,7 +35,7 @@ _GUIDE_NAMES = {
 _SETTINGS = frozenset({"integration_type", "webhook_url_encrypted", "credentials_encrypted", "config"})
 
 
-class TenantIntegrationQuerySet(AnnouncingQuerySet):
+class TenantIntegrationQuerySet(BatchedDeletion, AnnouncingQuerySet):
     """Understands the source documents' names: ``event_type=`` is "subscribed to", ``provider_name=`` is our type."""
 
     def _filter_or_exclude(self, negate: bool, args: Any, kwargs: Any) -> Any:
@@ -45,6 +46,10 @@ class TenantIntegrationQuerySet(AnnouncingQuerySet):
     def operational(self) -> TenantIntegrationQuerySet:
         """Only those that are on by the tenant's switch and by ours."""
         return self.filter(is_active=True, is_enabled=True)
+
+    def present(self) -> TenantIntegrationQuerySet:
+        """Without those that are being deleted."""
+        return self.filter(lane__deleting_since=None)
 
 
 def _in_our_words(lookup: str) -> str:
@@ -166,6 +171,10 @@ class TenantIntegration(TenantOwned, AbstractConnection):
             super().save(*args, **kwargs)
             if wanted := self.__dict__.pop("_wanted_event_type", ""):
                 self.subscriptions.get_or_create(event_type=wanted)
+
+    def delete(self, using: Any = None, keep_parents: bool = False) -> tuple[int, dict[str, int]]:
+        """Delete the integration with its history, in batches (tenants/deletion.py); return when it is gone."""
+        return delete_batched(self, using=using)
 
     def clean(self) -> None:
         """Set what the connector decides, so that the constraint above is checked by forms too."""

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from integrations.connections.models import EventSubscription, TenantIntegration
+from tenants.models import Tenant
+
 from .models import Lane
+
+WAITS_FOR_A_WORKER = "being deleted: waits for a worker"
 
 
 def make_lane(instance: Any, created: bool, raw: bool, using: str, **_: Any) -> None:
@@ -17,6 +25,35 @@ def make_lane(instance: Any, created: bool, raw: bool, using: str, **_: Any) -> 
 def hold_lane(instance: Any, using: str, **_: Any) -> None:
     """Lock the lane before an integration is deleted: a worker settles first, or finds the lane gone."""
     lock_lanes([instance.pk], using=using)
+
+
+def hold_lanes(pks: list[Any], using: str, **_: Any) -> None:
+    """Lock these lanes before a batch of what belongs to their integrations is deleted."""
+    lock_lanes(pks, using=using)
+
+
+def close_lanes(sender: type, pks: list[Any], using: str, **_: Any) -> None:
+    """Mark integrations (or all of these tenants') as being deleted: nothing is recorded for them or sent any more.
+
+    The holder of a lane loses its lease: what it is just sending is not written down.
+    """
+    which = Q(tenant_id__in=pks) if sender is Tenant else Q(pk__in=pks)
+    integrations = TenantIntegration.unannounced.using(using).filter(which)
+    missing = integrations.filter(lane=None).values_list("pk", flat=True)
+    Lane.objects.using(using).bulk_create((Lane(integration_id=pk) for pk in missing), ignore_conflicts=True)
+    lanes = Lane.objects.using(using).filter(integration__in=integrations)
+    list(lanes.select_for_update(of=("self",)).order_by("pk").values_list("pk"))
+    lanes.filter(deleting_since=None).update(
+        deleting_since=Now(),
+        attention=WAITS_FOR_A_WORKER,
+        lease_token="",
+        lease_expires_at=None,
+        paused_until=None,
+        pause_reason="",
+    )
+    integrations.update(is_active=False)
+    # Whoever switched it on again would still get nothing.
+    EventSubscription.objects.using(using).filter(integration__in=integrations).delete()
 
 
 def lock_lanes(integration_ids: Iterable[int], *, using: str = "default") -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from django.db import transaction
 from django.db.models import F, Q
@@ -14,7 +14,7 @@ from integrations.outbox.models import IntegrationSync
 
 from .lanes import lock_lanes
 from .models import Lane
-from .unsendable import end
+from .unsendable import BATCH, end
 from .wakeup import wake_on_commit
 
 Status = IntegrationSync.Status
@@ -34,38 +34,66 @@ def replay(sync_ids: Iterable[int], *, actor: str) -> int:
 
 
 def _again(sync_ids: Iterable[int], which: Q, verb: str, actor: str) -> int:
-    wanted = list(sync_ids)
     reason = f"{verb} by {actor}"
-    with transaction.atomic():
-        lock_lanes(_integrations_of(wanted))
-        locked = IntegrationSync.objects.select_for_update().filter(which, pk__in=wanted).order_by("pk")
-        rows = list(locked.values_list("pk", "integration_id"))
-        IntegrationSync.objects.filter(pk__in=[pk for pk, _ in rows]).update(
-            status=Status.PENDING,
-            attempts=0,
-            next_attempt_at=Now(),
-            created_at=Now(),  # the three days of retries start anew
-            first_failed_at=None,
-            last_failed_at=None,
-            generation=F("generation") + 1,
-            deaths=0,
-            settled_at=None,
-            reason=reason[:500],
-        )
-        _log(rows, reason, actor)
-        wake_on_commit({integration_id for _, integration_id in rows})
-    return len(rows)
+    count = 0
+    for wanted in _batches(sync_ids):
+        with transaction.atomic():
+            lock_lanes(integration_id for integration_id, _ in wanted)
+            rows = _hold(which, [pk for _, pk in wanted])
+            IntegrationSync.objects.filter(pk__in=[pk for pk, _ in rows]).update(
+                status=Status.PENDING,
+                attempts=0,
+                next_attempt_at=Now(),
+                created_at=Now(),  # the three days of retries start anew
+                first_failed_at=None,
+                last_failed_at=None,
+                settled_at=None,
+                deaths=0,
+                generation=F("generation") + 1,  # what is under way with the row does not write its failure over this
+                reason=reason[:500],
+            )
+            _log(rows, reason, actor)
+            wake_on_commit({integration_id for _, integration_id in rows})
+        count += len(rows)
+    return count
 
 
 def cancel(sync_ids: Iterable[int], *, actor: str) -> int:
     """Cancel those of these rows that are pending; return how many."""
-    pks = list(sync_ids)
-    with transaction.atomic():
-        lock_lanes(_integrations_of(pks))
-        pending = IntegrationSync.objects.filter(pk__in=pks, status=Status.PENDING)
-        rows = list(pending.values_list("pk", "integration_id"))
-        _log(rows, f"cancelled by {actor}", actor)
-        return end([pk for pk, _ in rows], Status.CANCELLED, f"cancelled by {actor}")
+    reason = f"cancelled by {actor}"
+    count = 0
+    for wanted in _batches(sync_ids):
+        with transaction.atomic():
+            lock_lanes(integration_id for integration_id, _ in wanted)
+            rows = _hold(Q(status=Status.PENDING), [pk for _, pk in wanted])
+            _log(rows, reason, actor)
+            count += end([pk for pk, _ in rows], Status.CANCELLED, reason)
+    return count
+
+
+def _batches(sync_ids: Iterable[int]) -> Iterator[list[tuple[int, int]]]:
+    """Yield (integration, sync) of these rows in batches; each is to be one transaction.
+
+    Sorted: in a caller's transaction, too, lanes are locked in the order in which everybody locks them.
+    """
+    wanted = list(sync_ids)
+    found: list[tuple[int, int]] = []
+    for start in range(0, len(wanted), BATCH):
+        rows = IntegrationSync.objects.filter(pk__in=wanted[start : start + BATCH]).order_by()
+        found += rows.values_list("integration_id", "pk")
+    found.sort()
+    for start in range(0, len(found), BATCH):
+        yield found[start : start + BATCH]
+
+
+def _hold(which: Q, pks: list[int]) -> list[tuple[int, int]]:
+    """Lock those of these rows that are as `which` says; return (sync, integration) of each.
+
+    Not those of an integration that is being deleted.
+    """
+    rows = IntegrationSync.objects.select_for_update(of=("self",)).filter(which, pk__in=pks)
+    rows = rows.filter(integration__lane__deleting_since=None)
+    return list(rows.order_by("pk").values_list("pk", "integration_id"))
 
 
 def re_enable(integration: TenantIntegration, *, actor: str) -> None:
@@ -80,7 +108,7 @@ def re_enable(integration: TenantIntegration, *, actor: str) -> None:
 def resume(integration: TenantIntegration, *, actor: str, action: str = "resume") -> None:
     """End a lane's pause and close its breaker, so that its rows are tried at once."""
     with transaction.atomic():
-        Lane.objects.filter(pk=integration.pk).update(
+        Lane.objects.filter(pk=integration.pk, deleting_since=None).update(
             paused_until=None,
             pause_reason="",
             breaker=Lane.Breaker.CLOSED,
@@ -89,15 +117,10 @@ def resume(integration: TenantIntegration, *, actor: str, action: str = "resume"
             opened_at=None,
             attention="",
             refused_object="",
-            epoch=F("epoch") + 1,
+            epoch=F("epoch") + 1,  # verdicts on what was sent before this do not count any more
         )
         ExecutionLog.objects.create(integration=integration, action=action, actor=actor)
         wake_on_commit({integration.pk})
-
-
-def _integrations_of(sync_ids: list[int]) -> set[int]:
-    rows = IntegrationSync.objects.filter(pk__in=sync_ids).order_by()
-    return set(rows.values_list("integration_id", flat=True))
 
 
 def _log(rows: Iterable[tuple[int, int]], action: str, actor: str) -> None:

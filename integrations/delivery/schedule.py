@@ -19,6 +19,7 @@ def ensure_schedule(using: str = "default") -> None:
         ("Deliver what is due", "integrations.tasks.retry_failed_syncs", int(conf.SWEEP_SECONDS)),
         ("Process webhooks that came in", "integrations.tasks.process_received_webhooks", int(conf.SWEEP_SECONDS)),
         ("Forget what is settled and old", "integrations.tasks.purge_settled", 3600),
+        ("Delete what is marked", "integrations.tasks.delete_marked", 60),
         ("Check connections", "integrations.tasks.check_connections", 60),
         ("Pull what is due", "integrations.tasks.pull_due", 60),
         ("Renew old credentials", "integrations.tasks.rotate_credentials", 86400),

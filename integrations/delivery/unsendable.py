@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.db import transaction
+from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from integrations.audit.notes import AuditNote, write_notes
@@ -16,15 +17,32 @@ Status = IntegrationSync.Status
 
 
 def cancel_pending(integration: TenantIntegration, reason: str) -> int:
-    """Cancel what is pending for `integration`, in batches; return how many rows."""
+    """Cancel what is pending for `integration` while it is switched off, in batches; return how many rows.
+
+    Each batch reads the switch again, locked: what is recorded after somebody switched it on is not cancelled.
+    """
     cancelled = 0
-    while ids := list(_pending(integration).order_by("id").values_list("id", flat=True)[:BATCH]):
-        cancelled += end(ids, Status.CANCELLED, reason)
-    return cancelled
+    while True:
+        with transaction.atomic():
+            if not _is_off(integration.pk):
+                return cancelled
+            ids = list(_pending(integration.pk).order_by("id").values_list("id", flat=True)[:BATCH])
+            if not ids:
+                return cancelled
+            cancelled += end(ids, Status.CANCELLED, reason)
+
+
+def _is_off(integration_id: int) -> bool:
+    """Lock lane and integration, and tell whether its rows are to be cancelled; those of one that is being deleted
+    are deleted."""
+    lock_lanes([integration_id])
+    rows = TenantIntegration.unannounced.select_for_update(of=("self",), no_key=True).filter(pk=integration_id)
+    found = rows.values_list("is_active", "lane__deleting_since").first()
+    return found is not None and found == (False, None)
 
 
 def end(ids: list[int], status: str, reason: str) -> int:
-    """End these pending rows as cancelled or failed and write a note for each; return how many.
+    """End these pending rows (BATCH at most) as cancelled or failed and write a note for each; return how many.
 
     Rows that are no longer pending are left as they are.
     """
@@ -47,5 +65,5 @@ def end(ids: list[int], status: str, reason: str) -> int:
     return len(rows)
 
 
-def _pending(integration: TenantIntegration):  # type: ignore[no-untyped-def]
-    return IntegrationSync.objects.filter(integration_id=integration.pk, status=Status.PENDING)
+def _pending(integration_id: int) -> QuerySet[IntegrationSync]:
+    return IntegrationSync.objects.filter(integration_id=integration_id, status=Status.PENDING)

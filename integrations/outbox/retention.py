@@ -1,17 +1,24 @@
-"""Forget what is settled and old, in batches small enough to disturb nobody."""
+"""Forget what is settled and old, in batches small enough to disturb nobody.
+
+A batch looks first and locks then: what somebody replays in between is pending when the lock is taken, and stays.
+"""
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import Any
+from collections import Counter
+from collections.abc import Iterator
 
-from django.db.models import Exists, OuterRef
-from django.utils import timezone
+from django.db import transaction
+from django.db.models import BooleanField, Exists, ExpressionWrapper, OuterRef, Q
 
 from integrations import conf
 from integrations.connections.models import TenantIntegration
+from integrations.database_clock import after
+from tenants.deletion import delete_page
 
 from .models import IntegrationEvent, IntegrationSync
+
+DAY = 86400.0
 
 
 def purge() -> dict[str, int]:
@@ -20,37 +27,61 @@ def purge() -> dict[str, int]:
     Returns:
         How many rows of each kind were deleted. A pending row keeps its event, however old.
     """
-    before = timezone.now() - timedelta(days=conf.RETENTION_DAYS)
-    counts = {"events": 0, "syncs": _purge_orphans()}
+    counts: Counter[str] = Counter()
+    for events in _old_events():
+        for some in _of_few_syncs(events):
+            counts += _purge_events(some)
+    counts += _purge_orphans()
+    return {"events": counts[IntegrationEvent._meta.label], "syncs": counts[IntegrationSync._meta.label]}
+
+
+def _is_old() -> Q:
+    return Q(occurred_at__lt=after(-conf.RETENTION_DAYS * DAY))  # by the database's clock, as all that is due
+
+
+def _old_events() -> Iterator[list[int]]:
+    """Yield the ids of old events, page by page, in id order, which is time order: it ends at the first page with a
+    young one instead of looking at all."""
     last_id = 0
+    is_old = ExpressionWrapper(_is_old(), output_field=BooleanField())
     while True:
-        # In id order, which is time order: stop at the first young event instead of looking at all.
-        batch = list(
-            IntegrationEvent.objects.filter(id__gt=last_id)
-            .order_by("id")
-            .values_list("id", "occurred_at")[: conf.RETENTION_BATCH]
-        )
-        old = [pk for pk, occurred_at in batch if occurred_at < before]
+        rows = IntegrationEvent.objects.filter(id__gt=last_id).order_by("id").annotate(is_old=is_old)
+        page = list(rows.values_list("id", "is_old")[: conf.RETENTION_BATCH])
+        old = [pk for pk, is_old_enough in page if is_old_enough]
         if not old:
-            return counts
+            return
         last_id = old[-1]
-        owed = IntegrationSync.objects.filter(event_id=OuterRef("pk"), status=IntegrationSync.Status.PENDING)
-        done = list(IntegrationEvent.objects.filter(id__in=old).exclude(Exists(owed)).values_list("id", flat=True))
-        _, deleted = IntegrationEvent.objects.filter(id__in=done).delete()
-        counts["events"] += _count(deleted, "IntegrationEvent")
-        counts["syncs"] += _count(deleted, "IntegrationSync")
+        yield old
 
 
-def _purge_orphans() -> int:
+def _of_few_syncs(event_ids: list[int]) -> Iterator[list[int]]:
+    """Cut a page of events where many integrations were told of each: a batch is counted in rows that are locked."""
+    rows = IntegrationSync.objects.filter(event_id__in=event_ids).count()
+    size = max(1, len(event_ids) * conf.RETENTION_BATCH // max(rows, conf.RETENTION_BATCH))
+    for start in range(0, len(event_ids), size):
+        yield event_ids[start : start + size]
+
+
+def _purge_events(event_ids: list[int]) -> Counter[str]:
+    """Delete those of these events to which nothing is owed."""
+    with transaction.atomic():
+        # Whoever retries or replays a row locks it too, in this order: either it is pending here, or it is gone there.
+        rows = IntegrationSync.objects.select_for_update().filter(event_id__in=event_ids).order_by("id")
+        owed = {pk for pk, status in rows.values_list("event_id", "status") if status == IntegrationSync.Status.PENDING}
+        pending = IntegrationSync.objects.filter(event_id=OuterRef("pk"), status=IntegrationSync.Status.PENDING)
+        done = IntegrationEvent.objects.filter(_is_old()).exclude(Exists(pending))
+        return delete_page(done, [pk for pk in event_ids if pk not in owed])
+
+
+def _purge_orphans() -> Counter[str]:
     """Delete rows owed to an integration that is gone: of saves that committed while it was being deleted."""
+    counts: Counter[str] = Counter()
     integration = TenantIntegration.unannounced.filter(pk=OuterRef("integration_id"))
     pending = IntegrationSync.objects.filter(status=IntegrationSync.Status.PENDING).order_by()
-    count = 0
-    while ids := list(pending.exclude(Exists(integration)).values_list("id", flat=True)[: conf.RETENTION_BATCH]):
-        _, deleted = IntegrationSync.objects.filter(id__in=ids).delete()
-        count += _count(deleted, "IntegrationSync")
-    return count
-
-
-def _count(deleted: dict[str, int], model: str) -> Any:
-    return deleted.get(f"integrations.{model}", 0)
+    orphans = pending.exclude(Exists(integration))
+    while ids := list(orphans.values_list("id", flat=True)[: conf.RETENTION_BATCH]):
+        found = delete_page(orphans, ids)
+        if not found:
+            break  # somebody else deletes them
+        counts += found
+    return counts

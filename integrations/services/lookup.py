@@ -36,7 +36,7 @@ def get_connector(name: str, tenant_id: Any, *, integration: str | None = None, 
     tenant = find_tenant(tenant_id)
     if tenant is None:
         raise IntegrationNotConfigured("there is no such tenant; pass its id or its slug")
-    rows = TenantIntegration.objects.filter(tenant=tenant, integration_type=name)
+    rows = TenantIntegration.objects.present().filter(tenant=tenant, integration_type=name)
     if integration is not None:
         rows = rows.filter(name=integration)
     configured = list(rows.order_by("id"))

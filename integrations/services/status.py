@@ -153,6 +153,8 @@ def _status(integration: TenantIntegration, figures: tuple[int, int, float | Non
 
 
 def _state(integration: TenantIntegration, lane: Lane, now: datetime) -> tuple[str, str]:
+    if lane.deleting_since is not None:
+        return "off", lane.attention
     if not integration.is_active:
         return "off", "switched off by the tenant"
     if not integration.is_enabled:

@@ -10,6 +10,7 @@ from django.contrib.auth.models import Permission, User
 from django.urls import reverse
 
 from app.demo.urls import sign_in_path
+from integrations.delivery.deletion import delete_marked
 from integrations.models import ExecutionLog, IntegrationSync, TenantIntegration
 from tasks.models import Customer, WorkItem
 from tenants.models import Membership, Tenant
@@ -244,6 +245,7 @@ def test_deleting_an_integration_counts_what_goes_with_it(acme: Side) -> None:
     html = page(acme.client, url("tenantintegration", "delete", acme.integration.pk))
     assert "Integration syncs: 1" in html and "Execution log: 1" in html
     assert acme.client.post(url("tenantintegration", "delete", acme.integration.pk), {"post": "yes"}).status_code == 302
+    assert delete_marked()["done"] == 1
     assert not IntegrationSync.objects.filter(pk=acme.sync.pk).exists()
 
 
@@ -251,6 +253,7 @@ def test_deleting_a_tenant_as_superuser(acme: Side) -> None:
     client = superuser()
     assert "Work items: 1" in page(client, url("tenant", "delete", acme.tenant.pk))
     assert client.post(url("tenant", "delete", acme.tenant.pk), {"post": "yes"}).status_code == 302
+    assert delete_marked()["done"] == 1
     assert not Customer.objects.filter(tenant_id=acme.tenant.pk).exists()
 
 
