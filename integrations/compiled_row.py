@@ -1,21 +1,53 @@
 """One row by its primary key, with the SQL compiled once.
 
-At every save that somebody subscribed to, the outbox asks three small questions. For such, the ORM takes several
+At every save that somebody subscribed to, the outbox asks a few small questions. For such, the ORM takes several
 times as long to phrase them as the database to answer, and the phrase is always the same.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
 
 from django.db import connections, models
 
-_PLACE = 0x0DDB1A5E5  # stands for the key while compiling
+_PLACE = object()  # stands for the key among the parameters while compiling
+
+
+class _Key(models.Expression):
+    """The place of the key: the ORM prepares and bounds values, not expressions, so it serves keys of every type."""
+
+    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, tuple[Any, ...]]:
+        return "%s", (_PLACE,)
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """A query for one row.
+
+    Attributes:
+        sql: has one placeholder, for the primary key.
+        converters: what the ORM does to the values of some columns, by their index.
+    """
+
+    sql: str
+    converters: dict[int, Any]
+
+    def convert(self, row: Sequence[Any], connection: Any) -> tuple[Any, ...]:
+        """Return the values of `row` as the ORM would."""
+        if not self.converters:
+            return tuple(row)
+        values = list(row)
+        for index, (functions, expression) in self.converters.items():
+            for function in functions:
+                values[index] = function(values[index], expression, connection)
+        return tuple(values)
 
 
 class CompiledRow:
-    """Reads ``make(using).values_list(*paths)`` for one primary key.
+    """Reads ``make(using).values_list(*paths)`` for one primary key, of any type.
 
     Args:
         make: returns the queryset to ask, for a database alias; called once per alias.
@@ -23,74 +55,109 @@ class CompiledRow:
     """
 
     def __init__(self, make: Callable[[str], models.QuerySet[Any]], paths: Sequence[str]) -> None:
-        self._make, self._paths = make, tuple(paths)
-        self._compiled: dict[str, tuple[str, dict[int, Any]] | None] = {}
+        self._make, self.paths = make, tuple(paths)
+        self._compiled: dict[str, Compiled | None] = {}
+        self._pk: Any = None
 
     def fetch(self, pk: Any, using: str) -> tuple[Any, ...] | None:
         """Return the values in the order of `paths`, converted as the ORM would; None if there is no row."""
-        if using not in self._compiled:
-            self._compiled[using] = self._compile(using)
-        compiled = self._compiled[using]
+        compiled = self.compiled(using)
         connection = connections[using]
         if compiled is None:
             return self._queryset(using).filter(pk=pk).first()
-        sql, converters = compiled
         with connection.cursor() as cursor:
-            cursor.execute(sql, [pk])
+            cursor.execute(compiled.sql, [self.prepared(pk, using)])
             row = cursor.fetchone()
-        if row is None:
-            return None
-        values = list(row)
-        for index, (functions, expression) in converters.items():
-            for function in functions:
-                values[index] = function(values[index], expression, connection)
-        return tuple(values)
+        return None if row is None else compiled.convert(row, connection)
+
+    def fetch_many(self, keys: Any, using: str) -> Iterator[tuple[Any, ...]]:
+        """Return the values of the rows with ``pk__in=keys``, ordered by primary key."""
+        return iter(self._make(using).filter(pk__in=keys).order_by("pk").values_list(*self.paths))
+
+    def compiled(self, using: str) -> Compiled | None:
+        """Return the query; None if its conditions have parameters, which may change: the ORM then asks each time."""
+        if using not in self._compiled:
+            self._compiled[using] = self._compile(using)
+        return self._compiled[using]
+
+    def prepared(self, pk: Any, using: str) -> Any:
+        """Return `pk` as a parameter of the query."""
+        if self._pk is None:
+            self._pk = self._make(using).model._meta.pk
+        return self._pk.get_db_prep_value(pk, connections[using])
 
     def _queryset(self, using: str) -> models.QuerySet[Any]:
-        return self._make(using).order_by().values_list(*self._paths)
+        return self._make(using).order_by().values_list(*self.paths)
 
-    def _compile(self, using: str) -> tuple[str, dict[int, Any]] | None:
-        """Return the SQL and the value converters; None for keys that need preparing, which the ORM then does."""
-        queryset = self._queryset(using)
-        pk = queryset.model._meta.pk
-        if not isinstance(pk.target_field if pk.is_relation else pk, models.AutoField | models.IntegerField):
-            return None
-        compiler = queryset.filter(pk=_PLACE).query.get_compiler(using)
+    def _compile(self, using: str) -> Compiled | None:
+        compiler = self._queryset(using).filter(pk=_Key()).query.get_compiler(using)
         sql, params = compiler.as_sql()
         if tuple(params) != (_PLACE,):
             return None
-        return sql, compiler.get_converters([expression for expression, *_ in compiler.select])
+        converters = compiler.get_converters([expression for expression, *_ in compiler.select])
+        return Compiled(sql, converters)
+
+
+class _Relation(NamedTuple):
+    """A foreign key, its columns, where they stand in a row, and where the related key does."""
+
+    field: Any
+    names: list[str]
+    part: slice
+    key: int
 
 
 class CompiledObject:
-    """Reads a model instance together with its to-one relations, in one join.
+    """Reads model instances together with their to-one relations, in one join.
 
     Args:
         related: names of foreign keys of `model`; a null one is None on the instance, as with select_related.
     """
 
     def __init__(self, model: type[models.Model], related: Sequence[str]) -> None:
-        self._parts = [("", model, _attnames(model))]
-        self._fields: list[Any] = [model._meta.get_field(name) for name in related]
-        for field in self._fields:
-            self._parts.append((f"{field.name}__", field.related_model, _attnames(field.related_model)))
-        paths = [prefix + name for prefix, _, names in self._parts for name in names]
-        self._row = CompiledRow(lambda using: model._base_manager.using(using), paths)
+        self._model = model
+        self._names = _attnames(model)
+        self._relations: list[_Relation] = []
+        paths, start = list(self._names), len(self._names)
+        for name in related:
+            field: Any = model._meta.get_field(name)
+            names = _attnames(field.related_model)
+            key = start + names.index(field.related_model._meta.pk.attname)
+            self._relations.append(_Relation(field, names, slice(start, start + len(names)), key))
+            paths += [f"{name}__{attname}" for attname in names]
+            start += len(names)
+        self._paths = paths
+
+    @cached_property
+    def row(self) -> CompiledRow:
+        """The query for one of them."""
+        return CompiledRow(lambda using: self._model._base_manager.using(using), self._paths)
 
     def fetch(self, pk: Any, using: str) -> Any:
         """Return the instance, or None if there is no such row."""
-        values = self._row.fetch(pk, using)
-        if values is None:
-            return None
-        built, start = [], 0
-        for _, model, names in self._parts:
-            part = values[start : start + len(names)]
-            start += len(names)
-            key = names.index(model._meta.pk.attname)
-            built.append(model.from_db(using, names, part) if part[key] is not None else None)
-        instance, *relations = built
-        for field, relation in zip(self._fields, relations, strict=True):
-            field.set_cached_value(instance, relation)
+        values = self.row.fetch(pk, using)
+        return None if values is None else self.built(values, using, {})
+
+    def fetch_many(self, keys: Any, using: str) -> Iterator[Any]:
+        """Return the instances with ``pk__in=keys``, ordered by primary key; they share what they are related to."""
+        known: dict[tuple[Any, Any], Any] = {}
+        return (self.built(values, using, known) for values in self.row.fetch_many(keys, using))
+
+    def built(self, values: Sequence[Any], using: str, known: dict[tuple[Any, Any], Any]) -> Any:
+        """Return the instance that has these values of `row`.
+
+        Args:
+            known: the related instances that were built already, by model and key; added to.
+        """
+        instance = self._model.from_db(using, self._names, values[: len(self._names)])
+        cache = instance._state.fields_cache
+        for field, names, part, key in self._relations:
+            relation = None
+            if (pk := values[key]) is not None:
+                identity = (field.related_model, pk)
+                if (relation := known.get(identity)) is None:
+                    known[identity] = relation = field.related_model.from_db(using, names, values[part])
+            cache[field.cache_name] = relation
         return instance
 
 

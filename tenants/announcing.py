@@ -3,14 +3,14 @@
 Django sends no signals for ``bulk_create`` and ``update``. Rows of a tenant go through this queryset, which
 sends two signals of its own, inside the transaction of the write:
 
-    rows_created(sender=model, pks, using)           after a bulk_create
-    rows_updating(sender=model, queryset, using)     before an update; a receiver that wants to know what it did
-                                                     answers with a `Watch`
+    rows_created(sender=model, pks, tenant_ids, using)   after a bulk_create
+    rows_updating(sender=model, queryset, using)         before an update; a receiver that wants to know what it did
+                                                         answers with a `Watch`
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -26,18 +26,20 @@ BATCH = 500
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """What a receiver of `rows_updating` has locked and looked at.
+    """What a receiver of `rows_updating` wants to look at.
+
+    The update goes batch by batch, in the order of `pks`: a million rows need no more memory than their keys.
 
     Attributes:
         tenant_ids: the tenants whose rows it watches.
         pks: their rows that the update may touch. Rows of these tenants that turn up later are left alone: they
             came after the update, as far as anybody can tell.
-        afterwards: called when the update is done.
+        look: locks and reads the rows of one batch before they are written; returns what to call afterwards.
     """
 
     tenant_ids: frozenset[Any]
     pks: tuple[Any, ...]
-    afterwards: Callable[[], None]
+    look: Callable[[Sequence[Any]], Callable[[], None]]
 
 
 class AnnouncingQuerySet(models.QuerySet[Any]):
@@ -60,7 +62,8 @@ class AnnouncingQuerySet(models.QuerySet[Any]):
         with own_transaction(self.db):
             created = super().bulk_create(objs, batch_size)
             if created:
-                rows_created.send(sender=self.model, pks=[obj.pk for obj in created], using=self.db)
+                pks, tenant_ids = [obj.pk for obj in created], frozenset(obj.tenant_id for obj in created)
+                rows_created.send(sender=self.model, pks=pks, tenant_ids=tenant_ids, using=self.db)
         return created
 
     def update(self, **kwargs: Any) -> int:
@@ -74,19 +77,19 @@ class AnnouncingQuerySet(models.QuerySet[Any]):
             watches = [answer for answer in given if isinstance(answer, Watch)]
             if not watches:
                 return super().update(**kwargs)
-            count = self._update_watched(watches, kwargs)
-            for watch in watches:
-                watch.afterwards()
-        return count
+            return self._update_watched(watches, kwargs)
 
     def _update_watched(self, watches: list[Watch], values: dict[str, Any]) -> int:
         """Update exactly the rows that are watched, and whatever matches of everybody else's."""
         watched = frozenset[Any]().union(*(watch.tenant_ids for watch in watches))
-        pks = sorted({pk for watch in watches for pk in watch.pks})
         count = super(AnnouncingQuerySet, self.exclude(tenant_id__in=watched)).update(**values)
-        for start in range(0, len(pks), BATCH):
-            batch = self.filter(pk__in=pks[start : start + BATCH])
-            count += super(AnnouncingQuerySet, batch).update(**values)
+        for batch in batches(sorted({pk for watch in watches for pk in watch.pks})):
+            afterwards = [watch.look(batch) for watch in watches]
+            count += super(AnnouncingQuerySet, self.filter(pk__in=key_list(self.model, batch, self.db))).update(
+                **values
+            )
+            for done in afterwards:
+                done()
         return count
 
     update.alters_data = True  # type: ignore[attr-defined]
@@ -96,3 +99,23 @@ def own_transaction(using: str) -> AbstractContextManager[Any]:
     """Open a transaction unless the caller has one, whose course is then left alone: an exception that the
     caller handles must not spoil what else they do in it."""
     return nullcontext() if connections[using].in_atomic_block else transaction.atomic(using=using)
+
+
+def batches(pks: Sequence[Any]) -> Iterable[Sequence[Any]]:
+    """Cut `pks` into pieces that one statement may name."""
+    return (pks[start : start + BATCH] for start in range(0, len(pks), BATCH))
+
+
+def key_list(model: type[models.Model], pks: Sequence[Any], using: str) -> Any:
+    """Return what to compare with in ``pk__in=…``: one parameter for all keys where there are arrays."""
+    return _KeyArray(model._meta.pk, pks) if connections[using].vendor == "postgresql" else pks
+
+
+class _KeyArray(models.Expression):
+    def __init__(self, field: Any, pks: Sequence[Any]) -> None:
+        super().__init__()
+        self._pk, self._pks = field, pks
+
+    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, tuple[Any, ...]]:
+        keys = [self._pk.get_db_prep_value(pk, connection) for pk in self._pks]
+        return f"(SELECT unnest(%s::{self._pk.rel_db_type(connection)}[]))", (keys,)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
@@ -29,9 +29,24 @@ _MODEL_FIELDS = ("id", "name", "email")
 _UNSENDABLE = {0: REPLACEMENT} | dict.fromkeys(range(55296, 57344), REPLACEMENT)
 
 
+# Sanitised values have no circles.
+_encoder = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False, check_circular=False)
+
+
 def encode(payload: Mapping[str, Any]) -> str:
     """Return `payload` as compact JSON in its own key order, sanitised."""
-    return json.dumps(sanitise(payload), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return encode_sanitised(sanitise(payload))
+
+
+def encode_sanitised(value: Any) -> str:
+    """Return what `sanitise` made as compact JSON in its own key order."""
+    return _encoder.encode(value)
+
+
+def sanitise_object(payload: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `payload` sanitised, as JSON object."""
+    sanitised: dict[str, Any] = _sanitise(payload, 0, ())
+    return sanitised
 
 
 def sanitise(value: Any) -> Any:
@@ -44,16 +59,21 @@ def sanitise(value: Any) -> Any:
 
 
 def _sanitise(value: Any, depth: int, parents: tuple[int, ...]) -> Any:
-    if value is None or isinstance(value, bool):
+    if value is None or value is True or value is False:
         return value
+    kind = type(value)
+    if (plain := _PLAIN.get(kind)) is not None:  # nearly all there is; the rest are subclasses and strangers
+        return plain(value)
+    if kind is dict or kind is list:
+        return _container(value, depth, parents)
     if isinstance(value, Enum):
         return _text(str(value))
     if isinstance(value, str):
         return _text(value)
     if isinstance(value, int):
-        return int(value) if value.bit_length() <= MAX_INTEGER_BITS else _long_integer(value)
+        return _integer(value)
     if isinstance(value, float):
-        return float(value) if math.isfinite(value) else None
+        return _float(value)
     if isinstance(value, Decimal):
         return _decimal(value)
     if isinstance(value, datetime):
@@ -76,25 +96,35 @@ def _container(value: Any, depth: int, parents: tuple[int, ...]) -> Any:
         return "[circular]"
     if depth >= MAX_DEPTH:
         return "[truncated]"
-    below = (depth + 1, (*parents, id(value)))
+    path = (*parents, id(value))
     if isinstance(value, Model):
         names = [name for name in _MODEL_FIELDS if hasattr(value, name)]
-        return {name: _sanitise(getattr(value, name), *below) for name in names}
+        return {name: _sanitise(getattr(value, name), depth + 1, path) for name in names}
     if isinstance(value, Mapping):
-        items = list(value.items())[:MAX_ITEMS]
-        return {_key(key): _sanitise(item, *below) for key, item in items}
+        items = value.items() if len(value) <= MAX_ITEMS else list(value.items())[:MAX_ITEMS]
+        # Most values are short texts that may stay as they are; a call for each would double the time.
+        return {
+            _key(key): item
+            if item is None or (type(item) is str and item.isascii() and len(item) <= MAX_STRING and "\0" not in item)
+            else _sanitise(item, depth + 1, path)
+            for key, item in items
+        }
     if isinstance(value, (set, frozenset)):
-        return sorted((_sanitise(item, *below) for item in value), key=repr)[:MAX_ITEMS]
-    return [_sanitise(item, *below) for item in value[:MAX_ITEMS]]
+        return sorted((_sanitise(item, depth + 1, path) for item in value), key=repr)[:MAX_ITEMS]
+    return [_sanitise(item, depth + 1, path) for item in value[:MAX_ITEMS]]
 
 
 def _key(key: Any) -> str:
+    if type(key) is str and key.isidentifier() and len(key) < MAX_STRING:  # no NUL, no half of a pair
+        return key
     if isinstance(key, str) and not isinstance(key, Enum):
         return _text(key)
     return str(_sanitise(key, MAX_DEPTH, ()))
 
 
 def _text(value: str) -> str:
+    if type(value) is str and value.isascii() and len(value) <= MAX_STRING and "\0" not in value:
+        return value
     value = str(value[: MAX_STRING + 1])
     if len(value) > MAX_STRING:
         value = value[: MAX_STRING - 1] + "…"
@@ -105,9 +135,15 @@ def _text(value: str) -> str:
     return value.replace("\0", REPLACEMENT)
 
 
-def _long_integer(value: int) -> str:
+def _integer(value: int) -> int | str:
+    if value.bit_length() <= MAX_INTEGER_BITS:
+        return int(value)
     # Python refuses to print more than 4300 digits in decimal; hexadecimal has no such limit.
     return _text(str(value) if value.bit_length() < 14_000 else hex(value))
+
+
+def _float(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
 
 
 def _decimal(value: Decimal) -> str | None:
@@ -136,3 +172,14 @@ def _stranger(value: Any) -> str:
         return _text(str(value))
     except Exception:  # a broken __str__ must not cost the user's transaction
         return f"[{type(value).__name__}]"
+
+
+_PLAIN: dict[type, Callable[[Any], Any]] = {
+    str: _text,
+    int: _integer,
+    float: _float,
+    Decimal: _decimal,
+    datetime: _datetime,
+    date: date.isoformat,
+    time: time.isoformat,
+}

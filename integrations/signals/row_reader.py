@@ -9,7 +9,11 @@ from typing import Any
 from django.db import connections, models
 
 from integrations.compiled_row import CompiledObject, CompiledRow
+from integrations.publish import Subscribers, ask_with_row, subscribers_of
+from tenants.announcing import key_list
 from tenants.models import TenantOwned
+
+OldRows = dict[Any, tuple[Any, ...]]  # primary key → the tracked values, in their order
 
 
 class RowReader:
@@ -23,36 +27,54 @@ class RowReader:
     def __init__(self, model: type[TenantOwned], tracked: Sequence[str], related: Sequence[str]) -> None:
         self.model, self.related = model, tuple(related)
         self._fields: dict[str, Any] = {name: model._meta.get_field(name) for name in tracked}
+        self._labels: dict[str, dict[Any, Any]] = {}
         self.attnames: dict[str, str] = {name: field.attname for name, field in self._fields.items()}
 
-    def locked(self, pks: list[Any], using: str) -> dict[Any, dict[str, Any]]:
-        """Lock these rows and return their tracked values, by primary key."""
-        names = list(self.attnames.values())
-        if len(pks) == 1 and connections[using].in_atomic_block:
-            row = self._locked_row.fetch(pks[0], using)
-            # The key as the database has it: somebody may have set pk = "5".
-            pk = self.model._meta.pk.to_python(pks[0])
-            return {pk: dict(zip(names, row, strict=True))} if row else {}
-        rows = self._lockable(using).filter(pk__in=pks).order_by("pk")
-        return {row["pk"]: row for row in rows.values("pk", *names)}
+    def ask_locked(
+        self, event_types: Sequence[str], tenant_id: Any, pk: Any, using: str
+    ) -> tuple[Subscribers, OldRows]:
+        """Return who wants these events and, if anybody does, the tracked values of the row, under its lock."""
+        if not connections[using].in_atomic_block:
+            subscribers = subscribers_of(event_types, [tenant_id], using=using)
+            return subscribers, self.locked([pk], using) if subscribers else {}
+        subscribers, values = ask_with_row(event_types, tenant_id, self._locked_row, pk, using=using)
+        # The key as the database has it: somebody may have set pk = "5".
+        return subscribers, {} if values is None else {self.model._meta.pk.to_python(pk): values}
 
-    def stored(self, pks: list[Any], using: str) -> Iterable[Any]:
-        """The rows as the database has them now: defaults, F() expressions and rounding applied."""
+    def ask_stored(self, event_types: Sequence[str], tenant_id: Any, pk: Any, using: str) -> tuple[Subscribers, Any]:
+        """Return who wants these events and, if anybody does, the row as `stored`; None if it is gone."""
+        subscribers, values = ask_with_row(event_types, tenant_id, self._stored_row.row, pk, using=using)
+        return subscribers, None if values is None else self._stored_row.built(values, using, {})
+
+    def locked(self, pks: Sequence[Any], using: str) -> OldRows:
+        """Lock these rows and return their tracked values."""
+        names, keys = list(self.attnames.values()), key_list(self.model, pks, using)
+        rows = self._lockable(using) if connections[using].in_atomic_block else self.model.unannounced.using(using)
+        return {pk: tuple(values) for pk, *values in rows.filter(pk__in=keys).order_by("pk").values_list("pk", *names)}
+
+    def stored(self, pks: Sequence[Any], using: str) -> Iterable[Any]:
+        """Return the rows as the database has them now: defaults, F() expressions and rounding applied."""
         if len(pks) == 1:
             row = self._stored_row.fetch(pks[0], using)
             return [row] if row is not None else []
-        manager = self.model.unannounced.using(using)
-        return manager.select_related("tenant", *self.related).filter(pk__in=pks).order_by("pk")
+        return self._stored_row.fetch_many(key_list(self.model, pks, using), using)
 
     def shown(self, name: str, value: Any) -> Any:
         """A value as people read it: the label of a choice, the id of a relation."""
-        choices = self._fields[name].flatchoices
-        return dict(choices).get(value, value) if choices and isinstance(value, Hashable) else value
+        field = self._fields[name]
+        if not field.choices or not isinstance(value, Hashable):
+            return value
+        labels = self._labels.get(name)
+        if labels is None:
+            labels = dict(field.flatchoices)
+            if isinstance(field.choices, list):  # else a callable's, which may answer something else each time
+                self._labels[name] = labels
+        return labels.get(value, value)
 
     def _lockable(self, using: str) -> models.QuerySet[Any]:
         rows = self.model.unannounced.using(using)
         features = connections[using].features
-        if features.has_select_for_update and connections[using].in_atomic_block:
+        if features.has_select_for_update:
             # NO KEY UPDATE where it exists: foreign keys to the row may still be checked meanwhile.
             rows = rows.select_for_update(no_key=features.has_select_for_no_key_update)
         return rows

@@ -1,7 +1,8 @@
 """From a save to an event: the base of the per-model handlers (the pattern of Salesforce's TriggerHandler).
 
-    pre_save     does anybody want this?  no: one query and done.  yes: the old row, read under its lock
+    pre_save     does anybody want this?  and if so the old row, under its lock: one statement
     post_save    the row as stored, with its relations in one join; what changed; publish
+                 (of a new row: does anybody want this?  and if so the row as stored: one statement)
     pre_delete   the payload, while the row is still there;  post_delete  publish
     rows_created, rows_updating    the same for bulk writes (tenants/announcing.py)
 
@@ -12,7 +13,7 @@ so that the second reports what the first left, and makes event ids ascend per o
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -26,24 +27,28 @@ from integrations.audit.notes import AuditNote, forget_note_writer, register_not
 from integrations.connections import event_types
 from integrations.outbox.models import IntegrationEvent
 from integrations.publish import Happening, Subscribers, publish, publish_all, subscribers_of
-from tenants.announcing import Watch, rows_created, rows_updating
+from tenants.announcing import Watch, batches, rows_created, rows_updating
 from tenants.models import Tenant, TenantOwned
 
-from .row_reader import RowReader
+from .row_reader import OldRows, RowReader
 
 logger = logging.getLogger("integrations.signals")
 
-BATCH = 500
 _CAPTURE, _DELETION = "_outbox_captures", "_outbox_deletion"  # kept on the instance meanwhile
 _handlers: dict[type[models.Model], TriggerHandler] = {}
 
 
 @dataclass(slots=True)
 class Capture:
-    """What we remember between the signal before a write and the one after it."""
+    """What we remember between the signal before a write and the one after it.
 
-    subscribers: Subscribers
-    old: dict[Any, dict[str, Any]]  # primary key → tracked values before the write
+    Attributes:
+        subscribers: who wants to know; None: to be asked afterwards.
+        old: the rows before the write.
+    """
+
+    subscribers: Subscribers | None
+    old: OldRows
     happenings: tuple[Happening, ...] = ()
 
 
@@ -144,11 +149,12 @@ class TriggerHandler:
         captures.append(None)
         if raw:  # loaddata: rows that exist elsewhere already
             return
-        is_new = instance.pk is None
-        types = [self.created] if is_new else [self.created, self.updated, self.status_changed]
-        subscribers = subscribers_of(types, [instance.tenant_id], using=using)
+        if instance.pk is None:
+            captures[-1] = Capture(None, {})  # nothing to lock; asked together with the row as it is then stored
+            return
+        types = (self.created, self.updated, self.status_changed)
+        subscribers, old = self._rows.ask_locked(types, instance.tenant_id, instance.pk, using)
         if subscribers:
-            old = {} if is_new else self._rows.locked([instance.pk], using)
             captures[-1] = Capture(subscribers, old)
 
     def _after_save(self, instance: Any, created: bool, using: str, **_: Any) -> None:
@@ -156,18 +162,25 @@ class TriggerHandler:
         capture = captures.pop()
         if not captures:
             instance.__dict__.pop(_CAPTURE, None)
-        if capture is not None:
-            with _together(using):
-                self._publish([instance.pk], created=created, capture=capture, using=using)
+        if capture is None:
+            return
+        with _together(using):
+            if capture.subscribers is not None:
+                rows = self._rows.stored([instance.pk], using)
+                self._publish(rows, created=created, subscribers=capture.subscribers, old=capture.old, using=using)
+            elif created:
+                subscribers, row = self._rows.ask_stored((self.created,), instance.tenant_id, instance.pk, using)
+                if row is not None:
+                    self._publish([row], created=True, subscribers=subscribers, old={}, using=using)
 
     def _before_delete(self, instance: Any, using: str, origin: Any = None, **_: Any) -> None:
         instance.__dict__.pop(_DELETION, None)
         if Tenant in (type(origin), getattr(origin, "model", None)):
             return  # the tenant goes with all it has: its integrations too, so nobody is left to tell
-        subscribers = subscribers_of([self.deleted], [instance.tenant_id], using=using)
+        # Locked: our id comes after that of any change still being committed.
+        subscribers, _old = self._rows.ask_locked((self.deleted,), instance.tenant_id, instance.pk, using)
         if not subscribers:
             return
-        self._rows.locked([instance.pk], using)  # our id comes after that of any change still being committed
         happenings = tuple(self._happening(self.deleted, row, {}) for row in self._rows.stored([instance.pk], using))
         setattr(instance, _DELETION, Capture(subscribers, {}, happenings))
 
@@ -175,51 +188,58 @@ class TriggerHandler:
         capture: Capture | None = instance.__dict__.pop(_DELETION, None)
         if capture is not None:
             with _together(using):
-                self._record(list(capture.happenings), capture.subscribers, using)
+                self._record(capture.happenings, capture.subscribers or {}, using)
 
     # -- many objects -----------------------------------------------------------------------------
 
-    def _after_bulk_create(self, pks: list[Any], using: str, **_: Any) -> None:
-        for batch in _batches(pks):
-            rows = self.model.unannounced.using(using).filter(pk__in=batch)
-            tenant_ids = rows.order_by().values_list("tenant_id", flat=True).distinct()
-            subscribers = subscribers_of([self.created], tenant_ids, using=using)
-            if subscribers:
-                with _together(using):
-                    self._publish(batch, created=True, capture=Capture(subscribers, {}), using=using)
+    def _after_bulk_create(self, pks: list[Any], tenant_ids: frozenset[Any], using: str, **_: Any) -> None:
+        subscribers = subscribers_of((self.created,), tenant_ids, using=using)
+        if not subscribers:
+            return
+        with _together(using):
+            for batch in batches(pks):
+                rows = self._rows.stored(batch, using)
+                self._publish(rows, created=True, subscribers=subscribers, old={}, using=using)
 
     def _before_bulk_update(self, queryset: models.QuerySet[Any], using: str, **_: Any) -> Watch | None:
         tenant_ids = queryset.order_by().values_list("tenant_id", flat=True).distinct()
-        subscribers = subscribers_of([self.updated, self.status_changed], tenant_ids, using=using)
+        subscribers = subscribers_of((self.updated, self.status_changed), tenant_ids, using=using)
         if not subscribers:
             return None
-        pks = list(queryset.order_by("pk").filter(tenant_id__in=subscribers).values_list("pk", flat=True))
-        old = {pk: row for batch in _batches(pks) for pk, row in self._rows.locked(batch, using).items()}
+        pks = tuple(queryset.order_by("pk").filter(tenant_id__in=subscribers).values_list("pk", flat=True))
 
-        def afterwards() -> None:
-            with _together(using):
-                for batch in _batches(pks):
-                    self._publish(batch, created=False, capture=Capture(subscribers, old), using=using)
+        def look(batch: Sequence[Any]) -> Callable[[], None]:
+            old = self._rows.locked(batch, using)
 
-        return Watch(frozenset(subscribers), tuple(pks), afterwards)
+            def afterwards() -> None:
+                with _together(using):
+                    rows = self._rows.stored(batch, using)
+                    self._publish(rows, created=False, subscribers=subscribers, old=old, using=using)
+
+            return afterwards
+
+        return Watch(frozenset(subscribers), pks, look)
 
     # -- what happened ----------------------------------------------------------------------------
 
-    def _publish(self, pks: list[Any], *, created: bool, capture: Capture, using: str) -> None:
-        happenings = []
-        for row in self._rows.stored(pks, using):
+    def _publish(
+        self, rows: Iterable[Any], *, created: bool, subscribers: Subscribers, old: OldRows, using: str
+    ) -> None:
+        happenings: list[Happening] = []
+        for row in rows:
             if created:
                 happenings.append(self._happening(self.created, row, {}))
-            elif row.pk in capture.old:
-                happenings += self._updates(row, capture.old[row.pk])
-        self._record(happenings, capture.subscribers, using)
+            elif row.pk in old:
+                happenings += self._updates(row, old[row.pk])
+        if happenings:
+            self._record(happenings, subscribers, using)
 
-    def _updates(self, row: Any, old: Mapping[str, Any]) -> list[Happening]:
-        changes = {
-            name: {"old": self._rows.shown(name, old[attname]), "new": self._rows.shown(name, getattr(row, attname))}
-            for name, attname in self._rows.attnames.items()
-            if old[attname] != getattr(row, attname)
-        }
+    def _updates(self, row: Any, old: Sequence[Any]) -> list[Happening]:
+        changes = {}
+        for (name, attname), before in zip(self._rows.attnames.items(), old, strict=True):
+            now = getattr(row, attname)
+            if before != now:
+                changes[name] = {"old": self._rows.shown(name, before), "new": self._rows.shown(name, now)}
         found = []
         if self.status_field in changes:
             found.append(self._happening(self.status_changed, row, {"changes": changes}))
@@ -236,7 +256,7 @@ class TriggerHandler:
             payload = minimal
         return Happening(event_type, row.tenant, str(row.pk), payload, minimal)
 
-    def _record(self, happenings: list[Happening], subscribers: Subscribers, using: str) -> None:
+    def _record(self, happenings: Sequence[Happening], subscribers: Subscribers, using: str) -> None:
         publish_all(happenings, subscribers, model=self.model, using=using)
 
     @cached_property
@@ -266,7 +286,3 @@ def _together(using: str) -> Iterator[None]:
         if connections[using].in_atomic_block:
             transaction.set_rollback(True, using=using)
         raise
-
-
-def _batches(pks: list[Any]) -> Iterable[list[Any]]:
-    return (pks[start : start + BATCH] for start in range(0, len(pks), BATCH))

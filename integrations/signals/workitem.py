@@ -5,9 +5,10 @@ The only file that knows both the outbox and `WorkItem`.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import Choices, QuerySet
 
 from integrations.audit.notes import AuditNote
 from integrations.outbox.models import IntegrationEvent
@@ -47,9 +48,9 @@ class WorkItemTrigger(TriggerHandler):
             "id": obj.pk,
             "reference_id": obj.reference_id,
             "description": obj.description,
-            "status": obj.get_status_display(),
-            "type": obj.get_type_display(),
-            "priority": obj.get_priority_display(),
+            "status": _label(WorkItem.Status, obj.status),
+            "type": _label(WorkItem.Type, obj.type),
+            "priority": _label(WorkItem.Priority, obj.priority),
             "created_date": obj.created_date,
             "due_date": obj.due_date,
             "customer": obj.customer
@@ -82,6 +83,15 @@ def emit_workitem_event(items: QuerySet[WorkItem], event_type: str) -> list[Inte
         payload = {handler.name: handler.payload(item)}
         events += publish(event_type=event_type, tenant=item.tenant, obj=item, payload=payload)
     return events
+
+
+@cache
+def _labels(choices: type[Choices]) -> dict[Any, Any]:
+    return dict(choices.choices)
+
+
+def _label(choices: type[Choices], value: Any) -> Any:
+    return _labels(choices).get(value, value)  # get_…_display() makes this dict anew for every row
 
 
 def _person(user: Any) -> dict[str, Any] | None:
