@@ -18,7 +18,7 @@ from django.db.models import F, Q
 from django.db.models.expressions import Col
 from django.db.models.functions import Now
 
-from integrations import conf
+from integrations import conf, sql
 from integrations.connections.models import TenantIntegration
 
 from . import statements
@@ -73,14 +73,14 @@ class Lease:
         vendor = connections[USING].vendor
         wanted = conf.LEASE_SECONDS if seconds is None else seconds
         if wanted:
-            lease = {"lease_expires_at": (statements.shifted(vendor, "%s"), [float(wanted)])}
+            lease = {"lease_expires_at": (sql.shifted(vendor, "%s"), [float(wanted)])}
         else:
             lease = {name: (value, []) for name, value in GIVEN_BACK.items()}
         parts = {**values, **lease}
-        sql = statements.renew(vendor, ", ".join(f"{name} = {value}" for name, (value, _) in parts.items()))
+        statement = statements.renew(vendor, ", ".join(f"{name} = {value}" for name, (value, _) in parts.items()))
         started = elapsed()
         parameters = [parameter for _, found in parts.values() for parameter in found]
-        found = _returned(sql, [*parameters, self.integration_id, self.token], self.integration_id, self.token)
+        found = _returned(statement, [*parameters, self.integration_id, self.token], self.integration_id, self.token)
         if found is None:
             raise LeaseLost
         if not wanted:

@@ -13,7 +13,7 @@ from typing import Any
 from django.db import DataError, connections, transaction
 from django.db.models import F
 
-from integrations import conf
+from integrations import conf, sql
 from integrations.audit.models import ExecutionLog
 from integrations.audit.notes import AuditNote, write_notes
 from integrations.connections import health
@@ -119,7 +119,7 @@ def fingerprint(integration: TenantIntegration) -> str:
 
 def _lane_values(lease: Lease, settlement: Settlement) -> Values:
     vendor = connections[USING].vendor
-    now = (statements.now(vendor), ())
+    now = (sql.now(vendor), ())
     synced = sum(result.error is None for result in settlement.outcomes)
     given_up = sum(result.status == FAILED for result in settlement.outcomes)
     values: Values = {"mean_seconds": ("%s", [settlement.mean_seconds]), "is_slow": ("%s", [settlement.is_slow])}
@@ -133,7 +133,7 @@ def _lane_values(lease: Lease, settlement: Settlement) -> Values:
         values["last_failure_at"] = now
         values["failed_count"] = ("failed_count + %s", [given_up])
     if settlement.next_send_in is not None:
-        values["next_send_at"] = (statements.shifted(vendor, "%s"), [float(settlement.next_send_in)])
+        values["next_send_at"] = (sql.shifted(vendor, "%s"), [float(settlement.next_send_in)])
     values |= _verdict_values(lease, settlement, now)
     if (attention := _attention(lease, settlement, synced)) is not None:
         values["attention"] = ("%s", [attention[:500]])
@@ -154,7 +154,7 @@ def _verdict_values(lease: Lease, settlement: Settlement, now: tuple[str, Sequen
         "consecutive_failures": ("%s", [breaker.failures]),
         "times_opened": ("%s", [breaker.times_opened]),
         "breaker": ("%s", [Lane.Breaker.OPEN if breaker.is_probing else Lane.Breaker.CLOSED]),
-        "paused_until": (statements.shifted(vendor, "%s"), [float(seconds)]) if seconds else ("NULL", []),
+        "paused_until": (sql.shifted(vendor, "%s"), [float(seconds)]) if seconds else ("NULL", []),
         "pause_reason": ("%s", [reason[:200] if seconds else ""]),
         "refused_object": ("%s", [verdict.refused_object]),
     }

@@ -5,8 +5,8 @@ a generic plan (after a few executions of a prepared statement), and a lane woul
 reason the question "is there an earlier row?" is a scalar subquery: it cannot become a join that reads all that waits.
 tests/integration/test_statements.py asks EXPLAIN about each.
 
-Every comparison of times is the database's. PostgreSQL and SQLite differ in how they say now, read a JSON list, and
-bound a lateral read; nothing else.
+Every comparison of times is the database's. PostgreSQL and SQLite differ in what sql.py says, and in how they bound a
+lateral read; nothing else.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import NamedTuple
 from integrations import conf
 from integrations.connections.models import TenantIntegration
 from integrations.outbox.models import IntegrationEvent, IntegrationSync
+from integrations.sql import listed, now, seconds_until, shifted
 
 from .models import Lane
 
@@ -24,37 +25,6 @@ SYNC, EVENT = IntegrationSync._meta.db_table, IntegrationEvent._meta.db_table
 LANE, INTEGRATION = Lane._meta.db_table, TenantIntegration._meta.db_table
 
 FRESH, RETRY, SUSPECT = 0, 1, 2  # why a row may be sent: it never failed; its retry is due; its worker died
-
-
-# -- the two databases ------------------------------------------------------------------------------------
-
-
-def now(vendor: str) -> str:
-    """Return the database's time, as a timestamp column holds it."""
-    return "statement_timestamp()" if vendor == "postgresql" else "strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now')"
-
-
-def shifted(vendor: str, seconds: str) -> str:
-    """Return the time that is `seconds` (an SQL expression, may be negative) from now."""
-    if vendor == "postgresql":
-        return f"(statement_timestamp() + ({seconds}) * interval '1 second')"
-    return f"strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now', ({seconds}) || ' seconds')"
-
-
-def seconds_until(vendor: str, column: str) -> str:
-    """Return how far ahead `column` is, in seconds; negative: it has passed."""
-    if vendor == "postgresql":
-        return f"EXTRACT(EPOCH FROM {column} - statement_timestamp())::float8"
-    return f"((julianday({column}) - julianday('now')) * 86400.0)"
-
-
-def listed(vendor: str, columns: dict[str, str]) -> str:
-    """Return a table source that reads one parameter, a JSON list of objects with these columns and types."""
-    if vendor == "postgresql":
-        typed = ", ".join(f"{name} {kind}" for name, kind in columns.items())
-        return f"json_to_recordset(%s::json) AS v({typed})"
-    read = ", ".join(f"json_extract(value, '$.{name}') AS {name}" for name in columns)
-    return f"(SELECT {read} FROM json_each(%s)) AS v"
 
 
 # -- which rows may be sent --------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from typing import Any
 
 from django.db import connections
 
-from integrations import conf
+from integrations import conf, sql
 from integrations.connections.binding import bind
 from integrations.connections.models import TenantIntegration
 from integrations.connectors.base import BaseConnector
@@ -180,7 +180,7 @@ def _bind(lease: Lease) -> BaseConnector | str:
     lease.renew(
         {
             "attention": ("%s", [reason[:500]]),
-            "paused_until": (statements.shifted(vendor, "%s"), [NOT_CONFIGURED_SECONDS]),
+            "paused_until": (sql.shifted(vendor, "%s"), [NOT_CONFIGURED_SECONDS]),
             "pause_reason": ("%s", [reason[:200]]),
         }
     )

@@ -1,0 +1,36 @@
+"""How PostgreSQL and SQLite say the same thing: the time now, a time from now, a list of rows in one parameter.
+
+For statements that are written out because they are asked for every row; everything else goes through the ORM.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+
+def now(vendor: str) -> str:
+    """Return the database's time, as a timestamp column holds it."""
+    return "statement_timestamp()" if vendor == "postgresql" else "strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now')"
+
+
+def shifted(vendor: str, seconds: str) -> str:
+    """Return the time that is `seconds` (an SQL expression, may be negative) from now."""
+    if vendor == "postgresql":
+        return f"(statement_timestamp() + ({seconds}) * interval '1 second')"
+    return f"strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now', ({seconds}) || ' seconds')"
+
+
+def seconds_until(vendor: str, column: str) -> str:
+    """Return how far ahead `column` is, in seconds; negative: it has passed."""
+    if vendor == "postgresql":
+        return f"EXTRACT(EPOCH FROM {column} - statement_timestamp())::float8"
+    return f"((julianday({column}) - julianday('now')) * 86400.0)"
+
+
+def listed(vendor: str, columns: Mapping[str, str]) -> str:
+    """Return a table source `v` that reads one parameter, a JSON list of objects with these columns and types."""
+    if vendor == "postgresql":
+        typed = ", ".join(f"{name} {kind}" for name, kind in columns.items())
+        return f"json_to_recordset(%s::json) AS v({typed})"
+    read = ", ".join(f"json_extract(value, '$.{name}') AS {name}" for name in columns)
+    return f"(SELECT {read} FROM json_each(%s)) AS v"  # noqa: S608 - our own names
