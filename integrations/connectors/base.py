@@ -126,6 +126,8 @@ class BaseConnector(Receiving):
 
     def classify(self, response: Response) -> IntegrationError | None:
         """Return what `response` means, None for success. Subclasses know their system's exceptions."""
+        if 200 <= response.status < 300:
+            return None
         return error_for(response, host=self.host or "the destination", secrets=self.secrets)
 
     def check(self) -> str:

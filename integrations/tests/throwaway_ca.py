@@ -35,12 +35,12 @@ class ThrowawayCA:
         self.bundle = folder / "ca.pem"
         self.bundle.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
 
-    def server(self, host: str, *, expired: bool = False) -> ssl.SSLContext:
+    def server(self, host: str, *, expired: bool = False, self_signed: bool = False) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(self.server_file(host, expired=expired))
+        context.load_cert_chain(self.server_file(host, expired=expired, self_signed=self_signed))
         return context
 
-    def server_file(self, host: str, *, expired: bool = False) -> Path:
+    def server_file(self, host: str, *, expired: bool = False, self_signed: bool = False) -> Path:
         """Return a PEM file with a new key and its certificate."""
         key = ec.generate_private_key(ec.SECP256R1())
         end = datetime.now(UTC) + timedelta(days=-1 if expired else 1)
@@ -48,16 +48,17 @@ class ThrowawayCA:
             name: x509.GeneralName = x509.IPAddress(ip_address(host))
         except ValueError:
             name = x509.DNSName(host)
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
         certificate = (
             x509.CertificateBuilder()
-            .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)]))
-            .issuer_name(self._name)
+            .subject_name(subject)
+            .issuer_name(subject if self_signed else self._name)
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
             .not_valid_before(end - timedelta(days=5))
             .not_valid_after(end)
             .add_extension(x509.SubjectAlternativeName([name]), critical=False)
-            .sign(self._key, hashes.SHA256())
+            .sign(key if self_signed else self._key, hashes.SHA256())
         )
         file = self._folder / f"{certificate.serial_number}.pem"
         file.write_bytes(

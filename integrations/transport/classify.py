@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from functools import lru_cache
 from http import HTTPStatus
 
 from integrations.errors import (
@@ -36,17 +37,27 @@ from .response import Response
 from .retry_after import parse_retry_after
 
 _REDACTED = 32768  # bytes; masking eight million of them takes seconds
+_USUAL = 200  # bytes
 TEMPORARY_4XX = frozenset({408, 421, 423, 425})
 
 
 def excerpt_of(response: Response, secrets: Iterable[str] = ()) -> str:
     """Return at most 500 characters of the redacted body, on one line, whatever bytes it holds."""
+    known = (*secrets, *response.secrets)
+    return (_usual_excerpt if len(response.body) <= _USUAL else _excerpt)(response.body, known)
+
+
+def _excerpt(body: bytes, secrets: tuple[str, ...]) -> str:
     # Redacted before it is cut: a secret that the cut splits would not be found.
-    text = printable(response.body[:_REDACTED].decode("utf-8", "replace"))
-    shown = redact(" ".join(text.split()), (*secrets, *response.secrets))
-    if len(response.body) > _REDACTED and len(shown) < MAX_MESSAGE:
+    text = printable(body[:_REDACTED].decode("utf-8", "replace"))
+    shown = redact(" ".join(text.split()), secrets)
+    if len(body) > _REDACTED and len(shown) < MAX_MESSAGE:
         return MASK  # nearly all of it was secret, and its end was split
     return shown[:MAX_MESSAGE]
+
+
+# Most receivers say the same few words every time, and looking for secrets in them costs as much as sending.
+_usual_excerpt = lru_cache(maxsize=256)(_excerpt)
 
 
 def error_for(

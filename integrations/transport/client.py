@@ -14,8 +14,7 @@ __context__ of the stack below hold URLs and headers. Nothing is sent twice from
 
 from __future__ import annotations
 
-import ssl
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from math import isnan
 from time import monotonic
 
@@ -27,9 +26,10 @@ from integrations.errors import (
     IntegrationTemporaryError,
 )
 
-from .connection import Resolve, dial, tls_context
+from .connection import Resolve, open_socket, tls_context
+from .curl_handle import CurlHandle
 from .deadline import ends_at
-from .exchange import BadAnswer, exchange
+from .exchange import Answer, BadAnswer, NotSent, exchange
 from .guard import Target, UrlRejected, cached_check
 from .headers import HeaderRejected
 from .idle_pool import IdlePool
@@ -128,7 +128,7 @@ class GuardedClient:
                 raise IntegrationTemporaryError(f"no time was left to ask {host}", code="timeout", was_sent=False)
             if not isinstance(body, bytes):
                 raise TypeError
-            ready = request_headers(method, target, headers or {}, len(body))
+            ready = request_headers(method, target, headers or {})
             return self._exchange(method, target, ready, body, started, deadline, max_bytes or self._max_body)
         except Exception as error:
             failure = _failure(error, host)
@@ -164,39 +164,27 @@ class GuardedClient:
         self,
         method: str,
         target: Target,
-        headers: Mapping[str, str],
+        headers: Sequence[str | bytes],
         body: bytes,
         started: float,
         deadline: float,
         max_body: int,
     ) -> Response:
         key = (target.scheme, target.host, target.port)
-        connection = self._idle.take(key) or dial(
-            target,
-            self.policy,
-            resolve=self._resolve,
-            ca_bundle=self._ca_bundle,
-            dns_timeout=self._dns_timeout,
-            connect_timeout=self._connect_timeout,
-            deadline=deadline,
-        )
-        idle_seconds = 0.0
-        try:
-            answer = exchange(
-                connection,
-                method,
-                target.path_and_query,
-                headers,
-                body,
-                deadline=deadline,
-                max_body=max_body,
-            )
-            idle_seconds = answer.idle_seconds
-        finally:
-            if idle_seconds > 0:
-                self._idle.give(key, connection, idle_seconds)
-            else:
-                connection.close()
+        handle = self._idle.take(key)
+        answer: Answer | None = None
+        if handle is not None:
+            try:
+                answer = self._sent(handle, method, target, headers, body, deadline, max_body)
+            except NotSent:  # it was closed in this very moment, and nothing left: this is still the first time
+                handle = None
+        if answer is None or handle is None:
+            handle = self._dialled(target, deadline)
+            answer = self._sent(handle, method, target, headers, body, deadline, max_body)
+        if answer.idle_seconds > 0:
+            self._idle.give(key, handle, answer.idle_seconds)
+        else:
+            self._idle.discard(handle)
         return Response(
             answer.status,
             answer.headers,
@@ -204,6 +192,40 @@ class GuardedClient:
             round((monotonic() - started) * 1000),
             answer.body_cut,
         )
+
+    def _dialled(self, target: Target, deadline: float) -> CurlHandle:
+        """Return a handle with a new connection to a checked address of `target`."""
+        sock = open_socket(
+            target,
+            self.policy,
+            resolve=self._resolve,
+            dns_timeout=self._dns_timeout,
+            connect_timeout=self._connect_timeout,
+            deadline=deadline,
+        )
+        try:
+            handle = self._idle.spare() or CurlHandle(self._ca_bundle)
+            handle.connect(target, sock, self._connect_timeout)
+        except BaseException:
+            sock.close()
+            raise
+        return handle
+
+    def _sent(
+        self,
+        handle: CurlHandle,
+        method: str,
+        target: Target,
+        headers: Sequence[str | bytes],
+        body: bytes,
+        deadline: float,
+        max_body: int,
+    ) -> Answer:
+        try:
+            return exchange(handle, method, target, headers, body, deadline=deadline, max_body=max_body)
+        except BaseException:
+            handle.close()
+            raise
 
     def close(self) -> None:
         """Close the connections at rest; requests under way end normally."""
@@ -222,8 +244,6 @@ def _failure(error: Exception, host: str) -> IntegrationError:
         problem, code = f"{host} did not answer in time", "timeout"
     elif isinstance(error, BadAnswer):
         problem, code = f"{host} {error}", "bad_response"
-    elif isinstance(error, ssl.SSLError):
-        problem, code = f"{host} broke the TLS connection", "tls_failed"
     elif isinstance(error, OSError):
         problem, code = f"{host} closed the connection without an answer", "connection_reset"
     else:

@@ -1,11 +1,10 @@
-"""Dialling: name → checked addresses → socket → TLS. The only place in this project that opens a connection.
+"""Dialling: name → checked addresses → socket. The only place in this project that opens a connection.
 
 The name is resolved once and the socket goes to one of the very addresses that were checked; TLS and the
-``Host`` header stay on the name. Proxy variables of the environment are never read.
-In: a ``Target`` that passed the guard, and a deadline. Out: an open urllib3 connection (`dial`), or the bare socket
-(`open_socket`, for tcp.py).
+``Host`` header stay on the name. HTTP goes over it by way of libcurl (curl_handle.py), the rest by tcp.py.
+In: a ``Target`` that passed the guard, and a deadline. Out: a connected socket.
 Errors: ``UrlRejected`` (an answer is not allowed), ``IntegrationTemporaryError`` with code dns_failed,
-connect_failed, tls_failed or timeout.
+connect_failed or timeout; `tls_error` makes those of what follows.
 """
 
 from __future__ import annotations
@@ -15,11 +14,10 @@ import ssl
 from collections.abc import Callable
 from functools import lru_cache
 from time import monotonic
+from typing import Literal
 
 import certifi
 from django.core.exceptions import ImproperlyConfigured
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.util.ssl_ import create_urllib3_context
 
 from integrations.errors import IntegrationTemporaryError
 
@@ -32,38 +30,16 @@ MAX_DIALLED = 8  # addresses of one name that are tried
 _MIN_TRY = 0.25  # seconds for one address, however many there are
 
 
-class _Dialled:
-    """Makes a urllib3 connection use the socket that we dialled, instead of resolving again."""
-
-    dialled: socket.socket
-    born: float  # time.monotonic
-
-    def _new_conn(self) -> socket.socket:
-        return self.dialled
-
-
-class PlainConnection(_Dialled, HTTPConnection):
-    """http://"""
-
-
-class TlsConnection(_Dialled, HTTPSConnection):
-    """https://; urllib3 checks the certificate against the name."""
-
-
-Connection = PlainConnection | TlsConnection
-
-
 @lru_cache(maxsize=8)
-def tls_context(ca_bundle: str, use: str = "http") -> ssl.SSLContext:
-    """Return the TLS settings of a CA file ("" = certifi's); made once, for it costs 16 ms of CPU.
-
-    Args:
-        use: each has its own, since urllib3 writes into the one it uses that it speaks HTTP (ALPN).
+def tls_context(ca_bundle: str) -> ssl.SSLContext:
+    """Return the TLS settings of a CA file ("" = certifi's) for what is not HTTP; made once, for it costs 16 ms of CPU.
 
     Raises:
         ImproperlyConfigured: the file cannot be read.
     """
-    context = create_urllib3_context()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # checks certificate and name
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.hostname_checks_common_name = False
     try:
         context.load_verify_locations(ca_bundle or certifi.where())
     except OSError:  # ssl.SSLError included
@@ -72,55 +48,27 @@ def tls_context(ca_bundle: str, use: str = "http") -> ssl.SSLContext:
     return context
 
 
-def dial(
-    target: Target,
-    policy: AddressPolicy,
-    *,
-    resolve: Resolve,
-    ca_bundle: str,
-    dns_timeout: float,
-    connect_timeout: float,
-    deadline: float,
-) -> Connection:
-    """Return an open connection to `target`. Timeouts are seconds, `deadline` is ``time.monotonic``."""
-    sock = open_socket(
-        target, policy, resolve=resolve, dns_timeout=dns_timeout, connect_timeout=connect_timeout, deadline=deadline
-    )
-    connection: Connection
-    if target.scheme == "https":
-        connection = TlsConnection(target.host, target.port, ssl_context=tls_context(ca_bundle))
-    else:
-        connection = PlainConnection(target.host, target.port)
-    connection.dialled, connection.born = sock, monotonic()
-    failure = None
-    try:
-        sock.settimeout(max(min(connect_timeout, deadline - monotonic()), 0.001))
-        connection.connect()
-    except OSError as error:
-        failure = tls_failure(error, target.host)
-    except BaseException:
-        connection.close()
-        sock.close()
-        raise
-    if failure is not None:
-        connection.close()
-        sock.close()
-        raise failure
-    return connection
-
-
 def tls_failure(error: OSError, host: str) -> IntegrationTemporaryError:
-    """Return what went wrong in a TLS handshake with `host`."""
-    code = "tls_failed"
+    """Return what went wrong in a TLS handshake of Python's with `host`."""
     if isinstance(error, TimeoutError):
-        problem, code = "did not finish the TLS handshake in time", "timeout"
-    elif isinstance(error, ssl.SSLCertVerificationError):
-        problem = f"has a certificate that cannot be trusted: {error.verify_message}"
-    elif isinstance(error, ssl.SSLError):
-        problem = "does not speak TLS on this port, or no version of it that we accept"
-    else:
-        problem = "closed the connection during the TLS handshake"
-    return IntegrationTemporaryError(f"{host} {problem}", code=code, was_sent=False)
+        return tls_error(host, "slow")
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return tls_error(host, "untrusted", error.verify_message)
+    return tls_error(host, "unknown" if isinstance(error, ssl.SSLError) else "closed")
+
+
+def tls_error(
+    host: str, problem: Literal["slow", "untrusted", "unknown", "closed"], why: str = ""
+) -> IntegrationTemporaryError:
+    """Return the error of a TLS handshake with `host` that failed: nothing of the request was sent."""
+    words = {
+        "slow": "did not finish the TLS handshake in time",
+        "untrusted": f"has a certificate that cannot be trusted: {why}",
+        "unknown": "does not speak TLS on this port, or no version of it that we accept",
+        "closed": "closed the connection during the TLS handshake",
+    }
+    code = "timeout" if problem == "slow" else "tls_failed"
+    return IntegrationTemporaryError(f"{host} {words[problem]}", code=code, was_sent=False)
 
 
 def open_socket(

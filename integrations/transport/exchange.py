@@ -1,33 +1,49 @@
-"""One request and its answer on an open connection, with one deadline for every byte in both directions.
+"""One request and its answer on an open connection: what libcurl reports, in the words of this project.
 
-The standard library's http.client (below urllib3's connections) speaks the HTTP. What it lacks is the deadline:
-``socket.settimeout`` starts anew with every call, so a server that sends a byte every 0.3 s is never too slow
-for it. Here every wait for bytes gets what is left of the total, and a flood of bytes that leads to no answer
-is cut off. urllib3's own response object is left out: it costs more than the rest of a small request.
+libcurl speaks the HTTP and keeps the total deadline; here its answer is read (head, trailers left out, body unpacked up
+to the cap) and its codes become ours. Once the status is known, nothing raises any more: a body that breaks later never
+turns a delivered webhook into a failure.
 """
 
 from __future__ import annotations
 
-import io
 import re
 import zlib
-from collections.abc import Mapping
-from functools import partial
-from http.client import HTTPConnection, HTTPException, HTTPResponse
+from collections.abc import Sequence
 from time import monotonic
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from .connection import Connection
+import pycurl
+
+from integrations.errors import IntegrationTemporaryError
+
+from .connection import tls_error
+from .curl_handle import CurlHandle
+from .guard import Target
 from .response import Headers
 
-MAX_OVERHEAD = 1 << 20  # bytes of heads and interim answers around the body
+_WEIRD = pycurl.E_FTP_WEIRD_SERVER_REPLY  # its name from before HTTP got it too
+MAX_HEADERS = 100  # lines of one head
 IDLE_SECONDS = 4.0  # servers that do not say close idle connections after 5 s (Node) or less
 IDLE_CAP = 60.0
 _KEEP_ALIVE = re.compile(r"\btimeout=([0-9]{1,4})", re.ASCII)
+_VERSIONS = frozenset({b"HTTP/1.0", b"HTTP/1.1", b"HTTP/2"})
+_ENDS = (b"\r\n", b"\n")  # of a head
+
+# Codes that pycurl has no name for.
+_TOO_LARGE, _HTTP2_STREAM = 100, 92
+# Connected, and then the bytes stopped: the request may have arrived.
+_BROKE_OFF = frozenset({pycurl.E_GOT_NOTHING, pycurl.E_RECV_ERROR, pycurl.E_SEND_ERROR, pycurl.E_HTTP2, _HTTP2_STREAM})
+_UNFRAMED = frozenset({_WEIRD, pycurl.E_BAD_CONTENT_ENCODING})
+_NO_HTTP = _UNFRAMED | {pycurl.E_UNSUPPORTED_PROTOCOL, pycurl.E_WRITE_ERROR, _TOO_LARGE}
 
 
 class BadAnswer(Exception):
-    """What came back is no believable HTTP/1 answer; the text says why, in our own words."""
+    """What came back is no believable HTTP answer; the text says why, in our own words."""
+
+
+class NotSent(Exception):
+    """The kept connection was gone before a byte of the request left."""
 
 
 class Answer(NamedTuple):
@@ -40,60 +56,17 @@ class Answer(NamedTuple):
     idle_seconds: float
 
 
-class _Deadline(io.RawIOBase):
-    """A socket's bytes until a point in time, and not more than `room` of them."""
-
-    def __init__(self, raw: Any, sock: Any, deadline: float, room: int) -> None:
-        self._raw, self._sock, self._deadline, self._room = raw, sock, deadline, room
-        self.ended = False
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int | None:
-        if self.ended:
-            return 0
-        remaining = self._deadline - monotonic()
-        if remaining <= 0:
-            raise TimeoutError
-        if self._room <= 0:
-            raise HTTPException("a flood of bytes")
-        self._sock.settimeout(remaining)
-        count: int | None = self._raw.readinto(buffer)
-        self._room -= count or 0
-        return count
-
-    def close(self) -> None:
-        self._raw.close()  # counts down the users of the socket, so that it can be closed
-        super().close()
-
-
-class _Reader(io.BufferedReader):
-    """Notices at the end whether bytes are left over, which would be taken for the next answer."""
-
-    leftover = False
-
-    def close(self) -> None:
-        if not self.closed:
-            self.raw.ended = True  # type: ignore[attr-defined]
-            self.leftover = bool(self.peek(1))
-        super().close()
-
-
-class _TimedResponse(HTTPResponse):
-    """http.client's response, reading through a `_Deadline`."""
-
-    def __init__(self, sock: Any, *args: Any, deadline: float, room: int, **kwargs: Any) -> None:
-        super().__init__(sock, *args, **kwargs)
-        raw = self.fp.detach()
-        self.fp = self.reader = _Reader(_Deadline(raw, sock, deadline, room))
+class _Head(NamedTuple):
+    status: int
+    fields: list[tuple[str, str]]
+    is_whole: bool
 
 
 def exchange(
-    connection: Connection,
+    handle: CurlHandle,
     method: str,
-    path: str,
-    headers: Mapping[str, str],
+    target: Target,
+    headers: Sequence[str | bytes],
     body: bytes,
     *,
     deadline: float,
@@ -101,87 +74,125 @@ def exchange(
 ) -> Answer:
     """Send one request and read its final answer.
 
-    Once the status is known, nothing raises any more: a body that breaks later never turns a delivered webhook
-    into a failure.
-
     Args:
         deadline: ``time.monotonic`` seconds.
         max_body: bytes, decompressed.
 
     Raises:
+        NotSent: use another connection.
+        IntegrationTemporaryError: tls_failed, timeout: the connection was never ready.
         BadAnswer, TimeoutError, OSError: before the status was known.
     """
-    connection.response_class = partial(  # type: ignore[assignment]
-        _TimedResponse, deadline=deadline, room=max_body * 2 + MAX_OVERHEAD
-    )
-    connection.sock.settimeout(max(deadline - monotonic(), 0.001))
-    sent = True
-    try:
-        connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
-        for name, value in headers.items():
-            connection.putheader(name, value)
-        connection.endheaders(body or None)
-    except (BrokenPipeError, ConnectionResetError):
-        sent = False  # it stopped reading, and may have said why
-    response: Any = None
-    problem = ""
-    try:
-        response = HTTPConnection.getresponse(connection)  # not urllib3's wrapper around it
-    except HTTPException as error:
-        if isinstance(error, ConnectionError):
-            raise ConnectionResetError from None
-        problem = "did not answer in HTTP/1, or with a broken head"
-    if response is None:
-        raise BadAnswer(problem)
-    lengths = set(response.msg.get_all("content-length", ()))
-    if response.status < 200:
-        problem = "sent an interim answer and nothing after it"
-    elif len(lengths) > 1:
-        problem = "sent two different lengths"
-    if problem:
-        response.close()
-        raise BadAnswer(problem)
-    found = Headers(response.msg.items())
-    if response.msg.defects:  # a line that is no header: where the body ends is anybody's guess
-        response.close()
-        return Answer(response.status, found, b"", True, 0.0)
-    content, cut = _read_body(response, max_body, found.get("content-encoding", "").strip().lower())
-    is_clean = not (response.reader.leftover or (response.chunked and lengths))
-    if cut or not sent or not is_clean or connection.sock is None:
-        return Answer(response.status, found, content, cut, 0.0)
-    return Answer(response.status, found, content, cut, _idle_seconds(found))
+    seconds = deadline - monotonic()
+    code = handle.perform(method, target.path_and_query, headers, body, seconds=seconds, max_body=max_body)
+    head = _final_head(handle.head)
+    if head is None:
+        raise _failure(handle, code, target)
+    status, fields, is_whole = head
+    found = Headers(fields)
+    length = found.get("content-length")
+    if len(fields) > MAX_HEADERS or (not is_whole and handle.is_over):
+        raise BadAnswer("sent a head without end")
+    if length is not None and (_differ(length) or (not is_whole and "Content-Length" in handle.words)):
+        raise BadAnswer("sent two different lengths")
+    if not is_whole:
+        if code not in _UNFRAMED:
+            raise _failure(handle, code, target)
+        # A line that is no header, or no length: where the body ends is anybody's guess, but the status stands.
+        return Answer(status, found, b"", True, 0.0)
+    content, cut = b"".join(handle.body), bool(code)
+    packing = found.get("content-encoding")
+    if packing and content:
+        content, is_all = _unpacked(content, max_body, packing.lower())
+        cut = cut or not is_all
+    is_clean = not cut and handle.is_open and not (length is not None and "transfer-encoding" in found)
+    return Answer(status, found, content, cut, _idle_seconds(found) if is_clean else 0.0)
 
 
-def _read_body(response: HTTPResponse, cap: int, encoding: str) -> tuple[bytes, bool]:
-    """Return (decompressed body, whether it is not the whole one)."""
-    parts: list[bytes] = []
-    room = cap
-    missing = response.length or 0  # http.client does not mind a body that is shorter than its length
-    cut = True
-    try:
-        while room >= 0:
-            part = response.read1(room + 1)
-            missing -= len(part)
-            if not part:
-                cut = missing > 0
-                break
-            parts.append(part[:room] if len(part) > room else part)
-            room -= len(part)
-            if missing == 0 and not response.chunked and response.length is not None:
-                cut = room < 0
-                break
-    except (HTTPException, OSError):  # TimeoutError is an OSError
-        pass
-    response.close()
-    body = b"".join(parts)
-    if encoding in ("gzip", "x-gzip", "deflate") and body:
-        body, is_whole = _inflate(body, cap)
-        cut = cut or not is_whole
-    return body, cut
+def _final_head(lines: list[bytes]) -> _Head | None:
+    """Return the last head of `lines` that is no interim one; what follows it are trailers."""
+    start, status, end = 0, 0, 0
+    while start < len(lines):
+        version, _, rest = lines[start].partition(b" ")
+        if version not in _VERSIONS:
+            return None
+        status = int(rest[:3])  # libcurl has read it already
+        end = _end_of_head(lines, start)
+        if status >= 200:
+            break
+        start = end + 1
+    if status < 200:
+        return None
+    fields: list[tuple[str, str]] = []
+    for text in b"".join(lines[start + 1 : end]).decode("latin-1").split("\n")[:-1]:
+        name, colon, value = text.partition(":")
+        if text[0] in " \t":  # the rest of the line above (obs-fold)
+            if fields:
+                name, value = fields.pop()
+                fields.append((name, f"{value} {text.strip()}"))
+        elif colon:
+            fields.append((name.rstrip(), value.strip()))
+    return _Head(status, fields, end < len(lines))
 
 
-def _inflate(packed: bytes, cap: int) -> tuple[bytes, bool]:
-    """Return at most `cap` inflated bytes and whether that is all. We asked for "identity"; some pack anyway."""
+def _end_of_head(lines: list[bytes], start: int) -> int:
+    """Return the index of the empty line, or how many lines there are."""
+    if lines[-1] == b"\r\n" and lines.index(b"\r\n", start) == len(lines) - 1 and b"\n" not in lines:
+        return len(lines) - 1
+    return next((index for index in range(start, len(lines)) if lines[index] in _ENDS), len(lines))
+
+
+def _differ(lengths: str) -> bool:
+    return "," in lengths and len({length.strip() for length in lengths.split(",")}) > 1
+
+
+def _failure(handle: CurlHandle, code: int, target: Target) -> Exception:
+    """Return what it means that no final status came."""
+    if handle.was_refused:
+        # The kept connection is gone. If anything left on it, libcurl wanted to send it once more; we do not.
+        return ConnectionResetError() if handle.was_sent else NotSent()
+    if target.scheme == "https" and not handle.was_sent:
+        return _tls_failure(handle, code, target.host)
+    if code == pycurl.E_OPERATION_TIMEDOUT:
+        return TimeoutError()
+    if code in _NO_HTTP or (handle.head and code in (0, pycurl.E_GOT_NOTHING)):
+        return BadAnswer("did not answer in HTTP, or with a broken head")
+    if code in _BROKE_OFF:
+        if "SSL_" in handle.words:
+            return IntegrationTemporaryError(f"{target.host} broke the TLS connection", code="tls_failed")
+        return ConnectionResetError()
+    return RuntimeError()
+
+
+def _tls_failure(handle: CurlHandle, code: int, host: str) -> IntegrationTemporaryError:
+    if code == pycurl.E_OPERATION_TIMEDOUT:
+        return tls_error(host, "slow")
+    if code == pycurl.E_PEER_FAILED_VERIFICATION:
+        return tls_error(host, "untrusted", _distrust(handle, host))
+    return tls_error(host, "closed" if " failure: " in handle.words else "unknown")
+
+
+def _distrust(handle: CurlHandle, host: str) -> str:
+    """Return why a certificate is not trusted, by OpenSSL's X509_V_ERR_…."""
+    if "subject name" in handle.words:  # the chain is fine
+        return f"Hostname mismatch, certificate is not valid for {host!r}"
+    result = handle.verify_result
+    known = {
+        9: "certificate is not yet valid",
+        10: "certificate has expired",
+        18: "self-signed certificate",
+        19: "self-signed certificate in certificate chain",
+        20: "unable to get local issuer certificate",
+        21: "unable to verify the first certificate",
+        23: "certificate revoked",
+    }
+    return known.get(result, f"verification failed ({result})")
+
+
+def _unpacked(packed: bytes, cap: int, encoding: str) -> tuple[bytes, bool]:
+    """Return at most `cap` unpacked bytes and whether that is all. We asked for "identity"; some pack anyway."""
+    if encoding not in ("gzip", "x-gzip", "deflate"):
+        return packed, True
     for window in (47, -15):  # gzip or zlib by their headers; then deflate without a frame
         inflater = zlib.decompressobj(window)
         try:

@@ -16,32 +16,49 @@ METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"}
 USER_AGENT = "workitem-outbox/0.1"
 
 
-def request_headers(method: str, target: Target, headers: Mapping[str, str], length: int) -> dict[str, str]:
-    """Return the complete headers of a request to `target` with `length` bytes of body."""
+def request_headers(method: str, target: Target, headers: Mapping[str, str]) -> list[str | bytes]:
+    """Return the complete headers of a request to `target`, as lines for libcurl, which adds the length of the body."""
     if method not in METHODS:
         raise HeaderRejected("header_invalid", "This request method is not supported.")
     # Answers are small, and with "identity" a decompression bomb comes uninvited.
-    ready = {"Host": target.host_header, "Accept-Encoding": "identity"}
-    has_agent = False
+    lines: list[str | bytes] = [
+        f"Host: {target.host_header}",
+        "Accept-Encoding: identity",
+        "Expect:",
+    ]  # a name alone: libcurl leaves it out
+    names = set()
     for name, value in headers.items():
-        has_agent = _sendable_name(name) == "user-agent" or has_agent
-        # Ours may be longer than a tenant's (tokens, signatures), but not endless.
-        if not isinstance(value, str) or len(value) > 2 * MAX_VALUE:
-            raise HeaderRejected("header_invalid", f"The value of {name} is no text, or too long.")
-        if "\r" in value or "\n" in value or "\0" in value:
-            raise HeaderRejected("header_invalid", f"The value of {name} contains a line break or NUL.")
-        if not value.isascii() and not _is_latin_1(value):
-            raise HeaderRejected("header_invalid", f"The value of {name} contains text that is not latin-1.")
-        ready[name] = value
-    if not has_agent:
-        ready["User-Agent"] = USER_AGENT
-    if length or method in ("POST", "PUT", "PATCH"):
-        ready["Content-Length"] = str(length)
-    return ready
+        names.add(_sendable_name(name))
+        text = value if type(value) is str else ""
+        if text[:1] > " " and text.isascii() and text.isprintable() and len(text) <= MAX_VALUE:
+            lines.append(f"{name}: {value}")  # nearly all of them: nothing else needs a look
+        else:
+            lines.append(_unusual(name, value))
+    if "user-agent" not in names:
+        lines.append(f"User-Agent: {USER_AGENT}")
+    # A name alone, for what libcurl would add by itself.
+    lines.append("Expect:")
+    if "accept" not in names:
+        lines.append("Accept:")
+    if "content-type" not in names:
+        lines.append("Content-Type:")
+    return lines
 
 
-def _is_latin_1(value: str) -> bool:
-    return max(value) <= "\xff"
+def _unusual(name: str, value: object) -> str | bytes:
+    """Return the line of a header whose value is long, empty, begins with a space or is not plain ASCII, or raise."""
+    # Ours may be longer than a tenant's (tokens, signatures), but not endless.
+    if not isinstance(value, str) or len(value) > 2 * MAX_VALUE:
+        raise HeaderRejected("header_invalid", f"The value of {name} is no text, or too long.")
+    if "\r" in value or "\n" in value or "\0" in value:
+        raise HeaderRejected("header_invalid", f"The value of {name} contains a line break or NUL.")
+    if not value.strip(" \t"):
+        return f"{name};"  # libcurl's way to send a header without a value
+    try:
+        return f"{name}: {value}".encode("latin-1")
+    except UnicodeEncodeError:  # it would quote the value
+        pass
+    raise HeaderRejected("header_invalid", f"The value of {name} contains text that is not latin-1.")
 
 
 @lru_cache(maxsize=1024)

@@ -142,7 +142,7 @@ def open_conversation(
         ports: the protocol's own ports; others are open above 1023.
         deadline: ``time.monotonic`` of the end of the whole conversation.
     """
-    context = tls_context(ca_bundle, "tcp")
+    context = tls_context(ca_bundle)
     refusal = None
     try:
         target = check_endpoint(host, port, policy, ports=ports, needs_listing=security == "plain")
