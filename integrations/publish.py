@@ -15,8 +15,8 @@ from typing import Any
 
 from django.contrib.contenttypes.models import ContentType
 from django.db import connections, models, transaction
-from django.utils import timezone
 
+from integrations import clock
 from integrations.connections.conditions import wants
 from integrations.connections.models import EventSubscription, TenantIntegration
 from integrations.delivery.wakeup import wake_on_commit
@@ -89,7 +89,7 @@ def publish_all(
         IntegrationPermanentError: an integration caused it, and integrations caused too much of one object already.
     """
     content_type_id = ContentType.objects.db_manager(using).get_for_model(model).pk
-    now = timezone.now()
+    now = clock.now()
     is_answer = may_loop()
     occurrences = []
     for happening in happenings:

@@ -6,9 +6,8 @@ import logging
 from datetime import datetime, timedelta
 
 from django.db import DatabaseError, models
-from django.utils import timezone
 
-from integrations import conf
+from integrations import conf, database_clock
 
 from .models import AbstractExecutionLog, ExecutionLog
 from .tables import log_models
@@ -21,7 +20,7 @@ def purge_log() -> int:
 
     Ours without a sync first, then those of the hosts' own logs: a host's table that is not there costs ours nothing.
     """
-    before = timezone.now() - timedelta(days=conf.RETENTION_DAYS)
+    before = database_clock.now() - timedelta(days=conf.RETENTION_DAYS)
     old = ExecutionLog.objects.filter(sync=None, created_at__lt=before).order_by("id")
     count = 0
     while ids := list(old.values_list("id", flat=True)[: conf.RETENTION_BATCH]):

@@ -31,7 +31,7 @@ QUEUE, SLOW_QUEUE = "deliveries", "slow"
 BROKER_SECONDS = 0.5  # for each answer of the broker
 WAKE_SECONDS = 0.8  # for one hint (a first one to Redis takes 16 answers), and for starting on further ones
 REST_SECONDS = 5.0  # how long a broker that failed is left alone
-EXPIRES_SECONDS = 60  # an older hint is dropped unread: the sweep has been there since
+EXPIRES_SECONDS = None  # never: Celery would compare two machines' clocks
 
 _idle = CompiledRow(
     lambda using: Lane.objects.using(using).filter(free(), rested(), integration__is_enabled=True), ("pk", "is_slow")

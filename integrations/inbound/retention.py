@@ -10,9 +10,8 @@ from __future__ import annotations
 from datetime import timedelta
 
 from django.db.models import Q
-from django.utils import timezone
 
-from integrations import conf
+from integrations import conf, database_clock
 
 from .sweep import stored_models, waiting
 
@@ -24,8 +23,9 @@ def purge_received() -> int:
 
     Returns how many.
     """
-    before = timezone.now() - timedelta(days=conf.RETENTION_DAYS)
-    rejected_before = timezone.now() - timedelta(days=min(conf.RETENTION_DAYS, REJECTED_DAYS))
+    now = database_clock.now()
+    before = now - timedelta(days=conf.RETENTION_DAYS)
+    rejected_before = now - timedelta(days=min(conf.RETENTION_DAYS, REJECTED_DAYS))
     count = 0
     for model in stored_models():
         rejected = model._base_manager.filter(signature_valid=False, received_at__lt=rejected_before).order_by("pk")

@@ -6,9 +6,8 @@ from datetime import timedelta
 from typing import Any
 
 from django.db.models import Exists, OuterRef
-from django.utils import timezone
 
-from integrations import conf
+from integrations import conf, database_clock
 from integrations.connections.models import TenantIntegration
 
 from .models import IntegrationEvent, IntegrationSync
@@ -20,7 +19,7 @@ def purge() -> dict[str, int]:
     Returns:
         How many rows of each kind were deleted. A pending row keeps its event, however old.
     """
-    before = timezone.now() - timedelta(days=conf.RETENTION_DAYS)
+    before = database_clock.now() - timedelta(days=conf.RETENTION_DAYS)
     counts = {"events": 0, "syncs": _purge_orphans()}
     last_id = 0
     while True:
