@@ -130,7 +130,7 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # a worker outlives its broker's restart
 CELERY_BROKER_POOL_LIMIT = 10
 CELERY_BROKER_TRANSPORT_OPTIONS = env.json("CELERY_BROKER_TRANSPORT_OPTIONS", default={})
-CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
+CELERY_BEAT_SCHEDULER = "integrations.observability.scheduler:DatabaseClockScheduler"
 # Celery's Django support closes the database connection around every task unless told otherwise; a login
 # per task costs three times the throughput. Broken connections are dropped by close_old_connections.
 CELERY_DB_REUSE_MAX = 1000

@@ -8,14 +8,16 @@ from typing import Any
 from django.conf import settings
 from django.core.checks import Error, Tags, Warning, register
 from django.core.exceptions import ImproperlyConfigured
+from django.db import Error as DatabaseFailure
 from django.db.models import ForeignKey
 
-from integrations import conf
+from integrations import clock, conf, database_clock
 from integrations.connections.abstract import AbstractConnection
 from integrations.connections.registered import model_of
 from integrations.connectors.registry import ConnectorRegistry
 from integrations.errors import IntegrationPermanentError
 from integrations.inbound.models import AbstractWebhookEvent
+from integrations.observability.processes import with_wrong_clocks
 from integrations.transport.policy import AddressPolicy
 
 MAY_BE_ZERO = {
@@ -123,6 +125,46 @@ def beat_is_set_up(app_configs: Any, **_: Any) -> list[Any]:
             "CELERY_BEAT_SCHEDULE (docs/your-own-models.md); if beat has them from elsewhere, silence this.",
             id="integrations.W006",
         )
+    ]
+
+
+PLAIN_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
+
+
+@register()
+def scheduler_keeps_going(app_configs: Any, **_: Any) -> list[Any]:
+    """A warning where a clock that is set back stops the schedule."""
+    if getattr(settings, "CELERY_BEAT_SCHEDULER", "") != PLAIN_SCHEDULER:
+        return []
+    return [
+        Warning(
+            "The scheduler goes by its machine's clock: after a step back, nothing is scheduled until it has caught up "
+            "with the last run.",
+            hint='Set CELERY_BEAT_SCHEDULER = "integrations.observability.scheduler:DatabaseClockScheduler".',
+            id="integrations.W007",
+        )
+    ]
+
+
+@register(Tags.database)
+def clocks_agree(app_configs: Any, databases: Any = None, **_: Any) -> list[Any]:
+    """Warnings for processes whose clock is off the database's (`check --database default`)."""
+    if "default" not in (databases or ()):
+        return []
+    try:
+        skew = database_clock.compare()
+        found = [(each.name, each.skew_seconds) for each in with_wrong_clocks()]
+    except DatabaseFailure:  # not there yet, or not migrated: others say so
+        return []
+    if skew is not None and abs(skew) > clock.OFF_SECONDS:
+        found.append(("this process", skew))
+    return [
+        Warning(
+            f"The clock of {name} is {clock.described(skew)} the database's.",
+            hint="Set that machine's time (NTP). Deliveries go by the database's clock meanwhile; logs do not.",
+            id="integrations.W008",
+        )
+        for name, skew in found
     ]
 
 

@@ -16,7 +16,7 @@ from .delivery.models import Lane
 from .erp.connection import ERPConnection
 from .erp.push_log import ERPPushLog
 from .inbound.models import AbstractWebhookEvent, WebhookEvent
-from .observability.models import Heartbeat
+from .observability.models import Heartbeat, ProcessHeartbeat
 from .outbox.models import IntegrationEvent, IntegrationSync
 from .pull.models import AbstractSyncState, SyncState
 
@@ -40,6 +40,7 @@ __all__ = [
     "OAuthGrant",
     "OAuthRequest",
     "OpenAIConfiguration",
+    "ProcessHeartbeat",
     "SyncState",
     "TenantIntegration",
     "WeaviateConfiguration",

@@ -18,8 +18,8 @@ from typing import Any
 
 from django.contrib.contenttypes.models import ContentType
 from django.db import connections, models, transaction
-from django.utils import timezone
 
+from integrations import clock
 from integrations.compiled_row import CompiledRow
 from integrations.connections.conditions import wants
 from integrations.connections.models import EventSubscription, TenantIntegration
@@ -157,7 +157,7 @@ def publish_all(
         IntegrationPermanentError: an integration caused it, and integrations caused too much of one object already.
     """
     content_type_id = ContentType.objects.db_manager(using).get_for_model(model).pk
-    now = timezone.now()
+    now = clock.now()
     is_answer = may_loop()
     occurrences = []
     frames: dict[tuple[Any, str], dict[str, Any]] = {}

@@ -7,6 +7,7 @@ from typing import Any
 from celery import Task, shared_task
 from django.db import close_old_connections
 
+from integrations.alone import shared
 from integrations.audit.retention import purge_log
 from integrations.connections.registered import model_of
 from integrations.delivery import run_slot
@@ -22,6 +23,7 @@ from integrations.inbound.process import process
 from integrations.inbound.retention import purge_received
 from integrations.inbound.sweep import request_processing
 from integrations.observability.heartbeat import beat
+from integrations.observability.periodic import has_just_run, note_end, scheduled_as
 from integrations.outbox.models import IntegrationSync
 from integrations.outbox.retention import purge
 from integrations.pull.by_name import Request, pull_by_name
@@ -39,6 +41,26 @@ class QuietTask(Task):
 
     def apply_async(self, args: Any = None, kwargs: Any = None, **options: Any) -> Any:
         return super().apply_async(args, kwargs, **{"argsrepr": "(…)", "kwargsrepr": "{…}", **options})
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        with shared():  # what may kill its process waits until nothing else runs in it
+            return super().__call__(*args, **kwargs)
+
+
+class PeriodicTask(QuietTask):
+    """A task that beat sends; of messages that have piled up, one does the work."""
+
+    abstract = True
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        close_old_connections()
+        name = scheduled_as(self.request)
+        if has_just_run(self.name, name):
+            return {"skipped": "another run has just ended"}
+        done = super().__call__(*args, **kwargs)
+        if name:
+            note_end(self.name)
+        return done
 
 
 class SlowTask(QuietTask):
@@ -90,7 +112,7 @@ def wake_lanes(lanes: list[list[int]]) -> dict[str, int]:
     return {"woken": pass_on(lanes)}
 
 
-@shared_task(base=QuietTask, name="integrations.tasks.retry_failed_syncs", time_limit=300)
+@shared_task(base=PeriodicTask, name="integrations.tasks.retry_failed_syncs", time_limit=300)
 def retry_failed_syncs() -> dict[str, int]:
     """Wake every lane that has something due; scheduled by beat. Returns counts."""
     close_old_connections()
@@ -98,7 +120,7 @@ def retry_failed_syncs() -> dict[str, int]:
     return sweep()
 
 
-@shared_task(base=QuietTask, name="integrations.tasks.purge_settled", time_limit=1800)
+@shared_task(base=PeriodicTask, name="integrations.tasks.purge_settled", time_limit=1800)
 def purge_settled() -> dict[str, int]:
     """Delete what is settled, logged or received and older than RETENTION_DAYS; scheduled by beat. Returns counts."""
     close_old_connections()
@@ -112,7 +134,7 @@ def delete_marked() -> dict[str, int]:
     return go_on_deleting()
 
 
-@shared_task(base=QuietTask, name="integrations.tasks.check_connections", time_limit=300)
+@shared_task(base=PeriodicTask, name="integrations.tasks.check_connections", time_limit=300)
 def check_connections() -> dict[str, int]:
     """Ask for the health checks that are due; scheduled by beat. Returns counts."""
     close_old_connections()
@@ -127,7 +149,7 @@ def check_connection(integration_id: int) -> dict[str, bool | None]:
         return {"works": check_one(integration_id)}
 
 
-@shared_task(base=QuietTask, name="integrations.tasks.rotate_credentials", time_limit=1800)
+@shared_task(base=PeriodicTask, name="integrations.tasks.rotate_credentials", time_limit=1800)
 def rotate_credentials() -> dict[str, int]:
     """Renew overdue credentials where the connector can; scheduled by beat. Returns counts."""
     close_old_connections()
@@ -143,7 +165,7 @@ def process_webhook(webhook_event_id: Any, app_label: str, model_name: str) -> d
         return {"outcome": process(model, webhook_event_id)}
 
 
-@shared_task(base=QuietTask, name="integrations.tasks.process_received_webhooks", time_limit=300)
+@shared_task(base=PeriodicTask, name="integrations.tasks.process_received_webhooks", time_limit=300)
 def process_received_webhooks() -> dict[str, int]:
     """Ask for stored webhooks that are due: lost hints, dead workers, failures; scheduled by beat. Returns counts."""
     close_old_connections()
@@ -205,7 +227,7 @@ def full_resync(
         return pull_by_name(request, is_full_resync=True, is_continued=is_continued).answer()
 
 
-@shared_task(base=QuietTask, name="integrations.tasks.pull_due", time_limit=300)
+@shared_task(base=PeriodicTask, name="integrations.tasks.pull_due", time_limit=300)
 def pull_due() -> dict[str, int]:
     """Ask for the scheduled pulls that are due; scheduled by beat. Returns counts."""
     close_old_connections()

@@ -11,6 +11,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.timesince import timesince, timeuntil
 
+from integrations.clock import now as clock_now
 from integrations.outbox.models import IntegrationEvent, IntegrationSync
 
 CSS = "integrations/admin.css"
@@ -52,7 +53,7 @@ def sync_story(sync: IntegrationSync) -> str:
     if sync.status != IntegrationSync.Status.PENDING:
         return ""
     parts = []
-    now = timezone.now()
+    now = clock_now()
     lane = getattr(sync.integration, "lane", None)
     if sync.attempts:
         parts.append(f"retrying, attempt {sync.attempts + 1}")
@@ -92,7 +93,7 @@ def when(moment: datetime | None) -> SafeString | str:
     """Return "3 minutes ago" with the exact time as its tooltip."""
     if moment is None:
         return NOTHING
-    now = timezone.now()
+    now = clock_now()
     if abs(now - moment) < timedelta(minutes=1):
         text = "just now" if moment <= now else "in a moment"
     elif moment < now:

@@ -29,6 +29,7 @@ Status = AbstractWebhookEvent.Status
 _ANEW = {
     "status": Status.RECEIVED,
     "attempts": F("attempts") + 1,
+    "unfinished": 0,
     "error": "",
     "announced_at": None,
     "processed_at": None,

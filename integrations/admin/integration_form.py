@@ -11,10 +11,10 @@ from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
-from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import mark_safe
 
+from integrations.clock import now as clock_now
 from integrations.connections.destinations import destinations
 from integrations.connections.edited_settings import apply_settings
 from integrations.connections.models import TenantIntegration
@@ -185,7 +185,7 @@ class IntegrationForm(ConnectorForm):
             if is_upgrade or not self.connector_fields.keys().isdisjoint(self.changed_data):
                 self.columns += [*apply_settings(integration, self.settings), "connector_version", "exclusive_group"]
             if is_new or self._has_new_secret(manifest):
-                integration.credentials_rotated_at = timezone.now()
+                integration.credentials_rotated_at = clock_now()
                 self.columns.append("credentials_rotated_at")
         if self.columns or self.has_changed():
             self.columns.append("updated_at")

@@ -8,10 +8,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db.models import Max
-from django.utils import timezone
 from django.utils.html import format_html
 
 from integrations import conf
+from integrations.clock import now as clock_now
 from integrations.connections.binding import bind
 from integrations.connections.credentials_age import overdue_days
 from integrations.connections.models import TenantIntegration
@@ -40,7 +40,7 @@ def badge(integration: TenantIntegration, *, subscribed: bool) -> Badge:
         return Badge("bad", "✗ Disabled", integration.disabled_reason)
     if lane.attention:
         return Badge("bad", "✗ Needs attention", lane.attention)
-    if lane.paused_until and lane.paused_until > timezone.now():
+    if lane.paused_until and lane.paused_until > clock_now():
         return Badge("warn", "⚠ Paused", f"{lane.pause_reason}, until {clock(lane.paused_until)}")
     if lane.breaker == Lane.Breaker.OPEN:
         return Badge("warn", "⚠ Probing", "The pause is over; the next request decides.")
@@ -95,7 +95,7 @@ class Health:
 
     @property
     def is_paused(self) -> bool:
-        return bool(self.lane.paused_until and self.lane.paused_until > timezone.now())
+        return bool(self.lane.paused_until and self.lane.paused_until > clock_now())
 
     @property
     def can_resume(self) -> bool:
@@ -237,11 +237,11 @@ class Health:
         row = self.next_pending
         if row is None or not self.integration.is_enabled or self.is_paused:
             return False
-        overdue = timezone.now() - timedelta(seconds=conf.HEARTBEAT_STALE_SECONDS)
+        overdue = clock_now() - timedelta(seconds=conf.HEARTBEAT_STALE_SECONDS)
         return row.next_attempt_at < overdue and not is_alive("worker")
 
 
 def old_key_until(keys: list[dict[str, Any]]) -> datetime | None:
     """Return until when a replaced signing key still signs, None if there is none."""
     ends = [datetime.fromisoformat(key["until"]) for key in keys if key.get("until")]
-    return max((end for end in ends if end > timezone.now()), default=None)
+    return max((end for end in ends if end > clock_now()), default=None)

@@ -6,10 +6,10 @@ from typing import Any
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
-from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from integrations import clock
 from integrations.connections.authorization import start, wants_authorization
 from integrations.connections.grants import OAuthGrant
 from integrations.connections.models import TenantIntegration
@@ -71,5 +71,5 @@ class GrantState:
     def _life(self, grant: OAuthGrant) -> Any:
         if grant.expires_at is None:
             return "the access token has no known end"
-        word = "expired" if grant.expires_at <= timezone.now() else "ends"
+        word = "expired" if grant.expires_at <= clock.now() else "ends"
         return format_html("the access token {} {}", word, when(grant.expires_at))

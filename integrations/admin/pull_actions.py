@@ -12,12 +12,12 @@ from datetime import datetime
 from typing import Any
 
 from django.db.models import QuerySet
-from django.utils import timezone
 
+from integrations import clock
 from integrations.delivery.wakeup import SLOW_QUEUE, send_hint
 from integrations.pull.by_name import FULL, INCREMENTAL
 from integrations.pull.handlers import NOBODY
-from integrations.pull.lease import RELEASED
+from integrations.pull.lease import RELEASED, given_up
 from integrations.pull.models import AbstractSyncState
 from integrations.pull.run import may_pull
 
@@ -48,7 +48,7 @@ class Asked(Done):
 
 def is_leased(state: Any) -> bool:
     """Tell whether a worker that is not given up reads for `state` now."""
-    return bool(state.lease_token and state.lease_expires_at and state.lease_expires_at > timezone.now())
+    return bool(state.lease_token and state.lease_expires_at and state.lease_expires_at > clock.now())
 
 
 def pull_now(states: QuerySet[Any], may: May) -> Asked:
@@ -82,7 +82,9 @@ def _ask(states: QuerySet[Any], may: May, done: Asked, task: str, **values: Any)
         if not values and is_leased(state):
             done.notes["skipped: a worker is reading already"] += 1
             continue
-        type(state)._base_manager.filter(pk=state.pk).update(**values, next_sync_at=_due(state))
+        rows = type(state)._base_manager.filter(pk=state.pk)
+        rows.filter(given_up()).update(unfinished=0)  # it was given up; a person says that it may be tried again
+        rows.update(**values, next_sync_at=_due(state))
         # A person asked: the message is kept for as long as the workers are busy.
         if send_hint(task, _arguments(state), SLOW_QUEUE):
             done.rows.append(state)
@@ -93,7 +95,7 @@ def _ask(states: QuerySet[Any], may: May, done: Asked, task: str, **values: Any)
 
 def _due(state: Any) -> datetime | None:
     """Return when `state` is due: now, or never by itself if it has no interval; a wait after a failure ends."""
-    return timezone.now() if getattr(state, "interval_minutes", None) else None
+    return clock.now() if getattr(state, "interval_minutes", None) else None
 
 
 def _arguments(state: Any) -> dict[str, Any]:

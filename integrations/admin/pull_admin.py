@@ -9,9 +9,9 @@ from django import forms
 from django.contrib import admin
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
-from django.utils import timezone
 from django.utils.html import format_html
 
+from integrations import clock
 from integrations.connections.access import may_use, usable_by
 from integrations.connections.models import TenantIntegration
 from integrations.pull import fetch
@@ -126,9 +126,9 @@ class SyncStateAdmin(SyncStateAdminMixin, TenantScopedAdmin):
         """A new interval counts from the last time; none at all: nothing is due any more."""
         if "interval_minutes" in form.changed_data or not change:
             step = timedelta(minutes=obj.interval_minutes or 0)
-            obj.next_sync_at = max(timezone.now(), (obj.last_sync_at or timezone.now()) + step) if step else None
+            obj.next_sync_at = max(clock.now(), (obj.last_sync_at or clock.now()) + step) if step else None
             if not obj.last_sync_at and step:
-                obj.next_sync_at = timezone.now()
+                obj.next_sync_at = clock.now()
         super().save_model(request, obj, form, change)
         if change and "interval_minutes" in form.changed_data:
             SyncState.objects.filter(pk=obj.pk).update(next_sync_at=obj.next_sync_at)

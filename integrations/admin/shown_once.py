@@ -6,10 +6,9 @@ Not in a message or a cookie: both are kept in plain text.
 
 from __future__ import annotations
 
-import time
-
 from django.http import HttpRequest
 
+from integrations import clock
 from integrations.connections.models import TenantIntegration
 from integrations.credentials.encryption import EncryptionService
 from integrations.errors import EncryptionError
@@ -21,7 +20,7 @@ SECONDS = 300
 def keep(request: HttpRequest, integration: TenantIntegration, secret: str) -> None:
     """Keep `secret` for the next page."""
     token = EncryptionService.seal(secret, _context(request, integration))
-    request.session[KEY] = {"integration": integration.pk, "until": time.time() + SECONDS, "token": token}
+    request.session[KEY] = {"integration": integration.pk, "until": clock.timestamp() + SECONDS, "token": token}
 
 
 def take(request: HttpRequest, integration: TenantIntegration) -> str | None:
@@ -30,7 +29,7 @@ def take(request: HttpRequest, integration: TenantIntegration) -> str | None:
     if not kept or kept["integration"] != integration.pk:
         return None
     del request.session[KEY]
-    if kept["until"] < time.time():
+    if kept["until"] < clock.timestamp():
         return None
     try:
         return EncryptionService.open(kept["token"], _context(request, integration))

@@ -19,6 +19,7 @@ from hashlib import sha256
 from typing import Any
 from urllib.parse import urlsplit
 
+from integrations import clock
 from integrations.errors import (
     IntegrationAuthError,
     IntegrationError,
@@ -56,7 +57,7 @@ class OAuth2(Auth):
         tokens: TokenStore,
         client: HttpClient,
         *,
-        now: Callable[[], float] = time.time,
+        now: Callable[[], float] = clock.timestamp,
         margin: float = MARGIN_SECONDS,
         allowed_hosts: Iterable[str] = (),
         timeout: float | None = None,

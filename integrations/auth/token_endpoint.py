@@ -7,7 +7,6 @@ was sent.
 
 from __future__ import annotations
 
-import time
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -16,6 +15,7 @@ from urllib.parse import quote_plus, urlsplit
 from oauthlib.oauth2 import BackendApplicationClient, WebApplicationClient
 from oauthlib.oauth2.rfc6749.parameters import prepare_token_request
 
+from integrations import clock
 from integrations.errors import (
     ConfigurationError,
     IntegrationError,
@@ -50,7 +50,7 @@ class TokenEndpoint:
         *,
         allowed_hosts: Iterable[str] = (),
         timeout: float | None = None,
-        now: Callable[[], float] = time.time,
+        now: Callable[[], float] = clock.timestamp,
     ) -> None:
         self.oauth = oauth
         self._settings = settings

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.utils import timezone
+from integrations import clock
 
 
 class Setting(property):
@@ -39,7 +39,7 @@ class Credential(property):
         credentials = instance.credentials
         if credentials.get(self.key, "") != value:
             instance.credentials = {**credentials, self.key: value}
-            instance.rotated_at = timezone.now()
+            instance.rotated_at = clock.now()
 
 
 class Address(property):

@@ -10,8 +10,8 @@ from typing import Any, ClassVar
 
 from django.db import models
 from django.db.models.signals import class_prepared, post_delete, post_save
-from django.utils import timezone
 
+from integrations import clock
 from integrations.connectors.port import Binding
 from integrations.connectors.registry import ConnectorRegistry
 from integrations.credentials.fields import EncryptedJSON, EncryptedText
@@ -93,7 +93,7 @@ class IntegrationConfiguration(AbstractConfiguration):
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         if self._state.adding and self.rotated_at is None and self.credentials_encrypted:
-            self.rotated_at = timezone.now()
+            self.rotated_at = clock.now()
         super().save(*args, **kwargs)
 
     def __str__(self) -> str:
@@ -139,7 +139,7 @@ class IntegrationConfiguration(AbstractConfiguration):
         except EncryptionError:
             is_same = False  # nobody can tell; whoever sets them again has them from elsewhere
         if not is_same:
-            self.rotated_at = timezone.now()
+            self.rotated_at = clock.now()
         self.url = binding.url
         self.credentials = dict(binding.credentials)
         self.config = dict(binding.config)

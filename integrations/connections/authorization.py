@@ -14,9 +14,9 @@ from datetime import timedelta
 from hashlib import sha256
 from typing import Any
 
-from django.utils import timezone
 from oauthlib.oauth2 import WebApplicationClient
 
+from integrations import clock
 from integrations.auth.oauth2 import fingerprint
 from integrations.auth.spec import OAuth, filled, host_is_configured
 from integrations.auth.token_endpoint import TokenEndpoint
@@ -85,7 +85,7 @@ def start(integration: TenantIntegration, visitor: Visitor, redirect_uri: str) -
     client = WebApplicationClient(client_id)
     verifier = client.create_code_verifier(VERIFIER_LENGTH)
     state = secrets.token_urlsafe(32)
-    now = timezone.now()
+    now = clock.now()
     OAuthRequest.objects.filter(expires_at__lte=now).delete()
     request = OAuthRequest(
         state_hash=_hash(state),
@@ -146,7 +146,7 @@ def _taken(state: str) -> OAuthRequest | None:
     if request is None:
         return None
     count, _ = OAuthRequest.objects.filter(pk=request.pk).delete()
-    return request if count and request.expires_at > timezone.now() else None
+    return request if count and request.expires_at > clock.now() else None
 
 
 def _is_theirs(request: OAuthRequest, provider: str, visitor: Visitor) -> bool:

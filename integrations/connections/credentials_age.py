@@ -6,9 +6,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from django.db.models import Q
-from django.utils import timezone
 
-from integrations import conf
+from integrations import clock, conf
 
 if TYPE_CHECKING:
     from .models import TenantIntegration
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 def credentials_age(integration: TenantIntegration) -> int | None:
     """Return the days since the credentials were last changed, None if nobody knows."""
     changed = integration.credentials_rotated_at
-    return (timezone.now() - changed).days if changed else None
+    return (clock.now() - changed).days if changed else None
 
 
 def overdue_days(integration: TenantIntegration) -> int | None:
@@ -29,6 +28,6 @@ def overdue_days(integration: TenantIntegration) -> int | None:
 
 def is_overdue() -> Q:
     """Return the same as a condition on rows."""
-    limit = timezone.now() - timedelta(days=conf.ROTATE_EVERY_DAYS + 1)
+    limit = clock.now() - timedelta(days=conf.ROTATE_EVERY_DAYS + 1)
     nothing = Q(credentials_encrypted="", headers_encrypted="", webhook_url_encrypted="")
     return Q(credentials_rotated_at__lte=limit) & ~nothing

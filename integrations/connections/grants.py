@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from django.db import models
-from django.utils import timezone
 
+from integrations import clock
 from integrations.auth.token import Token
 from integrations.credentials.fields import EncryptedJSON, EncryptedText
 
@@ -69,13 +69,13 @@ class OAuthGrant(models.Model):
     def granted(self, token: Token, by: str) -> None:
         """Put what a person agreed to on the row (not saved)."""
         self.token = token
-        self.granted_by, self.granted_at = by[:150], timezone.now()
+        self.granted_by, self.granted_at = by[:150], clock.now()
         self.last_refreshed_at, self.invalid_since, self.invalid_reason = None, None, ""
 
     def refreshed(self, token: Token) -> None:
         """Put what the provider gave us by itself on the row (not saved)."""
         self.token = token
-        self.last_refreshed_at, self.invalid_since, self.invalid_reason = timezone.now(), None, ""
+        self.last_refreshed_at, self.invalid_since, self.invalid_reason = clock.now(), None, ""
 
 
 class OAuthRequest(models.Model):

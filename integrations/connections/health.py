@@ -11,9 +11,8 @@ from typing import Any
 from django.db import models, router, transaction
 from django.db.models import F
 from django.db.models.expressions import Combinable
-from django.utils import timezone
 
-from integrations import conf
+from integrations import clock, conf
 from integrations.connectors.port import Client, TestResult
 from integrations.errors import IntegrationAuthError, IntegrationError
 
@@ -53,7 +52,7 @@ def record_test(connection: ConnectionRow, result: TestResult) -> None:
 
 def mark_connected(connection: ConnectionRow) -> None:
     """A test passed. Whoever was disabled stays so until a person re-enables it (S0-73)."""
-    write(connection, is_connected=True, last_test_at=timezone.now(), auth_failure_count=0, disabled_reason="")
+    write(connection, is_connected=True, last_test_at=clock.now(), auth_failure_count=0, disabled_reason="")
 
 
 def record_success(connection: ConnectionRow) -> None:
@@ -85,7 +84,7 @@ def write_refusals(connection: ConnectionRow, count: int | Combinable) -> None:
     rows = silent_rows(connection)
     values: dict[str, Any] = {"auth_failure_count": count}
     if count != 0:
-        values["last_auth_failure_at"] = timezone.now()
+        values["last_auth_failure_at"] = clock.now()
     with transaction.atomic(using=rows.db):
         rows.update(**values)  # first: it takes the row's lock, so that what is read below is true until the end
         found = rows.values_list("auth_failure_count", *Status._fields).first()

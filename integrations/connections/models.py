@@ -6,9 +6,8 @@ from typing import Any
 
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models, transaction
-from django.utils import timezone
 
-from integrations import conf
+from integrations import clock, conf
 from integrations.connectors.port import Binding
 from integrations.connectors.registry import ConnectorRegistry, connector_choices
 from integrations.credentials.fields import EncryptedJSON, EncryptedText, row_context
@@ -166,7 +165,7 @@ class TenantIntegration(TenantOwned, AbstractConnection):
             key = {"secret": signing.generate_secret(), "until": None}
             self.credentials = {**self.credentials, "signing_keys": [key]}
         if self._state.adding and self.credentials_rotated_at is None:
-            self.credentials_rotated_at = timezone.now()
+            self.credentials_rotated_at = clock.now()
         with transaction.atomic():
             super().save(*args, **kwargs)
             if wanted := self.__dict__.pop("_wanted_event_type", ""):
@@ -210,7 +209,7 @@ class TenantIntegration(TenantOwned, AbstractConnection):
         return GrantTokens(self)
 
     def signing_secrets(self) -> tuple[str, ...]:
-        return signing_secrets(self.credentials, timezone.now()) if self.is_signed else ()
+        return signing_secrets(self.credentials, clock.now()) if self.is_signed else ()
 
     @property
     def event_type(self) -> str:

@@ -9,9 +9,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.utils import timezone
 
-from integrations import conf
+from integrations import clock, conf
 from integrations.transport import signing
 
 from .models import TenantIntegration
@@ -30,7 +29,7 @@ def rotate_signing_secret(integration: TenantIntegration, secret: str | None = N
     """
     secret = secret or signing.generate_secret()
     signing.check_secret(secret)
-    now = timezone.now()
+    now = clock.now()
     with transaction.atomic():
         row = TenantIntegration.objects.select_for_update().get(pk=integration.pk)
         until = (now + timedelta(seconds=conf.ROTATION_OVERLAP_SECONDS)).isoformat()

@@ -19,8 +19,8 @@ from typing import Any
 from django.db import connections, models, router, transaction
 from django.db.models import Q
 from django.db.models.functions import Now
-from django.utils import timezone
 
+from integrations import clock
 from integrations.auth.token import Token
 from integrations.database_clock import after
 from integrations.errors import IntegrationTemporaryError
@@ -133,7 +133,7 @@ class _Locked:
 
     def refuse(self, reason: str) -> None:
         def change(grant: OAuthGrant) -> None:
-            grant.invalid_since = grant.invalid_since or timezone.now()
+            grant.invalid_since = grant.invalid_since or clock.now()
             grant.invalid_reason = reason[:500]
 
         self._store.write(change, self._seen)

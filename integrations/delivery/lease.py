@@ -7,7 +7,6 @@ its rows.
 from __future__ import annotations
 
 import secrets
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -19,6 +18,7 @@ from django.db.models.expressions import Col
 from django.db.models.functions import Now
 
 from integrations import conf, sql
+from integrations.clock import elapsed
 from integrations.connections.models import TenantIntegration
 
 from . import statements
@@ -26,15 +26,6 @@ from .models import Lane
 from .statements import State
 
 USING = "default"
-
-# Goes on while the machine is suspended, where the system has such a clock: a lease does so too.
-_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-
-
-def elapsed() -> float:
-    """Return seconds on a clock of this machine that stands still for nothing."""
-    return time.clock_gettime(_CLOCK)
-
 
 # A new turn begins: a hint that was sent while the lease had run out, and was dropped because we were still there, must
 # not count as under way any more (docs/model/: RELEASE_KEEPS_TURN, RELEASE_KEEPS_MARK).

@@ -14,9 +14,8 @@ from typing import Any
 
 from django.db import transaction
 from django.db.models import QuerySet
-from django.utils import timezone
 
-from integrations import conf
+from integrations import clock, conf
 from integrations.audit.models import ExecutionLog
 from integrations.connections.binding import SETTINGS_COLUMNS, settings_of
 from integrations.connections.credentials_age import is_overdue
@@ -80,7 +79,7 @@ def _rotate(integration_id: int, actor: str) -> bool:
         row = TenantIntegration.objects.select_for_update().get(pk=integration_id)
         if renewed:
             apply_settings(row, {**settings_of(row), **renewed})
-            row.credentials_rotated_at = timezone.now()
+            row.credentials_rotated_at = clock.now()
             row.save(update_fields=[*SETTINGS_COLUMNS, "credentials_rotated_at", "updated_at"])
         ExecutionLog.objects.create(integration=row, action="rotate", actor=actor, error=problem)
     if problem:

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from django.conf import settings
+from django.db.models.functions import Now
 
 from integrations import conf
 
 
 def ensure_schedule(using: str = "default") -> None:
-    """Create the rows that are missing; what an operator changed stays changed. Runs after every migrate."""
+    """Create the rows that are missing, and mend those that a clock stops. Runs after every migrate.
+
+    What an operator changed stays changed, but for an expiry: Celery compares the clocks of two machines for it, and a
+    worker whose clock is ahead would drop every message. Messages that pile up are harmless
+    (observability/periodic.py).
+    """
     if "django_celery_beat" not in settings.INSTALLED_APPS:
         return
-    from django_celery_beat.models import IntervalSchedule, PeriodicTask
+    from django_celery_beat.models import IntervalSchedule, PeriodicTask, PeriodicTasks
 
     if PeriodicTask._meta.db_table not in _tables(using):
         return  # its own migrations come later in this very run; post_migrate is sent once more
-    for name, task, seconds in (
+    tasks = (
         ("Deliver what is due", "integrations.tasks.retry_failed_syncs", int(conf.SWEEP_SECONDS)),
         ("Process webhooks that came in", "integrations.tasks.process_received_webhooks", int(conf.SWEEP_SECONDS)),
         ("Forget what is settled and old", "integrations.tasks.purge_settled", 3600),
@@ -23,11 +29,16 @@ def ensure_schedule(using: str = "default") -> None:
         ("Check connections", "integrations.tasks.check_connections", 60),
         ("Pull what is due", "integrations.tasks.pull_due", 60),
         ("Renew old credentials", "integrations.tasks.rotate_credentials", 86400),
-    ):
+    )
+    for name, task, seconds in tasks:
         if not PeriodicTask.objects.using(using).filter(task=task).exists():
             every, _ = IntervalSchedule.objects.using(using).get_or_create(every=seconds, period="seconds")
-            # Expires with the next one: while no worker runs, they must not pile up in the broker.
-            PeriodicTask.objects.using(using).create(name=name, task=task, interval=every, expire_seconds=seconds)
+            PeriodicTask.objects.using(using).create(name=name, task=task, interval=every)
+    ours = PeriodicTask.objects.using(using).filter(task__in=[task for _, task, _ in tasks])
+    mended = ours.exclude(expire_seconds=None, expires=None).update(expire_seconds=None, expires=None)
+    mended += ours.filter(last_run_at__gt=Now()).update(last_run_at=Now())  # written by a clock that was ahead
+    if mended and using == "default":
+        PeriodicTasks.update_changed()  # a scheduler that runs reads them again
 
 
 def _tables(using: str) -> list[str]:

@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from integrations import conf
+from integrations.clock import elapsed
 from integrations.connectors.base import BaseConnector
 from integrations.connectors.port import Envelope
 from integrations.errors import IntegrationError, IntegrationTemporaryError
@@ -24,7 +25,6 @@ from integrations.transport.deadline import within
 
 from . import outcome, run_slot
 from .choice import DueRow
-from .lease import elapsed
 from .outcome import Outcome
 from .pacing import Pacer
 from .receipt_facts import redacted
@@ -42,7 +42,7 @@ class Slice:
     Attributes:
         ask_another: finds one more row, of another object, when others must be asked.
         stop_at: time.monotonic() after which no further request is started.
-        safe_until: the same on the clock of lease.elapsed: a request that starts later may outlive our lease.
+        safe_until: the same on the clock of clock.elapsed: a request that starts later may outlive our lease.
         patience: the longest wait, in seconds, for the rate limit's next turn.
         mark: counts an attempt in the database before it begins, and returns the row as it is then; None: not needed.
         slept: seconds spent waiting for the rate limit.

@@ -5,9 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from django.utils import timezone
-
-from integrations import conf
+from integrations import clock, conf
 from integrations.audit.models import ExecutionLog
 from integrations.connections import health
 from integrations.connections.binding import bind
@@ -33,7 +31,7 @@ def send_test_event(integration: TenantIntegration, client: Client) -> TestResul
         {
             "event_type": EVENT_TYPE,
             "test": True,
-            "timestamp": timezone.now(),
+            "timestamp": clock.now(),
             "tenant": {"id": integration.tenant_id, "name": integration.tenant.name},
         }
     ).encode()
@@ -54,7 +52,7 @@ def send_test_event(integration: TenantIntegration, client: Client) -> TestResul
         result = TestResult(True, None, _since(started), words, receipt.status, receipt.excerpt)
     values: dict[str, Any] = {"is_connected": result.success}
     if result.success:
-        values["last_test_at"] = timezone.now()
+        values["last_test_at"] = clock.now()
     health.write(integration, **values)
     return result
 

@@ -10,12 +10,14 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from django.db import connections
 
 from integrations import conf, sql
+from integrations.alone import MAX_DEATHS, alone
 from integrations.connections.binding import bind
 from integrations.connections.models import TenantIntegration
 from integrations.connectors.base import BaseConnector
@@ -39,7 +41,6 @@ from .verdicts import TRUST_SECONDS, Verdict
 logger = logging.getLogger("integrations.delivery")
 
 NOT_CONFIGURED_SECONDS = 300.0  # how long a lane rests whose settings cannot be read
-MAX_DEATHS = 5  # of workers, on one row
 ALONE_SECONDS = 1.0  # how long a suspect row waits for its process to be free of other lanes; newcomers wait with it
 NOT_ALONE_SECONDS = 10.0  # then it is put off for so long
 _careful = threading.Lock()  # one lane of this process at a time: the others' rows would die with its own
@@ -288,7 +289,9 @@ def _send_alone(lease: Lease, sending: Slice, row: DueRow) -> None:
         logger.error("lane %s: row %s is given up: %s", lease.integration_id, row.id, problem)
         sending.outcomes.append(outcome.given_up(row, IntegrationTemporaryError(problem, code="worker_died")))
         return
-    with run_slot.alone(ALONE_SECONDS) as granted:
+    with ExitStack() as stack:
+        with run_slot.away():
+            granted = stack.enter_context(alone(ALONE_SECONDS))
         if not granted and row.holds():  # after an hour it goes all the same
             sending.halted = "not alone"
             with connections[USING].cursor() as cursor:

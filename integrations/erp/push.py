@@ -18,7 +18,7 @@ from django.contrib.contenttypes.models import ContentType
 from django.db import IntegrityError, models, transaction
 from django.utils import timezone
 
-from integrations import conf, retry_policy
+from integrations import clock, conf, retry_policy
 from integrations.connections.models import TenantIntegration
 from integrations.connectors.orders import order_dict, order_id
 from integrations.delivery.send_now import not_before_us, send_now
@@ -132,7 +132,7 @@ def _only_connection(org_id: Any) -> ERPConnection | IntegrationError:
 def _occurrence(target: TenantIntegration, order: Any, key: str, times: dict[str, Any]) -> Occurrence:
     if isinstance(order, TenantOwned) and order.tenant_id != target.tenant_id:
         raise ConfigurationError({"draft_order": "belongs to another tenant"})
-    now = timezone.now()
+    now = clock.now()
     tenant = {"id": target.tenant_id, "name": target.tenant.name}
     frame = {"event_type": ORDER_PUSH, "timestamp": now, "tenant": tenant}
     payload = {**frame, "order": _exact(order)}

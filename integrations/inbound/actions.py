@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
 
-from integrations.errors import IntegrationPermanentError
+from integrations.errors import IntegrationPermanentError, IntegrationTemporaryError
 from integrations.origin import caused_by
 
 if TYPE_CHECKING:
@@ -146,5 +146,9 @@ def run_action(name: str, dto: WebhookDTO, connection: Any) -> None:
     if not is_allowed(connection, name):
         raise IntegrationPermanentError(why_not(connection, name), code="forbidden")
     # A savepoint: the caller goes on to write down why it failed, and nothing else may remain.
-    with transaction.atomic(using=connection._state.db or "default"), caused_by(connection.pk):
+    using = connection._state.db or "default"
+    with transaction.atomic(using=using), caused_by(connection.pk):
         action.handle(dto, connection)
+        if transaction.get_rollback(using):
+            # It would be undone without a word, and its webhook be marked as processed.
+            raise IntegrationTemporaryError("the action rolled its transaction back", code="rolled_back")

@@ -7,7 +7,6 @@ from typing import Any
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
-from django.utils import timezone
 
 from integrations.connections.models import TenantIntegration
 from integrations.errors import printable
@@ -29,6 +28,8 @@ class AbstractWebhookEvent(models.Model):
         body: the raw bytes, of which the signature is proof; `payload` is what they say, made storable.
         next_attempt_at: when a worker may look at it, next or again; null: nothing is left to do. While a worker is
             at it, it is the time after which that worker counts as dead.
+        unfinished: attempts in a row that nobody ended, the one under way among them: their workers died. Counted by
+            the claim, taken back by whatever is written at the end.
         announced_at: when all receivers of webhook_event_processed had heard of it.
     """
 
@@ -50,6 +51,7 @@ class AbstractWebhookEvent(models.Model):
     status = models.CharField(max_length=20, choices=Status.choices, default=Status.RECEIVED)
     error = models.TextField(blank=True)
     attempts = models.PositiveIntegerField(default=0)
+    unfinished = models.PositiveSmallIntegerField(default=0, db_default=0, editable=False)
     duplicates = models.PositiveIntegerField(default=0)  # further copies that came
     received_at = models.DateTimeField(db_default=Now())
     next_attempt_at = models.DateTimeField(null=True, blank=True, db_index=True)
@@ -72,7 +74,8 @@ class AbstractWebhookEvent(models.Model):
 
     def mark_processed(self) -> None:
         """It has had its effect."""
-        self._mark(status=self.Status.PROCESSED, processed_at=timezone.now(), error="")
+        self._mark(status=self.Status.PROCESSED, processed_at=Now(), error="")
+        self.refresh_from_db(fields=["processed_at"])
 
     def mark_failed(self, error: str = "") -> None:
         """It could not be processed; `error` says why, in our own words and cut to 500 characters."""

@@ -5,26 +5,28 @@
     announce   webhook_event_processed, when the mark is durable; until every receiver has heard, again
 
 A crash before the mark repeats the whole; one after it only the announcement. Receivers of the signal may therefore
-hear of a webhook twice; `webhook_event.pk` tells. A worker that dies counts as an attempt: what kills every worker is
-given up like everything else.
+hear of a webhook twice; `webhook_event.pk` tells. A claim counts the attempt as unfinished, and whatever ends it takes
+that back: a row whose last worker died is processed alone in its process, and given up after MAX_DEATHS of them.
 """
 
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from typing import Any
 
 from django.core.exceptions import ValidationError
+from django.db import Error as DatabaseFailure
 from django.db import models, router, transaction
 from django.db.models.functions import Now
-from django.utils import timezone
 
-from integrations import conf, retry_policy
+from integrations import clock, conf, retry_policy
+from integrations.alone import MAX_DEATHS, PATIENCE, alone, times_died
 from integrations.connections.abstract import AbstractConnection
 from integrations.connections.models import TenantIntegration
 from integrations.connectors.incoming import WebhookDTO, parse
 from integrations.database_clock import after
-from integrations.errors import IntegrationError, IntegrationTemporaryError
+from integrations.errors import IntegrationError, IntegrationTemporaryError, printable
 from integrations.lifecycle import announce_now, webhook_event_processed
 from integrations.origin import caused_by
 
@@ -34,7 +36,6 @@ from .receive import cut, described
 
 logger = logging.getLogger("integrations.inbound")
 
-WORKER_DIED = "the worker that had it died or took too long"
 WAIT_SECONDS = 60.0  # how often a row is looked at whose connection takes nothing now
 
 
@@ -46,8 +47,8 @@ def process(model: type[AbstractWebhookEvent], pk: Any) -> str:
     """Process one stored webhook if it is due; return what came of it, in a word. Never raises for what it says.
 
     ``unknown`` no such row · ``rejected`` its signature proved nothing · ``waiting`` its integration is switched off ·
-    ``not due`` done, or in somebody's hands · ``processed`` · ``failed`` · ``given up`` its last worker died, and there
-    is no attempt left · ``lost`` taken over by another worker, or deleted meanwhile
+    ``not due`` done, or in somebody's hands · ``processed`` · ``failed`` · ``given up`` its workers died · ``lost``
+    taken over by another worker, or deleted meanwhile · ``busy`` its worker died, and this one has no quiet moment now
     """
     rows: models.QuerySet[Any] = model._base_manager.using(router.db_for_write(model))
     try:
@@ -63,6 +64,15 @@ def process(model: type[AbstractWebhookEvent], pk: Any) -> str:
     if connection is not None and not (connection.is_enabled and connection.accepts_webhooks):
         rows.filter(pk=event.pk, next_attempt_at__lte=Now()).update(next_attempt_at=after(WAIT_SECONDS))
         return "waiting"
+    if not (event.unfinished and _unchanged(rows, event).exists()):  # the usual: nobody died, or somebody is at it
+        return _claimed_and_done(rows, event, connection)
+    with alone(PATIENCE) as is_alone:  # before it is claimed: who waits here may die of somebody else
+        return _claimed_and_done(rows, event, connection) if is_alone else "busy"
+
+
+def _claimed_and_done(
+    rows: models.QuerySet[Any], event: AbstractWebhookEvent, connection: AbstractConnection | None
+) -> str:
     if not _claim(rows, event):
         return "given up" if _give_up(rows, event) else "not due"
     return _Work(rows, event, connection).do()
@@ -75,11 +85,11 @@ def _claim(rows: models.QuerySet[Any], event: AbstractWebhookEvent) -> bool:
         return False
     unchanged = _unchanged(rows, event)
     status = event.status if event.status == event.Status.PROCESSED else event.Status.PROCESSING
-    number = event.attempts + 1
+    number, unfinished = event.attempts + 1, event.unfinished + 1
     until = after(conf.INBOUND_LEASE_SECONDS)
-    if not unchanged.update(attempts=number, status=status, next_attempt_at=until):
+    if not unchanged.update(attempts=number, unfinished=unfinished, status=status, next_attempt_at=until):
         return False
-    event.attempts, event.status = number, status
+    event.attempts, event.unfinished, event.status = number, unfinished, status
     return True
 
 
@@ -88,24 +98,19 @@ def _unchanged(rows: models.QuerySet[Any], event: AbstractWebhookEvent) -> model
 
 
 def _is_spent(event: AbstractWebhookEvent) -> bool:
-    """Tell whether the last worker that the attempts allow died with it.
-
-    Only a dead one leaves it so: whoever lives writes down himself that he gives up. A row that a person had made due
-    again is "received", and has its attempt.
-    """
-    died = event.status in (event.Status.PROCESSING, event.Status.PROCESSED)
-    return died and event.attempts >= conf.RETRY_MAX_ATTEMPTS
+    """Tell whether too many workers in a row died with it, or the last one that the attempts allow."""
+    return event.unfinished >= MAX_DEATHS or (event.unfinished > 0 and event.attempts >= conf.RETRY_MAX_ATTEMPTS)
 
 
 def _give_up(rows: models.QuerySet[Any], event: AbstractWebhookEvent) -> bool:
     """End a row whose attempts are spent; what is processed stays so, with the reason."""
     if not _is_spent(event):
         return False
-    text, status = WORKER_DIED, event.Status.FAILED
+    text, status = times_died(event.unfinished, conf.INBOUND_LEASE_SECONDS), event.Status.FAILED
     if event.status == event.Status.PROCESSED:
-        text, status = f"{WORKER_DIED}; a receiver of its signal may not have heard", event.Status.PROCESSED
-    text = f"{text} (given up after {event.attempts} attempts)"
-    if not _unchanged(rows, event).update(status=status, error=text, next_attempt_at=None):
+        text, status = f"{text}; a receiver of its signal may not have heard", event.Status.PROCESSED
+    text = f"{text} (given up after {event.attempts} attempt{'s' if event.attempts > 1 else ''})"
+    if not _unchanged(rows, event).update(status=status, error=text, next_attempt_at=None, unfinished=0):
         return False
     logger.error("inbound webhook %s: %s", event.pk, text)
     return True
@@ -125,6 +130,7 @@ class _Work:
     def do(self) -> str:
         try:
             dto = self._understand()
+            event_type = str(dto.event_type)
         except ClaimLost:
             logger.warning("inbound webhook %s took too long; another worker has it", self.event.pk)
             return "lost"
@@ -132,12 +138,20 @@ class _Work:
             return self._fail(error)
         except Exception as error:  # a connector's or an action's own: its text may hold anything
             logger.error("inbound webhook %s: unexpected %s", self.event.pk, type(error).__name__)
-            return self._fail(IntegrationTemporaryError(f"unexpected {type(error).__name__}", code="unexpected"))
+            return self._fail(_unexpected(error))
+        except BaseException as error:  # sys.exit() in an action, or our own end: the row must not wait for its lease
+            with suppress(DatabaseFailure):
+                self._fail(_unexpected(error))
+            raise
         try:
-            self._announce(dto)
+            self._announce(dto, event_type)
         except type(self.event).DoesNotExist:
             logger.warning("inbound webhook %s was deleted while it was processed", self.event.pk)
             return "lost"
+        except BaseException as error:  # not a receiver's exception, of which `announce_now` tells: the end of all this
+            with suppress(DatabaseFailure):
+                self._again(_unexpected(error))
+            raise
         return "processed"
 
     def _understand(self) -> WebhookDTO:
@@ -161,7 +175,7 @@ class _Work:
                 raise ClaimLost
         return dto
 
-    def _announce(self, dto: WebhookDTO) -> None:
+    def _announce(self, dto: WebhookDTO, event_type: str) -> None:
         event = self.event
         # What was just written; not the body and the payload, which may be large.
         event.refresh_from_db(fields=["status", "processed_at", "event_type", "error", "next_attempt_at"])
@@ -174,11 +188,11 @@ class _Work:
                 type(event),
                 webhook_event=event,
                 webhook_dto=dto,
-                event_type=dto.event_type,
+                event_type=event_type,
                 **described(self.connection, event),
             )
         if not failed:
-            self.row.update(announced_at=Now(), next_attempt_at=None, error="")
+            self.row.update(announced_at=Now(), next_attempt_at=None, error="", unfinished=0)
             return
         self._again(IntegrationTemporaryError(f"processed, but these receivers raised: {', '.join(failed)}"))
 
@@ -189,18 +203,24 @@ class _Work:
     def _again(self, error: IntegrationError) -> None:
         """Write down why, and when to try again; or that nobody will."""
         event = self.event
-        age = (timezone.now() - event.received_at).total_seconds()
+        age = (clock.now() - event.received_at).total_seconds()
         delay = retry_policy.webhook().delay(event.attempts, error, age)
-        text = error.message or type(error).__name__
+        # A handler's own kind of error may be made in any way.
+        text = printable(str(getattr(error, "message", "") or type(error).__name__))
         if delay is None and event.attempts > 1:
             text = f"{text[: MAX_ERROR - 40]} (given up after {event.attempts} attempts)"
         is_done = event.status == event.Status.PROCESSED
         self.row.update(
             status=event.Status.PROCESSED if is_done else event.Status.FAILED,
             error=text[:MAX_ERROR],
+            unfinished=0,
             next_attempt_at=None if delay is None else after(delay),
         )
         logger.warning("inbound webhook %s: %s", event.pk, text)
+
+
+def _unexpected(error: BaseException) -> IntegrationTemporaryError:
+    return IntegrationTemporaryError(f"unexpected {type(error).__name__}", code="unexpected")
 
 
 def _parse(headers: dict[str, str], body: bytes) -> WebhookDTO:

@@ -7,6 +7,7 @@ import time
 
 from django.core.cache import cache
 
+from integrations import clock
 from integrations.connections.abstract import AbstractConnection
 
 logger = logging.getLogger("integrations.inbound")
@@ -27,7 +28,7 @@ def is_within(kind: str, connection: AbstractConnection | None, per_minute: int,
         if_unknown: the answer while the cache cannot be asked.
     """
     owner = f"{connection._meta.label_lower}:{connection.pk}" if connection is not None else "-"
-    key = f"integrations:inbound:{kind}:{owner}:{int(time.time() // MINUTE)}"
+    key = f"integrations:inbound:{kind}:{owner}:{int(clock.timestamp() // MINUTE)}"
     try:
         if cache.add(key, 1, MINUTE * 2):
             return per_minute >= 1
@@ -52,4 +53,4 @@ def _say_that_nobody_counts(error: Exception) -> None:
 
 def seconds_to_next_minute() -> int:
     """Return how long somebody has to wait who came too often."""
-    return MINUTE - int(time.time() % MINUTE)
+    return MINUTE - int(clock.timestamp() % MINUTE)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import logging
 import re
-import time
 from typing import Any
 from uuid import UUID
 
@@ -21,7 +20,7 @@ from django.http import HttpRequest, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 
-from integrations import conf
+from integrations import clock, conf
 from integrations.connections.abstract import AbstractConnection
 from integrations.connections.registered import connection_model
 from integrations.connectors import content
@@ -151,7 +150,7 @@ def _is_proven(adapter: BaseConnector, delivery: Delivery, secrets: tuple[str, .
             delivery.headers,
             delivery.body,
             secrets,
-            now=time.time(),
+            now=clock.timestamp(),
             signature_header=inbound.signature_header,
         )
     except SignatureInvalid as invalid:

@@ -11,11 +11,14 @@ from django.http import HttpRequest, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from integrations.delivery.wakeup import broker_answers
+from integrations import clock
+from integrations.delivery.wakeup import SLOW_QUEUE, broker_answers
 
 from .heartbeat import is_alive
+from .processes import is_consumed, seen_lately
 
 FRESH_SECONDS = 2.0
+MAX_LISTED = 500
 _asking = threading.Lock()
 _last: dict[str, bool] = {}
 _last_at = 0.0
@@ -28,7 +31,7 @@ def _database() -> bool:
 
 
 def status() -> dict[str, bool]:
-    """Return what is up: ``database``, ``broker``, ``worker``, ``beat``; bounded to about two seconds.
+    """Return what is up: ``database``, ``broker``, ``worker``, ``slow_worker``, ``beat``; takes two seconds at most.
 
     Asked anew at most every FRESH_SECONDS in each process, by one caller at a time: the page is public, and
     must not be a way to keep the broker busy.
@@ -51,10 +54,35 @@ def forget() -> None:
 
 def _ask() -> dict[str, bool]:
     try:
-        found = {"database": _database(), "worker": is_alive("worker"), "beat": is_alive("beat")}
+        found = {
+            "database": _database(),
+            "worker": is_alive("worker"),
+            "slow_worker": is_consumed(SLOW_QUEUE),
+            "beat": is_alive("beat"),
+        }
     except DatabaseError:
-        found = {"database": False, "worker": False, "beat": False}
+        found = dict.fromkeys(("database", "worker", "slow_worker", "beat"), False)
     return {**found, "broker": broker_answers()}
+
+
+def processes() -> list[dict[str, Any]]:
+    """Return every process that is alive, with its queues and the seconds by which its clock is ahead.
+
+    A clock that is wrong is a thing to mend, and no reason to call the whole degraded: what is delivered, and when,
+    the database's clock decides.
+    """
+    return [
+        {
+            "name": each.name,
+            "kind": each.kind,
+            "host": each.host,
+            "pid": each.pid,
+            "queues": each.queues.split(",") if each.queues else [],
+            "skew_seconds": round(each.skew_seconds, 1),
+            "clock": "wrong" if abs(each.skew_seconds) > clock.OFF_SECONDS else "ok",
+        }
+        for each in seen_lately()[:MAX_LISTED]
+    ]
 
 
 @never_cache
@@ -69,4 +97,5 @@ def health(request: HttpRequest) -> JsonResponse:
     body: dict[str, Any] = {"status": "ok" if healthy else "degraded"}
     if parts["database"] and request.user.is_authenticated and request.user.is_staff:
         body["parts"] = {name: "up" if up else "down" for name, up in sorted(parts.items())}
+        body["processes"] = processes()
     return JsonResponse(body, status=200 if healthy else 503)

@@ -6,15 +6,17 @@
 from __future__ import annotations
 
 import logging
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from celery.signals import beat_embedded_init, beat_init, before_task_publish, worker_ready
 from django.db import DatabaseError
-from django.utils import timezone
+from django.db.models.functions import Now
 
 from integrations import conf
+from integrations.database_clock import after
 
+from . import processes
 from .models import Heartbeat
 
 logger = logging.getLogger("integrations.observability")
@@ -23,15 +25,20 @@ logger = logging.getLogger("integrations.observability")
 def beat(name: str) -> None:
     """Note that `name` is alive; never raises because of the database."""
     try:
-        Heartbeat.objects.update_or_create(name=name, defaults={"beaten_at": timezone.now()})
+        Heartbeat.objects.bulk_create(
+            [Heartbeat(name=name, beaten_at=Now())],
+            update_conflicts=True,
+            unique_fields=["name"],
+            update_fields=["beaten_at"],
+        )
     except DatabaseError:
         logger.exception("could not note that %s is alive", name)
 
 
 def is_alive(name: str, *, since: datetime | None = None) -> bool:
     """Tell whether `name` was seen since then; by default within HEARTBEAT_STALE_SECONDS."""
-    since = since or timezone.now() - timedelta(seconds=conf.HEARTBEAT_STALE_SECONDS)
-    return Heartbeat.objects.filter(name=name, beaten_at__gte=since).exists()
+    start = since or after(-conf.HEARTBEAT_STALE_SECONDS)
+    return Heartbeat.objects.filter(name=name, beaten_at__gte=start).exists()
 
 
 @worker_ready.connect(dispatch_uid="heartbeat-worker")
@@ -42,10 +49,12 @@ def _worker_ready(**_: Any) -> None:
 def _watch_scheduler(**_: Any) -> None:
     before_task_publish.connect(_scheduler_sent, dispatch_uid="heartbeat-beat", weak=False)
     beat("beat")
+    processes.beat(processes.BEAT)
 
 
 def _scheduler_sent(**_: Any) -> None:
     beat("beat")
+    processes.beat_if_due(processes.BEAT)
 
 
 beat_init.connect(_watch_scheduler, dispatch_uid="heartbeat-beat-init", weak=False)

@@ -10,9 +10,8 @@ from functools import cache
 from typing import Any
 
 from django.db import DataError, connections, models, transaction
-from django.utils import timezone
 
-from integrations import conf
+from integrations import clock, conf
 
 from .canonical_json import encode, encode_sanitised
 from .models import IntegrationEvent, IntegrationSync, new_idempotency_key
@@ -43,7 +42,7 @@ class Occurrence:
     payload: dict[str, Any]
     minimal: dict[str, Any]
     integration_ids: Sequence[int]
-    occurred_at: datetime = field(default_factory=timezone.now)
+    occurred_at: datetime = field(default_factory=clock.now)
     idempotency_key: str = field(default_factory=new_idempotency_key)
     origin_id: int | None = None
     sync_values: Mapping[str, Any] = field(default_factory=dict)

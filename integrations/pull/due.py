@@ -14,6 +14,7 @@ from integrations.delivery.lease import free
 from integrations.delivery.wakeup import SLOW_QUEUE, send_hint
 
 from .handlers import NOBODY, handler_for, is_heard
+from .lease import given_up
 from .models import SyncState
 from .run import DISABLED, Run, may_pull, pull_pages
 
@@ -25,6 +26,7 @@ def _due() -> models.QuerySet[SyncState]:
     is_time = Q(next_sync_at=None) | Q(next_sync_at__lte=Now())
     return SyncState.objects.filter(
         is_time,
+        ~given_up(),
         interval_minutes__isnull=False,
         connection__is_active=True,
         connection__is_enabled=True,

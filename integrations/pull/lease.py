@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.db import models, router
-from django.db.models import F
+from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from integrations import conf
+from integrations.alone import MAX_DEATHS
 from integrations.connectors.base import BaseConnector
 from integrations.database_clock import after
 from integrations.delivery.lease import LeaseLost, free
@@ -27,9 +28,10 @@ COLUMNS = [
     "last_error",
     "lease_token",
     "lease_expires_at",
+    "unfinished",
     "pages_in_run",
 ]
-RELEASED: dict[str, Any] = {"lease_token": "", "lease_expires_at": None}
+RELEASED: dict[str, Any] = {"lease_token": "", "lease_expires_at": None, "unfinished": 0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,20 +73,53 @@ def read_again(state: AbstractSyncState) -> None:
 
 
 def claim(state: AbstractSyncState, *, from_start: bool = False) -> PullLease | None:
-    """Take the state for PULL_LEASE_SECONDS, or return None: somebody is reading, or the row is gone.
+    """Take the state for PULL_LEASE_SECONDS, or return None: somebody is reading, it is given up, or the row is gone.
+
+    The reading counts as unfinished until something ends it: of a worker that dies, the count is what stays.
 
     Args:
         from_start: forget the cursor in the same statement, and take over from whoever is reading: their page is
             rolled back, and is read again from the beginning. A crash after this repeats, and skips nothing.
     """
     token = secrets.token_hex(16)
-    rows = rows_of(state) if from_start else rows_of(state).filter(free())
-    anew: dict[str, Any] = {"cursor": "", "pages_in_run": 0} if from_start else {}
+    rows = rows_of(state)
+    values: dict[str, Any] = {"unfinished": F("unfinished") + 1}
+    if from_start:
+        values = {"unfinished": 1, "cursor": "", "pages_in_run": 0}
+    else:
+        rows = rows.filter(free(), unfinished__lt=MAX_DEATHS)
     held_until = after(conf.PULL_LEASE_SECONDS)
-    if not rows.update(lease_token=token, lease_expires_at=held_until, status=Status.RUNNING, **anew):
+    if not rows.update(lease_token=token, lease_expires_at=held_until, status=Status.RUNNING, **values):
         return None
     read_again(state)
     return PullLease(state, token)
+
+
+def is_free(state: AbstractSyncState) -> bool:
+    """Tell whether nobody is reading now; who died counts as reading until the lease has run out."""
+    return rows_of(state).filter(free()).exists()
+
+
+def given_up() -> Q:
+    """The condition of a state whose workers died too often, as `give_up` left it."""
+    return Q(unfinished__gte=MAX_DEATHS, lease_token="")
+
+
+def give_up(state: AbstractSyncState, problem: str) -> bool:
+    """Write down `problem` if the last worker that the state may cost has died; tell whether that is so.
+
+    The count stays, and says that nobody is to read on; `start over` and `pull now` of a person take it back.
+    """
+    spent = rows_of(state).filter(~Q(lease_token=""), free(), unfinished__gte=MAX_DEATHS)
+    is_new = spent.update(
+        status=Status.FAILED,
+        error_count=F("error_count") + 1,
+        last_error=problem,
+        next_sync_at=None,
+        lease_token="",
+        lease_expires_at=None,
+    )
+    return bool(is_new)
 
 
 def outlast(lease: PullLease, adapter: BaseConnector) -> None:

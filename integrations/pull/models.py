@@ -8,8 +8,9 @@ from typing import Any
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import F
-from django.utils import timezone
+from django.db.models.functions import Now
 
+from integrations.alone import MAX_DEATHS
 from integrations.connections.models import TenantIntegration
 from integrations.errors import printable
 
@@ -37,6 +38,8 @@ class AbstractSyncState(models.Model):
     Attributes:
         cursor: the provider's own; "" is the beginning.
         lease_token, lease_expires_at: who is reading now (pull/lease.py).
+        unfinished: readings in a row that nobody ended, the one under way among them: their workers died. Counted by
+            the claim, taken back by whatever ends a reading. With too many of them the state is given up.
         pages_in_run: pages since the last end of the list, against providers that never come to one.
     """
 
@@ -55,6 +58,7 @@ class AbstractSyncState(models.Model):
     last_error = models.TextField(blank=True)
     lease_token = models.CharField(max_length=32, blank=True, default="", editable=False)
     lease_expires_at = models.DateTimeField(null=True, blank=True, editable=False)
+    unfinished = models.PositiveSmallIntegerField(default=0, db_default=0, editable=False)
     pages_in_run = models.PositiveIntegerField(default=0, editable=False)
 
     class Meta:
@@ -64,6 +68,11 @@ class AbstractSyncState(models.Model):
 
     def __str__(self) -> str:
         return self.resource_type
+
+    @property
+    def is_given_up(self) -> bool:
+        """Whether its workers died too often: nobody reads on until a person says so."""
+        return self.unfinished >= MAX_DEATHS and not self.lease_token
 
     @property
     def has_taker(self) -> bool:
@@ -88,7 +97,8 @@ class AbstractSyncState(models.Model):
             status=self.Status.COMPLETED,
             error_count=0,
             last_error="",
-            last_sync_at=timezone.now(),
+            unfinished=0,
+            last_sync_at=Now(),
             next_sync_at=next_sync_at,
             **values,
         )

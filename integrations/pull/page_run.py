@@ -17,11 +17,18 @@ from django.db import Error as DatabaseFailure
 from django.db import transaction
 
 from integrations import conf, retry_policy
+from integrations.alone import MAX_DEATHS, PATIENCE, alone, times_died
 from integrations.connections import health
 from integrations.connections.abstract import AbstractConnection
 from integrations.connections.models import TenantIntegration
 from integrations.delivery.lease import LeaseLost
-from integrations.errors import MAX_MESSAGE, IntegrationError, IntegrationPermanentError, IntegrationTemporaryError
+from integrations.errors import (
+    MAX_MESSAGE,
+    IntegrationError,
+    IntegrationPermanentError,
+    IntegrationTemporaryError,
+    printable,
+)
 from integrations.lifecycle import announce, sync_completed
 from integrations.origin import caused_by
 
@@ -34,7 +41,9 @@ from .result import SyncResult
 
 logger = logging.getLogger("integrations.pull")
 
+QUIET = "its last worker died, and this process has no quiet moment to read it alone; it is read later"
 LOST = "another run took over while this page was read; it reads the page again"
+WAY_OUT = "Mend what takes the items, then pull now."
 GONE = "the sync state exists no more; it was deleted meanwhile"
 
 
@@ -67,11 +76,32 @@ def run_page(
         RuntimeError: called inside of a transaction, which would stay open while the provider is asked.
     """
     _refuse_foreign(connection, sync_state, resource_type)
+    if not (sync_state.unfinished and leases.is_free(sync_state)):  # the usual: nobody died, or somebody is reading
+        return _run_claimed(
+            connection, sync_state, resource_type, fetch_fn, process_fn, is_full_resync, from_start, visited
+        )
+    with alone(PATIENCE) as is_alone:  # before it is claimed: who waits here may die of somebody else
+        if not is_alone:
+            logger.warning("pull of %s of connection %s: %s", resource_type, connection.pk, QUIET)
+            return SyncResult(cursor=sync_state.cursor, is_skipped=True)
+        return _run_claimed(
+            connection, sync_state, resource_type, fetch_fn, process_fn, is_full_resync, from_start, visited
+        )
+
+
+def _run_claimed(
+    connection: AbstractConnection,
+    sync_state: AbstractSyncState,
+    resource_type: str,
+    fetch_fn: FetchFn | None,
+    process_fn: ProcessFn | None,
+    is_full_resync: bool,
+    from_start: bool,
+    visited: Collection[str],
+) -> SyncResult:
     lease = _claimed(sync_state, from_start)
     if lease is None:
-        if not leases.rows_of(sync_state).exists():
-            return SyncResult(errors=[GONE])
-        return SyncResult(cursor=sync_state.cursor, is_skipped=True)
+        return _unclaimed(sync_state, f"{resource_type} of connection {connection.pk}")
     run = _Page(connection, lease, resource_type, is_full_resync)
     try:
         if (too_many := run.too_many_pages()) is not None:
@@ -94,9 +124,13 @@ def run_page(
             return run.failed(error, "the processing")
     except LeaseLost:
         return run.lost()
-    except BaseException:  # Ctrl-C, the end of the worker, the database: no failure of the provider
+    except (DatabaseFailure, KeyboardInterrupt):  # no failure of the provider, nor of a handler
         with suppress(DatabaseFailure):  # the lease ends by itself
             leases.release(lease)
+        raise
+    except BaseException as error:  # sys.exit() in a handler, as much as our own end: it must not be tried at once
+        with suppress(DatabaseFailure, LeaseLost):
+            run.failed(error, "the page")
         raise
 
 
@@ -106,6 +140,20 @@ def _refuse_foreign(connection: AbstractConnection, sync_state: AbstractSyncStat
         raise ValueError(f"sync_state is of {sync_state.resource_type!r}, not of {str(resource_type)[:50]!r}")
     if getattr(sync_state, "connection_id", connection.pk) != connection.pk:
         raise ValueError("sync_state belongs to another connection")
+
+
+def _unclaimed(sync_state: AbstractSyncState, name: str) -> SyncResult:
+    """Say why the state could not be taken; whoever finds that its last worker has died gives it up."""
+    problem = f"given up: {times_died(MAX_DEATHS, conf.PULL_LEASE_SECONDS)} for this page. {WAY_OUT}"
+    if leases.give_up(sync_state, problem):
+        logger.error("pull of %s: %s", name, problem)
+    try:
+        leases.read_again(sync_state)
+    except type(sync_state).DoesNotExist:
+        return SyncResult(errors=[GONE])
+    if sync_state.is_given_up:
+        return SyncResult(cursor=sync_state.cursor, errors=[sync_state.last_error])
+    return SyncResult(cursor=sync_state.cursor, is_skipped=True)
 
 
 def _claimed(sync_state: AbstractSyncState, from_start: bool) -> PullLease | None:
@@ -175,16 +223,18 @@ class _Page:
             logger.error("pull of %s: a callback after the commit failed: %s", self.name, _kind_and_place(error))
         return result
 
-    def failed(self, error: Exception, what: str, **more: Any) -> SyncResult:
+    def failed(self, error: BaseException, what: str, **more: Any) -> SyncResult:
         """Write down `error`; the cursor stays."""
         if isinstance(error, IntegrationError):
             known = error
-            logger.warning("pull of %s failed: %s", self.name, error.message or error.code)
+            logger.warning("pull of %s failed: %s", self.name, getattr(error, "message", "") or type(error).__name__)
         else:
             # Not its text: a driver or a parser repeats what it was given.
             known = IntegrationTemporaryError(f"{what} failed: unexpected {type(error).__name__}", code="unexpected")
             logger.error("pull of %s: %s failed: %s", self.name, what, _kind_and_place(error))
-        problem = (known.message or f"{what} failed: {known.code}")[:MAX_MESSAGE]
+        # A connector's or a handler's own kind of error may be made in any way.
+        words = str(getattr(known, "message", "") or f"{what} failed: {getattr(known, 'code', type(known).__name__)}")
+        problem = printable(words[:MAX_MESSAGE])
         leases.save_failure(self.lease, problem, _wait(known, self.state.error_count + 1), **more)
         leases.read_again(self.state)
         return SyncResult(cursor=self.state.cursor, errors=[problem])
@@ -230,7 +280,7 @@ def _wait(error: IntegrationError, attempt: int) -> float:
     return cap if delay is None else delay
 
 
-def _kind_and_place(error: Exception) -> str:
+def _kind_and_place(error: BaseException) -> str:
     """Return ``KeyError at orders.py:12``, without the text of `error`."""
     frames = extract_tb(error.__traceback__)
     return f"{type(error).__name__} at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "?"

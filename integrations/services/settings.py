@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.db import IntegrityError, transaction
-from django.utils import timezone
 
+from integrations import clock
 from integrations.connections.binding import settings_of
 from integrations.connections.destinations import destinations
 from integrations.connections.edited_settings import apply_settings
@@ -64,7 +64,7 @@ def change_settings(integration: TenantIntegration, changes: Mapping[str, Any]) 
     refuse_to_send_secrets_elsewhere(connector, stored, clean, changes)
     columns = apply_settings(integration, clean)
     if {"headers_encrypted", "credentials_encrypted"} & set(columns):
-        integration.credentials_rotated_at = timezone.now()
+        integration.credentials_rotated_at = clock.now()
         columns.append("credentials_rotated_at")
     return columns
 

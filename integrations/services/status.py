@@ -11,8 +11,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db.models import Avg, Count, Max, Q, QuerySet
-from django.utils import timezone
 
+from integrations import clock
 from integrations.audit.models import ExecutionLog
 from integrations.connections.credentials_age import credentials_age, overdue_days
 from integrations.connections.models import TenantIntegration
@@ -77,7 +77,7 @@ def statuses(integrations: QuerySet[TenantIntegration]) -> list[Status]:
     """Return the status of (at most MAX_LISTED) `integrations`: three queries, however many they are."""
     rows = list(integrations.select_related("tenant", "lane").order_by("integration_type", "name", "id")[:MAX_LISTED])
     figures = _figures([row.pk for row in rows])
-    now = timezone.now()
+    now = clock.now()
     return [_status(row, figures.get(row.pk, (0, 0, None)), now) for row in rows]
 
 
@@ -103,7 +103,7 @@ def _figures(pks: list[int]) -> dict[int, tuple[int, int, float | None]]:
     if newest is None or not pks:
         return {}
     recent = ExecutionLog.objects.filter(
-        id__gt=newest - RECENT_ROWS, created_at__gte=timezone.now() - RECENT, integration__in=pks, attempt__gt=0
+        id__gt=newest - RECENT_ROWS, created_at__gte=clock.now() - RECENT, integration__in=pks, attempt__gt=0
     )
     rows = (
         recent.order_by()

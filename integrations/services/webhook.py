@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Iterable, Mapping
 
+from integrations import clock
 from integrations.connections.abstract import AbstractConnection
 from integrations.connectors import content
 from integrations.connectors.base import BaseConnector
@@ -75,7 +75,7 @@ class WebhookService:
         delivery = Delivery(connection, provider, headers, raw, action, known, is_call)
         try:
             schemes.verify(
-                signature_method, headers, raw, secrets, now=time.time(), signature_header=signature_header or ""
+                signature_method, headers, raw, secrets, now=clock.timestamp(), signature_header=signature_header or ""
             )
         except SignatureInvalid as invalid:
             return store_rejected(self.model, delivery, invalid.reason)

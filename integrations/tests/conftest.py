@@ -4,6 +4,7 @@ broker          a message broker of this test's own: embedded, or the one named 
                 with @every_broker the test runs once on each
 celery_worker   celery_worker(pool="threads", env={…}) starts a worker on the test database, and waits for it
 celery_beat     the same for the scheduler
+web             the same for a web server
 caller          makes HTTPClients that may talk to a receiver, and notes how long they would wait
 receiver        an HTTP receiver on loopback that answers as it is told
 """
@@ -20,6 +21,7 @@ import pytest
 from django.db import connection
 
 from app.embedded_broker import EmbeddedBroker, EmbeddedBrokerError
+from integrations import clock
 from integrations.configuration import cache as configuration_cache
 from integrations.delivery import wakeup
 from integrations.observability import health
@@ -28,7 +30,7 @@ from integrations.transport.process_client import close_client
 from . import services
 from .callers import Caller
 from .receiver import Receiver
-from .services import Broker, CeleryProcess
+from .services import Broker, CeleryProcess, WebProcess
 
 
 @pytest.fixture(scope="session")
@@ -59,6 +61,7 @@ def _quick_flush() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def _nothing_left_of_the_last_test() -> Iterator[None]:
     health.forget()
+    clock.forget()
     configuration_cache.forget()
     yield
     close_client()
@@ -145,16 +148,24 @@ def celery_beat(
     return _starter(services.start_beat, "beat", broker, tmp_path, _processes)
 
 
+@pytest.fixture
+def web(
+    transactional_db: None, broker: Broker, tmp_path: Path, _processes: list[CeleryProcess]
+) -> Callable[..., WebProcess]:
+    """Return ``start(*, wait=True, env=None)``: a web server on the test database."""
+    return _starter(services.start_web, "web", broker, tmp_path, _processes)
+
+
 def _starter(
-    start_process: Callable[..., CeleryProcess],
+    start_process: Callable[..., Any],
     name: str,
     broker: Broker,
     folder: Path,
     processes: list[CeleryProcess],
-) -> Callable[..., CeleryProcess]:
+) -> Callable[..., Any]:
     numbers = itertools.count(1)
 
-    def start(*, wait: bool = True, **options: Any) -> CeleryProcess:
+    def start(*, wait: bool = True, **options: Any) -> Any:
         process = start_process(broker, folder / f"{name}-{next(numbers)}.log", **options)
         processes.append(process)
         if wait:

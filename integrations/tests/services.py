@@ -203,6 +203,8 @@ def database_url(alias: str = "default") -> str:
 class CeleryProcess:
     """One ``celery -A app …`` in a session of its own, so that its group is exactly what we started."""
 
+    program: Sequence[str] = ("celery", "-A", "app")
+
     def __init__(self, words: Sequence[str], env: Mapping[str, str], log_path: Path, ready: str, name: str) -> None:
         self.name = name
         self.log_path = log_path
@@ -210,7 +212,7 @@ class CeleryProcess:
         inherited = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST_")}
         with log_path.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-u", "-m", "celery", "-A", "app", *words],
+                [sys.executable, "-u", "-m", *self.program, *words],
                 cwd=PROJECT,
                 env={**inherited, **env},
                 stdin=subprocess.DEVNULL,
@@ -292,6 +294,17 @@ class CeleryProcess:
             os.killpg(self.pid, number)
 
 
+class WebProcess(CeleryProcess):
+    """One ``gunicorn app.wsgi`` on a free port."""
+
+    program = ("gunicorn", "app.wsgi")
+
+    @property
+    def address(self) -> str:
+        """The beginning of its URLs."""
+        return wait_until(lambda: re.search(r"Listening at: (http://[\d.:]+)", self.log), 30)[1]
+
+
 def children_of(pid: int) -> list[int]:
     """Return the child process ids of `pid`, oldest first."""
     pairs = _parents_from_proc() if Path("/proc/self/stat").exists() else _parents_from_ps()
@@ -336,6 +349,32 @@ def start_beat(
     name = f"beat-{uuid.uuid4().hex[:8]}"
     words = ["beat", "--loglevel=INFO", "--pidfile=", "-s", str(log_path.with_suffix(".schedule")), *args]
     return CeleryProcess(words, {**_environment(broker), **(env or {})}, log_path, r"beat: Starting", name)
+
+
+def start_web(broker: Broker, log_path: Path, *, env: Mapping[str, str] | None = None) -> WebProcess:
+    """Start a web server with one process and two threads, over plain HTTP."""
+    name = f"web-{uuid.uuid4().hex[:8]}"
+    words = ["--bind", "127.0.0.1:0", "--worker-class", "gthread", "--workers", "1", "--threads", "2"]
+    given = {**_environment(broker), "HTTPS": "0", "DEBUG": "0", **(env or {})}
+    return WebProcess(words, given, log_path, r"Booting worker with pid", name)
+
+
+# -- a machine whose clock is wrong -------------------------------------------------------------------
+
+
+def faketime(offset: str = "", file: Path | None = None) -> dict[str, str]:
+    """Return the environment of a process whose clock differs by `offset`, e.g. ``+70s``, or by what `file` says now.
+
+    As on a real machine, the clock that counts from the start of the system is right.
+    """
+    found = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
+    if not found:
+        missing("libfaketime is not installed (Debian's package faketime)")
+    sleeps = str(Path(__file__).parent / "faketime_sleep")
+    env = {"LD_PRELOAD": str(found[0]), "FAKETIME_DONT_FAKE_MONOTONIC": "1", "PYTHONPATH": sleeps}
+    if file is None:
+        return {**env, "FAKETIME": offset}
+    return {**env, "FAKETIME_TIMESTAMP_FILE": str(file), "FAKETIME_NO_CACHE": "1"}
 
 
 def _environment(broker: Broker) -> dict[str, str]:

@@ -16,10 +16,11 @@ otherwise before it asks here (n8n's 404 is temporary, GitHub's 403 may be a rat
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import lru_cache
 from http import HTTPStatus
 
+from integrations import clock
 from integrations.errors import (
     MAX_MESSAGE,
     IntegrationAuthError,
@@ -100,7 +101,7 @@ def error_for(
 def retry_after_of(response: Response, now: datetime | None = None) -> float | None:
     """Return the seconds that the answer asks us to wait, None if it does not."""
     headers = response.headers
-    return parse_retry_after(headers.get("retry-after"), now=now or datetime.now(UTC), date_header=headers.get("date"))
+    return parse_retry_after(headers.get("retry-after"), now=now or clock.now(), date_header=headers.get("date"))
 
 
 def _phrase(status: int) -> str:

@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.utils import timezone
 from django.utils.html import format_html
 
+from integrations import clock
 from integrations.admin import pull_actions
 from integrations.admin.display import NOTHING, Assets, Badge, Kind, exact, short, when
 from integrations.admin.listed_filters import ListedFilters
@@ -41,7 +41,7 @@ def next_pull(state: Any) -> Any:
         return f"never: {NOBODY}"
     if state.next_sync_at is None:
         return "when asked"
-    if state.next_sync_at > timezone.now():
+    if state.next_sync_at > clock.now():
         return when(state.next_sync_at)
     return "due now" if getattr(state, "interval_minutes", 1) else "when asked"
 

@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
@@ -18,6 +17,7 @@ from integrations.admin.history import History
 from integrations.admin.object_buttons import Button, ObjectButtons
 from integrations.admin.received import shown_body, shown_headers, shown_json
 from integrations.admin.recent_filters import ActionFilter, ConnectionFilter, EventTypeFilter, OutcomeFilter
+from integrations.clock import now as clock_now
 from integrations.inbound.models import AbstractWebhookEvent
 from tenants.harmless_text import harmless
 
@@ -49,7 +49,7 @@ def event_story(event: Any) -> str:
     again = f"attempt {event.attempts + 1}, " if event.attempts else ""
     if event.status == Status.PROCESSING:
         return f"attempt {max(event.attempts, 1)}"
-    return f"{again}due now" if event.next_attempt_at <= timezone.now() else f"{again}at {clock(event.next_attempt_at)}"
+    return f"{again}due now" if event.next_attempt_at <= clock_now() else f"{again}at {clock(event.next_attempt_at)}"
 
 
 def switched_off(event: Any) -> str:

@@ -19,6 +19,7 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
+from integrations import clock
 from integrations.auth.scheme import ApiKeyAuth, Auth, BasicAuth
 from integrations.connectors import edifact
 from integrations.connectors.base import BaseConnector
@@ -179,4 +180,4 @@ def _moment(payload: Mapping[str, object]) -> datetime:
     try:
         return datetime.fromisoformat(str(payload.get("timestamp"))).astimezone(UTC)
     except (ValueError, OverflowError):
-        return datetime.now(UTC)
+        return clock.now()

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
+from integrations import clock
 from integrations.connectors.base import BaseConnector
 from integrations.connectors.config_check import check
 from integrations.connectors.manifest import Field, Inbound, Manifest
@@ -141,7 +141,7 @@ class WebhookConnector(BaseConnector):
 
     def headers_for(self, envelope: Envelope) -> dict[str, str]:
         """Return the headers of one attempt: the tenant's, then ours, which nobody overrides."""
-        timestamp = int(time.time())
+        timestamp = int(clock.timestamp())
         headers = dict(self._fixed_headers)
         headers["webhook-id"] = envelope.idempotency_key
         headers["webhook-timestamp"] = str(timestamp)

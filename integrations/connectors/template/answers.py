@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
+from integrations import clock
 from integrations.errors import (
     IntegrationAuthError,
     IntegrationError,
@@ -72,7 +72,7 @@ class Rule:
         )
 
     def _wait(self, response: Response, scope: Scope) -> float | None:
-        headers, now = response.headers, datetime.now(UTC)
+        headers, now = response.headers, clock.now()
         asked = parse_retry_after(headers.get("retry-after"), now=now, date_header=headers.get("date"))
         if self.retry_after is None:
             return asked

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from datetime import timedelta
 from typing import Any
 
@@ -9,9 +11,11 @@ import pytest
 from django.contrib.auth.models import User
 from django.utils import timezone
 
-from integrations.models import Heartbeat
+from integrations.models import Heartbeat, ProcessHeartbeat
+from integrations.observability import processes
 from integrations.observability.health import forget
 from integrations.observability.heartbeat import beat
+from integrations.observability.processes import beat as beat_process
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db]
 
@@ -22,9 +26,13 @@ def _plain_http(settings: Any) -> None:
     forget()
 
 
+def all_beat() -> None:
+    beat("worker"), beat("beat"), beat_process("worker", ["deliveries", "slow"])
+
+
 @pytest.mark.usefixtures("broker")
 def test_healthy(client: Any) -> None:
-    beat("worker"), beat("beat")
+    all_beat()
     answer = client.get("/health/")
     assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
 
@@ -32,7 +40,7 @@ def test_healthy(client: Any) -> None:
 @pytest.mark.usefixtures("broker")
 @pytest.mark.parametrize("silent", ["worker", "beat"])
 def test_a_silent_worker_or_scheduler_is_named_to_staff_only(client: Any, silent: str) -> None:
-    beat("worker"), beat("beat")
+    all_beat()
     Heartbeat.objects.filter(name=silent).update(beaten_at=timezone.now() - timedelta(minutes=5))
     assert client.get("/health/").json() == {"status": "degraded"}
     client.force_login(User.objects.create(username="op", is_staff=True))
@@ -46,7 +54,7 @@ def test_a_broker_that_is_away(client: Any, broker: Any) -> None:
     import os
     import signal
 
-    beat("worker"), beat("beat")
+    all_beat()
     assert client.get("/health/").status_code == 200
     if broker.pid is None:
         pytest.skip("only the embedded broker is ours to stop")
@@ -56,6 +64,47 @@ def test_a_broker_that_is_away(client: Any, broker: Any) -> None:
         assert client.get("/health/").status_code == 503
     finally:
         os.kill(broker.pid, signal.SIGCONT)
+
+
+@pytest.mark.usefixtures("broker")
+def test_nobody_works_on_the_slow_queue(client: Any) -> None:
+    all_beat()
+    beat_process("worker", ["deliveries"])  # this process again, with other queues
+    client.force_login(User.objects.create(username="op", is_staff=True))
+    answer = client.get("/health/")
+    assert (answer.status_code, answer.json()["parts"]["slow_worker"]) == (503, "down")
+    assert answer.json()["parts"]["worker"] == "up"
+
+
+@pytest.mark.usefixtures("broker")
+def test_processes_and_their_clocks_are_for_staff(client: Any) -> None:
+    all_beat()
+    assert client.get("/health/").json() == {"status": "ok"}
+    ProcessHeartbeat.objects.update(skew_seconds=-61.5)
+    client.force_login(User.objects.create(username="op", is_staff=True))
+    answer = client.get("/health/")
+    assert answer.status_code == 200  # it delivers all the same
+    (listed,) = answer.json()["processes"]
+    assert listed == {
+        "name": f"worker@{socket.gethostname()}:{os.getpid()}",
+        "kind": "worker",
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+        "queues": ["deliveries", "slow"],
+        "skew_seconds": -61.5,
+        "clock": "wrong",
+    }
+
+
+def test_rows_of_processes_that_are_gone_are_forgotten() -> None:
+    values = {"kind": "worker", "host": "gone", "pid": 1}
+    ProcessHeartbeat.objects.create(name="worker@gone:1", beaten_at=timezone.now() - timedelta(hours=2), **values)
+    ProcessHeartbeat.objects.create(name="worker@gone:2", beaten_at=timezone.now() - timedelta(minutes=30), **values)
+    processes._beaten.clear()  # as in a process that has just begun
+    beat_process("beat")
+    names = sorted(ProcessHeartbeat.objects.values_list("kind", "name"))
+    assert [kind for kind, _ in names] == ["beat", "worker"] and names[1][1] == "worker@gone:2"
+    assert not [each for each in processes.seen_lately() if each.host == "gone"]
 
 
 @pytest.mark.usefixtures("broker")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -15,13 +16,14 @@ from django.db import connections, transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from integrations.alone import shared
 from integrations.connectors.base import BaseConnector
 from integrations.connectors.registry import ConnectorRegistry
 from integrations.database_clock import after
 from integrations.errors import IntegrationPermanentError, IntegrationTemporaryError
 from integrations.inbound import actions, sweep
 from integrations.inbound import receive as receive_module
-from integrations.inbound.process import process
+from integrations.inbound.process import _claim, process
 from integrations.inbound.receive import Delivery
 from integrations.inbound.retention import purge_received
 from integrations.models import SyncState, TenantIntegration, WebhookEvent
@@ -460,43 +462,156 @@ class TestFailures:
 
 
 class TestDeadWorkers:
-    """A worker that dies writes nothing down; what kills every one is given up all the same."""
+    """A worker that dies writes nothing down; what kills every one is given up all the same (crash/test_poison.py)."""
 
-    @pytest.fixture(autouse=True)
-    def _three(self, settings: Any) -> None:
-        settings.INTEGRATIONS = {"RETRY_MAX_ATTEMPTS": 3}
-
-    def die(self, **_: Any) -> None:
-        raise SystemExit
+    def die_of(self, event: WebhookEvent, times: int) -> None:
+        """Claim it and do nothing, as a worker that was killed at once."""
+        for _ in range(times):
+            make_due()
+            event.refresh_from_db()
+            assert _claim(WebhookEvent._base_manager.all(), event)
 
     def outcomes(self, event: WebhookEvent) -> list[str]:
         found = []
-        for _ in range(5):
+        for _ in range(2):
             make_due()
-            try:
-                found.append(process(WebhookEvent, event.pk))
-            except SystemExit:
-                found.append("died")
+            found.append(process(WebhookEvent, event.pk))
         event.refresh_from_db()
         return found
 
-    def test_in_the_action(self, flow: TenantIntegration) -> None:
-        effect(lambda dto, connection: self.die())
+    def test_five_of_them(self, flow: TenantIntegration) -> None:
         event = receive(flow, action=EFFECT)
-        assert self.outcomes(event) == ["died"] * 3 + ["given up", "not due"]
-        assert event.status == "failed" and event.next_attempt_at is None and event.attempts == 3
-        assert event.error == "the worker that had it died or took too long (given up after 3 attempts)"
+        self.die_of(event, 5)
+        assert self.outcomes(event) == ["given up", "not due"]
+        assert event.status == "failed" and event.next_attempt_at is None and event.attempts == 5
+        assert event.error == "its worker died 5 times, or took longer than 90 s (given up after 5 attempts)"
 
-    def test_in_a_receiver(self, flow: TenantIntegration) -> None:
+    def test_the_last_one_that_the_attempts_allow(self, flow: TenantIntegration, settings: Any) -> None:
+        settings.INTEGRATIONS = {"RETRY_MAX_ATTEMPTS": 3}
+        event = receive(flow, action=EFFECT)
+        self.die_of(event, 3)
+        assert self.outcomes(event) == ["given up", "not due"]
+        assert event.error == "its worker died 3 times, or took longer than 90 s (given up after 3 attempts)"
+
+    def test_after_the_mark(self, flow: TenantIntegration) -> None:
+        event = receive(flow, action=EFFECT)
+        WebhookEvent.objects.update(status="processed", processed_at=Now())
+        self.die_of(event, 5)
+        assert self.outcomes(event) == ["given up", "not due"]
+        assert event.status == "processed" and event.announced_at is None and event.next_attempt_at is None
+        assert "may not have heard (given up after 5 attempts)" in event.error
+
+    def test_four_of_them_and_then_none(self, flow: TenantIntegration) -> None:
+        """A failure between them, or a success, ends the row of deaths."""
         effect()
         event = receive(flow, action=EFFECT)
-        webhook_event_processed.connect(die := self.die)
+        self.die_of(event, 4)
+        assert self.outcomes(event)[0] == "processed"
+        assert (event.status, event.unfinished, event.error) == ("processed", 0, "")
+
+    def test_it_is_processed_alone(self, flow: TenantIntegration) -> None:
+        """Nothing else begins in the process meanwhile, and what was under way is waited for."""
+        during: list[str] = []
+        beside = threading.Thread(target=lambda: self.beside(during))
+        effect(lambda dto, connection: (beside.start(), beside.join(0.3), during.append("effect")))
+        event = receive(flow, action=EFFECT)
+        self.die_of(event, 1)
+        make_due()
+        assert process(WebhookEvent, event.pk) == "processed"
+        beside.join(10)
+        assert during == ["effect", "beside"]
+
+    def beside(self, during: list[str]) -> None:
+        with shared():
+            during.append("beside")
+
+
+class TestOddEnds:
+    """Whatever a handler or a receiver does, the row says so and is tried again, or ended."""
+
+    def test_it_ends_the_process(self, flow: TenantIntegration) -> None:
+        effect(lambda dto, connection: sys.exit(3))
+        event = receive(flow, action=EFFECT)
+        with pytest.raises(SystemExit):
+            process(WebhookEvent, event.pk)
+        event.refresh_from_db()
+        assert (event.status, event.error, event.unfinished) == ("failed", "unexpected SystemExit", 0)
+        assert event.next_attempt_at and not SyncState.objects.exists()
+
+    def test_a_receiver_ends_the_process(self, connection: TenantIntegration) -> None:
+        event = receive(connection)
+
+        def leave(**_: Any) -> None:
+            sys.exit(3)
+
+        webhook_event_processed.connect(leave)
         try:
-            assert self.outcomes(event) == ["died"] * 3 + ["given up", "not due"]
+            with pytest.raises(SystemExit):
+                process(WebhookEvent, event.pk)
         finally:
-            webhook_event_processed.disconnect(die)
-        assert event.status == "processed" and event.announced_at is None and event.next_attempt_at is None
-        assert "may not have heard (given up after 3 attempts)" in event.error and SyncState.objects.count() == 1
+            webhook_event_processed.disconnect(leave)
+        event.refresh_from_db()
+        assert (event.status, event.error, event.unfinished) == ("processed", "unexpected SystemExit", 0)
+        make_due()
+        assert process(WebhookEvent, event.pk) == "processed"
+
+    def test_it_rolls_back_and_says_nothing(self, flow: TenantIntegration) -> None:
+        effect(lambda dto, connection: transaction.set_rollback(True))
+        event = receive(flow, action=EFFECT)
+        assert process(WebhookEvent, event.pk) == "failed"
+        event.refresh_from_db()
+        assert event.error == "the action rolled its transaction back" and not SyncState.objects.exists()
+
+    @pytest.mark.parametrize("wait", ["soon", float("nan"), -1, object()])
+    def test_it_asks_for_nonsense(self, flow: TenantIntegration, wait: Any) -> None:
+        def refuse(dto: Any, connection: Any) -> None:
+            raise IntegrationTemporaryError("not now", retry_after=wait)
+
+        effect(refuse)
+        event = receive(flow, action=EFFECT)
+        assert process(WebhookEvent, event.pk) == "failed"
+        event.refresh_from_db()
+        assert event.error == "not now" and event.next_attempt_at
+
+    def test_its_error_is_made_in_its_own_way(self, flow: TenantIntegration) -> None:
+        class Odd(IntegrationTemporaryError):
+            def __init__(self) -> None:
+                self.retry_after = None
+
+        def refuse(dto: Any, connection: Any) -> None:
+            raise Odd
+
+        effect(refuse)
+        event = receive(flow, action=EFFECT)
+        assert process(WebhookEvent, event.pk) == "failed"
+        event.refresh_from_db()
+        assert event.error == "Odd" and event.next_attempt_at
+
+    def test_a_text_that_cannot_be_stored(self, flow: TenantIntegration) -> None:
+        class Raw(IntegrationTemporaryError):
+            def __init__(self) -> None:
+                super().__init__("x")
+                self.message = "a NUL \0 and half a \ud800"
+
+        def refuse(dto: Any, connection: Any) -> None:
+            raise Raw
+
+        effect(refuse)
+        event = receive(flow, action=EFFECT)
+        assert process(WebhookEvent, event.pk) == "failed"
+        event.refresh_from_db()
+        assert event.error == "a NUL   and half a  "
+
+    @pytest.mark.parametrize("answer", [None, 7, "text"])
+    @pytest.mark.parametrize("status", ["received", "processed"])
+    def test_its_connector_returns_nonsense(self, connection: TenantIntegration, answer: Any, status: str) -> None:
+        event = receive(connection)
+        kind = ConnectorRegistry.type_of("inbounddemo")
+        kind.parse_webhook = lambda self, headers, body: answer  # type: ignore[method-assign]
+        WebhookEvent.objects.update(status=status)
+        assert process(WebhookEvent, event.pk) == "failed"
+        event.refresh_from_db()
+        assert event.error == "unexpected AttributeError" and event.next_attempt_at and event.unfinished == 0
 
     def test_nothing_is_given_up_before_its_time(self, connection: TenantIntegration) -> None:
         event = receive(connection)

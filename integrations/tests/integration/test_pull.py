@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.db import DatabaseError, connection, transaction
+from django.db.models.functions import Now
 from django.test import override_settings
 from django.utils import timezone
 
@@ -15,6 +17,7 @@ from integrations.connectors.page import Page
 from integrations.errors import IntegrationAuthError, IntegrationRateLimited
 from integrations.models import IntegrationSync, SyncState, TenantIntegration
 from integrations.origin import origin
+from integrations.pull.lease import claim
 from integrations.services import SyncService
 from integrations.services.sync import SyncService as TheSame
 from integrations.signals import sync_completed
@@ -273,6 +276,55 @@ def test_an_interrupted_pull_gives_the_state_back(shop: TenantIntegration) -> No
         sync(shop, state, "orders", fetch_fn=interrupt)
     assert (in_database(state).status, in_database(state).lease_token) == ("idle", "")
     assert not sync(shop, state, "orders").is_skipped
+
+
+def test_a_handler_that_ends_the_process_is_written_down(shop: TenantIntegration) -> None:
+    """Given back without a word, it would be due at once, for ever."""
+    state = state_of(shop)
+    with pytest.raises(SystemExit):
+        sync(shop, state, "orders", process_fn=lambda items, connection: sys.exit(3))
+    found = in_database(state)
+    assert (found.status, found.lease_token, found.unfinished) == ("failed", "", 0)
+    assert found.last_error == "the page failed: unexpected SystemExit" and seconds_to_wait(state) > 5
+
+
+@pytest.mark.parametrize("message", ["a NUL \0 and half a \ud800", None, 7])
+def test_an_error_of_any_making_is_stored(shop: TenantIntegration, message: Any) -> None:
+    class Odd(IntegrationRateLimited):
+        def __init__(self) -> None:
+            super().__init__("x", retry_after=float("nan"))
+            self.message = message
+
+    def refuse(items: Any, connection: Any) -> None:
+        raise Odd
+
+    state = state_of(shop)
+    assert sync(shop, state, "orders", process_fn=refuse).errors
+    words = {None: "the processing failed: rate_limited", 7: "7"}.get(message, "a NUL   and half a  ")
+    assert in_database(state).last_error == words and seconds_to_wait(state) > 5
+
+
+def test_a_worker_that_died_counts_and_a_success_takes_it_back(shop: TenantIntegration) -> None:
+    state = state_of(shop)
+    for deaths in (1, 2, 3, 4):
+        assert claim(state) is not None  # and no more is heard of it
+        SyncState.objects.update(lease_expires_at=Now())
+        assert in_database(state).unfinished == deaths
+    state.refresh_from_db()
+    assert sync(shop, state, "orders").items_fetched == 2
+    assert in_database(state).unfinished == 0
+
+
+def test_five_of_them_are_the_end(book: OrderBook, shop: TenantIntegration, caplog: Any) -> None:
+    state = state_of(shop, unfinished=5, lease_token="dead", lease_expires_at=timezone.now(), interval_minutes=1)
+    found = sync(shop, state, "orders")
+    assert found.errors[0].startswith("given up: its worker died 5 times") and book.asked == []
+    assert in_database(state).is_given_up and in_database(state).last_error == found.errors[0]
+    assert caplog.text.count("its worker died 5 times") == 1
+    assert sync(shop, state, "orders").errors == found.errors  # and nothing more is written
+    assert caplog.text.count("its worker died 5 times") == 1
+    assert resync(shop, state, "orders").items_fetched == 2  # whoever says so begins anew
+    assert in_database(state).unfinished == 0
 
 
 def test_the_pause_doubles_up_to_its_cap(book: OrderBook, shop: TenantIntegration) -> None:

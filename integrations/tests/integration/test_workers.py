@@ -306,9 +306,10 @@ def test_beat_finds_what_was_never_announced_and_is_seen_alive(
     celery_beat()
     receiver.wait_for(1)
     wait_until(all_settled(1))
-    wait_until(lambda: Heartbeat.objects.count() == 2)
+    wait_until(lambda: Heartbeat.objects.filter(name__in=["worker", "beat"]).count() == 2)
     wait_until(lambda: client.get("/health/").status_code == 200, 10, "the page asks anew after two seconds")
-    assert client.get("/health/").json()["parts"] == {"beat": "up", "broker": "up", "database": "up", "worker": "up"}
+    parts = client.get("/health/").json()["parts"]
+    assert parts == dict.fromkeys(("beat", "broker", "database", "slow_worker", "worker"), "up")
 
 
 @pytest.mark.slow
@@ -333,16 +334,16 @@ def test_two_beats_send_each_row_once(
 def test_sweeps_do_not_pile_up_while_no_worker_runs(
     worker: StartWorker, celery_beat: StartWorker, receiver: Receiver
 ) -> None:
+    """No message expires, which would compare two machines' clocks: one does the work, the others nothing."""
     sweeps = PeriodicTask.objects.filter(task="integrations.tasks.retry_failed_syncs")
-    assert sweeps.get().expire_seconds == sweeps.get().interval.every == 15
+    assert sweeps.get().expire_seconds is None and sweeps.get().interval.every == 15
     sweep_every_second()
-    sweeps.update(expire_seconds=1)
     scheduler = celery_beat()
-    wait_until(lambda: scheduler.log.count("Sending due task Deliver what is due") >= 4, 30)
+    wait_until(lambda: scheduler.log.count("Sending due task Deliver what is due") >= 6, 30)
     scheduler.kill9()  # a SIGTERM amid a send may be lost: redis-py raises over Celery's SystemExit
-    started = worker()
-    wait_until(lambda: started.log.count("Discarding revoked task: integrations.tasks.retry_failed_syncs") >= 2, 30)
-    assert started.log.count("integrations.tasks.retry_failed_syncs") >= 4
+    started = worker(concurrency=1)
+    wait_until(lambda: started.log.count("another run has just ended") >= 2, 30)
+    assert "{'due': 0, 'woken': 0}" in started.log and "Discarding" not in started.log
 
 
 def test_b230_two_sweeps_at_once_from_the_shell(worker: StartWorker, receiver: Receiver, broker: Broker) -> None:

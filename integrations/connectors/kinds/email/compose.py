@@ -10,12 +10,12 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime
 
+from integrations import clock
 from integrations.connectors.port import Envelope
 from integrations.connectors.summary import filled, summarise
 from integrations.errors import printable
@@ -39,7 +39,7 @@ def compose(
     mail["From"] = Address(one_line(sender_name), addr_spec=sender)
     mail["To"] = [Address(addr_spec=recipient) for recipient in recipients]
     mail["Subject"] = _subject(envelope, subject)
-    mail["Date"] = format_datetime(datetime.now(UTC))
+    mail["Date"] = format_datetime(clock.now())
     mail["Message-ID"] = message_id(envelope.idempotency_key, sender)
     mail["Auto-Submitted"] = "auto-generated"  # no holiday answers, please
     mail["X-Auto-Response-Suppress"] = "All"  # the same for Exchange

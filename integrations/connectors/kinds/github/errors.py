@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import UTC, datetime
 from typing import Any
 
+from integrations import clock
 from integrations.errors import IntegrationError, IntegrationPermanentError, IntegrationRateLimited
 from integrations.transport.classify import retry_after_of
 from integrations.transport.response import Response
@@ -76,7 +76,7 @@ def _until(reset: str, date: str) -> float:
     """Return the seconds until `reset`, an epoch of GitHub's clock, which may differ from ours."""
     if not re.fullmatch(r"[0-9]{1,12}", reset, re.ASCII):
         return AT_LEAST
-    now = datetime.now(UTC)
+    now = clock.now()
     return max(int(reset) - (parse_http_date(date, now=now) or now).timestamp(), 1.0)
 
 

@@ -29,11 +29,12 @@ import hashlib
 import re
 from collections.abc import Mapping
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from functools import cached_property
 from typing import Any
 
+from integrations import clock
 from integrations.auth.scheme import Auth, BasicAuth
 from integrations.connectors.base import BaseConnector
 from integrations.connectors.config_check import check
@@ -225,7 +226,7 @@ def _total_of(response: Response) -> int | None:
 
 def _clock_of(response: Response) -> int:
     """Return the seconds that the shop's clock shows; ours, if it does not say."""
-    now = datetime.now(UTC)
+    now = clock.now()
     return int((parse_http_date(response.headers.get("date", ""), now=now) or now).timestamp())
 
 

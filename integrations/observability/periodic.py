@@ -1,0 +1,47 @@
+"""Periodic tasks whose messages pile up while no worker runs: one of them does the work, the others nothing.
+
+A message has no expiry. Celery would compare the clocks of two machines for it, and a worker that is a minute ahead
+would drop every sweep without a word.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.apps import apps
+
+from integrations.database_clock import after
+
+from .heartbeat import beat
+from .models import Heartbeat
+
+
+def scheduled_as(request: Any) -> str:
+    """Return the name of the row (django-celery-beat) for which a scheduler sent the message of `request`; "": none."""
+    headers = getattr(request, "headers", None) or {}
+    return str(headers.get("periodic_task_name") or getattr(request, "periodic_task_name", None) or "")
+
+
+def has_just_run(task: str, scheduled_name: str) -> bool:
+    """Tell whether another run of `task` ended less than half a period ago, by the database's clock."""
+    period = _period(scheduled_name)
+    return period > 0 and Heartbeat.objects.filter(name=_key(task), beaten_at__gt=after(-period / 2)).exists()
+
+
+def note_end(task: str) -> None:
+    """Note that a run of `task` has ended now."""
+    beat(_key(task))
+
+
+def _key(task: str) -> str:
+    return task.rpartition(".")[2][:50]
+
+
+def _period(scheduled_name: str) -> float:
+    """Return the seconds between two messages, 0 for a row without an interval."""
+    if not scheduled_name or not apps.is_installed("django_celery_beat"):
+        return 0.0
+    from django_celery_beat.models import PeriodicTask
+
+    row = PeriodicTask.objects.select_related("interval").filter(name=scheduled_name).first()
+    return row.interval.schedule.run_every.total_seconds() if row is not None and row.interval else 0.0
