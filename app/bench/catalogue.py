@@ -73,7 +73,7 @@ def _drain(lanes: int, processes: int, subjects: tuple[Subject, ...], quick: boo
         chart=("rate",),
         unit="deliveries / s",
         full=full,
-        quick={**full, "rows": 1_500, "peer_rows": 200} if quick else None,
+        quick={**full, "rows": 1_500, "peer_rows": 100} if quick else None,
         targets=tuple(targets),
     )
 
@@ -187,7 +187,7 @@ def _growth(key: str, title: str, full: dict[str, Any]) -> Scenario:
         title=f"Growth: {title}",
         question="One lane drains and then hears of single saves, in an empty database and in one that has grown.",
         subjects=(
-            Subject("empty", "empty database", f"{GROWTH}:measured"),
+            Subject("empty", "empty database", f"{GROWTH}:measured", settings={"statistics": "fresh"}),
             Subject("grown", title, f"{GROWTH}:measured", settings=full),
         ),
         metrics=(RATE, *PERCENTILES),
@@ -318,6 +318,7 @@ SCENARIOS: tuple[Scenario, ...] = (
         "refused",
         {"path": "/bad/", "rate": 1, "calm": 60, "trouble": 180, "late": 60},
     ),
+    _growth("burst", "statistics of an empty table", {}),
     _growth("young", "5,000 lanes with ten rows each", {"lanes": 5_000, "settled_each": 10}),
     _growth("history", "one lane with 1,000,000 settled rows", {"settled": 1_000_000}),
     _growth("due", "1,000,000 rows due elsewhere", {"due_elsewhere": 1_000_000, "resting_lanes": 50}),

@@ -11,7 +11,10 @@ from .latency import delays, paced
 
 
 def measured(cell: Cell) -> Metrics:
-    """Grow the database as the settings say, then drain one lane, then save now and then."""
+    """Grow the database as the settings say, then drain one lane, then save now and then.
+
+    The planner's statistics are those from before the drained rows came, unless they are to be fresh.
+    """
     from app.bench import ours as side
     from app.bench import rows
     from integrations.models import TenantIntegration
@@ -38,6 +41,8 @@ def measured(cell: Cell) -> Metrics:
     cell.wait_received(1, 60)
     count = settings["rows"]
     rows.add_due([integration], count, body)
+    if settings.get("statistics") == "fresh":
+        rows.analyze()
     cell.receiver.reset()
     begun = time.perf_counter()
     side.sweep()
