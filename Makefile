@@ -9,7 +9,7 @@ TESTS   = integrations/tests
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: run test test-unit test-embedded test-services check model test-slow test-connectors test-crash test-browser test-long format clean
+.PHONY: run bench bench-quick test test-unit test-embedded test-services check model test-slow test-connectors test-crash test-browser test-long format clean
 
 run: $(STAMP)
 	@exec $(BIN)/python -m app.demo
@@ -62,6 +62,21 @@ test-browser: $(STAMP)
 
 test-long: test-slow test-connectors test-crash test-browser
 
+# Ours, peers and limits in one run (docs/performance.md). Peers are installed beside the project, never into it.
+BENCH = .venv-bench
+
+bench: $(BENCH)/.installed
+	$(BENCH)/bin/python -m app.bench run --scale full $(ARGS)
+
+bench-quick: $(BENCH)/.installed
+	$(BENCH)/bin/python -m app.bench run --scale quick $(ARGS)
+
+$(BENCH)/.installed: requirements.txt pyproject.toml
+	$(PYTHON) -m venv $(BENCH)
+	$(BENCH)/bin/python -m pip install -q --upgrade "pip>=25.1"
+	$(BENCH)/bin/python -m pip install -q -r requirements.txt --group bench
+	@touch $@
+
 $(STAMP): requirements.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q --upgrade "pip>=25.1"
@@ -69,4 +84,4 @@ $(STAMP): requirements.txt pyproject.toml
 	@touch $@
 
 clean:
-	rm -rf $(VENV) .local .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(BENCH) .local .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,0 +1,1 @@
+"""The benchmark: measure deliveries, saves and neighbours beside peers and limits (docs/performance.md)."""
