@@ -71,7 +71,7 @@ class Slice:
         try:
             while self._may_start():
                 if self.verdict.doubt:
-                    self._ask_others()
+                    self._ask_others(waiting)
                 elif not waiting:
                     break
                 elif self._is_worth_threads(len(waiting)):
@@ -93,10 +93,12 @@ class Slice:
             return None
         return sum(result.duration_ms for result in self.outcomes) / len(self.outcomes) / 1000
 
-    def _ask_others(self) -> None:
+    def _ask_others(self, waiting: Iterable[list[DueRow]]) -> None:
         """Ask others, chosen at random, until one is taken or nobody is left: is it the rows or the destination?"""
         while self.verdict.may_ask_another and self._may_start():
             row = self.ask_another(self._tried, self._objects)
+            if row is None:  # nobody but those of this slice, such as one that somebody waits for before it is due
+                row = next((chain[0] for chain in waiting if chain[0].id not in self._tried), None)
             if row is None:
                 break
             if not self._send_row(row):

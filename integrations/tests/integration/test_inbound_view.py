@@ -418,16 +418,23 @@ def test_vector(vector: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None
         assert answer.status_code == (200 if is_object else 400)
 
 
+def forget_connections() -> None:
+    """Close the connections, and the pool that keeps them."""
+    connections.close_all()
+    if hasattr(database, "close_pool"):
+        database.close_pool()
+
+
 @pytest.mark.integration
 class TestTheOutsideFails:
     def test_503_while_the_database_is_away(self, shop: TenantIntegration, caplog: Any) -> None:  # B215
-        connections.close_all()
+        forget_connections()
         good, settings = database.settings_dict["NAME"], database.settings_dict
         settings["NAME"] = "/nowhere/at/all" if database.vendor == "sqlite" else "no_such_database"
         try:
             answer = send(shop)
         finally:
-            connections.close_all()
+            forget_connections()
             settings["NAME"] = good
         assert answer.status_code == 503 and int(answer["Retry-After"]) > 0
         assert send(shop).status_code == 200
