@@ -34,3 +34,14 @@ def listed(vendor: str, columns: Mapping[str, str]) -> str:
         return f"json_to_recordset(%s::json) AS v({typed})"
     read = ", ".join(f"json_extract(value, '$.{name}') AS {name}" for name in columns)
     return f"(SELECT {read} FROM json_each(%s)) AS v"  # noqa: S608 - our own names
+
+
+def looked_up(vendor: str, table: str, alias: str, condition: str) -> str:
+    """Return a join that reads at most one row of `table` for each row before it, whatever the planner believes.
+
+    A plain join is planned once, perhaps while the tables were empty, and kept: read the wrong way round, it goes
+    through all of `table` for every slice.
+    """
+    if vendor == "postgresql":
+        return f"CROSS JOIN LATERAL (SELECT * FROM {table} {alias} WHERE {condition} LIMIT 1) {alias}"  # noqa: S608
+    return f"JOIN {table} {alias} ON {condition}"

@@ -129,7 +129,7 @@ def _returned(sql: str, parameters: Sequence[Any], integration_id: int, token: s
             if row is None:  # given back in the same statement
                 return ()
     count = len(State._fields)
-    return State(*row[:count]), _integration(row[count:])
+    return State(*row[:count]), _integration(row[count : count + len(_columns(USING)[0])])
 
 
 def _integration(values: Sequence[Any]) -> TenantIntegration:

@@ -61,6 +61,7 @@ class Slice:
     slept: float = 0.0
     halted: str = ""
     outcomes: list[Outcome] = field(default_factory=list)
+    _spent_ms: int = 0
     _tried: set[int] = field(default_factory=set)
     _objects: set[str] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -89,9 +90,7 @@ class Slice:
     @property
     def mean_seconds(self) -> float | None:
         """The mean duration of the requests; None if there was none."""
-        if not self.outcomes:
-            return None
-        return sum(result.duration_ms for result in self.outcomes) / len(self.outcomes) / 1000
+        return self._spent_ms / len(self.outcomes) / 1000 if self.outcomes else None
 
     def _ask_others(self, waiting: Iterable[list[DueRow]]) -> None:
         """Ask others, chosen at random, until one is taken or nobody is left: is it the rows or the destination?"""
@@ -155,6 +154,7 @@ class Slice:
             self._tried.add(row.id)
             self._objects.add(row.object_key)
             self.outcomes.append(result)
+            self._spent_ms += result.duration_ms
             self.verdict.note(result)
         run_slot.checkpoint()
         return result.is_final or not row.holds(elapsed() - started)

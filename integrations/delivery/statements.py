@@ -17,7 +17,7 @@ from typing import NamedTuple
 from integrations import conf
 from integrations.connections.models import TenantIntegration
 from integrations.outbox.models import IntegrationEvent, IntegrationSync
-from integrations.sql import listed, now, seconds_until, shifted
+from integrations.sql import listed, looked_up, now, seconds_until, shifted
 
 from .models import Lane
 
@@ -108,7 +108,8 @@ def _rows_of_heads(vendor: str, heads: str, followers: str) -> str:
         source = f"heads h CROSS JOIN LATERAL ({chain.format(what='*')}) r"
     else:
         source = f"heads h JOIN {SYNC} r ON r.id IN ({chain.format(what='id')})"
-    return f"WITH {heads} SELECT h.class, h.id, {columns} FROM {source} JOIN {EVENT} e ON e.id = r.event_id"
+    event = looked_up(vendor, EVENT, "e", "e.id = r.event_id")
+    return f"WITH {heads} SELECT h.class, h.id, {columns} FROM {source} {event}"
 
 
 def _head(vendor: str, kind: int, limit: str, in_order: bool) -> str:
@@ -250,6 +251,9 @@ def take(vendor: str, *, only_turn: bool) -> str:
     return _take(vendor, only_turn, 2 * conf.SLICE_ROWS, conf.LEASE_SECONDS)
 
 
+KEYED = "set_config('enable_seqscan', 'off', true)"
+
+
 def _from_integration(vendor: str) -> str:
     return f" FROM {INTEGRATION} i" if vendor == "postgresql" else ""
 
@@ -262,10 +266,15 @@ def _returning(vendor: str) -> str:
 
 
 def renew(vendor: str, assignments: str) -> str:
-    """Write a held lane and return what it is then. Parameters: those of `assignments`, the lane, the token."""
+    """Write a held lane and return what it is then. Parameters: those of `assignments`, the lane, the token.
+
+    For the rest of the transaction PostgreSQL is told to look rows up by key: a plan made while the tables were young, and
+    kept, would read all of them for every slice that is settled (`KEYED`).
+    """
+    keyed = f", {KEYED}" if vendor == "postgresql" else ""
     return (
         f"UPDATE {LANE} AS l SET {assignments}"
-        f"{_from_integration(vendor)} WHERE l.integration_id = %s AND l.lease_token = %s{_returning(vendor)}"
+        f"{_from_integration(vendor)} WHERE l.integration_id = %s AND l.lease_token = %s{_returning(vendor)}{keyed}"
     )
 
 

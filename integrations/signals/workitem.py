@@ -73,12 +73,13 @@ class WorkItemTrigger(TriggerHandler):
         # One statement, for it is asked for every slice; an item that is gone gets no note.
         source = sql.listed(connection.vendor, {"place": "integer", "item": "text", "text": "text"})
         key = "bigint" if connection.vendor == "postgresql" else "integer"
+        item = sql.looked_up(connection.vendor, WorkItem._meta.db_table, "w", f"w.id = CAST(v.item AS {key})")
         listed = [{"place": n, "item": note.object_id, "text": note.text} for n, note in enumerate(notes)]
         with connection.cursor() as cursor:
             cursor.execute(
                 f"INSERT INTO {Note._meta.db_table} (tenant_id, work_item_id, text, created_at) "  # noqa: S608
                 f"SELECT w.tenant_id, w.id, v.text, {sql.now(connection.vendor)} FROM {source} "
-                f"JOIN {WorkItem._meta.db_table} w ON w.id = CAST(v.item AS {key}) ORDER BY v.place",
+                f"{item} ORDER BY v.place",
                 [json.dumps(listed)],
             )
 

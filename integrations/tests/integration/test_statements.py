@@ -17,6 +17,7 @@ from django.db import connection, transaction
 
 from integrations.audit.models import ExecutionLog
 from integrations.delivery import statements
+from integrations.delivery.lease import take
 from integrations.models import Lane, TenantIntegration
 from integrations.tests.factories import make_integration, make_tenant
 from tasks.models import WorkItem
@@ -70,6 +71,13 @@ def lane(request: Any) -> Iterator[int]:
         with connection.cursor() as cursor:
             cursor.execute("ANALYZE")
     yield first.pk
+    analyze()
+
+
+def analyze() -> None:
+    """Let the check of foreign keys at the end of a test, a plan of PostgreSQL's own, know how many rows there are."""
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE")
 
 
 def numbered(sql: str) -> str:
@@ -93,6 +101,8 @@ def undone() -> Iterator[None]:
 def plan_of(sql: str, parameters: list[Any], mode: str) -> dict[str, Any]:
     with undone(), connection.cursor() as cursor:
         cursor.execute(f"SET LOCAL plan_cache_mode = force_{mode}_plan")
+        if sql == statements.settle_rows(PG):
+            cursor.execute(f"SELECT {statements.KEYED}")  # as the statement before it has done
         cursor.execute(f"PREPARE asked AS {numbered(sql)}".replace("%", "%%"), None)
         values = f"({', '.join(map(literal, parameters))})" if parameters else ""
         cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) EXECUTE asked{values}".replace("%", "%%"), None)
@@ -163,3 +173,42 @@ def test_a_sweep_asks_each_lane_once(lane: int, mode: str) -> None:
     plan = plan_of(statements.sweep(PG, 1000), [], mode)
     assert not {node.get("Relation Name") for node in nodes(plan) if node["Node Type"] == "Seq Scan"} & big
     assert rows_read(plan, big) <= 6 * Lane.objects.count()
+
+
+def test_what_is_settled_is_looked_up_by_key() -> None:
+    if connection.vendor != PG:
+        pytest.skip("plans of PostgreSQL")
+    lease = take(make_integration(make_tenant()).pk)
+    assert lease is not None
+    with connection.cursor() as cursor:
+        lease.renew({})
+        cursor.execute("SHOW enable_seqscan")
+        assert cursor.fetchone()[0] == "off"
+        cursor.execute("SET LOCAL enable_seqscan = on")
+
+
+def test_a_plan_that_was_made_while_the_tables_were_empty_still_serves() -> None:
+    """A worker starts, delivers a few events, and keeps its plans; then thousands come."""
+    if connection.vendor != PG:
+        pytest.skip("plans of PostgreSQL")
+    big = {statements.SYNC, statements.EVENT}
+    integration = make_integration(make_tenant())
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE")
+        cursor.execute("SET LOCAL plan_cache_mode = force_generic_plan")
+        cursor.execute(f"SELECT {statements.KEYED}")
+        questions = asked(integration.pk)
+        for number, (sql, parameters, _) in enumerate(
+            questions.values()
+        ):  # nothing is rolled back: psycopg would forget
+            cursor.execute(f"PREPARE early{number} AS {numbered(sql)}".replace("%", "%%"), None)
+            cursor.execute(f"EXECUTE early{number}({', '.join(map(literal, parameters))})".replace("%", "%%"), None)
+        fill([integration.pk], 1_200, pending=1_200)
+        for number, (name, (_, parameters, bound)) in enumerate(questions.items()):
+            values = ", ".join(map(literal, parameters))
+            cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) EXECUTE early{number}({values})".replace("%", "%%"), None)
+            found = cursor.fetchone()[0]
+            plan = (json.loads(found) if isinstance(found, str) else found)[0]["Plan"]
+            assert rows_read(plan, big) <= bound, (name, json.dumps(plan, indent=1))
+            cursor.execute(f"DEALLOCATE early{number}")
+    analyze()
