@@ -268,8 +268,8 @@ def _returning(vendor: str) -> str:
 def renew(vendor: str, assignments: str) -> str:
     """Write a held lane and return what it is then. Parameters: those of `assignments`, the lane, the token.
 
-    For the rest of the transaction PostgreSQL is told to look rows up by key: a plan made while the tables were young, and
-    kept, would read all of them for every slice that is settled (`KEYED`).
+    For the rest of the transaction PostgreSQL is told to look rows up by key: a plan made while the tables were young,
+    and kept, would read all of them for every slice that is settled (`KEYED`).
     """
     keyed = f", {KEYED}" if vendor == "postgresql" else ""
     return (
