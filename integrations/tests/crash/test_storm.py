@@ -1,4 +1,8 @@
-"""Workers and their children killed at random under load: what CRASH_KILLS=100 proves, 20 show.
+"""Workers killed at random under load, with all that goes wrong beside: what CRASH_KILLS=100 proves, 20 show.
+
+One worker's clock is ahead and the other's behind, one is of processes and one of threads; each tenant has an object
+that the receiver refuses until the storm is over; connections to the database are cut, the broker stops answering for a
+moment, and one row kills whoever sends it.
 
 Prints its seed; CRASH_SEED repeats the decisions (not their timing).
 """
@@ -21,13 +25,13 @@ from integrations.models import ExecutionLog, IntegrationEvent, IntegrationSync
 from integrations.tests.crash.evidence import assert_copies_are_equal, assert_in_order, copies
 from integrations.tests.factories import make_integration, make_item, make_tenant
 from integrations.tests.receiver import Answer, Receiver, Request
-from integrations.tests.services import CeleryProcess, wait_until
+from integrations.tests.services import Broker, CeleryProcess, faketime, wait_until
 
 KILLS = int(os.environ.get("CRASH_KILLS", "20"))
 pytestmark = [
     pytest.mark.crash,
     pytest.mark.django_db(transaction=True),
-    pytest.mark.timeout(120 + 8 * KILLS),
+    pytest.mark.timeout(360 + 8 * KILLS),
     pytest.mark.skipif(connection.vendor != "postgresql", reason="run with DATABASE_URL=postgres://…"),
 ]
 
@@ -58,6 +62,7 @@ class Load:
             for n in range(2):
                 make_integration(tenant, f"{receiver.url}/{t}{n}", name=f"{t}{n}")
             self.items += [make_item(tenant, reference_id=f"RMA-{n}") for n in range(6)]
+            self.items.append(make_item(tenant, reference_id="BAD"))
 
     def __enter__(self) -> Load:
         self._thread.start()
@@ -78,27 +83,65 @@ class Load:
             connections.close_all()
 
 
+def cut_connections() -> None:
+    """As a restart of PostgreSQL does: every connection but ours ends at once."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() "
+            "AND application_name = 'worker'"
+        )
+
+
+def hold_broker(broker: Broker) -> None:
+    """Let Redis answer nobody for a second."""
+    import redis
+
+    with redis.Redis.from_url(broker.url, socket_timeout=5) as client:
+        client.client_pause(1000)
+
+
 def test_a_storm_of_kills_loses_nothing(
-    celery_worker: Callable[..., CeleryProcess], celery_beat: Callable[..., CeleryProcess], receiver: Receiver
+    celery_worker: Callable[..., CeleryProcess],
+    celery_beat: Callable[..., CeleryProcess],
+    broker: Broker,
+    receiver: Receiver,
 ) -> None:
     seed = int(os.environ.get("CRASH_SEED") or secrets.randbelow(10**6))
     print(f"\nCRASH_SEED={seed} CRASH_KILLS={KILLS}")
     chance = random.Random(seed)
     answers = random.Random(seed + 1)
 
+    over, poisoned = threading.Event(), threading.Event()
+    workers: list[CeleryProcess] = []
+
     def sometimes_500(request: Request) -> Answer:
-        return Answer(500 if answers.random() < 0.03 else 200, delay=answers.uniform(0, 0.03))
+        name = request.json["workitem"]["reference_id"]
+        if name == "POISON":
+            poisons.append(request.id)
+            for worker in workers:
+                worker.kill9_group()
+            poisoned.set()
+        is_refused = answers.random() < 0.03 or (name == "BAD" and not over.is_set())
+        return Answer(500 if is_refused else 200, delay=answers.uniform(0, 0.03))
+
+    poisons: list[str] = []
 
     receiver.answer_with(default=sometimes_500)
     second, _ = IntervalSchedule.objects.get_or_create(every=1, period=IntervalSchedule.SECONDS)
     PeriodicTask.objects.filter(task="integrations.tasks.retry_failed_syncs").update(interval=second)
     env = {f"INTEGRATIONS_{name}": str(value) for name, value in SETTINGS.items()}
-    env["INTEGRATIONS_ALLOWED_HOSTS"] = receiver.netloc
+    env |= {"INTEGRATIONS_ALLOWED_HOSTS": receiver.netloc, "PGAPPNAME": "worker"}
 
-    def start(*, wait: bool) -> CeleryProcess:
-        return celery_worker(wait=wait, pool="prefork", concurrency=2, env=env)
+    def start(n: int) -> CeleryProcess:
+        pool, concurrency, skew = (("prefork", 2, "+70s"), ("threads", 20, "-70s"))[n]
+        return celery_worker(wait=False, pool=pool, concurrency=concurrency, env={**env, **faketime(skew)})
 
-    workers = [start(wait=False), start(wait=False)]
+    def revive() -> None:
+        for n, worker in enumerate(workers):
+            if not worker.alive:
+                workers[n] = start(n)
+
+    workers += [start(0), start(1)]
     for worker in workers:
         worker.wait_ready()
     celery_beat()
@@ -107,25 +150,38 @@ def test_a_storm_of_kills_loses_nothing(
     with Load(receiver, random.Random(seed + 2)) as load:
         while kills.total() < KILLS:
             time.sleep(chance.uniform(0.5, 4))
+            revive()
             n = chance.randrange(len(workers))
-            kind = chance.choice(["child", "group"])
+            kind = chance.choice(["child", "group", "group", "connections", "broker"])
             kills[kind] += 1
-            if kind == "child" and workers[n].children:
+            if kind == "connections":
+                cut_connections()
+            elif kind == "broker":
+                hold_broker(broker)
+            elif kind == "child" and workers[n].children:
                 workers[n].kill9_child()
             else:
                 workers[n].kill9_group()
-                workers[n] = start(wait=False)
+            if kills.total() == KILLS // 2:
+                make_item(load.items[0].tenant, reference_id="POISON")
         under_load = time.monotonic() - started
-    for worker in workers:
-        worker.wait_ready()
     stopped = time.monotonic()
+    over.set()
     pending = IntegrationSync.objects.filter(status="pending")
-    wait_until(lambda: not pending.exists(), 60, "rows are still pending", interval=0.1)
+
+    def drained_at_last() -> bool:
+        revive()
+        return not pending.exists()
+
+    wait_until(drained_at_last, 180, "rows are still pending", interval=0.2)
     drained = time.monotonic() - stopped
 
     requests = receiver.requests
     owed = set(IntegrationSync.objects.values_list("integration__name", "event__idempotency_key"))
-    delivered = copies(request for request in requests if request.status == 200)
+    poison = IntegrationSync.objects.filter(event__idempotency_key__in=poisons)
+    given_up = set(poison.filter(status="failed").values_list("integration__name", "event__idempotency_key"))
+    owed -= given_up
+    delivered = copies(request for request in requests if request.status == 200 and request.id not in poisons)
     tries = sum(request.status == 500 for request in requests)
     print(
         f"{kills.total()} kills ({dict(kills)}) in {under_load:.0f} s, {load.saves} saves, {len(owed)} deliveries; "
@@ -133,9 +189,11 @@ def test_a_storm_of_kills_loses_nothing(
         f"needed, at most {max(delivered.values())} of one event; drained {drained:.1f} s after the load"
     )
     assert not owed - {(path.rpartition("/")[2], event) for path, event in delivered}, "lost"
-    assert set(IntegrationSync.objects.values_list("status", flat=True)) == {"synced"}
-    assert IntegrationEvent.objects.count() == load.saves + len(load.items)
-    assert max(delivered.values()) <= 1 + kills.total()
+    assert set(IntegrationSync.objects.exclude(pk__in=poison).values_list("status", flat=True)) == {"synced"}
+    assert poisoned.is_set() and len(given_up) == poison.count() == 2
+    assert all("its worker died 5 times" in row.reason for row in poison)
+    assert IntegrationEvent.objects.count() == load.saves + len(load.items) + 1
+    assert max(delivered.values()) <= 1 + kills.total() + len(poisons)
     assert ExecutionLog.objects.filter(error="", action="deliver").count() == len(owed)  # each settled once
     assert_in_order(requests)
     assert_in_order([request for request in requests if request.status == 200])
