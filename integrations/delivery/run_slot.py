@@ -4,8 +4,6 @@
         with run_slot.away():                   # around each call of a connector: others may compute meanwhile
             connector.deliver(envelope)
         run_slot.checkpoint()                   # between two rows: passes the slot on if our turn is over
-        with run_slot.alone(5.0) as granted:    # no other lane of this process is under way
-            ...
 
 A worker process has many threads, so that a destination that hangs costs a thread and nothing else; and few slots
 (SLOTS), because threads that compute at the same time take Python's lock from each other.
@@ -60,8 +58,6 @@ class Stay:
         "away_since",
         "call_seconds",
         "granted_at",
-        "has_begun",
-        "is_standing_by",
         "is_used",
         "label",
         "limit",
@@ -83,8 +79,6 @@ class Stay:
         self.away_since: float | None = None
         self.call_seconds: float = part_of.call_seconds if part_of else 0.0  # moving mean
         self.granted_at = self.seen_at = gate.clock()
-        self.has_begun = part_of is not None  # it may hold a lease or a row: it must come to its end
-        self.is_standing_by = False  # it waits to be alone, with nothing under way
         self.is_used = False  # its last turn ended because it was over
 
     @property
@@ -142,7 +136,6 @@ class Gate:
         self._fresh: deque[Stay] = deque()
         self._used: deque[Stay] = deque()
         self._fresh_in_a_row = 0
-        self._alone: deque[Stay] = deque()  # the first one is alone, or waits until the others have come to their end
         self._is_needed = threading.Event()
         self._watcher: threading.Thread | None = None
 
@@ -167,7 +160,7 @@ class Gate:
             return
         with self._lock:
             self._stays.discard(stay)
-            for queue in (self._fresh, self._used, self._alone):
+            for queue in (self._fresh, self._used):
                 if stay in queue:
                     queue.remove(stay)
             self._holders.discard(stay)
@@ -199,41 +192,10 @@ class Gate:
         if stay not in self._holders or self._is_over(stay, now):
             self._queue_again(stay)
 
-    @contextmanager
-    def alone(self, stay: Stay, timeout: float) -> Iterator[bool]:
-        """Keep newcomers out, and wait until every other stay has come to its end or stands by like this one."""
-        if not stay.is_current or stay in self._alone:
-            yield True
-            return
-        stay.give_back_connections()
-        with self._lock:
-            stay.is_standing_by = True
-            self._alone.append(stay)
-            self._take_from(stay)
-            self._grant()
-        self._watch()
-        granted = stay.signal.acquire(timeout=timeout)
-        try:
-            if not granted:
-                with self._lock:
-                    granted = stay.signal.acquire(blocking=False)  # at the last moment
-                    if not granted:
-                        stay.is_standing_by = False
-                        self._alone.remove(stay)
-                        self._queue(stay)
-                if not granted:
-                    self._wait(stay)
-            yield granted
-        finally:
-            with self._lock:
-                if stay in self._alone:
-                    self._alone.remove(stay)
-                self._grant()
-
     # -- who is next; all with the lock held, but for the two that only read ----------------------------------
 
     def _is_wanted(self) -> bool:
-        return bool(self._fresh or self._used or self._alone)
+        return bool(self._fresh or self._used)
 
     def _is_over(self, stay: Stay, now: float) -> bool:
         return now - stay.granted_at >= QUANTUM and self._is_wanted()
@@ -244,36 +206,21 @@ class Gate:
 
     def _take_from(self, stay: Stay) -> None:
         if stay in self._holders:
-            stay.is_used = stay.away_since is None and not stay.is_standing_by
+            stay.is_used = stay.away_since is None
             self._holders.discard(stay)
 
     def _grant(self) -> None:
         while len(self._holders) < self.slots and (stay := self._next()) is not None:
             self._holders.add(stay)
-            stay.has_begun = True
             stay.granted_at = stay.seen_at = self.clock()
             stay.signal.release()
 
     def _next(self) -> Stay | None:
-        if self._alone:
-            return self._next_beside(self._alone[0])
         if self._used and (not self._fresh or self._fresh_in_a_row >= FRESH_IN_A_ROW):
             self._fresh_in_a_row = 0
             return self._used.popleft()
         self._fresh_in_a_row += 1
         return self._fresh.popleft() if self._fresh else None
-
-    def _next_beside(self, first: Stay) -> Stay | None:
-        """While `first` is alone it is the only one; while it waits for that, who has begun comes to its end."""
-        if first.is_standing_by and not any(_is_under_way(other) for other in self._stays):
-            first.is_standing_by = False
-            return first
-        for queue in (self._fresh, self._used):
-            for stay in queue:
-                if stay is first or (first.is_standing_by and stay.has_begun):
-                    queue.remove(stay)
-                    return stay
-        return None
 
     # -- waiting ------------------------------------------------------------------------------------------
 
@@ -329,7 +276,7 @@ class Gate:
         """Return the stays that have the right to compute and gave no sign within their limit, and for how long."""
         now = self.clock()
         with self._lock:
-            waiting = {*self._fresh, *self._used, *self._alone} - self._holders
+            waiting = {*self._fresh, *self._used} - self._holders
             stays = [(stay, now - stay.seen_at) for stay in self._stays if stay not in waiting]
         return [(stay, seconds) for stay, seconds in stays if stay.limit is not None and seconds > stay.limit]
 
@@ -341,7 +288,7 @@ class Gate:
     @property
     def waiting(self) -> int:
         """How many wait for the slot."""
-        return len(self._fresh) + len(self._used) + sum(stay.is_standing_by for stay in self._alone)
+        return len(self._fresh) + len(self._used)
 
 
 class _Outside:
@@ -405,21 +352,6 @@ def checkpoint() -> None:
     """Pass the slot on if others wait and our turn is over."""
     if (stay := current()) is not None:
         gate.check(stay)
-
-
-@contextmanager
-def alone(timeout: float) -> Iterator[bool]:
-    """Be the only lane under way in this process, to send what may kill it.
-
-    Lanes that have not begun wait outside, with no lease; those that have come to their end first. The caller must have
-    nothing under way itself. Yields False if others were still busy after `timeout` seconds; they are let go on then.
-    """
-    with running() as stay, gate.alone(stay, timeout) as granted:
-        yield granted
-
-
-def _is_under_way(stay: Stay) -> bool:
-    return stay.has_begun and not stay.is_standing_by and stay.thread.is_alive()
 
 
 def _pooled_connections() -> list[Any]:

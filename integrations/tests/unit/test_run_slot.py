@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from queue import Queue
 from typing import Any
 
@@ -34,7 +33,6 @@ class Lane:
         self.stay: Stay | None = None
         self.error: BaseException | None = None
         self._orders: Queue[tuple[Callable[[], Any], threading.Event] | None] = Queue()
-        self._exits = ExitStack()
         self.thread = threading.Thread(target=self._work, name=name, daemon=True)
         self.thread.start()
 
@@ -75,16 +73,6 @@ class Lane:
 
     def ends(self) -> None:
         self.do(lambda: self.gate.end(self.stay))
-
-    def wants_to_be_alone(self, timeout: float = SECONDS) -> threading.Event:
-        def enter() -> None:
-            granted = self._exits.enter_context(self.gate.alone(self.stay, timeout))
-            self.events.append(f"{self.name} alone: {granted}")
-
-        return self.tell(enter)
-
-    def is_alone_no_more(self) -> None:
-        self.do(self._exits.close)
 
     def dies(self) -> None:
         self._orders.put(None)
@@ -269,14 +257,7 @@ def test_as_many_compute_as_there_are_slots() -> None:
     assert begun.wait(SECONDS) and first.has_slot and third.has_slot and not second.has_slot
     first.ends()
     assert second.comes_back().wait(SECONDS)
-    alone = second.wants_to_be_alone()
-    assert not alone.is_set(), "the third is under way"
     third.ends()
-    assert alone.wait(SECONDS) and world.events[-1] == "second alone: True"
-    _, begun = world.queued("fourth")
-    assert not begun.is_set(), "though a slot is free"
-    second.is_alone_no_more()
-    assert begun.wait(SECONDS)
     world.end()
 
 
@@ -391,94 +372,7 @@ def test_who_waits_for_the_slot_is_not_silent(world: World) -> None:
     first.ends()
 
 
-# -- alone -------------------------------------------------------------------------------------------------
-
-
-def test_alone_waits_for_who_is_away_and_keeps_newcomers_out(world: World) -> None:
-    away = world.running("away")
-    away.goes_away()
-    poison, begun = world.queued("poison")
-    world.passes(2 * PATIENCE)
-    assert begun.wait(SECONDS)
-    alone = poison.wants_to_be_alone()
-    world.until_waiting(1)
-    newcomer, let_in = world.queued("newcomer")
-    assert not alone.is_set() and not let_in.is_set()
-    assert away.comes_back().wait(SECONDS)  # it has begun: it comes to its end
-    assert not alone.is_set()
-    away.ends()
-    assert alone.wait(SECONDS) and not let_in.is_set()
-    poison.goes_away()
-    world.passes(30)
-    assert not let_in.is_set(), "also while the one that is alone is away"
-    assert poison.comes_back().wait(SECONDS) and poison.has_slot
-    poison.is_alone_no_more()
-    poison.ends()
-    assert let_in.wait(SECONDS) and newcomer.has_slot
-    assert world.events[-2:] == ["poison", "newcomer"] and "poison alone: True" in world.events
-
-
-def test_alone_gives_up_in_time_and_lets_the_others_go_on(world: World) -> None:
-    away = world.running("away")
-    away.goes_away()
-    poison, begun = world.queued("poison")
-    world.passes(2 * PATIENCE)
-    assert begun.wait(SECONDS)
-    assert poison.wants_to_be_alone(timeout=0).wait(SECONDS)
-    assert world.events[-1] == "poison alone: False" and poison.has_slot
-    poison.is_alone_no_more()
-    _, let_in = world.queued("newcomer")
-    poison.ends()
-    assert let_in.wait(SECONDS)
-
-
-def test_two_that_want_to_be_alone_take_turns(world: World) -> None:
-    first = world.running("first")
-    first.goes_away()
-    second, begun = world.queued("second")
-    world.passes(2 * PATIENCE)
-    assert begun.wait(SECONDS)
-    second_alone = second.wants_to_be_alone()
-    world.until_waiting(1)
-    assert first.comes_back().wait(SECONDS)
-    first_alone = first.wants_to_be_alone()  # nothing of it is under way any more
-    assert second_alone.wait(SECONDS) and not first_alone.is_set()
-    second.is_alone_no_more()
-    assert not first_alone.is_set()
-    second.ends()
-    assert first_alone.wait(SECONDS)
-    first.is_alone_no_more()
-    assert [event for event in world.events if "alone" in event] == ["second alone: True", "first alone: True"]
-
-
-def test_alone_does_not_wait_for_a_thread_that_died(world: World) -> None:
-    dead = world.running("dead")
-    dead.goes_away()
-    poison, begun = world.queued("poison")
-    world.passes(2 * PATIENCE)
-    assert begun.wait(SECONDS)
-    dead.dies()
-    assert poison.wants_to_be_alone().wait(SECONDS)
-    assert world.events[-1] == "poison alone: True"
-
-
-def test_helping_threads_of_a_lane_are_let_in_while_somebody_waits_to_be_alone(world: World) -> None:
-    lane = world.running("lane")
-    lane.goes_away()
-    poison, begun = world.queued("poison")
-    world.passes(2 * PATIENCE)
-    assert begun.wait(SECONDS)
-    poison.wants_to_be_alone()
-    world.until_waiting(1)
-    part = world.lane("part")
-    assert part.begins(part_of=lane.stay).wait(SECONDS)
-    part.ends()
-    assert lane.comes_back().wait(SECONDS)
-    lane.ends()
-    assert poison.tell(lambda: None).wait(SECONDS) and world.events[-1] == "poison alone: True"
-
-
-# -- the module's own gate ---------------------------------------------------------------------------------
+# -- beside threads ---------------------------------------------------------------------------------------
 
 
 def test_one_thread_passes_everything_at_once() -> None:
@@ -488,10 +382,6 @@ def test_one_thread_passes_everything_at_once() -> None:
             assert same is stay
         with run_slot.away(), run_slot.away():
             run_slot.checkpoint()
-        with run_slot.alone(0.0) as granted:
-            assert granted
-            with run_slot.alone(0.0) as again:
-                assert again
         assert run_slot.current() is stay and run_slot.gate.holders == {stay}
     assert run_slot.current() is None and not run_slot.gate.holders
 
@@ -499,8 +389,6 @@ def test_one_thread_passes_everything_at_once() -> None:
 def test_outside_of_a_lane_nothing_happens() -> None:
     with run_slot.away():
         run_slot.checkpoint()
-    with run_slot.alone(0.0) as granted:
-        assert granted
     assert not run_slot.gate.holders
 
 
@@ -542,8 +430,8 @@ def test_a_fork_begins_anew() -> None:
         if child == 0:
             try:
                 is_new = run_slot.current() is None and not run_slot.gate.holders
-                with run_slot.running(), run_slot.alone(0.0) as granted:
-                    is_new = is_new and granted
+                with run_slot.running():
+                    pass
                 os._exit(0 if is_new else 1)
             finally:
                 os._exit(2)
