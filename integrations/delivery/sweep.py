@@ -28,7 +28,7 @@ def sweep() -> dict[str, int]:
     make_missing_lanes()
     connection = connections[USING]
     with connection.cursor() as cursor:
-        cursor.execute(statements.sweep(connection.vendor, AT_ONCE))
+        cursor.execute(statements.sweep(connection.vendor, AT_ONCE), [])
         due = [(pk, turn, bool(is_slow)) for pk, turn, is_slow in cursor.fetchall()]
     woken = 0
     for start in range(0, len(due), LANES_PER_MESSAGE):

@@ -121,7 +121,7 @@ def test_admin_urls_and_a_provider_of_ones_own(project: FreshProject) -> None:
     assert found["callback"] == "/webhooks/oauth/callback/woocommerce/"
     assert found["companies"] == 200
     assert found["default queue"] == "deliveries" and found["unknown"] == []
-    assert found["rows"] == found["schedule"] and len(found["rows"]) == 6, "the rows make themselves"
+    assert found["rows"] == found["schedule"] and len(found["rows"]) == 7, "the rows make themselves"
     assert found["shelf"] == "Shelf of Acme" and found["shops"] == ["shelf", "woocommerce"]
     assert found["missing"] == ["token"]
 

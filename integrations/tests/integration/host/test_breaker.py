@@ -321,7 +321,7 @@ def events(ours: TenantIntegration, count: int) -> None:
 
 
 def due() -> None:
-    IntegrationSync.objects.update(next_attempt_at=timezone.now())
+    IntegrationSync.objects.update(next_attempt_at=timezone.now() - timedelta(seconds=1))
     Lane.objects.update(paused_until=None)
 
 
