@@ -136,7 +136,7 @@ def test_killed_before_the_request(scene: Scene, victim: str) -> None:
         scene.worker.resume()
         wait_until(lambda: "send_integration_webhook" in scene.worker.log.partition("ready.")[2])
         if POSTGRESQL:
-            wait_until(lambda: somebody_waits('update "integrations_lane"'))
+            wait_until(lambda: somebody_waits("update%integrations_lane"))
         scene.kill()
     assert scene.receiver.requests == []
     scene.recover()
@@ -162,7 +162,7 @@ def test_killed_between_the_answers_and_their_settlement(scene: Scene, victim: s
         gate.set()
         wait_until(lambda: [request.status for request in scene.receiver.requests] == [200] * ROWS)
         if POSTGRESQL:
-            wait_until(lambda: somebody_waits('update "integrations_lane"'))
+            wait_until(lambda: somebody_waits("update%integrations_lane"))
         scene.kill()
     assert IntegrationSync.objects.filter(status="pending", attempts=0).count() == ROWS
     scene.recover()
@@ -177,7 +177,7 @@ def test_killed_in_the_middle_of_the_settlement(scene: Scene, victim: str) -> No
     scene.receiver.wait_for(1)
     with the_log_locked():
         gate.set()
-        wait_until(lambda: somebody_waits('insert into "integrations_executionlog"'))
+        wait_until(lambda: somebody_waits("insert into%integrations_executionlog"))
         scene.kill()
     assert IntegrationSync.objects.filter(status="pending", attempts=0).count() == ROWS
     assert Lane.objects.get().delivered_count == 0  # all of it, or nothing
