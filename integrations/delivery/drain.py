@@ -14,6 +14,7 @@ from integrations.connectors.manifest import Manifest
 
 from . import statements
 from .lease import USING, Lease, LeaseLost, release, take
+from .models import Lane
 from .turn import read_due, take_turn
 from .wakeup import wake
 
@@ -64,8 +65,9 @@ def give_back(lease: Lease) -> None:
     with connections[USING].cursor() as cursor:
         cursor.execute(statements.look(connections[USING].vendor), [lease.integration_id])
         found = cursor.fetchone()
-    if found is not None:
-        wake(lease.integration_id, turn=found[0], is_slow=bool(found[1]))
+    if found is not None and not wake(lease.integration_id, turn=found[0], is_slow=bool(found[1])):
+        # A mark without a hint would keep everybody else silent until it is old.
+        Lane.objects.filter(pk=lease.integration_id, turn=found[0]).update(hinted_at=None)
 
 
 def _send_slice(lease: Lease, drained: Drained, is_slow_worker: bool, stop_at: float) -> bool:

@@ -128,7 +128,8 @@ def test_a_pulled_page(workers: Workers, receiver: Receiver, tmp_path: Path, poo
     assert f"its worker died {MAX_DEATHS} times" in poison.last_error
     assert f"its worker died {MAX_DEATHS} times" in workers.log
     assert {(each.status, each.unfinished, each.cursor) for each in states.values()} == {("completed", 0, "1")}
-    assert stored() == ["order"] * len(NEIGHBOURS)
+    # Once each; twice, where a neighbour was under way when the first of the processes died.
+    assert set(stored()) == {"order"} and len(NEIGHBOURS) <= len(stored()) <= 2 * len(NEIGHBOURS)
 
 
 def test_what_was_given_up_goes_on_when_a_person_says_so(receiver: Receiver, broker: Any) -> None:

@@ -305,6 +305,18 @@ def test_sweeps_add_no_hints_for_lanes_that_wait_already(broker: Broker, receive
     assert queued(broker) == waiting
 
 
+@pytest.mark.django_db
+def test_a_mark_is_taken_back_where_the_hint_cannot_be_sent(
+    receiver: Receiver, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.INTEGRATIONS = {"ALLOWED_HOSTS": [receiver.netloc], "DRAIN_SECONDS": 0.0, "SLICE_SECONDS": 0.0}
+    monkeypatch.setattr("integrations.delivery.wakeup._rest_until", float("inf"))  # the broker is away
+    target = make_integration(make_tenant(), receiver.url)
+    make_item(target.tenant)
+    drain(target.pk)  # no time to send anything: the row is left
+    assert statuses() == ["pending"] and Lane.objects.get().hinted_at is None
+
+
 @real
 def test_a_hint_for_a_turn_that_somebody_took_is_dropped(receiver: Receiver, settings: Any) -> None:
     settings.INTEGRATIONS = {"ALLOWED_HOSTS": [receiver.netloc]}
