@@ -63,6 +63,7 @@ class Slice:
     outcomes: list[Outcome] = field(default_factory=list)
     _spent_ms: int = 0
     _tried: set[int] = field(default_factory=set)
+    _holding: set[int] = field(default_factory=set)  # of those tried: its object's later rows wait for it
     _objects: set[str] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -79,6 +80,9 @@ class Slice:
                     self._send_together(waiting)
                 else:
                     self._send_chain(waiting.popleft())
+            if self.verdict.has_asked and not self.stopped:
+                # Time is up. Where each request takes a whole turn, a doubt that waits for more answers never ends.
+                self.verdict.conclude()
         finally:
             self._disconnect()
 
@@ -136,9 +140,8 @@ class Slice:
 
     def _send_chain(self, chain: list[DueRow]) -> None:
         for row in chain:
-            if row.id in self._tried:  # it was asked because others failed
-                continue
-            if not self._send_row(row):
+            is_tried = row.id in self._tried  # it was asked because others failed
+            if row.id in self._holding or not (is_tried or self._send_row(row)):
                 return
 
     def _send_row(self, row: DueRow) -> bool:
@@ -148,6 +151,8 @@ class Slice:
         started = elapsed()
         marked = self.mark(row) if self.mark else row
         if marked is None:  # somebody has cancelled or retried it meanwhile
+            self._tried.add(row.id)
+            self._holding.add(row.id)
             return False
         result = self._attempt(marked)
         with self._lock:
@@ -156,8 +161,11 @@ class Slice:
             self.outcomes.append(result)
             self._spent_ms += result.duration_ms
             self.verdict.note(result)
+            may_go_on = result.is_final or not row.holds(elapsed() - started)
+            if not may_go_on:
+                self._holding.add(row.id)
         run_slot.checkpoint()
-        return result.is_final or not row.holds(elapsed() - started)
+        return may_go_on
 
     def _wait_for_turn(self) -> bool:
         pause = self.pacer.wait(self.patience)

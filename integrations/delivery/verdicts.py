@@ -65,7 +65,7 @@ class Verdict:
     def __post_init__(self) -> None:
         if self.refusals:
             self.doubt = "refused"
-        elif self.breaker.is_probing:
+        elif self.breaker.is_in_doubt:  # or time was up before others were asked
             self.doubt = "failing"
 
     @property
@@ -80,6 +80,11 @@ class Verdict:
         if self.doubt == "refused":  # each further request shows wrong credentials once more
             limit = TRUSTED_REFUSALS if self.is_trusted and not self.refusals else 1
         return bool(self.doubt) and not self.halted and self._tries < limit
+
+    @property
+    def has_asked(self) -> bool:
+        """True if there is a doubt, and somebody was asked about it."""
+        return bool(self.doubt) and self._tries > 0
 
     def note(self, result: Outcome) -> None:
         """Judge one outcome."""
