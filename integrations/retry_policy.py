@@ -63,7 +63,7 @@ class RetryPolicy:
             return None
         exponent = min(attempt - 1, 64)  # 2 ** 1000 would overflow a float
         delay = min(self.cap, self.base * self.factor**exponent)
-        wish = min(_seconds(error.retry_after), self.retry_after_cap)
+        wish = min(asked_seconds(error.retry_after), self.retry_after_cap)
         if wish > delay:
             # Only upwards: a Retry-After is never undercut.
             return wish * (1 + self.jitter * self.chance() / 2)
@@ -74,7 +74,7 @@ class RetryPolicy:
         return self.repeats_answers and error.status is not None and not isinstance(error, IntegrationGone)
 
 
-def _seconds(retry_after: object) -> float:
+def asked_seconds(retry_after: object) -> float:
     """Return what was asked for, 0 if that is no number of seconds: a connector or a handler may set anything."""
     is_number = isinstance(retry_after, int | float) and retry_after >= 0  # false for NaN
     return float(retry_after) if is_number else 0.0  # type: ignore[arg-type]

@@ -49,7 +49,7 @@ def drain(integration_id: int, *, turn: int | None = None, is_slow_worker: bool 
         drained.outcome = "lease lost"
         return drained
     except BaseException:
-        give_back(lease)
+        release(lease)  # without a look: what raises every time would wake itself for ever; the sweep brings it back
         raise
     give_back(lease)
     return drained

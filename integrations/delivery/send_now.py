@@ -22,7 +22,7 @@ from integrations.outbox.models import IntegrationSync
 from integrations.retry_policy import RetryPolicy
 
 from .drain import give_back
-from .lease import Lease, LeaseLost, extend, take
+from .lease import Lease, LeaseLost, extend, release, take
 from .models import Lane
 from .turn import Turn, read_one, take_turn
 from .wakeup import wake_idle
@@ -57,7 +57,7 @@ def send_now(
             logger.warning("lane %s: the lease was lost; its new holder sends row %s again", integration_id, sync_id)
             return "another sender has taken the lane"
         except BaseException:
-            give_back(lease)
+            release(lease)
             raise
     if reason:
         _leave_to_lane(sync_id)
@@ -88,10 +88,10 @@ def _try_until_settled(lease: Lease, sync_id: int, policy: RetryPolicy, sleep: C
     while True:
         patience = conf.PACE_SECONDS
         until = time.monotonic() + patience + 1
-        turn = take_turn(lease, read_row, lambda *_: policy, stop_at=until, patience=patience)
+        turn = take_turn(lease, read_row, lambda *_: policy, stop_at=until, patience=patience, asks_others=False)
         if not turn.outcomes:
             return _why_not(turn, sync_id)
-        result = turn.outcomes[0]  # the row that somebody waits for; what follows are others that were asked
+        (result,) = turn.outcomes
         if result.is_final:
             return ""
         if (wait := _wait(turn, policy)) is None:
@@ -102,7 +102,7 @@ def _try_until_settled(lease: Lease, sync_id: int, policy: RetryPolicy, sleep: C
 
 def _wait(turn: Turn, policy: RetryPolicy) -> float | None:
     """Return the seconds until the next attempt; None: longer than anybody was asked to wait."""
-    result = turn.outcomes[0]
+    (result,) = turn.outcomes
     wait = max(turn.rest, result.retry_in or 0.0)
     planned = policy.delay(result.row.attempts + 1, IntegrationTemporaryError(), 0.0) or 0.0
     return None if wait > max(planned, conf.HTTP_WAIT_CAP_SECONDS) else wait

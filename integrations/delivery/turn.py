@@ -94,6 +94,7 @@ def take_turn(
     stop_at: float,
     patience: float,
     gives_back: bool = False,
+    asks_others: bool = True,
 ) -> Turn:
     """Send what `read_rows` finds, and settle it.
 
@@ -101,6 +102,8 @@ def take_turn(
         stop_at: time.monotonic() after which no further request is started.
         patience: the longest wait, in seconds, for the rate limit's next turn.
         gives_back: give the lane back with the settlement if nothing more was found.
+        asks_others: False where somebody waits for what `read_rows` finds: other rows are not sent by its brisk policy,
+            which would give them up for good.
 
     Raises:
         LeaseLost: the lane is no longer ours; what was sent is sent again by its new holder.
@@ -124,6 +127,8 @@ def take_turn(
     if isinstance(connector, str):
         return Turn("not configured", connector)
     sending = _slice(lease, connector, policy_for, in_order, stop_at=stop_at, patience=patience)
+    if not asks_others:
+        sending.ask_another = lambda *_: None
     try:
         if suspect is not None:
             _send_alone(lease, sending, suspect)

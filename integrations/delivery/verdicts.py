@@ -24,6 +24,7 @@ from integrations.errors import (
     IntegrationRateLimited,
     IntegrationTemporaryError,
 )
+from integrations.retry_policy import asked_seconds
 
 from .circuit_breaker import CircuitBreaker
 from .outcome import Outcome
@@ -130,7 +131,7 @@ class Verdict:
         is_cleared = result.row.has_failed and (result.row.is_cleared or self.taken > 0)
         if not is_cleared:
             self.breaker.failed()
-        if error.retry_after:
+        if asked_seconds(error.retry_after):
             self.halted = "asked to wait"
             self.rest(_wish(error, result), "the destination asked us to wait")
         elif not self.doubt and self.breaker.is_in_doubt:
@@ -160,5 +161,5 @@ class Verdict:
 
 def _wish(error: IntegrationError, result: Outcome) -> float:
     """How long the lane rests: what was asked for, also when this very row is not tried again."""
-    asked = min(error.retry_after or 0.0, conf.RETRY_AFTER_CAP_SECONDS)
+    asked = min(asked_seconds(error.retry_after), conf.RETRY_AFTER_CAP_SECONDS)
     return max(asked, result.retry_in or 0.0) or conf.RETRY_BASE_SECONDS

@@ -607,3 +607,20 @@ def test_an_integration_that_is_no_erp_may_be_named(receiver: Receiver) -> None:
     assert push(tenant, connection=hook).success
     with pytest.raises(IntegrationPermanentError):
         ConnectorRegistry.get("MOCK").export(ORDER, {"mode": "permanent"})
+
+
+def test_a_push_sends_nobody_elses_row(receiver: Receiver) -> None:
+    """Its brisk policy would give up for good what the lane tries for days."""
+    tenant = make_tenant()
+    posting(tenant, receiver)
+    receiver.answer_with(default=500)
+    push(tenant, {"id": "other"}, sleep=lambda _: None)
+    other = IntegrationSync.objects.get()
+    due = timezone.now() - timedelta(seconds=1)
+    IntegrationSync.objects.update(status="pending", settled_at=None, next_attempt_at=due)
+    Lane.objects.update(paused_until=None, times_opened=1, breaker="open", consecutive_failures=9)
+    tries = IntegrationSync.objects.get(pk=other.pk).attempts
+    result = push(tenant, {"id": "mine"}, sleep=lambda _: None)
+    assert result.status in {"PENDING", "RETRYING"} and result.push_log.attempts >= 1
+    other.refresh_from_db()
+    assert (other.status, other.attempts) == ("pending", tries)
