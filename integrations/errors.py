@@ -8,10 +8,10 @@
     │   ├── UnknownConnector        no connector of that name is registered (also a ValueError)
     │   ├── IncompatibleConnector   written for another version of the connector or of this kit
     │   └── TemplateError           a connector template is wrong; says file, line and fix (also a ValueError)
-    ├── IntegrationAuthError        401, 403: the credentials are wrong; three in a row stop us
+    ├── IntegrationAuthError        401, 403: the credentials are refused; three refusals stop us
     ├── IntegrationRateLimited      429: asked to wait, `retry_after` says how long
     ├── IntegrationTemporaryError   timeouts, connections, 5xx: the same request may work later
-    └── IntegrationPermanentError   other 4xx: the same request will never work
+    └── IntegrationPermanentError   other 4xx: the same request will hardly work later
         ├── IntegrationBlocked      our own guard refused the address; nothing was sent
         ├── IntegrationMoved        301, 308: the address changed and a person must say so
         └── IntegrationGone         410: the receiver wants no more

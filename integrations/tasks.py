@@ -85,7 +85,7 @@ def send_integration_webhook(
     sync_id: int | None = None,
     turn: int | None = None,
 ) -> dict[str, Any]:
-    """Send what is due for one integration (the wake-up: ``integration_id``, and the ``turn`` of its lane that is asked
+    """Send what is due for one integration (a hint: ``integration_id``, and the ``turn`` of its lane that is asked
     for).
 
     With an object, an event type and a payload, as seeds/001 calls it, that event is recorded first; the same
@@ -107,7 +107,7 @@ def send_integration_webhook(
 
 @shared_task(base=QuietTask, name="integrations.tasks.wake_lanes", time_limit=90)
 def wake_lanes(lanes: list[list[int]]) -> dict[str, int]:
-    """Send one wake-up for each of these lanes (id, turn, is slow): a sweep's long list, worked by several."""
+    """Send one hint for each of these lanes (id, turn, is slow): a sweep's long list, worked by several."""
     close_old_connections()
     return {"woken": pass_on(lanes)}
 

@@ -22,7 +22,7 @@ class Lane(models.Model):
     )
     lease_token = models.CharField(max_length=32, blank=True, default="")
     lease_expires_at = models.DateTimeField(null=True, blank=True)
-    # How often it was taken. A hint names the turn that it asks for: once somebody took that turn, it says nothing.
+    # How often it was taken and given back. A hint names the turn that it asks for: for another one it says nothing.
     turn = models.PositiveBigIntegerField(default=0, db_default=0)
     hinted_at = models.DateTimeField(null=True, blank=True)  # a hint for this turn is under way since then
     epoch = models.PositiveIntegerField(default=0, db_default=0)  # counts what people do: resume, re-enable

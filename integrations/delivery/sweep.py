@@ -1,6 +1,6 @@
 """The periodic look at all lanes: rows never tried, rows of a dead worker, rows after a broker's flush.
 
-The guarantee behind every promise of "at least once"; wake-ups only make it faster. A lane for which a hint is under
+The guarantee behind every promise of "at least once"; hints only make it faster. A lane for which a hint is under
 way is left alone for HINT_SECONDS: a sweep costs what is new, not what waits.
 """
 

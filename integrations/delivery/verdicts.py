@@ -9,7 +9,7 @@ lane rests, others that are due are asked, chosen at random: twenty bad payloads
 
 Refused credentials (401, 403) prove nothing about the credentials while others are taken. A refusal of the lane is one
 after which nobody else was taken; the lane rests 5 s after the first and a minute after the second, and the third
-disables the integration, if they were of different objects, or if nothing was ever taken with these settings.
+disables the integration. One object alone disables nothing, unless nothing was ever taken with these settings.
 """
 
 from __future__ import annotations

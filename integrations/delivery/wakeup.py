@@ -180,7 +180,7 @@ def _connection() -> Any:
 
 
 def broker_answers() -> bool:
-    """Tell whether the broker takes a connection within the same bounds as a wake-up."""
+    """Tell whether the broker takes a connection within the same bounds as a hint."""
     try:
         with _connection() as connection:
             connection.ensure_connection(max_retries=1, timeout=BROKER_SECONDS)
