@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-FRESH, RETRY, SUSPECT = 0, 1, 2
+FRESH, RETRY, SUSPECT = 0, 1, 2  # why a row may be sent: it never failed; its retry is due; its worker died
 RETRY_EVERY = 5  # starts
 SUSPECT_SECONDS = 300.0  # after this long a suspect row goes before what never ends
 

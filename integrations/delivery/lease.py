@@ -80,6 +80,11 @@ class Lease:
             self.state, self.integration = found
         self.ends_at = started + wanted
 
+    def become(self, other: Lease) -> None:
+        """Be as `other` was: what was renewed since then is rolled back."""
+        self.state, self.integration = other.state, other.integration
+        self.ends_at, self.is_held = other.ends_at, other.is_held
+
 
 def take(integration_id: int, turn: int | None = None) -> Lease | None:
     """Take the lane, or return None: somebody holds it, it is paused, being deleted, or gone.

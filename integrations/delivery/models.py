@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.db import models
 
 from integrations.connections.models import TenantIntegration
@@ -51,3 +53,15 @@ class Lane(models.Model):
 
     def __str__(self) -> str:
         return f"lane {self.pk}"
+
+
+# The columns of a lane that rests for nothing and holds nothing against its destination.
+CLOSED: dict[str, Any] = {
+    "breaker": Lane.Breaker.CLOSED,
+    "consecutive_failures": 0,
+    "times_opened": 0,
+    "opened_at": None,
+    "paused_until": None,
+    "pause_reason": "",
+    "refused_object": "",
+}

@@ -13,7 +13,7 @@ from integrations.connections.models import TenantIntegration
 from integrations.outbox.models import IntegrationSync
 
 from .lanes import lock_lanes
-from .models import Lane
+from .models import CLOSED, Lane
 from .unsendable import BATCH, end
 from .wakeup import wake_on_commit
 
@@ -109,14 +109,8 @@ def resume(integration: TenantIntegration, *, actor: str, action: str = "resume"
     """End a lane's pause and close its breaker, so that its rows are tried at once."""
     with transaction.atomic():
         Lane.objects.filter(pk=integration.pk, deleting_since=None).update(
-            paused_until=None,
-            pause_reason="",
-            breaker=Lane.Breaker.CLOSED,
-            consecutive_failures=0,
-            times_opened=0,
-            opened_at=None,
+            **CLOSED,
             attention="",
-            refused_object="",
             epoch=F("epoch") + 1,  # verdicts on what was sent before this do not count any more
         )
         ExecutionLog.objects.create(integration=integration, action=action, actor=actor)

@@ -170,13 +170,15 @@ class Slice:
     def _wait_for_turn(self) -> bool:
         pause = self.pacer.wait(self.patience)
         if pause is None:
-            self.halted = "paced"
-            # Short enough for a slot to sit out: the lane is handed over. Longer: the sweep brings it back.
-            if (wait := self.pacer.next_at - time.monotonic()) > conf.PACE_SECONDS:
-                self.verdict.rest(wait, "its own rate limit")
+            with self._lock:
+                self.halted = "paced"
+                # Short enough for a slot to sit out: the lane is handed over. Longer: the sweep brings it back.
+                if (wait := self.pacer.next_at - time.monotonic()) > conf.PACE_SECONDS:
+                    self.verdict.rest(wait, "its own rate limit")
             return False
         if pause:
-            self.slept += pause
+            with self._lock:
+                self.slept += pause
             with run_slot.away():
                 time.sleep(pause)
         return True

@@ -28,7 +28,7 @@ from integrations.errors import (
 
 from . import statements
 from .lease import USING, Lease
-from .models import Lane
+from .models import CLOSED, Lane
 from .outcome import FAILED, PENDING, Outcome
 from .receipt_facts import answer_of, without_facts
 from .verdicts import Verdict
@@ -90,14 +90,18 @@ def settle(lease: Lease, settlement: Settlement) -> None:
 
 
 def _settle(lease: Lease, settlement: Settlement) -> None:
-    before, integration = lease.state, lease.integration
-    with transaction.atomic(using=USING):
-        # First, so that the row lock fences everything below, and a deletion of the integration waits.
-        lease.renew(_lane_values(lease, settlement), seconds=0 if settlement.gives_back else None)
-        final = _write_rows(settlement)
-        _write_log(integration, settlement)
-        write_notes(_note(integration, result) for result in settlement.outcomes if result.row.id in final)
-        _write_health(before.epoch, integration, settlement)
+    before, integration = copy(lease), lease.integration
+    try:
+        with transaction.atomic(using=USING):
+            # First, so that the row lock fences everything below, and a deletion of the integration waits.
+            lease.renew(_lane_values(lease, settlement), seconds=0 if settlement.gives_back else None)
+            final = _write_rows(settlement)
+            _write_log(integration, settlement)
+            write_notes(_note(integration, result) for result in settlement.outcomes if result.row.id in final)
+            _write_verdict(before.state.epoch, integration, settlement)
+    except BaseException:
+        lease.become(before)  # rolled back: it is settled once more by what it was, and given back if that fails too
+        raise
     for result in settlement.outcomes:
         _log(integration, result)
 
@@ -173,8 +177,9 @@ def _cast(vendor: str, name: str) -> str:
     """PostgreSQL guesses the type of a parameter inside CASE from nothing."""
     if vendor != "postgresql":
         return ""
-    kinds = {"paused_until": "timestamptz", "opened_at": "timestamptz", "consecutive_failures": "int"}
-    return f"::{kinds.get(name, 'int' if name == 'times_opened' else 'varchar')}"
+    kinds = {"paused_until": "timestamptz", "opened_at": "timestamptz"}
+    kinds |= dict.fromkeys(("consecutive_failures", "times_opened"), "int")
+    return f"::{kinds.get(name, 'varchar')}"
 
 
 def _attention(lease: Lease, settlement: Settlement, synced: int) -> str | None:
@@ -289,29 +294,43 @@ def _as_unexpected(result: Outcome) -> Outcome:
 # -- the integration ------------------------------------------------------------------------------------------
 
 
-def _write_health(epoch: int, integration: TenantIntegration, settlement: Settlement) -> None:
+def _write_verdict(epoch: int, integration: TenantIntegration, settlement: Settlement) -> None:
     """The count of refusals and our switch; the integration's row is written only if they change.
 
-    An answer to settings that were replaced meanwhile, or to a lane that a person has resumed, switches nothing off.
+    An answer to settings that were replaced meanwhile, or to a lane that a person has resumed, switches nothing off and
+    pauses nothing.
     """
     verdict = settlement.verdict
     gone = next((r.error for r in settlement.outcomes if isinstance(r.error, IntegrationGone)), None)
-    if gone is None and verdict.refusals == integration.auth_failure_count:
+    has_changed = verdict.refusals != integration.auth_failure_count
+    if gone is None and not has_changed and not verdict.pauses:
         return
-    if verdict.refusals or gone is not None:
-        rows = TenantIntegration.unannounced.using(USING).select_for_update(of=("self",)).filter(pk=integration.pk)
-        stored = rows.first()
-        epochs = Lane.objects.using(USING).filter(pk=integration.pk).values_list("epoch", flat=True)
-        if stored is None or fingerprint(stored) != fingerprint(integration) or epochs.first() != epoch:
-            return
+    if (gone is not None or verdict.refusals or verdict.pauses) and not _still_stands(epoch, integration):
+        return
     # A copy, so that a settlement that is rolled back is the same when it is settled once more.
     integration = copy(integration)
-    if verdict.refusals != integration.auth_failure_count:
+    if has_changed:
         # What others counted meanwhile stays, unless a success ended it.
         added = F("auth_failure_count") + (verdict.refusals - integration.auth_failure_count)
         health.write_refusals(integration, verdict.refusals if verdict.taken else added)
     if gone is not None:
         health.disable(integration, gone.message)
+
+
+def _still_stands(epoch: int, integration: TenantIntegration) -> bool:
+    """Tell whether settings and epoch are those of the slice; if the settings are new, end the pause for the old ones.
+
+    The lane is locked already, and the integration from here on.
+    """
+    lane = Lane.objects.using(USING).filter(pk=integration.pk)
+    if lane.values_list("epoch", flat=True).first() != epoch:
+        return False  # the lane's own columns say so themselves (`_verdict_values`)
+    rows = TenantIntegration.unannounced.using(USING).select_for_update(of=("self",)).filter(pk=integration.pk)
+    stored = rows.first()
+    if stored is not None and fingerprint(stored) == fingerprint(integration):
+        return True
+    lane.update(**CLOSED)
+    return False
 
 
 def _log(integration: TenantIntegration, result: Outcome) -> None:

@@ -19,12 +19,11 @@ from integrations.connections.models import TenantIntegration
 from integrations.outbox.models import IntegrationEvent, IntegrationSync
 from integrations.sql import listed, looked_up, now, seconds_until, shifted
 
+from .choice import FRESH, RETRY, SUSPECT
 from .models import Lane
 
 SYNC, EVENT = IntegrationSync._meta.db_table, IntegrationEvent._meta.db_table
 LANE, INTEGRATION = Lane._meta.db_table, TenantIntegration._meta.db_table
-
-FRESH, RETRY, SUSPECT = 0, 1, 2  # why a row may be sent: it never failed; its retry is due; its worker died
 
 
 # -- which rows may be sent --------------------------------------------------------------------------------
@@ -411,5 +410,8 @@ def mark_attempt(vendor: str) -> str:
 
 
 def put_off(vendor: str) -> str:
-    """Let a pending row wait. Parameters: seconds, the row."""
-    return f"UPDATE {SYNC} SET next_attempt_at = {shifted(vendor, '%s')} WHERE id = %s AND status = 'pending'"
+    """Let a pending row wait, unless a person has retried it. Parameters: seconds, the row, its generation."""
+    return (
+        f"UPDATE {SYNC} SET next_attempt_at = {shifted(vendor, '%s')} "
+        "WHERE id = %s AND status = 'pending' AND generation = %s"
+    )

@@ -110,7 +110,7 @@ def take_turn(
     """
     integration = lease.integration
     if not integration.is_active:
-        cancel_pending(integration, "the integration is switched off")
+        cancel_pending(integration, "the integration is switched off", stop_at=stop_at)
         return Turn("inactive", "the integration is switched off")
     if not integration.is_enabled:
         return Turn("disabled", integration.disabled_reason or "the integration is disabled")
@@ -129,21 +129,22 @@ def take_turn(
     sending = _slice(lease, connector, policy_for, in_order, stop_at=stop_at, patience=patience)
     if not asks_others:
         sending.ask_another = lambda *_: None
-    try:
-        if suspect is not None:
-            _send_alone(lease, sending, suspect)
-        elif careful:
-            _send_carefully(sending, chains[0][0])
-        else:
-            sending.send(chains)
-    finally:
-        # Whatever happens: what was sent is settled, or all of it goes out again.
-        is_slow = _settle(
-            lease,
-            sending,
-            careful_left=max(0, careful - len(sending.outcomes)) if chains else 0,
-            gives_back=gives_back and not careful and _is_all(found, sending),
-        )
+    with ExitStack() as apart:  # left when all is settled: until then another row's death would be this one's, too
+        try:
+            if suspect is not None:
+                _send_alone(lease, sending, suspect, apart)
+            elif careful:
+                _send_carefully(sending, chains[0][0], apart)
+            else:
+                sending.send(chains)
+        finally:
+            # Whatever happens: what was sent is settled, or all of it goes out again.
+            is_slow = _settle(
+                lease,
+                sending,
+                careful_left=max(0, careful - len(sending.outcomes)) if chains else 0,
+                gives_back=gives_back and not careful and _is_all(found, sending),
+            )
     verdict = sending.verdict
     return Turn(
         state=sending.stopped or "sent",
@@ -274,37 +275,35 @@ def _mark(row: DueRow) -> DueRow | None:
     return replace(row, attempts=row.attempts + 1, deaths=found[0]) if found else None
 
 
-def _send_carefully(sending: Slice, row: DueRow) -> None:
+def _send_carefully(sending: Slice, row: DueRow, apart: ExitStack) -> None:
     """Send one row of a lane whose holder died, counted before it begins."""
     sending.mark = _mark
     if not _careful.acquire(timeout=ALONE_SECONDS):
         sending.halted = "not alone"
         sending.verdict.rest(NOT_ALONE_SECONDS, "another lane of the process is as careful")
         return
-    try:
-        sending.send([[row]])
-    finally:
-        _careful.release()
+    apart.callback(_careful.release)
+    sending.send([[row]])
 
 
-def _send_alone(lease: Lease, sending: Slice, row: DueRow) -> None:
+def _send_alone(lease: Lease, sending: Slice, row: DueRow, apart: ExitStack) -> None:
     """Send a row whose worker died before: with no other lane in this process, and not for ever."""
     if row.deaths >= MAX_DEATHS:
         problem = f"its worker died {row.deaths} times"
         logger.error("lane %s: row %s is given up: %s", lease.integration_id, row.id, problem)
         sending.outcomes.append(outcome.given_up(row, IntegrationTemporaryError(problem, code="worker_died")))
         return
-    with ExitStack() as stack:
-        with run_slot.away():
-            granted = stack.enter_context(alone(ALONE_SECONDS))
-        if not granted and row.holds():  # after an hour it goes all the same
-            sending.halted = "not alone"
-            with connections[USING].cursor() as cursor:
-                cursor.execute(statements.put_off(connections[USING].vendor), [NOT_ALONE_SECONDS, row.id])
-            return
-        logger.warning("lane %s: row %s is sent alone: its worker died before", lease.integration_id, row.id)
-        sending.mark = _mark
-        sending.send([[row]])
+    with run_slot.away():
+        granted = apart.enter_context(alone(ALONE_SECONDS))
+    if not granted and row.holds():  # after an hour it goes all the same
+        sending.halted = "not alone"
+        with connections[USING].cursor() as cursor:
+            wait = [NOT_ALONE_SECONDS, row.id, row.generation]
+            cursor.execute(statements.put_off(connections[USING].vendor), wait)
+        return
+    logger.warning("lane %s: row %s is sent alone: its worker died before", lease.integration_id, row.id)
+    sending.mark = _mark
+    sending.send([[row]])
 
 
 def _settle(lease: Lease, sending: Slice, *, careful_left: int, gives_back: bool) -> bool:

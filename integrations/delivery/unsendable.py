@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from math import inf
+
 from django.db import transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Now
@@ -16,13 +19,16 @@ BATCH = 500
 Status = IntegrationSync.Status
 
 
-def cancel_pending(integration: TenantIntegration, reason: str) -> int:
+def cancel_pending(integration: TenantIntegration, reason: str, *, stop_at: float = inf) -> int:
     """Cancel what is pending for `integration` while it is switched off, in batches; return how many rows.
 
     Each batch reads the switch again, locked: what is recorded after somebody switched it on is not cancelled.
+
+    Args:
+        stop_at: time.monotonic() after which no further batch is begun; the lane has the others at its next turn.
     """
     cancelled = 0
-    while True:
+    while not cancelled or time.monotonic() < stop_at:
         with transaction.atomic():
             if not _is_off(integration.pk):
                 return cancelled
@@ -30,6 +36,7 @@ def cancel_pending(integration: TenantIntegration, reason: str) -> int:
             if not ids:
                 return cancelled
             cancelled += end(ids, Status.CANCELLED, reason)
+    return cancelled
 
 
 def _is_off(integration_id: int) -> bool:

@@ -60,6 +60,7 @@ class Verdict:
     wait: float | None = None
     wait_reason: str = ""
     taken: int = 0
+    _noted: int = 0  # requests in this slice
     _tries: int = 0  # requests in this doubt
     _refused: list[str] = field(default_factory=list)  # objects that were refused in this doubt
 
@@ -83,6 +84,11 @@ class Verdict:
         return bool(self.doubt) and not self.halted and self._tries < limit
 
     @property
+    def pauses(self) -> bool:
+        """True if the lane is to rest because of what the destination answered."""
+        return self.wait is not None or self.breaker.pause is not None
+
+    @property
     def has_asked(self) -> bool:
         """True if there is a doubt, and somebody was asked about it."""
         return bool(self.doubt) and self._tries > 0
@@ -90,6 +96,7 @@ class Verdict:
     def note(self, result: Outcome) -> None:
         """Judge one outcome."""
         error = result.error
+        self._noted += 1
         self._tries += bool(self.doubt)
         if error is None:
             self._was_taken()
@@ -106,8 +113,8 @@ class Verdict:
     def conclude(self) -> None:
         """Nobody is left to be asked, and nobody was taken: the doubt becomes a verdict."""
         doubt, self.doubt = self.doubt, ""
-        if not doubt or self.halted:
-            return
+        if not doubt or self.halted or not self._noted:
+            return  # or nobody was there to be asked: somebody has cancelled what was due
         if doubt == "refused" and self._refused:
             self._judge_refusals()
         elif doubt == "failing" or self.breaker.is_in_doubt:

@@ -4,34 +4,30 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
+
     dependencies = [
-        ("integrations", "0001_initial"),
-        ("tenants", "0001_initial"),
+        ('integrations', '0001_initial'),
+        ('tenants', '0001_initial'),
     ]
 
     operations = [
         migrations.AddField(
-            model_name="tenantintegration",
-            name="connector_version",
+            model_name='tenantintegration',
+            name='connector_version',
             field=models.CharField(blank=True, editable=False, max_length=30),
         ),
         migrations.AddField(
-            model_name="tenantintegration",
-            name="exclusive_group",
+            model_name='tenantintegration',
+            name='exclusive_group',
             field=models.CharField(blank=True, editable=False, max_length=50),
         ),
         migrations.AddField(
-            model_name="tenantintegration",
-            name="last_test_at",
-            field=models.DateTimeField(blank=True, editable=False, null=True, verbose_name="last successful test"),
+            model_name='tenantintegration',
+            name='last_test_at',
+            field=models.DateTimeField(blank=True, editable=False, null=True, verbose_name='last successful test'),
         ),
         migrations.AddConstraint(
-            model_name="tenantintegration",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(("is_active", True), models.Q(("exclusive_group", ""), _negated=True)),
-                fields=("tenant", "exclusive_group"),
-                name="one_active_of_group",
-                violation_error_message="The tenant has an active integration of this kind; switch that one off first.",
-            ),
+            model_name='tenantintegration',
+            constraint=models.UniqueConstraint(condition=models.Q(('is_active', True), models.Q(('exclusive_group', ''), _negated=True)), fields=('tenant', 'exclusive_group'), name='one_active_of_group', violation_error_message='The tenant has an active integration of this kind; switch that one off first.'),
         ),
     ]

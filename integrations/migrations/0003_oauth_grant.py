@@ -5,62 +5,47 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
+
     dependencies = [
-        ("integrations", "0002_connector_kit"),
+        ('integrations', '0002_connector_kit'),
     ]
 
     operations = [
         migrations.CreateModel(
-            name="OAuthGrant",
+            name='OAuthGrant',
             fields=[
-                (
-                    "integration",
-                    models.OneToOneField(
-                        on_delete=django.db.models.deletion.CASCADE,
-                        primary_key=True,
-                        related_name="oauth_grant",
-                        serialize=False,
-                        to="integrations.tenantintegration",
-                    ),
-                ),
-                ("tokens_encrypted", models.TextField(blank=True, default="", editable=False)),
-                ("scope", models.TextField(blank=True, default="", editable=False)),
-                ("expires_at", models.DateTimeField(blank=True, editable=False, null=True)),
-                ("granted_by", models.CharField(blank=True, editable=False, max_length=150)),
-                ("granted_at", models.DateTimeField(blank=True, editable=False, null=True)),
-                ("last_refreshed_at", models.DateTimeField(blank=True, editable=False, null=True)),
-                ("invalid_since", models.DateTimeField(blank=True, editable=False, null=True)),
-                ("invalid_reason", models.CharField(blank=True, editable=False, max_length=500)),
-                ("revision", models.PositiveBigIntegerField(default=0, editable=False)),
-                ("lock_token", models.CharField(blank=True, default="", editable=False, max_length=32)),
-                ("locked_until", models.DateTimeField(blank=True, editable=False, null=True)),
+                ('integration', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, primary_key=True, related_name='oauth_grant', serialize=False, to='integrations.tenantintegration')),
+                ('tokens_encrypted', models.TextField(blank=True, default='', editable=False)),
+                ('scope', models.TextField(blank=True, default='', editable=False)),
+                ('expires_at', models.DateTimeField(blank=True, editable=False, null=True)),
+                ('granted_by', models.CharField(blank=True, editable=False, max_length=150)),
+                ('granted_at', models.DateTimeField(blank=True, editable=False, null=True)),
+                ('last_refreshed_at', models.DateTimeField(blank=True, editable=False, null=True)),
+                ('invalid_since', models.DateTimeField(blank=True, editable=False, null=True)),
+                ('invalid_reason', models.CharField(blank=True, editable=False, max_length=500)),
+                ('revision', models.PositiveBigIntegerField(default=0, editable=False)),
+                ('lock_token', models.CharField(blank=True, default='', editable=False, max_length=32)),
+                ('locked_until', models.DateTimeField(blank=True, editable=False, null=True)),
             ],
             options={
-                "verbose_name": "OAuth grant",
+                'verbose_name': 'OAuth grant',
             },
         ),
         migrations.CreateModel(
-            name="OAuthRequest",
+            name='OAuthRequest',
             fields=[
-                ("state_hash", models.CharField(editable=False, max_length=64, primary_key=True, serialize=False)),
-                ("tenant_id", models.BigIntegerField(editable=False)),
-                ("user_id", models.CharField(editable=False, max_length=64)),
-                ("session_hash", models.CharField(editable=False, max_length=64)),
-                ("provider", models.CharField(editable=False, max_length=50)),
-                ("redirect_uri", models.CharField(editable=False, max_length=500)),
-                ("verifier_encrypted", models.TextField(editable=False)),
-                ("expires_at", models.DateTimeField(db_index=True, editable=False)),
-                (
-                    "integration",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE,
-                        related_name="+",
-                        to="integrations.tenantintegration",
-                    ),
-                ),
+                ('state_hash', models.CharField(editable=False, max_length=64, primary_key=True, serialize=False)),
+                ('tenant_id', models.BigIntegerField(editable=False)),
+                ('user_id', models.CharField(editable=False, max_length=64)),
+                ('session_hash', models.CharField(editable=False, max_length=64)),
+                ('provider', models.CharField(editable=False, max_length=50)),
+                ('redirect_uri', models.CharField(editable=False, max_length=500)),
+                ('verifier_encrypted', models.TextField(editable=False)),
+                ('expires_at', models.DateTimeField(db_index=True, editable=False)),
+                ('integration', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='integrations.tenantintegration')),
             ],
             options={
-                "verbose_name": "OAuth request",
+                'verbose_name': 'OAuth request',
             },
         ),
     ]

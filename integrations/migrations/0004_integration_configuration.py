@@ -4,89 +4,92 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
+
     dependencies = [
-        ("integrations", "0003_oauth_grant"),
+        ('integrations', '0003_oauth_grant'),
     ]
 
     operations = [
         migrations.CreateModel(
-            name="IntegrationConfiguration",
+            name='IntegrationConfiguration',
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("enabled", models.BooleanField(default=False)),
-                ("updated_at", models.DateTimeField(auto_now=True)),
-                ("name", models.CharField(max_length=50, unique=True)),
-                ("url_encrypted", models.TextField(blank=True, default="", editable=False)),
-                ("credentials_encrypted", models.TextField(blank=True, default="", editable=False)),
-                ("config", models.JSONField(blank=True, default=dict)),
-                (
-                    "rotated_at",
-                    models.DateTimeField(blank=True, editable=False, null=True, verbose_name="credentials changed"),
-                ),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('enabled', models.BooleanField(default=False)),
+                ('updated_at', models.DateTimeField(auto_now=True)),
+                ('name', models.CharField(max_length=50, unique=True)),
+                ('url_encrypted', models.TextField(blank=True, default='', editable=False)),
+                ('credentials_encrypted', models.TextField(blank=True, default='', editable=False)),
+                ('config', models.JSONField(blank=True, default=dict)),
+                ('rotated_at', models.DateTimeField(blank=True, editable=False, null=True, verbose_name='credentials changed')),
             ],
             options={
-                "verbose_name": "system integration",
-                "ordering": ["name"],
+                'verbose_name': 'system integration',
+                'ordering': ['name'],
             },
         ),
         migrations.CreateModel(
-            name="GeminiConfiguration",
-            fields=[],
+            name='GeminiConfiguration',
+            fields=[
+            ],
             options={
-                "verbose_name": "Gemini configuration",
-                "verbose_name_plural": "Gemini configuration",
-                "proxy": True,
-                "indexes": [],
-                "constraints": [],
+                'verbose_name': 'Gemini configuration',
+                'verbose_name_plural': 'Gemini configuration',
+                'proxy': True,
+                'indexes': [],
+                'constraints': [],
             },
-            bases=("integrations.integrationconfiguration",),
+            bases=('integrations.integrationconfiguration',),
         ),
         migrations.CreateModel(
-            name="GitHubConfiguration",
-            fields=[],
+            name='GitHubConfiguration',
+            fields=[
+            ],
             options={
-                "verbose_name": "GitHub configuration",
-                "verbose_name_plural": "GitHub configuration",
-                "proxy": True,
-                "indexes": [],
-                "constraints": [],
+                'verbose_name': 'GitHub configuration',
+                'verbose_name_plural': 'GitHub configuration',
+                'proxy': True,
+                'indexes': [],
+                'constraints': [],
             },
-            bases=("integrations.integrationconfiguration",),
+            bases=('integrations.integrationconfiguration',),
         ),
         migrations.CreateModel(
-            name="GraphConfiguration",
-            fields=[],
+            name='GraphConfiguration',
+            fields=[
+            ],
             options={
-                "verbose_name": "Microsoft Graph configuration",
-                "verbose_name_plural": "Microsoft Graph configuration",
-                "proxy": True,
-                "indexes": [],
-                "constraints": [],
+                'verbose_name': 'Microsoft Graph configuration',
+                'verbose_name_plural': 'Microsoft Graph configuration',
+                'proxy': True,
+                'indexes': [],
+                'constraints': [],
             },
-            bases=("integrations.integrationconfiguration",),
+            bases=('integrations.integrationconfiguration',),
         ),
         migrations.CreateModel(
-            name="OpenAIConfiguration",
-            fields=[],
+            name='OpenAIConfiguration',
+            fields=[
+            ],
             options={
-                "verbose_name": "OpenAI configuration",
-                "verbose_name_plural": "OpenAI configuration",
-                "proxy": True,
-                "indexes": [],
-                "constraints": [],
+                'verbose_name': 'OpenAI configuration',
+                'verbose_name_plural': 'OpenAI configuration',
+                'proxy': True,
+                'indexes': [],
+                'constraints': [],
             },
-            bases=("integrations.integrationconfiguration",),
+            bases=('integrations.integrationconfiguration',),
         ),
         migrations.CreateModel(
-            name="WeaviateConfiguration",
-            fields=[],
+            name='WeaviateConfiguration',
+            fields=[
+            ],
             options={
-                "verbose_name": "Weaviate configuration",
-                "verbose_name_plural": "Weaviate configuration",
-                "proxy": True,
-                "indexes": [],
-                "constraints": [],
+                'verbose_name': 'Weaviate configuration',
+                'verbose_name_plural': 'Weaviate configuration',
+                'proxy': True,
+                'indexes': [],
+                'constraints': [],
             },
-            bases=("integrations.integrationconfiguration",),
+            bases=('integrations.integrationconfiguration',),
         ),
     ]

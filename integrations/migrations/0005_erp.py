@@ -6,38 +6,40 @@ class Migration(migrations.Migration):
     """Two proxies: no table changes, only their content types and permissions."""
 
     dependencies = [
-        ("integrations", "0004_integration_configuration"),
+        ('integrations', '0004_integration_configuration'),
     ]
 
     operations = [
         migrations.CreateModel(
-            name="ERPConnection",
-            fields=[],
+            name='ERPConnection',
+            fields=[
+            ],
             options={
-                "verbose_name": "ERP connection",
-                "proxy": True,
-                "default_permissions": (),
-                "base_manager_name": "unannounced",
-                "indexes": [],
-                "constraints": [],
+                'verbose_name': 'ERP connection',
+                'proxy': True,
+                'default_permissions': (),
+                'base_manager_name': 'unannounced',
+                'indexes': [],
+                'constraints': [],
             },
-            bases=("integrations.tenantintegration",),
+            bases=('integrations.tenantintegration',),
             managers=[
-                ("objects", django.db.models.manager.Manager()),
-                ("unannounced", django.db.models.manager.Manager()),
+                ('objects', django.db.models.manager.Manager()),
+                ('unannounced', django.db.models.manager.Manager()),
             ],
         ),
         migrations.CreateModel(
-            name="ERPPushLog",
-            fields=[],
+            name='ERPPushLog',
+            fields=[
+            ],
             options={
-                "verbose_name": "ERP push",
-                "verbose_name_plural": "ERP push log",
-                "proxy": True,
-                "default_permissions": ("view",),
-                "indexes": [],
-                "constraints": [],
+                'verbose_name': 'ERP push',
+                'verbose_name_plural': 'ERP push log',
+                'proxy': True,
+                'default_permissions': ('view',),
+                'indexes': [],
+                'constraints': [],
             },
-            bases=("integrations.integrationsync",),
+            bases=('integrations.integrationsync',),
         ),
     ]

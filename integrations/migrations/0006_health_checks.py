@@ -4,14 +4,15 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
+
     dependencies = [
-        ("integrations", "0005_erp"),
+        ('integrations', '0005_erp'),
     ]
 
     operations = [
         migrations.AddField(
-            model_name="lane",
-            name="next_check_at",
+            model_name='lane',
+            name='next_check_at',
             field=models.DateTimeField(blank=True, db_index=True, null=True),
         ),
     ]

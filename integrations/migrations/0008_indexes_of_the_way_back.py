@@ -5,34 +5,24 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
+
     dependencies = [
-        ("integrations", "0007_the_way_back"),
+        ('integrations', '0007_the_way_back'),
     ]
 
     operations = [
         migrations.AlterField(
-            model_name="syncstate",
-            name="connection",
-            field=models.ForeignKey(
-                db_index=False,
-                on_delete=django.db.models.deletion.CASCADE,
-                related_name="sync_states",
-                to="integrations.tenantintegration",
-            ),
+            model_name='syncstate',
+            name='connection',
+            field=models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='sync_states', to='integrations.tenantintegration'),
         ),
         migrations.AlterField(
-            model_name="webhookevent",
-            name="connection",
-            field=models.ForeignKey(
-                db_index=False,
-                null=True,
-                on_delete=django.db.models.deletion.CASCADE,
-                related_name="webhook_events",
-                to="integrations.tenantintegration",
-            ),
+            model_name='webhookevent',
+            name='connection',
+            field=models.ForeignKey(db_index=False, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='webhook_events', to='integrations.tenantintegration'),
         ),
         migrations.AddIndex(
-            model_name="webhookevent",
-            index=models.Index(condition=models.Q(("signature_valid", False)), fields=["id"], name="inbound_rejected"),
+            model_name='webhookevent',
+            index=models.Index(condition=models.Q(('signature_valid', False)), fields=['id'], name='inbound_rejected'),
         ),
     ]

@@ -23,7 +23,7 @@ from django.db import close_old_connections, connection, connections
 from django.db.models import Q, QuerySet
 from django.dispatch import receiver
 
-from integrations import clock, conf
+from integrations import clock, conf, sql
 from integrations.database_clock import SKEW, after, compare, compare_in
 
 from .models import ProcessHeartbeat
@@ -42,7 +42,6 @@ ON CONFLICT (name) DO UPDATE
 SET queues = excluded.queues, skew_seconds = excluded.skew_seconds, beaten_at = excluded.beaten_at
 RETURNING skew_seconds
 """
-_NOW = {"postgresql": "clock_timestamp()", "sqlite": "strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now')"}
 
 _beaten: dict[tuple[int, str], float] = {}  # when, by `clock.elapsed`; a fork is another process
 _said = 0.0  # the skew that the log knows of
@@ -59,7 +58,7 @@ def beat(kind: str, queues: Iterable[str] = ()) -> None:
         return
     values = (_name(kind), kind, _host(), os.getpid(), ",".join(sorted(queues))[:500])
     try:
-        skew = compare_in("default", _BEAT.format(now=_NOW[vendor], skew=SKEW[vendor]), values)
+        skew = compare_in("default", _BEAT.format(now=sql.now(vendor), skew=SKEW[vendor]), values)
         if is_first:
             ProcessHeartbeat.objects.filter(beaten_at__lt=after(-FORGOTTEN_SECONDS)).delete()
     except DatabaseFailure as error:

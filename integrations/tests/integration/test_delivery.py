@@ -15,7 +15,8 @@ from django.utils import timezone
 from standardwebhooks import Webhook
 
 from integrations.audit import notes
-from integrations.delivery import operator_actions, send
+from integrations.delivery import operator_actions, send, unsendable
+from integrations.delivery import settle as settle_module
 from integrations.delivery.drain import Drained, drain
 from integrations.delivery.lease import LeaseLost, extend, release, take
 from integrations.models import ExecutionLog, IntegrationSync, Lane, TenantIntegration
@@ -286,8 +287,6 @@ def test_no_answer_can_keep_its_slice_from_being_settled(receiver: Receiver, ans
 
 
 def test_text_that_the_database_refuses_does_not_undo_a_delivery(receiver: Receiver, monkeypatch: Any) -> None:
-    from integrations.delivery import settle as settle_module
-
     original = settle_module._answer
 
     def refuse(result: Any) -> Any:
@@ -753,6 +752,51 @@ def test_new_settings_are_not_switched_off_by_an_answer_to_the_old_ones(receiver
         drain(target.pk)
     target.refresh_from_db()
     assert target.is_enabled
+
+
+def test_new_settings_do_not_rest_for_what_was_answered_to_the_old_ones(receiver: Receiver) -> None:
+    receiver.answer_with(default=500)
+    target = integration(receiver)
+    for _ in range(12):
+        make_item(target.tenant)
+
+    def mend() -> None:  # and nobody says "resume"
+        row = TenantIntegration.objects.get(pk=target.pk)
+        row.headers = {"X-API-Key": "the right one"}
+        row.save()
+
+    with meanwhile(mend):
+        drain(target.pk)
+    lane = Lane.objects.get()
+    assert (lane.paused_until, lane.pause_reason, lane.times_opened, lane.breaker) == (None, "", 0, "closed")
+
+
+def test_a_settlement_that_fails_gives_the_lane_back(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was rolled back together with the release that it holds."""
+
+    def fail(*_: Any) -> None:
+        raise RuntimeError("a mistake of ours")
+
+    monkeypatch.setattr(settle_module, "_write_log", fail)
+    target = integration(receiver)
+    make_item(target.tenant)
+    with pytest.raises(RuntimeError):
+        drain(target.pk)
+    lane = Lane.objects.get()
+    assert (lane.lease_token, lane.lease_expires_at) == ("", None)
+    assert statuses() == ["pending"]
+
+
+def test_a_long_backlog_is_cancelled_in_turns(receiver: Receiver, settings: Any, monkeypatch: Any) -> None:
+    settings.INTEGRATIONS = {**settings.INTEGRATIONS, "SLICE_SECONDS": 0.0}
+    monkeypatch.setattr(unsendable, "BATCH", 2)
+    target = integration(receiver)
+    for _ in range(5):
+        make_item(target.tenant)
+    TenantIntegration.objects.filter(pk=target.pk).update(is_active=False)
+    for left in (3, 1, 0):
+        drain(target.pk)
+        assert statuses().count("pending") == left
 
 
 def test_the_object_may_be_gone(receiver: Receiver) -> None:

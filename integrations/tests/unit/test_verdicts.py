@@ -70,6 +70,12 @@ def test_a_probe_asks_up_to_five() -> None:
     assert (probing.breaker.failures, probing.breaker.times_opened, probing.doubt) == (0, 0, "")
 
 
+def test_a_probe_that_finds_nobody_to_ask_says_nothing() -> None:
+    verdict = Verdict(CircuitBreaker(failures=9, times_opened=1))
+    verdict.conclude()  # what was due is cancelled
+    assert (verdict.halted, verdict.breaker.pause, verdict.breaker.times_opened) == ("", None, 1)
+
+
 def test_a_row_that_failed_before_the_last_success_is_no_evidence() -> None:
     again = broken(failed_ago=1, is_cleared=True)
     assert judge(Verdict(CircuitBreaker()), [again] * 20).breaker.failures == 0
