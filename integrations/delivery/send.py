@@ -97,7 +97,7 @@ class Slice:
         return self._spent_ms / len(self.outcomes) / 1000 if self.outcomes else None
 
     def _ask_others(self, waiting: Iterable[list[DueRow]]) -> None:
-        """Ask others, chosen at random, until one is taken or nobody is left: is it the rows or the destination?"""
+        """Ask others, from all over the lane, until one is taken or none is left: is it the rows or the destination?"""
         while self.verdict.may_ask_another and self._may_start():
             row = self.ask_another(self._tried, self._objects)
             if row is None:  # nobody but those of this slice, such as one that somebody waits for before it is due

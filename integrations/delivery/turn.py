@@ -5,6 +5,7 @@ In: the lease, what to read, a retry policy and how long it may take. Out: what 
 
 from __future__ import annotations
 
+import itertools
 import logging
 import random
 import threading
@@ -36,7 +37,7 @@ from .pacing import Pacer
 from .send import Slice
 from .settle import Settlement, fingerprint, settle
 from .unsendable import cancel_pending
-from .verdicts import TRUST_SECONDS, Verdict
+from .verdicts import OTHERS, TRUST_SECONDS, Verdict
 
 logger = logging.getLogger("integrations.delivery")
 
@@ -219,8 +220,10 @@ def _slice(
         was_ever_taken=was_taken,
     )
 
+    parts = itertools.cycle(range(OTHERS))
+
     def ask_another(tried: set[int], objects: set[str]) -> DueRow | None:
-        return _random_row(lease.integration_id, in_order, tried, objects | {state.refused_object})
+        return _random_row(lease.integration_id, in_order, tried, objects | {state.refused_object}, next(parts))
 
     return Slice(
         connector=connector,
@@ -235,10 +238,12 @@ def _slice(
     )
 
 
-def _random_row(integration_id: int, in_order: bool, tried: set[int], objects: set[str]) -> DueRow | None:
+def _random_row(integration_id: int, in_order: bool, tried: set[int], objects: set[str], part: int) -> DueRow | None:
     """Return a due row chosen at random, one that never failed if there is one, of none of `objects` if possible.
 
-    At random among all that wait, not among the first: a thousand bad payloads may stand in front.
+    At random among all that wait, not among the first: a thousand bad payloads may stand in front. One in each fifth of
+    the lane (`part`; 0: the newest): five from anywhere all miss twenty good rows behind forty bad ones in one of ten
+    doubts, and there are eight such doubts on the way.
     """
     vendor = connections[USING].vendor
     known: list[tuple[int, str]] = []
@@ -246,7 +251,8 @@ def _random_row(integration_id: int, in_order: bool, tried: set[int], objects: s
         cursor.execute(statements.FRESH_RANGE, [integration_id] * 2)
         low, high = cursor.fetchone()
         if low is not None:
-            for start in (random.randint(low, high), random.randint(low, high), low):  # noqa: S311 - a sample
+            in_part = high - int((high - low) * (part + random.random()) / OTHERS)  # noqa: S311 - a sample
+            for start in (in_part, random.randint(low, high), low):  # noqa: S311
                 # What was tried in this slice is not settled yet, and may stand in the way.
                 cursor.execute(statements.fresh_from(vendor, in_order), [integration_id, start, len(tried) + 3])
                 known += cursor.fetchall()

@@ -5,7 +5,8 @@
        └────────────────── anything that is taken ────────────────────────────────┼── all asked fail: pause × 2
 
 A row's failure is evidence against the destination only if nothing was taken since that row failed last. Before the
-lane rests, others that are due are asked, chosen at random: twenty bad payloads before twenty good ones are no outage.
+lane rests, others that are due are asked, chosen at random in each fifth of what waits: twenty bad payloads before
+twenty good ones are no outage.
 
 Refused credentials (401, 403) prove nothing about the credentials while others are taken. A refusal of the lane is one
 after which nobody else was taken; the lane rests 5 s after the first and a minute after the second, and the third

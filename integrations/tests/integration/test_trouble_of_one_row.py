@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -62,6 +63,19 @@ def test_good_rows_arrive_though_bad_ones_stand_before_them(worker: StartWorker,
     bad_rows = IntegrationSync.objects.exclude(status="synced")
     assert bad_rows.count() == bad
     assert set(bad_rows.values_list("status", flat=True)) == {"pending"}
+
+
+@pytest.mark.django_db
+def test_one_drain_finds_the_good_rows_wherever_the_others_are_asked(receiver: Receiver, settings: Any) -> None:
+    """Eight doubts on the way to the good rows: one that ends in a pause by bad luck, and they wait for minutes."""
+    settings.INTEGRATIONS = {"ALLOWED_HOSTS": [receiver.netloc]}
+    receiver.answer_with(default=lambda r: 500 if r.json["workitem"]["reference_id"].startswith("BAD") else 200)
+    for seed in range(10):
+        random.seed(seed)
+        target = make_integration(make_tenant(f"T{seed}"), receiver.url)
+        create(target.tenant, *(f"BAD-{n}" for n in range(40)), *(f"GOOD-{n}" for n in range(20)))
+        assert drain(target.pk).outcome == "sent"
+        assert synced("GOOD") == 20 * (seed + 1)
 
 
 @real
