@@ -7,6 +7,9 @@ import sys
 
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "app.settings")
+    from app.terminal import print_anywhere
+
+    print_anywhere()
     from django.core.management import execute_from_command_line
 
     execute_from_command_line(sys.argv)

@@ -1,5 +1,8 @@
 """Settings, from the environment or a ``.env`` file beside manage.py (docs/OPERATIONS.md lists them).
 
+``ENV_FILE`` names another file, or none if it is empty: what is meant to be thrown away (the demo, tests, benchmarks)
+never obeys an installation's file.
+
 Safe by default: no debug, secure cookies, no key that two installations share. With nothing set, a fresh
 checkout runs on SQLite; ``make run`` adds the embedded broker.
 """
@@ -19,7 +22,8 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 LOCAL_DIR = BASE_DIR / ".local"  # what this checkout makes for itself; never committed
 
 env = environ.Env()
-environ.Env.read_env(BASE_DIR / ".env")
+if _env_file := os.environ.get("ENV_FILE", str(BASE_DIR / ".env")):
+    environ.Env.read_env(_env_file)
 
 # -- security -----------------------------------------------------------------------------------------
 DEBUG = env.bool("DEBUG", default=False)

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import FrameType
 
 from app.embedded_broker import PROJECT
+from app.terminal import print_anywhere
 
 from . import report
 from .catalogue import SCENARIOS
@@ -23,6 +24,7 @@ PAGE = PROJECT / "docs" / "performance.md"
 
 def main(arguments: list[str] | None = None) -> int:
     """Return the exit code: 0; 1 where a subject failed, or the run was stopped or could not begin."""
+    print_anywhere()
     parser = argparse.ArgumentParser(prog="python -m app.bench", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     runs = commands.add_parser("run", help="measure, print a table, write JSON and SVG below .local/bench/")

@@ -179,6 +179,7 @@ def quiet(project: str) -> dict[str, str]:
     """The environment that every process of the benchmark has, whatever .env says."""
     return {
         "DJANGO_SETTINGS_MODULE": PROJECTS[project],
+        "ENV_FILE": "",
         "SECRET_KEY": "for measurements on loopback only",
         "ENCRYPTION_MASTER_KEY": "0123456789abcdef" * 4,
         "DEBUG": "0",

@@ -1,6 +1,6 @@
 """Set up, start web, worker, beat and a receiver, change a work item, tell what happens, stop it all.
 
-Uses the embedded broker and SQLite unless CELERY_BROKER_URL and DATABASE_URL say otherwise.
+Uses the embedded broker and an SQLite file of its own, whatever ``.env`` says (environment.py).
 """
 
 from __future__ import annotations
@@ -13,11 +13,14 @@ import sys
 from types import FrameType
 
 from app.embedded_broker import EmbeddedBroker, EmbeddedBrokerError
+from app.terminal import print_anywhere
 
-from .processes import Processes, free_port
+from .environment import make_own
+from .processes import LOGS, Processes, free_port
 
 
 def main() -> int:
+    print_anywhere()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
     with contextlib.ExitStack() as stack:
@@ -32,6 +35,7 @@ def main() -> int:
 
 
 def _run(stack: contextlib.ExitStack) -> int:
+    make_own(os.environ, LOGS)
     web_port, receiver_port = free_port(8000), free_port(8099)
     secret = os.environ.setdefault("WEBHOOK_RECEIVER_SECRETS", _new_secret())
     os.environ["INTEGRATIONS_ALLOWED_HOSTS"] = f"127.0.0.1:{receiver_port}"
@@ -43,7 +47,6 @@ def _run(stack: contextlib.ExitStack) -> int:
         except EmbeddedBrokerError as error:
             sys.stderr.write(f"{error}\n")
             return 1
-    os.environ.setdefault("CELERY_RESULT_BACKEND", "disabled://")
 
     import django
 
