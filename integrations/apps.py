@@ -12,6 +12,7 @@ class IntegrationsConfig(AppConfig):
     """The outbox: capture, delivery, and what tenants configure."""
 
     name = "integrations"
+    default_auto_field = "django.db.models.BigAutoField"
     verbose_name = "Integrations"
 
     def ready(self) -> None:

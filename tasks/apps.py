@@ -5,3 +5,4 @@ class TasksConfig(AppConfig):
     """The business: work items and what belongs to them."""
 
     name = "tasks"
+    default_auto_field = "django.db.models.BigAutoField"

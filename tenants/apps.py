@@ -5,3 +5,4 @@ class TenantsConfig(AppConfig):
     """Who owns what."""
 
     name = "tenants"
+    default_auto_field = "django.db.models.BigAutoField"

@@ -16,13 +16,15 @@ class GitHubIntegration(BaseIntegration[GitHubConfiguration]):
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from typing import Generic, TypeVar
 
+from integrations.credentials.fields import EncryptedText
 from integrations.errors import IntegrationDisabled, IntegrationNotConfigured
 from integrations.logs import logger_for
 
-from . import service
-from .models import AbstractConfiguration
+from . import cache, service
+from .models import AbstractConfiguration, IntegrationConfiguration
 
 C = TypeVar("C", bound=AbstractConfiguration)
 
@@ -67,12 +69,36 @@ class BaseIntegration(Generic[C]):
 
         Raises:
             IntegrationDisabled: it is switched off, or nobody has configured it.
-            IntegrationNotConfigured: it is switched on, but something is missing or cannot be decrypted.
+            IntegrationNotConfigured: it is switched on, but something is missing (the message names it) or cannot be
+            decrypted.
         """
         config = self._enabled_config()
         if not self._is_config_complete(config):
-            raise IntegrationNotConfigured(f"{self.name} is switched on, but its configuration is incomplete")
+            missing = ", ".join(self._missing(config))
+            reason = f"enter {missing}" if missing else "see what it needs"
+            raise IntegrationNotConfigured(f"{self.name} is switched on, but its configuration is incomplete: {reason}")
         return config
+
+    def _missing(self, config: C) -> list[str]:
+        """Return the names of the empty fields for want of which `config` is not complete, as far as that can be told.
+
+        Found by filling in all that is empty, and leaving out one after the other.
+        """
+        if isinstance(config, IntegrationConfiguration) and (missing := config.missing()):
+            return missing
+        empty = [name for name in _entered(config) if getattr(config, name) in (None, "")]
+        if not self._would_do(config, empty):
+            return []
+        return [name for name in empty if not self._would_do(config, {*empty} - {name})]
+
+    def _would_do(self, config: C, filled: Iterable[str]) -> bool:
+        trial = cache.copy_of(config)
+        try:
+            for name in filled:
+                setattr(trial, name, "0")
+            return bool(self._is_config_complete(trial))
+        except Exception:  # a host's own code, on values that nobody has entered
+            return False
 
     def _enabled_config(self) -> C:
         config = self.get_config()
@@ -80,3 +106,11 @@ class BaseIntegration(Generic[C]):
             self.logger.info("%s is switched off; nothing is done", self.name)  # a state, not a fault (S4-49)
             raise IntegrationDisabled(f"{self.name} is switched off")
         return config
+
+
+def _entered(config: AbstractConfiguration) -> list[str]:
+    """Return the names of what a person enters: columns, and texts that are kept encrypted in one."""
+    sealed = [name for name in dir(type(config)) if isinstance(getattr(type(config), name, None), EncryptedText)]
+    columns = {getattr(type(config), name).column for name in sealed}
+    fields = (field.attname for field in config._meta.concrete_fields if not field.primary_key and field.editable)
+    return [*(name for name in fields if name not in columns), *sealed]

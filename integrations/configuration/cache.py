@@ -45,14 +45,14 @@ _silent_until = 0.0  # time.monotonic; a cache that is down is not asked at ever
 def get(model: type[M]) -> M | None:
     """Return the row of `model` that comes first, None if it has none; a copy that the caller may change."""
     if _is_changed_here(model):
-        return _read(model)
+        return read(model)
     entry, stamp = _entries.get(model), _stamp(model)
     if entry is None or stamp is _UNKNOWN or entry.stamp != stamp or monotonic() >= entry.until:
         # The stamp is older than the row: whoever changes it meanwhile changes the stamp too, and we read once more.
-        entry = _Entry(_read(model), stamp, monotonic() + conf.CONFIG_CACHE_SECONDS)
+        entry = _Entry(read(model), stamp, monotonic() + conf.CONFIG_CACHE_SECONDS)
         if stamp is not _UNKNOWN:
             _entries[model] = entry
-    return None if entry.row is None else _copy(cast(M, entry.row))  # kept under its own model
+    return None if entry.row is None else copy_of(cast(M, entry.row))  # kept under its own model
 
 
 def forget(model: type[models.Model] | None = None) -> None:
@@ -105,13 +105,14 @@ def _stamp(model: type[models.Model]) -> object:
         return _UNKNOWN
 
 
-def _copy(row: M) -> M:
+def copy_of(row: M) -> M:
     """Return the same row again, as if it had just been read."""
     names = [field.attname for field in row._meta.concrete_fields if field.attname in row.__dict__]
     return type(row).from_db(row._state.db, names, copy.deepcopy([row.__dict__[name] for name in names]))
 
 
-def _read(model: type[M]) -> M | None:
+def read(model: type[M]) -> M | None:
+    """Return the row of `model` that comes first, from the database."""
     return model._default_manager.order_by("pk").first()
 
 

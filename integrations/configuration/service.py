@@ -15,6 +15,7 @@ from django.db import models
 
 from . import cache
 from .models import (
+    AbstractConfiguration,
     GeminiConfiguration,
     GitHubConfiguration,
     GraphConfiguration,
@@ -26,8 +27,12 @@ M = TypeVar("M", bound=models.Model)
 
 
 def get_singleton(model: type[M]) -> M | None:
-    """Return the one row of `model`, None if there is none. Changing what is returned changes nothing but itself."""
-    return cache.get(model)
+    """Return the one row of `model`, None if there is none. Changing what is returned changes nothing but itself.
+
+    A model that does not inherit from AbstractConfiguration is read anew each time: nobody would tell this process, or
+    another, that its row has changed.
+    """
+    return cache.get(model) if issubclass(model, AbstractConfiguration) else cache.read(model)
 
 
 def is_enabled(model: type[models.Model]) -> bool:

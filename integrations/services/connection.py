@@ -21,6 +21,7 @@ from integrations.connections.abstract import AbstractConnection
 from integrations.connections.binding import settings_of
 from integrations.connections.models import TenantIntegration
 from integrations.connections.row import SIGNING_KEYS
+from integrations.connectors.base import BaseConnector
 from integrations.connectors.manifest import HEADERS, URL, Manifest
 from integrations.connectors.port import Client, TestResult
 from integrations.connectors.registry import ConnectorRegistry
@@ -30,6 +31,8 @@ from integrations.errors import ConfigurationError, UnknownConnector, forgets_lo
 
 from .lookup import list_available_providers
 from .settings import change_settings, refuse_to_send_secrets_elsewhere, save_settings
+
+INBOUND_SECRET = "webhook_secret"  # noqa: S105 - the name of a setting
 
 
 class ConnectionService:
@@ -139,11 +142,23 @@ def _put_settings(row: AbstractConnection, settings: Mapping[str, Any]) -> list[
         gone = row.config.keys() & stored.keys() - settings.keys() - {URL, HEADERS}
         return change_settings(row, {**dict.fromkeys(gone), **settings})
     kept = {name: value for name, value in row.credentials.items() if name != SIGNING_KEYS}
+    inbound = _inbound_secret(connector, settings)
+    settings = {name: value for name, value in settings.items() if name not in inbound}
     clean = connector.checked_config({**settings, **kept}, None if row._state.adding else stored)
     if not row._state.adding:  # whoever makes one has just entered them
         refuse_to_send_secrets_elsewhere(connector, stored, clean, settings)
-    row.config = {name: clean[name] for name in settings if name in clean}
+    row.config = {**{name: clean[name] for name in settings if name in clean}, **inbound}
     return ["config"]
+
+
+def _inbound_secret(connector: type[BaseConnector], settings: Mapping[str, Any]) -> dict[str, str]:
+    """Return {"webhook_secret": …} if a host keeps it beside its settings, as django-bapp-connectors had it (S0-60)."""
+    value = settings.get(INBOUND_SECRET)
+    if connector.manifest.is_open or connector.manifest.field(INBOUND_SECRET) or INBOUND_SECRET not in settings:
+        return {}
+    if not isinstance(value, str) or value != value.strip():
+        raise ConfigurationError({INBOUND_SECRET: "must be a text without spaces around it"})
+    return {INBOUND_SECRET: value}
 
 
 def _save(row: AbstractConnection, columns: list[str]) -> None:

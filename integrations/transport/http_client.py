@@ -29,7 +29,17 @@ from .call_log import log_attempt, log_failure, log_retry
 from .classify import error_for
 from .incoming import parsed_json, whole_body
 from .middleware import Call, Middleware
-from .outgoing import absolute, address_secrets, body_of, body_secrets, header_secrets, merged, origin, with_query
+from .outgoing import (
+    Params,
+    absolute,
+    address_secrets,
+    body_of,
+    body_secrets,
+    header_secrets,
+    merged,
+    origin,
+    with_query,
+)
 from .policy import AddressPolicy
 from .process_client import client as process_client
 from .redaction import mask_headers, redact, shown_url
@@ -132,7 +142,7 @@ class HTTPClient:
     # -- as seeds/004 names them --------------------------------------------------------------------
 
     @forgets_locals
-    def get(self, path: str, headers: Headers | None = None, params: Mapping[str, Any] | None = None) -> Any:
+    def get(self, path: str, headers: Headers | None = None, params: Params | None = None) -> Any:
         """GET and return the parsed JSON, None for an empty answer."""
         return self.request_json("GET", path, headers=headers, params=params)
 
@@ -160,7 +170,7 @@ class HTTPClient:
         url: str,
         *,
         headers: Headers | None = None,
-        params: Mapping[str, Any] | None = None,
+        params: Params | None = None,
         json: Any = None,
         timeout: float | None = None,
     ) -> Any:
@@ -179,7 +189,7 @@ class HTTPClient:
         url: str,
         *,
         headers: Headers | None = None,
-        params: Mapping[str, Any] | None = None,
+        params: Params | None = None,
         json: Any = None,
         timeout: float | None = None,
     ) -> bytes | None:
@@ -202,7 +212,7 @@ class HTTPClient:
         url: str,
         *,
         headers: Headers | None = None,
-        params: Mapping[str, Any] | None = None,
+        params: Params | None = None,
         json: Any = None,
         data: Any = None,
         timeout: float | None = None,

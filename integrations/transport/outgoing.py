@@ -9,7 +9,7 @@ import base64
 import binascii
 import json as json_module
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -48,12 +48,34 @@ def origin(url: str) -> tuple[str, str | None, int | None]:
         return "", None, None
 
 
-def with_query(url: str, params: Mapping[str, Any] | None) -> str:
-    """Return `url` with `params` appended; a list gives its name several times, None is left out."""
-    kept = {name: _query_value(value) for name, value in (params or {}).items() if value is not None}
+Params = Mapping[str, Any] | Sequence[tuple[str, Any]]
+
+
+def with_query(url: str, params: Params | None) -> str:
+    """Return `url` with `params` appended; a list gives its name several times, None is left out.
+
+    Args:
+        params: a dict, or pairs of name and value in the order in which they are to be sent.
+
+    Raises:
+        TypeError: `params` is neither.
+    """
+    kept = [(name, _query_value(value)) for name, value in _pairs(params) if value is not None]
     if not kept:
         return url
     return f"{url}{'&' if '?' in url else '?'}{_form(kept)}"
+
+
+def _pairs(params: Params | None) -> list[tuple[str, Any]]:
+    if not params:
+        return []
+    if isinstance(params, Mapping):
+        return list(params.items())
+    if isinstance(params, list | tuple) and all(
+        isinstance(pair, list | tuple) and len(pair) == 2 and isinstance(pair[0], str) for pair in params
+    ):
+        return [(name, value) for name, value in params]
+    raise TypeError(f"params must be a dict or a list of (name, value) pairs, not {type(params).__name__}")
 
 
 def _query_value(value: Any) -> Any:
@@ -64,7 +86,7 @@ def _query_value(value: Any) -> Any:
     return value
 
 
-def _form(values: Mapping[str, Any]) -> str:
+def _form(values: Mapping[str, Any] | Sequence[tuple[str, Any]]) -> str:
     try:
         return urlencode(values, doseq=True)
     except UnicodeEncodeError:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import Group
 from django.core.cache import cache as django_cache
 from django.core.management import CommandError, call_command
 from django.db import IntegrityError, connection, models, transaction
@@ -266,7 +267,7 @@ def test_a_stamp_from_elsewhere_is_obeyed(monkeypatch: Any) -> None:
 def test_a_change_between_the_stamp_and_the_row_is_not_lost(monkeypatch: Any) -> None:
     row = GitHubConfiguration.objects.create(enabled=True)
     cache.forget()
-    read = cache._read
+    read = cache.read
 
     def read_and_then_somebody_writes(model: Any) -> Any:
         found = read(model)
@@ -276,7 +277,7 @@ def test_a_change_between_the_stamp_and_the_row_is_not_lost(monkeypatch: Any) ->
         return found
 
     monkeypatch_is_on = True
-    monkeypatch.setattr(cache, "_read", read_and_then_somebody_writes)
+    monkeypatch.setattr(cache, "read", read_and_then_somebody_writes)
     assert config.is_github_enabled()  # it began before the change
     monkeypatch_is_on = False
     assert not config.is_github_enabled()
@@ -353,13 +354,43 @@ def test_disabled_raises_error_as_printed(my_configuration: Any, caplog: Any) ->
 def test_incomplete_config_raises_error_as_printed(my_configuration: Any) -> None:
     integration = MyIntegration(my_configuration)
     row = my_configuration.objects.create(enabled=True, api_key="")
-    with pytest.raises(IntegrationNotConfigured, match="myservice is switched on, but"):
+    with pytest.raises(IntegrationNotConfigured, match=r"^myservice is switched on, .* enter api_key$"):
         integration.require_config()
     integration.require_enabled()  # complete or not, it is on
     row.api_key = "k"
     row.save()
     with queries(1):
         assert integration.require_config().api_key == integration.require_config().api_key == "k"
+
+
+@committing
+def test_a_model_without_our_base_is_never_read_from_memory() -> None:
+    group = Group.objects.create(name="old")
+    assert config.get_singleton(Group).name == "old"
+    group.name = "new"
+    group.save()
+    assert config.get_singleton(Group).name == "new"
+    Group.objects.update(name="newer")
+    assert config.get_singleton(Group).name == "newer"
+    group.delete()
+    assert config.get_singleton(Group) is None
+
+
+@committing
+def test_an_incomplete_configuration_of_ours_names_its_fields() -> None:
+    class Weaviate(BaseIntegration[Any]):
+        name = "weaviate"
+
+        def _get_config_model(self) -> Any:
+            return WeaviateConfiguration
+
+        def _is_config_complete(self, found: Any) -> bool:
+            return not found.missing()
+
+    row = WeaviateConfiguration.objects.create(enabled=True)
+    assert row.missing()
+    with pytest.raises(IntegrationNotConfigured, match=f"incomplete: enter {', '.join(row.missing())}$"):
+        Weaviate().require_config()
 
 
 @committing

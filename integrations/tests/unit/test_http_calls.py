@@ -153,6 +153,11 @@ def test_addresses_that_the_guard_refuses(caller: Caller, receiver: Receiver, ur
 
 def test_queries_and_origins() -> None:
     assert with_query("/a", {}) == with_query("/a", None) == with_query("/a", {"x": None}) == "/a"
+    pairs = [("label", "b"), ("state", "open"), ("label", "a"), ("none", None)]
+    assert with_query("/a", pairs) == with_query("/a", tuple(pairs)) == "/a?label=b&state=open&label=a"
+    for wrong in ("a=1", [("a",)], [1], 7, {"a"}, [("a", "1", "2")], [(1, "a")]):
+        with pytest.raises(TypeError, match=r"params must be a dict or a list of \(name, value\) pairs"):
+            with_query("/a", wrong)  # type: ignore[arg-type]
     assert with_query("/a?b=1", {"c": [True, None], "d": 0}) == "/a?b=1&c=true&c=None&d=0"
     assert origin("https://H:443/x") == origin("https://h/y") != origin("http://h/y")
     assert origin("https://h:99999/") == ("", None, None)

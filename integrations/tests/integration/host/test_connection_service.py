@@ -235,3 +235,19 @@ def test_settings_of_an_unsaved_connection_can_be_checked(host: SimpleNamespace,
     assert ConnectionService.validate_settings(made, gate["config"]) == ["token: missing; it is required"]
     made.credentials = gate["credentials"]
     assert ConnectionService.validate_settings(made, gate["config"]) == [] and made.pk is None
+
+
+# -- as django-bapp-connectors had it ------------------------------------------------------------------------------
+
+
+def test_the_secret_for_calling_back_may_stand_among_a_hosts_settings(make: Make) -> None:
+    connection = make("host")
+    settings = {**connection.config, "webhook_secret": "whsec-" + "x" * 30}
+    assert ConnectionService.validate_settings(connection, settings) == []
+    ConnectionService.update_settings(connection, settings)
+    assert stored(connection).config == settings
+    assert stored(connection).get_adapter() is not None
+    wrong = {**settings, "webhook_secret": 7}
+    assert ConnectionService.validate_settings(connection, wrong) == [
+        "webhook_secret: must be a text without spaces around it"
+    ]
