@@ -27,7 +27,7 @@ from integrations.errors import ConfigurationError, IntegrationDisabled, Integra
 from integrations.outbox.canonical_json import encode, sanitise
 from integrations.outbox.models import IntegrationSync
 from integrations.outbox.record import Occurrence, record
-from tenants.models import TenantOwned
+from tenants.boundary import OtherTenant, refuse_foreign
 
 from .connection import ERPConnection, active_connections
 from .push_log import ORDER_PUSH, ERPPushLog
@@ -130,8 +130,11 @@ def _only_connection(org_id: Any) -> ERPConnection | IntegrationError:
 
 
 def _occurrence(target: TenantIntegration, order: Any, key: str, times: dict[str, Any]) -> Occurrence:
-    if isinstance(order, TenantOwned) and order.tenant_id != target.tenant_id:
-        raise ConfigurationError({"draft_order": "belongs to another tenant"})
+    if isinstance(order, models.Model):
+        try:
+            refuse_foreign(order, target.tenant_id, using="default")
+        except OtherTenant:
+            raise ConfigurationError({"draft_order": "belongs to another tenant"}) from None
     now = clock.now()
     tenant = {"id": target.tenant_id, "name": target.tenant.name}
     frame = {"event_type": ORDER_PUSH, "timestamp": now, "tenant": tenant}
@@ -165,7 +168,7 @@ def _exact(order: Any) -> dict[str, Any]:
         raise ConfigurationError(
             {
                 "draft_order": "holds what JSON cannot say as it is: NaN or infinity, a NUL character, half a "
-                "character, a text over 32,768 characters, a list over 10,000 items, or nesting over 30 levels"
+                "character, or nesting over 30 levels"
             }
         )
     return values
