@@ -23,10 +23,10 @@ from integrations import clock, conf
 from integrations.compiled_row import CompiledRow
 from integrations.connections.conditions import wants
 from integrations.connections.models import EventSubscription, TenantIntegration
-from integrations.outbox.lazy_savepoint import lazy_savepoint
 from integrations.delivery.wakeup import wake_on_commit
 from integrations.origin import may_loop, origin
 from integrations.outbox.canonical_json import TRUNCATED, TooLarge, sanitise_object
+from integrations.outbox.lazy_savepoint import lazy_savepoint
 from integrations.outbox.loops import refuse_loops
 from integrations.outbox.models import IntegrationEvent, object_id_of
 from integrations.outbox.record import Occurrence, record

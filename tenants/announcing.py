@@ -117,8 +117,12 @@ def batches(pks: Sequence[Any]) -> Iterable[Sequence[Any]]:
 
 
 def key_list(model: type[models.Model], pks: Sequence[Any], using: str) -> Any:
-    """Return what to compare with in ``pk__in=…``: one parameter for all keys where there are arrays."""
-    return _KeyArray(model._meta.pk, pks) if connections[using].vendor == "postgresql" else pks
+    """Return what to compare with in ``pk__in=…``: one parameter for all keys where there are arrays, unless they are
+    composite."""
+    has_arrays = connections[using].vendor == "postgresql" and not isinstance(
+        model._meta.pk, models.CompositePrimaryKey
+    )
+    return _KeyArray(model._meta.pk, pks) if has_arrays else pks
 
 
 class _KeyArray(models.Expression):

@@ -23,7 +23,6 @@ from integrations.connectors.manifest import Manifest
 from integrations.connectors.registry import ConnectorRegistry
 from integrations.system.connected import ConnectedIntegration
 from integrations.system.github import GitHubIntegration
-
 from tenants.scoped_admin import NothingToTell
 
 from .connector_choice import about

@@ -90,9 +90,9 @@ def sanitise_object(payload: Mapping[str, Any], *, limit: int) -> dict[str, Any]
 def sanitise(value: Any) -> Any:
     """Return `value` made of dict, list, str, int, float, bool and None only (seed 001's formats).
 
-    Times become UTC ``2025-11-05T20:30:00Z`` (naive ones are read in TIME_ZONE), decimals strings with at
-    least two places, bytes base64, a model instance its id, name and email, a dataclass its fields; whatever can be gone
-    through a list. What has no words of its own becomes ``[Its class]``.
+    Times become UTC ``2025-11-05T20:30:00Z`` (naive ones are read in TIME_ZONE), decimals strings with at least two
+    places, bytes base64, a model instance its id, name and email, a dataclass its fields, whatever can be gone through
+    a list. What has no words of its own becomes ``[Its class]``.
     """
     return _Walk(sys.maxsize).value(value, "", ())
 
