@@ -29,7 +29,7 @@ class _Key(models.Expression):
 
 def key_fields(model: type[models.Model]) -> list[Any]:
     """Return the fields of the primary key: several where it is composite."""
-    return list(model._meta.pk_fields)  # type: ignore[attr-defined]
+    return list(model._meta.pk_fields)
 
 
 def key_parts(model: type[models.Model], pk: Any) -> list[Any]:

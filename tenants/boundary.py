@@ -136,12 +136,13 @@ class _Bounded:
             related = super().__get__(instance, cls)  # type: ignore[misc]
         if not isinstance(related, models.Model):  # None, or the manager of a generic relation
             return related
-        name = getattr(self, "field", self).name  # a generic foreign key is its own descriptor
+        field: Any = getattr(self, "field", self)  # a generic foreign key is its own descriptor
+        name = field.name
         return None if is_kept_out(related, f"{instance._meta.verbose_name} {instance.pk}.{name}") else related
 
 
 @cache
-def _bounded(kind: type) -> type:
+def _bounded(kind: Any) -> Any:
     return type(kind.__name__, (_Bounded, kind), {"__module__": kind.__module__})
 
 

@@ -31,7 +31,7 @@ from tenants.boundary import is_kept_out
 MAX_DEPTH = 32
 MAX_INTEGER_BITS = 256  # longer ones are identifiers or mistakes: sent as text
 ENDLESS = 1_000_000  # items of something that does not say how many it has, where there is no body limit
-MOST_PARTS, MOST_CHARACTERS = 4, 64  # times the limit
+MOST_PARTS, MOST_CHARACTERS = 4, 16  # times the limit
 SHORTEST = 64  # characters; shorter texts are not cut
 NAMED = 20  # of what was cut
 TRUNCATED = "truncated"
@@ -123,6 +123,7 @@ class _Walk:
     def named(self, payload: Mapping[str, Any]) -> dict[str, Any]:
         """Return `payload` as JSON object that names what was cut in it."""
         found: dict[str, Any] = self._container(payload, "", ())
+        self._refuse_endless()
         if self.cut:
             before = found.get(TRUNCATED)
             names = list(dict.fromkeys([*(before if isinstance(before, list) else ()), *self.cut]))
@@ -160,16 +161,16 @@ class _Walk:
         return self._text(_words(value), key, at)
 
     def _container(self, value: Any, key: str | int, at: At) -> Any:
-        if any(id(value) == around for around, _ in at):
-            return "[circular]"
+        own = id(value)
+        for around, _ in at:
+            if own == around:
+                return "[circular]"
         if len(at) >= MAX_DEPTH:
             self.cut.append(_path(key, at))
             return "[truncated]"
-        if self._parts > MOST_PARTS * self._limit or self._characters > MOST_CHARACTERS * self._limit:
-            # Lists within lists that are one and the same double with each level.
-            raise TooLarge(f"a payload is many times larger than {self._limit} bytes")
-        inside = (*at, (id(value), key))
-        if isinstance(value, Mapping):
+        self._refuse_endless()
+        inside = (*at, (own, key))
+        if type(value) is dict or isinstance(value, Mapping):
             pairs: Iterable[tuple[Any, Any]] = value.items()
             if len(value) > self._most:
                 self.cut.append(_path(key, at))
@@ -187,21 +188,29 @@ class _Walk:
             found.sort(key=repr)  # a set has another order in each process
         return found
 
+    def _refuse_endless(self) -> None:
+        """Lists within lists that are one and the same double with each level, in time and in bytes."""
+        if self._parts > MOST_PARTS * self._limit or self._characters > MOST_CHARACTERS * self._limit:
+            raise TooLarge(f"a payload is many times larger than {self._limit} bytes")
+
     def _object(self, pairs: Iterable[tuple[Any, Any]], at: At) -> dict[str, Any]:
         found: dict[str, Any] = {}
-        longest = self._longest
+        longest, characters = self._longest, 0
         for key, item in pairs:
             # An identifier has no NUL and no half of a pair.
             name = key if type(key) is str and key.isidentifier() and len(key) <= longest else self._key(key, at)
             if name in found:  # 1 and "1": neither may hide the other
                 name = next(other for n in itertools.count(2) if (other := f"{name} ({n})") not in found)
             # Most values are short texts that may stay as they are; a call for each would double the time.
-            if item is None or (type(item) is str and item.isascii() and len(item) <= longest and "\0" not in item):
+            if item is None:
+                found[name] = None
+            elif type(item) is str and item.isascii() and (length := len(item)) <= longest and "\0" not in item:
                 found[name] = item
-                self._characters += len(item) if item else 0
+                characters += length
             else:
                 found[name] = self.value(item, name, at)
         self._parts += len(found)
+        self._characters += characters
         return found
 
     def _list(self, value: Any, key: str | int, at: At, inside: At) -> list[Any]:
@@ -225,10 +234,10 @@ class _Walk:
         return str(found) if found is None or isinstance(found, (bool, int, float)) else encode_sanitised(found)
 
     def _text(self, value: str, key: str | int, at: At) -> str:
-        self._characters += len(value)
         if len(value) > self._longest:
             self.cut.append(_path(key, at))
             value = value[: self._longest - 1] + "…"
+        self._characters += len(value)
         if value.isascii() and "\0" not in value:
             return value
         try:

@@ -20,7 +20,8 @@ def lazy_savepoint(using: str) -> Iterator[None]:
     if not connection.in_atomic_block:
         yield
         return
-    was_spoilt, savepoint = connection.needs_rollback, ""
+    was_spoilt = connection.needs_rollback
+    savepoint: str | None = None
     is_first = True
 
     def before(execute: Callable[..., Any], *statement: Any) -> Any:

@@ -120,7 +120,7 @@ def sent(payload: Any, limit: int = LIMIT) -> dict[str, Any]:
     text, cut = encode_within(sanitise_object(payload, limit=limit), limit)
     assert text is not None and len(text.encode()) <= limit
     body: dict[str, Any] = json.loads(text)
-    assert set(cut[:20]) <= set(body.get("truncated", []))
+    assert set(cut[:10]) <= set(body.get("truncated", []))
     return body
 
 
@@ -182,7 +182,7 @@ def test_lists_that_are_one_and_the_same_list_have_an_end() -> None:
     with pytest.raises(TooLarge):
         sanitise_object({"a": value}, limit=LIMIT)
     with pytest.raises(TooLarge):
-        sanitise_object({"a": [["x" * LIMIT] * 900, [1]]}, limit=LIMIT)
+        sanitise_object({"a": ["x" * LIMIT] * 900}, limit=LIMIT)
 
 
 @pytest.mark.parametrize(
