@@ -32,6 +32,7 @@ def record_manual(
 
     Raises:
         OtherTenant: the object belongs to another tenant than the integration; nothing was recorded.
+        ValueError: the event type is longer than its column.
     """
     integration = TenantIntegration.objects.filter(pk=integration_id).first()
     if integration is None or not integration.is_active:
@@ -48,7 +49,7 @@ def record_manual(
     body = payload if isinstance(payload, dict) else {"payload": payload}
     occurrence = Occurrence(
         tenant_id=integration.tenant_id,
-        event_type=str(event_type)[:100],
+        event_type=str(event_type),
         content_type_id=int(content_type_id),
         object_id=object_id_of(object_id),
         payload=body,

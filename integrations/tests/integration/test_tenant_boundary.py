@@ -17,6 +17,8 @@ from django.db import connection, models, transaction
 from integrations.audit.notes import AuditNote, write_notes
 from integrations.connections import event_types
 from integrations.delivery.manual import record_manual
+from integrations.erp.push import PushOrchestrator
+from integrations.errors import ConfigurationError
 from integrations.models import IntegrationEvent, IntegrationSync, TenantIntegration
 from integrations.publish import publish
 from integrations.signals.trigger_handler import TriggerHandler, trigger_integrations
@@ -27,6 +29,8 @@ from integrations.tests.receiver import Receiver
 from tasks.models import Customer, CustomerAsset, DropoffPoint, Note, WorkItem
 from tenants.boundary import OtherTenant
 from tenants.models import Tenant, TenantOwned
+
+from .admin_world import page, superuser, url
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db]
 
@@ -381,3 +385,21 @@ def test_a_statement_that_fails_in_a_payload_does_not_spoil_the_save(acme: Tenan
     monkeypatch.setattr(WorkItemTrigger, "payload", lambda self, obj: {"id": obj.pk, "rows": rows.values("odd")})
     item = make_item(acme)
     assert last_body()["workitem"] == {"id": item.pk}
+
+
+def test_an_order_of_another_tenant_is_not_pushed(acme: Tenant, zulu: Tenant) -> None:
+    erp = make_integration(acme, integration_type="mock", name="ERP", signed=False)
+    stored = make_item(zulu)
+    for order in (stored, WorkItem(pk=stored.pk, tenant=acme), Customer.objects.create(tenant=zulu, name="Zulu")):
+        with pytest.raises(ConfigurationError, match="draft_order: belongs to another tenant"):
+            PushOrchestrator().push_order(acme.pk, order, connection=erp, wait=False)
+    assert not IntegrationEvent.objects.filter(event_type="order_push").exists()
+
+
+def test_another_tenants_note_is_not_on_the_page(acme: Tenant, zulu: Tenant, settings: Any) -> None:
+    settings.SECURE_SSL_REDIRECT = False
+    item = make_item(acme)
+    Note.objects.create(tenant=zulu, work_item=item, text="Zulu note")
+    Note.objects.create(tenant=acme, work_item=item, text="own note")
+    html = page(superuser(), url("workitem", "change", item.pk))
+    assert "own note" in html and "Zulu note" not in html
