@@ -17,10 +17,31 @@ _PLACE = object()  # stands for the key among the parameters while compiling
 
 
 class _Key(models.Expression):
-    """The place of the key: the ORM prepares and bounds values, not expressions, so it serves keys of every type."""
+    """The place of a part of the key: the ORM prepares and bounds values, not expressions, so it serves every type."""
+
+    def __init__(self, part: int) -> None:
+        super().__init__()
+        self._part = part
 
     def as_sql(self, compiler: Any, connection: Any) -> tuple[str, tuple[Any, ...]]:
-        return "%s", (_PLACE,)
+        return "%s", ((_PLACE, self._part),)
+
+
+def key_fields(model: type[models.Model]) -> list[Any]:
+    """Return the fields of the primary key: several where it is composite."""
+    return list(model._meta.pk_fields)
+
+
+def key_parts(model: type[models.Model], pk: Any) -> list[Any]:
+    """Return the values of `key_fields` that `pk` stands for."""
+    return list(pk) if len(key_fields(model)) > 1 else [pk]
+
+
+def python_key(model: type[models.Model], pk: Any) -> Any:
+    """Return `pk` as the database would return it, e.g. of "5": 5."""
+    pairs = zip(key_fields(model), key_parts(model, pk), strict=True)
+    parts = tuple(field.to_python(part) for field, part in pairs)
+    return parts if len(parts) > 1 else parts[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +49,7 @@ class Compiled:
     """A query for one row.
 
     Attributes:
-        sql: has one placeholder, for the primary key.
+        sql: has a placeholder for each part of the primary key.
         converters: what the ORM does to the values of some columns, by their index.
     """
 
@@ -57,7 +78,7 @@ class CompiledRow:
     def __init__(self, make: Callable[[str], models.QuerySet[Any]], paths: Sequence[str]) -> None:
         self._make, self.paths = make, tuple(paths)
         self._compiled: dict[str, Compiled | None] = {}
-        self._pk: Any = None
+        self._key: list[Any] | None = None
 
     def fetch(self, pk: Any, using: str) -> tuple[Any, ...] | None:
         """Return the values in the order of `paths`, converted as the ORM would; None if there is no row."""
@@ -66,7 +87,7 @@ class CompiledRow:
         if compiled is None:
             return self._queryset(using).filter(pk=pk).first()
         with connection.cursor() as cursor:
-            cursor.execute(compiled.sql, [self.prepared(pk, using)])
+            cursor.execute(compiled.sql, self.prepared(pk, using))
             row = cursor.fetchone()
         return None if row is None else compiled.convert(row, connection)
 
@@ -80,19 +101,24 @@ class CompiledRow:
             self._compiled[using] = self._compile(using)
         return self._compiled[using]
 
-    def prepared(self, pk: Any, using: str) -> Any:
-        """Return `pk` as a parameter of the query."""
-        if self._pk is None:
-            self._pk = self._make(using).model._meta.pk
-        return self._pk.get_db_prep_value(pk, connections[using])
+    def prepared(self, pk: Any, using: str) -> list[Any]:
+        """Return `pk` as the parameters of the query."""
+        if self._key is None:
+            self._key = key_fields(self._make(using).model)
+        parts = pk if len(self._key) > 1 else (pk,)
+        return [field.get_db_prep_value(part, connections[using]) for field, part in zip(self._key, parts, strict=True)]
 
     def _queryset(self, using: str) -> models.QuerySet[Any]:
         return self._make(using).order_by().values_list(*self.paths)
 
     def _compile(self, using: str) -> Compiled | None:
-        compiler = self._queryset(using).filter(pk=_Key()).query.get_compiler(using)
+        rows = self._queryset(using)
+        key = key_fields(rows.model)
+        for part, field in enumerate(key):
+            rows = rows.filter(**{field.attname: _Key(part)})
+        compiler = rows.query.get_compiler(using)
         sql, params = compiler.as_sql()
-        if tuple(params) != (_PLACE,):
+        if list(params) != [(_PLACE, part) for part in range(len(key))]:
             return None
         converters = compiler.get_converters([expression for expression, *_ in compiler.select])
         return Compiled(sql, converters)

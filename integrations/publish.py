@@ -19,16 +19,18 @@ from typing import Any
 from django.contrib.contenttypes.models import ContentType
 from django.db import connections, models, transaction
 
-from integrations import clock
+from integrations import clock, conf
 from integrations.compiled_row import CompiledRow
 from integrations.connections.conditions import wants
 from integrations.connections.models import EventSubscription, TenantIntegration
 from integrations.delivery.wakeup import wake_on_commit
 from integrations.origin import may_loop, origin
-from integrations.outbox.canonical_json import sanitise_object
+from integrations.outbox.canonical_json import TRUNCATED, TooLarge, sanitise_object
+from integrations.outbox.lazy_savepoint import lazy_savepoint
 from integrations.outbox.loops import refuse_loops
-from integrations.outbox.models import IntegrationEvent
+from integrations.outbox.models import IntegrationEvent, object_id_of
 from integrations.outbox.record import Occurrence, record
+from tenants.boundary import only_of, refuse_foreign
 from tenants.models import Tenant
 
 logger = logging.getLogger("integrations.publish")
@@ -89,7 +91,7 @@ def ask_with_row(
         return subscribers, row.fetch(pk, using)
     sql = _row_sql(compiled.sql, connection.vendor, len(event_types))
     with connection.cursor() as cursor:
-        cursor.execute(sql, [*event_types, tenant_id, row.prepared(pk, using)])
+        cursor.execute(sql, [*event_types, tenant_id, *row.prepared(pk, using)])
         answer = cursor.fetchone()
     if answer is None:
         _wanted_lately.discard(key)
@@ -169,10 +171,11 @@ def publish_all(
         frame = frames.get((tenant.pk, event_type))
         if frame is None:
             named = {"id": tenant.pk, "name": tenant.name}
-            frame = sanitise_object({"event_type": event_type, "timestamp": now, "tenant": named})
+            about = {"event_type": event_type, "timestamp": now, "tenant": named}
+            frame = sanitise_object(about, limit=conf.MAX_BODY_BYTES)
             frames[tenant.pk, event_type] = frame
         minimal = {**frame, **happening.minimal}
-        payload = _sendable(frame, happening)
+        payload = _sendable(frame, happening, using)
         integration_ids = [pk for pk, condition in wanted if wants(condition, payload)]
         if integration_ids:
             occurrences.append(
@@ -198,13 +201,18 @@ def publish_all(
     return event_ids
 
 
-def _sendable(frame: dict[str, Any], happening: Happening) -> dict[str, Any]:
+def _sendable(frame: dict[str, Any], happening: Happening, using: str) -> dict[str, Any]:
     """Return the body in JSON's own types; the minimal one if a value, a lazy text say, raises when it is read."""
+    marks: dict[str, Any] = {}
     try:
-        return {**frame, **sanitise_object(happening.payload)}
+        with only_of(happening.tenant.pk), lazy_savepoint(using):  # a QuerySet is read here
+            return {**frame, **sanitise_object(happening.payload, limit=conf.MAX_BODY_BYTES)}
+    except TooLarge as error:
+        logger.warning("%s; a minimal event is sent", error)
+        marks = {TRUNCATED: list(happening.payload)}
     except Exception:  # a mistake in a payload must cost neither the user's save nor the event
         logger.warning("a value of a payload cannot be read; a minimal event is sent", exc_info=True)
-        return {**frame, **sanitise_object(happening.minimal)}
+    return {**frame, **sanitise_object({**happening.minimal, **marks}, limit=conf.MAX_BODY_BYTES)}
 
 
 def publish(
@@ -215,11 +223,17 @@ def publish(
     Args:
         event_type: a registered event type, e.g. ``workitem_created``.
         tenant: the Tenant whose integrations are to hear of it.
-        payload: what comes beside ``event_type``, ``timestamp`` and ``tenant`` in the body.
+        obj: one of its rows, or one that belongs to no tenant.
+        payload: what comes beside ``event_type``, ``timestamp`` and ``tenant`` in the body. Rows of other tenants in it
+            are sent as null.
 
     Returns:
         The event in a list; an empty list when nobody subscribes to it.
+
+    Raises:
+        OtherTenant: `obj` belongs to another tenant; nothing was recorded.
     """
+    refuse_foreign(obj, tenant.pk, using=using)
     with transaction.atomic(using=using, savepoint=False):
         subscribers = subscribers_of([event_type], [tenant.pk], using=using)
         if not subscribers:
@@ -227,7 +241,7 @@ def publish(
         happening = Happening(
             event_type=event_type,
             tenant=tenant,
-            object_id=str(obj.pk),
+            object_id=object_id_of(obj.pk),
             payload=payload,
             minimal={"id": obj.pk},
         )

@@ -72,7 +72,8 @@ class WorkItemAdmin(TenantScopedAdmin):
     @admin.display(description="notes")
     def latest_notes(self, obj: WorkItem) -> str:
         """The latest notes, newest first."""
-        found = list(obj.notes.select_related("author")[: NOTES_SHOWN + 1])
+        own = obj.notes.filter(tenant_id=obj.tenant_id)
+        found = list(own.select_related("author")[: NOTES_SHOWN + 1])
         if not found:
             return "None yet."
         rows = format_html_join(

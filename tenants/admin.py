@@ -11,7 +11,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from .models import Membership, Tenant
-from .scoped_admin import CountedDeletion, TenantFilter, TenantScopedAdmin, tenant_ids
+from .scoped_admin import CountedDeletion, NothingToTell, TenantFilter, TenantScopedAdmin, tenant_ids
 
 
 class _ManagedBySuperusers(TenantScopedAdmin):
@@ -82,7 +82,7 @@ class MembershipAdmin(_ManagedBySuperusers):
     autocomplete_fields = ("user",)
 
 
-class PeopleAdmin(UserAdmin):
+class PeopleAdmin(NothingToTell, UserAdmin):
     """Accounts: staff may look at those of their own tenants; whoever may edit accounts can become anybody."""
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
@@ -118,7 +118,7 @@ class PeopleAdmin(UserAdmin):
         ]
 
 
-class _SuperusersOnly:
+class _SuperusersOnly(NothingToTell):
     """Pages whose rows belong to no tenant and act on all of them: groups of permissions, schedules."""
 
     def has_module_permission(self, request: HttpRequest) -> bool:

@@ -18,6 +18,8 @@ from typing import Any
 from django.db import connections, models, transaction
 from django.dispatch import Signal
 
+from .boundary import only_tenant
+
 rows_created = Signal()
 rows_updating = Signal()
 
@@ -43,7 +45,15 @@ class Watch:
 
 
 class AnnouncingQuerySet(models.QuerySet[Any]):
-    """A queryset whose bulk writes are announced; ``Model.unannounced`` writes silently."""
+    """A queryset whose bulk writes are announced; ``Model.unannounced`` writes silently.
+
+    While something is said of one tenant (boundary.py), it finds that tenant's rows alone.
+    """
+
+    def __init__(self, model: Any = None, query: Any = None, using: Any = None, hints: Any = None) -> None:
+        super().__init__(model=model, query=query, using=using, hints=hints)
+        if query is None and (tenant_id := only_tenant()) is not None:
+            self.query.add_q(models.Q(tenant_id=tenant_id))
 
     def bulk_create(
         self,
@@ -107,8 +117,12 @@ def batches(pks: Sequence[Any]) -> Iterable[Sequence[Any]]:
 
 
 def key_list(model: type[models.Model], pks: Sequence[Any], using: str) -> Any:
-    """Return what to compare with in ``pk__in=…``: one parameter for all keys where there are arrays."""
-    return _KeyArray(model._meta.pk, pks) if connections[using].vendor == "postgresql" else pks
+    """Return what to compare with in ``pk__in=…``: one parameter for all keys where there are arrays, unless they are
+    composite."""
+    has_arrays = connections[using].vendor == "postgresql" and not isinstance(
+        model._meta.pk, models.CompositePrimaryKey
+    )
+    return _KeyArray(model._meta.pk, pks) if has_arrays else pks
 
 
 class _KeyArray(models.Expression):

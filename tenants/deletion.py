@@ -25,6 +25,7 @@ from django.db.models.deletion import CASCADE, PROTECT, Collector, ProtectedErro
 from django.dispatch import Signal
 
 PAGE = 1000  # rows per transaction, and parameters per statement
+COMPOSITE_PAGE = 500  # the same where a key has several columns: SQLite's expressions are at most 1000 deep
 LEAF_PAGE = 5000  # the same of rows that nobody has to see before they go
 
 # Both are sent inside of a transaction, as (sender=model, pks, using): `sender` is never a proxy.
@@ -234,10 +235,11 @@ def _pages(rows: models.QuerySet[Any]) -> Iterator[list[Any]]:
 
     Along the key and never back, past what is deleted: until it is vacuumed each look would read it again.
     """
+    size = COMPOSITE_PAGE if isinstance(rows.model._meta.pk, models.CompositePrimaryKey) else PAGE
     last: Any = None
     while True:
         left = rows if last is None else rows.filter(pk__gt=last)
-        pks = list(left.order_by("pk").values_list("pk", flat=True)[:PAGE])
+        pks = list(left.order_by("pk").values_list("pk", flat=True)[:size])
         if not pks:
             return
         last = pks[-1]

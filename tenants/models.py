@@ -9,10 +9,12 @@ from django.conf import settings
 from django.core.validators import RegexValidator
 from django.db import models, router
 from django.db.models.functions import Now
+from django.db.models.signals import class_prepared
 from django.dispatch import receiver
 from django.utils.text import slugify
 
 from .announcing import AnnouncingQuerySet, own_transaction
+from .boundary import bound_relations
 from .deletion import BatchedDeletion, delete_batched, deletion_begins
 
 
@@ -122,3 +124,9 @@ class TenantOwned(models.Model):
         instance: Any = super().from_db(db, field_names, values, **options)
         instance._loaded_tenant_id = instance.__dict__.get("tenant_id")
         return instance
+
+
+@receiver(class_prepared, dispatch_uid="bound-relations")
+def _bound_relations(sender: type[models.Model], **_: Any) -> None:
+    if issubclass(sender, TenantOwned):
+        bound_relations(sender)

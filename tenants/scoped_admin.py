@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import reduce
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.contrib import admin
@@ -26,6 +26,11 @@ from .deletion import begin, related_rows
 from .models import Membership, Tenant, TenantOwned
 from .panels import panel_field, panels_of
 from .scope import tenants_of
+
+if TYPE_CHECKING:
+    _ModelAdmin = admin.ModelAdmin  # what a mixin is mixed into
+else:
+    _ModelAdmin = object
 
 COUNTED = 1000  # more than this is "1000+" on a delete page
 
@@ -100,7 +105,17 @@ def as_key(text: str | None) -> int | None:
 # -- admins ------------------------------------------------------------------------------------------------
 
 
-class TenantScopedAdmin(admin.ModelAdmin):
+class NothingToTell(_ModelAdmin):
+    """Mixed into a ModelAdmin: whoever may not see its rows is told the same of every key, whether there is such a row
+    or not. Django looks for the row first, and asks for the permission if it finds it."""
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        rows = super().get_queryset(request)
+        may_see = self.has_view_or_change_permission(request) or self.has_delete_permission(request)
+        return rows if may_see else rows.none()
+
+
+class TenantScopedAdmin(NothingToTell, admin.ModelAdmin):
     """Base of the admin of everything that belongs to a tenant.
 
     Attributes:

@@ -23,6 +23,7 @@ from integrations.connectors.manifest import Manifest
 from integrations.connectors.registry import ConnectorRegistry
 from integrations.system.connected import ConnectedIntegration
 from integrations.system.github import GitHubIntegration
+from tenants.scoped_admin import NothingToTell
 
 from .connector_choice import about
 from .connector_fields import form_name, names_of
@@ -30,7 +31,7 @@ from .display import Assets
 from .system_form import UNREADABLE, SystemForm
 
 
-class SystemAdmin(admin.ModelAdmin):
+class SystemAdmin(NothingToTell, admin.ModelAdmin):
     """The page of one configuration; its list is the page itself."""
 
     integration: type[ConnectedIntegration[Any]] = ConnectedIntegration

@@ -18,8 +18,9 @@ logger = logging.getLogger("integrations.audit")
 
 @dataclass(frozen=True, slots=True)
 class AuditNote:
-    """`text` to be written on the object; never holds a secret."""
+    """`text` to be written on the object, if that belongs to this tenant; never holds a secret."""
 
+    tenant_id: int
     content_type_id: int
     object_id: str
     text: str

@@ -14,7 +14,7 @@ from typing import Any
 MAX_VALUE = 1000  # characters of one value; a summary is no copy
 _NAMES = ("reference_id", "name", "title", "subject", "number", "id")  # what people call an object by
 _DESCRIPTIONS = ("description", "summary", "text")
-_AROUND = frozenset({"event_type", "timestamp", "tenant", "changes", "test"})  # about the event, not the object
+_AROUND = frozenset({"event_type", "timestamp", "tenant", "changes", "test", "truncated"})  # not the object
 _PLACE = re.compile(r"\{([A-Za-z0-9_]+(?:\.[A-Za-z0-9_]+)*)\}")
 
 

@@ -54,6 +54,7 @@ class DueRow:
     object_id: str
     idempotency_key: str
     body: str = field(repr=False)
+    tenant_id: int | None = None
 
     def holds(self, later: float = 0.0) -> bool:
         """Tell whether its object's later rows wait for it, `later` seconds after it was read."""

@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from django.db import IntegrityError, transaction
+from django.contrib.contenttypes.models import ContentType
+from django.db import IntegrityError, models, transaction
 
 from integrations.connections.models import TenantIntegration
-from integrations.outbox.models import new_idempotency_key
+from integrations.outbox.models import new_idempotency_key, object_id_of
 from integrations.outbox.record import Occurrence, record
+from tenants.boundary import OtherTenant, refuse_foreign_key
 
 logger = logging.getLogger("integrations.delivery")
 
@@ -27,6 +29,10 @@ def record_manual(
     Args:
         payload: any JSON object; sent as it is.
         message_id: the broker's id of the call; the same message again records nothing.
+
+    Raises:
+        OtherTenant: the object belongs to another tenant than the integration; nothing was recorded.
+        ValueError: the event type is longer than its column.
     """
     integration = TenantIntegration.objects.filter(pk=integration_id).first()
     if integration is None or not integration.is_active:
@@ -35,12 +41,17 @@ def record_manual(
     if content_type_id is None or object_id is None:
         logger.error("event %s not recorded: content_type_id and object_id are needed", event_type)
         return False
+    try:
+        refuse_foreign_key(_model(int(content_type_id)), object_id, integration.tenant_id, using="default")
+    except OtherTenant as error:
+        logger.error("event %s not recorded: %s", event_type, error)
+        raise
     body = payload if isinstance(payload, dict) else {"payload": payload}
     occurrence = Occurrence(
         tenant_id=integration.tenant_id,
-        event_type=str(event_type)[:100],
+        event_type=str(event_type),
         content_type_id=int(content_type_id),
-        object_id=str(object_id)[:255],
+        object_id=object_id_of(object_id),
         payload=body,
         minimal={"event_type": event_type},
         integration_ids=[integration.pk],
@@ -53,3 +64,10 @@ def record_manual(
         logger.info("message %s came twice; its event is recorded already", message_id)
         return False
     return True
+
+
+def _model(content_type_id: int) -> type[models.Model] | None:
+    try:
+        return ContentType.objects.get_for_id(content_type_id).model_class()
+    except ContentType.DoesNotExist:  # a hand-made event for something that never was
+        return None

@@ -19,7 +19,7 @@ from integrations import conf
 from integrations.clock import elapsed
 from integrations.connectors.base import BaseConnector
 from integrations.connectors.port import Envelope
-from integrations.errors import IntegrationError, IntegrationTemporaryError
+from integrations.errors import IntegrationError, IntegrationPermanentError, IntegrationTemporaryError
 from integrations.retry_policy import RetryPolicy
 from integrations.transport.deadline import within
 
@@ -45,6 +45,7 @@ class Slice:
         safe_until: the same on the clock of clock.elapsed: a request that starts later may outlive our lease.
         patience: the longest wait, in seconds, for the rate limit's next turn.
         mark: counts an attempt in the database before it begins, and returns the row as it is then; None: not needed.
+        tenant_id: whose lane it is; events of others are not sent. None: not known.
         slept: seconds spent waiting for the rate limit.
     """
 
@@ -58,6 +59,7 @@ class Slice:
     safe_until: float
     patience: float = 0.0
     mark: Callable[[DueRow], DueRow | None] | None = None
+    tenant_id: int | None = None
     slept: float = 0.0
     halted: str = ""
     outcomes: list[Outcome] = field(default_factory=list)
@@ -187,6 +189,8 @@ class Slice:
         was_counted = self.mark is not None
         started = time.perf_counter()
         try:
+            if row.tenant_id != self.tenant_id and None not in (row.tenant_id, self.tenant_id):
+                raise IntegrationPermanentError("the event belongs to another tenant; not sent", code="other_tenant")
             envelope = Envelope(
                 event_type=row.event_type,
                 idempotency_key=row.idempotency_key,

@@ -275,7 +275,7 @@ def _note(integration: TenantIntegration, result: Outcome) -> AuditNote:
     else:
         times = f"after {tries} attempts" if tries > 1 else "at the first attempt"
         text = f"✗ {integration.name} did not get {row.event_type}: failed {times}: {result.error.message}."
-    return AuditNote(row.content_type_id, row.object_id, text.replace("..", "."))
+    return AuditNote(integration.tenant_id, row.content_type_id, row.object_id, text.replace("..", "."))
 
 
 def _without_texts(result: Outcome) -> Outcome:

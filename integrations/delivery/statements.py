@@ -92,6 +92,7 @@ def _row_columns(vendor: str) -> str:
             "e.object_id",
             "e.idempotency_key",
             "e.body",
+            "e.tenant_id",
         )
     )
 

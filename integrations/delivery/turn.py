@@ -235,6 +235,7 @@ def _slice(
         stop_at=stop_at,
         safe_until=lease.ends_at - min(longest, held / 2),
         patience=patience,
+        tenant_id=integration.tenant_id,
     )
 
 

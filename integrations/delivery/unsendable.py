@@ -63,6 +63,7 @@ def end(ids: list[int], status: str, reason: str) -> int:
         )
         write_notes(
             AuditNote(
+                row.integration.tenant_id,
                 row.event.content_type_id,
                 row.event.object_id,
                 f"✗ {row.event.event_type} was not sent to {row.integration.name}: {word}: {reason}.",

@@ -25,9 +25,9 @@ from integrations.delivery.send_now import not_before_us, send_now
 from integrations.delivery.wakeup import wake_on_commit
 from integrations.errors import ConfigurationError, IntegrationDisabled, IntegrationError, IntegrationNotConfigured
 from integrations.outbox.canonical_json import encode, sanitise
-from integrations.outbox.models import IntegrationSync
+from integrations.outbox.models import IntegrationSync, object_id_of
 from integrations.outbox.record import Occurrence, record
-from tenants.models import TenantOwned
+from tenants.boundary import OtherTenant, only_of, refuse_foreign
 
 from .connection import ERPConnection, active_connections
 from .push_log import ORDER_PUSH, ERPPushLog
@@ -130,12 +130,16 @@ def _only_connection(org_id: Any) -> ERPConnection | IntegrationError:
 
 
 def _occurrence(target: TenantIntegration, order: Any, key: str, times: dict[str, Any]) -> Occurrence:
-    if isinstance(order, TenantOwned) and order.tenant_id != target.tenant_id:
-        raise ConfigurationError({"draft_order": "belongs to another tenant"})
+    if isinstance(order, models.Model):
+        try:
+            refuse_foreign(order, target.tenant_id, using="default")
+        except OtherTenant:
+            raise ConfigurationError({"draft_order": "belongs to another tenant"}) from None
     now = clock.now()
     tenant = {"id": target.tenant_id, "name": target.tenant.name}
     frame = {"event_type": ORDER_PUSH, "timestamp": now, "tenant": tenant}
-    payload = {**frame, "order": _exact(order)}
+    with only_of(target.tenant_id):  # the order's relations, too
+        payload = {**frame, "order": _exact(order)}
     if len(encode(payload).encode()) > conf.MAX_BODY_BYTES:
         # Another event may shrink to its ids; half an order is no order.
         raise ConfigurationError({"draft_order": f"is larger than {conf.MAX_BODY_BYTES} bytes (MAX_BODY_BYTES)"})
@@ -145,7 +149,7 @@ def _occurrence(target: TenantIntegration, order: Any, key: str, times: dict[str
         tenant_id=target.tenant_id,
         event_type=ORDER_PUSH,
         content_type_id=content_type.pk,
-        object_id=str(order_id(order))[:255],
+        object_id=object_id_of(order_id(order)),
         payload=payload,
         minimal=frame,
         integration_ids=[target.pk],
@@ -165,7 +169,7 @@ def _exact(order: Any) -> dict[str, Any]:
         raise ConfigurationError(
             {
                 "draft_order": "holds what JSON cannot say as it is: NaN or infinity, a NUL character, half a "
-                "character, a text over 32,768 characters, a list over 10,000 items, or nesting over 30 levels"
+                "character, or nesting over 30 levels"
             }
         )
     return values

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import uuid
+from typing import Any
 
 from django.contrib.contenttypes.models import ContentType
 from django.db import models
@@ -15,6 +18,21 @@ from tenants.models import Tenant
 def new_idempotency_key() -> str:
     """Return a key for one event; it is the ``webhook-id`` on the wire."""
     return f"evt_{uuid.uuid4().hex}"
+
+
+MAX_OBJECT_ID = 255
+
+
+def object_id_of(pk: Any) -> str:
+    """Return a primary key of any type as `IntegrationEvent.object_id` has it.
+
+    The parts of a composite one as JSON; of one that is too long for the column, its beginning and a digest.
+    """
+    text = json.dumps([str(part) for part in pk], ensure_ascii=False) if isinstance(pk, tuple) else str(pk)
+    if len(text) <= MAX_OBJECT_ID and "\0" not in text:
+        return text
+    digest = hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
+    return f"{text[: MAX_OBJECT_ID - len(digest) - 1]}…{digest}".replace("\0", "\ufffd")
 
 
 class IntegrationEvent(models.Model):
@@ -33,7 +51,7 @@ class IntegrationEvent(models.Model):
     content_type = models.ForeignKey(
         ContentType, on_delete=models.CASCADE, db_constraint=False, db_index=False, related_name="+"
     )
-    object_id = models.CharField(max_length=255)
+    object_id = models.CharField(max_length=MAX_OBJECT_ID)  # `object_id_of` its key
     body = models.TextField()
     occurred_at = models.DateTimeField()
     idempotency_key = models.CharField(max_length=255, unique=True, default=new_idempotency_key)

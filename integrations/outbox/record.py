@@ -13,7 +13,7 @@ from django.db import DataError, connections, models, transaction
 
 from integrations import clock, conf
 
-from .canonical_json import encode, encode_sanitised
+from .canonical_json import TRUNCATED, TooLarge, encode, encode_within, sanitise_object
 from .models import IntegrationEvent, IntegrationSync, new_idempotency_key
 
 logger = logging.getLogger("integrations.outbox")
@@ -28,7 +28,7 @@ class Occurrence:
     Attributes:
         payload: what subscribers get; anything canonical_json can say.
         is_sanitised: `payload` is made of JSON's own types already.
-        minimal: what is sent instead if `payload` cannot be stored or is larger than MAX_BODY_BYTES.
+        minimal: what is sent instead if `payload` cannot be read or stored, or is far larger than MAX_BODY_BYTES.
         integration_ids: the subscribed integrations of the tenant.
         idempotency_key: the event's identity; recording the same key again is refused by the database.
         origin_id: the integration that caused it by calling back; None: a person, or the application.
@@ -220,20 +220,24 @@ def _constants(model: type[models.Model], given: set[str]) -> dict[str, str]:
 
 
 def _body(occurrence: Occurrence) -> str:
+    payload, limit = occurrence.payload, conf.MAX_BODY_BYTES
     try:
-        text = encode_sanitised(occurrence.payload) if occurrence.is_sanitised else encode(occurrence.payload)
+        if not occurrence.is_sanitised:
+            payload = sanitise_object(payload, limit=limit)
+        text, cut = encode_within(payload, limit)
+    except TooLarge:
+        text, cut = None, []
     except Exception:  # a value that raises when it is read must cost neither the change nor the event
         logger.warning("a value of a payload cannot be read; a minimal event is sent", exc_info=True)
         return _minimal_body(occurrence)
-    if len(text) <= conf.MAX_BODY_BYTES and (text.isascii() or len(text.encode()) <= conf.MAX_BODY_BYTES):
-        return text
-    logger.warning(
-        "payload of %s for object %s is larger than %s bytes; a minimal one is sent",
-        occurrence.event_type,
-        occurrence.object_key,
-        conf.MAX_BODY_BYTES,
-    )
-    return encode({**occurrence.minimal, "truncated": True})
+    named = (occurrence.event_type, occurrence.object_key, limit)
+    if text is None:
+        logger.warning("payload of %s for object %s is far larger than %s bytes; a minimal one is sent", *named)
+        missing = [str(name) for name, value in payload.items() if occurrence.minimal.get(name) != value]
+        return encode({**occurrence.minimal, TRUNCATED: missing})
+    if cut:
+        logger.warning("payload of %s for object %s is larger than %s bytes; cut: %s", *named, ", ".join(cut[:20]))
+    return text
 
 
 def _minimal_body(occurrence: Occurrence) -> str:

@@ -8,9 +8,10 @@ from typing import Any
 
 from django.db import connections, models
 
-from integrations.compiled_row import CompiledObject, CompiledRow
+from integrations.compiled_row import CompiledObject, CompiledRow, python_key
 from integrations.publish import Subscribers, ask_with_row, subscribers_of
 from tenants.announcing import key_list
+from tenants.boundary import OtherTenant, is_own, owner_path
 from tenants.models import TenantOwned
 
 OldRows = dict[Any, tuple[Any, ...]]  # primary key → the tracked values, in their order
@@ -33,13 +34,23 @@ class RowReader:
     def ask_locked(
         self, event_types: Sequence[str], tenant_id: Any, pk: Any, using: str
     ) -> tuple[Subscribers, OldRows]:
-        """Return who wants these events and, if anybody does, the tracked values of the row, under its lock."""
+        """Return who wants these events and, if anybody does, the tracked values of the row, under its lock.
+
+        Raises:
+            OtherTenant: the row with this key belongs to another tenant than the instance says.
+        """
         if not connections[using].in_atomic_block:
             subscribers = subscribers_of(event_types, [tenant_id], using=using)
             return subscribers, self.locked([pk], using) if subscribers else {}
         subscribers, values = ask_with_row(event_types, tenant_id, self._locked_row, pk, using=using)
+        if values is None:
+            return subscribers, {}
+        owner, *tracked = values
+        if not is_own(owner, tenant_id):
+            # What the one wrote would be told to the other, as "old".
+            raise OtherTenant(f"The {self.model._meta.verbose_name} {pk} belongs to another tenant; nothing was done.")
         # The key as the database has it: somebody may have set pk = "5".
-        return subscribers, {} if values is None else {self.model._meta.pk.to_python(pk): values}
+        return subscribers, {python_key(self.model, pk): tuple(tracked)}
 
     def ask_stored(self, event_types: Sequence[str], tenant_id: Any, pk: Any, using: str) -> tuple[Subscribers, Any]:
         """Return who wants these events and, if anybody does, the row as `stored`; None if it is gone."""
@@ -79,9 +90,28 @@ class RowReader:
             rows = rows.select_for_update(no_key=features.has_select_for_no_key_update)
         return rows
 
+    def owners(self, name: str, values: Iterable[Any], using: str) -> dict[Any, Any]:
+        """Return whose the rows are to which a relation with these values leads, where they are some tenant's."""
+        target = self._fields[name].target_field
+        path, wanted = owner_path(target.model), {value for value in values if value is not None}
+        if path is None or not wanted:
+            return {}
+        rows = target.model._base_manager.using(using).filter(**{f"{target.attname}__in": wanted})
+        return dict(rows.order_by().values_list(target.attname, path))
+
+    def related_model(self, name: str) -> type[models.Model]:
+        """Return the model to which a tracked relation leads."""
+        found: type[models.Model] = self._fields[name].related_model
+        return found
+
+    @cached_property
+    def relations(self) -> tuple[str, ...]:
+        """The tracked fields that are relations."""
+        return tuple(name for name, field in self._fields.items() if field.many_to_one or field.one_to_one)
+
     @cached_property
     def _locked_row(self) -> CompiledRow:
-        return CompiledRow(self._lockable, list(self.attnames.values()))
+        return CompiledRow(self._lockable, ["tenant_id", *self.attnames.values()])
 
     @cached_property
     def _stored_row(self) -> CompiledObject:

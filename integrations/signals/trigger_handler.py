@@ -16,7 +16,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, wraps
 from typing import Any, ClassVar
 
 from django.db import connections, models, transaction
@@ -25,9 +25,11 @@ from django.dispatch import Signal
 
 from integrations.audit.notes import AuditNote, forget_note_writer, register_note_writer
 from integrations.connections import event_types
-from integrations.outbox.models import IntegrationEvent
+from integrations.outbox.lazy_savepoint import lazy_savepoint
+from integrations.outbox.models import IntegrationEvent, object_id_of
 from integrations.publish import Happening, Subscribers, publish, publish_all, subscribers_of
 from tenants.announcing import Watch, batches, rows_created, rows_updating
+from tenants.boundary import is_own, only_of, warn_kept_out
 from tenants.models import Tenant, TenantOwned
 
 from .row_reader import OldRows, RowReader
@@ -68,6 +70,11 @@ class TriggerHandler:
     tracked: ClassVar[tuple[str, ...]]
     status_field: ClassVar[str | None] = "status"
     related: ClassVar[tuple[str, ...]] = ()
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "payload" in vars(cls):  # whoever calls it, no row of another tenant gets in
+            cls.payload = _within_its_tenant(cls.payload)  # type: ignore[method-assign]
 
     # -- what a subclass says ---------------------------------------------------------------------
 
@@ -149,7 +156,7 @@ class TriggerHandler:
         captures.append(None)
         if raw:  # loaddata: rows that exist elsewhere already
             return
-        if instance.pk is None:
+        if not instance._is_pk_set():
             captures[-1] = Capture(None, {})  # nothing to lock; asked together with the row as it is then stored
             return
         types = (self.created, self.updated, self.status_changed)
@@ -181,7 +188,8 @@ class TriggerHandler:
         subscribers, _old = self._rows.ask_locked((self.deleted,), instance.tenant_id, instance.pk, using)
         if not subscribers:
             return
-        happenings = tuple(self._happening(self.deleted, row, {}) for row in self._rows.stored([instance.pk], using))
+        rows = self._rows.stored([instance.pk], using)
+        happenings = tuple(self.happening(self.deleted, row, using=using) for row in rows)
         setattr(instance, _DELETION, Capture(subscribers, {}, happenings))
 
     def _after_delete(self, instance: Any, using: str, **_: Any) -> None:
@@ -225,36 +233,75 @@ class TriggerHandler:
     def _publish(
         self, rows: Iterable[Any], *, created: bool, subscribers: Subscribers, old: OldRows, using: str
     ) -> None:
-        happenings: list[Happening] = []
-        for row in rows:
-            if created:
-                happenings.append(self._happening(self.created, row, {}))
-            elif row.pk in old:
-                happenings += self._updates(row, old[row.pk])
+        found = list(rows)
+        if created:
+            happenings = [self.happening(self.created, row, using=using) for row in found]
+        else:
+            known = [(row, old[row.pk]) for row in found if row.pk in old]
+            foreign = self._foreign(known, using)
+            happenings = [each for row, before in known for each in self._updates(row, before, foreign, using)]
         if happenings:
             self._record(happenings, subscribers, using)
 
-    def _updates(self, row: Any, old: Sequence[Any]) -> list[Happening]:
+    def _foreign(self, known: Sequence[tuple[Any, Sequence[Any]]], using: str) -> dict[str, dict[Any, Any]]:
+        """Return to whom the rows belong that changed relations lead to; no question where none has changed."""
+        places = {name: place for place, name in enumerate(self._rows.attnames)}
+        owners: dict[str, dict[Any, Any]] = {}
+        for name in self._rows.relations:
+            pairs = [(before[places[name]], getattr(row, self._rows.attnames[name])) for row, before in known]
+            changed = {value for pair in pairs if pair[0] != pair[1] for value in pair}
+            if changed:
+                owners[name] = self._rows.owners(name, changed, using)
+        return owners
+
+    def _updates(
+        self, row: Any, old: Sequence[Any], foreign: Mapping[str, Mapping[Any, Any]], using: str
+    ) -> list[Happening]:
+        try:
+            changes = self._changes(row, old, foreign)
+        except Exception:  # a value that cannot be compared or shown must cost neither the user's save nor the event
+            logger.warning("what changed of %s %s cannot be told", self.name, row.pk, exc_info=True)
+            return [self.happening(self.updated, row, using=using)]
+        found = []
+        if self.status_field in changes:
+            found.append(self.happening(self.status_changed, row, {"changes": changes}, using=using))
+        if changes.keys() - {self.status_field}:
+            found.append(self.happening(self.updated, row, {"changes": changes}, using=using))
+        return found
+
+    def _changes(
+        self, row: Any, old: Sequence[Any], foreign: Mapping[str, Mapping[Any, Any]]
+    ) -> dict[str, dict[str, Any]]:
         changes = {}
         for (name, attname), before in zip(self._rows.attnames.items(), old, strict=True):
             now = getattr(row, attname)
             if before != now:
-                changes[name] = {"old": self._rows.shown(name, before), "new": self._rows.shown(name, now)}
-        found = []
-        if self.status_field in changes:
-            found.append(self._happening(self.status_changed, row, {"changes": changes}))
-        if changes.keys() - {self.status_field}:
-            found.append(self._happening(self.updated, row, {"changes": changes}))
-        return found
+                owners = foreign.get(name, {})
+                shown = [self._shown(row, name, value, owners.get(value)) for value in (before, now)]
+                changes[name] = dict(zip(("old", "new"), shown, strict=True))
+        return changes
 
-    def _happening(self, event_type: str, row: Any, extra: Mapping[str, Any]) -> Happening:
+    def _shown(self, row: Any, name: str, value: Any, owner: Any) -> Any:
+        if is_own(owner, row.tenant_id):
+            return self._rows.shown(name, value)
+        path = f"{self.model._meta.verbose_name} {row.pk}.{name}"
+        warn_kept_out(path, self._rows.related_model(name), value, row.tenant_id)
+        return None
+
+    def happening(self, event_type: str, row: Any, extra: Mapping[str, Any] | None = None, *, using: str) -> Happening:
+        """Return the event with `payload(row)`, or a minimal one if that raises.
+
+        Args:
+            extra: what comes beside ``name`` in the body.
+        """
         minimal = {self.name: {"id": row.pk}}
         try:
-            payload: Mapping[str, Any] = {self.name: self.payload(row), **extra}
+            with only_of(row.tenant_id), lazy_savepoint(using):
+                payload: Mapping[str, Any] = {self.name: self.payload(row), **(extra or {})}
         except Exception:  # a mistake in a payload must cost neither the user's save nor the event
             logger.warning("%s.payload() failed; a minimal event is sent", type(self).__name__, exc_info=True)
             payload = minimal
-        return Happening(event_type, row.tenant, str(row.pk), payload, minimal)
+        return Happening(event_type, row.tenant, object_id_of(row.pk), payload, minimal)
 
     def _record(self, happenings: Sequence[Happening], subscribers: Subscribers, using: str) -> None:
         publish_all(happenings, subscribers, model=self.model, using=using)
@@ -270,10 +317,21 @@ def trigger_integrations(instance: Any, event_type: str) -> list[IntegrationEven
     May be called inside ``on_commit``: it opens a transaction of its own. That is a weaker promise than a
     trigger handler's: a process that dies between the commit and this call records nothing.
     """
-    handler = _handlers.get(type(instance))
-    name = handler.name if handler else instance._meta.model_name
-    shown = handler.payload(instance) if handler else {"id": instance.pk, "name": str(instance)}
-    return publish(event_type=event_type, tenant=instance.tenant, obj=instance, payload={name: shown})
+    handler = _handlers.get(instance._meta.concrete_model)
+    if handler:
+        payload = handler.happening(event_type, instance, using="default").payload
+    else:
+        payload = {instance._meta.model_name: {"id": instance.pk, "name": str(instance)}}
+    return publish(event_type=event_type, tenant=instance.tenant, obj=instance, payload=payload)
+
+
+def _within_its_tenant(payload: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
+    @wraps(payload)
+    def bounded(self: TriggerHandler, obj: Any) -> dict[str, Any]:
+        with only_of(obj.tenant_id):
+            return payload(self, obj)
+
+    return bounded
 
 
 @contextmanager

@@ -70,11 +70,15 @@ class WorkItemTrigger(TriggerHandler):
 
     def write_notes(self, notes: list[AuditNote]) -> None:
         connection = connections["default"]
-        # One statement, for it is asked for every slice; an item that is gone gets no note.
-        source = sql.listed(connection.vendor, {"place": "integer", "item": "text", "text": "text"})
+        # One statement, for it is asked for every slice; an item that is gone, or another tenant's, gets no note.
         key = "bigint" if connection.vendor == "postgresql" else "integer"
-        item = sql.looked_up(connection.vendor, WorkItem._meta.db_table, "w", f"w.id = CAST(v.item AS {key})")
-        listed = [{"place": n, "item": note.object_id, "text": note.text} for n, note in enumerate(notes)]
+        source = sql.listed(connection.vendor, {"place": "integer", "tenant": key, "item": "text", "text": "text"})
+        is_it = f"w.id = CAST(v.item AS {key}) AND w.tenant_id = v.tenant"
+        item = sql.looked_up(connection.vendor, WorkItem._meta.db_table, "w", is_it)
+        listed = [
+            {"place": n, "tenant": note.tenant_id, "item": note.object_id, "text": note.text}
+            for n, note in enumerate(notes)
+        ]
         with connection.cursor() as cursor:
             cursor.execute(
                 f"INSERT INTO {Note._meta.db_table} (tenant_id, work_item_id, text, created_at) "  # noqa: S608
@@ -89,7 +93,7 @@ def emit_workitem_event(items: QuerySet[WorkItem], event_type: str) -> list[Inte
     handler = WorkItemTrigger()
     events: list[IntegrationEvent] = []
     for item in items.select_related("tenant", *handler.related).order_by("pk"):
-        payload = {handler.name: handler.payload(item)}
+        payload = handler.happening(event_type, item, using="default").payload
         events += publish(event_type=event_type, tenant=item.tenant, obj=item, payload=payload)
     return events
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 from django.contrib.admin.models import LogEntry
-from django.contrib.auth.models import Permission, User
+from django.contrib.auth.models import Group, Permission, User
+from django.contrib.contenttypes.models import ContentType
 from django.urls import reverse
+from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
 from app.demo.urls import sign_in_path
+from integrations.configuration.models import GitHubConfiguration
 from integrations.delivery.deletion import delete_marked
 from integrations.models import ExecutionLog, IntegrationSync, TenantIntegration
 from tasks.models import Customer, WorkItem
@@ -271,6 +275,56 @@ def test_what_acts_on_all_tenants_is_for_superusers(acme: Side, page_name: str) 
     acme.user.user_permissions.set(Permission.objects.all())
     for view in ("changelist", "add"):
         assert acme.client.get(reverse(f"admin:{page_name}_{view}")).status_code == 403
+
+
+# -- what is not yours is not there: the same answer ------------------------------------------------------------------
+
+MISSING = 987_654
+BUTTONS = {
+    "tenantintegration": ("test", "check", "rotate_secret", "secret", "re_enable", "connect", "resume"),
+    "integrationsync": ("retry", "replay", "cancel"),
+}
+
+
+def unowned_rows() -> list[Any]:
+    """Return rows of other pages of the admin: of no tenant, but not for everybody's eyes."""
+    every = IntervalSchedule.objects.create(every=7, period="minutes")
+    task = PeriodicTask.objects.create(name="theirs", task="x", interval=every)
+    return [every, task, Group.objects.create(name="theirs"), GitHubConfiguration.objects.create()]
+
+
+def answers(client: Any, row: Any, pk: Any) -> list[Any]:
+    """Return what the pages of `row` answer under the key `pk`, without the key."""
+    opts = row._meta
+    prefix = f"admin:{opts.app_label}_{opts.model_name}_"
+    pages = [reverse(prefix + view, args=[pk]) for view in ("change", "history", "delete")]
+    pages.append(f"/admin/r/{ContentType.objects.get_for_model(row, for_concrete_model=False).pk}/{pk}/")
+    found = [client.get(page) for page in pages]
+    buttons = [reverse(prefix + view, args=[pk]) for view in BUTTONS.get(opts.model_name, ())]
+    found += [client.post(page, {"post": "yes"}) for page in (*pages[:1], *buttons)]
+    told = []
+    for answer in found:
+        text = answer.content.decode() if answer.status_code >= 400 else ""
+        place = answer.headers.get("Location", "")
+        words = " ".join(str(message) for message in answer.wsgi_request._messages._queued_messages)
+        told.append([answer.status_code, *(re.sub(rf"\b{pk}\b", "KEY", part) for part in (text, place, words))])
+    return told
+
+
+@pytest.mark.parametrize("names", ["", "add view change delete"])
+def test_what_is_not_yours_is_answered_as_what_is_not_there(names: str, acme: Side, other: Side) -> None:
+    granted = Permission.objects.filter(codename__regex=f"^({'|'.join(names.split()) or 'nothing'})_")
+    acme.user.user_permissions.set(granted)
+    client = client_of(User.objects.get(pk=acme.user.pk))
+    for row in [*rows_of(other).values(), other.user, *unowned_rows()]:
+        assert answers(client, row, row.pk) == answers(client, row, MISSING), row._meta.label
+
+
+def test_whoever_may_see_nothing_is_told_nothing_of_ones_own_tenant(acme: Side) -> None:
+    acme.user.user_permissions.clear()
+    client = client_of(User.objects.get(pk=acme.user.pk))
+    for row in [*rows_of(acme).values(), acme.user]:
+        assert answers(client, row, row.pk) == answers(client, row, MISSING), row._meta.label
 
 
 @pytest.mark.parametrize("query", ["tenants__id=1", "tenants=1", "owned_work_items=1", "groups__id__exact=1"])

@@ -481,13 +481,72 @@ def test_no_payload_value_can_fail_the_save(monkeypatch: Any, value: Any) -> Non
     assert "odd" in bodies()[0]["workitem"]
 
 
-def test_a_huge_payload_is_replaced_by_a_minimal_one(monkeypatch: Any) -> None:
+@pytest.mark.parametrize("text", ["x" * 33_000, "é漢🙂" * 11_000, "x" * 250_000])
+def test_what_a_body_has_room_for_is_sent_whole(text: str) -> None:
     tenant = make_tenant()
     make_integration(tenant)
-    monkeypatch.setattr(WorkItemTrigger, "payload", lambda self, obj: {"parts": ["x" * 30_000] * 20})
+    make_item(tenant, description=text)
+    assert bodies()[0]["workitem"]["description"] == text
+    assert "truncated" not in bodies()[0]
+
+
+def test_what_a_body_has_no_room_for_is_cut_and_named(caplog: Any) -> None:
+    tenant = make_tenant()
+    make_integration(tenant)
+    item = make_item(tenant, description="x" * 300_000, comments="short")
+    item.description = "y" * 300_000
+    item.save()
+    created, updated = bodies()
+    assert created["truncated"] == ["workitem.description"]
+    assert updated["truncated"] == ["workitem.description", "changes.description.old", "changes.description.new"]
+    assert created["workitem"]["comments"] == "short" and len(created["workitem"]["description"]) > 100_000
+    assert all(len(event.body.encode()) <= 262_144 for event in IntegrationEvent.objects.all())
+    assert "cut: workitem.description" in caplog.text
+
+
+def test_long_lists_and_deep_ones_are_cut_and_named(monkeypatch: Any) -> None:
+    tenant = make_tenant()
+    make_integration(tenant)
+    deep: Any = 1
+    for _ in range(40):
+        deep = [deep]
+    value = {"parts": ["x" * 30_000] * 20, "numbers": list(range(300_000)), "deep": deep}
+    monkeypatch.setattr(WorkItemTrigger, "payload", lambda self, obj: {"id": obj.pk, **value})
+    make_item(tenant)
+    names = bodies()[0]["truncated"]
+    assert names[0] == "workitem.numbers" and names[1].startswith("workitem.deep[0][0]")
+    assert "workitem.parts[0]" in names
+
+
+def test_a_payload_that_cannot_be_cut_far_enough_is_replaced_by_a_minimal_one(monkeypatch: Any) -> None:
+    tenant = make_tenant()
+    make_integration(tenant)
+    same: list[Any] = []
+    for _ in range(30):
+        same = [same, same]
+    monkeypatch.setattr(WorkItemTrigger, "payload", lambda self, obj: {"same": same})
     item = make_item(tenant)
     assert bodies()[0]["workitem"] == {"id": item.pk}
-    assert bodies()[0]["truncated"] is True
+    assert bodies()[0]["truncated"] == ["workitem"]
+
+
+def test_a_payload_may_hold_what_the_database_is_asked_for(monkeypatch: Any) -> None:
+    tenant = make_tenant()
+    make_integration(tenant)
+    customer = Customer.objects.create(tenant=tenant, name="Ann")
+    values = {
+        "rows": Customer.objects.all(),
+        "names": Customer.objects.values_list("name", flat=True),
+        "words": (word for word in ("a", "b")),
+        "manager": Customer.objects,
+        "keys": {1: "a", "1": "b"},
+    }
+    monkeypatch.setattr(WorkItemTrigger, "payload", lambda self, obj: values)
+    make_item(tenant)
+    ann = {"id": customer.pk, "name": "Ann", "email": ""}
+    assert bodies()[0]["workitem"] == {
+        "rows": [ann], "names": ["Ann"], "words": ["a", "b"], "manager": [ann], "keys": {"1": "a", "1 (2)": "b"},
+    }  # fmt: skip
 
 
 def test_the_order_of_ids_is_the_order_of_changes() -> None:

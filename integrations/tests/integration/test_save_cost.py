@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import enum
+import itertools
 import json
 import uuid
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta, tzinfo
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -18,13 +22,14 @@ from django.utils.functional import lazy
 
 from integrations.connections import event_types
 from integrations.models import IntegrationEvent, IntegrationSync
+from integrations.outbox.models import object_id_of
 from integrations.outbox.record import Occurrence, record
 from integrations.signals import trigger_handler
 from integrations.signals.trigger_handler import TriggerHandler
 from integrations.signals.workitem import WorkItemTrigger
 from integrations.tests.factories import events, make_integration, make_item, make_tenant
 from tasks.models import Customer, WorkItem
-from tenants.models import TenantOwned
+from tenants.models import Tenant, TenantOwned
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db]
 
@@ -122,29 +127,81 @@ def test_nobody_subscribed_takes_no_lock() -> None:
 # -- every kind of key --------------------------------------------------------------------------------------------
 
 
-def _key(kind: str) -> models.Field[Any, Any]:
-    if kind == "uuid":
-        return models.UUIDField(primary_key=True, default=uuid.uuid4)
-    if kind == "text":
-        return models.CharField(primary_key=True, max_length=200, default=lambda: f'a "{uuid.uuid4()}", {{x}} \\ é')
-    types = {"auto": models.AutoField, "small": models.SmallAutoField, "big": models.BigAutoField}
-    return types[kind](primary_key=True)
+_numbers = itertools.count(1)
+_DAY = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def _made(make: Callable[[int], Any]) -> Callable[[], Any]:
+    return lambda: make(next(_numbers))
+
+
+def _key(kind: str) -> dict[str, Any]:
+    """Return the fields of a primary key."""
+    if kind == "composite":
+        return {
+            "number": models.IntegerField(default=_made(int)),
+            "part": models.UUIDField(default=uuid.uuid4),
+            "pk": models.CompositePrimaryKey("tenant_id", "number", "part"),
+        }
+    fields: dict[str, Any] = {
+        "auto": lambda: models.AutoField(primary_key=True),
+        "small": lambda: models.SmallAutoField(primary_key=True),
+        "big": lambda: models.BigAutoField(primary_key=True),
+        "uuid": lambda: models.UUIDField(primary_key=True, default=uuid.uuid4),
+        "text": lambda: models.CharField(primary_key=True, max_length=200, default=_text_key),
+        "long text": lambda: models.TextField(primary_key=True, default=lambda: "x" * 400 + str(uuid.uuid4())),
+        "slug": lambda: models.SlugField(primary_key=True, default=_made("slug-{}".format)),
+        "integer": lambda: models.BigIntegerField(primary_key=True, default=_made(lambda n: -(2**62) - n)),
+        "decimal": lambda: models.DecimalField(
+            primary_key=True,
+            max_digits=20,
+            decimal_places=4,
+            default=_made(lambda n: Decimal(n).quantize(Decimal("0.0001"))),
+        ),
+        "float": lambda: models.FloatField(primary_key=True, default=_made(lambda n: n / 8)),
+        "date": lambda: models.DateField(primary_key=True, default=_made(lambda n: _DAY.date() + timedelta(n))),
+        "moment": lambda: models.DateTimeField(primary_key=True, default=_made(lambda n: _DAY + timedelta(n, 0, n))),
+        "duration": lambda: models.DurationField(primary_key=True, default=_made(lambda n: timedelta(n, n, n))),
+        "address": lambda: models.GenericIPAddressField(primary_key=True, default=_made("10.0.0.{}".format)),
+        "one to one": lambda: models.OneToOneField(
+            Customer, on_delete=models.CASCADE, primary_key=True, related_name="+", default=_customer_key
+        ),
+    }
+    return {"id": fields[kind]()}
+
+
+KINDS = [
+    "auto", "small", "big", "uuid", "text", "long text", "slug", "integer", "decimal", "float", "date", "moment",
+    "duration", "address", "one to one", "composite",
+]  # fmt: skip
+
+
+def _text_key() -> str:
+    return f'a "{uuid.uuid4()}", {{x}} \\ é'
+
+
+def _customer_key() -> Any:
+    return Customer.objects.create(tenant=Tenant.objects.get(), name="key").pk
 
 
 @pytest.fixture
 def keyed(request: pytest.FixtureRequest, transactional_db: None, monkeypatch: Any) -> Iterator[Any]:
     monkeypatch.setattr(event_types, "_labels", dict(event_types._labels))
 
-    class Keyed(TenantOwned):
-        id = _key(request.param)
-        name = models.CharField(max_length=50)
-        customer = models.ForeignKey(Customer, on_delete=models.SET_NULL, null=True, related_name="+")
+    class Meta(TenantOwned.Meta):
+        app_label = "tasks"
 
-        class Meta(TenantOwned.Meta):
-            app_label = "tasks"
+    fields = {
+        "__module__": __name__,
+        "Meta": Meta,
+        **_key(request.param),
+        "name": models.CharField(max_length=50),
+        "customer": models.ForeignKey(Customer, on_delete=models.SET_NULL, null=True, related_name="+"),
+    }
+    keyed_model: Any = type("Keyed", (TenantOwned,), fields)
 
     class KeyedTrigger(TriggerHandler):
-        model = Keyed
+        model = keyed_model
         name = "keyed"
         tracked = ("name", "customer")
         status_field = None
@@ -154,19 +211,19 @@ def keyed(request: pytest.FixtureRequest, transactional_db: None, monkeypatch: A
             return {"id": obj.pk, "name": obj.name, "customer": obj.customer and obj.customer.name}
 
     with connection.schema_editor() as editor:
-        editor.create_model(Keyed)
+        editor.create_model(keyed_model)
     handler = KeyedTrigger.connect()
-    yield Keyed
+    yield keyed_model
     handler.disconnect()
     ContentType.objects.filter(app_label="tasks", model="keyed").delete()
     ContentType.objects.clear_cache()
     with connection.schema_editor() as editor:
-        editor.delete_model(Keyed)
+        editor.delete_model(keyed_model)
     del django_apps.all_models["tasks"]["keyed"]
     django_apps.clear_cache()
 
 
-@pytest.mark.parametrize("keyed", ["auto", "small", "big", "uuid", "text"], indirect=True)
+@pytest.mark.parametrize("keyed", KINDS, indirect=True)
 def test_every_kind_of_key(keyed: Any) -> None:
     tenant = make_tenant()
     kinds = ("keyed_created", "keyed_updated", "keyed_deleted")
@@ -176,7 +233,7 @@ def test_every_kind_of_key(keyed: Any) -> None:
         thing = keyed.objects.create(tenant=tenant, name=name, customer=customer)
         thing.name = "renamed"
         thing.save()
-    key = str(thing.pk)
+    key = object_id_of(thing.pk)
     made = keyed.objects.bulk_create([keyed(tenant=tenant, name=f"{n}") for n in range(3)])
     assert keyed.objects.filter(name__in=["0", "1", "2"]).update(name="all") == 3
     thing.delete()
@@ -184,7 +241,7 @@ def test_every_kind_of_key(keyed: Any) -> None:
     assert [kind for kind, _ in found] == [
         *kinds[:2], *kinds[:2], *["keyed_created"] * 3, *["keyed_updated"] * 3, "keyed_deleted",
     ]  # fmt: skip
-    assert {object_id for _, object_id in found[4:10]} == {str(each.pk) for each in made}
+    assert {object_id for _, object_id in found[4:10]} == {object_id_of(each.pk) for each in made}
     assert {found[2][1], found[3][1], found[-1][1]} == {key}
     updated = json.loads(IntegrationEvent.objects.order_by("id")[3].body)
     assert updated["keyed"]["customer"] == "Ann"
@@ -192,6 +249,14 @@ def test_every_kind_of_key(keyed: Any) -> None:
     assert set(IntegrationSync.objects.filter(event__object_id=key).values_list("object_key", flat=True)) == {
         f"{ContentType.objects.get_for_model(keyed).pk}:{key}"
     }
+
+
+@pytest.mark.parametrize("keyed", ["composite"], indirect=True)
+def test_a_tenant_with_many_composite_keys_can_be_deleted(keyed: Any) -> None:
+    tenant = make_tenant()
+    keyed.unannounced.bulk_create([keyed(tenant=tenant, name="x") for _ in range(1001)])
+    tenant.delete()
+    assert not keyed.objects.exists()
 
 
 # -- in batches ---------------------------------------------------------------------------------------------------
@@ -249,18 +314,82 @@ class Furious(dict[str, Any]):
     items = furious
 
 
-@pytest.mark.parametrize(
-    "value", [Furious(a=1), lazy(furious, str)(), {"deep": [Furious(a=1)]}], ids=["mapping", "lazy text", "nested"]
-)
+class FuriousMapping(Mapping[str, Any]):
+    __getitem__ = __iter__ = __len__ = furious
+
+
+class FuriousList(list[int]):
+    __iter__ = __len__ = furious
+
+
+class FuriousColour(enum.Enum):
+    RED = "red"
+    __str__ = furious
+
+
+class FuriousZone(tzinfo):
+    utcoffset = dst = tzname = furious
+
+
+@dataclass
+class FuriousLine:
+    sku: str = "A"
+
+    def __getattribute__(self, name: str) -> Any:
+        return furious() if name == "sku" else super().__getattribute__(name)
+
+
+class FuriousCustomer(Customer):
+    class Meta:
+        proxy = True
+        app_label = "tasks"
+
+    email = property(furious)  # type: ignore[assignment]
+
+
+def furious_words() -> Iterator[str]:
+    yield "first"
+    furious()
+
+
+FURIOUS = {
+    "dict": lambda: Furious(a=1),
+    "mapping": FuriousMapping,
+    "list": lambda: FuriousList([1]),
+    "lazy text": lazy(furious, str),
+    "lazy number": lazy(furious, int),
+    "nested": lambda: {"deep": [Furious(a=1)]},
+    "enum": lambda: FuriousColour.RED,
+    "enum as key": lambda: {FuriousColour.RED: 1},
+    "zone": lambda: datetime(2026, 1, 1, tzinfo=FuriousZone()),
+    "dataclass": FuriousLine,
+    "generator": furious_words,
+    "property of a model": lambda: FuriousCustomer(name="x"),
+}
+
+
+@pytest.mark.parametrize("value", FURIOUS.values(), ids=FURIOUS)
 def test_a_value_that_raises_while_it_is_encoded_makes_a_minimal_event(
     monkeypatch: Any, caplog: Any, value: Any
 ) -> None:
     tenant = make_tenant()
     make_integration(tenant)
-    monkeypatch.setattr(WorkItemTrigger, "payload", lambda self, obj: {"id": obj.pk, "odd": value, "comments": "x"})
+    monkeypatch.setattr(WorkItemTrigger, "payload", lambda self, obj: {"id": obj.pk, "odd": value(), "comments": "x"})
     item = make_item(tenant)
     assert json.loads(IntegrationEvent.objects.get().body)["workitem"] == {"id": item.pk}
     assert "minimal event" in caplog.text
+
+
+def test_what_cannot_be_compared_makes_a_minimal_event(monkeypatch: Any, caplog: Any) -> None:
+    tenant = make_tenant()
+    make_integration(tenant)
+    item = make_item(tenant)
+    rows = trigger_handler._handlers[WorkItem]._rows
+    monkeypatch.setattr(rows, "shown", furious)
+    item.comments = "changed"
+    item.save()
+    assert json.loads(IntegrationEvent.objects.order_by("id")[1].body)["workitem"]["comments"] == "changed"
+    assert "cannot be told" in caplog.text
 
 
 def _occurrence(**values: Any) -> Occurrence:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import array
 import enum
+import ipaddress
+import itertools
 import json
 import re
 import uuid
+from collections import OrderedDict, UserDict, UserList, deque
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
@@ -17,7 +22,13 @@ from django.utils.functional import lazystr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from integrations.outbox.canonical_json import MAX_STRING, encode, sanitise
+from integrations.outbox.canonical_json import (
+    TooLarge,
+    encode,
+    encode_within,
+    sanitise,
+    sanitise_object,
+)
 from tasks.models import Customer
 
 
@@ -74,7 +85,7 @@ class Broken:
         pytest.param(9007199254740993, 9007199254740993, id="B021"),
         pytest.param(10**4000, str(10**4000), id="B022"),
         pytest.param(circle(), {"self": "[circular]"}, id="B025"),
-        pytest.param({1: 2, None: 3, (1,): 4}, {"1": 2, "None": 3, "[truncated]": 4}, id="keys"),
+        pytest.param({1: 2, None: 3, (1,): 4}, {"1": 2, "None": 3, "[1]": 4}, id="keys"),
         pytest.param(Broken(), "[Broken]", id="broken"),
         pytest.param({"b": {2, 1}}, {"b": [1, 2]}, id="set"),
         pytest.param(True, True, id="bool"),
@@ -101,9 +112,168 @@ def test_b024_deep_nesting_is_cut() -> None:
     assert "[truncated]" in encode({"deep": deep(5000)})
 
 
-def test_long_strings_are_cut_with_a_sign() -> None:
-    cut = sanitise("x" * 100_000)
-    assert len(cut) == MAX_STRING and cut.endswith("…")
+LIMIT = 2000
+
+
+def sent(payload: Any, limit: int = LIMIT) -> dict[str, Any]:
+    """Return the body of `payload` as its receiver reads it."""
+    text, cut = encode_within(sanitise_object(payload, limit=limit), limit)
+    assert text is not None and len(text.encode()) <= limit
+    body: dict[str, Any] = json.loads(text)
+    assert set(cut[:10]) <= set(body.get("truncated", []))
+    return body
+
+
+@pytest.mark.parametrize(
+    "value", ["x" * 1900, "é" * 900, list(range(400)), dict.fromkeys(map(str, range(200)), 1), deque([1] * 900)]
+)
+def test_what_a_body_has_room_for_is_whole(value: Any) -> None:
+    assert sent({"a": value}) == {"a": list(value) if isinstance(value, deque) else value}
+    assert sanitise("x" * 1_000_000) == "x" * 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("payload", "paths"),
+    [
+        pytest.param({"item": {"text": "x" * 3000}}, ["item.text"], id="text"),
+        pytest.param({"item": {"text": "é" * 1500}}, ["item.text"], id="bytes, not characters"),
+        pytest.param({"item": {"raw": b"x" * 3000}}, ["item.raw"], id="base64"),
+        pytest.param({"item": {"lines": list(range(5000))}}, ["item.lines"], id="items"),
+        pytest.param({"item": {"map": {str(n): n for n in range(5000)}}}, ["item.map"], id="keys"),
+        pytest.param({"item": {"x" * 3000: 1}}, ["item"], id="a key"),
+        pytest.param({"lines": [{"a": 1}, {"a": "x" * 3000}]}, ["lines[1].a"], id="in a list"),
+        pytest.param({"a": itertools.count()}, ["a"], id="endless"),
+        pytest.param({"deep": deep(40)}, ["deep" + ".a" * 31], id="depth"),
+        pytest.param({"a": deep(40), "b": "x" * 3000}, ["a" + ".a" * 31, "b"], id="both"),
+        pytest.param({"a": set(range(5000))}, ["a"], id="set"),
+    ],
+)
+def test_what_is_cut_is_named(payload: Any, paths: list[str]) -> None:
+    body = sent({"event_type": "x", "small": "stays", **payload})
+    assert body["truncated"] == paths
+    assert (body["event_type"], body["small"]) == ("x", "stays")
+
+
+def test_an_endless_row_of_texts_ends() -> None:
+    body = sent({"a": ("x" * 90 for _ in itertools.count())})
+    assert body["truncated"][0] == "a" and 5 < len(body["a"]) < 30
+
+
+def test_only_the_longest_are_cut() -> None:
+    body = sent({"long": "x" * 5000, "short": "y" * 300})
+    assert body["short"] == "y" * 300 and body["truncated"] == ["long"]
+    assert len(body["long"]) >= LIMIT / 4 and body["long"].endswith("…")
+
+
+def test_many_cut_texts_are_counted() -> None:
+    body = sent({"lines": ["x" * 500 for _ in range(24)]}, 4000)
+    assert body["truncated"] == [*(f"lines[{n}]" for n in range(20)), "and 4 more"]
+
+
+def test_too_many_small_parts_do_not_fit() -> None:
+    assert sent({f"{n}": {"a": {"b": {"c": [n]}}} for n in range(400)})["truncated"]
+    assert encode_within({"a" * 60: {"b": "c" * 60}}, 100)[0] is None
+
+
+def test_lists_that_are_one_and_the_same_list_have_an_end() -> None:
+    value: list[Any] = []
+    for _ in range(30):
+        value = [value, value]
+    with pytest.raises(TooLarge):
+        sanitise_object({"a": value}, limit=LIMIT)
+    with pytest.raises(TooLarge):
+        sanitise_object({"a": ["x" * LIMIT] * 900}, limit=LIMIT)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        pytest.param({1: "a", "1": "b"}, {"1": "a", "1 (2)": "b"}, id="1"),
+        pytest.param({"1": "b", 1: "a"}, {"1": "b", "1 (2)": "a"}, id="order"),
+        pytest.param({None: 1, "None": 2}, {"None": 1, "None (2)": 2}, id="none"),
+        pytest.param({True: 1, "True": 2, "True (2)": 3}, {"True": 1, "True (2)": 2, "True (2) (2)": 3}, id="true"),
+        pytest.param({(1,): 1, (2,): 2}, {"[1]": 1, "[2]": 2}, id="tuples"),
+        pytest.param({"a\0": 1, "a\ufffd": 2}, {"a\ufffd": 1, "a\ufffd (2)": 2}, id="nul"),
+        pytest.param({date(2026, 1, 2): 1, "2026-01-02": 2}, {"2026-01-02": 1, "2026-01-02 (2)": 2}, id="date"),
+    ],
+)
+def test_keys_that_become_the_same_text_keep_both_values(value: Any, expected: Any) -> None:
+    assert sanitise(value) == expected
+
+
+@dataclass
+class Line:
+    sku: str
+    amount: Decimal
+
+
+class Plain:
+    pass
+
+
+class Nested:
+    def __repr__(self) -> str:
+        return f"Nested({Plain()!r})"
+
+
+class Numbered:
+    def __str__(self) -> str:
+        return f"number {id(self)}"
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        pytest.param(lambda: (n for n in range(3)), [0, 1, 2], id="generator"),
+        pytest.param(lambda: range(3), [0, 1, 2], id="range"),
+        pytest.param(lambda: deque("ab"), ["a", "b"], id="deque"),
+        pytest.param(lambda: {"b": 1, "a": 2}.keys(), ["b", "a"], id="keys"),
+        pytest.param(lambda: {"b": 1}.values(), [1], id="values"),
+        pytest.param(lambda: {"b": 1}.items(), [["b", 1]], id="items"),
+        pytest.param(lambda: map(str, [1, 2]), ["1", "2"], id="map"),
+        pytest.param(lambda: zip([1], [2], strict=True), [[1, 2]], id="zip"),
+        pytest.param(lambda: iter([1]), [1], id="iterator"),
+        pytest.param(lambda: array.array("i", [1, 2]), [1, 2], id="array"),
+        pytest.param(lambda: UserList([1]), [1], id="user list"),
+        pytest.param(lambda: UserDict(a=1), {"a": 1}, id="user dict"),
+        pytest.param(lambda: OrderedDict(b=1, a=2), {"b": 1, "a": 2}, id="ordered"),
+        pytest.param(lambda: {"bb", "a", "ccc"}, ["a", "bb", "ccc"], id="set"),
+        pytest.param(lambda: [Line("A", Decimal(2))], [{"sku": "A", "amount": "2.00"}], id="dataclass"),
+        pytest.param(lambda: ipaddress.ip_network("10.0.0.0/8"), "10.0.0.0/8", id="has words"),
+        pytest.param(object, "[object]", id="object"),
+        pytest.param(Plain, "[Plain]", id="plain"),
+        pytest.param(Nested, "[Nested]", id="address inside"),
+        pytest.param(Numbered, "[Numbered]", id="its id"),
+        pytest.param(lambda: lambda: 1, "[function]", id="function"),
+        pytest.param(lambda: Plain().__init__, "[method-wrapper]", id="method"),
+        pytest.param(lambda: {"a": {Plain(): Plain()}}, {"a": {"[Plain]": "[Plain]"}}, id="as key"),
+    ],
+)
+def test_what_can_be_gone_through_is_a_list_and_the_rest_a_marker(value: Any, expected: Any) -> None:
+    assert sanitise(value()) == expected
+    assert encode({"a": value()}) == encode({"a": value()})
+
+
+def refuse(*_: Any) -> Any:
+    raise ValueError("not today")
+
+
+class OddInt(int):
+    __int__ = __index__ = __str__ = bit_length = refuse
+
+
+class OddStr(str):
+    __getitem__ = __str__ = refuse
+
+
+class OddFloat(float):
+    __float__ = __str__ = refuse
+
+
+@pytest.mark.parametrize(("kind", "expected"), [(OddInt, 5), (OddStr, "x"), (OddFloat, 1.5)])
+def test_subclasses_are_what_they_are_underneath(kind: Any, expected: Any) -> None:
+    found = sanitise(kind(expected))
+    assert found == expected and type(found) is type(expected)
 
 
 def test_bytes_are_the_same_each_time_and_in_the_order_given() -> None:

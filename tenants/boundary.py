@@ -1,0 +1,154 @@
+"""What is said of one tenant's row holds nothing of another's, whatever refers to what.
+
+    with only_of(item.tenant_id):
+        item.customer            None if the customer belongs to another tenant, and a warning
+        item.notes.all()         only this tenant's
+
+Rows that refer to each other across tenants should not exist; forms refuse to make them, `save()` does not.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import cache
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.db import models
+
+logger = logging.getLogger("integrations.tenants")
+
+
+class OtherTenant(ValueError):
+    """Something was asked about a row of another tenant; nothing was done."""
+
+
+_only: ContextVar[Any] = ContextVar("only_of_tenant", default=None)
+
+
+@contextmanager
+def only_of(tenant_id: Any) -> Iterator[None]:
+    """Keep other tenants' rows out of what is read through relations; None: keep nothing out."""
+    token = _only.set(tenant_id)
+    try:
+        yield
+    finally:
+        _only.reset(token)
+
+
+def only_tenant() -> Any:
+    """Return the key of the tenant whose rows alone may be read now, None if everybody's."""
+    return _only.get()
+
+
+def owner_of(row: Any) -> Any:
+    """Return the key of the tenant to which `row` belongs; None: to nobody in particular, as a user or a country."""
+    if row._meta.concrete_model._meta.label == "tenants.Tenant":
+        return row.pk
+    return getattr(row, "tenant_id", None)
+
+
+def owner_path(model: type[models.Model]) -> str | None:
+    """Return the column that says to which tenant a row of `model` belongs; None: there is none."""
+    if model._meta.concrete_model._meta.label == "tenants.Tenant":  # type: ignore[union-attr]
+        return "pk"
+    return "tenant_id" if any(field.attname == "tenant_id" for field in model._meta.concrete_fields) else None
+
+
+def stored_owner(model: type[models.Model], pk: Any, using: str) -> Any:
+    """Return the key of the tenant to which the stored row belongs; None: to nobody, or there is no such row."""
+    if (path := owner_path(model)) is None:
+        return None
+    try:
+        key = pk if isinstance(pk, tuple) else model._meta.pk.to_python(pk)
+        return model._base_manager.using(using).filter(pk=key).values_list(path, flat=True).first()
+    except (TypeError, ValueError, ValidationError):  # "abc" is no key of this model
+        return None
+
+
+def refuse_foreign(row: models.Model, tenant_id: Any, *, using: str) -> None:
+    """Refuse a row of another tenant, whatever the instance says if it was not read from the database.
+
+    Raises:
+        OtherTenant: says whose row it is not.
+    """
+    owners = [owner_of(row)]
+    if owners[0] is not None and "_loaded_tenant_id" not in vars(row):  # made by hand: any key may stand in it
+        owners.append(stored_owner(type(row), row.pk, using))
+    else:
+        owners.append(vars(row).get("_loaded_tenant_id"))
+    for owner in owners:
+        _refuse(type(row), row.pk, owner, tenant_id)
+
+
+def refuse_foreign_key(model: type[models.Model] | None, pk: Any, tenant_id: Any, *, using: str) -> None:
+    """Refuse the key of a row of another tenant; a key without a row is nobody's.
+
+    Raises:
+        OtherTenant: says whose row it is not.
+    """
+    if model is not None:
+        _refuse(model, pk, stored_owner(model, pk, using), tenant_id)
+
+
+def _refuse(model: type[models.Model], pk: Any, owner: Any, tenant_id: Any) -> None:
+    if not is_own(owner, tenant_id):
+        name = model._meta.verbose_name
+        raise OtherTenant(f"The {name} {pk} belongs to another tenant, not to tenant {tenant_id}; nothing was done.")
+
+
+def is_kept_out(row: Any, path: str) -> bool:
+    """Tell whether `row` belongs to another tenant than the one that is spoken of; if so, warn.
+
+    Args:
+        path: where it was found, e.g. ``work item 12.customer``.
+    """
+    only = _only.get()
+    if only is None or is_own(owner_of(row), only):
+        return False
+    warn_kept_out(path, type(row), row.pk, only)
+    return True
+
+
+def is_own(owner: Any, tenant_id: Any) -> bool:
+    """Tell whether what belongs to `owner` may be told to this tenant: it is its own, or nobody's."""
+    return owner is None or owner == tenant_id or str(owner) == str(tenant_id)
+
+
+def warn_kept_out(path: str, model: type[models.Model], pk: Any, tenant_id: Any) -> None:
+    """Say that a row of another tenant was found at `path`."""
+    name = model._meta.verbose_name
+    logger.warning(
+        "%s: the %s %s belongs to another tenant; null is sent instead", path, name, pk, extra={"tenant_id": tenant_id}
+    )
+
+
+class _Bounded:
+    """Mixed into the class of a relation's descriptor."""
+
+    def __get__(self, instance: Any, cls: Any = None) -> Any:
+        if instance is None or _only.get() is None:
+            return super().__get__(instance, cls)  # type: ignore[misc]
+        with only_of(None):  # whoever's it is, it is found: then it is judged
+            related = super().__get__(instance, cls)  # type: ignore[misc]
+        if not isinstance(related, models.Model):  # None, or the manager of a generic relation
+            return related
+        field: Any = getattr(self, "field", self)  # a generic foreign key is its own descriptor
+        name = field.name
+        return None if is_kept_out(related, f"{instance._meta.verbose_name} {instance.pk}.{name}") else related
+
+
+@cache
+def _bounded(kind: Any) -> Any:
+    return type(kind.__name__, (_Bounded, kind), {"__module__": kind.__module__})
+
+
+def bound_relations(model: type[models.Model]) -> None:
+    """Let the relations of `model` to one row, generic ones too, obey `only_of`."""
+    for field in (*model._meta.local_fields, *model._meta.private_fields):
+        descriptor = vars(model).get(field.name)
+        if field.is_relation and hasattr(type(descriptor), "__get__") and not isinstance(descriptor, _Bounded):
+            descriptor.__class__ = _bounded(type(descriptor))
