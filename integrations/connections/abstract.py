@@ -14,6 +14,7 @@ from integrations.connectors.port import Client, TestResult
 
 from . import adapters, health, status_changes
 from .binding import bind
+from .remembered import Remembered, still_known
 from .row import ConnectionRow
 
 
@@ -81,28 +82,29 @@ class AbstractConnection(ConnectionRow):
         if len(reason := self.__dict__.get("disabled_reason") or "") > health.MAX_REASON:
             self.disabled_reason = reason[: health.MAX_REASON]  # a long text is no reason to fail (S0-19)
         is_copy = kwargs.get("force_insert") or kwargs.get("using") not in (None, self._state.db)
-        before = None if self._state.adding or self.pk is None or is_copy else self.__dict__.get("_stored")
+        known = None if self._state.adding or self.pk is None or is_copy else still_known(self.__dict__.get("_stored"))
         columns = kwargs.get("update_fields")
-        if before is not None and columns is None and not args:
-            columns = kwargs["update_fields"] = status_changes.columns_to_save(self, before)
+        if known is not None and columns is None and not args:
+            columns = kwargs["update_fields"] = status_changes.columns_to_save(self, known.values)
         super().save(*args, **kwargs)
         now = status_changes.loaded(self)
-        if before is None:
-            self._stored = now
+        if known is None:
+            self._stored = Remembered.read(now, self._state.db)
             return
         saved = {name: value for name, value in now.items() if columns is None or name in columns}
-        self._stored = {**before, **saved}
-        status_changes.announce_saved(self, before, self._stored)
+        self._stored = known.then(saved, self._state.db)
+        status_changes.announce_saved(self, known.values, self._stored.values)
 
     @classmethod
     def from_db(cls, db: str | None, field_names: Any, values: Any, **options: Any) -> Self:
         instance = super().from_db(db, field_names, values, **options)
-        instance._stored = status_changes.loaded(instance)
+        instance._stored = Remembered.read(status_changes.loaded(instance), db)
         return instance
 
     def refresh_from_db(self, *args: Any, **kwargs: Any) -> None:
         super().refresh_from_db(*args, **kwargs)
         fields = kwargs.get("fields") or (args[1] if len(args) > 1 else None)
         now = status_changes.loaded(self)
+        known = still_known(self.__dict__.get("_stored")) or Remembered({})
         read = {name: value for name, value in now.items() if fields is None or name in fields}
-        self._stored = {**self.__dict__.get("_stored", {}), **read}
+        self._stored = known.then(read, self._state.db)

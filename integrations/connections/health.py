@@ -158,4 +158,4 @@ def _show(connection: ConnectionRow, values: dict[str, Any]) -> None:
     for name, value in values.items():
         setattr(connection, name, value)
     written = {name: value for name, value in values.items() if name in RUN_TIME}
-    connection._stored = {**connection.__dict__.get("_stored", {}), **written}
+    connection.remember(written)

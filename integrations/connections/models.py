@@ -21,6 +21,7 @@ from . import event_types
 from .abstract import AbstractConnection
 from .binding import signing_secrets
 from .conditions import validate_condition
+from .remembered import Remembered, still_known
 from .row import SIGNING_KEYS
 from .token_store import GrantTokens
 
@@ -82,6 +83,8 @@ class TenantIntegration(TenantOwned, AbstractConnection):
         NONE = "none", "Any order (fastest)"
 
     EVENT_TYPES = _EventTypes()
+    _wanted_event_type = ""
+    _subscribed: Remembered | None = None  # that it was, to the wanted type
 
     name = models.CharField(max_length=200)
     integration_type = models.CharField(max_length=50, choices=connector_choices)
@@ -168,8 +171,9 @@ class TenantIntegration(TenantOwned, AbstractConnection):
             self.credentials_rotated_at = clock.now()
         with transaction.atomic():
             super().save(*args, **kwargs)
-            if wanted := self.__dict__.pop("_wanted_event_type", ""):
-                self.subscriptions.get_or_create(event_type=wanted)
+            if self._wanted_event_type and still_known(self._subscribed) is None:
+                self.subscriptions.get_or_create(event_type=self._wanted_event_type)
+                self._subscribed = Remembered.read({}, self._state.db)
 
     def delete(self, using: Any = None, keep_parents: bool = False) -> tuple[int, dict[str, int]]:
         """Delete the integration with its history, in batches (tenants/deletion.py); return when it is gone."""
@@ -223,7 +227,7 @@ class TenantIntegration(TenantOwned, AbstractConnection):
 
     @event_type.setter
     def event_type(self, value: str) -> None:
-        self._wanted_event_type = value
+        self._wanted_event_type, self._subscribed = value, None
 
     def encryption_context(self) -> str:
         """What the ciphertexts of this row are bound to: moved to another row or tenant, they do not open."""
