@@ -51,16 +51,17 @@ class EventTypesField(forms.Field):
     widget = EventTypesWidget
 
     def clean(self, value: dict[str, str]) -> dict[str, str]:
-        known = dict(TenantIntegration.EVENT_TYPES) | (self.initial or {})
+        known_conditions: dict[str, str] = self.initial or {}
+        known = dict(TenantIntegration.EVENT_TYPES) | known_conditions
         errors = []
         for event_type, condition in value.items():
             if event_type not in known:
                 errors.append(f"There is no event type {event_type[:50]!r}.")
             elif len(condition) > MAX_CONDITION:
                 errors.append(f"{event_type}: the condition is longer than {MAX_CONDITION} characters.")
-            elif condition:
+            elif condition and condition != known_conditions.get(event_type):  # an old one may stay
                 try:
-                    validate_condition(condition)
+                    validate_condition(condition, event_type)
                 except ValidationError as error:
                     errors += [f"{event_type}: {message}" for message in error.messages]
         if errors:

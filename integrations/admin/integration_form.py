@@ -211,11 +211,7 @@ class IntegrationForm(ConnectorForm):
         if "event_types" not in self.changed_data:
             return
         wanted: dict[str, str] = self.cleaned_data["event_types"]
-        self.instance.subscribe(*wanted)
-        for subscription in self.instance.subscriptions.all():
-            if subscription.condition != wanted[subscription.event_type]:
-                subscription.condition = wanted[subscription.event_type]
-                subscription.save(update_fields=["condition"])
+        self.instance.subscribe(*wanted, conditions=wanted)
 
 
 def sentence(problem: str) -> str:

@@ -7,14 +7,16 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.db.models import Max
 from django.utils.html import format_html
 
 from integrations import conf
 from integrations.clock import now as clock_now
 from integrations.connections.binding import bind
+from integrations.connections.conditions import validate_condition
 from integrations.connections.credentials_age import overdue_days
-from integrations.connections.models import TenantIntegration
+from integrations.connections.models import EventSubscription, TenantIntegration
 from integrations.delivery.models import Lane
 from integrations.errors import EncryptionError, IntegrationNotConfigured, UnknownConnector
 from integrations.observability.heartbeat import is_alive
@@ -214,6 +216,7 @@ class Health:
         for subscription in self.subscriptions:
             if subscription.condition:
                 yield "info", f"{subscription.event_type} is sent only if {subscription.condition}"
+                yield from self._never_met(subscription)
         if self._is_waiting_for_a_worker():
             yield "bad", "Deliveries are due, but no worker was seen for a while: is celery -A app worker running?"
         age = overdue_days(integration)
@@ -232,6 +235,13 @@ class Health:
         except IntegrationNotConfigured as error:
             words = "Nothing can be sent" if self.takes_events else "It cannot be used"
             yield "bad", f"{words}: {error.message}"
+
+    def _never_met(self, subscription: EventSubscription) -> Iterator[tuple[str, str]]:
+        """Say what is wrong with a condition that came another way than through the form, or before it was checked."""
+        try:
+            validate_condition(subscription.condition, subscription.event_type)
+        except ValidationError as error:
+            yield "warn", f"The condition of {subscription.event_type} needs a look: {' '.join(error.messages)}"
 
     def _is_waiting_for_a_worker(self) -> bool:
         row = self.next_pending

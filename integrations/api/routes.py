@@ -7,18 +7,20 @@ are ours. ``GET /api/docs`` describes them.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from typing import Any
 from uuid import UUID
 
 from django.contrib.admin.views.decorators import staff_member_required
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import transaction
 from django.http import HttpRequest
 from ninja import NinjaAPI, Query, Status
 from ninja.security import django_auth
 
+from integrations.connections.conditions import validate_condition
 from integrations.connections.event_types import choices as event_choices
-from integrations.connections.models import TenantIntegration
+from integrations.connections.models import EventSubscription, TenantIntegration
 from integrations.connectors.manifest import Manifest
 from integrations.delivery.wakeup import wake_on_commit
 from integrations.errors import ConfigurationError, IntegrationError, IntegrationNotConfigured, UnknownConnector
@@ -116,10 +118,11 @@ def setup_connection(request: HttpRequest, data: ConnectionIn) -> Any:
     )
     change_settings(integration, data.settings)
     _check("events", data.events, event_choices())
+    _check_conditions(data.conditions, data.events, {})
     _tick(request, integration, data.inbound_actions)
     with transaction.atomic():
         save_settings(integration, [])
-        integration.subscribe(*data.events)
+        integration.subscribe(*data.events, conditions=data.conditions)
     return Status(201, _tried(request, integration))
 
 
@@ -145,9 +148,7 @@ def change_connection(request: HttpRequest, connection_id: UUID, data: Connectio
             _tick(request, integration, data.inbound_actions)
             columns.append("inbound_actions")
         save_settings(integration, columns)
-        if data.events is not None:
-            _check("events", data.events, event_choices())
-            integration.subscribe(*data.events)
+        _change_events(integration, data)
         wake_on_commit({integration.pk})  # an address was mended, or pending rows are to be cancelled
     return _connection(integration)
 
@@ -189,6 +190,34 @@ def _check(field: str, names: list[str], choices: list[tuple[str, str]]) -> None
     known = [name for name, _ in choices]
     if unknown := [name for name in names if name not in known]:
         raise ConfigurationError({field: f"{len(unknown)} unknown; there are: {', '.join(known)}"})
+
+
+def _change_events(integration: TenantIntegration, data: ConnectionChange) -> None:
+    stored = {each.event_type: each.condition for each in integration.subscriptions.all()}
+    events = data.events if data.events is not None else list(stored)
+    if data.events is not None:
+        _check("events", events, event_choices())
+    if data.conditions is not None:
+        _check_conditions(data.conditions, events, stored)
+    if data.events is not None or data.conditions is not None:
+        integration.subscribe(*events, conditions=data.conditions)
+
+
+def _check_conditions(conditions: Mapping[str, str], events: Collection[str], stored: Mapping[str, str]) -> None:
+    """Refuse what no event can meet, as the admin's form does; what is stored already may stay."""
+    problems = {}
+    for event_type, condition in conditions.items():
+        name = f"conditions.{event_type[:100]}"
+        if event_type not in events:
+            problems[name] = "this event type is not among the events"
+        elif condition != stored.get(event_type):
+            try:
+                EventSubscription(event_type=event_type, condition=condition).clean_fields(exclude=["integration"])
+                validate_condition(condition, event_type)
+            except ValidationError as error:
+                problems[name] = " ".join(error.messages)
+    if problems:
+        raise ConfigurationError(problems)
 
 
 def _tick(request: HttpRequest, integration: TenantIntegration, names: list[str]) -> None:
@@ -237,5 +266,6 @@ def _connection(integration: TenantIntegration) -> ConnectionOut:
         version=integration.connector_version,
         settings=_settings(integration),
         events=sorted(subscription.event_type for subscription in integration.subscriptions.all()),
+        conditions={each.event_type: each.condition for each in integration.subscriptions.all() if each.condition},
         **{name: getattr(integration, name) for name in same},
     )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models, transaction
 
@@ -233,13 +235,20 @@ class TenantIntegration(TenantOwned, AbstractConnection):
         """What the ciphertexts of this row are bound to: moved to another row or tenant, they do not open."""
         return row_context(self.tenant_id, self.public_id)
 
-    def subscribe(self, *types: str) -> None:
-        """Make these the subscribed event types, keeping the conditions of those that stay."""
+    def subscribe(self, *types: str, conditions: Mapping[str, str] | None = None) -> None:
+        """Make these the subscribed event types; without `conditions`, those that stay keep theirs.
+
+        Args:
+            conditions: event type → condition; a type that is not named has none.
+        """
         self.subscriptions.exclude(event_type__in=types).delete()
-        have = set(self.subscriptions.values_list("event_type", flat=True))
+        have = {subscription.event_type: subscription for subscription in self.subscriptions.all()}
         for event_type in dict.fromkeys(types):
-            if event_type not in have:
-                self.subscriptions.create(event_type=event_type)
+            subscription = have.get(event_type) or EventSubscription(integration=self, event_type=event_type)
+            condition = subscription.condition if conditions is None else conditions.get(event_type, "")
+            if subscription.pk is None or condition != subscription.condition:
+                subscription.condition = condition
+                subscription.save()
 
 
 class EventSubscription(models.Model):
@@ -260,3 +269,10 @@ class EventSubscription(models.Model):
 
     def __str__(self) -> str:
         return self.event_type
+
+    def clean(self) -> None:
+        """Refuse a condition that events of this type can never meet."""
+        try:
+            validate_condition(self.condition, self.event_type)
+        except ValidationError as error:
+            raise ValidationError({"condition": error.messages}) from None
