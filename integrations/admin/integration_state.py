@@ -13,6 +13,7 @@ from django.utils.html import format_html
 
 from integrations import conf
 from integrations.clock import now as clock_now
+from integrations.connections.authorization import awaits_connection
 from integrations.connections.binding import bind
 from integrations.connections.conditions import validate_condition
 from integrations.connections.credentials_age import overdue_days
@@ -40,6 +41,8 @@ def badge(integration: TenantIntegration, *, subscribed: bool) -> Badge:
         return Badge("off", "– Off", "Switched off by the tenant.")
     if not integration.is_enabled:
         return Badge("bad", "✗ Disabled", integration.disabled_reason)
+    if awaits_connection(integration):
+        return Badge("warn", "○ Not connected yet", "Press Connect on its page and agree at the provider.")
     if lane.attention:
         return Badge("bad", "✗ Needs attention", lane.attention)
     if lane.paused_until and lane.paused_until > clock_now():
@@ -190,6 +193,8 @@ class Health:
             yield "bad", f"A stored secret cannot be opened: {error.message}"
         else:
             yield from self._incomplete()
+        if is_awaited := awaits_connection(integration):
+            yield "warn", "It is not connected yet: press Connect and agree at the provider. Until then events wait."
         if not integration.is_active:
             nothing = "Nothing is sent: the" if self.takes_events else "The"
             yield "warn", f"{nothing} tenant switched this integration off (Active is not ticked)."
@@ -198,7 +203,7 @@ class Health:
                 "bad",
                 integration.disabled_reason or "The integration is disabled: nothing is sent or pulled.",
             )
-        if lane.attention:
+        if lane.attention and not is_awaited:
             yield "bad", lane.attention
         if integration.is_enabled and self.pause:
             yield "warn", f"Deliveries rest ({self.pause}). No attempt is lost meanwhile."

@@ -66,7 +66,7 @@ def record_success(connection: ConnectionRow) -> None:
 
 def count_refusal(connection: ConnectionRow, error: BaseException) -> None:
     """Count `error` if it says that the credentials are wrong, and nobody has counted it yet."""
-    if isinstance(error, IntegrationAuthError) and not error.is_counted:
+    if isinstance(error, IntegrationAuthError) and error.is_refusal and not error.is_counted:
         error.is_counted = True
         record_auth_failure(connection)
 
