@@ -23,6 +23,7 @@ SIGNING_KEYS = "signing_keys"  # in the credentials, beside the fields of the ma
 class ConnectionRow(models.Model):
     """Which provider, with what credentials, and whether it works."""
 
+    _family_read: tuple[str, Any]  # family and name of the provider, as they were read
     _stored: Remembered  # run-time columns as they are in the database, as far as this instance knows
 
     public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)

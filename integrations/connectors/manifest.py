@@ -21,6 +21,7 @@ Kind = Literal["text", "secret", "url", "email", "host", "integer", "boolean", "
 URL = "url"  # the field that is the integration's address; it is encrypted like a secret
 HEADERS = "headers"  # the field of free headers
 
+FAMILY = re.compile(r"[a-z][a-z0-9-]{0,29}")
 _HOST_PATTERN = re.compile(r"(\*\.)?[a-z0-9-]+(\.[a-z0-9-]+)*")
 
 
@@ -162,7 +163,7 @@ class Manifest(_Model):
 
     key: str = _Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,49}$")
     label: str
-    family: str = _Field(default="other", pattern=r"^[a-z][a-z0-9-]{0,29}$")
+    family: str = _Field(default="other", pattern=f"^{FAMILY.pattern}$")
     version: str = "1.0.0"
     sdk: str = f"^{SDK_VERSION}"
     description: str = ""
