@@ -85,6 +85,9 @@ class IntegrationForm(ConnectorForm):
         self.columns: list[str] = []
         self.version_before = self.instance.connector_version
         self._offer_actions()
+        events = self.fields.get("event_types")
+        if isinstance(events, EventTypesField) and self.connector is not None:
+            events.offer(self.connector.manifest)
         if self.instance.pk is not None:
             subscriptions = self.instance.subscriptions.order_by("id").values_list("event_type", "condition")
             self.show("version", self.instance.updated_at.isoformat())

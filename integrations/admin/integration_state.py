@@ -13,6 +13,7 @@ from django.utils.html import format_html
 
 from integrations import conf
 from integrations.clock import now as clock_now
+from integrations.connections import event_types
 from integrations.connections.authorization import awaits_connection
 from integrations.connections.binding import bind
 from integrations.connections.conditions import validate_condition
@@ -51,7 +52,7 @@ def badge(integration: TenantIntegration, *, subscribed: bool) -> Badge:
         return Badge("warn", "⚠ Probing", "The pause is over; the next request decides.")
     if not _takes_events(integration):
         return connection_badge(integration)
-    if not subscribed:
+    if not subscribed and _is_for_events(integration):
         return Badge("off", "– No events", "No event type is ticked.")
     if lane.last_success_at is None:
         return Badge("off", "○ Ready", "Nothing was delivered yet.")
@@ -68,6 +69,12 @@ def _takes_events(integration: TenantIntegration) -> bool:
     """False: it is there to be read from, or to call us; whether anything is sent is no question."""
     connector = connector_of(integration.integration_type)
     return connector is None or takes_events(connector.manifest)
+
+
+def _is_for_events(integration: TenantIntegration) -> bool:
+    """False: what it gets are orders that are pushed, whether an event type is ticked or not."""
+    connector = connector_of(integration.integration_type)
+    return connector is None or "deliver" in connector.manifest.does
 
 
 def rotation_badge(integration: TenantIntegration) -> Badge | None:
@@ -210,7 +217,8 @@ class Health:
         if not self.takes_events:
             pass
         elif not self.subscriptions:
-            yield "warn", "Nothing is sent: no event type is ticked."
+            if _is_for_events(integration):
+                yield "warn", "Nothing is sent: no event type is ticked."
         elif not self.has_syncs:
             types = ", ".join(subscription.event_type for subscription in self.subscriptions)
             yield (
@@ -222,6 +230,7 @@ class Health:
             if subscription.condition:
                 yield "info", f"{subscription.event_type} is sent only if {subscription.condition}"
                 yield from self._never_met(subscription)
+            yield from self._cannot_take(subscription)
         if self._is_waiting_for_a_worker():
             yield "bad", "Deliveries are due, but no worker was seen for a while: is celery -A app worker running?"
         age = overdue_days(integration)
@@ -247,6 +256,13 @@ class Health:
             validate_condition(subscription.condition, subscription.event_type)
         except ValidationError as error:
             yield "warn", f"The condition of {subscription.event_type} needs a look: {' '.join(error.messages)}"
+
+    def _cannot_take(self, subscription: EventSubscription) -> Iterator[tuple[str, str]]:
+        connector = connector_of(self.integration.integration_type)
+        if connector is None or subscription.event_type not in dict(event_types.choices()):
+            return
+        if subscription.event_type not in dict(event_types.offered_to(connector.manifest)):
+            yield "warn", f"{event_types.refusal(subscription.event_type, connector.manifest)}. Untick it."
 
     def _is_waiting_for_a_worker(self) -> bool:
         row = self.next_pending

@@ -18,10 +18,11 @@ from django.http import HttpRequest
 from ninja import NinjaAPI, Query, Status
 from ninja.security import django_auth
 
+from integrations.connections import event_types
 from integrations.connections.conditions import validate_condition
-from integrations.connections.event_types import choices as event_choices
 from integrations.connections.models import EventSubscription, TenantIntegration
 from integrations.connectors.manifest import Manifest
+from integrations.connectors.registry import ConnectorRegistry
 from integrations.delivery.wakeup import wake_on_commit
 from integrations.errors import ConfigurationError, IntegrationError, IntegrationNotConfigured, UnknownConnector
 from integrations.inbound.actions import action_choices, not_theirs
@@ -117,7 +118,7 @@ def setup_connection(request: HttpRequest, data: ConnectionIn) -> Any:
         tenant=_tenant(request, data.tenant), integration_type=data.type, name=data.name, is_active=data.is_active
     )
     change_settings(integration, data.settings)
-    _check("events", data.events, event_choices())
+    _check_events(integration, data.events, {})
     _check_conditions(data.conditions, data.events, {})
     _tick(request, integration, data.inbound_actions)
     with transaction.atomic():
@@ -196,11 +197,21 @@ def _change_events(integration: TenantIntegration, data: ConnectionChange) -> No
     stored = {each.event_type: each.condition for each in integration.subscriptions.all()}
     events = data.events if data.events is not None else list(stored)
     if data.events is not None:
-        _check("events", events, event_choices())
+        _check_events(integration, events, stored)
     if data.conditions is not None:
         _check_conditions(data.conditions, events, stored)
     if data.events is not None or data.conditions is not None:
         integration.subscribe(*events, conditions=data.conditions)
+
+
+def _check_events(integration: TenantIntegration, names: list[str], stored: Collection[str]) -> None:
+    """Refuse event types that nobody emits, and those that this kind of system cannot take; what is stored may stay."""
+    manifest = ConnectorRegistry.type_of(integration.integration_type).manifest
+    offered = dict(event_types.offered_to(manifest)).keys() | set(stored)
+    known = dict(event_types.choices())
+    if cannot := [name for name in names if name in known and name not in offered]:
+        raise ConfigurationError({"events": "; ".join(event_types.refusal(name, manifest) for name in cannot)})
+    _check("events", names, [(name, "") for name in sorted(offered)])
 
 
 def _check_conditions(conditions: Mapping[str, str], events: Collection[str], stored: Mapping[str, str]) -> None:
@@ -235,6 +246,7 @@ def _connector(manifest: Manifest) -> ConnectorOut:
     return ConnectorOut(
         type=manifest.key,
         fields=fields,
+        events=[name for name, _ in event_types.offered_to(manifest)],
         **{name: getattr(manifest, name) for name in ("label", "family", "version", "description", "does", "docs_url")},
     )
 

@@ -23,6 +23,7 @@ class ConnectorOut(Schema):
     version: str
     description: str
     does: list[str]
+    events: list[str]
     docs_url: str
     fields: list[dict[str, Any]]
 

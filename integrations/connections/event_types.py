@@ -9,6 +9,8 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from integrations.connectors.manifest import Manifest
+
 from .payload_shapes import ANY_OBJECT, Shape, shape_of
 
 logger = logging.getLogger("integrations.connections")
@@ -42,6 +44,27 @@ def register(
 def choices() -> list[tuple[str, str]]:
     """Return ``[(event_type, label), …]`` in the order of registration, as Django's choices."""
     return list(_labels.items())
+
+
+def offered_to(manifest: Manifest) -> list[tuple[str, str]]:
+    """Return those of `choices` that this kind of system can take.
+
+    One that takes orders and no other events is offered those whose payload may hold an order.
+    """
+    if "deliver" in manifest.does:
+        return choices()
+    return [each for each in choices() if _may_be_order(each[0])] if "export" in manifest.does else []
+
+
+def refusal(event_type: str, manifest: Manifest) -> str:
+    """Say why a known event type is not offered to this kind of system."""
+    what = "takes orders, and its payload holds none" if "export" in manifest.does else "takes no events"
+    return f"{event_type} cannot be sent there: {manifest.label} {what}"
+
+
+def _may_be_order(event_type: str) -> bool:
+    shape = payload_shape(event_type)
+    return shape.is_open or not shape.fields.keys().isdisjoint(("order", "lines"))
 
 
 def payload_shape(event_type: str) -> Shape:

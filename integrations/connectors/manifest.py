@@ -158,7 +158,8 @@ class Manifest(_Model):
         timeout: seconds for one request, 1 to 60; None: the setting.
         repeats_answers: a lane tries again after any answer that is no success, 410 apart: a tenant's own receiver
             answers 404 while it is deployed, 400 while it has a mistake. False: as the answer's kind says.
-        does: what it can do: ``deliver`` events, ``export`` orders, ``check`` a connection, ``read``.
+        does: what it can do: ``deliver`` any event, ``export`` orders, ``check`` a connection, ``read``. What only
+            exports is offered events that hold an order, and no test event.
     """
 
     key: str = _Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,49}$")
