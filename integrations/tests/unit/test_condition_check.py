@@ -47,6 +47,8 @@ def problem_of(condition: str, event_type: str) -> str:
         ('"Urgent" == workitem.priority', "single quotes: 'Urgent'"),
         ('contains(workitem.comments, "fragile")', "single quotes: 'fragile'"),
         ('workitem.priority == "In Progress"', "single quotes: 'In Progress'"),
+        ("workitem.priority == `Urgent`", "single quotes: 'Urgent'"),
+        ("workitem.comments == '`' || workitem.id == `five`", "single quotes: 'five'"),
         # a path that there is not
         ("workitem.prority == 'Urgent'", "did you mean workitem.priority?"),
         ("priority == 'Urgent'", "did you mean workitem.priority?"),
