@@ -18,6 +18,7 @@ from integrations.connectors.registry import ConnectorRegistry
 from integrations.errors import IntegrationPermanentError
 from integrations.inbound.models import AbstractWebhookEvent
 from integrations.observability.processes import with_wrong_clocks
+from integrations.pull.handlers import families
 from integrations.transport.policy import AddressPolicy
 
 MAY_BE_ZERO = {
@@ -105,6 +106,20 @@ def models_are_usable(app_configs: Any, **_: Any) -> list[Any]:
 def _is_key_to(connection: Any, event: Any) -> bool:
     keys = [field for field in event._meta.get_fields() if isinstance(field, ForeignKey) and field.name == "connection"]
     return any(isinstance(key.related_model, type) and issubclass(connection, key.related_model) for key in keys)
+
+
+@register()
+def pulls_have_a_provider(app_configs: Any, **_: Any) -> list[Any]:
+    """A warning for handlers that no connector ever calls, because their family is nobody's."""
+    known = {connector.manifest.family for connector in ConnectorRegistry.all()}
+    return [
+        Warning(
+            f"A function takes what is pulled from the family {family!r}, but no connector is of that family.",
+            hint=f"There are: {', '.join(sorted(known))}.",
+            id="integrations.W009",
+        )
+        for family in sorted(families() - known)
+    ]
 
 
 PROCESSES = "integrations.tasks.process_received_webhooks"

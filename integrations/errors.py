@@ -7,7 +7,8 @@
     │   ├── ConfigurationError      a field of the configuration is missing or wrong; `problems` says which
     │   ├── UnknownConnector        no connector of that name is registered (also a ValueError)
     │   ├── IncompatibleConnector   written for another version of the connector or of this kit
-    │   └── TemplateError           a connector template is wrong; says file, line and fix (also a ValueError)
+    │   ├── TemplateError           a connector template is wrong; says file, line and fix (also a ValueError)
+    │   └── IntegrationNotConnected a person must connect it at the provider first (also an IntegrationAuthError)
     ├── IntegrationAuthError        401, 403: the credentials are refused; three refusals stop us
     ├── IntegrationRateLimited      429: asked to wait, `retry_after` says how long
     ├── IntegrationTemporaryError   timeouts, connections, 5xx: the same request may work later
@@ -141,7 +142,15 @@ class IntegrationAuthError(IntegrationError):
     """The receiver refused our credentials (401, 403)."""
 
     default_code = "auth"
+    is_refusal = True  # of a request that was made: it counts against the credentials
     is_counted = False  # by whoever saw it first, on the connection's row
+
+
+class IntegrationNotConnected(IntegrationNotConfigured, IntegrationAuthError):
+    """Nobody has connected it at the provider yet, or the access has ended; nothing was sent, so nothing counts."""
+
+    default_code = "not_connected"
+    is_refusal = False
 
 
 class IntegrationRateLimited(IntegrationError):

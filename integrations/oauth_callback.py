@@ -16,6 +16,7 @@ from django.views.decorators.http import require_GET
 from integrations import conf
 from integrations.connections.authorization import AuthorizationRefused, Visitor, finish
 from integrations.connections.models import TenantIntegration
+from integrations.delivery.operator_actions import resume
 from integrations.errors import IntegrationError, IntegrationRateLimited, IntegrationTemporaryError
 
 CALLBACK = "oauth-callback"
@@ -48,6 +49,8 @@ def callback(request: HttpRequest, provider: str) -> HttpResponse:
     except IntegrationError as error:
         is_theirs = isinstance(error, IntegrationTemporaryError | IntegrationRateLimited)
         return _page(f"{error.message}. Start again from the integration's page.", 502 if is_theirs else 400)
+    if integration.is_enabled:  # what has waited for this goes out now
+        resume(integration, actor=request.user.get_username(), action="connect")
     return _back(request, integration)
 
 

@@ -108,16 +108,22 @@ class TenantOwned(models.Model):
         base_manager_name = "objects"
 
     def save(self, *args: Any, **kwargs: Any) -> None:
+        using = kwargs.get("using") or router.db_for_write(type(self), instance=self)
         loaded = self.__dict__.get("_loaded_tenant_id")
-        if loaded is not None and loaded != self.tenant_id and not self._state.adding:
+        if loaded is not None and loaded != self.tenant_id and not self._state.adding and self._is_anothers(using):
             raise ValueError(f"A {self._meta.verbose_name} cannot move to another tenant; make a new one there.")
-        with own_transaction(kwargs.get("using") or router.db_for_write(type(self), instance=self)):
+        with own_transaction(using):
             super().save(*args, **kwargs)
         self._loaded_tenant_id = self.tenant_id
 
     def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
         with own_transaction(kwargs.get("using") or router.db_for_write(type(self), instance=self)):
             return super().delete(*args, **kwargs)
+
+    def _is_anothers(self, using: str) -> bool:
+        """Tell whether the row is there, and of another tenant: what was loaded or saved may have been rolled back."""
+        rows = type(self)._base_manager.using(using).filter(pk=self.pk)
+        return rows.exclude(tenant_id=self.tenant_id).exists()
 
     @classmethod
     def from_db(cls, db: str | None, field_names: Any, values: Any, **options: Any) -> Any:

@@ -50,7 +50,7 @@ def about(integration: TenantIntegration, form: IntegrationForm) -> Iterator[str
         yield from about_url(str(form.settings.get(URL) or ""))
     manifest = form.connector.manifest if form.connector is not None else None
     if manifest is None or takes_events(manifest):
-        if not integration.subscriptions.exists():
+        if (manifest is None or "deliver" in manifest.does) and not integration.subscriptions.exists():
             yield "No event type is ticked: nothing will be sent."
         if not integration.is_active:
             yield "The integration is not active: no event is queued for it until you tick Active."

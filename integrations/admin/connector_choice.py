@@ -9,6 +9,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from integrations.connections.access import usable_by
+from integrations.connections.event_types import offered_to
 from integrations.connections.models import TenantIntegration
 from integrations.connectors.base import BaseConnector
 from integrations.connectors.manifest import Manifest
@@ -87,6 +88,11 @@ def version(manifest: Manifest, stored: str) -> str:
 def takes_events(manifest: Manifest) -> bool:
     """Tell whether events or orders go to this kind of system; it may be there to be read from alone."""
     return "deliver" in manifest.does or "export" in manifest.does
+
+
+def offers_events(manifest: Manifest, integration: TenantIntegration | None = None) -> bool:
+    """Tell whether there are events to tick; what was ticked before stays on offer, so that it can be taken away."""
+    return bool(offered_to(manifest)) or (integration is not None and integration.subscriptions.exists())
 
 
 def calls_back(connector: type[BaseConnector]) -> bool:

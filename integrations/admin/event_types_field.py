@@ -7,8 +7,10 @@ from typing import Any
 from django import forms
 from django.core.exceptions import ValidationError
 
+from integrations.connections import event_types
 from integrations.connections.conditions import validate_condition
 from integrations.connections.models import TenantIntegration
+from integrations.connectors.manifest import Manifest
 
 MAX_CONDITION = 500
 
@@ -18,13 +20,16 @@ class EventTypesWidget(forms.Widget):
 
     template_name = "admin/integrations/event_types.html"
     use_fieldset = True
+    offered: list[tuple[str, str]] | None = None  # None: all there are
 
     def get_context(self, name: str, value: Any, attrs: dict[str, Any] | None) -> dict[str, Any]:
         context = super().get_context(name, value, attrs)
         chosen: dict[str, str] = value or {}
-        labels = dict(TenantIntegration.EVENT_TYPES)
-        # Subscribed types that no trigger handler emits any more stay visible, so that they can be removed.
-        labels |= {key: f"{key} (no longer emitted)" for key in chosen if key not in labels}
+        every = dict(TenantIntegration.EVENT_TYPES)
+        labels = every if self.offered is None else dict(self.offered)
+        # Subscribed types that nothing emits any more, or that cannot be sent there, stay visible: to be removed.
+        for key in chosen:
+            labels.setdefault(key, f"{key} ({'cannot be sent there' if key in every else 'no longer emitted'})")
         context["rows"] = [
             {
                 "type": key,
@@ -49,18 +54,29 @@ class EventTypesField(forms.Field):
     """``{event_type: condition}``; "" is no condition."""
 
     widget = EventTypesWidget
+    manifest: Manifest | None = None
+
+    def offer(self, manifest: Manifest) -> None:
+        """Offer what this kind of system can take."""
+        self.manifest = manifest
+        if isinstance(self.widget, EventTypesWidget):
+            self.widget.offered = event_types.offered_to(manifest)
 
     def clean(self, value: dict[str, str]) -> dict[str, str]:
-        known = dict(TenantIntegration.EVENT_TYPES) | (self.initial or {})
+        known_conditions: dict[str, str] = self.initial or {}
+        every = dict(TenantIntegration.EVENT_TYPES)
+        offered = (every if self.manifest is None else dict(event_types.offered_to(self.manifest))) | known_conditions
+        # Ticks of another kind, which was chosen before this one, are none of this one's.
+        value = {name: condition for name, condition in value.items() if name in offered or name not in every}
         errors = []
         for event_type, condition in value.items():
-            if event_type not in known:
+            if event_type not in offered:
                 errors.append(f"There is no event type {event_type[:50]!r}.")
             elif len(condition) > MAX_CONDITION:
                 errors.append(f"{event_type}: the condition is longer than {MAX_CONDITION} characters.")
-            elif condition:
+            elif condition and condition != known_conditions.get(event_type):  # an old one may stay
                 try:
-                    validate_condition(condition)
+                    validate_condition(condition, event_type)
                 except ValidationError as error:
                     errors += [f"{event_type}: {message}" for message in error.messages]
         if errors:

@@ -50,7 +50,7 @@ class TenantIntegrationAdmin(CountedDeletion, ListedFilters, PageContext, Integr
     Media = Assets
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        queryset = super().get_queryset(request).select_related("tenant", "lane")
+        queryset = super().get_queryset(request).select_related("tenant", "lane", "oauth_grant")
         if not is_list(request):
             return queryset
         pending = IntegrationSync.objects.filter(integration=OuterRef("pk"), status=IntegrationSync.Status.PENDING)

@@ -8,7 +8,7 @@ from typing import Any
 from integrations.connections.models import TenantIntegration
 from integrations.connectors.base import BaseConnector
 
-from .connector_choice import NOT_INSTALLED, about, offers_actions, takes_events
+from .connector_choice import NOT_INSTALLED, about, offers_actions, offers_events, takes_events
 from .connector_fields import names_of
 
 Fieldset = tuple[str | None, dict[str, Any]]
@@ -43,7 +43,7 @@ def edit_fieldsets(
         (None, {"fields": ("tenant", "name", kind, "is_active", "version", "shown_type")}),
     ]
     delivers = connector is None or takes_events(connector.manifest)
-    if delivers:
+    if connector is None or offers_events(connector.manifest, integration):
         fieldsets.append(_part("Events", ("event_types",)))
     if connector is not None:
         manifest = connector.manifest

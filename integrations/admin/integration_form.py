@@ -85,6 +85,9 @@ class IntegrationForm(ConnectorForm):
         self.columns: list[str] = []
         self.version_before = self.instance.connector_version
         self._offer_actions()
+        events = self.fields.get("event_types")
+        if isinstance(events, EventTypesField) and self.connector is not None:
+            events.offer(self.connector.manifest)
         if self.instance.pk is not None:
             subscriptions = self.instance.subscriptions.order_by("id").values_list("event_type", "condition")
             self.show("version", self.instance.updated_at.isoformat())
@@ -211,11 +214,7 @@ class IntegrationForm(ConnectorForm):
         if "event_types" not in self.changed_data:
             return
         wanted: dict[str, str] = self.cleaned_data["event_types"]
-        self.instance.subscribe(*wanted)
-        for subscription in self.instance.subscriptions.all():
-            if subscription.condition != wanted[subscription.event_type]:
-                subscription.condition = wanted[subscription.event_type]
-                subscription.save(update_fields=["condition"])
+        self.instance.subscribe(*wanted, conditions=wanted)
 
 
 def sentence(problem: str) -> str:

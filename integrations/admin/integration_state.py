@@ -7,14 +7,18 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.db.models import Max
 from django.utils.html import format_html
 
 from integrations import conf
 from integrations.clock import now as clock_now
+from integrations.connections import event_types
+from integrations.connections.authorization import awaits_connection
 from integrations.connections.binding import bind
+from integrations.connections.conditions import validate_condition
 from integrations.connections.credentials_age import overdue_days
-from integrations.connections.models import TenantIntegration
+from integrations.connections.models import EventSubscription, TenantIntegration
 from integrations.delivery.models import Lane
 from integrations.errors import EncryptionError, IntegrationNotConfigured, UnknownConnector
 from integrations.observability.heartbeat import is_alive
@@ -38,6 +42,8 @@ def badge(integration: TenantIntegration, *, subscribed: bool) -> Badge:
         return Badge("off", "– Off", "Switched off by the tenant.")
     if not integration.is_enabled:
         return Badge("bad", "✗ Disabled", integration.disabled_reason)
+    if awaits_connection(integration):
+        return Badge("warn", "○ Not connected yet", "Press Connect on its page and agree at the provider.")
     if lane.attention:
         return Badge("bad", "✗ Needs attention", lane.attention)
     if lane.paused_until and lane.paused_until > clock_now():
@@ -46,7 +52,7 @@ def badge(integration: TenantIntegration, *, subscribed: bool) -> Badge:
         return Badge("warn", "⚠ Probing", "The pause is over; the next request decides.")
     if not _takes_events(integration):
         return connection_badge(integration)
-    if not subscribed:
+    if not subscribed and _is_for_events(integration):
         return Badge("off", "– No events", "No event type is ticked.")
     if lane.last_success_at is None:
         return Badge("off", "○ Ready", "Nothing was delivered yet.")
@@ -63,6 +69,12 @@ def _takes_events(integration: TenantIntegration) -> bool:
     """False: it is there to be read from, or to call us; whether anything is sent is no question."""
     connector = connector_of(integration.integration_type)
     return connector is None or takes_events(connector.manifest)
+
+
+def _is_for_events(integration: TenantIntegration) -> bool:
+    """False: what it gets are orders that are pushed, whether an event type is ticked or not."""
+    connector = connector_of(integration.integration_type)
+    return connector is None or "deliver" in connector.manifest.does
 
 
 def rotation_badge(integration: TenantIntegration) -> Badge | None:
@@ -188,6 +200,8 @@ class Health:
             yield "bad", f"A stored secret cannot be opened: {error.message}"
         else:
             yield from self._incomplete()
+        if is_awaited := awaits_connection(integration):
+            yield "warn", "It is not connected yet: press Connect and agree at the provider. Until then events wait."
         if not integration.is_active:
             nothing = "Nothing is sent: the" if self.takes_events else "The"
             yield "warn", f"{nothing} tenant switched this integration off (Active is not ticked)."
@@ -196,14 +210,15 @@ class Health:
                 "bad",
                 integration.disabled_reason or "The integration is disabled: nothing is sent or pulled.",
             )
-        if lane.attention:
+        if lane.attention and not is_awaited:
             yield "bad", lane.attention
         if integration.is_enabled and self.pause:
             yield "warn", f"Deliveries rest ({self.pause}). No attempt is lost meanwhile."
         if not self.takes_events:
             pass
         elif not self.subscriptions:
-            yield "warn", "Nothing is sent: no event type is ticked."
+            if _is_for_events(integration):
+                yield "warn", "Nothing is sent: no event type is ticked."
         elif not self.has_syncs:
             types = ", ".join(subscription.event_type for subscription in self.subscriptions)
             yield (
@@ -214,6 +229,8 @@ class Health:
         for subscription in self.subscriptions:
             if subscription.condition:
                 yield "info", f"{subscription.event_type} is sent only if {subscription.condition}"
+                yield from self._never_met(subscription)
+            yield from self._cannot_take(subscription)
         if self._is_waiting_for_a_worker():
             yield "bad", "Deliveries are due, but no worker was seen for a while: is celery -A app worker running?"
         age = overdue_days(integration)
@@ -232,6 +249,20 @@ class Health:
         except IntegrationNotConfigured as error:
             words = "Nothing can be sent" if self.takes_events else "It cannot be used"
             yield "bad", f"{words}: {error.message}"
+
+    def _never_met(self, subscription: EventSubscription) -> Iterator[tuple[str, str]]:
+        """Say what is wrong with a condition that came another way than through the form, or before it was checked."""
+        try:
+            validate_condition(subscription.condition, subscription.event_type)
+        except ValidationError as error:
+            yield "warn", f"The condition of {subscription.event_type} needs a look: {' '.join(error.messages)}"
+
+    def _cannot_take(self, subscription: EventSubscription) -> Iterator[tuple[str, str]]:
+        connector = connector_of(self.integration.integration_type)
+        if connector is None or subscription.event_type not in dict(event_types.choices()):
+            return
+        if subscription.event_type not in dict(event_types.offered_to(connector.manifest)):
+            yield "warn", f"{event_types.refusal(subscription.event_type, connector.manifest)}. Untick it."
 
     def _is_waiting_for_a_worker(self) -> bool:
         row = self.next_pending

@@ -7,19 +7,22 @@ are ours. ``GET /api/docs`` describes them.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from typing import Any
 from uuid import UUID
 
 from django.contrib.admin.views.decorators import staff_member_required
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import transaction
 from django.http import HttpRequest
 from ninja import NinjaAPI, Query, Status
 from ninja.security import django_auth
 
-from integrations.connections.event_types import choices as event_choices
-from integrations.connections.models import TenantIntegration
+from integrations.connections import event_types
+from integrations.connections.conditions import validate_condition
+from integrations.connections.models import EventSubscription, TenantIntegration
 from integrations.connectors.manifest import Manifest
+from integrations.connectors.registry import ConnectorRegistry
 from integrations.delivery.wakeup import wake_on_commit
 from integrations.errors import ConfigurationError, IntegrationError, IntegrationNotConfigured, UnknownConnector
 from integrations.inbound.actions import action_choices, not_theirs
@@ -115,11 +118,12 @@ def setup_connection(request: HttpRequest, data: ConnectionIn) -> Any:
         tenant=_tenant(request, data.tenant), integration_type=data.type, name=data.name, is_active=data.is_active
     )
     change_settings(integration, data.settings)
-    _check("events", data.events, event_choices())
+    _check_events(integration, data.events, {})
+    _check_conditions(data.conditions, data.events, {})
     _tick(request, integration, data.inbound_actions)
     with transaction.atomic():
         save_settings(integration, [])
-        integration.subscribe(*data.events)
+        integration.subscribe(*data.events, conditions=data.conditions)
     return Status(201, _tried(request, integration))
 
 
@@ -145,9 +149,7 @@ def change_connection(request: HttpRequest, connection_id: UUID, data: Connectio
             _tick(request, integration, data.inbound_actions)
             columns.append("inbound_actions")
         save_settings(integration, columns)
-        if data.events is not None:
-            _check("events", data.events, event_choices())
-            integration.subscribe(*data.events)
+        _change_events(integration, data)
         wake_on_commit({integration.pk})  # an address was mended, or pending rows are to be cancelled
     return _connection(integration)
 
@@ -191,6 +193,44 @@ def _check(field: str, names: list[str], choices: list[tuple[str, str]]) -> None
         raise ConfigurationError({field: f"{len(unknown)} unknown; there are: {', '.join(known)}"})
 
 
+def _change_events(integration: TenantIntegration, data: ConnectionChange) -> None:
+    stored = {each.event_type: each.condition for each in integration.subscriptions.all()}
+    events = data.events if data.events is not None else list(stored)
+    if data.events is not None:
+        _check_events(integration, events, stored)
+    if data.conditions is not None:
+        _check_conditions(data.conditions, events, stored)
+    if data.events is not None or data.conditions is not None:
+        integration.subscribe(*events, conditions=data.conditions)
+
+
+def _check_events(integration: TenantIntegration, names: list[str], stored: Collection[str]) -> None:
+    """Refuse event types that nobody emits, and those that this kind of system cannot take; what is stored may stay."""
+    manifest = ConnectorRegistry.type_of(integration.integration_type).manifest
+    offered = dict(event_types.offered_to(manifest)).keys() | set(stored)
+    known = dict(event_types.choices())
+    if cannot := [name for name in names if name in known and name not in offered]:
+        raise ConfigurationError({"events": "; ".join(event_types.refusal(name, manifest) for name in cannot)})
+    _check("events", names, [(name, "") for name in sorted(offered)])
+
+
+def _check_conditions(conditions: Mapping[str, str], events: Collection[str], stored: Mapping[str, str]) -> None:
+    """Refuse what no event can meet, as the admin's form does; what is stored already may stay."""
+    problems = {}
+    for event_type, condition in conditions.items():
+        name = f"conditions.{event_type[:100]}"
+        if event_type not in events:
+            problems[name] = "this event type is not among the events"
+        elif condition != stored.get(event_type):
+            try:
+                EventSubscription(event_type=event_type, condition=condition).clean_fields(exclude=["integration"])
+                validate_condition(condition, event_type)
+            except ValidationError as error:
+                problems[name] = " ".join(error.messages)
+    if problems:
+        raise ConfigurationError(problems)
+
+
 def _tick(request: HttpRequest, integration: TenantIntegration, names: list[str]) -> None:
     """Put what it may do when it calls back on `integration` (not saved)."""
     # What is ticked already may stay, offered or not: whoever sends back what they got says nothing wrong.
@@ -206,6 +246,7 @@ def _connector(manifest: Manifest) -> ConnectorOut:
     return ConnectorOut(
         type=manifest.key,
         fields=fields,
+        events=[name for name, _ in event_types.offered_to(manifest)],
         **{name: getattr(manifest, name) for name in ("label", "family", "version", "description", "does", "docs_url")},
     )
 
@@ -237,5 +278,6 @@ def _connection(integration: TenantIntegration) -> ConnectionOut:
         version=integration.connector_version,
         settings=_settings(integration),
         events=sorted(subscription.event_type for subscription in integration.subscriptions.all()),
+        conditions={each.event_type: each.condition for each in integration.subscriptions.all() if each.condition},
         **{name: getattr(integration, name) for name in same},
     )

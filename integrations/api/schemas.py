@@ -23,6 +23,7 @@ class ConnectorOut(Schema):
     version: str
     description: str
     does: list[str]
+    events: list[str]
     docs_url: str
     fields: list[dict[str, Any]]
 
@@ -37,6 +38,7 @@ class ConnectionIn(Schema):
     )
     settings: dict[str, Any] = {}
     events: list[str] = []
+    conditions: dict[str, str] = Field(default={}, description="event type → JMESPath over its payload; none: always")
     inbound_actions: list[str] = Field(default=[], description="what it may do here when it calls back")
     is_active: bool = True
 
@@ -47,6 +49,9 @@ class ConnectionChange(Schema):
     name: str | None = Field(default=None, min_length=1, max_length=200, pattern=PRINTABLE)
     settings: dict[str, Any] | None = None
     events: list[str] | None = None
+    conditions: dict[str, str] | None = Field(
+        default=None, description="of all events; an event type that is not named is sent always"
+    )
     inbound_actions: list[str] | None = None
     is_active: bool | None = None
 
@@ -65,6 +70,7 @@ class ConnectionOut(Schema):
     disabled_reason: str
     settings: dict[str, Any]
     events: list[str]
+    conditions: dict[str, str]
     inbound_actions: list[str]
     last_test_at: datetime | None
     created_at: datetime

@@ -23,6 +23,7 @@ from integrations import clock
 from integrations.errors import (
     IntegrationAuthError,
     IntegrationError,
+    IntegrationNotConnected,
     IntegrationRateLimited,
     IntegrationTemporaryError,
 )
@@ -83,6 +84,14 @@ class OAuth2(Auth):
             current = self._renewed(rejected="")
         return {"Authorization": f"Bearer {current.access_token}"}
 
+    def require_connection(self) -> None:
+        if self._endpoint.oauth.grant != "authorization_code" or self._current is not None:
+            return
+        stored = self._tokens.load()
+        token = self._usable(stored)
+        if not (self._kept(token, rejected="") or self._refresh_token(token)):
+            raise _not_connected(stored)
+
     def renew(self, rejected: Mapping[str, str]) -> bool:
         old = rejected.get("Authorization", "").removeprefix("Bearer ")
         if self._endpoint.oauth.grant == "authorization_code" and not self._refresh_token(self._load()):
@@ -112,26 +121,27 @@ class OAuth2(Auth):
         if token := self._kept(self._load(), rejected):
             return token
         with self._tokens.exclusive() as locked:
-            stored = self._usable(locked.load())
+            found = locked.load()
+            stored = self._usable(found)
             if token := self._kept(stored, rejected):
                 return token
-            token = self._asked(stored, locked)
+            token = self._asked(stored, locked, found)
             locked.save(token)
             return token
 
     def _kept(self, token: Token | None, rejected: str) -> Token | None:
         return token if token and self._is_fresh(token) and token.access_token != rejected else None
 
-    def _asked(self, stored: Token | None, locked: LockedTokens) -> Token:
+    def _asked(self, stored: Token | None, locked: LockedTokens, found: Token | None) -> Token:
         try:
-            return self._new(stored)
+            return self._new(stored, found)
         except IntegrationError as error:
             failure = error.with_traceback(None)  # the frames below hold secrets, which reporters would show
-        if isinstance(failure, IntegrationAuthError):
+        if isinstance(failure, IntegrationAuthError) and (failure.is_refusal or found is not None):
             locked.refuse(failure.message)
         raise failure
 
-    def _new(self, stored: Token | None) -> Token:
+    def _new(self, stored: Token | None, found: Token | None) -> Token:
         endpoint = self._endpoint
         if endpoint.oauth.grant == "client_credentials":
             token = endpoint.client_credentials()
@@ -140,7 +150,7 @@ class OAuth2(Auth):
         else:
             refresh_token = self._refresh_token(stored)
             if not refresh_token:
-                raise IntegrationAuthError("not connected yet, or the access has ended; connect", code="not_connected")
+                raise _not_connected(found)
             token = endpoint.refresh(refresh_token)
             # No new one: the old one stays valid (RFC 6749 §6). No scope: as before (§5.1).
             token = replace(
@@ -166,6 +176,12 @@ class OAuth2(Auth):
 
     def _is_fresh(self, token: Token) -> bool:
         return token.is_fresh(self._now(), self._margin)
+
+
+def _not_connected(found: Token | None) -> IntegrationNotConnected:
+    if found is None:
+        return IntegrationNotConnected("not connected yet; press Connect on its page", was_sent=False)
+    return IntegrationNotConnected("the access has ended; press Connect on its page again", was_sent=False)
 
 
 def fingerprint(oauth: OAuth, settings: Mapping[str, Any]) -> str:

@@ -22,6 +22,13 @@ class Auth:
         """
         return {}
 
+    def require_connection(self) -> None:
+        """Do nothing, unless a person must connect it first.
+
+        Raises:
+            IntegrationNotConnected: nobody has, or not for these settings; the provider is not asked.
+        """
+
     def renew(self, rejected: Mapping[str, str]) -> bool:
         """After a 401: get something newer than `rejected` (what `headers` gave), and say whether there is."""
         return False

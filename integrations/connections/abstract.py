@@ -6,15 +6,23 @@ What is secret is in `credentials`, encrypted at rest and bound to the row; what
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, Self
+
+from django.core.exceptions import ValidationError
 
 from integrations import conf
 from integrations.connectors.base import BaseConnector
 from integrations.connectors.port import Client, TestResult
+from integrations.connectors.registry import ConnectorRegistry
+from integrations.errors import IncompatibleConnector, UnknownConnector
 
 from . import adapters, health, status_changes
 from .binding import bind
+from .remembered import Remembered, still_known
 from .row import ConnectionRow
+
+_PROVIDER = frozenset({"provider_family", "provider_name"})
 
 
 class AbstractConnection(ConnectionRow):
@@ -73,6 +81,34 @@ class AbstractConnection(ConnectionRow):
 
     # -- saving -----------------------------------------------------------------------------------------
 
+    def clean_fields(self, exclude: Collection[str] | None = None) -> None:
+        """Refuse a provider that nobody knows, too, and a family that is not its own."""
+        super().clean_fields(exclude=exclude)
+        asked = {field.name for field in self._meta.concrete_fields} - set(exclude or ())
+        if "provider_name" in asked and self._state.adding:
+            try:
+                ConnectorRegistry.type_of(self.connector_key)
+            except (UnknownConnector, IncompatibleConnector) as error:
+                raise ValidationError({"provider_name": error.message}) from None
+        if "provider_family" in asked:
+            self._check_family()
+
+    def _check_family(self) -> None:
+        """Fill in the connector's family, by which pulls find their handler; refuse another one.
+
+        A row that has another one from before may be saved, as long as nobody touches that.
+        """
+        given = self.__dict__.get("provider_family")
+        try:
+            family = ConnectorRegistry.type_of(self.connector_key).manifest.family
+        except (UnknownConnector, IncompatibleConnector):
+            return
+        if given == "":
+            self.provider_family = family
+        elif given not in (None, family) and self.__dict__.get("_family_read") != (given, self.connector_key):
+            problem = f"{self.connector_key} is of the family {family}, not {given[:50]!r}"
+            raise ValidationError({"provider_family": problem})
+
     def save(self, *args: Any, **kwargs: Any) -> None:
         """Save; a changed `is_connected` or `is_enabled` is announced after the commit.
 
@@ -80,29 +116,34 @@ class AbstractConnection(ConnectionRow):
         """
         if len(reason := self.__dict__.get("disabled_reason") or "") > health.MAX_REASON:
             self.disabled_reason = reason[: health.MAX_REASON]  # a long text is no reason to fail (S0-19)
-        is_copy = kwargs.get("force_insert") or kwargs.get("using") not in (None, self._state.db)
-        before = None if self._state.adding or self.pk is None or is_copy else self.__dict__.get("_stored")
         columns = kwargs.get("update_fields")
-        if before is not None and columns is None and not args:
-            columns = kwargs["update_fields"] = status_changes.columns_to_save(self, before)
+        if columns is None or not _PROVIDER.isdisjoint(columns):
+            self._check_family()
+        is_copy = kwargs.get("force_insert") or kwargs.get("using") not in (None, self._state.db)
+        known = None if self._state.adding or self.pk is None or is_copy else still_known(self.__dict__.get("_stored"))
+        if known is not None and columns is None and not args:
+            columns = kwargs["update_fields"] = status_changes.columns_to_save(self, known.values)
         super().save(*args, **kwargs)
         now = status_changes.loaded(self)
-        if before is None:
-            self._stored = now
+        if known is None:
+            self._stored = Remembered.read(now, self._state.db)
             return
         saved = {name: value for name, value in now.items() if columns is None or name in columns}
-        self._stored = {**before, **saved}
-        status_changes.announce_saved(self, before, self._stored)
+        self._stored = known.then(saved, self._state.db)
+        status_changes.announce_saved(self, known.values, self._stored.values)
 
     @classmethod
     def from_db(cls, db: str | None, field_names: Any, values: Any, **options: Any) -> Self:
         instance = super().from_db(db, field_names, values, **options)
-        instance._stored = status_changes.loaded(instance)
+        instance._stored = Remembered.read(status_changes.loaded(instance), db)
+        if len(values) == len(cls._meta.concrete_fields):  # nothing is deferred, so that asking costs nothing
+            instance._family_read = (instance.provider_family, instance.connector_key)
         return instance
 
     def refresh_from_db(self, *args: Any, **kwargs: Any) -> None:
         super().refresh_from_db(*args, **kwargs)
         fields = kwargs.get("fields") or (args[1] if len(args) > 1 else None)
         now = status_changes.loaded(self)
+        known = still_known(self.__dict__.get("_stored")) or Remembered({})
         read = {name: value for name, value in now.items() if fields is None or name in fields}
-        self._stored = {**self.__dict__.get("_stored", {}), **read}
+        self._stored = known.then(read, self._state.db)

@@ -30,7 +30,7 @@ from integrations.transport.process_client import client as process_client
 from tenants.scope import tenants_of
 
 from .binding import bind
-from .grants import OAuthRequest
+from .grants import OAuthGrant, OAuthRequest
 from .models import TenantIntegration
 from .token_store import GrantTokens
 
@@ -65,6 +65,21 @@ def wants_authorization(integration: TenantIntegration) -> bool:
     except IntegrationNotConfigured:
         return False
     return oauth is not None and oauth.grant == "authorization_code"
+
+
+def awaits_connection(integration: TenantIntegration) -> bool:
+    """Tell whether nobody has connected `integration` at its provider yet; its grant may be joined."""
+    try:
+        if ConnectorRegistry.type_of(integration.integration_type).manifest.oauth is None:
+            return False
+        connector = bind(integration)
+    except IntegrationNotConfigured:
+        return False  # something else comes first
+    oauth = connector.oauth
+    if oauth is None or oauth.grant != "authorization_code" or connector.settings.get("refresh_token"):
+        return False
+    grant: OAuthGrant | None = getattr(integration, "oauth_grant", None)
+    return grant is None or not (grant.tokens_encrypted or grant.invalid_since)
 
 
 def start(integration: TenantIntegration, visitor: Visitor, redirect_uri: str) -> str:

@@ -1,18 +1,81 @@
-"""The event types that exist: what can be subscribed to.
+"""The event types that exist: what can be subscribed to, and what their payloads look like.
 
 Trigger handlers (signals/) register theirs when Django starts; everybody else reads.
 """
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from integrations.connectors.manifest import Manifest
+
+from .payload_shapes import ANY_OBJECT, Shape, shape_of
+
+logger = logging.getLogger("integrations.connections")
+
 _labels: dict[str, str] = {}
+_shapes: dict[str, Shape | Callable[[], Shape]] = {}
 
 
-def register(event_type: str, label: str) -> None:
-    """Make `event_type` known, with the `label` that people see."""
+def register(
+    event_type: str,
+    label: str,
+    *,
+    example: Mapping[str, Any] | None = None,
+    shape: Callable[[], Shape] | None = None,
+) -> None:
+    """Make `event_type` known, with the `label` that people see.
+
+    Args:
+        example: a payload as `publish` gets it; conditions that name something else are then refused when they are
+            saved. An empty object or list in it may hold anything.
+        shape: how to learn the same, asked when somebody saves the first condition.
+    """
     _labels[event_type] = label
+    _shapes.pop(event_type, None)
+    if shape is not None:
+        _shapes[event_type] = shape
+    elif example is not None:
+        _shapes[event_type] = shape_of(example)
 
 
 def choices() -> list[tuple[str, str]]:
     """Return ``[(event_type, label), …]`` in the order of registration, as Django's choices."""
     return list(_labels.items())
+
+
+def offered_to(manifest: Manifest) -> list[tuple[str, str]]:
+    """Return those of `choices` that this kind of system can take.
+
+    One that takes orders and no other events is offered those whose payload may hold an order.
+    """
+    if "deliver" in manifest.does:
+        return choices()
+    return [each for each in choices() if _may_be_order(each[0])] if "export" in manifest.does else []
+
+
+def refusal(event_type: str, manifest: Manifest) -> str:
+    """Say why a known event type is not offered to this kind of system."""
+    what = "takes orders, and its payload holds none" if "export" in manifest.does else "takes no events"
+    return f"{event_type} cannot be sent there: {manifest.label} {what}"
+
+
+def _may_be_order(event_type: str) -> bool:
+    shape = payload_shape(event_type)
+    return shape.is_open or not shape.fields.keys().isdisjoint(("order", "lines"))
+
+
+def payload_shape(event_type: str) -> Shape:
+    """Return what the body of `event_type` may hold; an open object where nobody said it."""
+    found = _shapes.get(event_type, ANY_OBJECT)
+    if not isinstance(found, Shape):
+        try:
+            found = _shapes[event_type] = found()
+        except Exception:  # a host's payload() that takes no example
+            logger.info("conditions on %s are not compared with its payload: it takes no example", event_type)
+            found = ANY_OBJECT
+    frame = {"event_type": event_type, "timestamp": "", "tenant": {"id": 1, "name": ""}}
+    body = Shape(found.kinds, {**shape_of(frame).fields, **found.fields}, is_open=found.is_open)
+    return body.with_values(("event_type",), frozenset({event_type})) if event_type else body

@@ -66,7 +66,7 @@ def record_success(connection: ConnectionRow) -> None:
 
 def count_refusal(connection: ConnectionRow, error: BaseException) -> None:
     """Count `error` if it says that the credentials are wrong, and nobody has counted it yet."""
-    if isinstance(error, IntegrationAuthError) and not error.is_counted:
+    if isinstance(error, IntegrationAuthError) and error.is_refusal and not error.is_counted:
         error.is_counted = True
         record_auth_failure(connection)
 
@@ -158,4 +158,4 @@ def _show(connection: ConnectionRow, values: dict[str, Any]) -> None:
     for name, value in values.items():
         setattr(connection, name, value)
     written = {name: value for name, value in values.items() if name in RUN_TIME}
-    connection._stored = {**connection.__dict__.get("_stored", {}), **written}
+    connection.remember(written)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models, transaction
 
@@ -21,6 +23,7 @@ from . import event_types
 from .abstract import AbstractConnection
 from .binding import signing_secrets
 from .conditions import validate_condition
+from .remembered import Remembered, still_known
 from .row import SIGNING_KEYS
 from .token_store import GrantTokens
 
@@ -82,6 +85,8 @@ class TenantIntegration(TenantOwned, AbstractConnection):
         NONE = "none", "Any order (fastest)"
 
     EVENT_TYPES = _EventTypes()
+    _wanted_event_type = ""
+    _subscribed: Remembered | None = None  # that it was, to the wanted type
 
     name = models.CharField(max_length=200)
     integration_type = models.CharField(max_length=50, choices=connector_choices)
@@ -168,8 +173,9 @@ class TenantIntegration(TenantOwned, AbstractConnection):
             self.credentials_rotated_at = clock.now()
         with transaction.atomic():
             super().save(*args, **kwargs)
-            if wanted := self.__dict__.pop("_wanted_event_type", ""):
-                self.subscriptions.get_or_create(event_type=wanted)
+            if self._wanted_event_type and still_known(self._subscribed) is None:
+                self.subscriptions.get_or_create(event_type=self._wanted_event_type)
+                self._subscribed = Remembered.read({}, self._state.db)
 
     def delete(self, using: Any = None, keep_parents: bool = False) -> tuple[int, dict[str, int]]:
         """Delete the integration with its history, in batches (tenants/deletion.py); return when it is gone."""
@@ -223,19 +229,26 @@ class TenantIntegration(TenantOwned, AbstractConnection):
 
     @event_type.setter
     def event_type(self, value: str) -> None:
-        self._wanted_event_type = value
+        self._wanted_event_type, self._subscribed = value, None
 
     def encryption_context(self) -> str:
         """What the ciphertexts of this row are bound to: moved to another row or tenant, they do not open."""
         return row_context(self.tenant_id, self.public_id)
 
-    def subscribe(self, *types: str) -> None:
-        """Make these the subscribed event types, keeping the conditions of those that stay."""
+    def subscribe(self, *types: str, conditions: Mapping[str, str] | None = None) -> None:
+        """Make these the subscribed event types; without `conditions`, those that stay keep theirs.
+
+        Args:
+            conditions: event type → condition; a type that is not named has none.
+        """
         self.subscriptions.exclude(event_type__in=types).delete()
-        have = set(self.subscriptions.values_list("event_type", flat=True))
+        have = {subscription.event_type: subscription for subscription in self.subscriptions.all()}
         for event_type in dict.fromkeys(types):
-            if event_type not in have:
-                self.subscriptions.create(event_type=event_type)
+            subscription = have.get(event_type) or EventSubscription(integration=self, event_type=event_type)
+            condition = subscription.condition if conditions is None else conditions.get(event_type, "")
+            if subscription.pk is None or condition != subscription.condition:
+                subscription.condition = condition
+                subscription.save()
 
 
 class EventSubscription(models.Model):
@@ -256,3 +269,10 @@ class EventSubscription(models.Model):
 
     def __str__(self) -> str:
         return self.event_type
+
+    def clean(self) -> None:
+        """Refuse a condition that events of this type can never meet."""
+        try:
+            validate_condition(self.condition, self.event_type)
+        except ValidationError as error:
+            raise ValidationError({"condition": error.messages}) from None

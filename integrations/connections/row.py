@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from typing import Any
 
 from django.db import models
@@ -14,13 +15,16 @@ from integrations.connectors.registry import ConnectorRegistry
 from integrations.credentials.fields import EncryptedJSON, row_context
 from integrations.errors import ConfigurationError
 
+from .remembered import Remembered, still_known
+
 SIGNING_KEYS = "signing_keys"  # in the credentials, beside the fields of the manifest
 
 
 class ConnectionRow(models.Model):
     """Which provider, with what credentials, and whether it works."""
 
-    _stored: dict[str, Any]  # run-time columns as they are in the database, as far as this instance knows
+    _family_read: tuple[str, Any]  # family and name of the provider, as they were read
+    _stored: Remembered  # run-time columns as they are in the database, as far as this instance knows
 
     public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     provider_family = models.CharField(max_length=50, blank=True)
@@ -53,6 +57,11 @@ class ConnectionRow(models.Model):
     def is_operational(self) -> bool:
         """True when something could be asked: switched on, and the last test passed (S0-20)."""
         return self.is_enabled and self.is_connected
+
+    def remember(self, values: Mapping[str, Any]) -> None:
+        """Take it that the row has these run-time columns, until a rollback takes that back."""
+        if (known := still_known(self.__dict__.get("_stored"))) is not None:
+            self._stored = known.then(values, self._state.db)
 
     # -- what a subclass may say differently ------------------------------------------------------------
 

@@ -120,6 +120,11 @@ class BaseConnector(Receiving):
             timeout=self.binding.timeout or self.manifest.timeout,
         )
 
+    def require_connection(self) -> None:
+        """Raise IntegrationNotConnected if a person must connect it at the provider first; nobody is asked."""
+        if self.oauth is not None:
+            self.auth.require_connection()
+
     def default_headers(self) -> Mapping[str, str]:
         """Return headers of every request beside those that authenticate."""
         return {}
@@ -278,7 +283,7 @@ class BaseConnector(Receiving):
             error.message or type(error).__name__,
             status=error.status,
             excerpt=error.excerpt,
-            is_auth_failure=isinstance(error, IntegrationAuthError),
+            is_auth_failure=isinstance(error, IntegrationAuthError) and error.is_refusal,
         )
 
     @cached_property

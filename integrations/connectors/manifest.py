@@ -21,6 +21,7 @@ Kind = Literal["text", "secret", "url", "email", "host", "integer", "boolean", "
 URL = "url"  # the field that is the integration's address; it is encrypted like a secret
 HEADERS = "headers"  # the field of free headers
 
+FAMILY = re.compile(r"[a-z][a-z0-9-]{0,29}")
 _HOST_PATTERN = re.compile(r"(\*\.)?[a-z0-9-]+(\.[a-z0-9-]+)*")
 
 
@@ -157,12 +158,13 @@ class Manifest(_Model):
         timeout: seconds for one request, 1 to 60; None: the setting.
         repeats_answers: a lane tries again after any answer that is no success, 410 apart: a tenant's own receiver
             answers 404 while it is deployed, 400 while it has a mistake. False: as the answer's kind says.
-        does: what it can do: ``deliver`` events, ``export`` orders, ``check`` a connection, ``read``.
+        does: what it can do: ``deliver`` any event, ``export`` orders, ``check`` a connection, ``read``. What only
+            exports is offered events that hold an order, and no test event.
     """
 
     key: str = _Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,49}$")
     label: str
-    family: str = _Field(default="other", pattern=r"^[a-z][a-z0-9-]{0,29}$")
+    family: str = _Field(default="other", pattern=f"^{FAMILY.pattern}$")
     version: str = "1.0.0"
     sdk: str = f"^{SDK_VERSION}"
     description: str = ""

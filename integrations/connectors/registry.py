@@ -4,6 +4,9 @@ kinds/*.py            our own, one module per kind
 templates/*.yaml      our own that need no code; more folders: the setting TEMPLATE_DIRS (docs/templates.md)
 other packages        entry points of the group ``integrations.connectors`` (a BaseConnector class each)
 by hand               ``ConnectorRegistry.register("MY_ERP", MyConnector)`` in an AppConfig.ready
+
+A name belongs to whoever has it first, and ours are taken before anybody else registers one; ``replace=True`` takes a
+name over.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ from __future__ import annotations
 import logging
 import pkgutil
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -29,8 +32,13 @@ from .versions import check_sdk
 
 ENTRY_POINT_GROUP = "integrations.connectors"
 TEMPLATES = Path(__file__).parent / "templates"
+_OURS = f"{__package__}."  # where our own kinds are
 
 logger = logging.getLogger("integrations.connectors")
+
+
+class NameTaken(ValueError):
+    """Another connector has this name."""
 
 
 class ConnectorRegistry:
@@ -40,22 +48,31 @@ class ConnectorRegistry:
     _interpreters: dict[str, type[TemplateInterpreter]] = {}
     _template_errors: list[TemplateError] = []
     _broken: dict[str, str] = {}  # what other packages offer and we cannot use: name → why
-    _loaded = False
+    _loaded = _has_ours = False
     _lock = threading.Lock()  # of the dict
     # Of the first load alone: whoever imports a kind meanwhile holds Python's lock of that module, and registers.
     _loading = threading.RLock()
+    # Of our own, apart: whoever imports a module of a host holds Python's lock of that one, and registers.
+    _loading_ours = threading.RLock()
 
     @overload
     @classmethod
-    def register(cls, name: str, connector: type[BaseConnector]) -> type[BaseConnector]: ...
+    def register(cls, name: str, connector: type[BaseConnector], *, replace: bool = False) -> type[BaseConnector]: ...
     @overload
     @classmethod
-    def register(cls, name: type[BaseConnector]) -> type[BaseConnector]: ...
+    def register(cls, name: type[BaseConnector], *, replace: bool = False) -> type[BaseConnector]: ...
     @classmethod
     def register(
-        cls, name: str | type[BaseConnector], connector: type[BaseConnector] | None = None
+        cls,
+        name: str | type[BaseConnector],
+        connector: type[BaseConnector] | None = None,
+        *,
+        replace: bool = False,
     ) -> type[BaseConnector]:
         """Make `connector` known under `name`; as a class decorator, under its manifest's key.
+
+        Args:
+            replace: take the name from whoever has it. Integrations that are stored under it are then this one's.
 
         Raises:
             ValueError: another class has that name already, the class has another name, or no name is like that.
@@ -66,9 +83,15 @@ class ConnectorRegistry:
             raise TypeError(f"{found!r} is no subclass of BaseConnector")
         key = name if isinstance(name, str) else found.manifest.key
         check_sdk(key, found.manifest.sdk)
+        if not found.__module__.startswith(_OURS):
+            cls._load_ours()  # or the name of one of ours would look free
         with cls._lock:
-            if cls._connectors.get(key, found) is not found:
-                raise ValueError(f"two connectors call themselves {key!r}")
+            owner = cls._connectors.get(key, found)
+            if owner is not found and not replace:
+                raise NameTaken(
+                    f"two connectors call themselves {key!r}: {owner.__module__}.{owner.__qualname__} "
+                    f"({owner.manifest.label}) has that name; choose another, or register with replace=True"
+                )
             if other := next((each for each, known in cls._connectors.items() if known is found and each != key), None):
                 raise ValueError(f"{found.__name__} is {other!r} already; derive a class of its own for {key!r}")
             if found.manifest.key != key:
@@ -80,7 +103,11 @@ class ConnectorRegistry:
     @classmethod
     def interprets_templates(cls, connector: type[TemplateInterpreter]) -> type[TemplateInterpreter]:
         """Make `connector` known to templates, which name it as their ``connector``; as a class decorator."""
-        cls._interpreters[connector.manifest.key] = connector
+        owner = cls._interpreters.setdefault(connector.manifest.key, connector)
+        if owner is not connector:
+            raise NameTaken(
+                f"templates that name {connector.manifest.key!r} are {owner.__module__}.{owner.__qualname__}'s"
+            )
         return connector
 
     @classmethod
@@ -137,25 +164,40 @@ class ConnectorRegistry:
         with cls._loading:
             if cls._loaded:
                 return
-            package = import_module("integrations.connectors.kinds")
-            for module in pkgutil.iter_modules(package.__path__):
-                import_module(f"{package.__name__}.{module.name}")
-            cls._template_errors = _load_templates(cls.register, cls._interpreters)
+            cls._load_ours()
+            theirs = [Path(folder) for folder in conf.TEMPLATE_DIRS]
+            cls._template_errors = _load_templates(cls.register, cls._interpreters, theirs)
             cls._broken.update(_load_entry_points(cls.register))
             cls._loaded = True
 
+    @classmethod
+    def _load_ours(cls) -> None:
+        """Load the kinds and templates of this package, which import nobody else's code."""
+        if cls._has_ours:
+            return
+        with cls._loading_ours:
+            if cls._has_ours:
+                return
+            package = import_module("integrations.connectors.kinds")
+            for module in pkgutil.iter_modules(package.__path__):
+                import_module(f"{package.__name__}.{module.name}")
+            _load_templates(cls.register, cls._interpreters, [TEMPLATES])
+            cls._has_ours = True
+
 
 def _load_templates(
-    register: Callable[[type[BaseConnector]], Any], interpreters: Mapping[str, type[TemplateInterpreter]]
+    register: Callable[[type[BaseConnector]], Any],
+    interpreters: Mapping[str, type[TemplateInterpreter]],
+    folders: Iterable[Path] | None = None,
 ) -> list[TemplateError]:
-    """Register what the template folders hold and return what is wrong with those of the operator.
+    """Register what `folders` hold (None: ours and the operator's) and return what is wrong with the operator's.
 
     A broken one of ours fails the start, as broken code would; a broken one of the operator's is reported, here and
     by ``manage.py check``, and the others still work.
     """
     versions = {key: connector.manifest.version for key, connector in interpreters.items()}
     problems: list[TemplateError] = []
-    for folder in (TEMPLATES, *map(Path, conf.TEMPLATE_DIRS)):
+    for folder in (TEMPLATES, *map(Path, conf.TEMPLATE_DIRS)) if folders is None else folders:
         for found in templates_in(folder, versions):
             problem = found if isinstance(found, TemplateError) else _registered(found, register, interpreters)
             if problem is None:
@@ -187,7 +229,7 @@ def _load_entry_points(register: Callable[[str, type[BaseConnector]], Any]) -> d
             register(entry.name, entry.load())
         except Exception as error:
             logger.exception("the connector %s of package %s cannot be used", entry.name, entry.value)
-            own_words = isinstance(error, IncompatibleConnector)
+            own_words = isinstance(error, IncompatibleConnector | NameTaken)
             broken[entry.name] = str(error) if own_words else f"connector {entry.name} ({entry.value}) does not load"
     return broken
 

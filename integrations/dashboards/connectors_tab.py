@@ -34,6 +34,7 @@ STATES = {
 AUTH = {
     "ok": ("ok", "✓ Accepted"),
     "unproven": ("off", "○ Not tried"),
+    "not-connected": ("warn", "○ Not connected yet"),
     "refused": ("warn", "⚠ Refused"),
     "disabled": ("bad", "✗ Refused"),
     "overdue": ("warn", "⚠ Overdue"),

@@ -17,7 +17,7 @@ from integrations import conf
 from integrations.connections.models import TenantIntegration
 from integrations.connectors.registry import ConnectorRegistry
 from integrations.database_clock import after
-from integrations.errors import IntegrationError
+from integrations.errors import IntegrationError, IntegrationNotConnected
 
 from . import run_slot
 from .models import Lane
@@ -59,13 +59,17 @@ def _claim(pk: int, still: Q, seconds: float) -> bool:
 
 
 def check_one(integration_id: int) -> bool | None:
-    """Check one integration; return whether it works, None if it is gone or switched off meanwhile."""
+    """Check one integration; return whether it works, None if it is gone, switched off or not connected yet."""
     integration = TenantIntegration.objects.operational().filter(pk=integration_id).select_related("tenant").first()
     if integration is None:
         return None
     try:
-        if not integration.get_adapter().can_check:
+        adapter = integration.get_adapter()
+        if not adapter.can_check:
             return None  # these settings leave nothing to ask, e.g. a Slack webhook
+        adapter.require_connection()
+    except IntegrationNotConnected:
+        return None  # a person has to do that; until then there is nothing to ask with
     except IntegrationError:
         pass  # the check below says what is missing
     with run_slot.away():

@@ -13,7 +13,12 @@ from integrations.connections.destinations import shown_target
 from integrations.connections.health import check_connection
 from integrations.connections.models import TenantIntegration
 from integrations.connectors.port import Client, Envelope, TestResult
-from integrations.errors import EncryptionError, IntegrationError, IntegrationTemporaryError
+from integrations.errors import (
+    EncryptionError,
+    IntegrationError,
+    IntegrationPermanentError,
+    IntegrationTemporaryError,
+)
 from integrations.outbox.canonical_json import encode
 from integrations.outbox.models import new_idempotency_key
 
@@ -24,7 +29,8 @@ __all__ = ["check_connection", "log_trial", "send_test_event"]
 def send_test_event(integration: TenantIntegration, client: Client) -> TestResult:
     """Send ``{"event_type": "test", "test": true, …}`` and return the answer; never raises for a failure.
 
-    Sets ``is_connected``, and ``last_test_at`` if it was taken (S2-30). No outbox row, no attempt, no figure and no
+    Sets ``is_connected``, and ``last_test_at`` if it was taken (S2-30); nothing for a kind that takes no events, or
+    that has a check and does not want this event. No outbox row, no attempt, no figure and no
     failure count is touched: a destination may refuse test events only.
     """
     body = encode(
@@ -37,8 +43,13 @@ def send_test_event(integration: TenantIntegration, client: Client) -> TestResul
     ).encode()
     envelope = Envelope(event_type=EVENT_TYPE, idempotency_key=new_idempotency_key(), body=body)
     started = time.perf_counter()
+    proves_nothing = False
     try:
         with bind(integration, client, timeout=conf.TEST_TIMEOUT_SECONDS) as connector:
+            if "deliver" not in connector.manifest.does:
+                words = f"{connector.manifest.label} takes no test event; check the connection instead"
+                return TestResult(False, words, message=words)
+            proves_nothing = connector.can_check
             receipt = connector.deliver(envelope)
     except Exception as error:
         failure = (
@@ -47,6 +58,8 @@ def send_test_event(integration: TenantIntegration, client: Client) -> TestResul
             else IntegrationTemporaryError(f"unexpected {type(error).__name__}", code="unexpected")
         )
         result = TestResult(False, failure.message, _since(started), failure.message, failure.status, failure.excerpt)
+        if proves_nothing and isinstance(failure, IntegrationPermanentError):
+            return result  # it is this event that is not taken; whether the connection works, the check says
     else:
         words = "The destination took it."
         result = TestResult(True, None, _since(started), words, receipt.status, receipt.excerpt)

@@ -177,7 +177,9 @@ def _is_all(found: Iterable[Found], sending: Slice) -> bool:
 def _bind(lease: Lease) -> BaseConnector | str:
     """Return the connector, or why there is none; then the lane rests, and no row loses an attempt."""
     try:
-        return bind(lease.integration, client())
+        connector = bind(lease.integration, client())
+        connector.require_connection()
+        return connector
     except IntegrationNotConfigured as error:
         reason = error.message
     except Exception as error:  # a constructor of anybody's

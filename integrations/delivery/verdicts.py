@@ -22,6 +22,7 @@ from integrations.errors import (
     IntegrationAuthError,
     IntegrationError,
     IntegrationGone,
+    IntegrationNotConnected,
     IntegrationRateLimited,
     IntegrationTemporaryError,
 )
@@ -101,6 +102,9 @@ class Verdict:
         self._tries += bool(self.doubt)
         if error is None:
             self._was_taken()
+        elif isinstance(error, IntegrationNotConnected):  # it ended meanwhile; the next turn says so to people
+            self.halted = "not connected"
+            self.rest(REFUSED_RESTS[0], error.message)
         elif isinstance(error, IntegrationAuthError):
             self._was_refused(result.row.object_key)
         elif isinstance(error, IntegrationGone):

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from integrations.connections.abstract import AbstractConnection
+from integrations.connectors.manifest import FAMILY
 from integrations.lifecycle import sync_completed
 
 ProcessFn = Callable[[list[Any], Any], Any]  # process_fn(items, connection)
@@ -35,8 +36,10 @@ def handles(family: str, resource_type: str) -> Callable[[F], F]:
     It runs in the transaction that saves the cursor: what it writes and where we are commit together, or not at all.
 
     Raises:
-        ValueError: another function does that already.
+        ValueError: another function does that already, or no connector can have such a family.
     """
+    if not FAMILY.fullmatch(family):
+        raise ValueError(f"a family is written in small letters, such as shop or issue-tracker, not {family[:50]!r}")
 
     def register(function: F) -> F:
         with _lock:
@@ -52,6 +55,12 @@ def forget(family: str, resource_type: str) -> None:
     """Undo `handles`; nothing happens if nobody does."""
     with _lock:
         _handlers.pop((family, resource_type), None)
+
+
+def families() -> set[str]:
+    """Return the families whose items somebody takes."""
+    with _lock:
+        return {family for family, _ in _handlers}
 
 
 def handler_for(connection: AbstractConnection, resource_type: str) -> ProcessFn | None:

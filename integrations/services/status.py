@@ -14,6 +14,7 @@ from django.db.models import Avg, Count, Max, Q, QuerySet
 
 from integrations import clock
 from integrations.audit.models import ExecutionLog
+from integrations.connections.authorization import awaits_connection
 from integrations.connections.credentials_age import credentials_age, overdue_days
 from integrations.connections.models import TenantIntegration
 from integrations.connectors.registry import ConnectorRegistry
@@ -31,7 +32,8 @@ class Status:
 
     Attributes:
         state: ``ok``, ``idle`` (nothing sent yet), ``paused``, ``attention``, ``disabled``, ``off``.
-        auth: ``ok``, ``unproven``, ``refused`` (lately, but still trying), ``disabled``, ``overdue`` (too old).
+        auth: ``ok``, ``unproven``, ``not-connected`` (a person must do that at the provider), ``refused`` (lately, but
+            still trying), ``disabled``, ``overdue`` (too old).
         breaker: ``closed``, ``open`` (resting), ``half-open`` (the next request is the probe).
         error_rate: part of the calls of the last hour that failed, 0 to 1; None: there were none.
         mean_ms: mean duration of those calls.
@@ -75,7 +77,11 @@ class Status:
 
 def statuses(integrations: QuerySet[TenantIntegration]) -> list[Status]:
     """Return the status of (at most MAX_LISTED) `integrations`: three queries, however many they are."""
-    rows = list(integrations.select_related("tenant", "lane").order_by("integration_type", "name", "id")[:MAX_LISTED])
+    rows = list(
+        integrations.select_related("tenant", "lane", "oauth_grant").order_by("integration_type", "name", "id")[
+            :MAX_LISTED
+        ]
+    )
     figures = _figures([row.pk for row in rows])
     now = clock.now()
     return [_status(row, figures.get(row.pk, (0, 0, None)), now) for row in rows]
@@ -159,6 +165,8 @@ def _state(integration: TenantIntegration, lane: Lane, now: datetime) -> tuple[s
         return "off", "switched off by the tenant"
     if not integration.is_enabled:
         return "disabled", integration.disabled_reason
+    if awaits_connection(integration):
+        return "idle", "not connected yet"
     if lane.attention:
         return "attention", lane.attention
     if lane.paused_until and lane.paused_until > now:
@@ -171,4 +179,6 @@ def _auth(integration: TenantIntegration, lane: Lane) -> str:
         return "disabled" if not integration.is_enabled else "refused"
     if overdue_days(integration) is not None:
         return "overdue"
+    if awaits_connection(integration):
+        return "not-connected"
     return "ok" if integration.is_connected or lane.last_success_at else "unproven"

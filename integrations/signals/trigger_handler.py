@@ -25,6 +25,7 @@ from django.dispatch import Signal
 
 from integrations.audit.notes import AuditNote, forget_note_writer, register_note_writer
 from integrations.connections import event_types
+from integrations.connections.payload_shapes import Shape
 from integrations.outbox.lazy_savepoint import lazy_savepoint
 from integrations.outbox.models import IntegrationEvent, object_id_of
 from integrations.publish import Happening, Subscribers, publish, publish_all, subscribers_of
@@ -32,6 +33,7 @@ from tenants.announcing import Watch, batches, rows_created, rows_updating
 from tenants.boundary import is_own, only_of, warn_kept_out
 from tenants.models import Tenant, TenantOwned
 
+from .examples import learnt_shape
 from .row_reader import OldRows, RowReader
 
 logger = logging.getLogger("integrations.signals")
@@ -110,11 +112,11 @@ class TriggerHandler:
             raise TypeError(f"{cls.model.__name__} must subclass tenants.models.TenantOwned to be captured")
         handler = cls()
         label = str(cls.model._meta.verbose_name).capitalize()
-        event_types.register(handler.created, f"{label} created")
+        event_types.register(handler.created, f"{label} created", shape=handler._shape)
         if cls.status_field:
-            event_types.register(handler.status_changed, f"{label} status changed")
-        event_types.register(handler.updated, f"{label} updated")
-        event_types.register(handler.deleted, f"{label} deleted")
+            event_types.register(handler.status_changed, f"{label} status changed", shape=handler._shape_of_changes)
+        event_types.register(handler.updated, f"{label} updated", shape=handler._shape_of_changes)
+        event_types.register(handler.deleted, f"{label} deleted", shape=handler._shape)
         register_note_writer(cls.model, handler.write_notes)
         for signal, receiver in handler._receivers():
             for sender in handler._senders():
@@ -147,6 +149,19 @@ class TriggerHandler:
             (rows_created, self._after_bulk_create),
             (rows_updating, self._before_bulk_update),
         )
+
+    # -- what conditions may name -----------------------------------------------------------------
+
+    def _shape(self) -> Shape:
+        return learnt_shape(self.model, lambda obj: {self.name: self.payload(obj)})
+
+    def _shape_of_changes(self) -> Shape:
+        return learnt_shape(self.model, lambda obj: {self.name: self.payload(obj), "changes": self._changes_of(obj)})
+
+    def _changes_of(self, obj: Any) -> dict[str, dict[str, Any]]:
+        """Return the changes of an example: everything, from what it is to what it is."""
+        shown = {name: self._rows.shown(name, getattr(obj, at)) for name, at in self._rows.attnames.items()}
+        return {name: {"old": value, "new": value} for name, value in shown.items()}
 
     # -- one object -------------------------------------------------------------------------------
 

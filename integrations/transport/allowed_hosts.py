@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from integrations.errors import IntegrationBlocked
 
-from .guard import Target, cached_check
+from .guard import Target, cached_check, place_of
 from .policy import AddressPolicy
 from .rejected import UrlRejected
 
@@ -28,7 +28,7 @@ def check_allowed(url: str, patterns: Iterable[str], policy: AddressPolicy) -> T
     try:
         target = cached_check(policy)(url)
         if wanted and not target.allow_listed and not matches(target.host, wanted):
-            problem = UrlRejected("host_not_allowed", target.host)
+            problem = UrlRejected("host_not_allowed", target.host, place=place_of(target.host, target.port))
     except UrlRejected as rejected:
         problem = rejected
     if problem is not None:

@@ -73,19 +73,21 @@ NEVER_OPENED_IPV6 = tuple(
     )
 )
 
-DENIED_NAMES = frozenset(
+METADATA_NAMES = frozenset(
     {
-        "gateway.docker.internal",
-        "host.docker.internal",
         "instance-data",
         "instance-data.ec2.internal",
-        "kubernetes.default",
-        "localhost",
         "metadata",
         "metadata.goog",
         "metadata.google.internal",
     }
 )
+DENIED_NAMES = METADATA_NAMES | {
+    "gateway.docker.internal",
+    "host.docker.internal",
+    "kubernetes.default",
+    "localhost",
+}
 DENIED_SUFFIXES = (
     ".localhost",
     ".local",

@@ -28,6 +28,7 @@ from .deny_lists import (
     IPV6_DENIED,
     METADATA_IPV4,
     METADATA_IPV6,
+    METADATA_NAMES,
     NEVER_OPENED_IPV4,
     NEVER_OPENED_IPV6,
 )
@@ -35,7 +36,7 @@ from .hosts import Host, canonical_host
 from .policy import AddressPolicy
 from .rejected import UrlRejected
 
-__all__ = ["Target", "UrlRejected", "cached_check", "check_addresses", "check_endpoint", "check_url"]
+__all__ = ["Target", "UrlRejected", "cached_check", "check_addresses", "check_endpoint", "check_url", "place_of"]
 
 # C0, space, DEL, C1; a lone surrogate cannot be sent at all.
 _CONTROL = re.compile("[\x00-\x20\x7f-\x9f\ud800-\udfff]")
@@ -93,16 +94,19 @@ def check_url(url: object, policy: AddressPolicy) -> Target:
         return _check_rest(scheme, url[match.end() :], policy)
     # Plain http is refused before anything else is said about the address, but an operator's own target may
     # use it, and only the remaining rules tell whether this is one.
-    target = None
-    if policy.host_ports:
-        try:
-            target = _check_rest(scheme, url[match.end() :], policy)
-        except UrlRejected as rejected:
-            if rejected.reason == "ip_metadata":
-                raise
-    if target is None or not target.allow_listed:
-        raise UrlRejected("scheme_http_not_allowed")
-    return target
+    try:
+        target = _check_rest(scheme, url[match.end() :], policy)
+    except UrlRejected as rejected:
+        if rejected.reason == "ip_metadata" and policy.host_ports:
+            raise
+        place = rejected.place
+    else:
+        if target.allow_listed:
+            return target
+        place = _openable(
+            Host(target.host, ip_address(target.host) if target.is_literal else None), target.port, policy
+        )
+    raise UrlRejected("scheme_http_not_allowed", place=place)
 
 
 def _check_rest(scheme: str, rest: str, policy: AddressPolicy) -> Target:
@@ -120,7 +124,8 @@ def _check_rest(scheme: str, rest: str, policy: AddressPolicy) -> Target:
     if "#" in tail:
         raise UrlRejected("fragment")
     host, port = _split_authority(authority, _DEFAULT_PORTS[scheme])
-    allow_listed = _check_host(host, port, policy, ALLOWED_LOW_PORTS, UrlRejected("port_blocked", str(port)))
+    refusal = UrlRejected("port_blocked", str(port), place=_openable(host, port, policy))
+    allow_listed = _check_host(host, port, policy, ALLOWED_LOW_PORTS, refusal)
     shown = f"[{host.name}]" if ":" in host.name else host.name
     return Target(
         scheme=scheme,
@@ -153,10 +158,11 @@ def check_endpoint(
         raise UrlRejected("port_invalid")
     found = canonical_host(bare, bracketed=":" in bare)
     usual = ", ".join(map(str, sorted(ports)))
-    refusal = UrlRejected("port_unusual", f"{port} is not open to this kind of system; use {usual}")
+    said = f"{port} is not open to this kind of system; use {usual}"
+    refusal = UrlRejected("port_unusual", said, place=_openable(found, port, policy))
     allow_listed = _check_host(found, port, policy, ports, refusal)
     if needs_listing and not allow_listed:
-        raise UrlRejected("plain_not_allowed")
+        raise UrlRejected("plain_not_allowed", place=_openable(found, port, policy))
     shown = f"[{found.name}]" if ":" in found.name else found.name
     return Target("tcp", found.name, port, found.ip is not None, allow_listed, f"{shown}:{port}", "")
 
@@ -167,11 +173,11 @@ def _check_host(
     """Raise if `host` may not be called on `port`; return whether the operator allow-listed the two."""
     allow_listed = (host.name, port) in policy.host_ports
     if not allow_listed:
-        _check_name(host, policy)
+        _check_name(host, policy, port)
         if port not in ports and (port < 1024 or port in BAD_PORTS):
             raise port_refusal
     if host.ip is not None:
-        _check_ip(host.ip, policy, allow_listed=allow_listed, named=host.name)
+        _check_ip(host.ip, policy, allow_listed=allow_listed, named=host.name, port=port)
     return allow_listed
 
 
@@ -197,19 +203,37 @@ def _split_authority(authority: str, default_port: int) -> tuple[Host, int]:
     return (host if bracketed else canonical_host(raw)), port
 
 
-def _check_name(host: Host, policy: AddressPolicy) -> None:
+def place_of(name: str, port: int) -> str:
+    """Return ``host:port`` as an operator writes it into ALLOWED_HOSTS."""
+    return f"[{name}]:{port}" if ":" in name else f"{name}:{port}"
+
+
+def _openable(host: Host, port: int, policy: AddressPolicy) -> str:
+    """Return the place of `host` if an operator may open it, else ""."""
+    if host.name in METADATA_NAMES or host.name in policy.own_names:
+        return ""
+    if host.ip is not None:
+        try:
+            _check_ip(host.ip, policy, allow_listed=True, named=host.name, port=port)
+        except UrlRejected:
+            return ""
+    return place_of(host.name, port)
+
+
+def _check_name(host: Host, policy: AddressPolicy, port: int) -> None:
     name = host.name
     if host.ip is None:
+        place = _openable(host, port, policy)
         if name in DENIED_NAMES or name.endswith(DENIED_SUFFIXES):
-            raise UrlRejected("host_blocked_name", name)
+            raise UrlRejected("host_blocked_name", name, place=place)
         if "." not in name:
-            raise UrlRejected("host_single_label", name)
+            raise UrlRejected("host_single_label", name, place=place)
     if name in policy.own_names:
         raise UrlRejected("self_target", name)
 
 
 def _check_ip(
-    ip: IPv4Address | IPv6Address, policy: AddressPolicy, *, allow_listed: bool, named: str
+    ip: IPv4Address | IPv6Address, policy: AddressPolicy, *, allow_listed: bool, named: str, port: int
 ) -> IPv4Address | IPv6Address:
     """Return `ip`, unwrapped if it is an IPv4 address in IPv6 clothes (::ffff:a.b.c.d), or raise."""
     if isinstance(ip, IPv6Address):
@@ -227,7 +251,7 @@ def _check_ip(
     if metadata:
         raise UrlRejected("ip_metadata", named)
     if never or (denied and not opened):
-        raise UrlRejected("ip_blocked", named)
+        raise UrlRejected("ip_blocked", named, place="" if never else place_of(named, port))
     return ip
 
 
@@ -249,7 +273,8 @@ def check_addresses(target: Target, addresses: Iterable[str], policy: AddressPol
             ip = ip_address(text.partition("%")[0])
         except ValueError:
             raise UrlRejected("ip_blocked", target.host) from None
-        checked.append(str(_check_ip(ip, policy, allow_listed=target.allow_listed, named=target.host)))
+        ip = _check_ip(ip, policy, allow_listed=target.allow_listed, named=target.host, port=target.port)
+        checked.append(str(ip))
     return checked
 
 

@@ -33,16 +33,24 @@ MESSAGES = {
 }
 
 
+OPENS = " An operator can open it: INTEGRATIONS_ALLOWED_HOSTS={place}."
+MAX_PLACE = 80  # characters of a host and its port
+
+
 class UrlRejected(ValueError):
     """The guard refuses an address.
 
     Attributes:
         reason: a stable word (a key of ``MESSAGES``), for tests, logs and metrics.
         message: what is wrong and what to do, safe to show.
+        place: the ``host:port`` that an operator may open; "" where none may, or nobody knows which is meant.
     """
 
-    def __init__(self, reason: str, detail: str = "") -> None:
+    def __init__(self, reason: str, detail: str = "", *, place: str = "") -> None:
         self.reason = reason
+        self.place = place if len(place) <= MAX_PLACE else ""
         # A host may have up to 2,000 characters here; a message needs no more than a line.
         self.message = MESSAGES[reason].format(detail=detail[:80])
+        if self.place:
+            self.message += OPENS.format(place=self.place)
         super().__init__(self.message)

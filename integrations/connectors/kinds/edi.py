@@ -63,7 +63,7 @@ MANIFEST = Manifest(
         Field(name="password", label="Basic: password", kind="secret"),
         Field(name="api_key", label="API key", kind="secret", help="Sent as X-API-Key, if there is no user name."),
     ),
-    does=("deliver", "export", "check"),
+    does=("export", "check"),
 )
 
 

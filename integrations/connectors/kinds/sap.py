@@ -86,7 +86,7 @@ MANIFEST = Manifest(
         ),
     ),
     oauth=OAuth(grant="client_credentials", token_url="{token_url}", client_auth="header"),  # noqa: S106 - a place
-    does=("deliver", "export", "check"),
+    does=("export", "check"),
 )
 
 

@@ -224,6 +224,36 @@ def test_event_types_and_conditions(acme: Side) -> None:
 
 
 @pytest.mark.parametrize(
+    ("condition", "words"),
+    [
+        ('workitem.priority == "Urgent"', "workitem_created: Double quotes name a field"),
+        ("workitem.prority == 'Urgent'", "did you mean workitem.priority?"),
+        ("workitem.estimated_price > '100'", "write `100`"),
+        ("workitem.status == 'completed'", "write 'Completed'"),
+    ],
+)
+def test_a_condition_that_no_event_meets_is_refused(condition: str, words: str, acme: Side) -> None:
+    values = shown_values(
+        acme.client,
+        acme.integration,
+        **{"event_types": ["workitem_created"], "event_types-condition-workitem_created": condition},
+    )
+    response = acme.client.post(url("tenantintegration", "change", acme.integration.pk), values)
+    assert words in " ".join(errors_of(response)["event_types"])
+    assert acme.integration.subscriptions.get().condition == ""
+
+
+def test_a_condition_from_before_is_shown_with_what_is_wrong_and_may_stay(acme: Side) -> None:
+    old = "workitem.prority == 'Urgent'"
+    acme.integration.subscribe("workitem_created", conditions={"workitem_created": old})
+    page = acme.client.get(url("tenantintegration", "change", acme.integration.pk))
+    assert "The condition of workitem_created needs a look" in page.content.decode()
+    values = shown_values(acme.client, acme.integration, name="Renamed")
+    assert acme.client.post(url("tenantintegration", "change", acme.integration.pk), values).status_code == 302
+    assert acme.integration.subscriptions.get().condition == old
+
+
+@pytest.mark.parametrize(
     ("values", "field"),
     [
         ({"username": "a:b", "password": "p"}, "username"),

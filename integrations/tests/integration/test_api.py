@@ -323,3 +323,61 @@ def test_a_family_that_is_not_theirs_is_refused(side: Side, erp: TenantIntegrati
     assert 'value="webhook"' in page and 'value="MOCK"' not in page
     page = side.client.get(f"/admin/integrations/tenantintegration/{erp.pk}/change/").content.decode()
     assert 'name="_save"' not in page
+
+
+# -- conditions -------------------------------------------------------------------------------------------------------
+
+URGENT = "workitem.priority == 'Urgent'"
+
+
+def test_conditions_are_set_shown_and_changed(side: Side) -> None:
+    body = {
+        "type": "webhook", "name": "Urgent ones", "settings": PLACE, "is_active": False,
+        "events": ["workitem_created", "workitem_deleted"], "conditions": {"workitem_created": URGENT},
+    }  # fmt: skip
+    answer = call(side.client, "post", "/connections/", body)
+    assert answer.status_code == 201
+    path = f"/connections/{answer.json()['id']}"
+    assert call(side.client, "get", path).json()["conditions"] == {"workitem_created": URGENT}
+
+    # What is not mentioned stays; what is mentioned is all there is.
+    answer = call(side.client, "patch", path, {"events": ["workitem_created", "workitem_updated"]})
+    assert answer.json()["conditions"] == {"workitem_created": URGENT}
+    answer = call(side.client, "patch", path, {"conditions": {"workitem_updated": URGENT}})
+    assert answer.json()["conditions"] == {"workitem_updated": URGENT}
+    assert answer.json()["events"] == ["workitem_created", "workitem_updated"]
+    assert call(side.client, "patch", path, {"conditions": {}}).json()["conditions"] == {}
+
+
+@pytest.mark.parametrize(
+    ("conditions", "field", "words"),
+    [
+        ({"workitem_created": 'workitem.priority == "Urgent"'}, "conditions.workitem_created", "single quotes"),
+        ({"workitem_created": "workitem.prority == 'x'"}, "conditions.workitem_created", "workitem.priority?"),
+        ({"workitem_created": "((("}, "conditions.workitem_created", "JMESPath"),
+        ({"workitem_created": f"{URGENT} || {'!' * 500}a"}, "conditions.workitem_created", "500"),
+        ({"workitem_created": "workitem.comments == 'a\0'"}, "conditions.workitem_created", "cannot be stored"),
+        ({"workitem_deleted": URGENT}, "conditions.workitem_deleted", "not among the events"),
+    ],
+)
+def test_a_condition_that_no_event_meets_is_refused(
+    conditions: dict[str, str], field: str, words: str, side: Side
+) -> None:
+    body = {"type": "webhook", "name": "A", "settings": PLACE, "is_active": False, "events": ["workitem_created"]}
+    count = TenantIntegration.objects.count()
+    refused = call(side.client, "post", "/connections/", {**body, "conditions": conditions})
+    assert refused.status_code == 422 and words in refused.json()["fields"][field]
+    assert TenantIntegration.objects.count() == count
+
+    path = f"/connections/{call(side.client, 'post', '/connections/', body).json()['id']}"
+    refused = call(side.client, "patch", path, {"name": "B", "conditions": conditions})
+    assert refused.status_code == 422 and words in refused.json()["fields"][field]
+    assert call(side.client, "get", path).json()["name"] == "A"
+
+
+def test_a_condition_from_before_does_not_keep_the_others_from_being_changed(side: Side) -> None:
+    old = "workitem.prority == 'Urgent'"
+    side.integration.subscribe("workitem_created", "workitem_updated", conditions={"workitem_created": old})
+    changes = {"conditions": {"workitem_created": old, "workitem_updated": URGENT}}
+    answer = call(side.client, "patch", f"/connections/{side.integration.public_id}", changes)
+    assert answer.status_code == 200 and answer.json()["conditions"] == changes["conditions"]

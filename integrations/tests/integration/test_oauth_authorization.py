@@ -19,7 +19,7 @@ from integrations.connections.edited_settings import apply_settings
 from integrations.connections.grants import OAuthRequest
 from integrations.connectors.registry import ConnectorRegistry
 from integrations.errors import IntegrationAuthError
-from integrations.models import OAuthGrant, TenantIntegration
+from integrations.models import Lane, OAuthGrant, TenantIntegration
 from integrations.tests.oauth_server import OAuthServer
 from integrations.tests.receiver import Answer, Receiver
 from tenants.models import Membership
@@ -121,6 +121,19 @@ def test_the_grant_is_kept_and_shown(acme: Side, hub: TenantIntegration, receive
     assert "is connected" in shown and "by Acme-staff" in shown and "Connect again" in shown
     assert "canary" not in shown
     assert hub.get_adapter().auth.headers() == {"Authorization": "Bearer canary-access"}
+
+
+def test_what_waited_for_the_connection_is_due_at_once(acme: Side, hub: TenantIntegration, receiver: Receiver) -> None:
+    later = timezone.now() + timedelta(minutes=5)
+    Lane.objects.filter(pk=hub.pk).update(paused_until=later, attention="not connected yet")
+    address = url("tenantintegration", "change", hub.pk)
+    assert "It is not connected yet: press Connect" in page(acme.client, address)
+    state = asked(connect(acme.client, hub))["state"]
+    receiver.answer_with(token_answer("canary-access", "canary-refresh", 3600))
+    come_back(acme.client, state=state, code="canary-code")
+    lane = Lane.objects.get(pk=hub.pk)
+    assert (lane.paused_until, lane.attention) == (None, "")
+    assert "press Connect" not in page(acme.client, address)
 
 
 def test_a_client_secret_outside_of_the_database_is_the_one_that_is_presented(

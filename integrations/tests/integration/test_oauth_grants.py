@@ -13,13 +13,23 @@ from django.core.management import call_command
 from django.db import connection, transaction
 from django.utils import timezone
 
+from integrations.admin.integration_state import badge
+from integrations.auth.oauth2 import fingerprint
 from integrations.auth.token import Token
 from integrations.connections import token_store
 from integrations.connections.binding import bind
 from integrations.connections.token_store import GrantTokens
 from integrations.delivery.drain import drain
-from integrations.errors import EncryptionError, IntegrationAuthError, IntegrationTemporaryError
+from integrations.delivery.health_checks import check_one
+from integrations.delivery.operator_actions import resume
+from integrations.errors import (
+    EncryptionError,
+    IntegrationAuthError,
+    IntegrationNotConnected,
+    IntegrationTemporaryError,
+)
 from integrations.models import ExecutionLog, IntegrationSync, Lane, OAuthGrant, TenantIntegration
+from integrations.services.status import statuses as statuses_of
 from integrations.tests.factories import make_item, statuses
 from integrations.tests.receiver import Answer, Receiver
 
@@ -263,3 +273,70 @@ def test_a_crashed_holder_is_waited_for_and_then_replaced(provider: Provider, mo
     with GrantTokens(hub).exclusive() as locked:
         assert locked.load()
     assert grant_of(hub).locked_until is None
+
+
+# -- not connected yet ------------------------------------------------------------------------------------------------
+
+
+def is_untouched(hub: TenantIntegration) -> bool:
+    hub.refresh_from_db()
+    return (hub.auth_failure_count, hub.is_enabled, hub.disabled_reason) == (0, True, "")
+
+
+def test_what_nobody_has_connected_yet_is_neither_checked_nor_counted(provider: Provider) -> None:
+    hub = make_hub(provider.url, refresh_token="")
+    assert [check_one(hub.pk) for _ in range(4)] == [None] * 4
+    for _ in range(4):
+        result = hub.test_connection()
+        assert not result.success and "not connected yet" in result.message and not result.is_auth_failure
+    for _ in range(4):
+        with pytest.raises(IntegrationNotConnected):
+            hub.get_adapter().http.get("/api/")
+    assert is_untouched(hub) and provider.receiver.requests == []
+
+
+def test_its_events_wait_and_go_out_once_it_is_connected(provider: Provider) -> None:
+    hub = make_hub(provider.url, refresh_token="")
+    make_item(hub.tenant)
+    for _ in range(4):
+        Lane.objects.filter(pk=hub.pk).update(paused_until=None)
+        drain(hub.pk)
+    sync = IntegrationSync.objects.get()
+    assert (sync.status, sync.attempts) == ("pending", 0) and is_untouched(hub)
+    assert "not connected yet" in Lane.objects.get(pk=hub.pk).attention
+
+    connector = bind(hub)
+    assert connector.oauth is not None
+    agreed = Token("by-hand", refresh_token="new", made_with=fingerprint(connector.oauth, connector.settings))
+    GrantTokens(hub).write(lambda grant: grant.granted(agreed, "jane"))
+    resume(hub, actor="jane")
+    drain(hub.pk)
+    assert IntegrationSync.objects.get().status == "synced" and is_untouched(hub)
+
+
+@pytest.mark.parametrize("token", [Token("", refresh_token=""), Token("of another client", made_with="x.y")])
+def test_an_access_that_has_ended_without_an_answer_is_not_counted(token: Token, provider: Provider) -> None:
+    hub = make_hub(provider.url, refresh_token="")
+    GrantTokens(hub).write(lambda grant: grant.granted(token, "jane"))
+    assert [check_one(hub.pk) for _ in range(4)] == [None] * 4
+    with pytest.raises(IntegrationNotConnected, match="has ended"):
+        headers_of(hub)
+    assert is_untouched(hub) and provider.receiver.requests == []
+
+
+def test_a_refused_grant_still_counts(provider: Provider) -> None:
+    hub = make_hub(provider.url)
+    provider.receiver.answer_with(default=Answer(400, b'{"error": "invalid_grant"}'))
+    assert [check_one(hub.pk) for _ in range(3)] == [False] * 3
+    hub.refresh_from_db()
+    assert not hub.is_enabled and hub.auth_failure_count == 3
+
+
+def test_one_whose_state_is_shown(provider: Provider) -> None:
+    hub = make_hub(provider.url, refresh_token="")
+    assert badge(hub, subscribed=True).label == "○ Not connected yet"
+    (status,) = statuses_of(TenantIntegration.objects.all())
+    assert (status.state, status.auth, status.is_failing) == ("idle", "not-connected", False)
+    GrantTokens(hub).write(lambda grant: grant.granted(Token("by-hand", refresh_token="new"), "jane"))
+    hub = TenantIntegration.objects.get()
+    assert badge(hub, subscribed=True).label == "○ Ready"

@@ -16,6 +16,7 @@ from django.utils import timezone
 
 from app.celery import app
 from integrations import tasks
+from integrations.checks import pulls_have_a_provider
 from integrations.connectors.base import BaseConnector
 from integrations.connectors.exported import exported
 from integrations.connectors.manifest import Field, Manifest
@@ -486,3 +487,15 @@ def test_a_success_without_http_ends_the_count_too() -> None:
         ConnectorRegistry.unregister("courier-by-hand")
     courier.refresh_from_db()
     assert (courier.auth_failure_count, courier.is_enabled) == (0, True)
+
+
+def test_a_handler_of_a_family_that_nobody_has_is_named() -> None:
+    with pytest.raises(ValueError, match="small letters"):
+        handles("Shop", "orders")
+    handles("shops", "orders")(lambda items, connection: None)
+    try:
+        (found,) = pulls_have_a_provider(None)
+        assert "'shops'" in found.msg and "shop" in found.hint and found.id == "integrations.W009"
+    finally:
+        forget("shops", "orders")
+    assert pulls_have_a_provider(None) == []

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from integrations.errors import IntegrationBlocked, IntegrationTemporaryError
 from integrations.tests.case_files import load, params
 from integrations.transport import deny_lists
+from integrations.transport.allowed_hosts import check_allowed
 from integrations.transport.client import GuardedClient
-from integrations.transport.guard import UrlRejected, cached_check, check_addresses, check_url
+from integrations.transport.guard import UrlRejected, cached_check, check_addresses, check_endpoint, check_url
 from integrations.transport.policy import AddressPolicy
 from integrations.transport.rejected import MESSAGES
 
@@ -274,6 +275,59 @@ def test_policy_follows_the_settings_and_is_a_key(settings: Any) -> None:
 def test_every_reason_of_the_cases_has_a_sentence() -> None:
     reasons = {case["expect"]["reason"] for case in FILE["cases"] if case["expect"]["stage"] == "save"}
     assert {r for r in reasons if r and not r.startswith("header")} <= set(MESSAGES)
+
+
+@pytest.mark.parametrize(
+    ("url", "place"),
+    [
+        ("https://n8n:5678/webhook/x", "n8n:5678"),
+        ("http://n8n:5678/webhook/x", "n8n:5678"),
+        ("https://n8n/", "n8n:443"),
+        ("http://n8n.example.com/", "n8n.example.com:80"),
+        ("https://crm.internal/hook", "crm.internal:443"),
+        ("http://localhost:8000/", "localhost:8000"),
+        ("https://10.0.0.7:8443/", "10.0.0.7:8443"),
+        ("https://[fd00::7]/", "[fd00::7]:443"),
+        ("https://example.com:25/", "example.com:25"),
+        # what nobody may open
+        ("https://169.254.169.254/", ""),
+        ("http://169.254.169.254:8080/", ""),
+        ("https://169.254.169.254:25/", ""),
+        ("https://metadata.google.internal/", ""),
+        ("https://metadata/", ""),
+        ("https://app.ours.example/", ""),
+        ("http://app.ours.example/", ""),
+        # nobody knows which host is meant, or the host is not what is wrong
+        ("https://a:b@n8n:5678/", ""),
+        ("http:///x", ""),
+        ("ftp://n8n:21/", ""),
+        (f"https://{'a' * 63}.{'b' * 63}.local:5678/", ""),
+    ],
+)
+def test_a_refusal_says_how_an_operator_opens_the_place(url: str, place: str) -> None:
+    policy = AddressPolicy(own_hosts=("app.ours.example",))
+    with pytest.raises(UrlRejected) as caught:
+        check_url(url, policy)
+    said = f"An operator can open it: INTEGRATIONS_ALLOWED_HOSTS={place}."
+    assert (caught.value.place, said in caught.value.message) == (place, bool(place))
+    if place:
+        assert check_url(url, AddressPolicy(own_hosts=policy.own_hosts, allowed_hosts=(place,))).allow_listed
+
+
+def test_so_does_the_refusal_of_what_a_name_resolves_to_and_of_other_protocols() -> None:
+    policy = AddressPolicy()
+    target = check_url("https://crm.example.com:8443/", policy)
+    with pytest.raises(UrlRejected, match=r"INTEGRATIONS_ALLOWED_HOSTS=crm\.example\.com:8443"):
+        check_addresses(target, ["10.0.0.7"], policy)
+    with pytest.raises(UrlRejected) as caught:
+        check_addresses(target, ["169.254.169.254"], policy)
+    assert caught.value.place == ""
+    with pytest.raises(UrlRejected, match=r"INTEGRATIONS_ALLOWED_HOSTS=mail:25"):
+        check_endpoint("mail", 25, policy, ports={25})
+    with pytest.raises(UrlRejected, match=r"INTEGRATIONS_ALLOWED_HOSTS=mail\.example\.com:25"):
+        check_endpoint("mail.example.com", 25, policy, ports={25}, needs_listing=True)
+    with pytest.raises(IntegrationBlocked, match=r"INTEGRATIONS_ALLOWED_HOSTS=github\.example\.com:443"):
+        check_allowed("https://github.example.com/", ["api.github.com"], policy)
 
 
 PIECES = st.sampled_from(

@@ -16,6 +16,7 @@ from django.core.exceptions import ValidationError
 from integrations.connections.models import TenantIntegration
 from integrations.connectors import registry
 from integrations.connectors.base import BaseConnector
+from integrations.connectors.kinds.rest import RestConnector
 from integrations.connectors.kinds.webhook import WebhookConnector
 from integrations.connectors.manifest import Manifest
 from integrations.connectors.port import Binding
@@ -68,6 +69,29 @@ def test_duplicates_are_refused_and_change_nothing() -> None:
     with pytest.raises(ValueError, match="Acme is 'acme' already; derive a class of its own for 'other'"):
         ConnectorRegistry.register("other", first)
     assert ConnectorRegistry.type_of("acme") is first and first.manifest.key == "acme"
+
+
+def test_a_name_of_ours_is_refused_with_the_name_of_its_owner() -> None:
+    with pytest.raises(ValueError, match=r"'SAP': integrations\.connectors\.kinds\.sap\.SAPConnector .*replace=True"):
+        ConnectorRegistry.register("SAP", connector_class())
+    with pytest.raises(ValueError, match="Notion"):
+        ConnectorRegistry.register("notion", connector_class())  # a template of ours
+    with pytest.raises(ValueError, match="templates that name 'rest'"):
+        ConnectorRegistry.interprets_templates(type("Mine", (RestConnector,), {}))
+
+
+@pytest.mark.parametrize("name", ["SAP", "notion"])
+def test_a_name_may_be_taken_over_on_purpose(name: str) -> None:
+    Mine = connector_class()
+    assert ConnectorRegistry.register(name, Mine, replace=True) is Mine is ConnectorRegistry.type_of(name)
+    assert Mine in ConnectorRegistry.all() and len([key for key, _ in connector_choices() if key == name]) == 1
+    with pytest.raises(ValueError, match="two connectors"):
+        ConnectorRegistry.register(name, connector_class())
+
+
+def test_a_new_name_needs_no_owner_to_be_replaced() -> None:
+    Mine = connector_class(family="erp")
+    assert register(Mine, replace=True) is Mine is ConnectorRegistry.type_of("acme")
 
 
 def test_a_subclass_may_have_a_name_of_its_own() -> None:
@@ -184,6 +208,7 @@ def test_broken_packages_are_reported_and_take_nobody_down(site: Path, caplog: p
     assert ConnectorRegistry.type_of("webhook") is WebhookConnector
     assert set(ConnectorRegistry.broken()) == {"broken", "gone", "text", "old", "webhook"}
     assert ConnectorRegistry.broken()["broken"] == "connector broken (courier_broken:Broken) does not load"
+    assert "'webhook': integrations.connectors.kinds.webhook.WebhookConnector" in ConnectorRegistry.broken()["webhook"]
     assert len(caplog.records) == 5 and "no licence" in caplog.text
     with pytest.raises(IncompatibleConnector, match="old was written for version"):
         ConnectorRegistry.get("old")

@@ -5,6 +5,22 @@ from __future__ import annotations
 import subprocess
 import sys
 
+BEFORE_ANYTHING_IS_LOADED = """
+import os
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "app.settings")
+import django; django.setup()
+from integrations.connectors.base import BaseConnector
+from integrations.connectors.registry import ConnectorRegistry
+assert not ConnectorRegistry._loaded
+class Mine(BaseConnector): pass
+for replace in (False, True):
+    try:
+        ConnectorRegistry.register("SAP", Mine, replace=replace)
+    except ValueError as error:
+        print(str(error).split()[5])
+print(ConnectorRegistry.type_of("SAP").__name__, len(ConnectorRegistry.all()) > 10)
+"""
+
 SCRIPT = """
 import importlib, os, threading
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "app.settings")
@@ -28,3 +44,9 @@ def test_two_threads_do_not_wait_for_each_other() -> None:
     """One holds the registry's lock and wants the module's, the other the other way round."""
     done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, timeout=60, check=False)
     assert done.stdout.split() == ["loaded"], done.stderr
+
+
+def test_a_host_that_registers_first_is_told_at_once_that_a_name_is_ours() -> None:
+    command = [sys.executable, "-c", BEFORE_ANYTHING_IS_LOADED]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout.split() == ["integrations.connectors.kinds.sap.SAPConnector", "Mine", "True"], done.stderr

@@ -35,7 +35,7 @@ def test_from_the_request_to_the_receiver(host: Any, is_chosen: bool) -> None:
 
     with provider("github", is_chosen=is_chosen, id_header="X-Id", event_header="X-Event") as key:
         company = host.Company.objects.create(name="Acme Corp")
-        shop = host.Connection(company=company, provider_family="shop", provider_name=key, display_name="Main")
+        shop = host.Connection(company=company, provider_family="demo", provider_name=key, display_name="Main")
         shop.credentials = {"webhook_secret": SECRET}
         shop.save()
         url = shop.webhook_url_for("orders")
@@ -53,7 +53,7 @@ def test_from_the_request_to_the_receiver(host: Any, is_chosen: bool) -> None:
         finally:
             webhook_event_processed.disconnect(hear)
         assert [values["event_type"] for values in told] == ["order.created"]
-        assert told[0]["connection"] == shop and told[0]["provider_family"] == "shop"
+        assert told[0]["connection"] == shop and told[0]["provider_family"] == "demo"
         refused = Client().post(path, BODY, "application/json", secure=True)
         assert refused.status_code == 401 and host.WebhookEvent.objects.filter(signature_valid=False).count() == 1
         host.WebhookEvent.objects.update(received_at="2020-01-01T00:00Z")

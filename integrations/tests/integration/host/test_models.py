@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from cryptography.fernet import Fernet
+from django.core.exceptions import ValidationError
 from django.db import IntegrityError, models, transaction
 
 from integrations.connections.registered import connection_model, model_of
@@ -251,3 +252,50 @@ def test_marks_of_webhooks_and_pulls(host: SimpleNamespace, connection: Abstract
     state.mark_completed("x" * 500)
     state.mark_failed("a\0b\ud800")
     assert states.objects.get().last_error == "a b " and states.objects.get().cursor == "x" * 500
+
+
+# -- the family of a provider -----------------------------------------------------------------------------------------
+
+
+def connected(host: SimpleNamespace, family: str, name: str = "gate") -> Any:
+    company = host.Company.objects.create(name=f"{family} {name}")
+    return host.Connection(company=company, provider_family=family, provider_name=name)
+
+
+@pytest.mark.parametrize("family", ["Building", "buildings", "shop", " building"])
+def test_a_family_that_is_not_the_connectors_is_refused(family: str, host: SimpleNamespace, gate: Any) -> None:
+    for check in ("full_clean", "save"):
+        with pytest.raises(ValidationError) as caught:
+            getattr(connected(host, family), check)()
+        assert "gate is of the family building" in caught.value.message_dict["provider_family"][0]
+    assert not host.Connection.objects.exists()
+
+
+@pytest.mark.parametrize("check", ["full_clean", "save"])
+def test_an_empty_family_is_the_connectors(check: str, host: SimpleNamespace, gate: Any) -> None:
+    made = connected(host, "")
+    getattr(made, check)()
+    assert made.provider_family == "building"
+
+
+def test_a_provider_that_nobody_knows_is_named(host: SimpleNamespace) -> None:
+    with pytest.raises(ValidationError) as caught:
+        connected(host, "shop", "woocomerce").full_clean()
+    assert caught.value.message_dict == {"provider_name": ["Unknown connector type: 'woocomerce'"]}
+
+
+def test_a_family_from_before_stays_until_somebody_touches_it(host: SimpleNamespace, gate: Any) -> None:
+    made = connected(host, "building")
+    made.save()
+    host.Connection.objects.filter(pk=made.pk).update(provider_family="Building")
+    old = host.Connection.objects.get()
+    old.display_name = "Front gate"
+    old.full_clean()
+    old.save()
+    for family in ("Buildings", "shop"):
+        old.provider_family = family
+        with pytest.raises(ValidationError):
+            old.save(update_fields=["provider_family"])
+    old.provider_family = ""
+    old.save()
+    assert host.Connection.objects.get().provider_family == "building"
