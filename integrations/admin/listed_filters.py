@@ -13,13 +13,13 @@ from django.contrib.admin.filters import SimpleListFilter
 from django.contrib.admin.widgets import url_params_from_lookup_dict
 from django.http import HttpRequest
 
-from .page_context import AdminMixin
+from .secret_pages import SecretPages
 
 # What Django's own filters, and a bookmark, ask of a column that is listed; none of them looks inside of a value.
 COMPARISONS = ("exact", "in", "isnull", "isempty", "gt", "gte", "lt", "lte")
 
 
-class ListedFilters(AdminMixin):
+class ListedFilters(SecretPages):
     """Mixed into a ModelAdmin whose model has columns that its pages do not show as they are.
 
     What is not allowed is answered 400, as by Django itself.

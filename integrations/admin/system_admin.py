@@ -27,10 +27,11 @@ from integrations.system.github import GitHubIntegration
 from .connector_choice import about
 from .connector_fields import form_name, names_of
 from .display import Assets
+from .secret_pages import SecretPages
 from .system_form import UNREADABLE, SystemForm
 
 
-class SystemAdmin(admin.ModelAdmin):
+class SystemAdmin(SecretPages, admin.ModelAdmin):
     """The page of one configuration; its list is the page itself."""
 
     integration: type[ConnectedIntegration[Any]] = ConnectedIntegration

@@ -25,6 +25,7 @@ from integrations.connections.abstract import AbstractConnection
 from integrations.connections.registered import connection_model
 from integrations.connectors import content
 from integrations.connectors.base import BaseConnector
+from integrations.credentials.error_reports import hides_secrets
 from integrations.errors import EncryptionError, IncompatibleConnector, IntegrationError, UnknownConnector
 from integrations.transport.signing import SignatureInvalid
 
@@ -66,6 +67,7 @@ class _Refused(Exception):
 
 
 @csrf_exempt
+@hides_secrets
 @never_cache
 @transaction.non_atomic_requests
 def webhook_receiver(request: HttpRequest, connection_id: str, action: str) -> JsonResponse:

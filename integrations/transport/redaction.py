@@ -155,12 +155,17 @@ _SAFE_HEADERS = frozenset(
 )
 
 
+def is_safe_header(name: str) -> bool:
+    """Tell whether a header of that name is known to be harmless."""
+    return name.lower() in _SAFE_HEADERS
+
+
 def mask_headers(headers: Mapping[str, str]) -> dict[str, str]:
     """Return `headers` with ``***`` for every value that is not known to be harmless (S4-37).
 
     A list of what may be shown, not of what may not: the name of a tenant's own authentication header is anybody's.
     """
-    return {name: value if name.lower() in _SAFE_HEADERS else MASK for name, value in headers.items()}
+    return {name: value if is_safe_header(name) else MASK for name, value in headers.items()}
 
 
 def shown_url(url: str, *, secret_path: bool = False) -> str:

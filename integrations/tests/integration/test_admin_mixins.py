@@ -13,6 +13,7 @@ from django.apps import apps
 from django.contrib import admin
 from django.contrib.auth.management import create_permissions
 from django.contrib.auth.models import Permission, User
+from django.core import mail
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.test import Client
@@ -29,7 +30,7 @@ from integrations.credentials.masking import MASK
 from integrations.pull.handlers import forget, handles
 from integrations.tests import a_shop, many_fields
 
-from .admin_world import client_of, messages_of, page
+from .admin_world import client_of, failing, messages_of, page
 
 installed: Any = pytest.importorskip("integrations.tests.hostapp.installed")
 
@@ -449,3 +450,19 @@ def test_importing_the_mixins_registers_our_pages_and_no_others() -> None:
     assert {SyncState, TenantIntegration, WebhookEvent} <= set(admin.site._registry)
     assert [panel.title for panel in panels_of(WorkItem)].count("Deliveries") == 1
     assert not panels_of(host.Connection)
+
+
+def test_an_error_report_of_a_page_repeats_no_secret(root: Client, settings: Any) -> None:
+    settings.ADMINS = [("Ops", "ops@example.com")]
+    root.raise_request_exception = False
+    values = {
+        "company": host.Company.objects.create(name="Acme").pk,
+        "provider_name": a_shop.KEY,
+        "display_name": "Shop",
+        "credentials": json.dumps({**a_shop.VALID, "consumer_secret": "canary-typed"}),
+        "config": "{}",
+    }
+    with failing(host.Connection):
+        assert root.post(url("connection", "add"), values).status_code == 500
+    report = str(mail.outbox[-1].body)
+    assert "the disk is full" in report and "canary-typed" not in report
