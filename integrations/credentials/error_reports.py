@@ -1,7 +1,7 @@
 """What Django's error mails and debug pages say of a request that carried secrets: where it failed, not with what.
 
-``ADMINS`` get a mail about every error of the server, with all that was posted, the headers, and the local variables of every
-frame; the debug page shows the same. `hides_secrets` is the decorator for views that take secrets, a host's own too:
+``ADMINS`` get a mail about every error of the server, with all that was posted, the headers, and the local variables of
+every frame; the debug page shows the same. `hides_secrets` decorates views that take secrets, a host's own too:
 
     @hides_secrets
     def setup_connection(request): …
@@ -29,8 +29,8 @@ _USER_INFO = re.compile(r"(://)[^\s/@?#]{1,512}@")
 class SecretsFilter(SafeExceptionReporterFilter):
     """Hides every value that was posted, every header that is not known to be harmless, and every local variable.
 
-    Which of them is a secret only our code knows, and copies of one are in the frames of libraries as well. Django's own
-    filter hides nothing while DEBUG is on; this one does.
+    Which of them is a secret only our code knows, and copies of one are in the frames of libraries as well. Django's
+    own filter hides nothing while DEBUG is on; this one does.
     """
 
     def is_active(self, request: HttpRequest | None) -> bool:
