@@ -58,7 +58,7 @@ class SystemForm(forms.ModelForm):
         manifest, used = self.connector.manifest, self.instance.used_settings()
         typed = {name: value for name, value in self.stored.items() if name not in used}
         typed |= settings_from(manifest, cleaned, self.stored)
-        found, problems = check(manifest, typed)
+        found, problems = check(manifest, typed, self.stored)
         self.settings = {name: found[name] for name in typed if name in found}
         for name, problem in problems.items():
             is_empty = typed.get(name) in (None, "", [])

@@ -37,6 +37,8 @@ class Field(_Model):
             ``json``: any JSON value, ``headers`` included.
         advanced: shown apart; most people never touch it.
         multiline: a text or secret of several lines: a PEM key, a message's text. A one-line box would join them.
+        trim: of a secret: none of its kind begins or ends with a space, as no token or PEM key does; those around it
+            were pasted along, and are dropped. Elsewhere they are refused, for nobody sees them.
         pattern: a regular expression that the whole text must match; ``hint`` then says it in words.
         minimum, maximum: bounds of an integer.
     """
@@ -54,6 +56,7 @@ class Field(_Model):
     maximum: int | None = None
     advanced: bool = False
     multiline: bool = False
+    trim: bool = False
 
     @property
     def is_secret(self) -> bool:
@@ -79,6 +82,8 @@ class Field(_Model):
             raise ValueError("choices belong to the kind 'choice', and to nothing else")
         if self.multiline and self.kind not in ("text", "secret"):
             raise ValueError("only the kinds 'text' and 'secret' have several lines; for a list there is 'lines'")
+        if self.trim and not self.is_secret:
+            raise ValueError("trim belongs to secrets; everything else is trimmed anyway")
         if self.is_secret and self.default:
             raise ValueError("a secret has no default: it would be no secret")
         if self.choices and self.default not in (None, *self.choices):

@@ -23,6 +23,7 @@ import hmac
 import re
 from collections.abc import Callable, Iterable, Mapping
 
+from integrations.connectors.config_check import MAX_SECRETS
 from integrations.transport import signing
 from integrations.transport.signing import TOLERANCE_SECONDS, SignatureInvalid
 
@@ -68,7 +69,8 @@ def verify(
         scheme: one of `SCHEMES`.
         headers: names in any case.
         body: the bytes as they came, before any decoding.
-        secrets: several during a rotation; empty ones count for nothing.
+        secrets: several during a rotation, the newest first; empty ones count for nothing, those after the fifth
+            neither: each is tried with every body that a stranger sends.
         now: seconds since 1970. Where the scheme has a timestamp it may be 300 s off, either way.
         signature_header: where the signature is; "": where the scheme has it. Standard Webhooks have their own three.
 
@@ -83,7 +85,7 @@ def verify(
     usable = [secret for secret in given if isinstance(secret, str) and secret.strip()]
     if not usable:
         raise SignatureInvalid("no_secret")
-    check(_Headers(headers, signature_header), body, usable, now)
+    check(_Headers(headers, signature_header), body, usable[:MAX_SECRETS], now)
 
 
 class _Headers:

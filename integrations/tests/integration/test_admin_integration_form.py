@@ -351,3 +351,22 @@ def test_another_path_on_the_same_server_keeps_the_secrets(acme: Side) -> None:
     assert acme.client.post(url("tenantintegration", "change", acme.integration.pk), values).status_code == 302
     acme.integration.refresh_from_db()
     assert acme.integration.headers == {"X-Token": "canary-header"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "typed", "field", "stored"),
+    [
+        ("webhook", {"api_key": " k3y\u00a0"}, "api_key", "k3y"),
+        ("webhook", {"username": "joe", "password": "pw "}, "password", None),
+        ("webhook", {"webhook_secret": "one-secret-0123456789\n two-secret-0123456789"}, "webhook_secret", None),
+        ("github", {"token": "\tghp_x ", "repository": "acme/shop"}, "token", "ghp_x"),
+    ],
+)
+def test_spaces_around_a_secret_are_dropped_or_refused(
+    acme: Side, kind: str, typed: dict[str, str], field: str, stored: str | None
+) -> None:
+    response = add(acme.client, form_values(acme.tenant, integration_type=kind, **typed))
+    if stored is None:
+        assert "ends with a space" in str(errors_of(response)[field])
+    else:
+        assert response.status_code == 302 and created().credentials[field] == stored
