@@ -123,6 +123,7 @@ class Inbound(_Model):
         id_header, id_path: where a delivery's id is, by which a second copy is known: a header, or keys in the body
             joined by dots. Neither: the body itself tells.
         event_header, event_path: where the type of the event is.
+        keeps_headers: further headers that are stored with a webhook, for whoever handles it; never a login.
         sends_forms: bodies may be ``application/x-www-form-urlencoded`` too.
     """
 
@@ -133,6 +134,7 @@ class Inbound(_Model):
     id_path: str = ""
     event_header: str = ""
     event_path: str = ""
+    keeps_headers: tuple[str, ...] = ()
     sends_forms: bool = False
 
     @model_validator(mode="after")

@@ -54,6 +54,11 @@ _OWNERS = {
 }
 
 
+def owner_of(signature_header: str) -> str:
+    """Return whose header it is, as a scheme; "" if it is nobody's own."""
+    return _OWNERS.get(signature_header.lower(), "")
+
+
 def verify(
     scheme: str,
     headers: Mapping[str, str],
@@ -151,7 +156,7 @@ def _plain_base64(headers: _Headers, body: bytes, secrets: list[str], now: float
 
 
 def _plain(headers: _Headers, body: bytes, secrets: list[str], now: float) -> None:
-    if owner := _OWNERS.get(headers.signature_name):
+    if owner := owner_of(headers.signature_name):
         SCHEMES[owner](headers, body, secrets, now)
     elif len(headers.signature()) == 64:
         _plain_hex(headers, body, secrets, now)
