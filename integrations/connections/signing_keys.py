@@ -34,7 +34,7 @@ def rotate_signing_secret(integration: TenantIntegration, secret: str | None = N
     with transaction.atomic():
         row = TenantIntegration.objects.select_for_update().get(pk=integration.pk)
         until = (now + timedelta(seconds=conf.ROTATION_OVERLAP_SECONDS)).isoformat()
-        kept = []
+        kept: list[dict[str, str]] = []
         for key in row.credentials.get("signing_keys") or []:
             end = key.get("until") or until
             if datetime.fromisoformat(end) > now and len(kept) < MOST_KEPT:

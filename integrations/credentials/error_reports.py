@@ -10,7 +10,7 @@ every frame; the debug page shows the same. `hides_secrets` decorates views that
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, ItemsView
 from functools import wraps
 from types import FrameType
 from typing import Any, TypeVar
@@ -39,8 +39,8 @@ class SecretsFilter(SafeExceptionReporterFilter):
     def get_post_parameters(self, request: HttpRequest | None) -> dict[str, Any]:
         return {} if request is None else dict.fromkeys(request.POST, self.cleansed_substitute)
 
-    def get_traceback_frame_variables(self, request: HttpRequest | None, tb_frame: FrameType) -> list[tuple[str, Any]]:
-        return [(name, self.cleansed_substitute) for name in tb_frame.f_locals]
+    def get_traceback_frame_variables(self, request: HttpRequest | None, tb_frame: FrameType) -> ItemsView[str, Any]:
+        return dict.fromkeys(tb_frame.f_locals, self.cleansed_substitute).items()
 
     def get_safe_request_meta(self, request: HttpRequest) -> dict[str, Any]:
         return {
@@ -67,7 +67,7 @@ def hides_secrets(view: View) -> View:
 
     @wraps(view)
     def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        request.exception_reporter_filter = SecretsFilter()  # type: ignore[attr-defined]
+        request.exception_reporter_filter = SecretsFilter()
         try:
             return view(request, *args, **kwargs)
         except Exception:
@@ -78,7 +78,7 @@ def hides_secrets(view: View) -> View:
 
 
 def _forget_query(request: HttpRequest) -> None:
-    request.GET = QueryDict()  # type: ignore[assignment]
+    request.GET = QueryDict()
     for name in _QUERIES:
         if name in request.META:
             request.META[name] = ""

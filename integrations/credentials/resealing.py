@@ -96,7 +96,8 @@ def reseal(sealed: SealedModel) -> Found:
             rows = _batch(sealed, after=last, lock=True)
             changed = [row for row in rows if _each(sealed, row, found, EncryptedAttribute.reseal)]
             if changed:
-                models.QuerySet(sealed.model, using=sealed.using).bulk_update(changed, columns)
+                writer: models.QuerySet[Any] = models.QuerySet(sealed.model, using=sealed.using)
+                writer.bulk_update(changed, columns)
         if not rows:
             return found
         last = rows[-1].pk
@@ -107,7 +108,7 @@ def _batch(sealed: SealedModel, *, after: Any = None, lock: bool = False) -> lis
     has_one = models.Q()
     for attribute in sealed.attributes:
         has_one |= models.Q((f"{attribute.column}__gt", ""))
-    rows = models.QuerySet(sealed.model, using=sealed.using).filter(has_one).order_by("pk")
+    rows: models.QuerySet[Any] = models.QuerySet(sealed.model, using=sealed.using).filter(has_one).order_by("pk")
     if after is not None:
         rows = rows.filter(pk__gt=after)
     return list((rows.select_for_update() if lock else rows)[:BATCH])

@@ -119,7 +119,7 @@ def storable(
         limit: characters in all; headers that do not fit any more are left out.
     """
     known = tuple(secrets)
-    kept = {}
+    kept: dict[str, str] = {}
     for name, value in headers.items():
         if not (isinstance(name, str) and isinstance(value, str) and _may_be_kept(name, keeps)):
             continue
