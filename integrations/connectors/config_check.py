@@ -64,7 +64,7 @@ def check(
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Return (clean settings, {field: what is wrong}); never raises. `stored`: those in whose place they come."""
     if manifest.is_open:
-        return _open(settings, stored or {})
+        return _open(settings)
     problems = {
         name: f"unknown; {manifest.label} has: {', '.join(field.name for field in manifest.fields)}"
         for name in settings
@@ -107,7 +107,7 @@ def _is_empty(field: Field, value: Any) -> bool:
     return value is None or (isinstance(value, list | tuple) and not value)
 
 
-def _open(settings: Mapping[str, Any], stored: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+def _open(settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
     """Check the settings of a connector without fields: any, but headers are headers everywhere."""
     clean, problems = dict(settings), {}
     if clean.get(HEADERS):
@@ -118,11 +118,6 @@ def _open(settings: Mapping[str, Any], stored: Mapping[str, Any]) -> tuple[dict[
     for name, value in clean.items():
         if name not in problems and any(MASK in text for text in texts_in(value)):
             problems[name] = _DOTS
-        elif isinstance(value, str) and is_secret_name(name) and value.strip() and value != stored.get(name):
-            try:
-                clean[name] = _without_space(value, trim=False)
-            except _Wrong as wrong:
-                problems[name] = str(wrong)
     return clean, problems
 
 
@@ -142,7 +137,7 @@ def _typed(field: Field, value: Any, manifest: Manifest) -> Any:
         raise _Wrong("must be text")
     if MASK in value or (_BULLET in value and (field.is_secret or field.name == URL)):
         raise _Wrong(_DOTS)
-    text = _text(field, _without_space(value, trim=field.trim) if field.is_secret else value.strip())
+    text = _text(field, _trimmed(value, trim=field.trim) if field.is_secret else value.strip())
     if field.kind == "choice" and text not in field.choices:
         raise _Wrong(f"must be one of: {', '.join(field.choices)}")
     if field.kind == "url":
@@ -154,18 +149,31 @@ def _typed(field: Field, value: Any, manifest: Manifest) -> Any:
     return text
 
 
-def _without_space(secret: str, *, trim: bool) -> str:
-    """Return `secret`, each line of it, without the white space around it; refuse it where it might belong to it."""
-    lines = secret.strip("\r\n").replace("\r\n", "\n").split("\n")
-    for number, line in enumerate(lines):
-        bare = _bare(line)
-        if bare == line:
+def doubts(manifest: Manifest, settings: Mapping[str, Any], stored: Mapping[str, Any] | None = None) -> dict[str, str]:
+    """Return {secret: question} for those with white space around them that may belong to them; not what is `stored`.
+
+    Nobody sees it, and whoever pasted it gets 401 for ever. A page may ask; whoever cannot be asked is refused.
+    """
+    found = {}
+    for name, value in settings.items():
+        field = manifest.field(name)
+        is_secret = is_secret_name(name) if field is None else field.is_secret
+        if not (is_secret and isinstance(value, str) and value.strip()) or value == (stored or {}).get(name):
             continue
-        if not (trim or not bare or _WEBHOOK_KEY.fullmatch(bare)):
-            which = f"line {number + 1} " if len(lines) > 1 else ""
-            raise _WrongIfNew(f"{which}begins or ends with a space or an invisible character; remove it")
-        lines[number] = bare
-    return "\n".join(lines).strip("\n")
+        lines = value.strip("\r\n").splitlines()
+        if wrong := [number for number, line in enumerate(lines, start=1) if line != _bare(line)]:
+            which = f"line {wrong[0]} " if len(lines) > 1 else ""
+            found[name] = f"{which}begins or ends with a space or an invisible character; remove it"
+    return found
+
+
+def _trimmed(secret: str, *, trim: bool) -> str:
+    """Return `secret`, each line of it, without the white space around it that cannot belong to it."""
+    lines = secret.strip("\r\n").replace("\r\n", "\n").split("\n")
+    bare = [_bare(line) for line in lines]
+    return "\n".join(
+        short if trim or _WEBHOOK_KEY.fullmatch(short) else line for line, short in zip(lines, bare, strict=True)
+    ).strip("\n")
 
 
 def _bare(line: str) -> str:

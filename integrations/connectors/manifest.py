@@ -38,7 +38,7 @@ class Field(_Model):
         advanced: shown apart; most people never touch it.
         multiline: a text or secret of several lines: a PEM key, a message's text. A one-line box would join them.
         trim: of a secret: none of its kind begins or ends with a space, as no token or PEM key does; those around it
-            were pasted along, and are dropped. Elsewhere they are refused, for nobody sees them.
+            were pasted along, and are dropped. Elsewhere people are asked about them, and the API refuses them.
         pattern: a regular expression that the whole text must match; ``hint`` then says it in words.
         minimum, maximum: bounds of an integer.
     """

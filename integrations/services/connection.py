@@ -29,7 +29,7 @@ from integrations.delivery.lanes import lock_lanes
 from integrations.errors import ConfigurationError, UnknownConnector, forgets_locals
 
 from .lookup import list_available_providers
-from .settings import change_settings, refuse_to_send_secrets_elsewhere, save_settings
+from .settings import change_settings, checked_settings, refuse_to_send_secrets_elsewhere, save_settings
 
 
 class ConnectionService:
@@ -119,7 +119,7 @@ def _put_credentials(row: AbstractConnection, credentials: Mapping[str, Any]) ->
         return change_settings(row, {**dict.fromkeys(old), **credentials})
     signing_keys = {name: value for name, value in row.credentials.items() if name == SIGNING_KEYS}
     stored = settings_of(row)
-    clean = connector.checked_config({**row.config, **credentials}, stored)
+    clean = checked_settings(connector, {**row.config, **credentials}, stored)
     row.credentials = {**signing_keys, **{name: clean[name] for name in credentials if name in clean}}
     return ["credentials_encrypted"]
 
@@ -139,7 +139,7 @@ def _put_settings(row: AbstractConnection, settings: Mapping[str, Any]) -> list[
         gone = row.config.keys() & stored.keys() - settings.keys() - {URL, HEADERS}
         return change_settings(row, {**dict.fromkeys(gone), **settings})
     kept = {name: value for name, value in row.credentials.items() if name != SIGNING_KEYS}
-    clean = connector.checked_config({**settings, **kept}, None if row._state.adding else stored)
+    clean = checked_settings(connector, {**settings, **kept}, None if row._state.adding else stored)
     if not row._state.adding:  # whoever makes one has just entered them
         refuse_to_send_secrets_elsewhere(connector, stored, clean, settings)
     row.config = {name: clean[name] for name in settings if name in clean}

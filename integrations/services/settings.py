@@ -14,6 +14,7 @@ from integrations.connections.destinations import destinations
 from integrations.connections.edited_settings import apply_settings
 from integrations.connections.models import TenantIntegration
 from integrations.connectors.base import BaseConnector
+from integrations.connectors.config_check import doubts
 from integrations.connectors.manifest import HEADERS, URL, Manifest
 from integrations.connectors.registry import ConnectorRegistry
 from integrations.credentials.masking import MASK, is_mask, mask_values
@@ -69,13 +70,27 @@ def change_settings(integration: TenantIntegration, changes: Mapping[str, Any]) 
             merged[name] = value
     if unknown:
         raise ConfigurationError(unknown)
-    clean = connector.checked_config(merged, stored)
+    clean = checked_settings(connector, merged, stored)
     refuse_to_send_secrets_elsewhere(connector, stored, clean, changes)
     columns = apply_settings(integration, clean)
     if {"headers_encrypted", "credentials_encrypted"} & set(columns):
         integration.credentials_rotated_at = clock.now()
         columns.append("credentials_rotated_at")
     return columns
+
+
+def checked_settings(
+    connector: type[BaseConnector], settings: Mapping[str, Any], stored: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """Return `settings` as ``checked_config`` does, and refuse what a page would ask a person about.
+
+    Args:
+        stored: those in whose place they come; None: they are new.
+    """
+    clean = connector.checked_config(settings, stored)
+    if questions := doubts(connector.manifest, clean, stored):
+        raise ConfigurationError(questions)
+    return clean
 
 
 def save_settings(integration: TenantIntegration, columns: list[str]) -> None:

@@ -14,7 +14,7 @@ from integrations.admin.connector_choice import connector_of, grouped_choices
 from integrations.admin.masked_json import MaskedJSONField
 from integrations.connections.destinations import destinations
 from integrations.connectors.base import BaseConnector
-from integrations.connectors.config_check import check
+from integrations.connectors.config_check import check, doubts
 from integrations.connectors.manifest import HEADERS, URL, Field
 from integrations.errors import EncryptionError
 from integrations.transport.redaction import is_secret_name
@@ -155,7 +155,7 @@ class ConnectionForm(forms.ModelForm):
         for name, value in own.items():  # spaces that were pasted around a secret are gone there
             if isinstance(value, str) and isinstance(found.get(name), str) and value != self.stored.get(name):
                 credentials[name] = found[name]
-        problems = problems or connector.validate_change(found, before)
+        problems = problems or connector.validate_change(found, before) or doubts(connector.manifest, found, before)
         for name, problem in problems.items():
             is_unknown = connector.manifest.field(name) is None
             if is_unknown and (name not in own or name in self.stored):

@@ -67,7 +67,7 @@ SHORT = LONG[:-1]
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("scheme", [None, "hmac-sha256-hex", "hmac-sha256-base64"])
-@pytest.mark.parametrize("secret", ["q", SHORT, f"{LONG}\nx", f"\n{SHORT}\n"])
+@pytest.mark.parametrize("secret", ["q", SHORT, f"{LONG}\nx", f"  {SHORT}  "])
 def test_a_plain_hmac_needs_a_secret_that_nobody_guesses(kind: type[BaseConnector], scheme: Any, secret: str) -> None:
     config = {"url": URL, "webhook_secret": secret, **({"inbound_scheme": scheme} if scheme else {})}
     problems = kind.validate_config(config)
