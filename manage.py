@@ -10,9 +10,13 @@ def main() -> None:
     from app.terminal import print_anywhere
 
     print_anywhere()
+    from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line
 
-    execute_from_command_line(sys.argv)
+    try:
+        execute_from_command_line(sys.argv)
+    except ImproperlyConfigured as error:
+        sys.exit(f"{type(error).__name__}: {error}")  # a setting is wrong; where Django noticed helps nobody
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ class IntegrationsConfig(AppConfig):
         from . import checks, signals  # noqa: F401 - checks register themselves
         from .connections.access import ensure_permissions
         from .connections.models import TenantIntegration
-        from .credentials.checks import register_checks
+        from .credentials.checks import refuse_unusable_keys, register_checks
         from .delivery import watchdog  # noqa: F401 - listens to Celery
         from .delivery.deletion import hint_on_commit
         from .delivery.lanes import close_lanes, hold_lane, hold_lanes, make_lane
@@ -30,6 +30,7 @@ class IntegrationsConfig(AppConfig):
         from .erp.connection import ERPConnection
         from .observability import heartbeat  # noqa: F401 - listens to Celery
 
+        refuse_unusable_keys()
         register_checks()
         signals.connect_all()
         for model in (TenantIntegration, ERPConnection):  # signals name the proxy, not its model

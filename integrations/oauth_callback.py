@@ -16,6 +16,7 @@ from django.views.decorators.http import require_GET
 from integrations import conf
 from integrations.connections.authorization import AuthorizationRefused, Visitor, finish
 from integrations.connections.models import TenantIntegration
+from integrations.credentials.error_reports import hides_secrets
 from integrations.delivery.operator_actions import resume
 from integrations.errors import IntegrationError, IntegrationRateLimited, IntegrationTemporaryError
 
@@ -36,6 +37,7 @@ def redirect_uri(request: HttpRequest, provider: str) -> str:
     return conf.PUBLIC_URL.rstrip("/") + path if conf.PUBLIC_URL else request.build_absolute_uri(path)
 
 
+@hides_secrets
 @never_cache
 @require_GET
 def callback(request: HttpRequest, provider: str) -> HttpResponse:

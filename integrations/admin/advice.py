@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from urllib.parse import parse_qsl, urlsplit
 
 from integrations.connections.models import TenantIntegration
+from integrations.connectors.config_check import doubts
 from integrations.connectors.manifest import HEADERS, URL
 
 from .connector_choice import calls_back, takes_events
@@ -59,9 +60,9 @@ def about(integration: TenantIntegration, form: IntegrationForm) -> Iterator[str
     secret = manifest.field(manifest.inbound.secret_field) if manifest.inbound else None
     if calls_back(form.connector) and integration.inbound_actions and secret and not form.settings.get(secret.name):
         yield f"Nobody can call back until “{secret.title}” is filled in: whatever comes is refused (401)."
+    for name, question in doubts(manifest, form.settings, form.stored).items():
+        where = form.fields[form_name(name)].label if form_name(name) in form.fields else name
+        yield f"{where} {question.split(';')[0]}: is that right? If not, type it again without."
     secrets = {name: form.settings.get(name) for name in manifest.secret_names}
-    for name, value in secrets.items():
-        if isinstance(value, str) and value != value.strip() and form_name(name) in form.changed_data:
-            yield f"{form.fields[form_name(name)].label} begins or ends with a space or a line break: is that right?"
     if manifest.signs and not integration.is_signed and not any([form.settings.get(HEADERS), *secrets.values()]):
         yield "Requests are neither signed nor authenticated: whoever learns the address can send false events to it."

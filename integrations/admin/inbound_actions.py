@@ -15,7 +15,8 @@ from integrations.delivery.wakeup import QUEUE, send_hint
 from integrations.errors import IntegrationError
 from integrations.inbound.models import AbstractWebhookEvent
 from integrations.inbound.receive import TASK
-from integrations.transport.redaction import MASK, mask_headers
+from integrations.transport.outgoing import header_secrets
+from integrations.transport.redaction import texts_in
 from tenants.scoped_admin import as_key
 
 from .one_click import NOT_YOURS, Done, May
@@ -139,15 +140,4 @@ def _secrets(connection: Any) -> tuple[str, ...]:
         keys = connection.credentials.get("signing_keys") or []
     except IntegrationError:
         return ()  # unreadable: nobody knows them, neither do we
-    hidden = [value for name, value in binding.headers.items() if mask_headers({name: value})[name] == MASK]
-    return tuple(dict.fromkeys(_texts([dict(binding.credentials), hidden, keys])))
-
-
-def _texts(value: Any) -> Iterable[str]:
-    if isinstance(value, str):
-        yield value
-        if "\n" in value:
-            yield from (line.strip() for line in value.splitlines())
-    elif isinstance(value, dict | list | tuple):
-        for inner in value.values() if isinstance(value, dict) else value:
-            yield from _texts(inner)
+    return tuple(dict.fromkeys([*texts_in([dict(binding.credentials), keys]), *header_secrets(binding.headers)]))

@@ -15,11 +15,13 @@ from django.http import HttpRequest
 
 from tenants.scoped_admin import NothingToTell
 
+from .secret_pages import SecretPages
+
 # What Django's own filters, and a bookmark, ask of a column that is listed; none of them looks inside of a value.
 COMPARISONS = ("exact", "in", "isnull", "isempty", "gt", "gte", "lt", "lte")
 
 
-class ListedFilters(NothingToTell):
+class ListedFilters(SecretPages, NothingToTell):
     """Mixed into a ModelAdmin whose model has columns that its pages do not show as they are.
 
     What is not allowed is answered 400, as by Django itself.

@@ -28,10 +28,11 @@ from tenants.scoped_admin import NothingToTell
 from .connector_choice import about
 from .connector_fields import form_name, names_of
 from .display import Assets
+from .secret_pages import SecretPages
 from .system_form import UNREADABLE, SystemForm
 
 
-class SystemAdmin(NothingToTell, admin.ModelAdmin):
+class SystemAdmin(SecretPages, NothingToTell, admin.ModelAdmin):
     """The page of one configuration; its list is the page itself."""
 
     integration: type[ConnectedIntegration[Any]] = ConnectedIntegration

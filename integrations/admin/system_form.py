@@ -12,7 +12,7 @@ from django import forms
 from integrations.configuration.models import IntegrationConfiguration
 from integrations.connections.destinations import destinations
 from integrations.connectors.base import BaseConnector
-from integrations.connectors.config_check import check
+from integrations.connectors.config_check import check, doubts
 from integrations.connectors.registry import ConnectorRegistry
 from integrations.credentials.masking import MASK
 from integrations.errors import EncryptionError
@@ -58,7 +58,8 @@ class SystemForm(forms.ModelForm):
         manifest, used = self.connector.manifest, self.instance.used_settings()
         typed = {name: value for name, value in self.stored.items() if name not in used}
         typed |= settings_from(manifest, cleaned, self.stored)
-        found, problems = check(manifest, typed)
+        found, problems = check(manifest, typed, self.stored)
+        problems = problems or doubts(manifest, found, self.stored)
         self.settings = {name: found[name] for name in typed if name in found}
         for name, problem in problems.items():
             is_empty = typed.get(name) in (None, "", [])

@@ -23,6 +23,7 @@ from integrations.connections.conditions import validate_condition
 from integrations.connections.models import EventSubscription, TenantIntegration
 from integrations.connectors.manifest import Manifest
 from integrations.connectors.registry import ConnectorRegistry
+from integrations.credentials.error_reports import hides_secrets
 from integrations.delivery.wakeup import wake_on_commit
 from integrations.errors import ConfigurationError, IntegrationError, IntegrationNotConfigured, UnknownConnector
 from integrations.inbound.actions import action_choices, not_theirs
@@ -52,7 +53,14 @@ api = NinjaAPI(
     auth=django_auth,
     docs_decorator=staff_member_required,
 )
+api.add_decorator(hides_secrets, mode="view")
 api.add_router("", pushes)
+
+
+@api.exception_handler(Exception)
+def _unexpected(request: HttpRequest, error: Exception) -> Any:
+    # Django's business, whose reports are filtered; with DEBUG, ninja would log and answer by itself.
+    raise error
 
 
 @api.exception_handler(ConfigurationError)

@@ -79,4 +79,4 @@ class BasicAuth(Auth):
         return {"Authorization": f"Basic {b64encode(pair).decode()}"}
 
     def secrets(self) -> tuple[str, ...]:
-        return (self.password, *self.headers().values())
+        return (self.password, f"{self.username}:{self.password}")

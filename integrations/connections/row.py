@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar
 
 from django.db import models
 
@@ -45,6 +45,9 @@ class ConnectionRow(models.Model):
 
     credentials = EncryptedJSON("credentials_encrypted")
 
+    # Labels that a renamed model had before its secrets were bound to the row alone: ("connectors.shop",)
+    former_labels: ClassVar[tuple[str, ...]] = ()
+
     is_signed: Any = False  # TenantIntegration makes it a column: its requests carry our signature
 
     class Meta:
@@ -78,9 +81,15 @@ class ConnectionRow(models.Model):
     def encryption_context(self) -> str:
         """What the ciphertexts of this row are bound to: moved to another row, they do not open.
 
-        A host that wants them bound to its tenant too overrides this before it stores any.
+        Its public id, which is nobody else's, and no name: a proxy, a child class or a renamed model reads the same
+        row. A host that wants them bound to its tenant too overrides this.
         """
-        return row_context(self._meta.label_lower, self.public_id)
+        return row_context("connection", self.public_id)
+
+    def former_encryption_contexts(self) -> Iterator[str]:
+        """Yield what ciphertexts were bound to before: the model's label, or that of a class with the same rows."""
+        for label in dict.fromkeys([*self.former_labels, *_labels(type(self))]):
+            yield row_context(label.lower(), self.public_id)
 
     def stored_config(self) -> dict[str, Any]:
         """Return `config`.
@@ -121,3 +130,10 @@ class ConnectionRow(models.Model):
     def request_timeout(self) -> float | None:
         """Seconds for one request; None: the connector's, or the setting."""
         return None
+
+
+def _labels(model: type[models.Model]) -> list[str]:
+    """Return the labels of `model` and of all models that read the same rows: its parents, proxies and children."""
+    family = [base for base in model.__mro__ if issubclass(base, ConnectionRow) and not base._meta.abstract]
+    relatives = (other for other in model._meta.apps.get_models() if issubclass(other, family[-1]))
+    return [relative._meta.label_lower for relative in (*family, *relatives)]

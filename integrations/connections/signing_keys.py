@@ -15,6 +15,8 @@ from integrations.transport import signing
 
 from .models import TenantIntegration
 
+MOST_KEPT = 4  # earlier keys that sign beside the new one: each costs every request
+
 
 def rotate_signing_secret(integration: TenantIntegration, secret: str | None = None) -> str:
     """Give `integration` a new signing secret and return it: the one time it is shown.
@@ -27,16 +29,15 @@ def rotate_signing_secret(integration: TenantIntegration, secret: str | None = N
     Raises:
         ValueError: `secret` is not a usable key; the message says why.
     """
-    secret = secret or signing.generate_secret()
-    signing.check_secret(secret)
+    secret = signing.check_secret(secret or signing.generate_secret())
     now = clock.now()
     with transaction.atomic():
         row = TenantIntegration.objects.select_for_update().get(pk=integration.pk)
         until = (now + timedelta(seconds=conf.ROTATION_OVERLAP_SECONDS)).isoformat()
-        kept = []
+        kept: list[dict[str, str]] = []
         for key in row.credentials.get("signing_keys") or []:
             end = key.get("until") or until
-            if datetime.fromisoformat(end) > now:
+            if datetime.fromisoformat(end) > now and len(kept) < MOST_KEPT:
                 kept.append({"secret": key["secret"], "until": end})
         row.credentials = {**row.credentials, "signing_keys": [{"secret": secret, "until": None}, *kept]}
         row.credentials_rotated_at = now

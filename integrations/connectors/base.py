@@ -35,8 +35,9 @@ from integrations.errors import (
 from integrations.logs import logger_for
 from integrations.transport.classify import error_for, excerpt_of
 from integrations.transport.http_client import HTTPClient
+from integrations.transport.outgoing import header_secrets
 from integrations.transport.process_client import client as process_client
-from integrations.transport.redaction import redact
+from integrations.transport.redaction import redact, texts_in
 from integrations.transport.response import Response
 
 from .adapter_client import AdapterClient
@@ -317,8 +318,8 @@ class BaseConnector(Receiving):
 
     @cached_property
     def _own_secrets(self) -> tuple[str, ...]:
-        values = [*self.binding.headers.values(), *self.binding.signing_secrets]
-        values += [value for value in self.binding.credentials.values() if isinstance(value, str)]
+        values = [*self.binding.signing_secrets, *texts_in(self.binding.credentials)]
+        values += [*self.binding.headers.values(), *header_secrets(self.binding.headers)]
         # n8n's 404 repeats the path without its prefix; a webhook's path may be all that protects it.
         url = urlsplit(self.binding.url)
         in_query = (value for _, value in parse_qsl(url.query))  # the sig of a workflow in Teams

@@ -14,16 +14,24 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 
+from integrations.credentials.masking import MASK
 from integrations.errors import ConfigurationError, IntegrationBlocked, forgets_locals
 from integrations.transport.allowed_hosts import check_allowed
 from integrations.transport.headers import HeaderRejected, check_headers
 from integrations.transport.hosts import canonical_host
 from integrations.transport.policy import AddressPolicy
+from integrations.transport.redaction import is_secret_name, texts_in
 from integrations.transport.rejected import UrlRejected
 
-from .manifest import HEADERS, Field, Manifest
+from .manifest import HEADERS, URL, Field, Manifest
 
 MAX_TEXT = 16384  # a PEM key is the longest thing that anybody types
+MAX_SECRETS = 5  # that prove one and the same webhook: each is tried on every call, a stranger's too
+_BULLET = MASK[0]
+_DOTS = "remove the dots: they stand for a stored value; type the value itself"
+# White space that nobody sees, beside what `str.strip` knows: zero-width ones, a byte order mark, a soft hyphen.
+_INVISIBLE = "\u200b\u200c\u200d\u2060\ufeff\u00ad"
+_WEBHOOK_KEY = re.compile(r"wh(?:sec|sk|pk)_\S*")  # has no space in it, whatever field it is in
 _TRUE, _FALSE = {"true", "on", "yes", "1"}, {"false", "off", "no", "0", ""}
 
 
@@ -31,21 +39,30 @@ class _Wrong(ValueError):
     """One value is wrong; the text says what to do."""
 
 
+class _WrongIfNew(_Wrong):
+    """Nobody may enter this, but where it is stored and works it may stay: other settings must be changeable."""
+
+
 @forgets_locals
-def checked(manifest: Manifest, settings: Mapping[str, Any]) -> dict[str, Any]:
+def checked(manifest: Manifest, settings: Mapping[str, Any], stored: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Return `settings` with defaults filled in and values in their types.
+
+    Args:
+        stored: those in whose place they come.
 
     Raises:
         ConfigurationError: with a sentence for every field that is missing, unknown or wrong.
     """
-    clean, problems = check(manifest, settings)
+    clean, problems = check(manifest, settings, stored)
     if problems:
         raise ConfigurationError(problems)
     return clean
 
 
-def check(manifest: Manifest, settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return (clean settings, {field: what is wrong}); never raises."""
+def check(
+    manifest: Manifest, settings: Mapping[str, Any], stored: Mapping[str, Any] | None = None
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return (clean settings, {field: what is wrong}); never raises. `stored`: those in whose place they come."""
     if manifest.is_open:
         return _open(settings)
     problems = {
@@ -54,6 +71,7 @@ def check(manifest: Manifest, settings: Mapping[str, Any]) -> tuple[dict[str, An
         if manifest.field(name) is None
     }
     clean: dict[str, Any] = {}
+    proofs = manifest.inbound.secret_field if manifest.inbound is not None else ""
     for field in manifest.fields:
         value = settings.get(field.name)
         if _is_empty(field, value):
@@ -64,9 +82,20 @@ def check(manifest: Manifest, settings: Mapping[str, Any]) -> tuple[dict[str, An
             continue
         try:
             clean[field.name] = _typed(field, value, manifest)
+            if field.name == proofs:
+                _refuse_many(clean[field.name])
         except _Wrong as wrong:
+            if isinstance(wrong, _WrongIfNew) and stored is not None and stored.get(field.name) == value:
+                clean[field.name] = value
+                continue
             problems[field.name] = str(wrong)
+            clean.pop(field.name, None)
     return clean, problems
+
+
+def _refuse_many(secrets: Any) -> None:
+    if isinstance(secrets, str) and len([line for line in secrets.splitlines() if line.strip()]) > MAX_SECRETS:
+        raise _WrongIfNew(f"at most {MAX_SECRETS} secrets, one a line: the new one and the one before are enough")
 
 
 def _is_empty(field: Field, value: Any) -> bool:
@@ -86,6 +115,9 @@ def _open(settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
             clean[HEADERS] = _json(Field(name=HEADERS, kind="json"), clean[HEADERS])
         except _Wrong as wrong:
             problems[HEADERS] = str(wrong)
+    for name, value in clean.items():
+        if name not in problems and any(MASK in text for text in texts_in(value)):
+            problems[name] = _DOTS
     return clean, problems
 
 
@@ -103,8 +135,9 @@ def _typed(field: Field, value: Any, manifest: Manifest) -> Any:
         return [_text(field, line.strip()) for line in lines if line.strip()]
     if not isinstance(value, str):
         raise _Wrong("must be text")
-    # Spaces may belong to a secret; a line break around it was pasted along, and no header could carry it.
-    text = _text(field, value.strip("\r\n") if field.is_secret else value.strip())
+    if MASK in value or (_BULLET in value and (field.is_secret or field.name == URL)):
+        raise _Wrong(_DOTS)
+    text = _text(field, _trimmed(value, trim=field.trim) if field.is_secret else value.strip())
     if field.kind == "choice" and text not in field.choices:
         raise _Wrong(f"must be one of: {', '.join(field.choices)}")
     if field.kind == "url":
@@ -114,6 +147,40 @@ def _typed(field: Field, value: Any, manifest: Manifest) -> Any:
     if field.kind == "email":
         _check_email(text)
     return text
+
+
+def doubts(manifest: Manifest, settings: Mapping[str, Any], stored: Mapping[str, Any] | None = None) -> dict[str, str]:
+    """Return {secret: question} for those with white space around them that may belong to them; not what is `stored`.
+
+    Nobody sees it, and whoever pasted it gets 401 for ever. A page may ask; whoever cannot be asked is refused.
+    """
+    found = {}
+    for name, value in settings.items():
+        field = manifest.field(name)
+        is_secret = is_secret_name(name) if field is None else field.is_secret
+        if not (is_secret and isinstance(value, str) and value.strip()) or value == (stored or {}).get(name):
+            continue
+        lines = value.strip("\r\n").splitlines()
+        if wrong := [number for number, line in enumerate(lines, start=1) if line != _bare(line)]:
+            which = f"line {wrong[0]} " if len(lines) > 1 else ""
+            found[name] = f"{which}begins or ends with a space or an invisible character; remove it"
+    return found
+
+
+def _trimmed(secret: str, *, trim: bool) -> str:
+    """Return `secret`, each line of it, without the white space around it that cannot belong to it."""
+    lines = secret.strip("\r\n").replace("\r\n", "\n").split("\n")
+    bare = [_bare(line) for line in lines]
+    return "\n".join(
+        short if trim or _WEBHOOK_KEY.fullmatch(short) else line for line, short in zip(lines, bare, strict=True)
+    ).strip("\n")
+
+
+def _bare(line: str) -> str:
+    before = None
+    while line != before:
+        before, line = line, line.strip().strip(_INVISIBLE)
+    return line
 
 
 def _text(field: Field, text: str) -> str:
@@ -158,6 +225,8 @@ def _json(field: Field, value: Any) -> Any:
             value = _Wrong("must be JSON")
         if isinstance(value, _Wrong):
             raise value
+    if any(MASK in text for text in texts_in(value)):
+        raise _Wrong(_DOTS)
     if not _is_storable(value):
         raise _Wrong("must be JSON, without NaN and characters that cannot be sent")
     if field.name == HEADERS:

@@ -38,6 +38,8 @@ class Field(_Model):
             ``json``: any JSON value, ``headers`` included.
         advanced: shown apart; most people never touch it.
         multiline: a text or secret of several lines: a PEM key, a message's text. A one-line box would join them.
+        trim: of a secret: none of its kind begins or ends with a space, as no token or PEM key does; those around it
+            were pasted along, and are dropped. Elsewhere people are asked about them, and the API refuses them.
         pattern: a regular expression that the whole text must match; ``hint`` then says it in words.
         minimum, maximum: bounds of an integer.
     """
@@ -55,6 +57,7 @@ class Field(_Model):
     maximum: int | None = None
     advanced: bool = False
     multiline: bool = False
+    trim: bool = False
 
     @property
     def is_secret(self) -> bool:
@@ -80,6 +83,8 @@ class Field(_Model):
             raise ValueError("choices belong to the kind 'choice', and to nothing else")
         if self.multiline and self.kind not in ("text", "secret"):
             raise ValueError("only the kinds 'text' and 'secret' have several lines; for a list there is 'lines'")
+        if self.trim and not self.is_secret:
+            raise ValueError("trim belongs to secrets; everything else is trimmed anyway")
         if self.is_secret and self.default:
             raise ValueError("a secret has no default: it would be no secret")
         if self.choices and self.default not in (None, *self.choices):
@@ -119,6 +124,7 @@ class Inbound(_Model):
         id_header, id_path: where a delivery's id is, by which a second copy is known: a header, or keys in the body
             joined by dots. Neither: the body itself tells.
         event_header, event_path: where the type of the event is.
+        keeps_headers: further headers that are stored with a webhook, for whoever handles it; never a login.
         sends_forms: bodies may be ``application/x-www-form-urlencoded`` too.
     """
 
@@ -129,6 +135,7 @@ class Inbound(_Model):
     id_path: str = ""
     event_header: str = ""
     event_path: str = ""
+    keeps_headers: tuple[str, ...] = ()
     sends_forms: bool = False
 
     @model_validator(mode="after")

@@ -1,6 +1,7 @@
 """System checks of the encryption keys; ``apps.py`` registers them with `register_checks`.
 
     integrations.crypto.E001  a key is unusable: wrong length, not hex, all zeros   always
+                              (`refuse_unusable_keys` says the same before: web servers and workers run no checks)
     integrations.crypto.E002  ENCRYPTION_MASTER_KEY is not set                      check --deploy
 
 Sources: docs/SECURITY.md, seeds/002 (an invalid key is refused at start), cases B234 and B236.
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
 
@@ -26,6 +28,21 @@ def check_encryption_keys(app_configs: Any = None, **kwargs: Any) -> list[checks
     except ImproperlyConfigured as error:
         return [checks.Error(str(error), id=BAD_KEY)]
     return []
+
+
+def refuse_unusable_keys() -> None:
+    """Raise ImproperlyConfigured if a key cannot be used; call it once, when Django starts.
+
+    Else gunicorn and workers would start, and every delivery would fail. That there is no SECRET_KEY is no business of
+    ours: Django has commands that need none.
+    """
+    try:
+        has_any = has_master_key() or bool(settings.SECRET_KEY)
+    except ImproperlyConfigured:
+        return
+    problem = check_encryption_keys() if has_any else []
+    if problem:
+        raise ImproperlyConfigured(problem[0].msg)
 
 
 def check_master_key_set(app_configs: Any = None, **kwargs: Any) -> list[checks.CheckMessage]:

@@ -17,13 +17,14 @@ import binascii
 import json
 import os
 import re
+from contextlib import suppress
 from typing import Any
 
 from cryptography.exceptions import InvalidTag
 from cryptography.fernet import InvalidToken
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from integrations.credentials.key_ring import KeyRing, get_key_ring
+from integrations.credentials.key_ring import Key, KeyRing, get_key_ring
 from integrations.errors import EncryptionError
 
 VERSION = "v1"
@@ -96,6 +97,23 @@ class EncryptionService:
             return False
         return token.startswith(FERNET_PREFIX) or _parse(token)[0] != get_key_ring().current.id
 
+    @staticmethod
+    def key_of(token: str) -> str:
+        """Return which key `token` needs, as people know it: its id and its setting.
+
+        Raises:
+            EncryptionError: no key of the ring opens it.
+        """
+        ring = get_key_ring()
+        if token.startswith(FERNET_PREFIX):
+            for fernet in ring.fernet_keys:
+                with suppress(InvalidToken):
+                    fernet.cipher.decrypt(token.encode())
+                    return f"Fernet key of {fernet.source}"
+        elif key := ring.find(_parse(token)[0]):
+            return key_name(key)
+        raise EncryptionError(f"{VERIFICATION_FAILED}: no key of the settings opens it")
+
     @classmethod
     def reseal(cls, token: str, aad: str) -> str:
         """Return the same text under the newest key (and a new nonce); raises as `open` does."""
@@ -132,6 +150,11 @@ class EncryptionService:
         if plaintext is None:
             raise EncryptionError(f"{VERIFICATION_FAILED}. {CAUSES}")
         return load_json_object(plaintext)
+
+
+def key_name(key: Key) -> str:
+    """Return what people know a key by."""
+    return f"key {key.id} of {key.source}"
 
 
 def dump_json(value: dict[str, Any]) -> bytes:

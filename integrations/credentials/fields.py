@@ -16,7 +16,9 @@ They are properties because ``Model.__init__``, ``create()`` and ``update_or_cre
 as keyword arguments beside the fields; Django sets them after the fields, so tenant and uuid are known.
 
 The value is bound to tenant, row and column (docs/adr/0008): a row that changes one of them cannot be read
-any more until its secrets are set again. That is meant.
+any more until its secrets are set again. That is meant. What the code calls its model must not be part of it: a
+proxy, a child class and a renamed model read the same rows. A model that bound its values to something else once gives
+those contexts as ``former_encryption_contexts()``: such values open, and `reseal` binds them anew.
 """
 
 from __future__ import annotations
@@ -55,9 +57,11 @@ class EncryptedAttribute(property, Generic[T]):
     raises TypeError for the wrong type and ValueError while tenant or public id are unknown.
     """
 
-    def __init__(self, column: str) -> None:
+    def __init__(self, column: str, *, bound_as: str = "") -> None:
+        """Keep the values in `column`; `bound_as` is what a renamed one was called when the first was stored."""
         super().__init__(self._read, self._write)
         self.column = column
+        self.bound_as = bound_as or column
         self.name = column
 
     def __set_name__(self, owner: type, name: str) -> None:
@@ -74,8 +78,13 @@ class EncryptedAttribute(property, Generic[T]):
         self._write(instance, value)
 
     def needs_reseal(self, instance: Any) -> bool:
-        """Tell whether the stored token is Fernet's or an older key's."""
-        return EncryptionService.needs_reseal(getattr(instance, self.column))
+        """Tell whether the stored token is Fernet's, an older key's, or bound as this model bound them once.
+
+        Raises:
+            EncryptionError: nothing of ours opens it.
+        """
+        token = getattr(instance, self.column)
+        return bool(token) and (self._opened(instance, token)[1] or EncryptionService.needs_reseal(token))
 
     def reseal(self, instance: Any) -> bool:
         """Seal the stored value anew if it needs it; return whether it did. The caller saves `column`."""
@@ -94,7 +103,7 @@ class EncryptedAttribute(property, Generic[T]):
         context = instance.encryption_context()
         if not context:
             raise ValueError(f"{self._label(instance)}: set the tenant and the public id before this secret")
-        return f"{context}:{self.column}"
+        return f"{context}:{self.bound_as}"
 
     def _label(self, instance: Any) -> str:
         return f"{type(instance).__name__}.{self.name}"
@@ -102,7 +111,19 @@ class EncryptedAttribute(property, Generic[T]):
     def _open(self, instance: Any) -> str:
         """Return the plaintext, "" for an empty column."""
         token = getattr(instance, self.column)
-        return self._named(instance, lambda: EncryptionService.open(token, self._aad(instance))) if token else ""
+        return self._opened(instance, token)[0] if token else ""
+
+    def _opened(self, instance: Any, token: str) -> tuple[str, bool]:
+        """Return the plaintext, and whether it is bound to something that the model bound it to once."""
+        try:
+            return EncryptionService.open(token, self._aad(instance)), False
+        except EncryptionError as error:
+            message = error.message
+        former = getattr(instance, "former_encryption_contexts", tuple)
+        for context in former():
+            with suppress(EncryptionError):
+                return EncryptionService.open(token, f"{context}:{self.bound_as}"), True
+        raise EncryptionError(f"{self._label(instance)}: {message}")
 
     def _named(self, instance: Any, action: Callable[[], Any]) -> Any:
         """Run `action`; its EncryptionError says which attribute of which model it is about."""
@@ -133,8 +154,8 @@ class EncryptedText(EncryptedAttribute[str]):
 class EncryptedJSON(EncryptedAttribute[dict[str, Any]]):
     """A JSON object, ``default()`` when empty. A masked value keeps the stored one (masking.py)."""
 
-    def __init__(self, column: str, default: Callable[[], dict[str, Any]] = dict) -> None:
-        super().__init__(column)
+    def __init__(self, column: str, default: Callable[[], dict[str, Any]] = dict, *, bound_as: str = "") -> None:
+        super().__init__(column, bound_as=bound_as)
         self.default = default
 
     def _read(self, instance: Any) -> dict[str, Any]:

@@ -40,11 +40,20 @@ _HKDF_INFO = b"integrations.credentials aes-256-gcm v1"
 
 @dataclass(frozen=True)
 class Key:
-    """One AES-256-GCM key: the id that tokens carry, the id derived from the key itself, the cipher."""
+    """One AES-256-GCM key: the id that tokens carry, the id derived from the key itself, the cipher, its setting."""
 
     id: str
     fingerprint: str
     cipher: AESGCM
+    source: str
+
+
+@dataclass(frozen=True)
+class FernetKey:
+    """One Fernet key and its setting."""
+
+    cipher: Fernet
+    source: str
 
 
 @dataclass(frozen=True)
@@ -52,8 +61,13 @@ class KeyRing:
     """All keys of one set of settings: `keys` newest first, never empty; `fernet` only for old tokens."""
 
     keys: tuple[Key, ...]
-    fernet: MultiFernet | None
+    fernet_keys: tuple[FernetKey, ...]
     _by_id: dict[str, Key]
+
+    @property
+    def fernet(self) -> MultiFernet | None:
+        """All Fernet keys as one; None if there are none."""
+        return MultiFernet([key.cipher for key in self.fernet_keys]) if self.fernet_keys else None
 
     @property
     def current(self) -> Key:
@@ -121,20 +135,21 @@ def _snapshot() -> _Snapshot:
 def _build(snapshot: _Snapshot) -> KeyRing:
     secrets = [secret.encode() if isinstance(secret, str) else bytes(secret) for secret in snapshot.secrets]
     keys = [] if _is_blank(snapshot.master) else _parse_master(snapshot.master)
-    keys += [_key(_derive(secret)) for secret in secrets]
+    names = ["SECRET_KEY", *(f"SECRET_KEY_FALLBACKS[{n}]" for n in range(len(secrets) - 1))]
+    keys += [_key(_derive(secret), source=name) for name, secret in zip(names, secrets, strict=False)]
     by_id: dict[str, Key] = {}
     for key in keys:
         for key_id in {key.id, key.fingerprint}:
             other = by_id.setdefault(key_id, key)
             if other.fingerprint != key.fingerprint:
                 raise ImproperlyConfigured(f"{MASTER}: two different keys are called {key_id!r}. Rename one.")
-    return KeyRing(tuple(keys), _fernet(snapshot, secrets), by_id)
+    return KeyRing(tuple(keys), _fernet(snapshot, secrets, names), by_id)
 
 
-def _key(material: bytes, key_id: str = "") -> Key:
+def _key(material: bytes, key_id: str = "", *, source: str) -> Key:
     # The prefix keeps the published id apart from any other hash somebody may take of the same key.
     fingerprint = hashlib.sha256(b"integrations key id" + material).hexdigest()[:8]
-    return Key(key_id or fingerprint, fingerprint, AESGCM(material))
+    return Key(key_id or fingerprint, fingerprint, AESGCM(material), source)
 
 
 def _derive(secret: bytes) -> bytes:
@@ -171,22 +186,23 @@ def _parse_entry(entry: str, where: str) -> Key:
     material = bytes.fromhex(digits)
     if not any(material):
         raise ImproperlyConfigured(f"{where} is all zeros, which protects nothing. {GENERATE}")
-    return _key(material, key_id)
+    return _key(material, key_id, source=where)
 
 
-def _fernet(snapshot: _Snapshot, secrets: list[bytes]) -> MultiFernet | None:
-    ciphers = []
+def _fernet(snapshot: _Snapshot, secrets: list[bytes], names: list[str]) -> tuple[FernetKey, ...]:
+    found = []
     if not _is_blank(snapshot.bapp):
-        ciphers.append(_fernet_key(snapshot.bapp, 'BAPP_CONNECTORS["ENCRYPTION_KEY"]'))
-    ciphers += [_fernet_key(key, f"FERNET_KEYS[{n}]") for n, key in enumerate(snapshot.fernet)]
+        found.append(_fernet_key(snapshot.bapp, 'BAPP_CONNECTORS["ENCRYPTION_KEY"]'))
+    found += [_fernet_key(key, f"FERNET_KEYS[{n}]") for n, key in enumerate(snapshot.fernet)]
     # django-bapp-connectors wrote with this derivation when it was given no key (its encryption.py).
-    ciphers += [Fernet(base64.urlsafe_b64encode(hashlib.sha256(secret).digest())) for secret in secrets]
-    return MultiFernet(ciphers) if ciphers else None
+    for name, secret in zip(names, secrets, strict=False):
+        found.append(FernetKey(Fernet(base64.urlsafe_b64encode(hashlib.sha256(secret).digest())), name))
+    return tuple(found)
 
 
-def _fernet_key(key: Any, where: str) -> Fernet:
+def _fernet_key(key: Any, where: str) -> FernetKey:
     try:
-        return Fernet(key)
+        return FernetKey(Fernet(key), where)
     except (ValueError, TypeError, AttributeError):
         pass  # raised below, so that the library's error, which may quote the key, is not its context
     raise ImproperlyConfigured(f"{where} is no Fernet key (32 bytes as url-safe base64). {GENERATE_FERNET}")

@@ -22,10 +22,10 @@ from django.db.models import Case, Q, Value, When
 from integrations import conf
 from integrations.connections import health
 from integrations.connections.binding import bind, settings_of
-from integrations.connections.edited_settings import apply_settings
+from integrations.connections.edited_settings import apply_settings, settings_to_edit
 from integrations.connections.models import TenantIntegration, TenantIntegrationQuerySet
 from integrations.connectors.base import BaseConnector
-from integrations.connectors.config_check import check
+from integrations.connectors.config_check import check, doubts
 from integrations.connectors.port import Client, TestResult
 from integrations.connectors.registry import ConnectorRegistry, manifests
 from integrations.credentials.encryption import EncryptionService
@@ -135,8 +135,9 @@ class ERPConnection(TenantIntegration):
             ConfigurationError: a field is missing, wrong or unknown: an unknown one might be a secret, and would
                 be stored as if it were none.
         """
-        clean, problems = check(ConnectorRegistry.type_of(self.integration_type).manifest, config)
-        if problems:
+        manifest = ConnectorRegistry.type_of(self.integration_type).manifest
+        clean, problems = check(manifest, config)
+        if problems := problems or doubts(manifest, clean, settings_to_edit(self)):
             raise ConfigurationError(problems)
         logger.debug("Connector type: %s, config has %s fields", self.integration_type, len(config))
         apply_settings(self, {name: value for name, value in clean.items() if name in config})

@@ -24,12 +24,14 @@ from integrations import conf
 from integrations.connections.abstract import AbstractConnection
 from integrations.connections.registered import model_of
 from integrations.connectors.content import ContentRefused
+from integrations.connectors.registry import ConnectorRegistry
 from integrations.delivery.wakeup import QUEUE, SLOW_QUEUE, send_hint
+from integrations.errors import IntegrationError
 from integrations.lifecycle import announce, webhook_event_received
 
 from . import schemes
 from .models import AbstractWebhookEvent
-from .stored_headers import MAX_TOTAL, storable, storable_start
+from .stored_headers import MAX_TOTAL, kept_names, storable, storable_start
 from .throttle import ALL_REJECTED_PER_MINUTE, REJECTED_PER_MINUTE, is_within
 
 TASK = "integrations.tasks.process_webhook"
@@ -48,6 +50,7 @@ class Delivery:
     Attributes:
         action: the last part of the address; "" if there was none.
         is_call: that is an inbound action, which this connection wants done (`asks_for_action`).
+        keeps: names of headers that are stored beside the harmless ones (`kept_names`); None: those of its kind.
         secrets: what must appear in no header that is stored, and in no body that proved nothing: all that is known of
             the connection's.
     """
@@ -59,6 +62,7 @@ class Delivery:
     action: str = ""
     secrets: tuple[str, ...] = field(default=(), repr=False)
     is_call: bool = False
+    keeps: frozenset[str] | None = None
 
 
 def webhook_event_model() -> type[AbstractWebhookEvent]:
@@ -161,8 +165,17 @@ def _columns(delivery: Delivery, max_headers: int = MAX_TOTAL) -> dict[str, Any]
         "connection": delivery.connection,
         "provider": cut(delivery.provider, 50),
         "action": cut(delivery.action, 100),
-        "headers": storable(delivery.headers, delivery.secrets, max_headers),
+        "headers": storable(delivery.headers, delivery.secrets, max_headers, keeps=_keeps(delivery)),
     }
+
+
+def _keeps(delivery: Delivery) -> frozenset[str]:
+    if delivery.keeps is not None:
+        return delivery.keeps
+    try:
+        return kept_names(ConnectorRegistry.type_of(delivery.provider).manifest.inbound)
+    except IntegrationError:
+        return kept_names(None)
 
 
 def _key(delivery: Delivery, event_id: str) -> str:

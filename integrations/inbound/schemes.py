@@ -23,6 +23,7 @@ import hmac
 import re
 from collections.abc import Callable, Iterable, Mapping
 
+from integrations.connectors.config_check import MAX_SECRETS
 from integrations.transport import signing
 from integrations.transport.signing import TOLERANCE_SECONDS, SignatureInvalid
 
@@ -53,6 +54,11 @@ _OWNERS = {
 }
 
 
+def owner_of(signature_header: str) -> str:
+    """Return whose header it is, as a scheme; "" if it is nobody's own."""
+    return _OWNERS.get(signature_header.lower(), "")
+
+
 def verify(
     scheme: str,
     headers: Mapping[str, str],
@@ -68,7 +74,8 @@ def verify(
         scheme: one of `SCHEMES`.
         headers: names in any case.
         body: the bytes as they came, before any decoding.
-        secrets: several during a rotation; empty ones count for nothing.
+        secrets: several during a rotation, the newest first; empty ones count for nothing, those after the fifth
+            neither: each is tried with every body that a stranger sends.
         now: seconds since 1970. Where the scheme has a timestamp it may be 300 s off, either way.
         signature_header: where the signature is; "": where the scheme has it. Standard Webhooks have their own three.
 
@@ -83,7 +90,7 @@ def verify(
     usable = [secret for secret in given if isinstance(secret, str) and secret.strip()]
     if not usable:
         raise SignatureInvalid("no_secret")
-    check(_Headers(headers, signature_header), body, usable, now)
+    check(_Headers(headers, signature_header), body, usable[:MAX_SECRETS], now)
 
 
 class _Headers:
@@ -149,7 +156,7 @@ def _plain_base64(headers: _Headers, body: bytes, secrets: list[str], now: float
 
 
 def _plain(headers: _Headers, body: bytes, secrets: list[str], now: float) -> None:
-    if owner := _OWNERS.get(headers.signature_name):
+    if owner := owner_of(headers.signature_name):
         SCHEMES[owner](headers, body, secrets, now)
     elif len(headers.signature()) == 64:
         _plain_hex(headers, body, secrets, now)

@@ -25,6 +25,7 @@ from integrations.connections.abstract import AbstractConnection
 from integrations.connections.registered import connection_model
 from integrations.connectors import content
 from integrations.connectors.base import BaseConnector
+from integrations.credentials.error_reports import hides_secrets
 from integrations.errors import EncryptionError, IncompatibleConnector, IntegrationError, UnknownConnector
 from integrations.transport.signing import SignatureInvalid
 
@@ -32,6 +33,7 @@ from . import schemes
 from .actions import asks_for_action, is_allowed, why_not
 from .receive import Delivery, copy_id, store, store_rejected, webhook_event_model
 from .request_body import BodyRefused, check_announced, read_body
+from .stored_headers import kept_names
 from .throttle import is_within, may_log, seconds_to_next_minute
 
 logger = logging.getLogger("integrations.inbound")
@@ -66,6 +68,7 @@ class _Refused(Exception):
 
 
 @csrf_exempt
+@hides_secrets
 @never_cache
 @transaction.non_atomic_requests
 def webhook_receiver(request: HttpRequest, connection_id: str, action: str) -> JsonResponse:
@@ -100,7 +103,8 @@ def _take_in(request: HttpRequest, connection_id: str, action: str) -> dict[str,
     secrets = adapter.inbound_secrets()
     known = (*secrets, *adapter.secrets)
     is_call = asks_for_action(connection, adapter, action)
-    delivery = Delivery(connection, connection.connector_key, request.headers, body, action, known, is_call)
+    keeps = kept_names(adapter.inbound)
+    delivery = Delivery(connection, connection.connector_key, request.headers, body, action, known, is_call, keeps)
     if not _is_proven(adapter, delivery, secrets):
         return {"status": "ping"}
     if is_call and not is_allowed(connection, action):

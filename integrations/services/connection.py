@@ -30,7 +30,7 @@ from integrations.delivery.lanes import lock_lanes
 from integrations.errors import ConfigurationError, UnknownConnector, forgets_locals
 
 from .lookup import list_available_providers
-from .settings import change_settings, refuse_to_send_secrets_elsewhere, save_settings
+from .settings import change_settings, checked_settings, refuse_to_send_secrets_elsewhere, save_settings
 
 INBOUND_SECRET = "webhook_secret"  # noqa: S105 - the name of a setting
 
@@ -122,7 +122,7 @@ def _put_credentials(row: AbstractConnection, credentials: Mapping[str, Any]) ->
         return change_settings(row, {**dict.fromkeys(old), **credentials})
     signing_keys = {name: value for name, value in row.credentials.items() if name == SIGNING_KEYS}
     stored = settings_of(row)
-    clean = connector.checked_config({**row.config, **credentials}, stored)
+    clean = checked_settings(connector, {**row.config, **credentials}, stored)
     row.credentials = {**signing_keys, **{name: clean[name] for name in credentials if name in clean}}
     return ["credentials_encrypted"]
 
@@ -144,7 +144,7 @@ def _put_settings(row: AbstractConnection, settings: Mapping[str, Any]) -> list[
     kept = {name: value for name, value in row.credentials.items() if name != SIGNING_KEYS}
     inbound = _inbound_secret(connector, settings)
     settings = {name: value for name, value in settings.items() if name not in inbound}
-    clean = connector.checked_config({**settings, **kept}, None if row._state.adding else stored)
+    clean = checked_settings(connector, {**settings, **kept}, None if row._state.adding else stored)
     if not row._state.adding:  # whoever makes one has just entered them
         refuse_to_send_secrets_elsewhere(connector, stored, clean, settings)
     row.config = {**{name: clean[name] for name in settings if name in clean}, **inbound}

@@ -14,12 +14,14 @@ from integrations.connections.destinations import destinations
 from integrations.connections.edited_settings import apply_settings
 from integrations.connections.models import TenantIntegration
 from integrations.connectors.base import BaseConnector
+from integrations.connectors.config_check import doubts
 from integrations.connectors.manifest import HEADERS, URL, Manifest
 from integrations.connectors.registry import ConnectorRegistry
 from integrations.credentials.masking import MASK, is_mask, mask_values
 from integrations.errors import ConfigurationError
 from integrations.transport.redaction import mask_url
 
+NOTHING_STORED = "the dots stand for a stored value, and there is none: enter the value"
 _PLACE_NAME = re.compile(r"url|uri|host|server|domain|endpoint|address", re.IGNORECASE)
 
 
@@ -49,24 +51,46 @@ def change_settings(integration: TenantIntegration, changes: Mapping[str, Any]) 
     """
     connector = ConnectorRegistry.type_of(integration.integration_type)
     stored = settings_of(integration)
-    merged = dict(stored)
+    merged, unknown = dict(stored), {}
     for name, value in changes.items():
-        if is_mask(value) or (name == URL and value == mask_url(stored.get(URL, ""))):
+        if name == URL and stored.get(URL) and value == mask_url(stored[URL]):
+            continue
+        if is_mask(value):
+            if name not in stored:
+                unknown[name] = NOTHING_STORED
             continue
         if value in (None, ""):
             merged.pop(name, None)
         elif name == HEADERS and isinstance(value, Mapping):
-            kept = stored.get(HEADERS) or {}
-            merged[name] = {key: kept.get(key, item) if is_mask(item) else item for key, item in value.items()}
+            kept = {key.lower(): item for key, item in (stored.get(HEADERS) or {}).items()}
+            merged[name] = {
+                key: kept.get(str(key).lower(), item) if is_mask(item) else item for key, item in value.items()
+            }
         else:
             merged[name] = value
-    clean = connector.checked_config(merged, stored)
+    if unknown:
+        raise ConfigurationError(unknown)
+    clean = checked_settings(connector, merged, stored)
     refuse_to_send_secrets_elsewhere(connector, stored, clean, changes)
     columns = apply_settings(integration, clean)
     if {"headers_encrypted", "credentials_encrypted"} & set(columns):
         integration.credentials_rotated_at = clock.now()
         columns.append("credentials_rotated_at")
     return columns
+
+
+def checked_settings(
+    connector: type[BaseConnector], settings: Mapping[str, Any], stored: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """Return `settings` as ``checked_config`` does, and refuse what a page would ask a person about.
+
+    Args:
+        stored: those in whose place they come; None: they are new.
+    """
+    clean = connector.checked_config(settings, stored)
+    if questions := doubts(connector.manifest, clean, stored):
+        raise ConfigurationError(questions)
+    return clean
 
 
 def save_settings(integration: TenantIntegration, columns: list[str]) -> None:

@@ -16,6 +16,7 @@ from integrations.inbound.actions import asks_for_action
 from integrations.inbound.generic import guess
 from integrations.inbound.models import AbstractWebhookEvent
 from integrations.inbound.receive import Delivery, copy_id, store, store_rejected, webhook_event_model
+from integrations.inbound.stored_headers import kept_names
 from integrations.transport.signing import SignatureInvalid
 
 logger = logging.getLogger("integrations.inbound")
@@ -72,7 +73,8 @@ class WebhookService:
         adapter = _adapter(connection)
         known = (*secrets, *adapter.secrets) if adapter else secrets
         is_call = asks_for_action(connection, adapter, action)
-        delivery = Delivery(connection, provider, headers, raw, action, known, is_call)
+        keeps = kept_names(adapter.inbound if adapter else None, signature_method, signature_header or "")
+        delivery = Delivery(connection, provider, headers, raw, action, known, is_call, keeps)
         try:
             schemes.verify(
                 signature_method, headers, raw, secrets, now=clock.timestamp(), signature_header=signature_header or ""

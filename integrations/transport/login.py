@@ -22,4 +22,5 @@ class Login:
     @property
     def secrets(self) -> tuple[str, ...]:
         """Everything that an answer might echo back at us."""
-        return tuple(value for value in (self.password, self.private_key, self.passphrase) if value)
+        sasl = f"\0{self.username}\0{self.password}" if self.password else ""  # as base64, what PLAIN sends
+        return tuple(value for value in (self.password, sasl, self.private_key, self.passphrase) if value)

@@ -8,16 +8,26 @@ away. Over-masking costs a word in a log; the opposite costs a key. Every patter
 from __future__ import annotations
 
 import base64
+import html
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from functools import lru_cache
+from typing import Any
 from urllib.parse import quote, quote_plus
 
 MASK = "***"
 URL_MASK = "•••"
 MIN_SECRET = 4  # characters; masking every "a" would hide the text, not the secret
+_MIN_CORE = 7  # characters of base64; a shorter piece is found in anybody's text
 
+_RUN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/_-\\%")  # what base64 is written with
+_PERCENT = re.compile(r"%[0-9A-F]{2}")
+_URI = ";,/?:@&=+$-_.!~*'()#"  # what encodeURI leaves
+_SAFE_JSON = tuple(
+    str.maketrans({char: f"\\u{spelt.format(ord(char))}" for char in "<>&'"}) for spelt in ("{:04x}", "{:04X}")
+)
 
 _KEY_WORDS = (
     r"pass(?:word|wd|phrase|code)|pwd|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|signing[_-]?key"
@@ -79,35 +89,136 @@ def redact(text: str, secrets: Iterable[str] = ()) -> str:
 
 def mask_known(text: str, secrets: Iterable[str]) -> str:
     """Return `text` with known `secrets` masked and everything else left: for what must stay a proof."""
-    known = _known(tuple(secrets))
-    return text if known is None else known.sub(MASK, text)
+    plain, encoded = _known(tuple(secrets))
+    if encoded is not None:
+        text = _mask_runs(text, encoded)
+    return text if plain is None else plain.sub(MASK, text)
 
 
 @lru_cache(maxsize=256)
-def _known(secrets: tuple[str, ...]) -> re.Pattern[str] | None:
-    """One pattern for all forms of all secrets, longest first, so that no tail of a longer form stays."""
-    forms: set[str] = set()
-    for secret in secrets:
-        if isinstance(secret, str) and len(secret) >= MIN_SECRET and secret.strip("* "):
-            forms.update(_forms(secret))
+def _known(secrets: tuple[str, ...]) -> tuple[re.Pattern[str] | None, re.Pattern[str] | None]:
+    """Return a pattern for all spellings of all secrets, and one for what base64 of a text that holds one has in it."""
+    usable = [secret for secret in secrets if isinstance(secret, str)]
+    lines = [line.strip() for secret in usable if "\n" in secret for line in secret.splitlines()]
+    spelt: set[str] = set()
+    cores: set[str] = set()
+    for secret in (*usable, *lines):
+        if len(secret) >= MIN_SECRET and secret.strip("* "):
+            spelt.update(form for spell in _SPELLINGS for form in spell(secret))
+            cores.update(_base64_cores(secret))
+    return _any_of(spelt), _any_of(cores)
+
+
+def _any_of(forms: set[str]) -> re.Pattern[str] | None:
+    """Match any of `forms`, the longest first, so that no tail of a longer one stays."""
     if not forms:
         return None
     return re.compile("|".join(re.escape(form) for form in sorted(forms, key=lambda form: (-len(form), form))))
 
 
-def _forms(secret: str) -> Iterable[str]:
-    raw = secret.encode("utf-8", "surrogatepass")
-    quoted = (quote(raw, safe=""), quote(raw), quote_plus(raw))
-    for encoded in (base64.b64encode(raw).decode(), base64.urlsafe_b64encode(raw).decode()):
-        yield encoded.rstrip("=")
+def _mask_runs(text: str, encoded: re.Pattern[str]) -> str:
+    """Mask each match with all of the base64 around it: the login that it is a part of, and what its edges tell."""
+    parts, end = [], 0
+    for match in encoded.finditer(text):
+        if match.end() <= end:
+            continue
+        start, stop = max(match.start(), end), match.end()
+        while start > end and text[start - 1] in _RUN:
+            start -= 1
+        while stop < len(text) and (text[stop] in _RUN or text[stop] == "="):
+            stop += 1
+        parts += [text[end:start], MASK]
+        end = stop
+    return "".join([*parts, text[end:]])
+
+
+# -- how a secret may be spelt; another spelling belongs into _SPELLINGS and nowhere else ---------------------------
+
+
+def _itself(secret: str) -> Iterable[str]:
     yield secret
-    yield from quoted
-    yield from (re.sub(r"%[0-9A-F]{2}", lambda match: match[0].lower(), text) for text in quoted)
+    yield " ".join(secret.split())  # as an excerpt has it
+    yield repr(secret)[1:-1]
+
+
+def _raw(secret: str) -> list[bytes]:
+    """Return its bytes: UTF-8, and what older clients send (RFC 7617 leaves it open)."""
+    found = [secret.encode("utf-8", "surrogatepass")]
+    if not secret.isascii():
+        with suppress(UnicodeEncodeError):
+            found.append(secret.encode("latin-1"))
+    return found
+
+
+def _percent(secret: str) -> Iterable[str]:
+    for raw in _raw(secret):
+        # RFC 3986; with "/" left; forms; JavaScript's encodeURIComponent and encodeURI
+        texts = [quote(raw, safe=""), quote(raw), quote_plus(raw), quote(raw, safe="!~*'()"), quote(raw, safe=_URI)]
+        texts.append(quote(texts[0], safe=""))  # an address in an address
+        yield from texts
+        yield from (_PERCENT.sub(lambda match: match[0].lower(), text) for text in texts)
+
+
+def _json(secret: str) -> Iterable[str]:
     for as_ascii in (True, False):
         escaped = json.dumps(secret, ensure_ascii=as_ascii)[1:-1]
-        yield escaped
-        yield escaped.replace("/", "\\/")  # PHP's json_encode
-    yield repr(secret)[1:-1]
+        # as it is; PHP; Go, Rails and Django's json_script; JSON in JSON
+        safe = [escaped.translate(table) for table in _SAFE_JSON]
+        for text in (escaped, escaped.replace("/", "\\/"), *safe):
+            yield text
+            yield json.dumps(text, ensure_ascii=False)[1:-1]
+
+
+def _html(secret: str) -> Iterable[str]:
+    named = html.escape(secret)
+    yield named
+    yield named.replace("&#x27;", "&#39;")  # Python's and PHP's spelling of an apostrophe
+    yield named.replace("&#x27;", "&apos;")
+    yield named.replace("&#x27;", "'")
+    yield html.escape(secret, quote=False)
+    yield named.replace("&#x27;", "&#39;").replace("&quot;", "&#34;")
+    yield named.replace("&#x27;", "&#39;").replace("&quot;", "&#34;").replace("+", "&#43;")  # Go's html/template
+
+
+def _base64(secret: str) -> Iterable[str]:
+    for raw in _raw(secret):
+        for encoded in (base64.b64encode(raw).decode(), base64.urlsafe_b64encode(raw).decode()):
+            yield encoded.rstrip("=")
+
+
+def _hex(secret: str) -> Iterable[str]:
+    for raw in _raw(secret):
+        yield raw.hex()
+        yield raw.hex().upper()
+
+
+_SPELLINGS = (_itself, _percent, _json, _html, _base64, _hex)
+
+
+def _base64_cores(secret: str) -> Iterable[str]:
+    """Yield the characters that are always there when a text with `secret` in it is encoded, wherever it stands in it.
+
+    Three bytes are four characters, so there are three cores, each without the characters that its neighbours share.
+    """
+    for raw in _raw(secret):
+        for before in range(3):
+            encoded = base64.b64encode(b"\0" * before + raw).decode()
+            core = encoded[-(-8 * before // 6) : 8 * (before + len(raw)) // 6]
+            if len(core) >= _MIN_CORE:
+                yield core
+                yield core.replace("+", "-").replace("/", "_")
+                yield core.replace("/", "\\/")
+                yield quote(core, safe="")
+                yield _PERCENT.sub(lambda match: match[0].lower(), quote(core, safe=""))
+
+
+def texts_in(value: Any) -> Iterator[str]:
+    """Yield every text in `value`, at any depth: a connector without a manifest keeps what it likes."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping | list | tuple):
+        for inner in value.values() if isinstance(value, Mapping) else value:
+            yield from texts_in(inner)
 
 
 def is_secret_name(name: str) -> bool:
@@ -155,12 +266,17 @@ _SAFE_HEADERS = frozenset(
 )
 
 
+def is_safe_header(name: str) -> bool:
+    """Tell whether a header of that name is known to be harmless."""
+    return name.lower() in _SAFE_HEADERS
+
+
 def mask_headers(headers: Mapping[str, str]) -> dict[str, str]:
     """Return `headers` with ``***`` for every value that is not known to be harmless (S4-37).
 
     A list of what may be shown, not of what may not: the name of a tenant's own authentication header is anybody's.
     """
-    return {name: value if name.lower() in _SAFE_HEADERS else MASK for name, value in headers.items()}
+    return {name: value if is_safe_header(name) else MASK for name, value in headers.items()}
 
 
 def shown_url(url: str, *, secret_path: bool = False) -> str:

@@ -14,7 +14,7 @@ from integrations.admin.connector_choice import connector_of, grouped_choices
 from integrations.admin.masked_json import MaskedJSONField
 from integrations.connections.destinations import destinations
 from integrations.connectors.base import BaseConnector
-from integrations.connectors.config_check import check
+from integrations.connectors.config_check import check, doubts
 from integrations.connectors.manifest import HEADERS, URL, Field
 from integrations.errors import EncryptionError
 from integrations.transport.redaction import is_secret_name
@@ -150,8 +150,12 @@ class ConnectionForm(forms.ModelForm):
             return
         own = {name: value for name, value in credentials.items() if name != _SIGNING_KEYS}
         settings = {**config, **own}
-        found, problems = check(connector.manifest, settings)
-        problems = problems or connector.validate_change(found, {**self.instance_config, **self.stored})
+        before = {**self.instance_config, **self.stored}
+        found, problems = check(connector.manifest, settings, before)
+        for name, value in own.items():  # spaces that were pasted around a secret are gone there
+            if isinstance(value, str) and isinstance(found.get(name), str) and value != self.stored.get(name):
+                credentials[name] = found[name]
+        problems = problems or connector.validate_change(found, before) or doubts(connector.manifest, found, before)
         for name, problem in problems.items():
             is_unknown = connector.manifest.field(name) is None
             if is_unknown and (name not in own or name in self.stored):

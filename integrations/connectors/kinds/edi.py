@@ -61,7 +61,13 @@ MANIFEST = Manifest(
         Field(name="test_indicator", kind="boolean", help="Marks every interchange as a test.", advanced=True),
         Field(name="username", label="Basic: user name", pattern=r"[^:]{0,255}", hint="must not contain a colon"),
         Field(name="password", label="Basic: password", kind="secret"),
-        Field(name="api_key", label="API key", kind="secret", help="Sent as X-API-Key, if there is no user name."),
+        Field(
+            name="api_key",
+            label="API key",
+            kind="secret",
+            trim=True,
+            help="Sent as X-API-Key, if there is no user name.",
+        ),
     ),
     does=("export", "check"),
 )

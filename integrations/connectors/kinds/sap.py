@@ -65,7 +65,7 @@ MANIFEST = Manifest(
             name="token_url", label="OAuth: token address", kind="url", help="Client credentials, instead of a user."
         ),
         Field(name="client_id", label="OAuth: client id"),
-        Field(name="client_secret", label="OAuth: client secret", kind="secret"),
+        Field(name="client_secret", label="OAuth: client secret", kind="secret", trim=True),
         Field(
             name="sap_client", label="SAP client", pattern=r"[0-9]{3}", hint="three digits", help="Empty: the default."
         ),

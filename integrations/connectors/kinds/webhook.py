@@ -66,7 +66,7 @@ MANIFEST = Manifest(
         ),
         Field(name="username", label="Basic: user name", pattern=r"[^:]{0,255}", hint="must not contain a colon"),
         Field(name="password", label="Basic: password", kind="secret"),
-        Field(name="api_key", label="API key", kind="secret"),
+        Field(name="api_key", label="API key", kind="secret", trim=True),
         Field(name="api_key_header", label="API key header", help="Empty: X-API-Key."),
         Field(
             name="webhook_secret",
@@ -112,7 +112,7 @@ class WebhookConnector(BaseConnector):
     @classmethod
     def validate_change(cls, config: Mapping[str, Any], stored: Mapping[str, Any]) -> dict[str, str]:
         """As `validate_config`; but a short secret that is stored may stay, also beside the one that replaces it."""
-        problems = cls.validate_config(config)
+        problems = super().validate_change(config, stored)
         if problems.get("webhook_secret") == TOO_SHORT and _short_secrets(config) <= _short_secrets(stored):
             del problems["webhook_secret"]
         return problems
@@ -165,7 +165,8 @@ class WebhookConnector(BaseConnector):
 
     @cached_property
     def _own_secrets(self) -> tuple[str, ...]:
-        return (*super()._own_secrets, *authorization(self.settings).values())
+        login = f"{self.settings.get('username', '')}:{self.settings.get('password', '')}"
+        return (*super()._own_secrets, *authorization(self.settings).values(), *([login] if login != ":" else []))
 
 
 def _conflicts(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

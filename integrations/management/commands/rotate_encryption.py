@@ -1,65 +1,62 @@
-"""``manage.py rotate_encryption``: seal every stored credential again with the newest key.
+"""``manage.py rotate_encryption``: seal every stored credential again with the newest key (docs/SECURITY.md).
 
-To rotate: put the new key first in ENCRYPTION_MASTER_KEY (``new:hex,old:hex``), restart, run this, then take
-the old key out. Safe to run at any time and again after an interruption.
+To rotate: put the new key first in ENCRYPTION_MASTER_KEY (``new:hex,old:hex``), restart, run this, ask ``--check``,
+then take the old key out. Safe to run at any time and again after an interruption.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import transaction
 
-from integrations.credentials.fields import encrypted_attributes
-from integrations.errors import EncryptionError
-from integrations.models import IntegrationConfiguration, OAuthGrant, TenantIntegration
+from integrations.credentials.encryption import key_name
+from integrations.credentials.key_ring import get_key_ring
+from integrations.credentials.resealing import Found, look, reseal, sealed_models
+
+MOST = 50  # lines about unreadable values
 
 
 class Command(BaseCommand):
-    help = "Seal every stored credential again with the newest encryption key."
+    help = "Seal every stored credential, of every model, again with the newest encryption key."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--dry-run", action="store_true", help="only count what would be sealed again")
+        parser.add_argument(
+            "--check", action="store_true", help="change nothing; say which keys are still needed, and fail if one is"
+        )
 
-    def handle(self, *args: Any, dry_run: bool, **options: Any) -> None:
-        resealed, unreadable = 0, []
-        for kind, manager, reseal in (
-            ("integration", TenantIntegration.unannounced, _reseal),
-            ("system integration", IntegrationConfiguration.objects, _reseal_configuration),
-        ):
-            for pk in manager.order_by("pk").values_list("pk", flat=True).iterator():
-                try:
-                    resealed += reseal(pk, dry_run)
-                except EncryptionError as error:
-                    unreadable.append(f"  {kind} {pk}: {error}")
-        self.stdout.write(f"{resealed} integration(s) {'would be' if dry_run else 'were'} sealed with the newest key.")
+    def handle(self, *args: Any, dry_run: bool, check: bool, **options: Any) -> None:
+        models = sealed_models()
+        found = {sealed.label: look(sealed) if dry_run or check else reseal(sealed) for sealed in models}
+        would = "to be" if dry_run or check else "were"
+        for label, each in found.items():
+            self.stdout.write(f"{label}: {each.resealed} of {each.rows} row(s) {would} sealed with the newest key.")
+        problems = self._check(found) if check else []
+        unreadable = [line for each in found.values() for line in each.unreadable]
         if unreadable:
-            raise CommandError("\n".join([f"{len(unreadable)} integration(s) cannot be read:", *unreadable]))
+            more = [f"  and {len(unreadable) - MOST} more"] if len(unreadable) > MOST else []
+            lines = [f"  {line}" for line in unreadable[:MOST]]
+            problems.append("\n".join([f"{len(unreadable)} value(s) cannot be read:", *lines, *more]))
+        if problems:
+            raise CommandError("\n".join(problems))
 
-
-def _reseal(pk: int, dry_run: bool) -> bool:
-    """One integration and its grant in one transaction, locked, so that a save in between is not overwritten."""
-    with transaction.atomic():
-        row = TenantIntegration.unannounced.select_for_update().filter(pk=pk).first()
-        if row is None:
-            return False
-        grant = OAuthGrant.objects.select_for_update().filter(pk=pk).first()
-        if grant is not None:
-            grant.integration = row
-        return any([_reseal_row(row, dry_run), grant is not None and _reseal_row(grant, dry_run)])
-
-
-def _reseal_configuration(pk: int, dry_run: bool) -> bool:
-    with transaction.atomic():
-        row = IntegrationConfiguration.objects.select_for_update().filter(pk=pk).first()
-        return row is not None and _reseal_row(row, dry_run)
-
-
-def _reseal_row(row: TenantIntegration | OAuthGrant | IntegrationConfiguration, dry_run: bool) -> bool:
-    stale = [attribute for attribute in encrypted_attributes(type(row)) if attribute.needs_reseal(row)]
-    if stale and not dry_run:
-        for attribute in stale:
-            attribute.reseal(row)
-        row.save(update_fields=[attribute.column for attribute in stale])
-    return bool(stale)
+    def _check(self, found: dict[str, Found]) -> list[str]:
+        """Say of each key whether a stored value needs it; return what speaks against removing the older ones."""
+        ring = get_key_ring()
+        needed = {label: each.by_key for label, each in found.items()}
+        total: Counter[str] = sum(needed.values(), Counter())
+        names = [key_name(key) for key in ring.keys] + [f"Fernet key of {key.source}" for key in ring.fernet_keys]
+        current, problems = names[0], []
+        for name in dict.fromkeys(names):
+            where = ", ".join(f"{label} {keys[name]}" for label, keys in needed.items() if keys[name])
+            if name == current:
+                verdict = "seals; keep it"
+            elif not total[name]:
+                verdict = "no stored value needs it; it can be removed"
+            else:
+                verdict = "still needed; run rotate_encryption before you remove it"
+                problems.append(f"{name}: {verdict} ({where}).")
+            self.stdout.write(f"{name}: {total[name]} value(s){f' ({where})' if where else ''}; {verdict}.")
+        return problems

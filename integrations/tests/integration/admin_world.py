@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from django.contrib.auth.models import Permission, User
+from django.db.models import Model
+from django.db.models.signals import ModelSignal, pre_save
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -138,3 +142,17 @@ def messages_of(html: str) -> str:
     """Return the text of the message list of a page."""
     found = re.search(r'<ul class="messagelist">(.*?)</ul>', html, re.DOTALL)
     return re.sub(r"<[^>]+>", " ", found[1]) if found else ""
+
+
+@contextmanager
+def failing(model: type[Model], signal: ModelSignal = pre_save) -> Iterator[None]:
+    """Whatever saves (deletes) a row of `model` fails, deep inside of Django."""
+
+    def fail(**_: Any) -> None:
+        raise RuntimeError("the disk is full")
+
+    signal.connect(fail, sender=model, weak=False)
+    try:
+        yield
+    finally:
+        signal.disconnect(fail, sender=model)

@@ -381,3 +381,26 @@ def test_another_path_on_the_same_server_keeps_the_secrets(acme: Side) -> None:
     assert acme.client.post(url("tenantintegration", "change", acme.integration.pk), values).status_code == 302
     acme.integration.refresh_from_db()
     assert acme.integration.headers == {"X-Token": "canary-header"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "typed", "field", "stored"),
+    [
+        ("webhook", {"api_key": " k3y\u00a0"}, "api_key", "k3y"),
+        ("webhook", {"username": "joe", "password": "pw "}, "password", None),
+        ("webhook", {"webhook_secret": "one-secret-0123456789\n two-secret-0123456789"}, "webhook_secret", None),
+        ("github", {"token": "\tghp_x ", "repository": "acme/shop"}, "token", "ghp_x"),
+    ],
+)
+def test_spaces_around_a_secret_are_dropped_or_asked_about(
+    acme: Side, kind: str, typed: dict[str, str], field: str, stored: str | None
+) -> None:
+    response = acme.client.post(
+        url("tenantintegration", "add"), form_values(acme.tenant, integration_type=kind, **typed), follow=True
+    )
+    said = messages_of(response.content.decode())
+    if stored is None:
+        assert "begins or ends with a space or an invisible character: is that right?" in said
+        assert created().credentials[field] == typed[field]
+    else:
+        assert "space" not in said and created().credentials[field] == stored

@@ -13,6 +13,7 @@ from django.apps import apps
 from django.contrib import admin
 from django.contrib.auth.management import create_permissions
 from django.contrib.auth.models import Permission, User
+from django.core import mail
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.test import Client
@@ -25,11 +26,12 @@ from integrations.admin import (
     SyncStateAdminMixin,
     WebhookEventAdminMixin,
 )
+from integrations.connectors.registry import ConnectorRegistry
 from integrations.credentials.masking import MASK
 from integrations.pull.handlers import forget, handles
 from integrations.tests import a_shop, many_fields
 
-from .admin_world import client_of, messages_of, page
+from .admin_world import client_of, failing, messages_of, page
 
 installed: Any = pytest.importorskip("integrations.tests.hostapp.installed")
 
@@ -449,3 +451,32 @@ def test_importing_the_mixins_registers_our_pages_and_no_others() -> None:
     assert {SyncState, TenantIntegration, WebhookEvent} <= set(admin.site._registry)
     assert [panel.title for panel in panels_of(WorkItem)].count("Deliveries") == 1
     assert not panels_of(host.Connection)
+
+
+def test_an_error_report_of_a_page_repeats_no_secret(root: Client, settings: Any) -> None:
+    settings.ADMINS = [("Ops", "ops@example.com")]
+    root.raise_request_exception = False
+    values = {
+        "company": host.Company.objects.create(name="Acme").pk,
+        "provider_name": a_shop.KEY,
+        "display_name": "Shop",
+        "credentials": json.dumps({**a_shop.VALID, "consumer_secret": "canary-typed"}),
+        "config": "{}",
+    }
+    with failing(host.Connection):
+        assert root.post(url("connection", "add"), values).status_code == 500
+    report = str(mail.outbox[-1].body)
+    assert "the disk is full" in report and "canary-typed" not in report
+
+
+def test_spaces_around_a_secret_are_dropped_or_refused(root: Client, shop: Any) -> None:
+    typed = {**a_shop.VALID, "consumer_secret": " canary-typed\u200b"}
+    answer = change(root, shop, credentials=json.dumps(typed))
+    field = ConnectorRegistry.type_of(a_shop.KEY).manifest.field("consumer_secret")
+    assert field is not None and not field.trim
+    assert "consumer_secret: begins or ends with a space" in str(errors_of(answer)["credentials"])
+    page_of_many = {"company": shop.company_id, "provider_name": "woocommerce", "display_name": "Woo", "config": "{}"}
+    keys = {"store_url": "https://a.example", "consumer_key": " ck_" + "a" * 40, "consumer_secret": "cs_1\n"}
+    assert root.post(url("connection", "add"), {**page_of_many, "credentials": json.dumps(keys)}).status_code == 302
+    stored = host.Connection.objects.get(provider_name="woocommerce").credentials
+    assert (stored["consumer_key"], stored["consumer_secret"]) == ("ck_" + "a" * 40, "cs_1")

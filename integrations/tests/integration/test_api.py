@@ -381,3 +381,44 @@ def test_a_condition_from_before_does_not_keep_the_others_from_being_changed(sid
     changes = {"conditions": {"workitem_created": old, "workitem_updated": URGENT}}
     answer = call(side.client, "patch", f"/connections/{side.integration.public_id}", changes)
     assert answer.status_code == 200 and answer.json()["conditions"] == changes["conditions"]
+
+
+# -- one validation for both doors ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", [MASK, f" {MASK} ", f"x{MASK}", f"{MASK}x"])
+def test_dots_are_no_new_password(side: Side, value: str) -> None:
+    settings = {**PLACE, "username": "joe", "password": value}
+    made = call(side.client, "post", "/connections/", {"type": "webhook", "name": "Hook", "settings": settings})
+    assert made.status_code == 422 and "dots" in made.json()["fields"]["password"]
+    kept = fresh(side)
+    changed = call(side.client, "patch", f"/connections/{kept.public_id}", {"settings": {"api_key": value}})
+    assert changed.status_code == 422 and "dots" in changed.json()["fields"]["api_key"]
+
+
+def test_dots_of_a_header_stand_for_a_stored_one_or_are_refused(side: Side) -> None:
+    kept = fresh(side, headers={"X-Token": "kept"})
+    path = f"/connections/{kept.public_id}"
+    for headers in ({"X-Other": MASK}, {"X-Token": f"x{MASK}"}):
+        answer = call(side.client, "patch", path, {"settings": {"headers": headers}})
+        assert answer.status_code == 422 and "dots" in answer.json()["fields"]["headers"]
+    assert call(side.client, "patch", path, {"settings": {"headers": {"x-token": MASK}}}).status_code == 200
+    kept.refresh_from_db()
+    assert kept.headers == {"x-token": "kept"}
+
+
+def test_spaces_around_a_secret_are_dropped_or_refused(side: Side) -> None:
+    kept = fresh(side)
+    path = f"/connections/{kept.public_id}"
+    assert call(side.client, "patch", path, {"settings": {"api_key": " k3y\u200b"}}).status_code == 200
+    kept.refresh_from_db()
+    assert kept.credentials["api_key"] == "k3y"
+    answer = call(side.client, "patch", path, {"settings": {"username": "joe", "password": "pw "}})
+    assert answer.status_code == 422 and "space" in answer.json()["fields"]["password"]
+
+
+def fresh(side: Side, **settings: Any) -> TenantIntegration:
+    made = TenantIntegration(tenant=side.tenant, name="Fresh", integration_type="webhook")
+    apply_settings(made, {**PLACE, **settings})
+    made.save()
+    return made

@@ -131,13 +131,13 @@ def test_rotate_encryption_seals_configurations_too(settings: Any, capsys: Any) 
     rotated_at = row.rotated_at
     settings.ENCRYPTION_MASTER_KEY = f"new:{'cd' * 32},old:{'ab' * 32}"
     call_command("rotate_encryption")
-    assert "1 integration(s) were sealed" in capsys.readouterr().out
+    assert "integrations.IntegrationConfiguration: 1 of 1 row(s) were sealed" in capsys.readouterr().out
     settings.ENCRYPTION_MASTER_KEY = f"new:{'cd' * 32}"
     row.refresh_from_db()
     assert (row.weaviate_url, row.weaviate_api_key) == ("https://w.example", CANARY)
     assert row.rotated_at == rotated_at  # the credential is the same
     settings.ENCRYPTION_MASTER_KEY, settings.SECRET_KEY = f"other:{'ef' * 32}", "another"
-    with pytest.raises(CommandError, match=f"system integration {row.pk}: "):
+    with pytest.raises(CommandError, match=f"integrations.IntegrationConfiguration {row.pk}: "):
         call_command("rotate_encryption")
 
 

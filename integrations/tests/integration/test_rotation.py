@@ -14,6 +14,7 @@ from django.test import override_settings
 from django.utils import timezone
 
 from integrations import conf
+from integrations.connections.signing_keys import rotate_signing_secret
 from integrations.connectors.base import BaseConnector
 from integrations.connectors.manifest import Field, Manifest
 from integrations.connectors.registry import ConnectorRegistry
@@ -143,3 +144,10 @@ def test_a_slow_provider_does_not_outlast_the_lease(renewing: TenantIntegration,
     started = time.monotonic()
     assert rotate(renewing.pk) is True
     assert ends[0] - started < conf.LEASE_SECONDS
+
+
+def test_however_often_a_signing_secret_is_rotated_a_handful_signs() -> None:
+    integration = make_integration(make_tenant())
+    newest = [rotate_signing_secret(integration) for _ in range(7)][::-1]
+    assert list(integration.signing_secrets()) == newest[:5]
+    assert rotate_signing_secret(integration, f" {newest[6]}\n") == newest[6] == integration.signing_secrets()[0]

@@ -10,8 +10,10 @@ from django.test import override_settings
 from hypothesis import given
 from hypothesis import strategies as st
 
-from integrations.connectors.config_check import MAX_TEXT, check, checked
+from integrations.connectors.config_check import MAX_SECRETS, MAX_TEXT, check, checked, doubts
 from integrations.connectors.manifest import Field, Kind, Manifest
+from integrations.connectors.registry import ConnectorRegistry, manifests
+from integrations.credentials.masking import MASK
 from integrations.errors import ConfigurationError
 
 CANARY = "canary-7f3a91"
@@ -220,3 +222,89 @@ def test_whatever_is_typed_it_raises_nothing_but_configuration_error(settings: d
 def test_no_sentence_holds_the_value(kind: Kind, before: str, after: str) -> None:
     _, problems = check(manifest_of(field_of(kind)), {"it": f"{before}{CANARY}@{after}"})
     assert CANARY not in "".join(problems.values())
+
+
+# -- secrets: spaces around them, dots in them, too many of them ------------------------------------------------------
+
+SPACE = "begins or ends with a space or an invisible character; remove it"
+AROUND = [" {}", "{} ", "\t{}", "{}\u00a0", "\u200b{}", "{}\ufeff", "\n {} \n", " \u200b {}"]
+ALL = [manifest for manifest in manifests() if not manifest.is_open]
+SECRETS = [(manifest, field) for manifest in ALL for field in manifest.fields if field.is_secret]
+MULTILINE = [(manifest, field) for manifest, field in SECRETS if field.multiline]
+
+
+def named(value: Any) -> str:
+    return str(getattr(value, "key", getattr(value, "name", value)))
+
+
+@pytest.mark.parametrize("around", AROUND)
+@pytest.mark.parametrize(("manifest", "field"), SECRETS, ids=named)
+def test_a_space_around_a_secret_of_any_kind_is_dropped_or_doubted(
+    manifest: Manifest, field: Field, around: str
+) -> None:
+    clean, problems = check(manifest, {field.name: around.format("a-Secret of-some-Length-0123456789")})
+    assert field.name not in problems
+    if field.trim:
+        assert clean[field.name] == "a-Secret of-some-Length-0123456789" and not doubts(manifest, clean)
+    else:
+        assert doubts(manifest, clean) == {field.name: SPACE}
+        assert not doubts(manifest, clean, clean), "what is stored already may be right"
+
+
+@pytest.mark.parametrize("around", AROUND)
+def test_a_key_of_standard_webhooks_has_none_in_any_field(around: str) -> None:
+    key = "whsec_" + "A" * 44
+    for manifest, field in SECRETS:
+        assert check(manifest, {field.name: around.format(key)})[0][field.name] == key
+
+
+@pytest.mark.parametrize(("manifest", "field"), MULTILINE, ids=named)
+def test_each_line_of_a_secret_of_several_counts(manifest: Manifest, field: Field) -> None:
+    clean, problems = check(manifest, {field.name: "first-secret-0123456789\r\n second-secret-0123456789"})
+    if field.trim:
+        assert clean[field.name] == "first-secret-0123456789\nsecond-secret-0123456789"
+    else:
+        assert field.name not in problems and doubts(manifest, clean)[field.name] == f"line 2 {SPACE}"
+
+
+@pytest.mark.parametrize("dots", [MASK, f" {MASK} ", f"x{MASK}", f"{MASK}x", "x•", f"a\n{MASK}"])
+@pytest.mark.parametrize(("manifest", "field"), SECRETS, ids=named)
+def test_dots_are_no_secret_of_any_kind(manifest: Manifest, field: Field, dots: str) -> None:
+    clean, problems = check(manifest, {field.name: dots})
+    assert "remove the dots" in problems[field.name] and field.name not in clean
+
+
+def test_dots_are_no_address_header_or_setting_either() -> None:
+    manifest = ConnectorRegistry.type_of("webhook").manifest
+    for name, value in (
+        ("url", "https://a.example/•••"),
+        ("headers", {"X-Key": MASK}),
+        ("headers", f'{{"X-Key": "x{MASK}"}}'),
+        ("username", MASK),
+    ):
+        assert "remove the dots" in check(manifest, {"url": "https://a.example/x", name: value})[1][name]
+    an_open_one = Manifest(key="open", label="Open")
+    assert "remove the dots" in check(an_open_one, {"nested": {"password": [f"x{MASK}"]}})[1]["nested"]
+    assert doubts(an_open_one, {"password": "x ", "host": "x "}) == {"password": SPACE}
+    assert result("text", "• one\n• two") == "• one\n• two"
+
+
+@pytest.mark.parametrize(
+    "manifest", [manifest for manifest in ALL if manifest.inbound], ids=lambda manifest: manifest.key
+)
+def test_a_handful_of_secrets_proves_a_webhook(manifest: Manifest) -> None:
+    assert manifest.inbound is not None
+    name = manifest.inbound.secret_field
+    lines = [f"secret-number-{number:04}-0123456789" for number in range(MAX_SECRETS + 1)]
+    assert name not in check(manifest, {name: "\n".join(lines[1:])})[1]
+    assert check(manifest, {name: "\n".join(lines)})[1][name].startswith("at most 5 secrets")
+
+
+def test_what_is_stored_already_stops_no_other_change() -> None:
+    value = "\n".join("secret-0123456789-" + letter for letter in "abcdef")
+    kind = ConnectorRegistry.type_of("woocommerce")
+    fine = {"store_url": "https://a.example", "consumer_key": "ck_" + "a" * 40, "consumer_secret": "cs_" + "b" * 40}
+    stored = {**fine, "webhook_secret": value}
+    assert kind.checked_config({**stored, "prices_include_vat": True}, stored)["webhook_secret"] == value
+    with pytest.raises(ConfigurationError, match="webhook_secret"):
+        kind.checked_config(stored, fine)

@@ -316,3 +316,12 @@ def test_no_flipped_bit_verifies(scheme: str, body: bytes, data: st.DataObject) 
     flipped[place // 8] ^= 1 << place % 8
     assert reason(scheme, headers, bytes(flipped)) == "mismatch"
     assert reason(scheme, headers, body, [OTHER]) == "mismatch"
+
+
+@pytest.mark.parametrize("scheme", sorted(SCHEMES))
+def test_at_most_a_handful_of_secrets_is_tried(scheme: str) -> None:
+    """Else one forged megabyte costs as many digests as somebody has pasted secrets."""
+    others = [f"{OTHER[:-2]}{number}=" for number in range(9)]
+    check(scheme, headers_of(scheme), secrets=[*others[:4], SECRET])
+    with pytest.raises(SignatureInvalid):
+        check(scheme, headers_of(scheme), secrets=[*others[:5], SECRET])

@@ -207,3 +207,18 @@ def test_registering_marks_only_the_missing_key_as_a_deploy_check(monkeypatch):
     assert [e.id for e in registry.run_checks(tags=["security"], include_deployment_checks=True)] == [
         checks.NO_MASTER_KEY
     ]
+
+
+@pytest.mark.parametrize("name", ["ENCRYPTION_MASTER_KEY", "FERNET_KEYS", "BAPP_CONNECTORS"])
+def test_an_unusable_key_of_any_setting_is_refused_when_django_starts(settings, name):
+    settings.ENCRYPTION_MASTER_KEY = "2b" * 32
+    checks.refuse_unusable_keys()
+    setattr(settings, name, {"FERNET_KEYS": ["short"], "BAPP_CONNECTORS": {"ENCRYPTION_KEY": "short"}}.get(name, "xyz"))
+    with pytest.raises(ImproperlyConfigured, match="Make one with"):
+        checks.refuse_unusable_keys()
+
+
+def test_a_command_that_needs_no_secret_key_runs_without_one(settings):
+    settings.ENCRYPTION_MASTER_KEY = None
+    settings.SECRET_KEY = ""
+    checks.refuse_unusable_keys()

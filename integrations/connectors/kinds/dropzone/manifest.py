@@ -32,6 +32,7 @@ MANIFEST = Manifest(
         Field(
             name="private_key",
             kind="secret",
+            trim=True,
             multiline=True,
             help="OpenSSH or PEM: Ed25519, ECDSA, or RSA from 2048 bits. The whole text, from BEGIN to END.",
         ),

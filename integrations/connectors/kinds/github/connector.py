@@ -51,6 +51,7 @@ MANIFEST = Manifest(
         Field(
             name="token",
             kind="secret",
+            trim=True,
             required=True,
             help="A fine-grained personal access token, or an installation token, for one repository with the "
             "permission “Issues: read and write”, and nothing else.",

@@ -41,6 +41,7 @@ MANIFEST = Manifest(
         Field(
             name="client_secret",
             kind="secret",
+            trim=True,
             required=True,
             help="The secret's value, not its id. The app needs the application permission Mail.Send and nothing "
             "else; restrict it to the sender's mailbox with an application access policy.",

@@ -48,17 +48,21 @@ MANIFEST = Manifest(
             "authorization_code: a person agrees once, and we keep the refresh token.",
         ),
         Field(name="client_id", label="Consumer key", required=True, help="Of the connected app."),
-        Field(name="client_secret", label="Consumer secret", kind="secret", help="Not needed with jwt_bearer."),
+        Field(
+            name="client_secret", label="Consumer secret", kind="secret", trim=True, help="Not needed with jwt_bearer."
+        ),
         Field(name="subject", label="User name", help="jwt_bearer only: the user the app acts for."),
         Field(
             name="private_key",
             kind="secret",
+            trim=True,
             multiline=True,
             help="jwt_bearer only: the PEM key whose certificate was uploaded to the connected app.",
         ),
         Field(
             name="refresh_token",
             kind="secret",
+            trim=True,
             help="authorization_code only, and only if you have one already; else connect.",
             advanced=True,
         ),

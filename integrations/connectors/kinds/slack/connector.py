@@ -47,6 +47,7 @@ MANIFEST = Manifest(
             name="token",
             label="Bot token",
             kind="secret",
+            trim=True,
             help="xoxb-…, from “OAuth & Permissions”. The only scope it needs is chat:write; invite the app to the "
             "channel. Not used with a webhook URL.",
         ),
@@ -80,6 +81,7 @@ MANIFEST = Manifest(
         Field(
             name="signing_secret",
             kind="secret",
+            trim=True,
             multiline=True,
             help="From “Basic Information”, “Signing Secret”, if the app sends us events. Empty: none is accepted.",
             advanced=True,

@@ -27,11 +27,14 @@ MANIFEST = Manifest(
         Field(
             name="consumer_key",
             kind="secret",
+            trim=True,
             required=True,
             help="ck_…, from WooCommerce, Settings, Advanced, REST API. Its permission: Read; Read/Write to set "
             "statuses. Its user must be one who manages the shop.",
         ),
-        Field(name="consumer_secret", kind="secret", required=True, help="cs_…, shown once, beside the key."),
+        Field(
+            name="consumer_secret", kind="secret", trim=True, required=True, help="cs_…, shown once, beside the key."
+        ),
         Field(
             name="prices_include_vat",
             label="Prices include VAT",
