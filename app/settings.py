@@ -157,7 +157,11 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {
-        "text": {"format": "%(asctime)s %(levelname)-7s %(name)s  %(message)s", "datefmt": "%H:%M:%S"},
+        "text": {
+            "()": "app.json_logs.LineFormatter",
+            "format": "%(asctime)s %(levelname)-7s %(name)s  %(message)s",
+            "datefmt": "%H:%M:%S",
+        },
         "json": {"()": "app.json_logs.JSONFormatter"},
     },
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": env.str("LOG_FORMAT", default="text")}},

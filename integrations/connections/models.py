@@ -204,6 +204,9 @@ class TenantIntegration(TenantOwned, AbstractConnection):
         credentials = {key: value for key, value in self.credentials.items() if key != SIGNING_KEYS}
         return Binding(self.webhook_url, self.headers, credentials, self.stored_config())
 
+    def log_ids(self) -> dict[str, Any]:
+        return {"tenant_id": self.tenant_id, "integration_id": self.pk, "connector": self.integration_type}
+
     def token_store(self) -> GrantTokens:
         """Return the store of this integration's own grant."""
         return GrantTokens(self)

@@ -100,6 +100,10 @@ class ConnectionRow(models.Model):
             config={name: settings[name] for name in settings if name not in secret},
         )
 
+    def log_ids(self) -> dict[str, Any]:
+        """Return what lines of the log say of this connection beside their words."""
+        return {"connection_id": self.pk, "connector": self.connector_key}
+
     def token_store(self) -> TokenStore | None:
         """Return where OAuth tokens are kept; None: in memory."""
         return None

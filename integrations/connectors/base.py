@@ -11,7 +11,6 @@ configured.py, what its system calls back in receiving.py.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -32,7 +31,7 @@ from integrations.errors import (
     forgets_locals,
     printable,
 )
-from integrations.logs import logger_for
+from integrations.logs import AnyLogger, logger_for
 from integrations.transport.classify import error_for, excerpt_of
 from integrations.transport.http_client import HTTPClient
 from integrations.transport.process_client import client as process_client
@@ -77,8 +76,8 @@ class BaseConnector(Receiving):
         return self.manifest.key
 
     @property
-    def logger(self) -> logging.Logger:
-        return logger_for(self.name)
+    def logger(self) -> AnyLogger:
+        return logger_for(self.name, self.binding.ids)
 
     @property
     def client(self) -> AdapterClient:
@@ -300,6 +299,7 @@ class BaseConnector(Receiving):
             secrets=self.secrets,
             secret_path=self.manifest.secret_path,
             classify=self.classify,
+            ids=self.binding.ids,
         )
 
     @property
