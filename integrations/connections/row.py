@@ -13,11 +13,12 @@ from integrations.connectors.port import Binding
 from integrations.connectors.registry import ConnectorRegistry
 from integrations.credentials.fields import EncryptedJSON, row_context
 from integrations.errors import ConfigurationError
+from tenants.checked_texts import CheckedTexts
 
 SIGNING_KEYS = "signing_keys"  # in the credentials, beside the fields of the manifest
 
 
-class ConnectionRow(models.Model):
+class ConnectionRow(CheckedTexts):
     """Which provider, with what credentials, and whether it works."""
 
     _stored: dict[str, Any]  # run-time columns as they are in the database, as far as this instance knows

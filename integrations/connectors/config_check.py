@@ -20,6 +20,7 @@ from integrations.transport.headers import HeaderRejected, check_headers
 from integrations.transport.hosts import canonical_host
 from integrations.transport.policy import AddressPolicy
 from integrations.transport.rejected import UrlRejected
+from tenants.harmless_text import is_visible, problem_of
 
 from .manifest import HEADERS, Field, Manifest
 
@@ -72,7 +73,7 @@ def check(manifest: Manifest, settings: Mapping[str, Any]) -> tuple[dict[str, An
 def _is_empty(field: Field, value: Any) -> bool:
     """Spaces are nothing, and so are lines of them; `{}`, `0` and `False` are something."""
     if isinstance(value, str):
-        return not value.strip()
+        return not value.strip() or not (field.is_secret or is_visible(value))
     if field.kind == "lines" and isinstance(value, list | tuple):
         return all(isinstance(line, str) and not line.strip() for line in value)
     return value is None or (isinstance(value, list | tuple) and not value)
@@ -121,6 +122,8 @@ def _text(field: Field, text: str) -> str:
         raise _Wrong(f"longer than {MAX_TEXT} characters")
     if "\0" in text or (not text.isascii() and any(0xD800 <= ord(char) <= 0xDFFF for char in text)):
         raise _Wrong("contains a character that cannot be sent")
+    if not field.is_secret and (problem := problem_of(text, has_lines=True)):
+        raise _Wrong(problem)
     if field.pattern and not re.fullmatch(field.pattern, text):
         raise _Wrong(field.hint or f"must match {field.pattern}")
     return text
