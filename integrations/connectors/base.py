@@ -200,9 +200,12 @@ class BaseConnector(Receiving):
     def rotate(self) -> dict[str, Any]:
         """Ask the system for new credentials and return those settings (delivery/rotation.py).
 
-        Only for systems that have such a call.
+        Only for systems that have such a call. The old ones still work when it returns: `retire` ends them.
         """
         raise NotImplementedError
+
+    def retire(self) -> None:
+        """End the credentials that this connector is bound to: those that replace them are stored."""
 
     @classmethod
     def check_is_offered(cls) -> bool:

@@ -4,7 +4,8 @@ A connector whose system has a call for it writes `rotate`. It is asked when the
 ROTATE_EVERY_DAYS; for all others the age stands in the admin, on the dashboard, and in `overdue`.
 
 Nothing fails meanwhile: the lane waits while it is done, and its next slice reads the new credentials.
-Not promised: a crash between the provider's answer and our commit loses the new credentials.
+The old ones are ended when the new ones are durable (`retire`).
+Not promised: a crash between the provider's answer and our commit loses the new credentials; the old ones work on.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from integrations.connections.binding import SETTINGS_COLUMNS, settings_of
 from integrations.connections.credentials_age import is_overdue
 from integrations.connections.edited_settings import apply_settings
 from integrations.connections.models import TenantIntegration
+from integrations.connectors.base import BaseConnector
 from integrations.connectors.registry import ConnectorRegistry
 from integrations.errors import IntegrationError
 from integrations.transport.deadline import within
@@ -30,6 +32,7 @@ from .lease import release, take
 from .wakeup import wake_idle
 
 logger = logging.getLogger("integrations.delivery")
+RETIRE_SECONDS = 10.0
 
 
 def overdue() -> QuerySet[TenantIntegration]:
@@ -69,7 +72,8 @@ def _rotate(integration_id: int, actor: str) -> bool:
     problem = ""
     try:
         with within(conf.TIMEOUT_SECONDS):  # all of its calls together: the lease must outlive them
-            renewed = integration.get_adapter(attempts=1).rotate()
+            adapter = integration.get_adapter(attempts=1)
+            renewed = adapter.rotate()
     except IntegrationError as error:
         problem = error.message
     except Exception as error:
@@ -82,6 +86,18 @@ def _rotate(integration_id: int, actor: str) -> bool:
             row.credentials_rotated_at = clock.now()
             row.save(update_fields=[*SETTINGS_COLUMNS, "credentials_rotated_at", "updated_at"])
         ExecutionLog.objects.create(integration=row, action="rotate", actor=actor, error=problem)
+    if renewed:
+        _retire(adapter, integration_id)
     if problem:
         logger.error("the credentials of integration %s were not renewed: %s", integration_id, problem)
     return not problem
+
+
+def _retire(adapter: BaseConnector, integration_id: int) -> None:
+    """End the old credentials, now that the new ones are durable; what fails leaves two that work."""
+    try:
+        with within(RETIRE_SECONDS):
+            adapter.retire()
+    except Exception as error:
+        problem = error.message if isinstance(error, IntegrationError) else f"unexpected {type(error).__name__}"
+        logger.warning("the replaced credentials of integration %s still work: %s", integration_id, problem)

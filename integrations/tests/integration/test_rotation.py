@@ -143,3 +143,20 @@ def test_a_slow_provider_does_not_outlast_the_lease(renewing: TenantIntegration,
     started = time.monotonic()
     assert rotate(renewing.pk) is True
     assert ends[0] - started < conf.LEASE_SECONDS
+
+
+def test_the_old_ones_end_only_when_the_new_ones_are_stored(
+    renewing: TenantIntegration, receiver: Receiver, monkeypatch: Any
+) -> None:
+    stored: list[str] = []
+
+    def retire(self: Any) -> None:
+        assert self.settings["token"] == "canary-old"
+        stored.append(TenantIntegration.objects.get(pk=renewing.pk).credentials["token"])
+        raise KeyError("canary")
+
+    monkeypatch.setattr(Renewing, "retire", retire)
+    receiver.answer_with(Answer(body=b'{"token": "canary-new"}'), 500)
+    assert rotate(renewing.pk) is True, "two that work are no failure"
+    assert stored == ["canary-new"]
+    assert rotate(renewing.pk) is False and len(stored) == 1, "nothing ends when nothing came"
