@@ -94,6 +94,15 @@ class TenantIntegration(TenantOwned, AbstractConnection):
 
     is_active = models.BooleanField("active", default=True, help_text="The tenant's switch.")
     is_signed = models.BooleanField("signed", default=True, help_text="Sign every request (Standard Webhooks).")
+    renew_secret_days = models.PositiveSmallIntegerField(
+        "renew the signing secret every … days",
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1), MaxValueValidator(3650)],
+        help_text="A new secret is then made by itself and waits on this page; the old one signs beside it until a day "
+        "after somebody has seen the new one. Empty: only by hand.",
+    )
+    secret_renewed_at = models.DateTimeField(null=True, blank=True, editable=False)  # the signing secret
     credentials_rotated_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     ordering = models.CharField(max_length=10, choices=Ordering.choices, default=Ordering.OBJECT)

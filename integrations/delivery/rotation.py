@@ -3,6 +3,8 @@
 A connector whose system has a call for it writes `rotate`. It is asked when the credentials are older than
 ROTATE_EVERY_DAYS; for all others the age stands in the admin, on the dashboard, and in `overdue`.
 
+Our own signing secrets are renewed too, where the tenant wishes (`renew_secret_days`).
+
 Nothing fails meanwhile: the lane waits while it is done, and its next slice reads the new credentials.
 The old ones are ended when the new ones are durable (`retire`).
 Not promised: a crash between the provider's answer and our commit loses the new credentials; the old ones work on.
@@ -11,6 +13,8 @@ Not promised: a crash between the provider's answer and our commit loses the new
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 from django.db import transaction
@@ -22,6 +26,7 @@ from integrations.connections.binding import SETTINGS_COLUMNS, settings_of
 from integrations.connections.credentials_age import is_overdue
 from integrations.connections.edited_settings import apply_settings
 from integrations.connections.models import TenantIntegration
+from integrations.connections.signing_keys import has_unseen_secret, rotate_signing_secret
 from integrations.connectors.base import BaseConnector
 from integrations.connectors.registry import ConnectorRegistry
 from integrations.errors import IntegrationError
@@ -47,7 +52,35 @@ def rotate_overdue() -> dict[str, int]:
     oldest_first = overdue().filter(integration_type__in=kinds).order_by("credentials_rotated_at")
     for pk in list(oldest_first.values_list("pk", flat=True)):
         counts["rotated" if rotate(pk) else "failed"] += 1
+    for integration in _with_old_secrets():
+        if (is_renewed := _renew_secret(integration)) is not None:
+            counts["rotated" if is_renewed else "failed"] += 1
     return counts
+
+
+def _with_old_secrets() -> Iterator[TenantIntegration]:
+    """Yield the integrations whose signing secret is older than their tenant wishes."""
+    signing = [kind.manifest.key for kind in ConnectorRegistry.all() if kind.manifest.signs]
+    wished = TenantIntegration.objects.operational().exclude(renew_secret_days=None).filter(is_signed=True)
+    for row in wished.filter(integration_type__in=signing).order_by("pk"):
+        since = row.secret_renewed_at or row.credentials_rotated_at or row.created_at
+        if clock.now() - since > timedelta(days=row.renew_secret_days or 0):
+            yield row
+
+
+def _renew_secret(integration: TenantIntegration) -> bool | None:
+    """Make a new signing secret that waits to be seen; both sign until then. None: one waits already."""
+    problem = ""
+    try:
+        if has_unseen_secret(integration):
+            return None
+        rotate_signing_secret(integration, is_seen=False)
+        logger.warning("integration %s has a new signing secret; show it on its page", integration.pk)
+    except IntegrationError as error:
+        problem = error.message
+        logger.error("the signing secret of integration %s was not renewed: %s", integration.pk, problem)
+    ExecutionLog.objects.create(integration=integration, action="rotate", error=problem)
+    return not problem
 
 
 def rotate(integration_id: int, *, actor: str = "system") -> bool:

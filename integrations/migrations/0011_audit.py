@@ -1,5 +1,6 @@
 """What the log tells of outlives it: its lines keep tenant and names. A retry has a time of its own."""
 
+import django.core.validators
 import django.db.models.deletion
 from django.db import migrations, models
 from django.db.models import Max, OuterRef, Subquery, Value
@@ -67,6 +68,16 @@ class Migration(migrations.Migration):
             model_name='executionlog',
             name='sync',
             field=models.ForeignKey(blank=True, db_constraint=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='logs', to='integrations.integrationsync'),
+        ),
+        migrations.AddField(
+            model_name='tenantintegration',
+            name='renew_secret_days',
+            field=models.PositiveSmallIntegerField(blank=True, help_text='A new secret is then made by itself and waits on this page; the old one signs beside it until a day after somebody has seen the new one. Empty: only by hand.', null=True, validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(3650)], verbose_name='renew the signing secret every … days'),
+        ),
+        migrations.AddField(
+            model_name='tenantintegration',
+            name='secret_renewed_at',
+            field=models.DateTimeField(blank=True, editable=False, null=True),
         ),
         migrations.RunPython(name_subjects, migrations.RunPython.noop, elidable=True),
         migrations.AddIndex(
