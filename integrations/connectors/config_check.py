@@ -20,7 +20,7 @@ from integrations.transport.headers import HeaderRejected, check_headers
 from integrations.transport.hosts import canonical_host
 from integrations.transport.policy import AddressPolicy
 from integrations.transport.rejected import UrlRejected
-from tenants.harmless_text import is_visible, problem_of
+from tenants.harmless_text import problem_of
 
 from .manifest import HEADERS, Field, Manifest
 
@@ -73,7 +73,7 @@ def check(manifest: Manifest, settings: Mapping[str, Any]) -> tuple[dict[str, An
 def _is_empty(field: Field, value: Any) -> bool:
     """Spaces are nothing, and so are lines of them; `{}`, `0` and `False` are something."""
     if isinstance(value, str):
-        return not value.strip() or not (field.is_secret or is_visible(value))
+        return not value.strip()
     if field.kind == "lines" and isinstance(value, list | tuple):
         return all(isinstance(line, str) and not line.strip() for line in value)
     return value is None or (isinstance(value, list | tuple) and not value)
