@@ -9,7 +9,7 @@ TESTS   = integrations/tests
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: run bench bench-quick test test-unit test-embedded test-services check model test-slow test-connectors test-crash test-browser test-long format clean
+.PHONY: run bench bench-quick test test-unit test-embedded test-services check model test-slow test-connectors test-sandbox test-crash test-browser test-long format clean
 
 run: $(STAMP)
 	@exec $(BIN)/python -m app.demo
@@ -52,6 +52,10 @@ test-slow: $(STAMP)
 
 test-connectors: $(STAMP)
 	$(BIN)/python -m pytest $(TESTS)/conformance $(TESTS)/connectors -q
+
+# Providers' own sandboxes, where SANDBOX_<KIND>_<FIELD> are set; says whom it skipped.
+test-sandbox: $(STAMP)
+	$(BIN)/python -m pytest $(TESTS)/sandbox -q -m sandbox
 
 test-crash: $(STAMP)
 	$(BIN)/python -m integrations.tests.lanes -q -m crash

@@ -1,4 +1,4 @@
-"""One JSON object per log line (``LOG_FORMAT=json``), with whatever ``extra=`` a call gave."""
+"""How lines of the log look: one line of text, or one JSON object (``LOG_FORMAT=json``) with what ``extra=`` gave."""
 
 from __future__ import annotations
 
@@ -6,7 +6,17 @@ import json
 import logging
 from datetime import UTC, datetime
 
+from integrations.logs import one_line
+
 _STANDARD = set(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+
+class LineFormatter(logging.Formatter):
+    """Format a record as text; what somebody typed into a name neither begins a line nor paints the terminal."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        record.message = one_line(record.message)
+        return super().formatMessage(record)
 
 
 class JSONFormatter(logging.Formatter):

@@ -14,7 +14,7 @@ from typing import Any
 import environ
 from kombu.entity import Queue
 
-from integrations.conf import from_environment
+from integrations.conf import from_environment, number
 
 from .local_secret import local_secret
 
@@ -24,6 +24,11 @@ LOCAL_DIR = BASE_DIR / ".local"  # what this checkout makes for itself; never co
 env = environ.Env()
 if _env_file := os.environ.get("ENV_FILE", str(BASE_DIR / ".env")):
     environ.Env.read_env(_env_file)
+
+
+def _whole(name: str, default: int) -> int:
+    return int(number(os.environ[name], name, whole=True)) if name in os.environ else default
+
 
 # -- security -----------------------------------------------------------------------------------------
 DEBUG = env.bool("DEBUG", default=False)
@@ -39,7 +44,7 @@ CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SECURE_SSL_REDIRECT = HTTPS
 SECURE_REDIRECT_EXEMPT = [r"^health/$"]  # load balancers ask over plain HTTP
-SECURE_HSTS_SECONDS = env.int("SECURE_HSTS_SECONDS", default=31_536_000 if HTTPS else 0)
+SECURE_HSTS_SECONDS = _whole("SECURE_HSTS_SECONDS", 31_536_000 if HTTPS else 0)
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("BEHIND_PROXY", default=False) else None
 X_FRAME_OPTIONS = "DENY"
@@ -61,6 +66,7 @@ INSTALLED_APPS = [
     "app",
 ]
 MIDDLEWARE = [
+    "integrations.middleware.RefuseNul",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -105,7 +111,7 @@ if _database["ENGINE"].endswith("sqlite3"):
     _database["TEST"] = {"NAME": env.str("TEST_DATABASE", default=str(LOCAL_DIR / "test.sqlite3"))}
 else:
     # Shared by the threads of a process: a worker has a hundred, and those that wait for receivers need none.
-    _pool_size = env.int("DATABASE_POOL_SIZE", default=10)
+    _pool_size = _whole("DATABASE_POOL_SIZE", 10)
     # A server that accepts and says nothing must not hold a request: a provider that calls back is told 503 instead.
     _options: dict[str, Any] = {"connect_timeout": 5, "tcp_user_timeout": 30_000}
     if env.bool("PREPARED_STATEMENTS", default=True):  # off behind a pooler that shares connections by transaction
@@ -113,7 +119,7 @@ else:
         _options |= {"server_side_binding": True, "prepare_threshold": 3}
     if _pool_size:
         _options["pool"] = {"min_size": 1, "max_size": _pool_size, "timeout": 5.0, "max_idle": 60.0}
-    _database["CONN_MAX_AGE"] = 0 if _pool_size else env.int("CONN_MAX_AGE", default=600)
+    _database["CONN_MAX_AGE"] = 0 if _pool_size else _whole("CONN_MAX_AGE", 600)
     _database["OPTIONS"] = {**_options, **_database.get("OPTIONS", {})}
     _database["CONN_HEALTH_CHECKS"] = True
 
@@ -126,9 +132,9 @@ CELERY_TASK_SERIALIZER = "json"
 CELERY_TIMEZONE = "UTC"
 CELERY_TASK_QUEUES = [Queue(name, routing_key=name) for name in ("deliveries", "slow")]  # slow lanes: own slots
 CELERY_TASK_DEFAULT_QUEUE = "deliveries"
-CELERY_TASK_TIME_LIMIT = env.int("CELERY_TASK_TIME_LIMIT", default=1800)
+CELERY_TASK_TIME_LIMIT = _whole("CELERY_TASK_TIME_LIMIT", 1800)
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
-CELERY_WORKER_MAX_MEMORY_PER_CHILD = env.int("CELERY_WORKER_MAX_MEMORY_PER_CHILD", default=300_000)  # KiB
+CELERY_WORKER_MAX_MEMORY_PER_CHILD = _whole("CELERY_WORKER_MAX_MEMORY_PER_CHILD", 300_000)  # KiB
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # a worker outlives its broker's restart
@@ -161,7 +167,11 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {
-        "text": {"format": "%(asctime)s %(levelname)-7s %(name)s  %(message)s", "datefmt": "%H:%M:%S"},
+        "text": {
+            "()": "app.json_logs.LineFormatter",
+            "format": "%(asctime)s %(levelname)-7s %(name)s  %(message)s",
+            "datefmt": "%H:%M:%S",
+        },
         "json": {"()": "app.json_logs.JSONFormatter"},
     },
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": env.str("LOG_FORMAT", default="text")}},

@@ -20,6 +20,7 @@ class IntegrationsConfig(AppConfig):
         from tenants.models import Tenant
 
         from . import checks, signals  # noqa: F401 - checks register themselves
+        from .audit.deletion import log_deletion
         from .connections.access import ensure_permissions
         from .connections.models import TenantIntegration
         from .credentials.checks import refuse_unusable_keys, register_checks
@@ -38,6 +39,7 @@ class IntegrationsConfig(AppConfig):
             pre_delete.connect(hold_lane, sender=model, dispatch_uid=f"hold-lane of {model.__name__}")
         for owner in (TenantIntegration, Tenant):
             deletion_begins.connect(close_lanes, sender=owner, dispatch_uid=f"close-lanes of {owner.__name__}")
+            deletion_begins.connect(log_deletion, sender=owner, dispatch_uid=f"log deletion of {owner.__name__}")
             deletion_begins.connect(hint_on_commit, sender=owner, dispatch_uid=f"delete {owner.__name__}")
         batch_begins.connect(hold_lanes, sender=TenantIntegration, dispatch_uid="hold-lanes")
 

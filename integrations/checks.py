@@ -29,6 +29,14 @@ MAY_BE_ZERO = {
     "RETRY_JITTER",
     "ROTATION_OVERLAP_SECONDS",
 }
+AT_MOST = {  # where less than conf.MOST already breaks something
+    "MAX_IN_FLIGHT": 64,
+    "RETENTION_BATCH": 30_000,  # parameters of one statement
+    "RETENTION_DAYS": 36_500,
+    "RETRY_JITTER": 1,
+    "ROTATE_EVERY_DAYS": 36_500,
+    "SLICE_ROWS": 10_000,
+}
 PER_PROCESS = ("LocMemCache", "DummyCache")
 
 
@@ -36,8 +44,8 @@ PER_PROCESS = ("LocMemCache", "DummyCache")
 def settings_are_usable(app_configs: Any, **_: Any) -> list[Any]:
     """Errors for settings with which delivery would not work as promised."""
     found: list[Any] = []
-    longest = max(conf.SLICE_SECONDS, conf.DRAIN_SECONDS) + conf.PACE_SECONDS + conf.TIMEOUT_SECONDS
-    if not longest < conf.LEASE_SECONDS:
+    longest = _longest()
+    if longest is not None and not longest < conf.LEASE_SECONDS:
         found.append(
             Error(
                 f"INTEGRATIONS_LEASE_SECONDS ({conf.LEASE_SECONDS:g}) must be longer than SLICE_SECONDS + "
@@ -46,11 +54,10 @@ def settings_are_usable(app_configs: Any, **_: Any) -> list[Any]:
             )
         )
     for name, default in conf.DEFAULTS.items():
-        value = getattr(conf, name)
-        is_number = isinstance(default, int | float) and not isinstance(default, bool)
-        if is_number and not _is_in_range(value, may_be_zero=name in MAY_BE_ZERO):
-            wanted = "0 or greater" if name in MAY_BE_ZERO else "greater than 0"
+        if wanted := _wanted(name, default, value := getattr(conf, name)):
             found.append(Error(f"INTEGRATIONS_{name} must be {wanted}, not {value!r}.", id="integrations.E002"))
+    unknown = sorted(map(str, set(getattr(settings, "INTEGRATIONS", {})) - set(conf.DEFAULTS)))
+    found += [Error(f"INTEGRATIONS_{name}: there is no such setting.", id="integrations.E002") for name in unknown]
     if conf.WEBHOOK_BASE_URL and not str(conf.WEBHOOK_BASE_URL).startswith(("https://", "http://")):
         found.append(
             Error(
@@ -69,10 +76,30 @@ def settings_are_usable(app_configs: Any, **_: Any) -> list[Any]:
     return found
 
 
-def _is_in_range(value: Any, *, may_be_zero: bool) -> bool:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return False
-    return value > 0 or (may_be_zero and value == 0)  # neither is true of nan
+def _longest() -> float | None:
+    """Return the longest time for which a worker does not renew its lease; None: the settings are no numbers."""
+    try:
+        longest: float = max(conf.SLICE_SECONDS, conf.DRAIN_SECONDS) + conf.PACE_SECONDS + conf.TIMEOUT_SECONDS
+        return longest if isinstance(conf.LEASE_SECONDS + longest, int | float) else None
+    except TypeError:
+        return None
+
+
+def _wanted(name: str, default: Any, value: Any) -> str:
+    """Return what a setting must be, "" if it is that."""
+    if isinstance(default, bool):
+        return "" if isinstance(value, bool) else "True or False"
+    if isinstance(default, str):
+        return "" if isinstance(value, str) else "a text"
+    if isinstance(default, list):
+        is_list = isinstance(value, list | tuple) and all(isinstance(each, str) for each in value)
+        return "" if is_list else "a list of texts"
+    kind = int if isinstance(default, int) else int | float
+    least, most = MAY_BE_ZERO & {name}, AT_MOST.get(name, int(conf.MOST))
+    is_number = isinstance(value, kind) and not isinstance(value, bool)
+    if is_number and (0 < value <= most or (least and value == 0)):  # neither is true of nan
+        return ""
+    return f"{'a whole number' if kind is int else 'a number'} {'from 0' if least else 'above 0'} to {most}"
 
 
 @register(Tags.models)

@@ -15,6 +15,7 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
 PREFIX = "INTEGRATIONS_"
+MOST = 1e9  # no setting is larger: 30 years in seconds, a gigabyte
 
 # The connector guide's names (seeds/003) → ours, and by what they are multiplied.
 ALIASES: dict[str, tuple[str, float]] = {
@@ -120,7 +121,9 @@ def _cast(name: str, raw: str) -> Any:
         if isinstance(default, list):
             text = raw.strip()
             return json.loads(text) if text.startswith("[") else [p.strip() for p in text.split(",") if p.strip()]
-        return type(default)(raw)
+        if isinstance(default, int | float):
+            return number(raw, PREFIX + name, whole=isinstance(default, int))
+        return raw
     except ValueError as error:
         raise ImproperlyConfigured(f"{PREFIX}{name}={raw!r}: {error}") from None
 
@@ -143,19 +146,24 @@ def _aliased(environ: Mapping[str, str]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for alias, (name, factor) in ALIASES.items():
         if raw := environ.get(alias, "").strip():
-            values[name] = _number(raw, alias, whole=isinstance(DEFAULTS[name], int)) * factor
+            values[name] = number(raw, alias, whole=isinstance(DEFAULTS[name], int)) * factor
     return values
 
 
-def _number(raw: str, name: str, *, whole: bool) -> int | float:
+def number(raw: str, name: str, *, whole: bool) -> int | float:
+    """Return the number that the environment variable `name` says.
+
+    Raises:
+        ImproperlyConfigured: it is none, negative, infinite or absurd: nothing starts with it.
+    """
     try:
-        number = int(raw) if whole else float(raw)
+        found = int(raw) if whole else float(raw)
     except ValueError:
-        number = -1
-    if not 0 <= number < 1e9:  # also false for NaN
+        found = -1
+    if not 0 <= found < MOST:  # also false for NaN
         kind = "a whole number" if whole else "a number"
         raise ImproperlyConfigured(f"{name}={raw!r}: expected {kind} that is not negative")
-    return number
+    return found
 
 
 def __getattr__(name: str) -> Any:

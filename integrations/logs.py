@@ -1,11 +1,47 @@
-"""The logger of one integration or connector: ``<LOGGER_PREFIX>.<name>`` (seeds/004; the prefix is a setting)."""
+"""Loggers, and what lines of the log say beside their words: whose connection, which event, which attempt.
+
+    <LOGGER_PREFIX>.<name>   the logger of one connector or integration (seeds/004; the prefix is a setting)
+
+The same names everywhere, as ``extra=`` (``LOG_FORMAT=json`` writes them): tenant_id, integration_id (connection_id of
+a host's own connection), connector; and while an event is sent event_type, event_id (the ``webhook-id``), sync_id,
+attempt.
+"""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping, MutableMapping
+from contextvars import ContextVar
+from typing import Any
 
 from integrations import conf
+from tenants.harmless_text import harmless
+
+Ids = Mapping[str, Any]
+
+# What is being sent by this thread; {} while nothing is.
+sending: ContextVar[Ids] = ContextVar("sending", default={})  # noqa: B039 - nobody changes it
 
 
-def logger_for(name: str) -> logging.Logger:
-    return logging.getLogger(f"{conf.LOGGER_PREFIX}.{name}")
+class IdLogger(logging.LoggerAdapter[logging.Logger]):
+    """Says with each line whose it is, and what is being sent."""
+
+    def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
+        kwargs["extra"] = {**(self.extra or {}), **sending.get(), **(kwargs.get("extra") or {})}
+        return msg, kwargs
+
+
+AnyLogger = logging.Logger | IdLogger
+
+
+def logger_for(name: str, ids: Ids | None = None) -> AnyLogger:
+    """Return the logger of a connector, one that says `ids` with each line if there are any."""
+    logger = logging.getLogger(f"{conf.LOGGER_PREFIX}.{name}")
+    return IdLogger(logger, ids) if ids else logger
+
+
+def one_line(text: str) -> str:
+    """Return what a person typed as it may stand in a line of the log: what acts on a terminal is spelled out."""
+    if text.isprintable():
+        return text
+    return harmless(text).replace("\n", "\\n").replace("\t", "\\t")

@@ -29,14 +29,19 @@ COMPOSITE_PAGE = 500  # the same where a key has several columns: SQLite's expre
 LEAF_PAGE = 5000  # the same of rows that nobody has to see before they go
 
 # Both are sent inside of a transaction, as (sender=model, pks, using): `sender` is never a proxy.
-deletion_begins = Signal()  # also in_background: a task is to do the rest
+deletion_begins = Signal()  # also in_background: a task is to do the rest; actor: who wants it
 batch_begins = Signal()  # rows that belong to these are deleted next: lock what must be locked before them
 
 Step = tuple[str, int]  # a model's label, and how many of its rows went
 
 
-def begin(model: type[models.Model], pks: Iterable[Any], *, using: str, in_background: bool = False) -> None:
+def begin(
+    model: type[models.Model], pks: Iterable[Any], *, using: str, in_background: bool = False, actor: str = "system"
+) -> None:
     """Announce that these rows are being deleted; what hears of it sees to it that they get nothing new.
+
+    Args:
+        actor: who wants it, for the log.
 
     Raises:
         ProtectedError: rows of another model protect one of them; nothing was done.
@@ -47,7 +52,7 @@ def begin(model: type[models.Model], pks: Iterable[Any], *, using: str, in_backg
         some = wanted[start : start + PAGE]
         with transaction.atomic(using=using, savepoint=False):
             _refuse_protected(concrete, some, using)
-            deletion_begins.send(sender=concrete, pks=some, using=using, in_background=in_background)
+            deletion_begins.send(sender=concrete, pks=some, using=using, in_background=in_background, actor=actor)
 
 
 def steps(obj: models.Model, *, using: str, origin: Any = None) -> Iterator[Step]:

@@ -1,4 +1,9 @@
-"""Showing a stranger's text as what it is: whatever acts on the screen, or is not seen, is spelled out."""
+"""Texts that people type: shown as what they are, and refused where they could not be seen or would act.
+
+Showing: whatever acts on the screen, or is not seen, is spelled out (`harmless`).
+Taking: a name has something to see, and no text has characters that only control a terminal or turn others around
+(`problem_of`; for all texts of a model checked_texts.py).
+"""
 
 from __future__ import annotations
 
@@ -34,3 +39,30 @@ def _is_acting(char: str) -> bool:
     if char in "\n\t":
         return False
     return category(char) in _ACTING or any(first <= ord(char) <= last for first, last in _INVISIBLE)
+
+
+# -- taking --------------------------------------------------------------------------------------------------
+
+_TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")  # "exe.txt" that is "txt.exe"
+_OF_LINES = frozenset("\r\n\t")
+
+
+def is_visible(text: str) -> bool:
+    """Tell whether there is anything to see in `text`."""
+    return any(not (char.isspace() or _is_acting(char) or category(char)[0] in "MZC") for char in text)
+
+
+def problem_of(text: str, *, has_lines: bool = False) -> str:
+    """Return what is wrong with a text that somebody typed, "" if nothing is; empty is not wrong here.
+
+    Args:
+        has_lines: line breaks and tabs belong to such a text.
+    """
+    for char in "" if text.isprintable() else text:
+        if has_lines and char in _OF_LINES:
+            continue
+        if category(char) in ("Cc", "Cs", "Zl", "Zp") or char in _TURNING:
+            return f"must not contain control characters (U+{ord(char):04X}); type it anew"
+    if text and not is_visible(text):
+        return "has only blanks or invisible characters; type something that can be seen"
+    return ""

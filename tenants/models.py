@@ -15,6 +15,7 @@ from django.utils.text import slugify
 
 from .announcing import AnnouncingQuerySet, own_transaction
 from .boundary import bound_relations
+from .checked_texts import CheckedTexts
 from .deletion import BatchedDeletion, delete_batched, deletion_begins
 
 
@@ -22,7 +23,7 @@ class TenantQuerySet(BatchedDeletion, models.QuerySet["Tenant"]):
     """Deletes tenants in batches."""
 
 
-class Tenant(models.Model):
+class Tenant(CheckedTexts):
     """One customer of the product; nothing of one tenant is ever visible to another."""
 
     name = models.CharField(max_length=200, unique=True)
@@ -87,7 +88,7 @@ class Membership(models.Model):
         return f"{self.user} in {self.tenant}"
 
 
-class TenantOwned(models.Model):
+class TenantOwned(CheckedTexts):
     """A row that belongs to a tenant.
 
     ``save()`` and ``delete()`` open the transaction themselves: in autocommit Django sends ``post_save``

@@ -251,7 +251,8 @@ class CountedDeletion:
 
     def _mark(self, request: HttpRequest, pks: list[Any]) -> None:
         model = self.model  # type: ignore[attr-defined]
-        begin(model, pks, using=router.db_for_write(model), in_background=True)
+        actor = request.user.get_username()
+        begin(model, pks, using=router.db_for_write(model), in_background=True, actor=actor)
         count = f"{len(pks)} {model._meta.verbose_name_plural} are" if len(pks) > 1 else "It is"
         words = f"{count} being deleted, with everything that goes with it; the list shows how far it is."
         request._what_was_deleted = words  # type: ignore[attr-defined]

@@ -18,7 +18,7 @@ from django.utils.cache import patch_cache_control
 
 from integrations import conf
 from integrations.connections.models import TenantIntegration
-from integrations.connections.signing_keys import rotate_signing_secret
+from integrations.connections.signing_keys import reveal_signing_secret, rotate_signing_secret
 from integrations.connectors.port import Client, TestResult
 from integrations.delivery import operator_actions
 from integrations.delivery.trial import check_connection, log_trial, send_test_event
@@ -43,6 +43,7 @@ class IntegrationButtons(ConnectButton):
             "check": partial(self.trial_view, "check", check_connection),
             "rotate-secret": self.rotate_view,
             "secret": self.secret_view,
+            "show-secret": self.show_secret_view,
             "re-enable": partial(self.switch_view, operator_actions.re_enable, "Re-enabled."),
             "connect": self.connect_view,
             "resume": partial(self.switch_view, operator_actions.resume, "Resumed deliveries."),
@@ -113,6 +114,17 @@ class IntegrationButtons(ConnectButton):
             "overlap_hours": round(conf.ROTATION_OVERLAP_SECONDS / 3600, 1),
         }
         return TemplateResponse(request, "admin/integrations/rotate_secret.html", context)
+
+    def show_secret_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Show the signing secret that the schedule has made: the first time only."""
+        integration = self._of(request, pk)
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        secret = reveal_signing_secret(integration)
+        if secret is not None:
+            shown_once.keep(request, integration, secret)
+            self.log_change(request, integration, "Saw the new signing secret.")  # type: ignore[attr-defined]
+        return HttpResponseRedirect(reverse(f"admin:{PREFIX}secret", args=[pk]))
 
     def secret_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Show a new signing secret: the first time only."""

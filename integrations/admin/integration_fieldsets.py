@@ -14,13 +14,14 @@ from .connector_fields import names_of
 Fieldset = tuple[str | None, dict[str, Any]]
 
 _LIMITS = ("ordering", "max_in_flight", "rate_limit_per_minute", "timeout_seconds", "max_attempts")
+_SIGNED = ("is_signed", "renew_secret_days")
 # Nothing here may name an encrypted attribute: Django would print its value.
 _SEEN = ("host", "header_names")
 
 
 def view_fieldsets(connector: type[BaseConnector] | None, calling_back: Any = None) -> list[Fieldset]:
     """Return the page for whoever may only look; `calling_back` is the field of that name, None for no such field."""
-    signed = ("is_signed",) if connector is not None and connector.manifest.signs else ()
+    signed = _SIGNED if connector is not None and connector.manifest.signs else ()
     receives = ("events",) if connector is None or takes_events(connector.manifest) else ()
     fieldsets: list[Fieldset] = [
         (None, {"fields": ("tenant", "name", "connector", "is_active", *receives, *_SEEN, *signed)})
@@ -47,7 +48,7 @@ def edit_fieldsets(
         fieldsets.append(_part("Events", ("event_types",)))
     if connector is not None:
         manifest = connector.manifest
-        signed = ("is_signed",) if manifest.signs else ()
+        signed = _SIGNED if manifest.signs else ()
         fieldsets.append(_part("Connection", (*names_of(manifest), *signed), description=about(manifest)))
         if advanced := names_of(manifest, advanced=True):
             fieldsets.append(_part("Advanced", tuple(advanced), "collapse"))

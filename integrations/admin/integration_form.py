@@ -64,6 +64,7 @@ class IntegrationForm(ConnectorForm):
             "integration_type",
             "is_active",
             "is_signed",
+            "renew_secret_days",
             "ordering",
             "max_in_flight",
             "rate_limit_per_minute",

@@ -19,6 +19,7 @@ from integrations.connections.binding import bind
 from integrations.connections.conditions import validate_condition
 from integrations.connections.credentials_age import overdue_days
 from integrations.connections.models import EventSubscription, TenantIntegration
+from integrations.connections.signing_keys import has_unseen_secret
 from integrations.delivery.models import Lane
 from integrations.errors import EncryptionError, IntegrationNotConfigured, UnknownConnector
 from integrations.observability.heartbeat import is_alive
@@ -175,6 +176,14 @@ class Health:
         return when(passed) if is_connected else format_html("{}, not since", when(passed))
 
     @property
+    def has_new_secret(self) -> bool:
+        """True: a signing secret was made by the schedule, and waits for a person to see it."""
+        try:
+            return has_unseen_secret(self.integration)
+        except EncryptionError:
+            return False
+
+    @property
     def signing(self) -> str:
         """How requests are signed; never a key."""
         try:
@@ -233,6 +242,12 @@ class Health:
             yield from self._cannot_take(subscription)
         if self._is_waiting_for_a_worker():
             yield "bad", "Deliveries are due, but no worker was seen for a while: is celery -A app worker running?"
+        if self.has_new_secret:
+            yield (
+                "warn",
+                "A new signing secret was made by schedule. Show it and give it to the receiver: the old one signs "
+                f"beside it until {conf.ROTATION_OVERLAP_SECONDS / 3600:g} hours after that.",
+            )
         age = overdue_days(integration)
         if age is not None:
             yield "warn", f"The credentials are {age} days old; change them every {conf.ROTATE_EVERY_DAYS} days."

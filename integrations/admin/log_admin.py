@@ -23,26 +23,36 @@ from .sync_admin import attempt_badge
 class ExecutionLogAdmin(HistoryAdmin):
     """Newest first; redacted when it was written."""
 
-    tenant_lookup = "integration__tenant"
-    list_display = ("time", "action", "actor", "integration", "sync_link", "tried", "result", "took", "message")
+    list_display = ("time", "action", "actor", "whose", "sync_link", "tried", "result", "took", "message")
     list_filter = (IntegrationFilter, TenantFilter)
-    list_select_related = ("integration__tenant",)
-    fields = ("time", "action", "actor", "integration", "sync_link", "tried", "result", "method", "url", "took",
-              "error", "answer")  # fmt: skip
-    readonly_fields = ("time", "sync_link", "tried", "result", "took", "answer")
+    fields = ("time", "action", "actor", "whose", "sync_link", "tried", "result", "method", "url", "took", "error",
+              "answer")  # fmt: skip
+    readonly_fields = ("time", "whose", "sync_link", "tried", "result", "took", "answer")
     Media = Assets
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        return super().get_queryset(request).defer("request_payload")
+        return super().get_queryset(request).defer("request_payload").select_related("integration", "sync")
+
+    def limit_to(self, queryset: QuerySet[Any], ids: list[int]) -> QuerySet[Any]:
+        return queryset.filter(tenant__in=ids)  # of integrations that are gone, too
 
     @admin.display(description="time")
     def time(self, obj: ExecutionLog) -> str:
         return exact(obj.created_at)
 
+    @admin.display(description="integration")
+    def whose(self, obj: ExecutionLog) -> Any:
+        """The names of that time, as `TenantIntegration.__str__` puts them."""
+        name = f"{obj.integration_name} ({obj.tenant_name})"
+        if obj.integration is None:
+            return format_html('{}<div class="ig-quiet">deleted</div>', name)
+        url = reverse("admin:integrations_tenantintegration_change", args=[obj.integration_id])
+        return format_html('<a href="{}">{}</a>', url, name)
+
     @admin.display(description="sync")
     def sync_link(self, obj: ExecutionLog) -> Any:
-        if obj.sync_id is None:
-            return NOTHING
+        if obj.sync is None:
+            return NOTHING if obj.sync_id is None else f"sync {obj.sync_id} (deleted)"
         url = reverse("admin:integrations_integrationsync_change", args=[obj.sync_id])
         return format_html('<a href="{}">sync {}</a>', url, obj.sync_id)
 

@@ -132,8 +132,9 @@ class IntegrationSyncAdmin(PageContext, HistoryAdmin):
         return format_html('{} <span class="ig-quiet">{}</span>', sync_badge(obj), sync_story(obj))
 
     @admin.display(description="times")
-    def times(self, obj: IntegrationSync) -> SafeString:
-        return format_html("created {} · settled {}", exact(obj.created_at), exact(obj.settled_at))
+    def times(self, obj: IntegrationSync) -> str:
+        times = {"created": obj.created_at, "retried": obj.retried_at, "settled": obj.settled_at}
+        return " · ".join(f"{word} {exact(at)}" for word, at in times.items() if at or word != "retried")
 
     @admin.display(description="webhook-id")
     def webhook_id(self, obj: IntegrationSync) -> SafeString:

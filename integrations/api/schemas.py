@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 from ninja import Schema
-from pydantic import Field
+from pydantic import AfterValidator, Field, StringConstraints
 
-PRINTABLE = r"^[^\x00-\x1f\x7f]*$"  # PostgreSQL keeps no NUL in a text
+from tenants.harmless_text import problem_of
+
+
+def _typed(text: str) -> str:
+    if problem := problem_of(text):
+        raise ValueError(problem)
+    return text
+
+
+Typed = Annotated[str, AfterValidator(_typed)]  # by a person, as in a form of the admin
+Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), AfterValidator(_typed)]
 
 MAX_OFFSET = 10_000_000  # SQLite and PostgreSQL know no number beyond 64 bits
 
@@ -32,10 +42,8 @@ class ConnectionIn(Schema):
     """A new connection. ``settings`` holds every field of the connector, secrets included."""
 
     type: str = Field(max_length=50)
-    name: str = Field(min_length=1, max_length=200, pattern=PRINTABLE)
-    tenant: str | None = Field(
-        default=None, pattern=PRINTABLE, description="slug or id; needed only by people of several tenants"
-    )
+    name: Name
+    tenant: Typed | None = Field(default=None, description="slug or id; needed only by people of several tenants")
     settings: dict[str, Any] = {}
     events: list[str] = []
     conditions: dict[str, str] = Field(default={}, description="event type → JMESPath over its payload; none: always")
@@ -46,7 +54,7 @@ class ConnectionIn(Schema):
 class ConnectionChange(Schema):
     """What is to change; settings that are not mentioned stay as they are, null removes one."""
 
-    name: str | None = Field(default=None, min_length=1, max_length=200, pattern=PRINTABLE)
+    name: Name | None = None
     settings: dict[str, Any] | None = None
     events: list[str] | None = None
     conditions: dict[str, str] | None = Field(

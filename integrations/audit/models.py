@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
+from typing import Any
 
 from django.db import models
 
 from integrations.connections.models import TenantIntegration
 from integrations.outbox.models import IntegrationSync
+from tenants.models import Tenant
 
 
 class AbstractExecutionLog(models.Model):
@@ -42,21 +45,55 @@ class AbstractExecutionLog(models.Model):
         return found if isinstance(found, str) else json.dumps(found, indent=2, ensure_ascii=False) if found else ""
 
 
+class ExecutionLogQuerySet(models.QuerySet["ExecutionLog"]):
+    def bulk_create(self, objs: Iterable[Any], *args: Any, **kwargs: Any) -> list[Any]:  # type: ignore[override]
+        rows = list(objs)
+        _name_subjects(rows, self.db)
+        return super().bulk_create(rows, *args, **kwargs)
+
+
 class ExecutionLog(AbstractExecutionLog):
     """An attempt at a sync, a test, an operator's action, a call that somebody waited for.
 
-    No database constraints: a log line must
-    not hold up, or be held up by, the deletion of what it tells about (docs/adr/0003).
+    It outlives what it tells about: whose integration it was stands in the row itself, and only retention deletes it
+    (retention.py). Keys may therefore name what is gone; ids are never given twice.
+    No database constraints: a log line must not hold up, or be held up by, the deletion of what it tells about
+    (docs/adr/0003).
     """
 
+    tenant = models.ForeignKey(
+        Tenant, on_delete=models.DO_NOTHING, null=True, db_constraint=False, db_index=False, related_name="+"
+    )
+    tenant_name = models.CharField(max_length=200, blank=True, default="", db_default="")
     integration = models.ForeignKey(
-        TenantIntegration, on_delete=models.CASCADE, related_name="logs", db_constraint=False
+        TenantIntegration, on_delete=models.DO_NOTHING, null=True, related_name="logs", db_constraint=False
     )
+    integration_name = models.CharField(max_length=200, blank=True, default="", db_default="")
     sync = models.ForeignKey(
-        IntegrationSync, on_delete=models.CASCADE, related_name="logs", null=True, blank=True, db_constraint=False
+        IntegrationSync, on_delete=models.DO_NOTHING, related_name="logs", null=True, blank=True, db_constraint=False
     )
-    actor = models.CharField(max_length=150, default="system")
+    actor = models.CharField(max_length=150, default="system")  # the user's name, or which part of us
     attempt = models.PositiveIntegerField(default=0)
 
+    objects = ExecutionLogQuerySet.as_manager()
+
     class Meta(AbstractExecutionLog.Meta):
-        indexes = [models.Index(fields=["id"], condition=models.Q(sync=None), name="log_without_sync")]
+        indexes = [models.Index(fields=["tenant", "-id"], name="log_of_tenant")]
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        if self._state.adding:
+            _name_subjects([self], kwargs.get("using"))
+        super().save(*args, **kwargs)
+
+
+def _name_subjects(rows: list[ExecutionLog], using: str | None) -> None:
+    """Write into new rows whose integration they tell of; one query for all whose integration is not at hand."""
+    key: Any = ExecutionLog._meta.get_field("integration")
+    unknown = {row.integration_id for row in rows if row.tenant_id is None and not key.is_cached(row)} - {None}
+    found = TenantIntegration.unannounced.using(using).select_related("tenant").in_bulk(unknown) if unknown else {}
+    for row in rows:
+        row.actor = row.actor[:150]
+        integration = row.integration if key.is_cached(row) else found.get(row.integration_id)
+        if integration is not None and row.tenant_id is None:
+            row.tenant_id, row.tenant_name = integration.tenant_id, integration.tenant.name
+            row.integration_name = integration.name

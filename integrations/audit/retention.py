@@ -1,4 +1,4 @@
-"""Forget log entries that belong to no sync (tests, re-enabling): those of a sync go with it."""
+"""Forget log entries that are old, whether what they tell about is still there or not."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ DAY = 86400.0
 def purge_log() -> int:
     """Delete entries older than RETENTION_DAYS, in batches; return how many.
 
-    Ours without a sync first, then those of the hosts' own logs: a host's table that is not there costs ours nothing.
+    Ours first, then those of the hosts' own logs: a host's table that is not there costs ours nothing.
     """
-    count = _purge(ExecutionLog, Q(sync=None))
+    count = _purge(ExecutionLog)
     for model in log_models():
         if model is ExecutionLog:
             continue
         try:
-            count += _purge(model, Q())
+            count += _purge(model)
         except DatabaseError as problem:
             logger.error("the log %s was not purged: %s", model._meta.label, type(problem).__name__)
     return count
 
 
-def _purge(model: type[AbstractExecutionLog], which: Q) -> int:
+def _purge(model: type[AbstractExecutionLog]) -> int:
     """Delete in the order of the key: rows are written in that of time, so the first young one is the end.
 
     A host whose keys do not ascend has its table looked through instead. Old is what the database's clock says.
     """
     is_old = Q(created_at__lt=after(-conf.RETENTION_DAYS * DAY))
-    rows = model._base_manager.filter(which)
+    rows = model._base_manager.all()
     ascends = isinstance(model._meta.pk, models.AutoField | models.BigAutoField | models.SmallAutoField)
     some = rows.order_by("pk") if ascends else rows.filter(is_old).order_by("pk")
     some = some.annotate(is_old=ExpressionWrapper(is_old, output_field=BooleanField()))

@@ -15,13 +15,12 @@ class GitHubIntegration(BaseIntegration[GitHubConfiguration]):
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable
 from typing import Generic, TypeVar
 
 from integrations.credentials.fields import EncryptedText
 from integrations.errors import IntegrationDisabled, IntegrationNotConfigured
-from integrations.logs import logger_for
+from integrations.logs import AnyLogger, logger_for
 
 from . import cache, service
 from .models import AbstractConfiguration, IntegrationConfiguration
@@ -39,7 +38,7 @@ class BaseIntegration(Generic[C]):
     name: str = ""
 
     @property
-    def logger(self) -> logging.Logger:
+    def logger(self) -> AnyLogger:
         """``<LOGGER_PREFIX>.<name>``"""
         if not self.name:
             raise NotImplementedError(f"{type(self).__name__} must set name")

@@ -62,6 +62,7 @@ def bind(
         "timeout": timeout or connection.request_timeout or manifest.timeout,
         "attempts": attempts,
         "tokens": tokens,
+        "ids": connection.log_ids(),
     }
     settings = stored.settings
     migrated = _migrated(connector, connection, settings)

@@ -99,6 +99,15 @@ class TenantIntegration(TenantOwned, AbstractConnection):
 
     is_active = models.BooleanField("active", default=True, help_text="The tenant's switch.")
     is_signed = models.BooleanField("signed", default=True, help_text="Sign every request (Standard Webhooks).")
+    renew_secret_days = models.PositiveSmallIntegerField(
+        "renew the signing secret every … days",
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1), MaxValueValidator(3650)],
+        help_text="A new secret is then made by itself and waits on this page; the old one signs beside it until a day "
+        "after somebody has seen the new one. Empty: only by hand.",
+    )
+    secret_renewed_at = models.DateTimeField(null=True, blank=True, editable=False)  # the signing secret
     credentials_rotated_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     ordering = models.CharField(max_length=10, choices=Ordering.choices, default=Ordering.OBJECT)
@@ -209,6 +218,9 @@ class TenantIntegration(TenantOwned, AbstractConnection):
     def stored_binding(self) -> Binding:
         credentials = {key: value for key, value in self.credentials.items() if key != SIGNING_KEYS}
         return Binding(self.webhook_url, self.headers, credentials, self.stored_config())
+
+    def log_ids(self) -> dict[str, Any]:
+        return {"tenant_id": self.tenant_id, "integration_id": self.pk, "connector": self.integration_type}
 
     def token_store(self) -> GrantTokens:
         """Return the store of this integration's own grant."""

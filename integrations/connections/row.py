@@ -14,13 +14,14 @@ from integrations.connectors.port import Binding
 from integrations.connectors.registry import ConnectorRegistry
 from integrations.credentials.fields import EncryptedJSON, row_context
 from integrations.errors import ConfigurationError
+from tenants.checked_texts import CheckedTexts
 
 from .remembered import Remembered, still_known
 
 SIGNING_KEYS = "signing_keys"  # in the credentials, beside the fields of the manifest
 
 
-class ConnectionRow(models.Model):
+class ConnectionRow(CheckedTexts):
     """Which provider, with what credentials, and whether it works."""
 
     _family_read: tuple[str, Any]  # family and name of the provider, as they were read
@@ -117,6 +118,10 @@ class ConnectionRow(models.Model):
             credentials={name: settings[name] for name in settings if name in secret},
             config={name: settings[name] for name in settings if name not in secret},
         )
+
+    def log_ids(self) -> dict[str, Any]:
+        """Return what lines of the log say of this connection beside their words."""
+        return {"connection_id": self.pk, "connector": self.connector_key}
 
     def token_store(self) -> TokenStore | None:
         """Return where OAuth tokens are kept; None: in memory."""

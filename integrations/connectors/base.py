@@ -11,7 +11,6 @@ configured.py, what its system calls back in receiving.py.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -32,7 +31,7 @@ from integrations.errors import (
     forgets_locals,
     printable,
 )
-from integrations.logs import logger_for
+from integrations.logs import AnyLogger, logger_for
 from integrations.transport.classify import error_for, excerpt_of
 from integrations.transport.http_client import HTTPClient
 from integrations.transport.outgoing import header_secrets
@@ -78,8 +77,8 @@ class BaseConnector(Receiving):
         return self.manifest.key
 
     @property
-    def logger(self) -> logging.Logger:
-        return logger_for(self.name)
+    def logger(self) -> AnyLogger:
+        return logger_for(self.name, self.binding.ids)
 
     @property
     def client(self) -> AdapterClient:
@@ -207,9 +206,12 @@ class BaseConnector(Receiving):
     def rotate(self) -> dict[str, Any]:
         """Ask the system for new credentials and return those settings (delivery/rotation.py).
 
-        Only for systems that have such a call.
+        Only for systems that have such a call. The old ones still work when it returns: `retire` ends them.
         """
         raise NotImplementedError
+
+    def retire(self) -> None:
+        """End the credentials that this connector is bound to: those that replace them are stored."""
 
     @classmethod
     def check_is_offered(cls) -> bool:
@@ -306,6 +308,7 @@ class BaseConnector(Receiving):
             secrets=self.secrets,
             secret_path=self.manifest.secret_path,
             classify=self.classify,
+            ids=self.binding.ids,
         )
 
     @property

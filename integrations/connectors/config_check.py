@@ -22,6 +22,7 @@ from integrations.transport.hosts import canonical_host
 from integrations.transport.policy import AddressPolicy
 from integrations.transport.redaction import is_secret_name, texts_in
 from integrations.transport.rejected import UrlRejected
+from tenants.harmless_text import problem_of
 
 from .manifest import HEADERS, URL, Field, Manifest
 
@@ -188,6 +189,8 @@ def _text(field: Field, text: str) -> str:
         raise _Wrong(f"longer than {MAX_TEXT} characters")
     if "\0" in text or (not text.isascii() and any(0xD800 <= ord(char) <= 0xDFFF for char in text)):
         raise _Wrong("contains a character that cannot be sent")
+    if not field.is_secret and (problem := problem_of(text, has_lines=True)):
+        raise _Wrong(problem)
     if field.pattern and not re.fullmatch(field.pattern, text):
         raise _Wrong(field.hint or f"must match {field.pattern}")
     return text

@@ -71,6 +71,7 @@ class Binding:
         attempts: how often the HTTPClient may try: 1 in a lane, which retries itself; more for a call that somebody
             waits for.
         tokens: where OAuth tokens are kept; None: in memory only.
+        ids: whose settings these are, for the log.
     """
 
     url: str = field(default="", repr=False)
@@ -81,6 +82,7 @@ class Binding:
     timeout: float | None = None
     attempts: int = 1
     tokens: TokenStore | None = field(default=None, repr=False)
+    ids: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -29,7 +29,7 @@ class DueRow:
         attempts: before this one.
         generation: changed by whoever retries the row by hand.
         deaths: attempts in a row whose worker died.
-        age: seconds since it was made, or retried by hand.
+        age: seconds since its retries are counted: since it was made, was to be sent, or was retried by hand.
         hold_left: seconds for which it still holds back its object's later rows; None: it never failed.
         is_due: its time has come.
         due_for: seconds since then.

@@ -44,7 +44,7 @@ def _again(sync_ids: Iterable[int], which: Q, verb: str, actor: str) -> int:
                 status=Status.PENDING,
                 attempts=0,
                 next_attempt_at=Now(),
-                created_at=Now(),  # the three days of retries start anew
+                retried_at=Now(),  # the three days of retries start anew
                 first_failed_at=None,
                 last_failed_at=None,
                 settled_at=None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from integrations.connectors.port import Receipt
 from integrations.errors import IntegrationError
@@ -54,6 +55,11 @@ class Outcome:
     def attempt(self) -> int:
         """The number of this attempt, 1 for the first."""
         return self.row.attempts if self.was_counted else self.row.attempts + 1
+
+
+def log_ids(row: DueRow, attempt: int) -> dict[str, Any]:
+    """Return what lines of the log say of an attempt beside their words."""
+    return {"event_type": row.event_type, "event_id": row.idempotency_key, "sync_id": row.id, "attempt": attempt}
 
 
 def delivered(row: DueRow, receipt: Receipt, duration_ms: int, *, was_counted: bool = False) -> Outcome:

@@ -3,13 +3,18 @@
 A connector whose system has a call for it writes `rotate`. It is asked when the credentials are older than
 ROTATE_EVERY_DAYS; for all others the age stands in the admin, on the dashboard, and in `overdue`.
 
+Our own signing secrets are renewed too, where the tenant wishes (`renew_secret_days`).
+
 Nothing fails meanwhile: the lane waits while it is done, and its next slice reads the new credentials.
-Not promised: a crash between the provider's answer and our commit loses the new credentials.
+The old ones are ended when the new ones are durable (`retire`).
+Not promised: a crash between the provider's answer and our commit loses the new credentials; the old ones work on.
 """
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 from django.db import transaction
@@ -21,6 +26,8 @@ from integrations.connections.binding import SETTINGS_COLUMNS, settings_of
 from integrations.connections.credentials_age import is_overdue
 from integrations.connections.edited_settings import apply_settings
 from integrations.connections.models import TenantIntegration
+from integrations.connections.signing_keys import has_unseen_secret, rotate_signing_secret
+from integrations.connectors.base import BaseConnector
 from integrations.connectors.registry import ConnectorRegistry
 from integrations.errors import IntegrationError
 from integrations.transport.deadline import within
@@ -30,6 +37,7 @@ from .lease import release, take
 from .wakeup import wake_idle
 
 logger = logging.getLogger("integrations.delivery")
+RETIRE_SECONDS = 10.0
 
 
 def overdue() -> QuerySet[TenantIntegration]:
@@ -44,7 +52,35 @@ def rotate_overdue() -> dict[str, int]:
     oldest_first = overdue().filter(integration_type__in=kinds).order_by("credentials_rotated_at")
     for pk in list(oldest_first.values_list("pk", flat=True)):
         counts["rotated" if rotate(pk) else "failed"] += 1
+    for integration in _with_old_secrets():
+        if (is_renewed := _renew_secret(integration)) is not None:
+            counts["rotated" if is_renewed else "failed"] += 1
     return counts
+
+
+def _with_old_secrets() -> Iterator[TenantIntegration]:
+    """Yield the integrations whose signing secret is older than their tenant wishes."""
+    signing = [kind.manifest.key for kind in ConnectorRegistry.all() if kind.manifest.signs]
+    wished = TenantIntegration.objects.operational().exclude(renew_secret_days=None).filter(is_signed=True)
+    for row in wished.filter(integration_type__in=signing).order_by("pk"):
+        since = row.secret_renewed_at or row.credentials_rotated_at or row.created_at
+        if clock.now() - since > timedelta(days=row.renew_secret_days or 0):
+            yield row
+
+
+def _renew_secret(integration: TenantIntegration) -> bool | None:
+    """Make a new signing secret that waits to be seen; both sign until then. None: one waits already."""
+    problem = ""
+    try:
+        if has_unseen_secret(integration):
+            return None
+        rotate_signing_secret(integration, is_seen=False)
+        logger.warning("integration %s has a new signing secret; show it on its page", integration.pk)
+    except IntegrationError as error:
+        problem = error.message
+        logger.error("the signing secret of integration %s was not renewed: %s", integration.pk, problem)
+    ExecutionLog.objects.create(integration=integration, action="rotate", error=problem)
+    return not problem
 
 
 def rotate(integration_id: int, *, actor: str = "system") -> bool:
@@ -69,7 +105,8 @@ def _rotate(integration_id: int, actor: str) -> bool:
     problem = ""
     try:
         with within(conf.TIMEOUT_SECONDS):  # all of its calls together: the lease must outlive them
-            renewed = integration.get_adapter(attempts=1).rotate()
+            adapter = integration.get_adapter(attempts=1)
+            renewed = adapter.rotate()
     except IntegrationError as error:
         problem = error.message
     except Exception as error:
@@ -82,6 +119,18 @@ def _rotate(integration_id: int, actor: str) -> bool:
             row.credentials_rotated_at = clock.now()
             row.save(update_fields=[*SETTINGS_COLUMNS, "credentials_rotated_at", "updated_at"])
         ExecutionLog.objects.create(integration=row, action="rotate", actor=actor, error=problem)
+    if renewed:
+        _retire(adapter, integration_id)
     if problem:
         logger.error("the credentials of integration %s were not renewed: %s", integration_id, problem)
     return not problem
+
+
+def _retire(adapter: BaseConnector, integration_id: int) -> None:
+    """End the old credentials, now that the new ones are durable; what fails leaves two that work."""
+    try:
+        with within(RETIRE_SECONDS):
+            adapter.retire()
+    except Exception as error:
+        problem = error.message if isinstance(error, IntegrationError) else f"unexpected {type(error).__name__}"
+        logger.warning("the replaced credentials of integration %s still work: %s", integration_id, problem)

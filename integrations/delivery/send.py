@@ -20,12 +20,13 @@ from integrations.clock import elapsed
 from integrations.connectors.base import BaseConnector
 from integrations.connectors.port import Envelope
 from integrations.errors import IntegrationError, IntegrationPermanentError, IntegrationTemporaryError
+from integrations.logs import IdLogger, sending
 from integrations.retry_policy import RetryPolicy
 from integrations.transport.deadline import within
 
 from . import outcome, run_slot
 from .choice import DueRow
-from .outcome import Outcome
+from .outcome import Outcome, log_ids
 from .pacing import Pacer
 from .receipt_facts import redacted
 from .verdicts import Verdict
@@ -188,6 +189,8 @@ class Slice:
     def _attempt(self, row: DueRow) -> Outcome:
         was_counted = self.mark is not None
         started = time.perf_counter()
+        attempt = row.attempts if was_counted else row.attempts + 1
+        about = sending.set(log_ids(row, attempt))
         try:
             if row.tenant_id != self.tenant_id and None not in (row.tenant_id, self.tenant_id):
                 raise IntegrationPermanentError("the event belongs to another tenant; not sent", code="other_tenant")
@@ -196,7 +199,7 @@ class Slice:
                 idempotency_key=row.idempotency_key,
                 body=row.body.encode(),
                 sequence=row.event_id,
-                attempt=row.attempts if was_counted else row.attempts + 1,
+                attempt=attempt,
             )
             with within(self.connector.binding.timeout or conf.TIMEOUT_SECONDS), run_slot.away():
                 self.connector.connect()
@@ -205,10 +208,13 @@ class Slice:
         except IntegrationError as error:
             failure = error
         except Exception as error:  # whatever a connector throws or returns: the row is settled and tried again
-            logger.warning("connector %s raised %s", self.connector.name, type(error).__name__)
+            ours = IdLogger(logger, self.connector.binding.ids)
+            ours.warning("connector %s raised %s", self.connector.name, type(error).__name__)
             failure = IntegrationTemporaryError(f"unexpected {type(error).__name__}", code="unexpected")
         else:
             return outcome.delivered(row, receipt, _since(started), was_counted=was_counted)
+        finally:
+            sending.reset(about)
         return outcome.failed(row, failure, _since(started), self.policy, was_counted=was_counted)
 
     def _may_start(self) -> bool:

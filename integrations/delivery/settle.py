@@ -25,17 +25,19 @@ from integrations.errors import (
     IntegrationTemporaryError,
     printable,
 )
+from integrations.logs import one_line
 
 from . import statements
 from .lease import USING, Lease
 from .models import CLOSED, Lane
-from .outcome import FAILED, PENDING, Outcome
+from .outcome import FAILED, PENDING, Outcome, log_ids
 from .receipt_facts import answer_of, without_facts
 from .verdicts import Verdict
 
 logger = logging.getLogger("integrations.delivery")
 
 UNSTORABLE = (DataError, TypeError, ValueError, OverflowError)
+SAID = ("tenant_id", "integration_id", "connector", "event_id", "sync_id", "host", "status")  # in words, too
 Values = dict[str, tuple[str, Sequence[Any]]]  # column → SQL, parameters
 
 
@@ -102,8 +104,7 @@ def _settle(lease: Lease, settlement: Settlement) -> None:
     except BaseException:
         lease.become(before)  # rolled back: it is settled once more by what it was, and given back if that fails too
         raise
-    for result in settlement.outcomes:
-        _log(integration, result)
+    _log(integration, settlement)
 
 
 def fingerprint(integration: TenantIntegration) -> str:
@@ -333,23 +334,25 @@ def _still_stands(epoch: int, integration: TenantIntegration) -> bool:
     return False
 
 
-def _log(integration: TenantIntegration, result: Outcome) -> None:
-    level = logging.DEBUG if result.error is None else logging.ERROR if result.is_final else logging.WARNING
-    if not logger.isEnabledFor(level):
-        return
-    logger.log(
-        level,
-        "%s → %s: %s, attempt %s%s",
-        result.row.event_type,
-        integration.name,
-        "synced" if result.error is None else result.error.message,
-        result.attempt,
-        "" if result.retry_in is None else f". Retrying in {result.retry_in:.1f}s",
-        extra={
-            "tenant_id": integration.tenant_id,
-            "integration_id": integration.pk,
-            "connector": integration.integration_type,
-            "sync_id": result.row.id,
-            "attempt": result.attempt,
-        },
-    )
+def _log(integration: TenantIntegration, settlement: Settlement) -> None:
+    """Say what became of each row in one line, successes too."""
+    ids = {**integration.log_ids(), "host": settlement.target.partition("://")[2].partition("/")[0]}
+    name = one_line(integration.name)
+    for result in settlement.outcomes:
+        level = logging.INFO if result.error is None else logging.ERROR if result.is_final else logging.WARNING
+        if not logger.isEnabledFor(level):
+            continue
+        row, status = result.row, result.response_status
+        extra = {**ids, **log_ids(row, result.attempt), "status": status, "duration_ms": result.duration_ms}
+        logger.log(
+            level,
+            "%s → %s: %s, attempt %s, %s ms%s (%s)",
+            one_line(row.event_type),
+            name,
+            "synced" if result.error is None else result.error.message,
+            result.attempt,
+            result.duration_ms,
+            "" if result.retry_in is None else f". Retrying in {result.retry_in:.1f}s",
+            ", ".join([f"{key.removesuffix('_id')} {extra[key]}" for key in SAID if extra[key] is not None]),
+            extra=extra,
+        )

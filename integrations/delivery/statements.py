@@ -18,12 +18,14 @@ from integrations import conf
 from integrations.connections.models import TenantIntegration
 from integrations.outbox.models import IntegrationEvent, IntegrationSync
 from integrations.sql import listed, looked_up, now, seconds_until, shifted
+from tenants.models import Tenant
 
 from .choice import FRESH, RETRY, SUSPECT
 from .models import Lane
 
 SYNC, EVENT = IntegrationSync._meta.db_table, IntegrationEvent._meta.db_table
 LANE, INTEGRATION = Lane._meta.db_table, TenantIntegration._meta.db_table
+TENANT = Tenant._meta.db_table
 
 
 # -- which rows may be sent --------------------------------------------------------------------------------
@@ -78,7 +80,7 @@ def _row_columns(vendor: str) -> str:
             "r.attempts",
             "r.generation",
             "r.deaths",
-            f"-{seconds_until(vendor, 'r.created_at')}",
+            f"-{seconds_until(vendor, 'COALESCE(r.retried_at, r.not_before, r.created_at)')}",
             f"{seconds_until(vendor, 'r.first_failed_at')} + {float(conf.HOLD_SECONDS)}",
             f"CASE WHEN r.next_attempt_at <= {now(vendor)} THEN 1 ELSE 0 END",
             f"-{seconds_until(vendor, 'r.next_attempt_at')}",
@@ -388,15 +390,19 @@ def settle_rows(vendor: str) -> str:
 
 @lru_cache(maxsize=2)
 def log_attempts(vendor: str, table: str) -> str:
-    """Add one line per attempt. Parameters: integration, action, method, url, actor, a JSON list of LOG_COLUMNS."""
+    """Add one line per attempt, with the names that outlive what it tells about.
+
+    Parameters: integration, action, method, url, actor, a JSON list of LOG_COLUMNS.
+    """
     answer = "v.answer::jsonb" if vendor == "postgresql" else "v.answer"
     kind = "::varchar" if vendor == "postgresql" else ""
-    number = "::bigint" if vendor == "postgresql" else ""
     return (
-        f"INSERT INTO {table} (integration_id, sync_id, action, method, url, actor, attempt, response_status, "
-        "response_payload, duration_ms, error, created_at) "
-        f"SELECT %s{number}, v.id, %s{kind}, %s{kind}, %s{kind}, %s{kind}, v.attempt, v.response_status, {answer}, "
-        f"v.duration_ms, v.error, {now(vendor)} FROM {listed(vendor, LOG_COLUMNS)}"
+        f"WITH w AS (SELECT i.id, i.name, i.tenant_id, t.name AS tenant_name FROM {INTEGRATION} i "
+        f"LEFT JOIN {TENANT} t ON t.id = i.tenant_id WHERE i.id = %s) "
+        f"INSERT INTO {table} (integration_id, integration_name, tenant_id, tenant_name, sync_id, action, method, url, "
+        "actor, attempt, response_status, response_payload, duration_ms, error, created_at) "
+        f"SELECT w.id, w.name, w.tenant_id, w.tenant_name, v.id, %s{kind}, %s{kind}, %s{kind}, %s{kind}, v.attempt, "
+        f"v.response_status, {answer}, v.duration_ms, v.error, {now(vendor)} FROM w, {listed(vendor, LOG_COLUMNS)}"
     )
 
 

@@ -181,7 +181,7 @@ def _times(not_before: datetime | None, is_waited_for: bool) -> dict[str, Any]:
         return {"next_attempt_at": not_before_us()} if is_waited_for else {}
     if timezone.is_naive(not_before):
         raise ConfigurationError({"not_before": "must be aware, e.g. from django.utils.timezone"})
-    return {"next_attempt_at": not_before, "created_at": not_before}
+    return {"next_attempt_at": not_before, "not_before": not_before}
 
 
 def _commits_at_once() -> bool:

@@ -102,7 +102,7 @@ class ERPPushLog(IntegrationSync):
 
     @property
     def created_at(self) -> datetime:
-        """When the push was asked for; the column is when its three days of retries began."""
+        """When the push was asked for, by the clock of what goes over the wire."""
         return self.event.occurred_at
 
     @created_at.setter

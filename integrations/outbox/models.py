@@ -107,6 +107,9 @@ class IntegrationSync(models.Model):
     response_status = models.PositiveSmallIntegerField(null=True, blank=True)
     reason = models.CharField(max_length=500, blank=True)
     created_at = models.DateTimeField(db_default=Now())
+    # The retries are counted from the last of these three that is set.
+    not_before = models.DateTimeField(null=True, blank=True)  # its maker wanted it sent no earlier
+    retried_at = models.DateTimeField(null=True, blank=True)  # a person retried or replayed it
     synced_at = models.DateTimeField(null=True, blank=True)
     settled_at = models.DateTimeField(null=True, blank=True)
 

@@ -22,7 +22,7 @@ DAY = 86400.0
 
 
 def purge() -> dict[str, int]:
-    """Delete events older than RETENTION_DAYS to which nothing is owed any more, with their syncs and logs.
+    """Delete events older than RETENTION_DAYS to which nothing is owed any more, with their syncs.
 
     Returns:
         How many rows of each kind were deleted. A pending row keeps its event, however old.

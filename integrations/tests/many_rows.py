@@ -34,10 +34,10 @@ def make_history(
     add_syncs(integration, prefix, status=status)
     if logs:
         _run(
-            f"INSERT INTO {ExecutionLog._meta.db_table} (integration_id, sync_id, action, method, url, duration_ms, "
-            "error, created_at, actor, attempt) SELECT integration_id, id, 'deliver', 'POST', '', 1, '', "
-            f"{_TIME}, 'system', 1 FROM {IntegrationSync._meta.db_table} WHERE integration_id = %s",
-            [when, integration.pk],
+            f"INSERT INTO {ExecutionLog._meta.db_table} (tenant_id, integration_id, sync_id, action, method, url, "
+            "duration_ms, error, created_at, actor, attempt) SELECT %s, integration_id, id, 'deliver', 'POST', '', 1, "
+            f"'', {_TIME}, 'system', 1 FROM {IntegrationSync._meta.db_table} WHERE integration_id = %s",
+            [integration.tenant_id, when, integration.pk],
         )
     _analyze()
 
@@ -55,9 +55,10 @@ def add_syncs(integration: TenantIntegration, prefix: str = "many-", *, status: 
 def make_log(integration: TenantIntegration, count: int, *, days: float) -> None:
     """Give `integration` so many log entries of no sync."""
     _run(
-        f"INSERT INTO {ExecutionLog._meta.db_table} (integration_id, action, method, url, duration_ms, error, "
-        f"created_at, actor, attempt) {_COUNT} SELECT %s, 'test', 'POST', '', 1, '', {_TIME}, 'system', 0 FROM n",
-        [count, integration.pk, _when(days)],
+        f"INSERT INTO {ExecutionLog._meta.db_table} (tenant_id, integration_id, action, method, url, duration_ms, "
+        f"error, created_at, actor, attempt) {_COUNT} SELECT %s, %s, 'test', 'POST', '', 1, '', {_TIME}, 'system', 0 "
+        "FROM n",
+        [count, integration.tenant_id, integration.pk, _when(days)],
     )
 
 

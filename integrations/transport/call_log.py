@@ -9,8 +9,6 @@ Addresses come here masked, and excerpts redacted.
 
 from __future__ import annotations
 
-import logging
-
 from integrations.errors import (
     IntegrationAuthError,
     IntegrationError,
@@ -18,6 +16,7 @@ from integrations.errors import (
     IntegrationRateLimited,
     IntegrationTemporaryError,
 )
+from integrations.logs import AnyLogger
 
 _WORDS: tuple[tuple[type[IntegrationError], str], ...] = (
     (IntegrationAuthError, "Authentication failed"),
@@ -36,7 +35,7 @@ def described(error: IntegrationError) -> str:
     return f"{type(error).__name__}: {words}"
 
 
-def log_attempt(logger: logging.Logger, method: str, shown_url: str, status: int | None, duration_ms: int) -> None:
+def log_attempt(logger: AnyLogger, method: str, shown_url: str, status: int | None, duration_ms: int) -> None:
     """Note one attempt; `status` is None if it got no answer."""
     if status is None:
         logger.debug("%s %s got no answer in %s ms", method, shown_url, duration_ms)
@@ -44,11 +43,11 @@ def log_attempt(logger: logging.Logger, method: str, shown_url: str, status: int
         logger.debug("%s %s → %s in %s ms", method, shown_url, status, duration_ms)
 
 
-def log_retry(logger: logging.Logger, error: IntegrationError, attempt: int, attempts: int, wait: float) -> None:
+def log_retry(logger: AnyLogger, error: IntegrationError, attempt: int, attempts: int, wait: float) -> None:
     """Note that attempt number `attempt` of `attempts` failed and another one follows in `wait` seconds."""
     logger.warning("Request failed (attempt %s/%s): %s. Retrying in %gs...", attempt, attempts, described(error), wait)
 
 
-def log_failure(logger: logging.Logger, error: IntegrationError) -> None:
+def log_failure(logger: AnyLogger, error: IntegrationError) -> None:
     """Note what the caller gets."""
     logger.error("%s%s", described(error), f": {error.excerpt}" if error.excerpt else "")

@@ -22,7 +22,7 @@ from integrations.errors import (
     IntegrationTemporaryError,
     forgets_locals,
 )
-from integrations.logs import logger_for
+from integrations.logs import Ids, logger_for
 
 from .allowed_hosts import check_allowed, leads_to
 from .call_log import log_attempt, log_failure, log_retry
@@ -103,6 +103,7 @@ class HTTPClient:
         secrets: values that are masked wherever an answer echoes them.
         secret_path: paths are secrets and never logged.
         classify: what a response means; None: the default table of classify.py.
+        ids: whose calls they are, for the log.
         sleep: for tests.
     """
 
@@ -120,13 +121,14 @@ class HTTPClient:
         secrets: Iterable[str] = (),
         secret_path: bool = False,
         classify: Classify | None = None,
+        ids: Ids | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.base_url = base_url
         self.headers = dict(headers or {})
         self.timeout = timeout
         self.policy = retry_policy.http(max_retries)
-        self.logger = logger_for(name)
+        self.logger = logger_for(name, ids)
         self.middleware = Middleware()
         self._client = client
         self._auth = auth

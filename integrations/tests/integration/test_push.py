@@ -335,8 +335,9 @@ def test_a_delayed_push_waits_for_its_time(receiver: Receiver) -> None:
     result = push(tenant, not_before=due)
     assert result.status == "PENDING" and drain(target.pk).sent == 0
     sync = IntegrationSync.objects.get()
-    assert sync.next_attempt_at == due == sync.created_at  # its three days of retries begin then
-    assert abs((result.push_log.created_at - timezone.now()).total_seconds()) < 10
+    assert sync.next_attempt_at == due == sync.not_before  # its three days of retries begin then
+    for row in (sync, result.push_log):
+        assert abs((row.created_at - timezone.now()).total_seconds()) < 10
     IntegrationSync.objects.update(next_attempt_at=timezone.now() - timedelta(seconds=1))
     assert drain(target.pk).sent == 1 and len(receiver.requests) == 1
 

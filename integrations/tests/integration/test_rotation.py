@@ -5,23 +5,26 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from django.db import connection
 from django.test import override_settings
 from django.utils import timezone
+from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from integrations import conf
-from integrations.connections.signing_keys import rotate_signing_secret
+from integrations.connections.signing_keys import reveal_signing_secret, rotate_signing_secret
 from integrations.connectors.base import BaseConnector
 from integrations.connectors.manifest import Field, Manifest
 from integrations.connectors.registry import ConnectorRegistry
 from integrations.delivery import lease
+from integrations.delivery.drain import drain
 from integrations.delivery.rotation import overdue, rotate, rotate_overdue
 from integrations.models import ExecutionLog, IntegrationSync, TenantIntegration
-from integrations.tests.factories import make_integration, make_item, make_tenant
+from integrations.tests.factories import SECRET, make_integration, make_item, make_tenant
+from integrations.tests.integration.admin_world import make_side, page, url
 from integrations.tests.receiver import Answer, Receiver, Request
 from integrations.tests.services import CeleryProcess, wait_until
 from integrations.transport.deadline import ends_at
@@ -151,3 +154,105 @@ def test_however_often_a_signing_secret_is_rotated_a_handful_signs() -> None:
     newest = [rotate_signing_secret(integration) for _ in range(7)][::-1]
     assert list(integration.signing_secrets()) == newest[:5]
     assert rotate_signing_secret(integration, f" {newest[6]}\n") == newest[6] == integration.signing_secrets()[0]
+
+
+def test_the_old_ones_end_only_when_the_new_ones_are_stored(
+    renewing: TenantIntegration, receiver: Receiver, monkeypatch: Any
+) -> None:
+    stored: list[str] = []
+
+    def retire(self: Any) -> None:
+        assert self.settings["token"] == "canary-old"
+        stored.append(TenantIntegration.objects.get(pk=renewing.pk).credentials["token"])
+        raise KeyError("canary")
+
+    monkeypatch.setattr(Renewing, "retire", retire)
+    receiver.answer_with(Answer(body=b'{"token": "canary-new"}'), 500)
+    assert rotate(renewing.pk) is True, "two that work are no failure"
+    assert stored == ["canary-new"]
+    assert rotate(renewing.pk) is False and len(stored) == 1, "nothing ends when nothing came"
+
+
+# -- our own signing secrets -----------------------------------------------------------------------------------
+
+
+def signing(receiver: Receiver, days: int | None, *, age: timedelta) -> TenantIntegration:
+    """An integration that signs, whose secret is so old and to be renewed so often."""
+    integration = make_integration(make_tenant(), receiver.url, renew_secret_days=days)
+    TenantIntegration.objects.filter(pk=integration.pk).update(credentials_rotated_at=timezone.now() - age)
+    integration.refresh_from_db()
+    return integration
+
+
+def verifies(request: Request, secret: str) -> bool:
+    try:
+        Webhook(secret).verify(request.body, dict(request.headers))
+    except WebhookVerificationError:
+        return False
+    return True
+
+
+def test_signing_secrets_are_renewed_where_the_tenant_wishes(receiver: Receiver) -> None:
+    with override_settings(INTEGRATIONS={"ALLOWED_HOSTS": [receiver.netloc]}):
+        integration = signing(receiver, 30, age=timedelta(days=31))
+        assert rotate_overdue() == {"overdue": 0, "rotated": 1, "failed": 0}
+        assert rotate_overdue()["rotated"] == 0, "one waits already"
+        TenantIntegration.objects.update(secret_renewed_at=timezone.now() - LONG_AGO)
+        assert rotate_overdue()["rotated"] == 0, "and keys do not pile up while nobody looks"
+        make_item(integration.tenant)
+        drain(integration.pk)
+        integration.refresh_from_db()
+        new = integration.credentials["signing_keys"][0]["secret"]
+        assert new != SECRET and all(verifies(receiver.requests[0], secret) for secret in (new, SECRET))
+        line = ExecutionLog.objects.get(action="rotate")
+        assert (line.actor, line.error) == ("system", "")
+
+        assert reveal_signing_secret(integration) == new and reveal_signing_secret(integration) is None
+        first, second = integration.credentials["signing_keys"]
+        assert first == {"secret": new, "until": None}
+        assert datetime.fromisoformat(second["until"]) > timezone.now()
+        with override_settings(INTEGRATIONS={"ALLOWED_HOSTS": [receiver.netloc], "ROTATION_OVERLAP_SECONDS": 0.0}):
+            rotate_signing_secret(integration)
+        make_item(integration.tenant)
+        drain(integration.pk)
+        assert not verifies(receiver.requests[-1], new), "its time is over, as after any rotation"
+
+
+@pytest.mark.parametrize(
+    ("days", "age", "changes"),
+    [
+        (None, LONG_AGO, {}),
+        (30, timedelta(days=29), {}),
+        (30, LONG_AGO, {"is_signed": False}),
+        (30, LONG_AGO, {"is_active": False}),
+        (30, LONG_AGO, {"is_enabled": False}),
+    ],
+)
+def test_nobody_elses_secret_is_renewed(
+    receiver: Receiver, days: int | None, age: timedelta, changes: dict[str, bool]
+) -> None:
+    integration = signing(receiver, days, age=age)
+    TenantIntegration.objects.update(**changes)
+    assert rotate_overdue()["rotated"] == 0
+    integration.refresh_from_db()
+    assert [key["secret"] for key in integration.credentials["signing_keys"]] == [SECRET]
+
+
+def test_a_person_sees_the_new_secret_once(receiver: Receiver, settings: Any) -> None:
+    settings.SECURE_SSL_REDIRECT = False
+    side, other = make_side("Acme"), make_side("Globex")
+    TenantIntegration.objects.filter(pk=side.integration.pk).update(
+        renew_secret_days=7, credentials_rotated_at=timezone.now() - LONG_AGO, secret_renewed_at=None
+    )
+    assert rotate_overdue()["rotated"] == 1
+    side.integration.refresh_from_db()
+    secret = side.integration.credentials["signing_keys"][0]["secret"]
+    shown = page(side.client, url("tenantintegration", "change", side.integration.pk))
+    assert "Show the new signing secret" in shown and secret not in shown and 'name="renew_secret_days"' in shown
+    show = url("tenantintegration", "show_secret", side.integration.pk)
+    assert side.client.get(show).status_code == 405 and other.client.post(show).status_code == 404
+    assert secret in side.client.post(show, follow=True).content.decode()
+    assert secret not in side.client.post(show, follow=True).content.decode()
+    assert "Show the new signing secret" not in page(
+        side.client, url("tenantintegration", "change", side.integration.pk)
+    )

@@ -28,6 +28,19 @@ def test_the_defaults_are_usable() -> None:
         ({"RETRY_BASE_SECONDS": 0.0}, "integrations.E002"),
         ({"ADAPTER_TIMEOUT_SECONDS": -1}, "integrations.E002"),
         ({"ADAPTER_TIMEOUT_SECONDS": "abc"}, "integrations.E002"),
+        ({"LEASE_SECONDS": float("inf")}, "integrations.E002"),
+        ({"LEASE_SECONDS": "60"}, "integrations.E002"),
+        ({"TIMEOUT_SECONDS": None}, "integrations.E002"),
+        ({"RETRY_CAP_SECONDS": float("nan")}, "integrations.E002"),
+        ({"RETENTION_DAYS": 10**9}, "integrations.E002"),
+        ({"ROTATE_EVERY_DAYS": 90.5}, "integrations.E002"),
+        ({"SLICE_ROWS": 100.0}, "integrations.E002"),
+        ({"SLICE_ROWS": True}, "integrations.E002"),
+        ({"RETRY_JITTER": 1.5}, "integrations.E002"),
+        ({"ALLOW_HTTP": "false"}, "integrations.E002"),
+        ({"OWN_HOSTS": "app.example.com"}, "integrations.E002"),
+        ({"CA_BUNDLE": 3}, "integrations.E002"),
+        ({"LEASE_SECOND": 60.0}, "integrations.E002"),
         ({"WEBHOOK_BASE_URL": "not a url"}, "integrations.E013"),
         ({"ALLOWED_NETWORKS": ["not a network"]}, "integrations.E003"),
     ],
@@ -35,6 +48,13 @@ def test_the_defaults_are_usable() -> None:
 def test_what_would_not_work_is_an_error(settings: Any, values: dict[str, Any], expected: str) -> None:
     settings.INTEGRATIONS = values
     assert expected in ids(settings_are_usable(None))
+
+
+@pytest.mark.parametrize("name", [name for name, value in conf.DEFAULTS.items() if type(value) in (int, float)])
+@pytest.mark.parametrize("value", [float("inf"), float("-inf"), float("nan"), -1, 10**10, "7", None, [1], True])
+def test_every_number_is_one(settings: Any, name: str, value: Any) -> None:
+    settings.INTEGRATIONS = {name: value}
+    assert f"INTEGRATIONS_{name} must be a" in " ".join(found.msg for found in settings_are_usable(None))
 
 
 def test_what_may_be_switched_off_with_a_zero_is_no_error(settings: Any) -> None:

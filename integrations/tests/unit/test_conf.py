@@ -77,3 +77,10 @@ def test_attributes(settings: object) -> None:
     assert (5.0, DEFAULTS["SWEEP_SECONDS"]) == (conf.LEASE_SECONDS, conf.SWEEP_SECONDS)
     with pytest.raises(AttributeError, match="no such integration setting: NOPE"):
         conf.NOPE  # noqa: B018
+
+
+@pytest.mark.parametrize("name", [name for name, value in DEFAULTS.items() if type(value) in (int, float)])
+@pytest.mark.parametrize("raw", ["inf", "-inf", "nan", "-1", "1e400", "10000000000", "many", ""])
+def test_nothing_starts_with_a_number_that_is_none(name: str, raw: str) -> None:
+    with pytest.raises(ImproperlyConfigured, match=f"^INTEGRATIONS_{name}='{raw}': expected a"):
+        from_environment({f"INTEGRATIONS_{name}": raw})

@@ -4,15 +4,18 @@
 
 Graph drops no copies: a mail whose answer is lost is sent again. Every copy carries the event's key in the header
 ``x-webhook-id``. Accepted (202) means that Exchange Online has the mail, not that it arrived.
-Errors: errors.py beside this. Source: https://learn.microsoft.com/graph/api/user-sendmail,
+An app that may change itself renews its secret (passwords.py). Errors: errors.py beside this. Source: https://learn.microsoft.com/graph/api/user-sendmail,
 https://learn.microsoft.com/entra/identity-platform/v2-oauth2-client-creds-grant-flow (S4-46).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 from urllib.parse import quote
 
+from integrations.auth.token import MemoryTokens
 from integrations.connectors.base import BaseConnector
 from integrations.connectors.manifest import Field, Manifest, OAuth, RateLimit
 from integrations.connectors.port import Envelope, Receipt
@@ -20,7 +23,7 @@ from integrations.connectors.registry import register
 from integrations.errors import ConfigurationError, IntegrationAuthError, IntegrationError
 from integrations.transport.response import Response
 
-from . import errors, mail
+from . import errors, mail, passwords
 
 MANIFEST = Manifest(
     key="microsoft_graph",
@@ -43,8 +46,17 @@ MANIFEST = Manifest(
             kind="secret",
             trim=True,
             required=True,
-            help="The secret's value, not its id. The app needs the application permission Mail.Send and nothing "
-            "else; restrict it to the sender's mailbox with an application access policy.",
+            help="The secret's value, not its id. The app needs the application permission Mail.Send; restrict it to "
+            "the sender's mailbox with an application access policy. With Application.ReadWrite.OwnedBy, and the app "
+            "among its own owners, the secret is renewed by itself when it is due.",
+        ),
+        Field(
+            name="client_secret_id",
+            label="Client secret's id",
+            pattern=r"[0-9A-Fa-f-]{36}",
+            hint="must be the secret's id, such as 11111111-2222-3333-4444-555555555555",
+            help="Which secret is removed once it is renewed; empty: found by its first characters.",
+            advanced=True,
         ),
         Field(name="sender", kind="email", required=True, help="The mailbox that mail is sent from."),
         Field(name="to", label="Recipients", kind="lines", help="One address a line.", pattern=r"[^@\s]+@[^@\s]+"),
@@ -91,6 +103,7 @@ class MicrosoftGraphConnector(BaseConnector):
     """Mail from one mailbox."""
 
     manifest = MANIFEST
+    propagation_seconds = 2.0  # between two looks whether a new secret is known everywhere
 
     def classify(self, response: Response) -> IntegrationError | None:
         error = super().classify(response)
@@ -131,6 +144,32 @@ class MicrosoftGraphConnector(BaseConnector):
             key=envelope.idempotency_key,
         )
         return self.receipt(response)
+
+    def rotate(self) -> dict[str, Any]:
+        """Have the app add a secret to itself, and return it once Entra takes it."""
+        added = passwords.add(self.http, self.settings["client_id"])
+        signing_in = replace(
+            self.binding,
+            credentials={**self.binding.credentials, "client_secret": added.secret},
+            tokens=MemoryTokens(),
+        )
+        try:
+            passwords.wait_until_taken(type(self)(signing_in, self._client).auth.headers, self.propagation_seconds)
+        except IntegrationError as error:
+            failure = error
+        else:
+            return {"client_secret": added.secret, "client_secret_id": added.key_id}
+        passwords.remove(self.http, self.settings["client_id"], added.key_id)
+        raise failure
+
+    def retire(self) -> None:
+        key_id = self.settings.get("client_secret_id") or passwords.key_of(
+            self.http, self.settings["client_id"], self.settings["client_secret"]
+        )
+        if not key_id:
+            self.logger.warning("the replaced client secret cannot be told from others: remove it in Microsoft Entra")
+            return
+        passwords.remove(self.http, self.settings["client_id"], key_id)
 
     def check(self) -> str:
         """Sign in and look the sender up; an app with Mail.Send alone may not, and then has shown who it is."""

@@ -247,3 +247,80 @@ def test_no_secret_anywhere(connect: Connect, receiver: Receiver, caplog: Any, s
     except IntegrationError as error:
         seen += [error, vars(error), error.args]
     assert "canary" not in "".join(map(repr, seen)) + caplog.text
+
+
+# -- the app's own secret --------------------------------------------------------------------------------------
+
+APP = "/v1.0/applications(appId='00001111-aaaa-2222-bbbb-3333cccc4444')"
+OLD_ID, NEW_ID = "aaaaaaaa-0000-4000-8000-000000000001", "bbbbbbbb-0000-4000-8000-000000000002"
+NEW_SECRET = "new~canary7f3a91"
+
+
+class Entra:
+    """Graph's and Entra's part: which secrets the app has, and how long a new one is unknown."""
+
+    def __init__(self, unknown_for: int = 0, hints: tuple[str, ...] = ()) -> None:
+        self.secrets = {OLD_ID: SECRET}
+        self.unknown_for = unknown_for
+        ids = (f"cccccccc-0000-4000-8000-00000000000{number}" for number in range(9))
+        self.others = [{"keyId": key, "hint": hint} for key, hint in zip(ids, hints, strict=False)]
+        self.removed: list[str] = []
+
+    def __call__(self, request: Request) -> Answer:
+        path = request.path.partition("?")[0]
+        if path.endswith("/oauth2/v2.0/token"):
+            given = parse_qs(request.body.decode())["client_secret"][0]
+            if given == NEW_SECRET and self.unknown_for:
+                self.unknown_for -= 1
+                return answer({"error": "invalid_client", "error_description": "AADSTS7000215: Invalid secret."}, 401)
+            return answer(TOKEN) if given in self.secrets.values() else answer({"error": "invalid_client"}, 401)
+        if path == f"{APP}/addPassword":
+            self.secrets[NEW_ID] = NEW_SECRET
+            return answer({"keyId": NEW_ID, "secretText": NEW_SECRET, "hint": NEW_SECRET[:3]})
+        if path == f"{APP}/removePassword":
+            key_id = request.json["keyId"]
+            self.removed.append(key_id)
+            self.secrets.pop(key_id, None)
+            return answer(None, 204)
+        assert path == APP
+        own = [{"keyId": key, "hint": value[:3]} for key, value in self.secrets.items()]
+        return answer({"passwordCredentials": [*own, *self.others]})
+
+
+@pytest.mark.parametrize("unknown_for", [0, 3])
+@pytest.mark.parametrize("more", [{}, {"client_secret_id": OLD_ID}])
+def test_the_secret_is_renewed_and_the_old_one_removed(
+    connect: Connect, receiver: Receiver, monkeypatch: pytest.MonkeyPatch, unknown_for: int, more: dict[str, str]
+) -> None:
+    monkeypatch.setattr(MicrosoftGraphConnector, "propagation_seconds", 0.0)
+    entra = Entra(unknown_for)
+    receiver.answer_with(entra)
+    connector = graph(connect, receiver, **more)
+    assert connector.rotate() == {"client_secret": NEW_SECRET, "client_secret_id": NEW_ID}
+    assert entra.removed == [], "until the new one is stored the old one works"
+    connector.retire()
+    assert entra.removed == [OLD_ID] and list(entra.secrets) == [NEW_ID]
+
+
+def test_a_new_secret_that_is_never_known_is_removed_again(
+    connect: Connect, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(MicrosoftGraphConnector, "propagation_seconds", 0.0)
+    entra = Entra(unknown_for=100)
+    receiver.answer_with(entra)
+    with pytest.raises(Auth) as raised:
+        graph(connect, receiver).rotate()
+    assert entra.secrets == {OLD_ID: SECRET} and "canary" not in str(raised.value)
+
+
+def test_a_secret_that_cannot_be_told_from_others_is_left(connect: Connect, receiver: Receiver, caplog: Any) -> None:
+    entra = Entra(hints=(SECRET[:3],))
+    receiver.answer_with(entra)
+    graph(connect, receiver).retire()
+    assert entra.removed == [] and "remove it in Microsoft Entra" in caplog.text and "canary" not in caplog.text
+
+
+def test_an_app_that_may_not_change_itself_says_what_it_needs(connect: Connect, receiver: Receiver) -> None:
+    receiver.answer_with(answer(refusal("Authorization_RequestDenied"), 403))
+    with pytest.raises(Auth, match="consent"):
+        graph(connect, receiver).rotate()

@@ -1,0 +1,23 @@
+"""``MIDDLEWARE``: what no view has to think of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
+
+
+class RefuseNul:
+    """Answer 400 to an address with a NUL in its path or query: PostgreSQL takes none, and a page would fail with 500.
+
+    What is posted the forms and schemas refuse themselves.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        query = request.META.get("QUERY_STRING", "")
+        if "\0" in request.path_info or "%00" in query or "\0" in query:
+            return HttpResponseBadRequest("The address contains a NUL character (%00).", content_type="text/plain")
+        return self.get_response(request)
