@@ -195,8 +195,8 @@ def _rename(sftp: paramiko.SFTPClient, part: str, path: str, size: int, is_same:
         return
     try:
         sftp.posix_rename(part, path)
-    except OSError as error:
-        raise (refusal if refusal.errno else error) from None
+    except OSError:
+        raise (refusal if refusal.errno else OSError(errno.ENOTSUP, "")) from None
 
 
 def _flush_to_disk(sftp: paramiko.SFTPClient, file: paramiko.SFTPFile) -> bool:
