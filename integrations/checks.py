@@ -20,6 +20,7 @@ from integrations.inbound.models import AbstractWebhookEvent
 from integrations.observability.processes import with_wrong_clocks
 from integrations.pull.handlers import families
 from integrations.transport.policy import AddressPolicy
+from integrations.transport.smtp import is_host_name
 
 MAY_BE_ZERO = {
     "ADAPTER_TIMEOUT_SECONDS",
@@ -63,6 +64,13 @@ def settings_are_usable(app_configs: Any, **_: Any) -> list[Any]:
             Error(
                 "INTEGRATIONS_WEBHOOK_BASE_URL must be an address that begins with https://, or empty.",
                 id="integrations.E013",
+            )
+        )
+    if conf.SMTP_EHLO_NAME and not is_host_name(str(conf.SMTP_EHLO_NAME)):
+        found.append(
+            Error(
+                "INTEGRATIONS_SMTP_EHLO_NAME must be a full host name such as app.example.com, or empty.",
+                id="integrations.E014",
             )
         )
     try:

@@ -75,6 +75,7 @@ DEFAULTS: dict[str, Any] = {
     "ALLOWED_NETWORKS": [],  # subnets that may be private, e.g. 172.18.0.0/16
     "OWN_HOSTS": [],  # our own public names: never a target
     "PUBLIC_URL": "",  # ours, e.g. https://app.example.com: where providers send people back; empty: as they reached us
+    "SMTP_EHLO_NAME": "",  # how we greet mail servers; empty: the host of PUBLIC_URL, without that our address
     "CA_BUNDLE": "",  # a PEM file instead of certifi's
     # -- connectors -----------------------------------------------------------------------------------
     "HEALTH_CHECK_SECONDS": 900.0,  # period of the health checks of each integration, ± 20 %; 0: none

@@ -14,7 +14,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
 from integrations import conf
-from integrations.connections.authorization import AuthorizationRefused, Visitor, finish
+from integrations.connections.authorization import AuthorizationRefused, Visitor, finish, missing_scopes
 from integrations.connections.models import TenantIntegration
 from integrations.credentials.error_reports import hides_secrets
 from integrations.delivery.operator_actions import resume
@@ -57,7 +57,15 @@ def callback(request: HttpRequest, provider: str) -> HttpResponse:
 
 
 def _back(request: HttpRequest, integration: TenantIntegration) -> HttpResponse:
-    messages.success(request, f"{integration.name} is connected.")
+    missing = missing_scopes(integration)
+    if missing:
+        messages.warning(
+            request,
+            f"{integration.name} is connected, but the provider granted less than was asked for: {', '.join(missing)} "
+            "is missing, and calls that need it will be refused. Connect again and allow all of it.",
+        )
+    else:
+        messages.success(request, f"{integration.name} is connected.")
     response = HttpResponseRedirect(reverse("admin:integrations_tenantintegration_change", args=[integration.pk]))
     response["Referrer-Policy"] = "no-referrer"
     return response

@@ -10,7 +10,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from integrations import clock
-from integrations.connections.authorization import start, wants_authorization
+from integrations.connections.authorization import missing_scopes, start, wants_authorization
 from integrations.connections.grants import OAuthGrant
 from integrations.connections.models import TenantIntegration
 from integrations.errors import IntegrationError
@@ -44,6 +44,7 @@ class GrantState:
     def __init__(self, integration: TenantIntegration) -> None:
         self.wanted = wants_authorization(integration)
         self.grant = OAuthGrant.objects.filter(pk=integration.pk).first()
+        self.missing = missing_scopes(integration) if self.grant else ()
 
     @property
     def is_connected(self) -> bool:
@@ -61,7 +62,9 @@ class GrantState:
 
     @property
     def scope(self) -> str:
-        return self.grant.scope if self.grant else ""
+        """What was granted, and what of that which was asked for was not."""
+        granted = self.grant.scope if self.grant else ""
+        return f"{granted}; not granted: {', '.join(self.missing)}" if self.missing else granted
 
     def _consent(self, grant: OAuthGrant) -> Any:
         if not grant.granted_at:

@@ -53,6 +53,15 @@ def assertion(oauth: OAuth, settings: Mapping[str, Any], token_url: str, now: fl
     raise ConfigurationError({"private_key": "cannot sign an assertion; make a new key"})
 
 
+def key_problem(settings: Mapping[str, Any]) -> str:
+    """Return what is wrong with the private key of `settings`, "" if it can sign."""
+    try:
+        _key(settings)
+    except ConfigurationError as error:
+        return error.problems.get("private_key", "")
+    return ""
+
+
 def _key(settings: Mapping[str, Any]) -> tuple[Any, str]:
     pem = str(settings.get("private_key") or "").strip()
     if not pem:

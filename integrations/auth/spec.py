@@ -15,6 +15,9 @@ from integrations.errors import ConfigurationError
 _PLACE = re.compile(r"\{([a-z][a-z0-9_]*)\}")
 
 
+_NOT_REPEATED = frozenset({"openid", "profile", "email", "offline_access", "refresh_token", ".default"})
+
+
 class OAuth(BaseModel):
     """How a connector gets its access tokens (RFC 6749, RFC 7523).
 
@@ -57,6 +60,18 @@ class OAuth(BaseModel):
     def scope(self) -> str:
         """The scopes as they go on the wire."""
         return self.scope_separator.join(self.scopes)
+
+    def not_in(self, granted: str) -> tuple[str, ...]:
+        """Return the scopes that were asked for and are not in `granted`, as the provider wrote it.
+
+        A provider may leave out where a scope belongs (Microsoft), and need not repeat those of the sign-in itself.
+        """
+        found = {scope.rpartition("/")[2] for scope in re.split(r"[\s,]+", granted.replace(self.scope_separator, " "))}
+        return tuple(
+            scope
+            for scope in self.scopes
+            if (name := scope.rpartition("/")[2]) not in found and name not in _NOT_REPEATED
+        )
 
 
 def filled(template: str, settings: Mapping[str, Any]) -> str:

@@ -1,6 +1,8 @@
 """What a token endpoint's answer means (RFC 6749 §5); oauthlib reads it.
 
 In: a response. Out: a token, or the error to raise. No message repeats anything of an answer: they hold secrets.
+Where a provider does not answer with JSON, as the RFC has it, a form (``error=invalid_grant``) or the bare word says as
+much: a grant that is dead must not look like a provider in trouble.
 
     Token                       200 with an access token that a header can carry
     IntegrationAuthError        it refuses: ``code`` is the OAuth error word; a person must act
@@ -12,7 +14,9 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from typing import Any
+from urllib.parse import parse_qsl
 
 from oauthlib.oauth2.rfc6749.errors import OAuth2Error
 from oauthlib.oauth2.rfc6749.parameters import parse_token_response
@@ -28,6 +32,8 @@ from integrations.transport.response import Response
 
 from .token import Token
 
+MAX_FIELDS = 50
+_FORM = re.compile(r"[A-Za-z_.]+=\S*")
 LONGEST_LIFE = 10 * 365 * 86400.0  # seconds; a provider that says more means "for ever"
 
 # What a person can do about each word of RFC 6749 §5.2 and OpenID Connect Core §3.1.2.6.
@@ -50,7 +56,7 @@ def read(response: Response, host: str, started: float) -> Token | IntegrationEr
     """Return the token in `response`, or the error that it stands for."""
     if response.status == 429 or response.status >= 500:
         return _in_trouble(response, host)
-    answer = _json_object(response)
+    answer = _object(response)
     word = _error_word(answer)
     if word in PASSING:
         return IntegrationTemporaryError(f"no access token: {host} is in trouble ({word})", code=word)
@@ -76,20 +82,33 @@ def _in_trouble(response: Response, host: str) -> IntegrationError:
     )
 
 
-def _json_object(response: Response) -> dict[str, Any] | None:
+def _object(response: Response) -> dict[str, Any] | None:
+    """Return what the answer says: a JSON object, a form, or one of the words alone."""
+    text = response.body.decode("utf-8", "replace").strip()
     try:
-        value = json.loads(response.body)
+        value = json.loads(text)
     except (ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None
+        value = text
+    if not isinstance(value, str):
+        return value if isinstance(value, dict) else None
+    word = value.strip().rstrip(".").lower()
+    if word in ADVICE or word in PASSING:
+        return {"error": word}
+    is_form = _FORM.fullmatch(value) and value.count("&") < MAX_FIELDS
+    fields = dict(parse_qsl(value)) if is_form else {}
+    return fields if fields.keys() & {"error", "access_token"} else None
 
 
 def _error_word(answer: dict[str, Any] | None) -> str:
     """Return the OAuth error word of `answer`; some providers send it with a status of 200."""
-    if not answer or not answer.get("error"):
+    said = answer.get("error") if answer else None
+    if isinstance(said, dict):  # some put it one level deeper
+        known = [word for word in said.values() if isinstance(word, str) and (word in ADVICE or word in PASSING)]
+        said = known[0] if known else said
+    if not said:
         return ""
     try:
-        parse_token_response(json.dumps({"error": answer["error"]}))
+        parse_token_response(json.dumps({"error": said}))
     except OAuth2Error as error:
         return str(error.error)
     return ""
@@ -100,6 +119,8 @@ def _token(answer: dict[str, Any], started: float) -> Token | None:
     life = _seconds(answer.get("expires_in"))
     wanted = ("access_token", "token_type", "refresh_token", "scope")
     texts = {name: answer[name] for name in wanted if isinstance(answer.get(name), str)}
+    if isinstance(scopes := answer.get("scope"), list):
+        texts["scope"] = " ".join(scope for scope in scopes if isinstance(scope, str))
     try:
         found = parse_token_response(json.dumps(texts))
     except OAuth2Error:

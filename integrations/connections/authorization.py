@@ -22,7 +22,7 @@ from integrations.auth.spec import OAuth, filled, host_is_configured
 from integrations.auth.token_endpoint import TokenEndpoint
 from integrations.connectors.port import Client
 from integrations.connectors.registry import ConnectorRegistry
-from integrations.errors import ConfigurationError, IntegrationNotConfigured
+from integrations.errors import ConfigurationError, IntegrationError, IntegrationNotConfigured
 from integrations.transport.allowed_hosts import check_allowed
 from integrations.transport.http_client import with_query
 from integrations.transport.policy import AddressPolicy
@@ -153,6 +153,18 @@ def finish(
     token = replace(token, scope=token.scope or oauth.scope, made_with=fingerprint(oauth, settings))
     GrantTokens(integration).write(lambda grant: grant.granted(token, visitor.user.get_username()))
     return integration
+
+
+def missing_scopes(integration: TenantIntegration) -> tuple[str, ...]:
+    """Return what was asked for and was not granted: a person may untick it at the provider."""
+    grant = OAuthGrant.objects.filter(pk=integration.pk).first()
+    if grant is None or not grant.scope:
+        return ()
+    try:
+        oauth, _ = _oauth_of(integration)
+    except IntegrationError:
+        return ()
+    return oauth.not_in(grant.scope)
 
 
 def _taken(state: str) -> OAuthRequest | None:

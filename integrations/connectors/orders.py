@@ -1,24 +1,17 @@
 """An order as connectors see it: an id and JSON, whatever class the host's orders have.
 
 ``draft_order`` of seeds/002 may be a dataclass, a dict, or any object with an ``id`` (a Django model too). It is turned
-into JSON once, when it is pushed; what a worker sends later is that JSON.
+into JSON once, when it is pushed (order_values.py says how); what a worker sends later is that JSON.
 """
 
 from __future__ import annotations
 
-import base64
-import dataclasses
 import hashlib
 import json
-import math
-from collections.abc import Iterable, Mapping
-from datetime import date, datetime, time
-from decimal import Decimal
-from enum import Enum
+from collections.abc import Mapping
 from typing import Any
-from uuid import UUID
 
-from integrations.errors import ConfigurationError
+from .order_values import OrderReader, refused
 
 
 class Order(dict[str, Any]):
@@ -46,8 +39,10 @@ def order_id(order: Any) -> Any:
         ConfigurationError: it has none; without one nothing tells two pushes of it from two orders.
     """
     found = order.get("id") if isinstance(order, Mapping) else getattr(order, "id", None)
-    if found in (None, ""):
-        raise ConfigurationError({"draft_order": "has no id"})
+    if found is None and hasattr(order, "_meta"):  # a model whose key has another name
+        found = getattr(order, "pk", None)
+    if found is None or found == "":
+        raise refused("has no id")
     return found
 
 
@@ -56,36 +51,23 @@ def order_key(order: Any) -> str:
     return f"ord_{hashlib.sha256(str(order_id(order)).encode()).hexdigest()[:40]}"
 
 
-def order_dict(order: Any) -> dict[str, Any]:
+def order_dict(order: Any, tenant_id: Any = None) -> dict[str, Any]:
     """Return the order as JSON values; exact for decimals, which become text.
 
+    Args:
+        tenant_id: whose order it is; a row of another tenant in it is refused.
+
     Raises:
-        ConfigurationError: it has no id, contains itself, or holds what JSON cannot say.
+        ConfigurationError: it has no id, contains itself, or holds what JSON cannot say; it names the place.
     """
-    if isinstance(order, Mapping):
-        values: Mapping[str, Any] = order
-    elif dataclasses.is_dataclass(order) and not isinstance(order, type):
-        values = dataclasses.asdict(order)
-    elif hasattr(order, "_meta"):  # a Django model, without importing Django's ORM here
-        values = {field.attname: getattr(order, field.attname) for field in order._meta.concrete_fields}
-    else:
-        values = _attributes(order)
-        values.setdefault("id", order_id(order))
     try:
-        return {str(name): _plain(value) for name, value in values.items()}
+        values = OrderReader(tenant_id).read(order)
+        if not isinstance(order, Mapping):
+            values.setdefault("id", OrderReader().value(order_id(order), "id"))
+        return values
     except RecursionError:
         pass
-    raise ConfigurationError({"draft_order": "contains itself"})
-
-
-def _attributes(order: Any) -> dict[str, Any]:
-    names = [name for kind in type(order).__mro__ for name in _names(vars(kind).get("__slots__", ()))]
-    names += getattr(order, "_fields", ()) if isinstance(order, tuple) else getattr(order, "__dict__", ())
-    return {name: getattr(order, name) for name in names if not name.startswith("_") and hasattr(order, name)}
-
-
-def _names(slots: Any) -> Iterable[str]:
-    return (slots,) if isinstance(slots, str) else slots
+    raise refused("contains itself")
 
 
 def order_body(order: Any) -> bytes:
@@ -93,26 +75,3 @@ def order_body(order: Any) -> bytes:
     payload = {"event_type": "order_push", "order": order_dict(order)}
     # Half a surrogate pair cannot be sent: it becomes a question mark.
     return json.dumps(payload, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode("utf-8", "replace")
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Enum):
-        return _plain(value.value)
-    if isinstance(value, datetime | date | time):
-        return value.isoformat()
-    if isinstance(value, float) and not math.isfinite(value):
-        # Sent as null or as text it would be another order.
-        raise ConfigurationError({"draft_order": "holds what JSON cannot say: NaN or infinity"})
-    if isinstance(value, bytes):
-        return base64.b64encode(value).decode()
-    if isinstance(value, Decimal | UUID):
-        return str(value)
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [_plain(item) for item in value]
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return _plain(dataclasses.asdict(value))
-    if value is None or isinstance(value, str | int | float | bool):
-        return value
-    return str(value)

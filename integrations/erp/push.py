@@ -139,7 +139,7 @@ def _occurrence(target: TenantIntegration, order: Any, key: str, times: dict[str
     tenant = {"id": target.tenant_id, "name": target.tenant.name}
     frame = {"event_type": ORDER_PUSH, "timestamp": now, "tenant": tenant}
     with only_of(target.tenant_id):  # the order's relations, too
-        payload = {**frame, "order": _exact(order)}
+        payload = {**frame, "order": _exact(order, target.tenant_id)}
     if len(encode(payload).encode()) > conf.MAX_BODY_BYTES:
         # Another event may shrink to its ids; half an order is no order.
         raise ConfigurationError({"draft_order": f"is larger than {conf.MAX_BODY_BYTES} bytes (MAX_BODY_BYTES)"})
@@ -159,12 +159,9 @@ def _occurrence(target: TenantIntegration, order: Any, key: str, times: dict[str
     )
 
 
-def _exact(order: Any) -> dict[str, Any]:
+def _exact(order: Any, tenant_id: Any) -> dict[str, Any]:
     """Return the order as JSON values; refuse what could only be sent as something else."""
-    try:
-        values = order_dict(order)
-    except TypeError:  # vars() of an object without a __dict__
-        raise ConfigurationError({"draft_order": "cannot be read; pass a dict, a dataclass or a model"}) from None
+    values = order_dict(order, tenant_id)
     if sanitise(values) != values:
         raise ConfigurationError(
             {

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from hypothesis import find, settings, strategies
 
 from integrations.connectors.base import BaseConnector
@@ -11,7 +13,8 @@ from integrations.connectors.manifest import HEADERS, URL, Field, Manifest
 
 CANARY = "canary-4d1e-long-enough"
 # Fields whose form is known to their connector's code alone.
-_KNOWN: dict[str, Any] = {"host_key": [f"SHA256:{'A' * 43}"]}
+_KEY = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()).decode().strip()
+_KNOWN: dict[str, Any] = {"host_key": [f"SHA256:{'A' * 43}"], "private_key": _KEY}
 
 
 def valid_settings(connector: type[BaseConnector]) -> dict[str, Any]:

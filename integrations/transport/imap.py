@@ -68,7 +68,7 @@ def fetch(conversation: Conversation, login: Login, mailbox: str, cursor: str = 
 
     def talk() -> Page:
         with _ready(conversation, login, mailbox) as imap:
-            validity, end = imap.number("UIDVALIDITY"), imap.number("UIDNEXT")
+            validity, end = imap.number("UIDVALIDITY"), imap.next_uid()
             restarted = known is not None and int(known[1]) != validity
             start = last = int(known[2]) if known is not None and not restarted else 0
             mails: list[RawMail] = []

@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import imaplib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,6 +25,7 @@ from .redaction import redact
 from .tcp import Conversation
 
 WINDOW = 2000  # UIDs asked for at a time: the answer's length is bounded, whatever the mailbox holds
+MAX_LISTED = 50_000  # UIDs in one answer, where the server does not say UIDNEXT
 MAX_WINDOWS = 100  # of empty UIDs in one call; the cursor moves on all the same
 MAX_MAIL_BYTES = 1 << 20  # of one mail; a longer one is cut
 MAX_PAGE_BYTES = 8 << 20
@@ -32,8 +33,16 @@ MAX_HEARD = 3 << 20  # bytes that a server may say beside the mails themselves
 
 _SIZE = re.compile(rb"RFC822\.SIZE ([0-9]{1,10})")
 _UID = re.compile(rb"\bUID ([0-9]{1,10})\b")
-# RFC 5530: what is wrong is not the password.
-_NOT_NOW = re.compile(rb"\[(?:UNAVAILABLE|SERVERBUG|INUSE|LIMIT|CONTACTADMIN)\]", re.IGNORECASE)
+# RFC 5530: what is wrong is the password, or is not. Most servers have no code for what they say in words.
+_REFUSED = re.compile(rb"\[(?:AUTHENTICATIONFAILED|AUTHORIZATIONFAILED|EXPIRED|PRIVACYREQUIRED)\]", re.IGNORECASE)
+_NOT_NOW = re.compile(
+    rb"\[(?:UNAVAILABLE|SERVERBUG|INUSE|LIMIT|CONTACTADMIN|OVERQUOTA|THROTTLED)\]"
+    rb"|too many|simultaneous|maximum (?:number|of)|connection limit|rate.?limit|limit (?:hit|reached)|exceeded|throttl"
+    rb"|temporar|try again|later|unavailable|\bbusy\b|overload|server error|internal (?:server )?error"
+    rb"|timed? ?out|not connected|shutting down|maintenance",
+    re.IGNORECASE,
+)
+_NOT_UNDERSTOOD = "command error: BAD"  # imaplib's words
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,36 +93,58 @@ class ImapClient(imaplib.IMAP4):
 
     def log_in(self) -> None:
         """Log in: by SASL PLAIN in UTF-8 where it is offered, else by LOGIN."""
-        login, refusal = self._login, b""
+        login, refusal = self._login, ""
         if self.state == "AUTH":
             return
-        try:
-            if "AUTH=PLAIN" in self.capabilities:
-                self.authenticate("PLAIN", lambda _: f"\0{login.username}\0{login.password}".encode())
-            elif f"{login.username}{login.password}".isascii():
-                self.login(self._quote(login.username), login.password)
+        is_plain = "AUTH=PLAIN" in self.capabilities
+        if is_plain:
+            refusal = self._refused(
+                lambda: self.authenticate("PLAIN", lambda _: f"\0{login.username}\0{login.password}".encode())
+            )
+        if not is_plain or _NOT_UNDERSTOOD in refusal:
+            if f"{login.username}{login.password}".isascii():
+                refusal = self._refused(lambda: self.login(self._quote(login.username), login.password))
             else:
-                refusal = b"only takes user names and passwords of plain letters"
-        except self.abort:
-            raise
-        except self.error as error:
-            refusal = str(error).encode() or b"refused"
+                refusal = refusal or "only takes user names and passwords of plain letters"
         if refusal:
             raise self._login_error(refusal)
 
-    def _login_error(self, refusal: bytes) -> IntegrationError:
-        excerpt = redact(printable(refusal.decode("utf-8", "replace")), self._login.secrets)
+    def _refused(self, log_in: Callable[[], Any]) -> str:
+        """Log in, and return what the server says against it, "" if nothing."""
+        try:
+            log_in()
+        except self.abort:
+            raise
+        except self.error as error:
+            return str(error) or "refused"
+        return ""
+
+    def _login_error(self, refusal: str) -> IntegrationError:
         host = self._conversation.host
-        if _NOT_NOW.search(refusal):
-            return IntegrationTemporaryError(f"{host} takes no logins now", code="imap_refused", excerpt=excerpt)
+        if _NOT_UNDERSTOOD in refusal:
+            problem = "does not understand the login, and looked at no password"
+            return IntegrationTemporaryError(f"{host} {problem}", code="imap_refused", was_sent=False)
+        if is_not_now(refusal.encode()):
+            return self._not_now("takes no logins now", refusal)
         message = f"{host} refused the IMAP login; check user name and password"
-        return IntegrationAuthError(message, excerpt=excerpt, was_sent=False)
+        return IntegrationAuthError(message, excerpt=self._shown(refusal), was_sent=False)
+
+    def _not_now(self, problem: str, said: str) -> IntegrationTemporaryError:
+        message = f"{self._conversation.host} {problem}"
+        return IntegrationTemporaryError(message, code="imap_refused", excerpt=self._shown(said), was_sent=False)
+
+    def _shown(self, said: str) -> str:
+        return redact(printable(said), self._login.secrets)
 
     def examine(self, mailbox: str) -> None:
-        status, _ = self.select(quoted(mailbox), readonly=True)
-        if status != "OK":
-            host = self._conversation.host
-            raise ConfigurationError({"imap_mailbox": f"{host} does not open a mailbox of this name"})
+        status, said = self.select(quoted(mailbox), readonly=True)
+        if status == "OK":
+            return
+        words = b" ".join(line for line in said if isinstance(line, bytes))
+        if is_not_now(words):
+            raise self._not_now("does not open the mailbox now", words.decode("utf-8", "replace"))
+        host = self._conversation.host
+        raise ConfigurationError({"imap_mailbox": f"{host} does not open a mailbox of this name"})
 
     def number(self, name: str) -> int:
         """Return what EXAMINE said of the mailbox: UIDVALIDITY, UIDNEXT."""
@@ -122,8 +153,23 @@ class ImapClient(imaplib.IMAP4):
             raise self._bad(f"did not say the mailbox's {name}")
         return int(said)
 
+    def next_uid(self) -> int:
+        """Return UIDNEXT, 0 where the server does not say it."""
+        if self.untagged_responses.get("UIDNEXT"):
+            return self.number("UIDNEXT")
+        if self._count() > MAX_LISTED:
+            return max(self._search("*", "*"), default=0) + 1  # the last one's number does as well
+        return 0
+
     def uids(self, start: int, end: int) -> Iterator[tuple[int, int]]:
-        """Yield (uid, read so far) after `start` and before `end`; uid 0 where a stretch of numbers is empty."""
+        """Yield (uid, read so far) after `start` and before `end`; uid 0 where a stretch of numbers is empty.
+
+        Without an `end` all that is there is listed at once.
+        """
+        if not end:
+            found = self._search(start + 1, "*") if self._count() else []
+            yield from ((uid, uid) for uid in sorted(found) if uid > start)  # "9:*" is the last one even if that is 7
+            return
         for _ in range(MAX_WINDOWS):
             if start >= end - 1:
                 return
@@ -134,7 +180,11 @@ class ImapClient(imaplib.IMAP4):
             yield 0, stop
             start = stop
 
-    def _search(self, first: int, last: int) -> list[int]:
+    def _count(self) -> int:
+        said = (self.untagged_responses.get("EXISTS") or [b"1"])[-1]
+        return int(said) if isinstance(said, bytes) and said.isdigit() else 1
+
+    def _search(self, first: int | str, last: int | str) -> list[int]:
         status, data = self.uid("SEARCH", f"UID {first}:{last}")
         if status != "OK":
             raise self._bad("refused to list the mailbox")
@@ -155,6 +205,11 @@ class ImapClient(imaplib.IMAP4):
 
     def _bad(self, problem: str) -> IntegrationTemporaryError:
         return IntegrationTemporaryError(f"{self._conversation.host} {problem}", code="bad_response", was_sent=False)
+
+
+def is_not_now(said: bytes) -> bool:
+    """Tell whether a refusal is about the server's day and not about what was asked: its code, else its words."""
+    return _REFUSED.search(said) is None and _NOT_NOW.search(said) is not None
 
 
 def quoted(mailbox: str) -> str:

@@ -3,7 +3,8 @@
 In: an open conversation, a login, addresses and the bytes of the mail. Out: `Sent`. Errors:
 
     IntegrationAuthError        530, 534, 535, 538, or a login that the server does not offer
-    IntegrationTemporaryError   4xx; a 5xx before the mail was named (it refuses us, not the mail); no STARTTLS
+    IntegrationTemporaryError   a server that understands none of the ways to log in (500 to 504); 4xx; a 5xx before the
+                                mail was named (it refuses us, not the mail); no STARTTLS
                                 (tls_failed); broken connections. Once the mail is out and no answer came, it may have
                                 arrived: the next attempt carries the same Message-ID
     IntegrationPermanentError   5xx to sender, recipients or mail
@@ -15,13 +16,16 @@ the server or somebody in between says it cannot do.
 from __future__ import annotations
 
 import contextlib
+import re
 import smtplib
 from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, BinaryIO
+from urllib.parse import urlsplit
 
+from integrations import conf
 from integrations.errors import (
     IntegrationAuthError,
     IntegrationError,
@@ -36,8 +40,11 @@ from .tcp import Conversation, hold
 
 PORTS = frozenset({25, 465, 587})
 AUTH_CODES = frozenset({530, 534, 535, 538})
+NOT_UNDERSTOOD = frozenset({500, 501, 502, 503, 504})  # the command, not the password
 MAX_HEARD = 1 << 20  # bytes that a server may say in one conversation
 QUIT_SECONDS = 1.0
+_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_HOST_NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})+", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +106,7 @@ def _ready(conversation: Conversation, login: Login) -> _Smtp:
     smtp = _Smtp(conversation, login)
     try:
         smtp.expect(smtp.getreply(), "the connection", 220)
-        smtp.expect(smtp.ehlo(), "EHLO")
+        smtp.greet()
         if conversation.security == "starttls":
             smtp.encrypt()
         if login.username:
@@ -125,9 +132,7 @@ class _Smtp(smtplib.SMTP):
     """smtplib's client on a guarded connection, with bounds, UTF-8 logins and errors of ours."""
 
     def __init__(self, conversation: Conversation, login: Login) -> None:
-        address = conversation.sock.getsockname()[0]
-        # An address literal is always right (RFC 5321 §4.1.4), and asks no resolver who we are.
-        super().__init__(local_hostname=f"[IPv6:{address}]" if ":" in address else f"[{address}]")
+        super().__init__(local_hostname=our_name() or _literal(conversation.sock.getsockname()[0]))
         self.sock: Any = conversation.sock
         self.file: Any = None
         self._room = MAX_HEARD
@@ -144,6 +149,12 @@ class _Smtp(smtplib.SMTP):
             raise ConnectionAbortedError("a flood of bytes")
         return line
 
+    def greet(self) -> None:
+        reply = self.ehlo()
+        if reply[0] in NOT_UNDERSTOOD and self._conversation.security != "starttls":
+            reply = self.helo()  # a server without extensions takes mail too
+        self.expect(reply, "EHLO")
+
     def encrypt(self) -> None:
         if not self.has_extn("starttls"):
             raise self._no_tls("does not offer STARTTLS")
@@ -154,18 +165,30 @@ class _Smtp(smtplib.SMTP):
             problem = "refused STARTTLS"
         if problem:
             raise self._no_tls(problem)
-        self.expect(self.ehlo(), "EHLO")  # what was offered before the encryption may be anybody's words
+        self.greet()  # what was offered before the encryption may be anybody's words
 
     def authenticate(self) -> None:
+        """Log in as the mail programs do: another way only where the server does not understand one.
+
+        LOGIN goes without the user name in its first line, which some servers take and others answer with 501.
+        """
         offered = self.esmtp_features.get("auth", "").upper().split()
         name, password = self._login.username.encode(), self._login.password.encode()
-        if "PLAIN" in offered:
-            reply = self.docmd("AUTH", "PLAIN " + b64encode(b"\0%b\0%b" % (name, password)).decode())
-        elif "LOGIN" in offered:
-            reply = self.docmd("AUTH", "LOGIN " + b64encode(name).decode())
-            if reply[0] == 334:
-                reply = self.docmd(b64encode(password).decode())
-        else:
+        plain = b64encode(b"\0%b\0%b" % (name, password)).decode()
+        ways = (
+            (f"PLAIN {plain}", [plain]),
+            ("LOGIN", [b64encode(name).decode(), b64encode(password).decode()]),
+            ("PLAIN", [plain]),
+        )
+        reply = None
+        for command, answers in ways:
+            if command.partition(" ")[0] in offered:
+                reply = self.docmd("AUTH", command)
+                while reply[0] == 334 and answers:
+                    reply = self.docmd(answers.pop(0))
+                if reply[0] not in NOT_UNDERSTOOD:
+                    break
+        if reply is None:
             host = self._conversation.host
             raise IntegrationAuthError(f"{host} offers no login with user name and password here", was_sent=False)
         self.expect(reply, "the login", 235, auth=True)
@@ -196,7 +219,9 @@ class _Smtp(smtplib.SMTP):
             return _no_smtp(self._conversation, step)
         kind: type[IntegrationError] = IntegrationTemporaryError
         message = f"{host} answered {code} to {step}"
-        if code in AUTH_CODES or (auth and code >= 500):
+        if auth and code in NOT_UNDERSTOOD:
+            message = f"{message}: it understands none of the ways to log in that it offers, and looked at no password"
+        elif code in AUTH_CODES or (auth and code >= 500):
             kind, message = IntegrationAuthError, f"{message}; check user name and password"
         elif code >= 500 and step not in ("the connection", "EHLO"):
             kind = IntegrationPermanentError
@@ -210,6 +235,22 @@ class _Smtp(smtplib.SMTP):
     def _no_tls(self, problem: str) -> IntegrationTemporaryError:
         message = f"{self._conversation.host} {problem}; without TLS nothing is sent"
         return IntegrationTemporaryError(message, code="tls_failed", was_sent=False)
+
+
+def our_name() -> str:
+    """Return the name by which we greet a server, "" if we have none: the setting, or the host of PUBLIC_URL."""
+    name = str(conf.SMTP_EHLO_NAME or urlsplit(conf.PUBLIC_URL).hostname or "")
+    return name if is_host_name(name) else ""
+
+
+def is_host_name(name: str) -> bool:
+    """Tell whether `name` is a full host name; a server that checks refuses ``localhost`` and bare addresses."""
+    return _HOST_NAME.fullmatch(name) is not None and len(name) <= 253 and not name.rpartition(".")[2].isdigit()
+
+
+def _literal(address: str) -> str:
+    """Return an address as a greeting: always right (RFC 5321 §4.1.4), though some servers want a name."""
+    return f"[IPv6:{address}]" if ":" in address else f"[{address}]"
 
 
 class _Bounded:

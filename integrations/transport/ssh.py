@@ -133,6 +133,7 @@ def _explain(
         errno.ENOENT: "the folder does not exist",
         errno.ENOTDIR: "the folder is none",
         errno.EACCES: "permission denied",
+        errno.ENOTSUP: "it lets nobody rename a file, and without that half a file could be picked up",
     }
     return _temporary(f"{host} did not store the file: {why.get(code or 0, 'it failed; is there space?')}")
 

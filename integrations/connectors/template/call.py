@@ -88,19 +88,30 @@ def compile_headers(raw: Block | None, names: Names, compiler: Compiler) -> tupl
             raise compiler.error(f"the header {name} is given twice; case does not matter", name)
         # The client writes this one too, so it must be spelt as it does.
         spelt = "Content-Type" if name.lower() == "content-type" else str(name)
+        check_value(name, value, names, compiler)
         found.append((spelt, compiler.text(value, names)))
     return tuple(found)
 
 
+def check_value(name: str, text: Text, names: Names, compiler: Compiler) -> None:
+    """Raise TemplateError for the text of a header that could never be sent, whatever its expressions give."""
+    parts = Compiler(compiler.file).parts(text, names)  # another one: these are not counted
+    _check_header(name, "".join(part if isinstance(part, str) else "x" for part in parts), text, compiler)
+
+
 def check_name(name: Text, compiler: Compiler) -> None:
     """Raise TemplateError for the name of a header that is not ours to set."""
+    _check_header(str(name), "", name, compiler)
+
+
+def _check_header(name: str, value: str, at: Text, compiler: Compiler) -> None:
     problem = ""
     try:
-        check_headers({str(name): ""})
+        check_headers({name: value})
     except HeaderRejected as rejected:
         problem = rejected.message
     if problem:
-        raise compiler.error(problem, name)
+        raise compiler.error(problem, at)
 
 
 def render_headers(headers: tuple[tuple[str, Value], ...], scope: Scope) -> dict[str, str]:

@@ -3,7 +3,7 @@
 In: its text and the `Names` of its place. Out: `Expression`, whose `value` is plain JSON. Errors: ``ValueError`` while
 loading; ``IntegrationPermanentError`` (code ``template``) while running, for a function that got the wrong type.
 Beside what conditions may do (integrations/expressions.py) it may build objects, ``lines[*].{sku: sku}``, flatten
-lists, and call `cut`, `join`, `to_string` and `uuid`.
+lists, and call `cut`, `join`, `markdown`, `to_string` and `uuid`.
 """
 
 from __future__ import annotations
@@ -16,13 +16,14 @@ import jmespath
 from jmespath.functions import Functions, signature
 
 from integrations import expressions
+from integrations.connectors.markup import markdown
 from integrations.errors import IntegrationPermanentError
 
 from .scope import MAX_RENDERED, Names, Scope, text_of
 from .source import Text
 
 NODES = expressions.NODES | {"multi_select_dict", "key_val_pair", "flatten"}
-FUNCTIONS = expressions.FUNCTIONS | {"cut", "join", "to_string", "uuid"}
+FUNCTIONS = expressions.FUNCTIONS | {"cut", "join", "markdown", "to_string", "uuid"}
 _STEPS = ("subexpression", "index_expression", "pipe", "projection", "value_projection", "filter_projection")
 NAMESPACE = uuid.UUID("6f0f5a0e-3f0c-5d0e-9a51-6a3a5a1f9d27")  # of the ids that uuid() makes; never changes
 
@@ -34,6 +35,11 @@ class _Functions(Functions):
     def _func_cut(self, value: Any, length: float) -> str | None:
         """The first `length` characters of a text; null stays null."""
         return None if value is None else text_of(value)[: max(0, int(length))]
+
+    @signature({"types": []}, {"types": ["number"]})
+    def _func_markdown(self, value: Any, length: float) -> str | None:
+        """A text as Markdown that shows it as it is, `length` characters at most; null stays null."""
+        return None if value is None else markdown(text_of(Scope({}).plain(value)), max(0, int(length)))
 
     @signature({"types": []})
     def _func_uuid(self, value: Any) -> str:

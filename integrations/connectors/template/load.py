@@ -18,7 +18,7 @@ from integrations.connectors.versions import Version, VersionRange
 from integrations.errors import IncompatibleTemplate
 
 from .answers import compile_rule
-from .call import check_name, compile_call, compile_headers
+from .call import check_name, check_value, compile_call, compile_headers
 from .compiled import Action, Auth, Check, Deliver, Pages, Template
 from .params import default_of, fits, plain
 from .schema import ActionShape, AuthShape, CheckShape, DeliverShape, PagesShape, TemplateShape
@@ -134,6 +134,7 @@ class _Loader:
     def _auth(self, shape: AuthShape, names: Names) -> Auth:
         text = self.compiler.text
         if shape.bearer is not None:
+            check_value("bearer", shape.bearer, names, self.compiler)
             return Auth("bearer", text(shape.bearer, names))
         if shape.basic is not None:
             return Auth("basic", text(shape.basic.password, names), text(shape.basic.username, names))
@@ -141,6 +142,7 @@ class _Loader:
         check_name(name, self.compiler)
         if not isinstance(value, Text):
             raise self.error(f"the header {name} must be text", value)
+        check_value(name, value, names, self.compiler)
         return Auth("header", text(value, names), header=str(name))
 
     def _deliver(self, shape: DeliverShape, names: Names) -> Deliver:

@@ -21,7 +21,8 @@ class SmallSftp:
 
     Attributes:
         breaks: what does not work: ``login`` (cuts the line), ``sftp``, ``write``, ``short`` (drops what is written),
-            ``rename``, ``posix_rename``, ``cut`` (ends the connection in the middle of the upload).
+            ``rename``, ``posix_rename``, ``cut`` (ends the connection in the middle of the upload), ``remove``,
+            ``remove_missing`` (with the code of a failure), ``dot`` (names that begin with one), ``stat_part``.
         further: kinds of proof that are wanted beside the password.
     """
 
@@ -119,11 +120,16 @@ class _Files(paramiko.SFTPServerInterface):
         return self._server.folder / self.canonicalize(path).lstrip("/")
 
     def stat(self, path: str) -> Any:
+        if "stat_part" in self._server.breaks and path.endswith(".part"):
+            return paramiko.SFTP_PERMISSION_DENIED
         return self._try(lambda: paramiko.SFTPAttributes.from_stat(self._path(path).stat()))
 
     lstat = stat
 
     def open(self, path: str, flags: int, attr: Any) -> Any:
+        if "dot" in self._server.breaks and Path(path).name.startswith("."):
+            return paramiko.SFTP_PERMISSION_DENIED
+
         def opened() -> Any:
             descriptor = os.open(self._path(path), flags, 0o600)
             return _Handle(os.fdopen(descriptor, "w+b" if flags & os.O_WRONLY else "rb"), self._server)
@@ -131,6 +137,10 @@ class _Files(paramiko.SFTPServerInterface):
         return self._try(opened)
 
     def remove(self, path: str) -> int:
+        if "remove" in self._server.breaks or (
+            "remove_missing" in self._server.breaks and not self._path(path).exists()
+        ):
+            return paramiko.SFTP_FAILURE
         return self._try(lambda: self._path(path).unlink() or paramiko.SFTP_OK)
 
     def rename(self, old: str, new: str) -> int:

@@ -289,6 +289,43 @@ def test_keys_that_cannot_be_used(text: str) -> None:
     assert "canary" not in str(caught.value)
 
 
+def test_a_key_that_lies_elsewhere_is_not_looked_at(settings: Any) -> None:
+    settings.INTEGRATIONS = {**settings.INTEGRATIONS, "SECRETS_DIR": "/run/secrets"}
+    given = {"host": HOST, "username": "u", "private_key": "file:erp_key", "host_key": [NOBODY]}
+    assert DropzoneJsonV1Connector.validate_config(given) == {}
+
+
+PUTTY = "PuTTY-User-Key-File-3: ssh-ed25519\nEncryption: none\nComment: canary\nPublic-Lines: 2\nAAAA\n"
+PUBLIC = ed25519.Ed25519PrivateKey.generate().public_key()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (PUTTY, "is a PuTTY key; export it as OpenSSH"),
+        (
+            PUBLIC.public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH).decode(),
+            "is a public key",
+        ),
+        (
+            PUBLIC.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo).decode(),
+            "is a public key",
+        ),
+        ("---- BEGIN SSH2 PUBLIC KEY ----\nAAAA\n---- END SSH2 PUBLIC KEY ----", "is a public key"),
+        ("hello", "is no private key"),
+        ("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----", "is a certificate"),
+        (openssh(rsa.generate_private_key(65537, 1024)), "has 1024 bits"),
+        (openssh(ed25519.Ed25519PrivateKey.generate(), b"another phrase"), "the passphrase does not open it"),
+        ("-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----", "is no Ed25519, ECDSA or RSA"),
+        (openssh(ed25519.Ed25519PrivateKey.generate()), ""),
+    ],
+)
+def test_a_key_is_looked_at_when_it_is_saved(text: str, words: str) -> None:
+    settings = {"host": HOST, "username": "u", "private_key": text, "passphrase": "canary", "host_key": [NOBODY]}
+    problem = DropzoneJsonV1Connector.validate_config(settings).get("private_key", "")
+    assert words in problem and bool(words) == bool(problem) and "canary" not in problem
+
+
 def test_a_key_with_a_passphrase_logs_in(client_for: Clients, sshd: Sshd, drop: Path) -> None:
     key = rsa.generate_private_key(65537, 2048)
     public = key.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
@@ -346,8 +383,50 @@ def test_posix_rename_where_the_other_does_not_work(client_for: Clients, small: 
     assert [path.name for path in small.folder.iterdir()] == ["evt_1.json"]
     small.breaks = {"rename", "posix_rename"}
     error = failure(by_password(client_for(small.port), small), Envelope("order_push", "evt_2", BODY))
-    assert error.code == "storage_failed"
+    assert error.code == "storage_failed" and "lets nobody rename" in error.message
     assert [path.name for path in small.folder.iterdir()] == ["evt_1.json"]
+
+
+@pytest.mark.parametrize(
+    "breaks",
+    [{"remove_missing"}, {"dot"}, {"dot", "remove_missing"}, {"stat_part"}, {"rename"}, {"posix_rename"}, {"remove"}],
+)
+def test_servers_that_are_no_openssh(client_for: Clients, small: SmallSftp, breaks: set[str]) -> None:
+    small.breaks = breaks
+    dropzone = by_password(client_for(small.port), small)
+    for _ in range(2):
+        result = dropzone.health_check()
+        assert result.success, result
+        assert ("outbox-check.tmp is still there" in result.message) == ("remove" in breaks)
+    assert dropzone.deliver(ENVELOPE).details["was_there"] is False
+    assert dropzone.deliver(ENVELOPE).details["was_there"] is True
+    left = {"outbox-check.tmp"} if "remove" in breaks else set()
+    assert {path.name for path in small.folder.iterdir()} == {"evt_1.json"} | left
+    assert (small.folder / "evt_1.json").read_bytes() == BODY
+
+
+@pytest.mark.parametrize("breaks", [{"write"}, {"short"}, {"rename", "posix_rename"}, {"sftp"}])
+def test_a_check_fails_where_a_delivery_would(client_for: Clients, small: SmallSftp, breaks: set[str]) -> None:
+    small.breaks = breaks
+    result = by_password(client_for(small.port), small).health_check()
+    assert not result.success and not result.is_auth_failure
+    assert not list(small.folder.iterdir())
+
+
+def test_a_name_of_ones_own_until_it_is_whole(client_for: Clients, small: SmallSftp) -> None:
+    small.breaks = {"cut"}
+    dropzone = by_password(client_for(small.port), small, temporary_name="tmp_{name}")
+    failure(dropzone)
+    assert [path.name for path in small.folder.iterdir()] == ["tmp_evt_1.json"]
+    small.breaks = set()
+    dropzone.deliver(ENVELOPE)
+    assert [path.name for path in small.folder.iterdir()] == ["evt_1.json"]
+
+
+@pytest.mark.parametrize("name", ["{name}", "part", "../{name}.part", "{name}/x", "{name} x"])
+def test_a_temporary_name_is_another_name_in_the_same_folder(name: str) -> None:
+    settings = {"host": HOST, "username": "u", "password": "p", "host_key": [NOBODY], "temporary_name": name}
+    assert list(DropzoneJsonV1Connector.validate_config(settings)) == ["temporary_name"]
 
 
 @pytest.mark.parametrize(
@@ -418,8 +497,8 @@ def test_a_name_is_resolved_once_and_every_answer_checked() -> None:
         ({"host": HOST, "username": "u", "password": "p"}, ["host_key"]),
         ({"host": HOST, "username": "u", "password": "p", "host_key": "\n"}, ["host_key"]),
         ({"host": HOST, "username": "u", "password": "p", "host_key": "AA:BB"}, ["host_key"]),
-        ({"host": HOST, "username": "u\n", "private_key": "p", "host_key": [NOBODY]}, []),
-        ({"host": HOST, "username": "u\0v", "private_key": "p", "host_key": [NOBODY]}, ["username"]),
+        ({"host": HOST, "username": "u\n", "password": "p", "host_key": [NOBODY]}, []),
+        ({"host": HOST, "username": "u\0v", "password": "p", "host_key": [NOBODY]}, ["username"]),
     ],
 )
 def test_settings(settings: dict[str, Any], wrong: list[str]) -> None:

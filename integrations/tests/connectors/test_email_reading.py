@@ -286,7 +286,7 @@ def test_a_slow_server_ends_at_the_deadline(
         ([b"* BYE overloaded\r\n"], "imap_refused"),
         ([b"SSH-2.0-OpenSSH\r\n", HANG], "connection_reset"),
         ([*IN, b"* 5 EXISTS\r\nAAAA0 OK open\r\n", HANG], "bad_response"),  # no UIDVALIDITY
-        ([*IN, b"* OK [UIDVALIDITY 3] ok\r\nAAAA0 OK open\r\n", HANG], "bad_response"),
+        ([*IN, b"* OK [UIDVALIDITY 3] ok\r\nAAAA0 OK open\r\n", ANY, b"AAAA0 NO no\r\n", HANG], "bad_response"),
         ([*OPEN, b"AAAA0 NO not now\r\n", HANG], "bad_response"),
         ([*OPEN, b"* SEARCH 1\r\nAAAA0 OK done\r\n", ANY, b"AAAA0 BAD what?\r\n", HANG], "imap_refused"),
         (
@@ -309,6 +309,83 @@ def test_an_unavailable_server_is_no_wrong_password(client_for: Clients) -> None
     with TaggedServer(script) as server:
         error = failure(mailbox(client_for(server.port), server.port, "plain"))
     assert (type(error), error.code) == (IntegrationTemporaryError, "imap_refused")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "[ALERT] Too many simultaneous connections. (Failure)",
+        "[ALERT] Maximum number of connections from user+IP exceeded (mail_max_userip_connections=10)",
+        "[LIMIT] LOGIN Rate limit hit.",
+        "[UNAVAILABLE] Temporary authentication failure.",
+        "[INUSE] locked by another session",
+        "Server Unavailable. 15",
+        "User is authenticated but not connected.",
+        "Server busy, please try again later",
+        "[THROTTLED] slow down",
+    ],
+)
+@pytest.mark.parametrize("at", ["LOGIN", "AUTHENTICATE", "EXAMINE"])
+def test_a_server_that_takes_nobody_now_is_no_wrong_password(client_for: Clients, said: str, at: str) -> None:
+    refusal = f"AAAA0 NO {said}\r\n".encode()
+    scripts = {
+        "LOGIN": [*IN[:-2], refusal, HANG],
+        "AUTHENTICATE": [*LOGIN[:-1], refusal, HANG],
+        "EXAMINE": [*IN, refusal, HANG],
+    }
+    with TaggedServer(scripts[at]) as server:
+        error = failure(mailbox(client_for(server.port), server.port, "plain"))
+    assert (type(error), error.code) == (IntegrationTemporaryError, "imap_refused")
+    assert "password" not in error.message
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["[AUTHENTICATIONFAILED] try again", "[ALERT] Invalid credentials (Failure)", "LOGIN failed.", "Login denied"],
+)
+def test_a_wrong_password_is_one(client_for: Clients, said: str) -> None:
+    with TaggedServer([*IN[:-2], f"AAAA0 NO {said}\r\n".encode(), HANG]) as server:
+        error = failure(mailbox(client_for(server.port), server.port, "plain"))
+    assert type(error) is IntegrationAuthError
+
+
+def test_login_where_plain_is_not_understood(client_for: Clients) -> None:
+    script = [*LOGIN[:-1], b"AAAA0 BAD what?\r\n", ANY, b"AAAA0 OK in\r\n", *OPEN[len(IN) - 1 :]]
+    with TaggedServer([*script, b"* SEARCH\r\nAAAA0 OK done\r\n", HANG]) as server:
+        page = mailbox(client_for(server.port), server.port, "plain").fetch()
+    assert page.cursor == "3:8" and server.heard[2].split(b" ")[1] == b"LOGIN"
+
+
+EXISTS = b"* OK [UIDVALIDITY 3] ok\r\n* %d EXISTS\r\nAAAA0 OK [READ-ONLY] open\r\n"
+MAIL = b"* 1 FETCH (UID %d RFC822.SIZE 4 BODY[]<0> {4}\r\na\r\n\r)\r\nAAAA0 OK done\r\n"
+
+
+def test_a_server_that_does_not_say_uidnext(client_for: Clients) -> None:
+    script = [*IN, EXISTS % 2, ANY, b"* SEARCH 7 4\r\nAAAA0 OK done\r\n", ANY, MAIL % 4, ANY, MAIL % 7, HANG]
+    with TaggedServer(script) as server:
+        page = mailbox(client_for(server.port), server.port, "plain").fetch()
+    assert ([mail.uid for mail in page.mails], page.cursor, page.has_more) == ([4, 7], "3:7", False)
+    assert b"SEARCH UID 1:*" in server.heard[3]
+    # "8:*" names the last mail even where that is 7: it does not come twice.
+    with TaggedServer([*IN, EXISTS % 2, ANY, b"* SEARCH 7\r\nAAAA0 OK done\r\n", HANG]) as server:
+        nothing = mailbox(client_for(server.port), server.port, "plain").fetch("3:7")
+    assert (nothing.mails, nothing.cursor, nothing.has_more) == ((), "3:7", False)
+
+
+def test_a_server_that_does_not_say_uidnext_of_few_at_a_time(client_for: Clients) -> None:
+    with TaggedServer([*IN, EXISTS % 2, ANY, b"* SEARCH 4 7\r\nAAAA0 OK done\r\n", ANY, MAIL % 4, HANG]) as server:
+        page = mailbox(client_for(server.port), server.port, "plain").fetch(limit=1)
+    assert (page.cursor, page.has_more) == ("3:4", True)
+    with TaggedServer([*IN, EXISTS % 0, HANG]) as server:
+        assert mailbox(client_for(server.port), server.port, "plain").fetch().cursor == "3:0"
+
+
+def test_a_large_mailbox_is_listed_in_parts_all_the_same(client_for: Clients) -> None:
+    script = [*IN, EXISTS % 60_000, ANY, b"* SEARCH 3000\r\nAAAA0 OK done\r\n"]
+    script += [ANY, b"* SEARCH\r\nAAAA0 OK done\r\n", ANY, b"* SEARCH 3000\r\nAAAA0 OK done\r\n", ANY, MAIL % 3000]
+    with TaggedServer([*script, HANG]) as server:
+        page = mailbox(client_for(server.port), server.port, "plain").fetch()
+    assert ([mail.uid for mail in page.mails], page.cursor) == ([3000], "3:3000")
 
 
 def test_nothing_of_a_login_becomes_another_command(client_for: Clients) -> None:
@@ -388,6 +465,65 @@ def test_charsets(charset: str, text: str) -> None:
 def test_odd_charsets_are_read_as_utf8(charset: str) -> None:
     content = f"Content-Type: text/plain; charset={charset}\r\n\r\n+AGE- \\x41 ä".encode("utf-8", "replace")
     assert parsed(content).text == "+AGE- \\x41 ä"
+
+
+def headers(subject: bytes, charset: str = "") -> Mail:
+    declared = f"Content-Type: text/plain; charset={charset}\r\n".encode() if charset else b""
+    return parsed(b"Subject: " + subject + b"\r\n" + declared + b"\r\nx")
+
+
+@pytest.mark.parametrize(
+    ("subject", "charset", "read_as"),
+    [
+        ("Grüße – 日本".encode(), "", "Grüße – 日本"),
+        ("Grüße – 日本".encode(), "iso-8859-1", "Grüße – 日本"),
+        ("Grüße".encode("latin-1"), "", "Grüße"),
+        ("“Grüße”".encode("cp1252"), "us-ascii", "“Grüße”"),
+        ("שלום".encode("cp1255"), "windows-1255", "שלום"),
+        ("שלום".encode("iso-8859-8"), "iso-8859-8-i", "שלום"),
+        ("日本".encode("shift_jis"), "shift_jis", "日本"),
+        ("שלום ".encode() + b"=?utf-8?q?und_=C3=A4?=", "", "שלום und ä"),
+        (b"caf\xe9", "", "café"),
+        (b"=?iso-8859-8-i?b?+ezl7Q==?=", "", "שלום"),
+        (b"=?ISO-8859-1?Q?=93x=94?=", "", "“x”"),
+        (b"=?utf-8?b?5pc=?= =?utf-8?b?pQ==?=", "", "日"),
+        (b"=?utf-8?q?a?=\r\n =?utf-8?q?b?= c", "", "ab c"),
+        (b"=?utf-8*de?q?=C3=A4?=", "", "ä"),
+        (b"a \\u0041 =?utf-8?q?=C3=A4?=", "", "a \\u0041 ä"),
+        (b"=?x-sjis?b?k/qWew==?=", "", "日本"),
+    ],
+)
+def test_headers_as_mail_programs_read_them(subject: bytes, charset: str, read_as: str) -> None:
+    assert headers(subject, charset).subject == read_as
+
+
+@pytest.mark.parametrize(
+    ("declared", "content", "text"),
+    [
+        ("", "Grüße".encode("latin-1"), "Grüße"),
+        ("; charset=us-ascii", "“Grüße”".encode("cp1252"), "“Grüße”"),
+        ("; charset=no-such", "Grüße".encode("latin-1"), "Grüße"),
+        ("; charset=iso-8859-1", "“x” €".encode("cp1252"), "“x” €"),
+        ("; charset=iso-8859-8-i", "שלום".encode("iso-8859-8"), "שלום"),
+        ("; charset=iso-8859-8-e", "שלום".encode("iso-8859-8"), "שלום"),
+        ("; charset=iso-8859-6-i", "سلام".encode("iso-8859-6"), "سلام"),
+        ("; charset=tis-620", "ไทย".encode("tis-620"), "ไทย"),
+        ("; charset=gb2312", "镕".encode("gbk"), "镕"),
+        ("; charset=utf-8", "Grü".encode() + b"\xff" + "ße".encode(), "Grü�ße"),
+        ("", "Grüße".encode()[:-1] + "ß".encode()[:1], "Grüß"),
+    ],
+)
+def test_texts_as_mail_programs_read_them(declared: str, content: bytes, text: str) -> None:
+    head = f"Content-Type: text/plain{declared}\r\nContent-Transfer-Encoding: 8bit\r\n\r\n".encode()
+    assert parsed(head + content).text == text
+
+
+def test_a_name_of_a_file_and_an_address_in_bare_utf8() -> None:
+    head = 'From: "Jörg" <jörg@exämple.de>\r\nContent-Type: application/pdf\r\n'
+    head += 'Content-Disposition: attachment; filename="Rechnung für März.pdf"\r\n\r\n'
+    mail = parsed(head.encode() + b"x")
+    assert mail.sender == "jörg@exämple.de"
+    assert mail.attachments[0].name == "Rechnung für März.pdf"
 
 
 @pytest.mark.parametrize(

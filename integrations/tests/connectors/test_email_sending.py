@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Callable
 from time import monotonic
@@ -373,13 +374,85 @@ def test_what_comes_after_the_mail_was_taken_changes_nothing(client_for: Clients
         assert mail.deliver(ENVELOPE).details["accepted"] == 1
 
 
-def test_only_login_is_offered(client_for: Clients) -> None:
+NAME, WORD, WHOLE = (base64.b64encode(text.encode()).decode() for text in (USER, PASSWORD, f"\0{USER}\0{PASSWORD}"))
+
+
+def talk_of(offered: str, *answers: str) -> list[Any]:
+    """A server's part: a greeting, what it offers, its answers to the login, and then whatever a mail needs."""
+    login = [step for answer in answers for step in (ANY, f"{answer}\r\n".encode())]
+    return [b"220 hi\r\n", ANY, f"250-hi\r\n250 AUTH {offered}\r\n".encode(), *login, ANY, b"550 no\r\n", HANG]
+
+
+@pytest.mark.parametrize(
+    ("offered", "answers", "said"),
+    [
+        ("LOGIN", ["334 VXNlcm5hbWU6", "334 UGFzc3dvcmQ6", "235 in"], ["AUTH LOGIN", NAME, WORD]),
+        ("PLAIN LOGIN", ["235 in"], [f"AUTH PLAIN {WHOLE}"]),
+        (
+            "PLAIN LOGIN",
+            ["504 5.5.4 unrecognized", "334 x", "334 x", "235 in"],
+            [f"AUTH PLAIN {WHOLE}", "AUTH LOGIN", NAME, WORD],
+        ),
+        (
+            "LOGIN PLAIN",
+            ["501 5.5.2 bad", "334 x", "334 x", "235 in"],
+            [f"AUTH PLAIN {WHOLE}", "AUTH LOGIN", NAME, WORD],
+        ),
+        ("PLAIN", ["334 ", "235 in"], [f"AUTH PLAIN {WHOLE}", WHOLE]),
+        ("PLAIN", ["501 no argument", "334 ", "235 in"], [f"AUTH PLAIN {WHOLE}", "AUTH PLAIN", WHOLE]),
+    ],
+)
+def test_a_login_as_mail_programs_do_it(client_for: Clients, offered: str, answers: list[str], said: list[str]) -> None:
     heard: list[bytes] = []
-    script = [b"220 hi\r\n", ANY, b"250-hi\r\n250 AUTH LOGIN\r\n", ANY, b"334 VXNlcg==\r\n", ANY, b"535 no\r\n", HANG]
-    with Eavesdropper(heard, script) as server:
+    with Eavesdropper(heard, talk_of(offered, *answers)) as server:
         error = failure(connector(client_for(server.port), server.port, "plain"))
-    assert type(error) is IntegrationAuthError
-    assert heard[1] == b"AUTH LOGIN b3V0Ym94\r\n"
+    assert [line.decode().strip() for line in heard[1:-1]] == said
+    assert heard[-1].startswith(b"mail FROM:") and error.code == "smtp_550"  # it was let in
+
+
+@pytest.mark.parametrize("code", [500, 501, 502, 503, 504])
+def test_a_login_that_is_not_understood_is_no_wrong_password(client_for: Clients, code: int) -> None:
+    with ScriptedServer(talk_of("PLAIN LOGIN", *[f"{code} what?"] * 3)) as server:
+        error = failure(connector(client_for(server.port), server.port, "plain"))
+    assert (type(error), error.code) == (IntegrationTemporaryError, f"smtp_{code}")
+    assert "looked at no password" in error.message and "check user name" not in error.message
+
+
+@pytest.mark.parametrize("offered", ["LOGIN", "PLAIN LOGIN"])
+@pytest.mark.parametrize("reply", ["535 5.7.8 no", "534 5.7.9 use an app password", "538 5.7.11 encrypt"])
+def test_a_refused_password_is_tried_once(client_for: Clients, offered: str, reply: str) -> None:
+    heard: list[bytes] = []
+    answers = [reply] if "PLAIN" in offered else ["334 x", "334 x", reply]
+    with Eavesdropper(heard, talk_of(offered, *answers)) as server:
+        error = failure(connector(client_for(server.port), server.port, "plain"))
+    assert (type(error), len([*filter(None, heard)])) == (IntegrationAuthError, 1 + len(answers))
+
+
+@pytest.mark.parametrize(
+    ("configured", "name"),
+    [
+        ({"PUBLIC_URL": "https://app.example.com:8443/x"}, "app.example.com"),
+        ({"PUBLIC_URL": "https://app.example.com", "SMTP_EHLO_NAME": "mail.example.org"}, "mail.example.org"),
+        ({"PUBLIC_URL": "http://localhost:8000"}, "[127.0.0.1]"),
+        ({"PUBLIC_URL": "http://192.0.2.7"}, "[127.0.0.1]"),
+        ({"SMTP_EHLO_NAME": "a\r\nMAIL FROM:<x@y.z>"}, "[127.0.0.1]"),
+        ({}, "[127.0.0.1]"),
+    ],
+)
+def test_how_we_greet(client_for: Clients, settings: Any, configured: dict[str, str], name: str) -> None:
+    settings.INTEGRATIONS = {**settings.INTEGRATIONS, "PUBLIC_URL": "", **configured}
+    heard: list[bytes] = []
+    with Eavesdropper(heard, [b"220 hi\r\n", ANY, b"421 bye\r\n"]) as server:
+        failure(connector(client_for(server.port), server.port, "plain"))
+    assert heard == [f"ehlo {name}\r\n".encode()]
+
+
+def test_a_server_without_extensions_takes_mail(client_for: Clients) -> None:
+    script = [b"220 hi\r\n", ANY, b"500 what?\r\n", ANY, b"250 hi\r\n"]
+    script += [step for answer in (b"250", b"250", b"354", b"250") for step in (ANY, answer + b" ok\r\n")]
+    with ScriptedServer(script) as server:
+        mail = connector(client_for(server.port), server.port, "plain", username="", recipients=["jane@example.com"])
+        assert mail.deliver(ENVELOPE).details["accepted"] == 1
 
 
 def test_no_login_is_offered(client_for: Clients) -> None:

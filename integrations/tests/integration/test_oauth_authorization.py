@@ -136,6 +136,19 @@ def test_what_waited_for_the_connection_is_due_at_once(acme: Side, hub: TenantIn
     assert "press Connect" not in page(acme.client, address)
 
 
+def test_less_than_was_asked_for_is_said(acme: Side, receiver: Receiver) -> None:
+    ConnectorRegistry.unregister("hubdemo")
+    with registered(CODE.model_copy(update={"scopes": ("read", "write", "admin")})):
+        hub = make_hub(f"http://{receiver.netloc}", tenant=acme.tenant, refresh_token="")
+        state = asked(connect(acme.client, hub))["state"]
+        receiver.answer_with(Answer(200, b'{"access_token": "a", "token_type": "Bearer", "scope": "read"}'))
+        response = come_back(acme.client, state=state, code="canary-code")
+        shown = html.unescape(page(acme.client, response["Location"]))
+        assert "granted less than was asked for: write, admin is missing" in shown
+        assert "read; not granted: write, admin" in html.unescape(page(acme.client, response["Location"]))
+        assert OAuthGrant.objects.get().is_connected
+
+
 def test_a_client_secret_outside_of_the_database_is_the_one_that_is_presented(
     acme: Side, hub: TenantIntegration, receiver: Receiver, settings: Any, tmp_path: Path
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -173,6 +174,28 @@ def test_any_kind_of_order(receiver: Receiver) -> None:
 
 
 # -- retries --------------------------------------------------------------------------------------------
+
+
+def test_a_stored_order_comes_with_its_parts(receiver: Receiver) -> None:
+    tenant = make_tenant()
+    posting(tenant, receiver)
+    item = make_item(tenant)
+    Note.objects.create(tenant=tenant, work_item=item, text="first")
+    assert push(tenant, item).status == "SUCCESS"
+    sent = receiver.requests[0].json["order"]
+    assert sent["reference_id"] == item.reference_id
+    assert [(note["text"], note["work_item_id"]) for note in sent["notes"]] == [("first", item.pk)]
+
+
+def test_a_part_of_another_tenant_is_refused(receiver: Receiver) -> None:
+    tenant, other = make_tenant(), make_tenant("Other")
+    posting(tenant, receiver)
+    item = make_item(tenant)
+    foreign = Note.objects.create(tenant=other, work_item=item, text="theirs")
+    for order, place in ((item, "notes[0]"), ({"id": 1, "lines": [foreign]}, "lines[0]")):
+        with pytest.raises(ConfigurationError, match=re.escape(f"holds a row of another tenant at {place}")):
+            push(tenant, order)
+    assert not receiver.requests and not IntegrationSync.objects.exists()
 
 
 def test_four_attempts_one_two_four_seconds_apart(receiver: Receiver) -> None:

@@ -377,6 +377,49 @@ def test_a_refusal(make: Any, receiver: Receiver, word: str, status: int) -> Non
     assert tokens.refused == [caught.value.message]
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"error=invalid_grant&error_description=Token+has+been+revoked",
+        b"error_description=x&error=invalid_grant\n",
+        b"invalid_grant",
+        b"Invalid_Grant.\r\n",
+        b'"invalid_grant"',
+        b'{"error": {"code": "invalid_grant", "message": "x"}}',
+    ],
+)
+@pytest.mark.parametrize("status", [200, 400, 401, 403])
+def test_a_dead_grant_is_one_however_it_is_said(make: Any, receiver: Receiver, body: bytes, status: int) -> None:
+    receiver.answer_with(Answer(status, body, {"Content-Type": "text/plain"}))
+    tokens = Journal()
+    with pytest.raises(IntegrationAuthError) as caught:
+        make(tokens=tokens).headers()
+    assert caught.value.code == "invalid_grant" and "connect again" in caught.value.message
+    assert tokens.refused == [caught.value.message]
+
+
+def test_a_token_in_a_form_is_one(make: Any, receiver: Receiver) -> None:
+    receiver.answer_with(Answer(200, b"access_token=abc&token_type=bearer&expires_in=3600&scope=read%20write"))
+    assert bearer(make()) == "Bearer abc"
+
+
+@pytest.mark.parametrize(
+    ("asked", "granted", "missing"),
+    [
+        (("read", "write"), "write read", ()),
+        (("read", "write"), "read", ("write",)),
+        (("read", "write"), "read,write", ()),
+        (("https://graph.example/Mail.Send", "offline_access", "openid"), "Mail.Send", ()),
+        (("read", "read:all"), "read", ("read:all",)),
+        ((), "read", ()),
+    ],
+)
+def test_which_scopes_were_not_granted(
+    receiver: Receiver, asked: tuple[str, ...], granted: str, missing: tuple[str, ...]
+) -> None:
+    assert spec(receiver, scopes=asked).not_in(granted) == missing
+
+
 def test_an_error_word_of_their_own_is_not_repeated(make: Any, receiver: Receiver) -> None:
     receiver.answer_with(Answer(400, b'{"error": "<script>bad</script>"}'))
     with pytest.raises(IntegrationAuthError) as caught:
@@ -397,6 +440,10 @@ GARBAGE = [
     Answer(200, b'{"access_token": "abcdefgh"}', then="cut"),
     Answer(302, b"", {"Location": "https://example.com/"}),
     Answer(400, b"<html>proxy</html>"),
+    Answer(400, b"<a href='/?x=1&error=invalid_grant'>again</a>"),
+    Answer(400, b"Bad Request"),
+    Answer(400, b"error=temporarily_unavailable"),
+    Answer(400, b"temporarily_unavailable"),
     Answer(403, b"<html>proxy</html>"),
     Answer(404),
     Answer(404, b'{"error": "Not Found"}'),

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import json
+import re
 import uuid
-from collections import namedtuple
+from collections import deque, namedtuple
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
+from functools import cached_property
+from itertools import count
+from pathlib import PurePosixPath
+from threading import Lock
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
+import pydantic
 import pytest
+from django.utils.translation import gettext_lazy
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -109,14 +117,135 @@ def test_a_django_model_without_a_query() -> None:
         (Decimal("1E+2"), "1E+2"),
         (time(8, 30), "08:30:00"),
         (b"\x00\xff", "AP8="),
-        (range(2), "range(0, 2)"),
+        (range(2), [0, 1]),
         ({1: {Decimal("2")}}, {"1": ["2"]}),
-        (Line, str(Line)),
         ("\ud800", "?"),
     ],
 )
 def test_values(value: Any, expected: Any) -> None:
     assert json.loads(order_body({"id": 1, "value": value}))["order"]["value"] == expected
+
+
+class PlainLine:
+    currency = "EUR"
+    TAX = "not the order's"
+
+    def __init__(self, sku: str, quantity: int) -> None:
+        self.sku, self.quantity, self._cache = sku, quantity, object()
+
+    @property
+    def total(self) -> Decimal:
+        return self.quantity * Decimal("1.50")
+
+    @property
+    def missing(self) -> str:
+        raise AttributeError
+
+    def as_text(self) -> str:
+        return self.sku
+
+
+PLAIN = {"sku": "A", "quantity": 2, "currency": "EUR", "total": "3.00"}
+
+
+@dataclass
+class PricedLine(Line):
+    @cached_property
+    def gross(self) -> Decimal:
+        return self.price * 2
+
+
+class PydanticLine(pydantic.BaseModel):
+    sku: str
+    placed: date = date(2026, 2, 1)
+    secret: str = pydantic.Field(default="x", exclude=True)
+
+    @pydantic.computed_field  # type: ignore[prop-decorator]
+    @property
+    def label(self) -> str:
+        return f"Part {self.sku}"
+
+
+class Frozen(NamedTuple):
+    sku: str
+    quantity: int
+
+
+class Basket:
+    """Its lines are what one goes through."""
+
+    def __iter__(self) -> Iterator[PlainLine]:
+        return iter([PlainLine("A", 2)])
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        ([PlainLine("A", 2)], [PLAIN]),
+        ((PlainLine(sku, 2) for sku in "A"), [PLAIN]),
+        (deque([PlainLine("A", 2)]), [PLAIN]),
+        (Basket(), [PLAIN]),
+        ({"first": PlainLine("A", 2)}.values(), [PLAIN]),
+        ({"first": PlainLine("A", 2)}, {"first": PLAIN}),
+        ([PricedLine("A", Decimal("1.10"))], [{"sku": "A", "price": "1.10", "gross": "2.20"}]),
+        ([PydanticLine(sku="A")], [{"sku": "A", "placed": "2026-02-01", "label": "Part A"}]),
+        ([Frozen("A", 2)], [{"sku": "A", "quantity": 2}]),
+        ({"b", "a"}, ["a", "b"]),
+        ([timedelta(hours=1)], ["P0DT01H00M00S"]),
+        ([gettext_lazy("Yes")], ["Yes"]),
+        ([PurePosixPath("/a/b")], ["/a/b"]),
+    ],
+)
+def test_lines_of_any_class_are_written_down(lines: Any, expected: Any) -> None:
+    order = SimpleNamespace(id=1, lines=lines)
+    assert json.loads(order_body(order))["order"] == {"id": 1, "lines": expected}
+
+
+class Broken:
+    id = 1
+
+    @property
+    def total(self) -> Decimal:
+        raise ValueError("a secret")
+
+
+@pytest.mark.parametrize(
+    ("value", "place"),
+    [
+        ([Line], "lines[0]: the class Line"),
+        ([len], "lines[0]: a builtin_function_or_method"),
+        ([{"by": lambda: 1}], "lines[0].by: a function"),
+        ([object()], "lines[0]: a object"),
+        ([Lock()], "lines[0]: a lock"),
+        ([{"x": re.compile("a")}], "lines[0].x: a Pattern"),
+        ([complex(1, 2)], "lines[0]: a complex"),
+        ({(1, 2): 3}, "lines: a tuple as a key"),
+        ({1: "a", "1": "b"}, "lines.1: two keys"),
+        ([{"total": float("nan")}], "lines[0].total: NaN"),
+        (count(), "lines: a list over 10,000 items"),
+        ([10**5000], "lines[0]: a number of thousands"),
+    ],
+)
+def test_what_nobody_could_write_down_is_refused_by_its_place(value: Any, place: str) -> None:
+    with pytest.raises(ConfigurationError, match=re.escape(f"draft_order: holds what JSON cannot say at {place}")):
+        order_body({"id": 1, "lines": value})
+
+
+def test_a_property_that_fails_is_named_and_not_quoted() -> None:
+    with pytest.raises(ConfigurationError, match=r"could not be read at lines\[0\].total: ValueError$"):
+        order_body({"id": 1, "lines": [Broken()]})
+
+
+def test_a_line_that_points_back_is_refused_by_its_place() -> None:
+    order = SimpleNamespace(id=1, lines=[SimpleNamespace(sku="A")])
+    order.lines[0].order = order
+    with pytest.raises(ConfigurationError, match=r"contains itself at lines\[0\].order"):
+        order_body(order)
+
+
+def test_the_same_line_twice_is_no_circle() -> None:
+    line = PlainLine("A", 2)
+    assert order_dict({"id": 1, "lines": [line, line]})["lines"] == [PLAIN, PLAIN]
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), [{"total": float("-inf")}]])

@@ -7,9 +7,9 @@ Promised: a file under its final name is whole. A second attempt finds the first
 of that name with another content is never replaced, but reported. Not promised: that it comes only once. What was
 picked up before we learnt that it had arrived is written again, under the same name. Nor any order among files.
 
-`check` logs in and looks at the folder; over SFTP it does not try to write. A local folder must lie below one of the
-operator's DROPZONE_ROOTS; every tenant that may use this kind may choose any folder below them.
-Errors: transport/ssh.py, transport/sftp.py, folder.py.
+`check` logs in, writes a small file (``outbox-check.tmp``) as every other is written, and removes it. A local folder
+must lie below one of the operator's DROPZONE_ROOTS; every tenant that may use this kind may choose any folder below
+them. Errors: transport/ssh.py, transport/sftp.py, folder.py.
 """
 
 from __future__ import annotations
@@ -24,11 +24,13 @@ from integrations import conf
 from integrations.connectors.base import BaseConnector
 from integrations.connectors.port import Envelope, Receipt
 from integrations.connectors.registry import register
+from integrations.credentials.secret_refs import is_reference
 from integrations.errors import ConfigurationError
 from integrations.transport import sftp, ssh
 from integrations.transport.host_keys import HostKeys, parse_host_keys
 from integrations.transport.login import Login
 from integrations.transport.sftp import Stored
+from integrations.transport.ssh_key import private_key
 from integrations.transport.tcp import Conversation
 
 from . import folder as local
@@ -51,7 +53,7 @@ class DropzoneJsonV1Connector(BaseConnector):
 
     @classmethod
     def validate_config(cls, config: Mapping[str, Any]) -> dict[str, str]:
-        return {**_problems(config), **super().validate_config(config)}
+        return {**_key_problem(config), **_problems(config), **super().validate_config(config)}
 
     def deliver(self, envelope: Envelope) -> Receipt:
         self._refuse_incomplete()
@@ -67,15 +69,18 @@ class DropzoneJsonV1Connector(BaseConnector):
     def check(self) -> str:
         self._refuse_incomplete()
         if not self.host:
-            local.check(self._folder, conf.DROPZONE_ROOTS)
-            return "The folder is there, and files may be made in it."
-        sftp.check(self._open(), self._login, self._host_keys, self._folder)
-        return "The server is the pinned one, the login works, and the folder is there."
+            local.check(self._folder, conf.DROPZONE_ROOTS, temporary=self._temporary)
+            return "The folder is there, and a file was written and removed."
+        left = sftp.check(self._open(), self._login, self._host_keys, self._folder, temporary=self._temporary)
+        done = f"written; {left} is still there, since this user may delete nothing" if left else "written and removed"
+        return f"The server is the pinned one, the login works, and a file was {done}."
 
     def _put(self, name: str, body: bytes, is_same: Any) -> Stored:
         if not self.host:
-            return local.put(self._folder, conf.DROPZONE_ROOTS, name, body, is_same)
-        return sftp.put(self._open(), self._login, self._host_keys, self._folder, name, body, is_same)
+            return local.put(self._folder, conf.DROPZONE_ROOTS, name, body, is_same, temporary=self._temporary)
+        conversation = self._open()
+        where = self._login, self._host_keys, self._folder
+        return sftp.put(conversation, *where, name, body, is_same, temporary=self._temporary)
 
     def _open(self) -> Conversation:
         ssh.library()  # without it, say so before anybody is called
@@ -91,6 +96,10 @@ class DropzoneJsonV1Connector(BaseConnector):
     @property
     def _folder(self) -> str:
         return str(self.settings.get("folder") or "")
+
+    @property
+    def _temporary(self) -> str:
+        return str(self.settings.get("temporary_name") or "")
 
     @property
     def _host_keys(self) -> HostKeys:
@@ -129,6 +138,18 @@ def _problems(settings: Mapping[str, Any]) -> dict[str, str]:
     except (TypeError, ValueError):
         problems["host_key"] = "must be lines that ssh-keygen -lf or ssh-keyscan prints, or SHA256:… fingerprints"
     return problems
+
+
+def _key_problem(settings: Mapping[str, Any]) -> dict[str, str]:
+    """Return what is wrong with the private key, where a person has just entered one."""
+    key, passphrase = (str(settings.get(name) or "") for name in ("private_key", "passphrase"))
+    if not settings.get("host") or not key.strip() or is_reference(key) or is_reference(passphrase):
+        return {}
+    try:
+        private_key(Login(private_key=key, passphrase=passphrase))
+    except ConfigurationError as error:
+        return dict(error.problems)
+    return {}
 
 
 def _parsed(body: bytes) -> Any:

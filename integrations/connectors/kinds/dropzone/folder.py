@@ -12,26 +12,32 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import secrets
 import stat
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import PurePosixPath
 
 from integrations.errors import ConfigurationError, IntegrationTemporaryError
-from integrations.transport.sftp import Stored, file_differs, most_compared
+from integrations.transport.sftp import CHECK_NAME, Stored, file_differs, most_compared, temporary_names
 
 _NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK})  # of file systems without hard links
 
 
-def check(folder: str, roots: Iterable[str]) -> None:
-    """Open the folder and see whether files may be made there."""
+def check(folder: str, roots: Iterable[str], *, temporary: str = "") -> None:
+    """Write a small file into the folder, and remove it."""
+    (part, *_) = temporary_names(f"{CHECK_NAME}.{secrets.token_hex(4)}", temporary)
     with _opened(folder, roots) as directory:
-        if not os.access(".", os.W_OK | os.X_OK, dir_fd=directory):
-            raise PermissionError
+        try:
+            _write(directory, part, b"{}")
+        finally:
+            _remove(directory, part)
 
 
-def put(folder: str, roots: Iterable[str], name: str, body: bytes, is_same: Callable[[bytes], bool]) -> Stored:
+def put(
+    folder: str, roots: Iterable[str], name: str, body: bytes, is_same: Callable[[bytes], bool], *, temporary: str = ""
+) -> Stored:
     """Put `body` into `folder` as `name`; `is_same` judges a file that is there already."""
-    path, part = str(PurePosixPath(folder) / name), f".{name}.part"
+    path, (part, *_) = str(PurePosixPath(folder) / name), temporary_names(name, temporary)
     with _opened(folder, roots) as directory:
         if _is_there(directory, name, len(body), is_same):
             return Stored(path, len(body), was_there=True)

@@ -34,7 +34,8 @@ MANIFEST = Manifest(
             kind="secret",
             trim=True,
             multiline=True,
-            help="OpenSSH or PEM: Ed25519, ECDSA, or RSA from 2048 bits. The whole text, from BEGIN to END.",
+            help="OpenSSH or PEM: Ed25519, ECDSA, or RSA from 2048 bits. The whole text, from BEGIN to END. A PuTTY "
+            "key (.ppk) is exported as OpenSSH key first.",
         ),
         Field(name="passphrase", kind="secret", help="Of the private key, if it has one."),
         Field(
@@ -51,6 +52,14 @@ MANIFEST = Manifest(
             "machine: an absolute path.",
             pattern=r"[^\x00-\x1f\x7f]{1,500}",
             hint="must be a path without control characters",
+        ),
+        Field(
+            name="temporary_name",
+            pattern=r"(?!\{name\}$)[A-Za-z0-9._-]*\{name\}[A-Za-z0-9._-]*",
+            hint="must be one name with {name} in it and something beside it, such as {name}.part",
+            help="What a file is called until it is whole and gets its own name, such as {name}.part or tmp_{name}. "
+            "Empty: .{name}.part, or {name}.part on a server that refuses names with a dot in front.",
+            advanced=True,
         ),
     ),
 )

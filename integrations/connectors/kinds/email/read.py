@@ -1,22 +1,24 @@
 """What a stranger's mail says, as plain data, whatever bytes it is made of.
 
 In: a `RawMail`. Out: a `Mail`. Never raises: what cannot be read is empty. Everything in a mail is the sender's claim,
-``From`` included; nothing of it is HTML, a path, or longer than it may be.
+``From`` included; nothing of it is HTML, a path, or longer than it may be. Bytes whose encoding nobody declared, in
+headers too, are read as mail programs do: UTF-8 if it can be that, else what the mail's text is in, else Windows-1252.
 Source: RFC 5322, RFC 2045 to 2047; the limits are ours.
 """
 
 from __future__ import annotations
 
+import base64
 import codecs
+import quopri
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from email.header import decode_header
 from email.message import Message
 from email.parser import BytesParser
-from email.policy import compat32
+from email.policy import Compat32
 from email.utils import getaddresses, parsedate_to_datetime
 from html.parser import HTMLParser
 from typing import NamedTuple
@@ -31,7 +33,23 @@ MAX_LINE = 1000  # characters of one header
 MAX_TEXT = 100_000
 MAX_ADDRESSES = 100
 # Encodings that text comes in; others of Python's (idna, unicode_escape, …) are slow or are no text.
-_CHARSETS = ("utf", "ascii", "iso8859", "iso2022", "cp", "latin", "koi8", "gb", "big5", "euc", "shift_jis", "hz", "mac")
+_CHARSETS = (
+    *("utf", "ascii", "iso8859", "iso2022", "cp", "latin", "koi8", "gb", "big5", "euc", "shiftjis", "hz", "mac"),
+    *("tis", "johab", "kz1048", "ptcp154"),
+)
+# What is declared, and what is meant by it (https://encoding.spec.whatwg.org/#names-and-labels).
+_MEANT = {
+    "iso8859-1": "cp1252",
+    "iso8859-9": "cp1254",
+    "iso8859-11": "cp874",
+    "tis-620": "cp874",
+    "gb2312": "gb18030",
+    "gbk": "gb18030",
+    "euc_kr": "cp949",
+    "shift_jis": "cp932",
+}
+_DIRECTION = re.compile(r"^(iso-8859-[68])-[ie]$")  # Hebrew and Arabic, in which order their letters stand
+_ENCODED_WORD = re.compile(r"=\?([^?\s]{1,60})\?([bq])\?([^?]{0,2000})\?=", re.IGNORECASE)
 _BOX = re.compile(rb"multipart/|message/", re.IGNORECASE)
 _CONTENT_HEADER = re.compile(rb"^content-[a-z-]{1,30}[ \t]*:[^\n]*(?:\n[ \t][^\n]*)*", re.IGNORECASE | re.MULTILINE)
 
@@ -73,16 +91,18 @@ class Mail:
 def read(raw: RawMail) -> Mail:
     """Return what `raw` says."""
     message, pieces = _taken_apart(raw.content)
-    senders = _addresses(message, "from")
+    text = _main(pieces)
+    charset = text.charset if text else ""
+    senders = _addresses(message, charset, "from")
     automatic = _header(message, "auto-submitted").lower()
     return Mail(
         uid=raw.uid,
         message_id=_header(message, "message-id"),
         sender=next(iter(senders), ""),
-        recipients=tuple(_addresses(message, "to", "cc"))[:MAX_ADDRESSES],
-        subject=_header(message, "subject"),
+        recipients=tuple(_addresses(message, charset, "to", "cc"))[:MAX_ADDRESSES],
+        subject=_header(message, "subject", charset),
         sent_at=_date(message),
-        text=_text([piece for piece in pieces if not piece.is_attachment])[:MAX_TEXT],
+        text=_text(text)[:MAX_TEXT],
         attachments=tuple(
             Attachment(piece.name, piece.content_type, piece.content) for piece in pieces if piece.is_attachment
         ),
@@ -104,7 +124,7 @@ class _Piece(NamedTuple):
 def _taken_apart(content: bytes) -> tuple[Message, list[_Piece]]:
     is_costly = _is_costly(content)
     try:
-        message = BytesParser(policy=compat32).parsebytes(content, headersonly=is_costly)
+        message = BytesParser(policy=_POLICY).parsebytes(content, headersonly=is_costly)
         return message, [] if is_costly else [_piece(part) for part in _parts(message)]
     except Exception:  # whatever else strangers find
         return Message(), []
@@ -151,38 +171,99 @@ def _piece(part: Message) -> _Piece:
     return _Piece(content_type, charset, name, not is_text or disposition == "attachment" or bool(name), _content(part))
 
 
-def _header(message: Message, name: str) -> str:
+def _header(message: Message, name: str, charset: str = "") -> str:
     """Return one header, decoded, on one line."""
-    return _decoded(_raw(message, name))
+    return _decoded(_raw(message, name, charset))
 
 
-def _raw(message: Message, name: str) -> str:
+def _raw(message: Message, name: str, charset: str = "") -> str:
+    """Return one header as it stands there; `charset` is what its bytes may be in, if they are not UTF-8."""
     with suppress(Exception):
-        return str(message.get(name, ""))[:MAX_LINE]
+        value = next((value for key, value in message.raw_items() if key.lower() == name), "")
+        return _unescaped(str(value), charset)[:MAX_LINE]
     return ""
 
 
+def _unescaped(text: str, charset: str = "") -> str:
+    """Return a header with its undeclared bytes read, which the parser keeps as half surrogates."""
+    return text if text.isascii() else _undeclared(text.encode("utf-8", "surrogateescape"), charset)
+
+
+class _Policy(Compat32):
+    """Headers as text: by itself the standard library puts a replacement in the place of every undeclared byte."""
+
+    def header_fetch_parse(self, name: str, value: str) -> str:
+        return _unescaped(value)
+
+
+_POLICY = _Policy()
+
+
 def _decoded(text: str) -> str:
-    with suppress(Exception):
-        pieces = decode_header(text)
-        text = "".join(_of_charset(piece, charset) if isinstance(piece, bytes) else piece for piece, charset in pieces)
-    return " ".join(printable(text).split())[:MAX_LINE]
+    """Return a header with its encoded words read (RFC 2047); one that is none stays as it is."""
+    pieces: list[tuple[str, bytes, str]] = []  # plain text; or bytes and what they are in
+    position = 0
+    for word in _ENCODED_WORD.finditer(text):
+        between, position = text[position : word.start()], word.end()
+        charset, data = word[1].partition("*")[0].lower(), _bytes_of(word)
+        is_joined = bool(pieces) and not pieces[-1][0] and not between.strip()  # spaces between two words are none
+        if is_joined and pieces[-1][2] == charset:
+            data = pieces.pop()[1] + data  # a letter may be cut in two
+        elif between and not is_joined:
+            pieces.append((between, b"", ""))
+        pieces.append(("", data, charset))
+    whole = "".join(plain or _of_charset(data, charset) for plain, data, charset in pieces) + text[position:]
+    return " ".join(printable(whole).split())[:MAX_LINE]
+
+
+def _bytes_of(word: re.Match[str]) -> bytes:
+    coded = word[3].encode("ascii", "replace")
+    if word[2] in "qQ":
+        return quopri.decodestring(coded, header=True)
+    try:
+        return base64.b64decode(coded + b"=" * (-len(coded) % 4))
+    except ValueError:
+        return word[0].encode("utf-8", "replace")
 
 
 def _of_charset(data: bytes, charset: str | None) -> str:
-    name = "utf-8"
-    with suppress(LookupError, ValueError, TypeError):
-        found = codecs.lookup(charset or "utf-8").name.replace("_", "")
-        name = found if found.startswith(_CHARSETS) and found != "utf-7" else name
+    codec = _codec(charset or "")
+    if codec in ("", "ascii"):
+        return _undeclared(data)
     try:
-        return data.decode(name)
+        return data.decode(codec, "replace")
     except (UnicodeError, LookupError):
-        return data.decode("utf-8", "replace")
+        return _undeclared(data)
 
 
-def _addresses(message: Message, *names: str) -> list[str]:
+def _codec(charset: str) -> str:
+    """Return the codec for what a mail declares, "" if it declares nothing that is known."""
+    name = _DIRECTION.sub(r"\1", charset.strip().lower())
+    for each in (name, name.removeprefix("x-")):
+        with suppress(LookupError, ValueError, TypeError):
+            found = codecs.lookup(each).name
+            if found.replace("_", "").startswith(_CHARSETS) and found != "utf-7":
+                return _MEANT.get(found, found)
+    return ""
+
+
+def _undeclared(data: bytes, charset: str = "") -> str:
+    """Return bytes of which nobody says what they are in: UTF-8 if they can be, else `charset`, else Windows-1252."""
+    with suppress(UnicodeError):
+        # A mail that was cut may end within a letter; a single odd byte at the end proves nothing.
+        found = codecs.getincrementaldecoder("utf-8")().decode(data)
+        if not found.isascii() or data.isascii():
+            return found
+    for codec in (_codec(charset), "cp1252"):
+        with suppress(UnicodeError, LookupError):
+            if codec not in ("", "ascii", "utf-8"):
+                return data.decode(codec)
+    return data.decode("latin-1")
+
+
+def _addresses(message: Message, charset: str, *names: str) -> list[str]:
     with suppress(Exception):
-        found = getaddresses([_raw(message, name) for name in names])
+        found = getaddresses([_raw(message, name, charset) for name in names])
         return [address for _, address in found if "@" in address and address.isprintable()]
     return []
 
@@ -205,8 +286,13 @@ def _content(part: Message) -> bytes:
     return b""
 
 
-def _text(pieces: Sequence[_Piece]) -> str:
-    piece = next((piece for piece in pieces if piece.content_type == "text/plain"), next(iter(pieces), None))
+def _main(pieces: Sequence[_Piece]) -> _Piece | None:
+    """Return the part that a person reads: plain text before HTML."""
+    texts = [piece for piece in pieces if not piece.is_attachment]
+    return next((piece for piece in texts if piece.content_type == "text/plain"), next(iter(texts), None))
+
+
+def _text(piece: _Piece | None) -> str:
     if piece is None:
         return ""
     text = _of_charset(piece.content, piece.charset)

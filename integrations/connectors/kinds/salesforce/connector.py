@@ -18,12 +18,14 @@ from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
 
+from integrations.auth.assertion import key_problem
 from integrations.connectors.base import BaseConnector
 from integrations.connectors.manifest import OAuth
 from integrations.connectors.paging import pages
 from integrations.connectors.port import Envelope, Receipt
 from integrations.connectors.registry import register
 from integrations.connectors.summary import raw_at, words
+from integrations.credentials.secret_refs import is_reference
 from integrations.errors import (
     ConfigurationError,
     IntegrationError,
@@ -57,6 +59,9 @@ class SalesforceConnector(BaseConnector):
         problems = super().validate_config(config)
         grant = str(config.get("grant") or "client_credentials")
         missing = [name for name in NEEDED.get(grant, ()) if not config.get(name)]
+        key = str(config.get("private_key") or "")
+        if grant == "jwt_bearer" and key and not is_reference(key) and (problem := key_problem(config)):
+            problems.setdefault("private_key", problem)
         return {**dict.fromkeys(missing, f"missing; {grant} needs it"), **problems}
 
     @property

@@ -1,8 +1,9 @@
 """Block Kit: a payload as a Slack message, ``{"text": …, "blocks": […]}``.
 
-A heading, up to ten fields in two columns, and one line per change. ``text`` is what notifications and screen readers
-show. Values are escaped and texts verbatim, so nothing in a payload can mention ``@channel`` or forge a link.
-Never raises.
+A heading, up to ten fields in two columns, and one line per change; all of it within what Slack takes of one message
+(``msg_blocks_too_long``): the longest texts are cut first, so that no field vanishes. ``text`` is what notifications
+and screen readers show. Values are escaped and texts verbatim, so nothing in a payload can mention ``@channel`` or
+forge a link. Never raises.
 Source: https://docs.slack.dev/reference/block-kit/blocks/section-block (limits),
 https://docs.slack.dev/messaging/formatting-message-text (escaping),
 https://docs.slack.dev/reference/block-kit/composition-objects/text-object (verbatim);
@@ -12,12 +13,13 @@ the printed example of seeds/001 (S1-52).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from integrations.connectors.summary import Summary, filled, summarise
 
 MAX_MESSAGE, MAX_TEXT, MAX_FIELD, MAX_FIELDS = 4000, 3000, 2000, 10
+MAX_BLOCKS = 12_000  # characters of all blocks together; Slack was seen to refuse more than some 13,200
 _DANGLING = re.compile(r"&[a-z]{0,3}$")
 
 
@@ -37,14 +39,33 @@ def message(
         fields: lines ``Customer: workitem.customer.name``; none: all that is set, the first ten.
     """
     summary = summarise(payload, event_type, fields)
-    blocks = [_section(filled(heading, payload, escaped) if heading else _heading(summary))]
-    if summary.fields:
-        shown = [_mrkdwn(f"*{escaped(label)}:*\n{escaped(value)}", MAX_FIELD) for label, value in summary.fields]
-        blocks.append({"type": "section", "fields": shown[:MAX_FIELDS]})
-    if summary.changes:
-        blocks.append(_section("\n".join(_change(*change) for change in summary.changes)))
+    top = filled(heading, payload, escaped) if heading else _heading(summary)
+    shown = [f"*{escaped(label)}:*\n{escaped(value)}" for label, value in summary.fields[:MAX_FIELDS]]
+    changes = "\n".join(_change(*change) for change in summary.changes)
+    limits = [MAX_TEXT, MAX_TEXT, *[MAX_FIELD] * len(shown)]
+    most = _fair(
+        [min(len(each), limit) for each, limit in zip((top, changes, *shown), limits, strict=True)], MAX_BLOCKS
+    )
+    top_limit, changes_limit, *field_limits = (min(limit, most) for limit in limits)
+    blocks = [_section(top, top_limit)]
+    if shown:
+        fields_shown = [_mrkdwn(each, limit) for each, limit in zip(shown, field_limits, strict=True)]
+        blocks.append({"type": "section", "fields": fields_shown})
+    if changes:
+        blocks.append(_section(changes, changes_limit))
     said = filled(text, payload, escaped) if text else escaped(summary.title)
     return {"text": cut(said, MAX_MESSAGE), "blocks": blocks}
+
+
+def _fair(lengths: Sequence[int], budget: int) -> int:
+    """Return how long each text may be so that all of them fit into `budget`: short ones stay whole."""
+    left = budget
+    for number, length in enumerate(sorted(lengths)):
+        share = left // (len(lengths) - number)
+        if length > share:
+            return share
+        left -= length
+    return budget
 
 
 def escaped(text: str) -> str:
@@ -70,8 +91,8 @@ def _change(label: str, old: str, new: str) -> str:
     return f"*{escaped(label)}:* {escaped(old) or '–'} → {escaped(new) or '–'}"
 
 
-def _section(text: str) -> dict[str, Any]:
-    return {"type": "section", "text": _mrkdwn(text, MAX_TEXT)}
+def _section(text: str, limit: int) -> dict[str, Any]:
+    return {"type": "section", "text": _mrkdwn(text, limit)}
 
 
 def _mrkdwn(text: str, limit: int) -> dict[str, Any]:

@@ -211,7 +211,7 @@ def test_nothing_in_a_payload_notifies_anybody() -> None:
     }
     text = issue.body(payload, "workitem_created", MARKER)
     assert text == (
-        "cc @\u200boctocat #\u200b12 GH\u200b-12 \\<img src=x\\> \\[a\\]\\(b\\) https://\u200bx.example\n\n" + MARKER
+        "cc @\u200boctocat #\u200b12 GH\u200b-12 \\<img src=x\\> \\[a\\]\\(b) https:\u200b//x.example\n\n" + MARKER
     )
 
 

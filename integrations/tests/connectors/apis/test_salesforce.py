@@ -456,6 +456,7 @@ def test_a_sign_in_that_is_refused(connect: Connect, receiver: Receiver) -> None
         ({}, ["client_secret"]),
         ({"client_secret": "x"}, []),
         ({"grant": "jwt_bearer"}, ["subject", "private_key"]),
+        ({"grant": "jwt_bearer", "subject": "x", "private_key": "hello"}, ["private_key"]),
         ({"grant": "authorization_code"}, []),
         ({"grant": "password"}, ["grant"]),
     ],

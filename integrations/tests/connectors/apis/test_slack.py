@@ -129,6 +129,23 @@ def test_the_limits_of_block_kit() -> None:
     assert len(fields["fields"]) == 10 and all(len(field["text"]) <= 2000 for field in fields["fields"])
 
 
+@pytest.mark.parametrize("size", [200, 1500, 5000])
+@pytest.mark.parametrize("text", ["x", "<", "&"])
+def test_all_blocks_together_fit(size: int, text: str) -> None:
+    item = {"name": text * size, "description": text * size, **{f"f{number}": text * size for number in range(12)}}
+    changes = {f"f{number}": {"old": text * size, "new": "y"} for number in range(12)}
+    heading, fields, changed = message({"workitem": item, "changes": changes}, "workitem_updated")["blocks"]
+    texts = [heading["text"]["text"], changed["text"]["text"], *(field["text"] for field in fields["fields"])]
+    assert sum(map(len, texts)) <= 12_000 and len(fields["fields"]) == 10
+    assert all(len(each) >= 150 for each in texts)
+
+
+def test_a_short_text_is_not_cut_for_a_long_one() -> None:
+    item = {"name": "RMA-1", "note": "x" * 5000, **{f"f{number}": "short" for number in range(3)}}
+    _, fields = message({"workitem": item}, "workitem_created")["blocks"]
+    assert [len(field["text"]) for field in fields["fields"]] == [1000 + len("*Note:*\n"), 11, 11, 11]
+
+
 @pytest.mark.parametrize("limit", range(2, 12))
 def test_a_cut_never_splits_an_escape(limit: int) -> None:
     text = cut(escaped("<&>" * 5), limit)
