@@ -139,7 +139,16 @@ CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # a worker outlives its broker's restart
 CELERY_BROKER_POOL_LIMIT = 10
-CELERY_BROKER_TRANSPORT_OPTIONS = env.json("CELERY_BROKER_TRANSPORT_OPTIONS", default={})
+# A broker that accepts and says nothing is waited for that long, by whatever sends: beat, a worker, your own tasks. A
+# worker that waits for messages is answered by Redis every second, and by RabbitMQ's heartbeats.
+_IN_TIME = {
+    "redis": {"socket_timeout": 5, "socket_connect_timeout": 5, "retry_on_timeout": False},
+    "amqp": {"connect_timeout": 5, "write_timeout": 5},
+}
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    **_IN_TIME.get(CELERY_BROKER_URL.partition(":")[0].partition("+")[0].replace("rediss", "redis"), {}),
+    **env.json("CELERY_BROKER_TRANSPORT_OPTIONS", default={}),
+}
 CELERY_BEAT_SCHEDULER = "integrations.observability.scheduler:DatabaseClockScheduler"
 # Celery's Django support closes the database connection around every task unless told otherwise; a login
 # per task costs three times the throughput. Broken connections are dropped by close_old_connections.

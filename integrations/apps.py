@@ -22,9 +22,11 @@ class IntegrationsConfig(AppConfig):
         from . import checks, signals  # noqa: F401 - checks register themselves
         from .audit.deletion import log_deletion
         from .connections.access import ensure_permissions
+        from .connections.adapters import share_gates
         from .connections.models import TenantIntegration
         from .credentials.checks import refuse_unusable_keys, register_checks
         from .delivery import watchdog  # noqa: F401 - listens to Celery
+        from .delivery.call_gate import gate_of
         from .delivery.deletion import hint_on_commit
         from .delivery.lanes import close_lanes, hold_lane, hold_lanes, make_lane
         from .delivery.schedule import ensure_schedule
@@ -33,6 +35,7 @@ class IntegrationsConfig(AppConfig):
 
         refuse_unusable_keys()
         register_checks()
+        share_gates(gate_of)
         signals.connect_all()
         for model in (TenantIntegration, ERPConnection):  # signals name the proxy, not its model
             post_save.connect(make_lane, sender=model, dispatch_uid=f"make-lane of {model.__name__}")

@@ -63,6 +63,8 @@ DEFAULTS: dict[str, Any] = {
     "HTTP_MAX_ATTEMPTS": 3,  # in all, the first included; deliveries always send once and leave the rest to the lane
     "HTTP_BASE_SECONDS": 0.5,
     "HTTP_WAIT_CAP_SECONDS": 5.0,  # a longer Retry-After is not waited for: the caller gets the error
+    "PUSH_WAIT_SECONDS": 30.0,  # how long a push of an order is waited for; then a worker goes on with it
+    "PUSH_WAITING": 4,  # pushes of the API that one process waits for at once; others are answered 202 at once
     "MAX_READ_BYTES": 8388608,  # of an answer that is read for its content: queries, pages, issues
     # -- transport ------------------------------------------------------------------------------------
     "TIMEOUT_SECONDS": 30.0,  # total deadline of one request, body included
@@ -84,7 +86,7 @@ DEFAULTS: dict[str, Any] = {
     "TEMPLATE_DIRS": [],  # folders with connector templates (YAML) beside our own
     "SEVERAL_ACTIVE": [],  # families whose connectors allow one active integration per tenant, and shall not
     "DROPZONE_ROOTS": [],  # folders of this machine below which tenants may have files dropped
-    "ADAPTER_TIMEOUT_SECONDS": 0.0,  # one request of get_adapter(); 0: as the kind says, else 10
+    "ADAPTER_TIMEOUT_SECONDS": 0.0,  # one request of get_adapter(); 0: as deliveries have it, else 10
     # -- the way back ---------------------------------------------------------------------------------
     "CONNECTION_MODEL": "integrations.TenantIntegration",  # whose webhooks come in: "app_label.Model"
     "WEBHOOK_EVENT_MODEL": "integrations.WebhookEvent",  # where they are stored
@@ -165,6 +167,11 @@ def number(raw: str, name: str, *, whole: bool) -> int | float:
         kind = "a whole number" if whole else "a number"
         raise ImproperlyConfigured(f"{name}={raw!r}: expected {kind} that is not negative")
     return found
+
+
+def is_set(name: str) -> bool:
+    """Tell whether somebody has set `name`: what a kind of system says is better than our default, and no more."""
+    return name in getattr(settings, "INTEGRATIONS", {})
 
 
 def __getattr__(name: str) -> Any:

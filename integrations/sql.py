@@ -27,6 +27,18 @@ def seconds_until(vendor: str, column: str) -> str:
     return f"((julianday({column}) - julianday('now')) * 86400.0)"
 
 
+def epoch(vendor: str, moment: str) -> str:
+    """Return `moment` in seconds since 1970; 0: it is NULL."""
+    if vendor == "postgresql":
+        return f"COALESCE(EXTRACT(EPOCH FROM {moment})::float8, 0.0)"
+    return f"COALESCE((julianday({moment}) - 2440587.5) * 86400.0, 0.0)"
+
+
+def greatest(vendor: str, *values: str) -> str:
+    """Return the greatest of `values`, none of which may be NULL."""
+    return f"{'GREATEST' if vendor == 'postgresql' else 'MAX'}({', '.join(values)})"
+
+
 def listed(vendor: str, columns: Mapping[str, str]) -> str:
     """Return a table source `v` that reads one parameter, a JSON list of objects with these columns and types."""
     if vendor == "postgresql":

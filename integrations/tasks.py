@@ -6,6 +6,7 @@ from typing import Any
 
 from celery import Task, shared_task
 from django.db import close_old_connections
+from kombu.exceptions import OperationalError
 
 from integrations.alone import shared
 from integrations.audit.retention import purge_log
@@ -17,7 +18,7 @@ from integrations.delivery.health_checks import check_one, request_checks
 from integrations.delivery.manual import record_manual
 from integrations.delivery.rotation import rotate_overdue
 from integrations.delivery.sweep import pass_on, sweep
-from integrations.delivery.wakeup import SLOW_QUEUE
+from integrations.delivery.wakeup import SLOW_QUEUE, bounded_producer, in_time
 from integrations.inbound.models import AbstractWebhookEvent
 from integrations.inbound.process import process
 from integrations.inbound.retention import purge_received
@@ -31,6 +32,8 @@ from integrations.pull.due import pull_one as pull_one_state
 from integrations.pull.due import request_pulls
 from integrations.services.adapter_call import call_adapter_method
 
+SEND_SECONDS = 1.8  # how long whoever sends one of our tasks waits for the broker
+
 
 class QuietTask(Task):
     """A task whose arguments appear nowhere: a hand-made payload may hold anything."""
@@ -40,7 +43,25 @@ class QuietTask(Task):
     Request = "integrations.observability.quiet_request:QuietRequest"
 
     def apply_async(self, args: Any = None, kwargs: Any = None, **options: Any) -> Any:
-        return super().apply_async(args, kwargs, **{"argsrepr": "(…)", "kwargsrepr": "{…}", **options})
+        """Send the message, whatever the broker does: one that hangs is waited for SEND_SECONDS.
+
+        Raises:
+            OperationalError: the broker is away, or did not answer in time; then the message may still arrive.
+        """
+        options = {"argsrepr": "(…)", "kwargsrepr": "{…}", **options}
+        apply_async = super().apply_async
+        if self.app.conf.task_always_eager or {"producer", "connection"} & options.keys():  # beat brings its own
+            return apply_async(args, kwargs, **options)
+
+        def send() -> Any:
+            with bounded_producer() as producer:
+                return apply_async(args, kwargs, **options, producer=producer)
+
+        try:
+            return in_time(send, SEND_SECONDS)
+        except TimeoutError:
+            pass
+        raise OperationalError(f"the broker did not take {self.name} within {SEND_SECONDS:g} s; is it reachable?")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         with shared():  # what may kill its process waits until nothing else runs in it

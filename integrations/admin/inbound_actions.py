@@ -11,7 +11,8 @@ from typing import Any
 from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Now
 
-from integrations.delivery.wakeup import QUEUE, send_hint
+from integrations.delivery.sweep import SENDING_SECONDS
+from integrations.delivery.wakeup import QUEUE, send_hint, together
 from integrations.errors import IntegrationError
 from integrations.inbound.models import AbstractWebhookEvent
 from integrations.inbound.receive import TASK
@@ -100,14 +101,14 @@ def _again(events: QuerySet[Any], may: May, done: MadeDue, wanted: Q, skipped: d
 
 
 def _hint(model: Any, events: Iterable[Any]) -> None:
-    for event in events:
-        values = {
-            "webhook_event_id": event.pk,
-            "app_label": model._meta.app_label,
-            "model_name": model._meta.object_name,
-        }
-        if not send_hint(TASK, values, QUEUE):
-            break
+    with together(SENDING_SECONDS):
+        for event in events:
+            values = {
+                "webhook_event_id": event.pk,
+                "app_label": model._meta.app_label,
+                "model_name": model._meta.object_name,
+            }
+            send_hint(TASK, values, QUEUE)
 
 
 def find(events: QuerySet[Any], term: str) -> QuerySet[Any]:

@@ -14,7 +14,8 @@ from typing import Any
 from django.db.models import QuerySet
 
 from integrations import clock
-from integrations.delivery.wakeup import SLOW_QUEUE, send_hint
+from integrations.delivery.sweep import SENDING_SECONDS
+from integrations.delivery.wakeup import SLOW_QUEUE, send_hint, together
 from integrations.pull.by_name import FULL, INCREMENTAL
 from integrations.pull.handlers import NOBODY
 from integrations.pull.lease import RELEASED, given_up
@@ -69,7 +70,13 @@ def start_over(states: QuerySet[Any], may: May) -> Asked:
 def _ask(states: QuerySet[Any], may: May, done: Asked, task: str, **values: Any) -> Asked:
     found = list(states.order_by("pk").select_related("connection")[: MOST + 1])
     done.is_cut = len(found) > MOST
-    for state in found[:MOST]:
+    with together(SENDING_SECONDS):
+        _ask_each(found[:MOST], may, done, task, values)
+    return done
+
+
+def _ask_each(found: list[Any], may: May, done: Asked, task: str, values: dict[str, Any]) -> None:
+    for state in found:
         if not may(state):
             done.notes[NOT_YOURS] += 1
             continue
@@ -90,7 +97,6 @@ def _ask(states: QuerySet[Any], may: May, done: Asked, task: str, **values: Any)
             done.rows.append(state)
         else:
             done.unasked += 1
-    return done
 
 
 def _due(state: Any) -> datetime | None:

@@ -1,14 +1,24 @@
-"""Orders pushed through the API, and the push log (S2-56; integrations/erp)."""
+"""Orders pushed through the API, and the push log (S2-56; integrations/erp).
+
+Who waits for an ERP holds a thread of the web server, and an ERP that hangs must not take all of them: of one process,
+PUSH_WAITING pushes wait, PUSH_WAIT_SECONDS at most. The others are recorded as well, and answered 202 at once.
+"""
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
 
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse
+from django.urls import reverse
 from ninja import Query, Router, Status
 
+from integrations import conf
 from integrations.erp.push import PushOrchestrator
 from integrations.erp.push_log import ERPPushLog
 from integrations.errors import IntegrationNotConfigured
@@ -19,27 +29,54 @@ from .scope import one, require, require_kind
 
 router = Router()
 _SAME = ("connector_type", "draft_order_id", "idempotency_key", "retry_count", "latency_ms", "created_at")
+TOO_MANY = "Too many pushes are waited for already: a worker sends it."
+_lock = threading.Lock()
+_waiting = 0
+
+
+@contextmanager
+def _place(is_wanted: bool) -> Iterator[bool]:
+    """Take one of the places of those who wait; tell whether there was one."""
+    global _waiting
+    with _lock:
+        is_taken = is_wanted and _waiting < conf.PUSH_WAITING
+        _waiting += is_taken
+    try:
+        yield is_taken
+    finally:
+        with _lock:
+            _waiting -= is_taken
 
 
 @router.post("/connections/{uuid:connection_id}/push", response={200: PushOut, 202: PushOut, 422: Problem})
-def push(request: HttpRequest, connection_id: UUID, data: PushIn) -> Any:
-    """Push an order; 202 while it is not settled. The same order and number are pushed once."""
+def push(request: HttpRequest, response: HttpResponse, connection_id: UUID, data: PushIn) -> Any:
+    """Push an order; 202 while it is not settled, and `status_url` (also the header Location) says when it is.
+
+    The same order and number are pushed once; one that failed and was changed since is pushed anew.
+    """
     require(request, "change")
     integration = one(request, connection_id)
     require_kind(request, integration.integration_type)
-    result = PushOrchestrator().push_order(
-        integration.tenant_id,
-        data.order,
-        data.max_retries,
-        attempt=data.attempt,
-        connection=integration,
-        wait=data.wait,
-        not_before=data.not_before,
-    )
+    with _place(data.wait and data.not_before is None) as is_waited_for:
+        result = PushOrchestrator().push_order(
+            integration.tenant_id,
+            data.order,
+            data.max_retries,
+            attempt=data.attempt,
+            connection=integration,
+            wait=is_waited_for,
+            not_before=data.not_before,
+        )
     if result.push_log is None:
         raise result.error or IntegrationNotConfigured(result.message)
-    is_settled = result.status in (ERPPushLog.Status.SUCCESS, ERPPushLog.Status.FAILED)
-    return Status(200 if is_settled else 202, _pushed(result.push_log))
+    shown = _pushed(result.push_log)
+    shown.note = result.note
+    if result.status in (ERPPushLog.Status.SUCCESS, ERPPushLog.Status.FAILED):
+        return Status(200, shown)
+    if data.wait and data.not_before is None and not (is_waited_for or result.already_pushed):
+        shown.note = f"{result.note} {TOO_MANY}".strip()
+    response["Location"] = shown.status_url
+    return Status(202, shown)
 
 
 @router.get("/push-log/", response=list[PushOut])
@@ -47,10 +84,23 @@ def push_log(
     request: HttpRequest, limit: int = Query(100, ge=1, le=500), offset: int = Query(0, ge=0, le=MAX_OFFSET)
 ) -> Any:
     """List the pushes of your tenants, newest first."""
+    return [_pushed(row) for row in _mine(request).order_by("-pk")[offset : offset + limit]]
+
+
+@router.get("/push-log/{int:push_id}", response=PushOut, url_name="push-status")
+def push_status(request: HttpRequest, push_id: int) -> Any:
+    """Say what became of one push."""
+    row = _mine(request).filter(pk=push_id).first() if push_id < 2**63 else None
+    if row is None:
+        raise Http404
+    return _pushed(row)
+
+
+def _mine(request: HttpRequest) -> QuerySet[Any]:
     if not request.user.has_perm("integrations.view_integrationsync"):
         raise PermissionDenied
-    rows = ERPPushLog.objects.filter(integration__tenant__in=tenants_of(request.user)).order_by("-pk")
-    return [_pushed(row) for row in rows[offset : offset + limit]]
+    found: QuerySet[Any] = ERPPushLog.objects.filter(integration__tenant__in=tenants_of(request.user))
+    return found
 
 
 def _pushed(row: ERPPushLog) -> PushOut:
@@ -59,4 +109,5 @@ def _pushed(row: ERPPushLog) -> PushOut:
         error_message=row.error_message or None,
         **{name: getattr(row, name) for name in _SAME},
         status=str(row.status),
+        status_url=reverse("integrations-api:push-status", args=[row.id]),
     )

@@ -96,7 +96,7 @@ class TestOut(Schema):
 
 
 class PushIn(Schema):
-    """An order, and how often it may be tried. With ``wait`` false a worker sends it."""
+    """An order, and how often it may be tried. With ``wait`` false a worker sends it; so it is if too many wait."""
 
     order: dict[str, Any]
     attempt: int = Field(default=0, ge=0, le=1000, description="another number pushes the same order again")
@@ -106,7 +106,7 @@ class PushIn(Schema):
 
 
 class PushOut(Schema):
-    """A row of the push log (seeds/002)."""
+    """A row of the push log (seeds/002); `status_url` shows it as it is then."""
 
     id: str
     status: str
@@ -117,6 +117,8 @@ class PushOut(Schema):
     retry_count: int
     latency_ms: int
     created_at: datetime
+    status_url: str
+    note: str = ""
 
 
 class Problem(Schema):

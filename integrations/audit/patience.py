@@ -1,4 +1,4 @@
-"""A bound on how long the database may keep a log line waiting: the call that it tells about must not wait with it."""
+"""A bound on how long the database may keep waiting what is written about a call: the call must not wait with it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,12 @@ from contextlib import contextmanager
 from django.db import connections, transaction
 
 LOCK_SECONDS = 2  # for a lock that somebody else holds, a table's or a row's
+
+
+def commits_at_once(using: str) -> bool:
+    """Tell whether what is written now is durable at once; the frame of a test case does not count as a transaction."""
+    blocks = connections[using].atomic_blocks
+    return not connections[using].in_atomic_block or bool(blocks and getattr(blocks[-1], "_from_testcase", False))
 
 
 @contextmanager

@@ -43,7 +43,7 @@ def bind(
     Args:
         client: the guarded HTTP client; None: the process's own.
         attempts: how often a call may be tried: 1 where the lane retries, more where somebody waits.
-        timeout: seconds for one request; None: the connection's own.
+        timeout: seconds for one request; None: see `request_seconds`.
         tokens: where OAuth tokens are kept; None: where the connection keeps its own.
         may_be_incomplete: a missing field is no reason to fail: for what it sends us, its secret is enough.
 
@@ -59,7 +59,7 @@ def bind(
     stored = replace(stored, credentials=_with_referred_secrets(connection, stored.credentials))
     more: dict[str, Any] = {
         "signing_secrets": connection.signing_secrets(),
-        "timeout": timeout or connection.request_timeout or manifest.timeout,
+        "timeout": timeout or request_seconds(connection, manifest),
         "attempts": attempts,
         "tokens": tokens,
         "ids": connection.log_ids(),
@@ -71,6 +71,15 @@ def bind(
     if not may_be_incomplete:
         _refuse_incomplete(manifest, binding.settings)
     return connector(binding, client)
+
+
+def request_seconds(connection: ConnectionRow, manifest: Manifest) -> float | None:
+    """Return the seconds for one request, whoever sends it: the connection's own, else the setting, else the kind's.
+
+    None: nobody says.
+    """
+    setting: float | None = conf.TIMEOUT_SECONDS if conf.is_set("TIMEOUT_SECONDS") else None
+    return connection.request_timeout or setting or manifest.timeout
 
 
 def _with_referred_secrets(connection: ConnectionRow, credentials: Mapping[str, Any]) -> Mapping[str, Any]:

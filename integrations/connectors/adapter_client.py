@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Protocol
 
+from integrations.errors import IntegrationError
+from integrations.transport.classify import error_for
 from integrations.transport.http_client import HTTPClient
+from integrations.transport.port import Gate
 from integrations.transport.response import Response
 from integrations.transport.tcp import Conversation
 
@@ -12,7 +16,9 @@ from .port import Client
 
 
 class Adapter(Protocol):
-    """What has an HTTPClient of its own."""
+    """What has an HTTPClient of its own, and perhaps a gate that its requests pass."""
+
+    gate: Gate | None
 
     @property
     def http(self) -> HTTPClient: ...
@@ -34,8 +40,28 @@ class AdapterClient:
 
     def request(self, *args: Any, **options: Any) -> Response:
         """Send one request through the guarded client (transport/client.py)."""
-        return self._guarded.request(*args, **options)
+        gate = self._adapter.gate
+        if gate is None:
+            return self._guarded.request(*args, **options)
+        ticket = gate.enter()
+        try:
+            response = self._guarded.request(*args, **options)
+        except IntegrationError as error:
+            gate.note(ticket, error)
+            raise
+        gate.note(ticket, None if response.status < 400 else error_for(response, host="the destination"))
+        return response
 
     def open_tcp(self, *args: Any, **options: Any) -> Conversation:
         """Open one guarded connection for what is not HTTP."""
-        return self._guarded.open_tcp(*args, **options)
+        gate = self._adapter.gate
+        if gate is None:
+            return self._guarded.open_tcp(*args, **options)
+        ticket = gate.enter()
+        try:
+            conversation = self._guarded.open_tcp(*args, **options)
+        except IntegrationError as error:
+            gate.note(ticket, error)
+            raise
+        conversation.on_end = partial(gate.note, ticket)
+        return conversation

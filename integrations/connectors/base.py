@@ -35,6 +35,7 @@ from integrations.logs import AnyLogger, logger_for
 from integrations.transport.classify import error_for, excerpt_of
 from integrations.transport.http_client import HTTPClient
 from integrations.transport.outgoing import header_secrets
+from integrations.transport.port import Gate
 from integrations.transport.process_client import client as process_client
 from integrations.transport.redaction import redact, texts_in
 from integrations.transport.response import Response
@@ -55,7 +56,12 @@ class BaseConnector(Receiving):
     Args:
         binding: one integration's settings, decrypted; None: unbound, and each call brings its own.
         client: the guarded HTTP client; None: the process's own.
+
+    Attributes:
+        gate: what its requests pass, where a lane does not send them (connections/adapters.py).
     """
+
+    gate: Gate | None = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -309,6 +315,7 @@ class BaseConnector(Receiving):
             secret_path=self.manifest.secret_path,
             classify=self.classify,
             ids=self.binding.ids,
+            gate=self.gate,
         )
 
     @property

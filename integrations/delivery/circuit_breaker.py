@@ -9,6 +9,9 @@ from dataclasses import dataclass
 
 from integrations import conf
 
+# How a lane's reasons to rest begin that hold for whoever asks this destination: calls and pulls, too (call_gate.py).
+BREAKER_OPEN, ASKED, OWN_LIMIT = "circuit breaker", "the destination asked us", "its own rate limit"
+
 
 @dataclass(slots=True)
 class CircuitBreaker:

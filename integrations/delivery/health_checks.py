@@ -21,7 +21,8 @@ from integrations.errors import IntegrationError, IntegrationNotConnected
 
 from . import run_slot
 from .models import Lane
-from .wakeup import SLOW_QUEUE, send_hint
+from .sweep import SENDING_SECONDS
+from .wakeup import SLOW_QUEUE, is_away, send_hint, together
 
 TASK = "integrations.tasks.check_connection"
 JITTER = 0.2  # part of the period, up or down
@@ -44,13 +45,13 @@ def request_checks() -> dict[str, int]:
         _claim(pk, Q(next_check_at=None), random.random() * period)  # noqa: S311 - spreads load, guards nothing
     due = list(lanes.filter(next_check_at__lte=Now()).order_by("next_check_at").values_list("pk", flat=True)[:AT_ONCE])
     asked = 0
-    for pk in due:
-        spread = 1 + JITTER * (2 * random.random() - 1)  # noqa: S311
-        if not _claim(pk, Q(next_check_at__lte=Now()), period * spread):
-            continue  # another scheduler's
-        if not send_hint(TASK, {"integration_id": pk}, SLOW_QUEUE):
-            break
-        asked += 1
+    with together(SENDING_SECONDS):
+        for pk in due:
+            if is_away():
+                break
+            spread = 1 + JITTER * (2 * random.random() - 1)  # noqa: S311
+            if _claim(pk, Q(next_check_at__lte=Now()), period * spread):  # or it is another scheduler's
+                asked += bool(send_hint(TASK, {"integration_id": pk}, SLOW_QUEUE))
     return {"due": len(due), "asked": asked}
 
 

@@ -26,6 +26,7 @@ from integrations.transport.deadline import within
 
 from . import outcome, run_slot
 from .choice import DueRow
+from .circuit_breaker import OWN_LIMIT
 from .outcome import Outcome, log_ids
 from .pacing import Pacer
 from .receipt_facts import redacted
@@ -177,7 +178,7 @@ class Slice:
                 self.halted = "paced"
                 # Short enough for a slot to sit out: the lane is handed over. Longer: the sweep brings it back.
                 if (wait := self.pacer.next_at - time.monotonic()) > conf.PACE_SECONDS:
-                    self.verdict.rest(wait, "its own rate limit")
+                    self.verdict.rest(wait, OWN_LIMIT)
             return False
         if pause:
             with self._lock:

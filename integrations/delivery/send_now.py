@@ -8,6 +8,7 @@ ends and the sweep finds the row.
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable
 from typing import Any
@@ -20,6 +21,7 @@ from integrations.database_clock import after
 from integrations.errors import IntegrationTemporaryError
 from integrations.outbox.models import IntegrationSync
 from integrations.retry_policy import RetryPolicy
+from integrations.transport.deadline import within
 
 from .drain import give_back
 from .lease import Lease, LeaseLost, extend, release, take
@@ -31,6 +33,7 @@ logger = logging.getLogger("integrations.delivery")
 
 LANE_SECONDS = 5.0  # how long somebody waits for a lane that another sender holds
 POLL_SECONDS = 0.05
+LEAST_SECONDS = 3.0  # an attempt with less time would time out at a destination that is only slow
 
 
 def not_before_us() -> Any:
@@ -39,20 +42,29 @@ def not_before_us() -> Any:
 
 
 def send_now(
-    integration_id: int, sync_id: int, policy: RetryPolicy, *, sleep: Callable[[float], Any] = time.sleep
+    integration_id: int,
+    sync_id: int,
+    policy: RetryPolicy,
+    *,
+    max_wait: float = math.inf,
+    sleep: Callable[[float], Any] = time.sleep,
 ) -> str:
     """Try the row `sync_id` until it is settled or `policy` gives up.
 
     Args:
+        max_wait: seconds after which the lane has it, however it is: attempts are cut short by it, and none but the
+            first is begun with less than LEAST_SECONDS left.
         sleep: waits between two attempts; for tests.
 
     Returns:
         "" when there is nothing left to do, else the reason, for people, why the lane has the row now.
     """
-    lease, reason = _take_in_time(integration_id)
+    ends_at = time.monotonic() + max_wait
+    lease, reason = _take_in_time(integration_id, ends_at)
     if lease is not None:
         try:
-            reason = _try_until_settled(lease, sync_id, policy, sleep)
+            with within(ends_at - time.monotonic()):
+                reason = _try_until_settled(lease, sync_id, policy, sleep, ends_at)
         except LeaseLost:
             logger.warning("lane %s: the lease was lost; its new holder sends row %s again", integration_id, sync_id)
             return "another sender has taken the lane"
@@ -68,8 +80,8 @@ def send_now(
     return reason
 
 
-def _take_in_time(integration_id: int) -> tuple[Lease | None, str]:
-    deadline = time.monotonic() + LANE_SECONDS
+def _take_in_time(integration_id: int, ends_at: float) -> tuple[Lease | None, str]:
+    deadline = min(time.monotonic() + LANE_SECONDS, ends_at)
     while (lease := take(integration_id)) is None:
         paused = ExpressionWrapper(Q(paused_until__gt=Now()), output_field=BooleanField())
         lane = Lane.objects.filter(pk=integration_id).values_list(paused, "pause_reason", "deleting_since").first()
@@ -83,10 +95,12 @@ def _take_in_time(integration_id: int) -> tuple[Lease | None, str]:
     return lease, ""
 
 
-def _try_until_settled(lease: Lease, sync_id: int, policy: RetryPolicy, sleep: Callable[[float], Any]) -> str:
+def _try_until_settled(
+    lease: Lease, sync_id: int, policy: RetryPolicy, sleep: Callable[[float], Any], ends_at: float
+) -> str:
     read_row = read_one(sync_id)
     while True:
-        patience = conf.PACE_SECONDS
+        patience = max(0.0, min(conf.PACE_SECONDS, ends_at - time.monotonic()))
         until = time.monotonic() + patience + 1
         turn = take_turn(lease, read_row, lambda *_: policy, stop_at=until, patience=patience, asks_others=False)
         if not turn.outcomes:
@@ -96,6 +110,8 @@ def _try_until_settled(lease: Lease, sync_id: int, policy: RetryPolicy, sleep: C
             return ""
         if (wait := _wait(turn, policy)) is None:
             return f"{result.error.message}; the lane tries again" if result.error else turn.state
+        if time.monotonic() + wait + LEAST_SECONDS > ends_at:
+            return f"{result.error.message if result.error else turn.state}; waiting longer was not asked for"
         extend(lease, conf.LEASE_SECONDS + wait)
         sleep(wait)
 

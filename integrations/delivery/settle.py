@@ -28,6 +28,7 @@ from integrations.errors import (
 from integrations.logs import one_line
 
 from . import statements
+from .circuit_breaker import BREAKER_OPEN
 from .lease import USING, Lease
 from .models import CLOSED, Lane
 from .outcome import FAILED, PENDING, Outcome, log_ids
@@ -138,7 +139,10 @@ def _lane_values(lease: Lease, settlement: Settlement) -> Values:
         values["last_failure_at"] = now
         values["failed_count"] = ("failed_count + %s", [given_up])
     if settlement.next_send_in is not None:
-        values["next_send_at"] = (sql.shifted(vendor, "%s"), [float(settlement.next_send_in)])
+        values["next_send_at"] = (
+            statements.next_send(vendor),
+            [float(settlement.next_send_in), lease.state.booked_until],
+        )
     values |= _verdict_values(lease, settlement, now)
     if (attention := _attention(lease, settlement, synced)) is not None:
         values["attention"] = ("%s", [attention[:500]])
@@ -152,7 +156,7 @@ def _verdict_values(lease: Lease, settlement: Settlement, now: tuple[str, Sequen
     breaker = verdict.breaker
     pauses = [
         (verdict.wait or 0.0, verdict.wait_reason),
-        (breaker.pause or 0.0, f"circuit breaker: {breaker.failures} failures in a row"),
+        (breaker.pause or 0.0, f"{BREAKER_OPEN}: {breaker.failures} failures in a row"),
     ]
     seconds, reason = max(pauses)
     values: Values = {

@@ -17,7 +17,7 @@ from typing import NamedTuple
 from integrations import conf
 from integrations.connections.models import TenantIntegration
 from integrations.outbox.models import IntegrationEvent, IntegrationSync
-from integrations.sql import listed, looked_up, now, seconds_until, shifted
+from integrations.sql import epoch, greatest, listed, looked_up, now, seconds_until, shifted
 from tenants.models import Tenant
 
 from .choice import FRESH, RETRY, SUSPECT
@@ -202,6 +202,15 @@ def is_unasked(vendor: str, lane: str) -> str:
     return f"({lane}.hinted_at IS NULL OR {lane}.hinted_at <= {old})"
 
 
+def next_send(vendor: str) -> str:
+    """Return when the next request may begin after a slice. Parameters: seconds from now, `State.booked_until`.
+
+    What calls have booked since the slice began is added: their requests were none of the slice's.
+    """
+    booked = greatest(vendor, f"{epoch(vendor, 'next_send_at')} - %s", "0.0")
+    return shifted(vendor, f"round(CAST(%s + {booked} AS numeric), 3)")
+
+
 class State(NamedTuple):
     """The run-time state of a lane that somebody holds; times are seconds from now, by the database's clock."""
 
@@ -215,6 +224,7 @@ class State(NamedTuple):
     refused_object: str
     attention: str
     next_send_in: float | None
+    booked_until: float  # seconds since the epoch: when the next request might have begun, as the lane had it
     last_success_ago: float | None
     taken_with: str
     delivered_count: int
@@ -223,6 +233,7 @@ class State(NamedTuple):
 def _state(vendor: str, lane: str) -> str:
     columns = {
         "next_send_in": seconds_until(vendor, f"{lane}.next_send_at"),
+        "booked_until": greatest(vendor, epoch(vendor, f"{lane}.next_send_at"), epoch(vendor, now(vendor))),
         "last_success_ago": f"-{seconds_until(vendor, f'{lane}.last_success_at')}",
     }
     return ", ".join(columns.get(name, f"{lane}.{name}") for name in State._fields)

@@ -16,11 +16,12 @@ from integrations.connections.models import TenantIntegration
 from . import statements
 from .lease import USING
 from .models import Lane
-from .wakeup import LANES_PER_MESSAGE, wake, wake_all
+from .wakeup import together, wake, wake_all
 
 logger = logging.getLogger("integrations.delivery")
 
 AT_ONCE = 10_000  # lanes per sweep; the next one takes the others
+SENDING_SECONDS = 10.0  # for all hints of one sweep, or of one message that is passed on
 
 
 def sweep() -> dict[str, int]:
@@ -30,30 +31,26 @@ def sweep() -> dict[str, int]:
     with connection.cursor() as cursor:
         cursor.execute(statements.sweep(connection.vendor, AT_ONCE), [])
         due = [(pk, turn, bool(is_slow)) for pk, turn, is_slow in cursor.fetchall()]
-    woken = 0
-    for start in range(0, len(due), LANES_PER_MESSAGE):
-        part = due[start : start + LANES_PER_MESSAGE]
-        if not wake_all(part):
-            _forget([pk for pk, _, _ in due[start:]])
-            break
-        woken += len(part)
+    with together(SENDING_SECONDS):
+        woken = set(wake_all(due))
+    _forget([lane[0] for lane in due if lane not in woken])
     if due:
-        logger.info("sweep: %s lane(s) due, %s woken", len(due), woken)
-    return {"due": len(due), "woken": woken}
+        logger.info("sweep: %s lane(s) due, %s woken", len(due), len(woken))
+    return {"due": len(due), "woken": len(woken)}
 
 
 def pass_on(lanes: Sequence[Sequence[int]]) -> int:
     """Send one hint for each of these lanes (id, turn, is slow); return how many could be sent."""
-    for count, (pk, turn, is_slow) in enumerate(lanes):
-        if not wake(pk, turn=turn, is_slow=bool(is_slow)):
-            _forget([lane[0] for lane in lanes[count:]])
-            return count
-    return len(lanes)
+    with together(SENDING_SECONDS):
+        lost = [pk for pk, turn, is_slow in lanes if not wake(pk, turn=turn, is_slow=bool(is_slow))]
+    _forget(lost)
+    return len(lanes) - len(lost)
 
 
 def _forget(integration_ids: list[int]) -> None:
     """Take back the mark of lanes whose hint could not be sent: the next sweep asks again."""
-    Lane.objects.filter(pk__in=integration_ids).update(hinted_at=None)
+    if integration_ids:
+        Lane.objects.filter(pk__in=integration_ids).update(hinted_at=None)
 
 
 def make_missing_lanes() -> None:

@@ -33,7 +33,7 @@ from .choice import DueRow, Found
 from .circuit_breaker import CircuitBreaker
 from .lease import USING, Lease, extend
 from .outcome import Outcome
-from .pacing import Pacer
+from .pacing import Pacer, interval_of
 from .send import Slice
 from .settle import Settlement, fingerprint, settle
 from .unsendable import cancel_pending
@@ -338,8 +338,5 @@ def _settle(lease: Lease, sending: Slice, *, careful_left: int, gives_back: bool
 
 
 def _pacer(integration: TenantIntegration, next_send_in: float | None, manifest: Manifest) -> Pacer:
-    """The integration's own limit, or else the one that the provider's documentation states."""
-    limit = manifest.rate_limit
-    per_minute = integration.rate_limit_per_minute or (limit.per_minute if limit else None)
     wait = max(0.0, next_send_in or 0.0)
-    return Pacer(60 / per_minute if per_minute else 0.0, time.monotonic() + wait, time.monotonic)
+    return Pacer(interval_of(integration, manifest), time.monotonic() + wait, time.monotonic)

@@ -28,7 +28,7 @@ from integrations.errors import (
 )
 from integrations.retry_policy import asked_seconds
 
-from .circuit_breaker import CircuitBreaker
+from .circuit_breaker import ASKED, CircuitBreaker
 from .outcome import Outcome
 
 OTHERS = 5  # how many are asked before the lane rests
@@ -111,7 +111,7 @@ class Verdict:
             self.halted = "gone"
         elif isinstance(error, IntegrationRateLimited):
             self.halted = "rate limited"
-            self.rest(_wish(error, result), "the destination asked us to slow down")
+            self.rest(_wish(error, result), f"{ASKED} to slow down")
         elif isinstance(error, IntegrationTemporaryError):
             self._failed(error, result)
 
@@ -145,7 +145,7 @@ class Verdict:
             self.breaker.failed()
         if asked_seconds(error.retry_after):
             self.halted = "asked to wait"
-            self.rest(_wish(error, result), "the destination asked us to wait")
+            self.rest(_wish(error, result), f"{ASKED} to wait")
         elif not self.doubt and self.breaker.is_in_doubt:
             self.doubt, self._tries, self._refused = "failing", 0, []
 

@@ -3,7 +3,8 @@
 A lane that somebody holds needs no hint: its holder releases it first and looks again after that (drain.py), so it
 sees what was committed before. A hint names the turn of the lane that it asks for: once somebody took that turn, its
 copies say nothing new and are dropped (lease.py). Everything here is bounded, because it runs in the user's request:
-after one failure the broker is left alone for a while, and the sweep finds what was owed.
+after a failure the broker is left alone for a while, and the sweep finds what was owed. Of several hints that are sent
+together each has its chance, as long as there is time; three failures in a row say that the broker is away.
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from celery import current_app
 from django.db import connections
@@ -30,11 +33,16 @@ QUEUE, SLOW_QUEUE = "deliveries", "slow"
 BROKER_SECONDS = 0.5  # for each answer of the broker
 WAKE_SECONDS = 0.8  # for one hint (a first one to Redis takes 16 answers), and for starting on further ones
 REST_SECONDS = 5.0  # how long a broker that failed is left alone
+FAILURES = 3  # in a row, of hints that are sent together: the broker is away
 LANES_PER_MESSAGE = 100
 MAX_ASKED = 20_000
 
+T = TypeVar("T")
+Lane = tuple[int, int, bool]  # id, turn, is slow
+
 _rest_until = 0.0
-_batch = threading.local()
+_batch = threading.local()  # by database: the lanes to wake after the commit
+_here = threading.local()  # together: the hints that this thread is just sending together
 _senders: ThreadPoolExecutor | None = None
 _asked: dict[int, tuple[int, float]] = {}  # lane → the turn that this process has asked for, and when
 
@@ -72,11 +80,11 @@ def wake_idle(integration_ids: Iterable[int]) -> None:
     with connection.cursor() as cursor:
         cursor.execute(statements.idle(connection.vendor, len(ids)), ids)
         idle = [(pk, turn, bool(is_slow)) for pk, turn, is_slow in cursor.fetchall() if not _is_asked(pk, turn)]
-    if wake_all(idle):
-        since = time.monotonic()
-        if len(_asked) > MAX_ASKED:
-            _asked.clear()
-        _asked.update((pk, (turn, since)) for pk, turn, _ in idle)
+    woken = wake_all(idle)
+    since = time.monotonic()
+    if len(_asked) > MAX_ASKED:
+        _asked.clear()
+    _asked.update((pk, (turn, since)) for pk, turn, _ in woken)
 
 
 def _is_asked(integration_id: int, turn: int) -> bool:
@@ -94,15 +102,54 @@ def wake(integration_id: int, *, turn: int | None = None, is_slow: bool = False)
     return send_hint(TASK, kwargs, SLOW_QUEUE if is_slow else QUEUE)
 
 
-def wake_all(lanes: Sequence[tuple[int, int, bool]]) -> bool:
-    """Tell workers to look at these lanes (id, turn, is slow); of many in one message, whose reader passes them on."""
-    if len(lanes) == 1:
-        return wake(lanes[0][0], turn=lanes[0][1], is_slow=lanes[0][2])
-    for start in range(0, len(lanes), LANES_PER_MESSAGE):
-        part = [list(lane) for lane in lanes[start : start + LANES_PER_MESSAGE]]
-        if not send_hint(TASK_OF_MANY, {"lanes": part}, QUEUE):
-            return False
-    return True
+@dataclass(slots=True)
+class _Together:
+    """Hints that are sent together: until when, and how many have failed in a row."""
+
+    ends_at: float
+    failures: int = 0
+
+
+@contextmanager
+def together(seconds: float | None = None) -> Iterator[None]:
+    """Let one hint of the block that fails not be the end of the others; inside of another one: part of that.
+
+    Args:
+        seconds: for all of them; None: WAKE_SECONDS.
+    """
+    if getattr(_here, "together", None) is not None:
+        yield
+        return
+    _here.together = hints = _Together(time.monotonic() + (WAKE_SECONDS if seconds is None else seconds))
+    try:
+        yield
+    finally:
+        _here.together = None
+        if hints.failures:
+            _leave_alone()
+
+
+def wake_all(lanes: Sequence[Lane]) -> list[Lane]:
+    """Tell workers to look at these lanes; of many in one message, whose reader passes them on.
+
+    If that message cannot be sent, each lane has a chance of its own. Returns those that were asked for.
+    """
+    woken: list[Lane] = []
+    with together():
+        for start in range(0, len(lanes), LANES_PER_MESSAGE):
+            part = lanes[start : start + LANES_PER_MESSAGE]
+            if len(part) > 1 and send_hint(TASK_OF_MANY, {"lanes": [list(lane) for lane in part]}, QUEUE):
+                woken += part
+            else:
+                woken += [lane for lane in part if wake(lane[0], turn=lane[1], is_slow=lane[2])]
+    return woken
+
+
+def is_away() -> bool:
+    """Tell whether the broker failed a moment ago and is left alone, or those who send together have no time left."""
+    hints: _Together | None = getattr(_here, "together", None)
+    now = time.monotonic()
+    return now < _rest_until or (hints is not None and now >= hints.ends_at)
 
 
 def send_hint(task: str, kwargs: dict[str, Any], queue: str) -> bool:
@@ -110,28 +157,47 @@ def send_hint(task: str, kwargs: dict[str, Any], queue: str) -> bool:
 
     It never expires: whether it had would be decided by comparing the clocks of two machines.
     """
-    global _rest_until
-    if time.monotonic() < _rest_until:
+    if is_away():
         return False
+    hints: _Together | None = getattr(_here, "together", None)
+    left = WAKE_SECONDS if hints is None else min(WAKE_SECONDS, hints.ends_at - time.monotonic())
     try:
-        _send_in_time(task, kwargs, queue)
+        _send_in_time(task, kwargs, queue, left)
     except Exception as error:  # whatever a broker's client library throws
-        _rest_until = time.monotonic() + REST_SECONDS
         logger.warning("broker away (%s); the sweep will find what is due", type(error).__name__)
+        if hints is not None:
+            hints.failures += 1
+        if hints is None or hints.failures >= FAILURES:
+            _leave_alone()
         return False
+    if hints is not None:
+        hints.failures = 0
     return True
 
 
-def _send_in_time(task: str, kwargs: dict[str, Any], queue: str) -> None:
-    """Send on another thread and stop waiting after WAKE_SECONDS: no client library bounds a whole exchange."""
+def _leave_alone() -> None:
+    global _rest_until
+    _rest_until = time.monotonic() + REST_SECONDS
+
+
+def _send_in_time(task: str, kwargs: dict[str, Any], queue: str, seconds: float) -> None:
     if current_app.conf.task_always_eager:
         current_app.tasks[task].apply(kwargs=kwargs)
         return
-    sending: Future[None] = _pool().submit(_send, task, kwargs, queue)
+    in_time(lambda: _send(task, kwargs, queue), seconds)
+
+
+def in_time(send: Callable[[], T], seconds: float) -> T:
+    """Send on another thread and stop waiting after `seconds`: no client library bounds a whole exchange.
+
+    Raises:
+        TimeoutError: it took longer. What has begun ends by itself, and may still arrive.
+    """
+    sending = _pool().submit(send)
     try:
-        sending.result(WAKE_SECONDS)
+        return sending.result(seconds)
     finally:
-        sending.cancel()  # if it has not even begun; else it ends by itself, and a late hint is harmless
+        sending.cancel()  # if it has not even begun
 
 
 def _pool() -> ThreadPoolExecutor:
@@ -151,7 +217,7 @@ os.register_at_fork(after_in_child=_after_fork)
 
 def _send(task: str, kwargs: dict[str, Any], queue: str) -> None:
     app = current_app
-    with producers[_connection()].acquire(block=True, timeout=BROKER_SECONDS) as producer:
+    with bounded_producer() as producer:
         app.send_task(
             task,
             kwargs=kwargs,
@@ -162,6 +228,13 @@ def _send(task: str, kwargs: dict[str, Any], queue: str) -> None:
             argsrepr="(…)",  # or monitors and logs would repeat the arguments
             kwargsrepr="{…}",
         )
+
+
+@contextmanager
+def bounded_producer() -> Iterator[Any]:
+    """Lend a producer that waits BROKER_SECONDS for each answer of the broker."""
+    with producers[_connection()].acquire(block=True, timeout=BROKER_SECONDS) as producer:
+        yield producer
 
 
 def _connection() -> Any:

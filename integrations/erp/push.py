@@ -2,7 +2,10 @@
 
 A push is an event ``order_push`` owed to the ERP connection: the same rows, lane, settlement and log as everything
 else (docs/adr/0016). It is recorded first, so nothing that happens afterwards loses it; then it is sent while the
-caller waits: four attempts, 1, 2 and 4 s apart. What that does not finish the lane's workers do.
+caller waits: four attempts, 1, 2 and 4 s apart, PUSH_WAIT_SECONDS in all. What that does not finish the lane's workers
+do.
+
+An order that failed and was mended is another one: under the next number it is pushed anew.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ from django.db import IntegrityError, models, transaction
 from django.utils import timezone
 
 from integrations import clock, conf, retry_policy
+from integrations.audit.patience import commits_at_once
 from integrations.connections.models import TenantIntegration
 from integrations.connectors.orders import order_dict, order_id
 from integrations.delivery.send_now import not_before_us, send_now
@@ -28,11 +32,13 @@ from integrations.outbox.canonical_json import encode, sanitise
 from integrations.outbox.models import IntegrationSync, object_id_of
 from integrations.outbox.record import Occurrence, record
 from tenants.boundary import OtherTenant, only_of, refuse_foreign
+from tenants.scope import find_tenant
 
 from .connection import ERPConnection, active_connections
 from .push_log import ORDER_PUSH, ERPPushLog
 from .result import PushResult, Status, result_of
 
+NO_TENANT = "there is no such tenant; pass its id or its slug"
 SWITCHED_OFF = "the ERP connection is switched off; set it to ACTIVE"
 
 
@@ -57,36 +63,44 @@ class PushOrchestrator:
         connection: TenantIntegration | None = None,
         wait: bool = True,
         not_before: datetime | None = None,
+        max_wait: float | None = None,
         sleep: Callable[[float], Any] = time.sleep,
     ) -> PushResult:
         """Push `draft_order` to the tenant's ERP and return what came of it.
 
         Args:
-            org_id: the tenant's id.
+            org_id: the tenant: its id, its slug, or a Tenant.
             draft_order: anything with an ``id``: a dict, a dataclass, a Django model, any object.
             max_retries: attempts beside the first one, while the caller waits.
             retry_delay_base: seconds; the waits are base · 2ⁿ.
-            attempt: number of a deliberate repetition. The same order with the same number is pushed once.
+            attempt: number of a deliberate repetition. The same order with the same number is pushed once; one that
+                failed and has changed since gets the next number by itself.
             connection: which ERP, if the tenant may have several; None: the active one.
             wait: False: a worker sends it; the result says PENDING. Inside a transaction nobody can wait: the push is
                 recorded with it, and sent after the commit.
             not_before: a worker sends it then (aware); nobody waits.
+            max_wait: seconds after which the lane has it, however it is; None: PUSH_WAIT_SECONDS.
             sleep: for tests.
 
         Raises:
             ConfigurationError: the order has no id, cannot be sent as it is or belongs to another tenant, or the
                 connection does. What is wrong with the connection itself is in the result.
         """
-        if connection is not None and str(connection.tenant_id) != str(org_id):
+        tenant = find_tenant(org_id)
+        number = tenant.pk if tenant is not None else org_id
+        if connection is not None and str(connection.tenant_id) != str(number):
             raise ConfigurationError({"connection": "belongs to another tenant"})
-        key = self.generate_idempotency_key(org_id, order_id(draft_order), attempt)
-        if (existing := self.check_idempotency(key)) is not None:
+        wanted = attempt
+        attempt, existing = self._last_attempt(number, draft_order, attempt)
+        if existing is not None:
             return existing
-        target = connection or _only_connection(org_id)
+        key = self.generate_idempotency_key(number, order_id(draft_order), attempt)
+        is_unknown = tenant is None and connection is None
+        target = IntegrationNotConfigured(NO_TENANT) if is_unknown else connection or _only_connection(number)
         if not isinstance(target, TenantIntegration) or not target.is_active:
             error = target if isinstance(target, IntegrationError) else IntegrationDisabled(SWITCHED_OFF)
             return PushResult(Status.FAILED, error.message, key, error=error)
-        is_waited_for = wait and not_before is None and _commits_at_once()
+        is_waited_for = wait and not_before is None and commits_at_once("default")
         occurrence = _occurrence(target, draft_order, key, _times(not_before, is_waited_for))
         try:
             with transaction.atomic():
@@ -101,13 +115,45 @@ class PushOrchestrator:
         sync_id = IntegrationSync.objects.values_list("pk", flat=True).get(event=event)
         reason = ""
         if is_waited_for:
-            reason = send_now(target.pk, sync_id, retry_policy.push(max_retries, retry_delay_base), sleep=sleep)
-        return result_of(ERPPushLog.objects.get(pk=sync_id), reason=reason)
+            policy = retry_policy.push(max_retries, retry_delay_base)
+            longest = conf.PUSH_WAIT_SECONDS if max_wait is None else max_wait
+            reason = send_now(target.pk, sync_id, policy, max_wait=longest, sleep=sleep)
+        note = f"The order was changed after its push failed: this is a new one, attempt {attempt}."
+        return result_of(ERPPushLog.objects.get(pk=sync_id), reason=reason, note=note if attempt != wanted else "")
+
+    def _last_attempt(self, org_id: Any, order: Any, attempt: int) -> tuple[int, PushResult | None]:
+        """Return the number under which `order` is to be pushed, and the push that stands in its way.
+
+        From `attempt` on, the last push of this order counts. One that failed is in nobody's way if the order has
+        changed since. What succeeded, or still may, is: a changed copy could be the second order of one.
+        """
+        found: PushResult | None = None
+        while True:
+            key = self.generate_idempotency_key(org_id, order_id(order), attempt)
+            if (later := self.check_idempotency(key)) is None:
+                break
+            found, attempt = later, attempt + 1
+        if found is None or found.push_log is None:
+            return attempt, None
+        with only_of(org_id):  # as it was recorded
+            values = _exact(order, org_id)
+        if values == found.push_log.request_json.get("order"):
+            return attempt - 1, found
+        if found.status == Status.FAILED:
+            return attempt, None
+        note = f"The order has changed since and is not sent again; push it with attempt={attempt} to send it as it is."
+        return attempt - 1, result_of(found.push_log, already_pushed=True, note=note)
 
     @staticmethod
     def generate_idempotency_key(org_id: Any, order_id: Any, attempt: int = 0) -> str:
-        """Return the key of this push: the same for the same tenant, order and number, and no secret in it."""
-        parts = json.dumps([str(org_id), str(order_id), int(attempt)])
+        """Return the key of this push: the same for the same tenant, order and number, and no secret in it.
+
+        Args:
+            org_id: the tenant: its id, its slug, or a Tenant.
+        """
+        is_id = str(org_id).isdigit()
+        tenant = None if is_id else find_tenant(org_id)
+        parts = json.dumps([str(org_id if tenant is None else tenant.pk), str(order_id), int(attempt)])
         return f"push_{hashlib.sha256(parts.encode()).hexdigest()[:48]}"
 
     @staticmethod
@@ -179,14 +225,3 @@ def _times(not_before: datetime | None, is_waited_for: bool) -> dict[str, Any]:
     if timezone.is_naive(not_before):
         raise ConfigurationError({"not_before": "must be aware, e.g. from django.utils.timezone"})
     return {"next_attempt_at": not_before, "not_before": not_before}
-
-
-def _commits_at_once() -> bool:
-    """Tell whether a row recorded now is durable before it is sent; the frame of a test case does not count."""
-    if not transaction.get_connection().in_atomic_block:
-        return True
-    try:
-        with transaction.atomic(durable=True):
-            return True
-    except RuntimeError:
-        return False

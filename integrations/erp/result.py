@@ -24,6 +24,7 @@ class PushResult:
         message: the same in a sentence, without secrets.
         push_log: the row; None if nothing was recorded.
         already_pushed: the key was used before; this is what became of it then, and nothing was sent now.
+        note: that the order has changed since it was pushed before, and what came of that; part of the message.
         error: why nothing could be recorded: IntegrationDisabled or IntegrationNotConfigured.
     """
 
@@ -33,6 +34,7 @@ class PushResult:
     push_log: ERPPushLog | None = None
     already_pushed: bool = False
     error: IntegrationError | None = None
+    note: str = ""
 
     @property
     def success(self) -> bool:
@@ -65,7 +67,7 @@ class PushResult:
         return self.push_log.response_json if self.push_log is not None else {}
 
 
-def result_of(push: ERPPushLog, *, reason: str = "", already_pushed: bool = False) -> PushResult:
+def result_of(push: ERPPushLog, *, reason: str = "", already_pushed: bool = False, note: str = "") -> PushResult:
     """Return the result that `push` stands for; `reason`: why the lane has it now."""
     status = str(push.status)
     words = {
@@ -76,4 +78,6 @@ def result_of(push: ERPPushLog, *, reason: str = "", already_pushed: bool = Fals
     }[Status(status)]
     if already_pushed:
         words = f"already pushed: {words}"
-    return PushResult(status, f"{words.rstrip('.')}.", push.idempotency_key, push, already_pushed)
+    words = f"{words.rstrip('.')}."
+    words = f"{words} {note}".rstrip()
+    return PushResult(status, words, push.idempotency_key, push, already_pushed, note=note)

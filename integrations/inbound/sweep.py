@@ -12,6 +12,9 @@ from typing import Any
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
+from integrations.delivery.sweep import SENDING_SECONDS
+from integrations.delivery.wakeup import together
+
 from .models import AbstractWebhookEvent, WebhookEvent
 from .receive import hint, webhook_event_model
 
@@ -33,15 +36,14 @@ def request_processing() -> dict[str, int]:
     share of its own here, so that fresh ones do not stand behind it.
     """
     found = asked = 0
-    for model in stored_models():
-        for tried_before in (Q(attempts=0), Q(attempts__gt=0)):
-            rows = list(due(model).filter(tried_before).values_list("pk", "attempts")[:AT_ONCE])
-            found += len(rows)
-            for pk, attempts in rows:
-                if not hint(model, pk, is_slow=attempts > 0):
-                    logger.info("sweep: %s webhook(s) due, %s asked for", found, asked)
-                    return {"due": found, "asked": asked}  # the broker is away
-                asked += 1
+    with together(SENDING_SECONDS):
+        for model in stored_models():
+            for tried_before in (Q(attempts=0), Q(attempts__gt=0)):
+                rows = list(due(model).filter(tried_before).values_list("pk", "attempts")[:AT_ONCE])
+                found += len(rows)
+                asked += sum(bool(hint(model, pk, is_slow=attempts > 0)) for pk, attempts in rows)
+    if asked < found:
+        logger.info("sweep: %s webhook(s) due, %s asked for", found, asked)
     return {"due": found, "asked": asked}
 
 

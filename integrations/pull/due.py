@@ -11,7 +11,8 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from integrations.delivery.lease import free
-from integrations.delivery.wakeup import SLOW_QUEUE, send_hint
+from integrations.delivery.sweep import SENDING_SECONDS
+from integrations.delivery.wakeup import SLOW_QUEUE, send_hint, together
 
 from .handlers import NOBODY, handler_for, is_heard
 from .lease import given_up
@@ -39,11 +40,8 @@ def request_pulls() -> dict[str, int]:
     # Never pulled first, then who waits longest.
     waiting = _due().filter(free()).order_by(F("next_sync_at").asc(nulls_first=True), "pk")
     due = list(waiting.values_list("pk", flat=True)[:AT_ONCE])
-    asked = 0
-    for pk in due:
-        if not send_hint(TASK, {"sync_state_id": pk}, SLOW_QUEUE):
-            break
-        asked += 1
+    with together(SENDING_SECONDS):
+        asked = sum(bool(send_hint(TASK, {"sync_state_id": pk}, SLOW_QUEUE)) for pk in due)
     return {"due": len(due), "asked": asked}
 
 

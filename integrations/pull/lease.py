@@ -14,6 +14,7 @@ from integrations import conf
 from integrations.alone import MAX_DEATHS
 from integrations.connectors.base import BaseConnector
 from integrations.database_clock import after
+from integrations.delivery.call_gate import CallGate
 from integrations.delivery.lease import LeaseLost, free
 
 from .models import AbstractSyncState
@@ -131,6 +132,8 @@ def outlast(lease: PullLease, adapter: BaseConnector) -> None:
     attempts, timeout = adapter.binding.attempts, adapter.binding.timeout or conf.TIMEOUT_SECONDS
     # A token may have to be fetched before, and again after a refusal: as long once more.
     seconds = 2 * (attempts * timeout + (attempts - 1) * conf.HTTP_WAIT_CAP_SECONDS)
+    if isinstance(adapter.gate, CallGate) and adapter.gate.is_paced:  # each waits for its turn
+        seconds += attempts * conf.PACE_SECONDS
     if seconds > conf.PULL_LEASE_SECONDS:
         extend(lease, seconds)
 

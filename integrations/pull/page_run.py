@@ -21,6 +21,7 @@ from integrations.alone import MAX_DEATHS, PATIENCE, alone, times_died
 from integrations.connections import health
 from integrations.connections.abstract import AbstractConnection
 from integrations.connections.models import TenantIntegration
+from integrations.delivery.call_gate import CallGate
 from integrations.delivery.lease import LeaseLost
 from integrations.errors import (
     MAX_MESSAGE,
@@ -196,6 +197,8 @@ class _Page:
 
     def fetched(self, fetch_fn: FetchFn | None) -> Fetched:
         adapter = self.connection.get_adapter()
+        if isinstance(adapter.gate, CallGate):
+            adapter.gate.patience = conf.PACE_SECONDS  # as a lane on the slow queue
         leases.outlast(self.lease, adapter)
         with adapter:
             return fetch(adapter, self.resource_type, self.state.cursor, fetch_fn)

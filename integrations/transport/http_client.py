@@ -41,6 +41,7 @@ from .outgoing import (
     with_query,
 )
 from .policy import AddressPolicy
+from .port import Gate
 from .process_client import client as process_client
 from .redaction import mask_headers, redact, shown_url
 from .response import Response
@@ -104,6 +105,7 @@ class HTTPClient:
         secret_path: paths are secrets and never logged.
         classify: what a response means; None: the default table of classify.py.
         ids: whose calls they are, for the log.
+        gate: what each attempt must pass, and is told of; None: nothing is in the way.
         sleep: for tests.
     """
 
@@ -122,6 +124,7 @@ class HTTPClient:
         secret_path: bool = False,
         classify: Classify | None = None,
         ids: Ids | None = None,
+        gate: Gate | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.base_url = base_url
@@ -136,6 +139,7 @@ class HTTPClient:
         self._secrets = tuple(secrets)
         self._secret_path = secret_path
         self._classify = classify
+        self._gate = gate
         self._sleep = sleep
 
     def __repr__(self) -> str:
@@ -260,23 +264,43 @@ class HTTPClient:
         return response
 
     def _sent(self, request: _Request) -> Response:
-        attempt, renewed = 1, False
+        attempt = 1
         auth = self._auth if request.is_ours else None
         while True:
-            credentials = auth.headers() if auth is not None else {}
-            result = self._attempt(replace(request, headers=merged(request.headers, credentials)), attempt)
+            result, may_repeat = self._admitted(request, auth, attempt)
             if isinstance(result, Response):
                 return result
-            if result.status == 401 and auth is not None and credentials and not renewed and auth.renew(credentials):
-                renewed = True
-                continue
-            wait = self._wait(result, attempt, request)
+            wait = self._wait(result, attempt, request) if may_repeat else None
             if wait is None:
                 log_failure(self.logger, result)
                 raise result
             log_retry(self.logger, result, attempt, self.policy.max_attempts, wait)
             self._sleep(wait)
             attempt += 1
+
+    def _admitted(self, request: _Request, auth: Auth | None, attempt: int) -> tuple[Response | IntegrationError, bool]:
+        """Try once, if the gate lets us, and once more with renewed credentials; return whether we may try again."""
+        if self._gate is None:
+            return self._authenticated(request, auth, attempt), True
+        try:
+            ticket = self._gate.enter()
+        except IntegrationError as refusal:
+            return refusal, True
+        try:
+            result = self._authenticated(request, auth, attempt)
+        except IntegrationError as error:  # no token was to be had
+            self._gate.note(ticket, error)
+            raise
+        return result, self._gate.note(ticket, result if isinstance(result, IntegrationError) else None)
+
+    def _authenticated(self, request: _Request, auth: Auth | None, attempt: int) -> Response | IntegrationError:
+        """Try once, and once more if credentials were refused that can be renewed."""
+        credentials = auth.headers() if auth is not None else {}
+        result = self._attempt(replace(request, headers=merged(request.headers, credentials)), attempt)
+        is_refused = isinstance(result, IntegrationError) and result.status == 401
+        if is_refused and auth is not None and credentials and auth.renew(credentials):
+            return self._attempt(replace(request, headers=merged(request.headers, auth.headers())), attempt)
+        return result
 
     def _attempt(self, request: _Request, attempt: int) -> Response | IntegrationError:
         started = time.perf_counter()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Any, Protocol
+
+from integrations.errors import IntegrationError
 
 from .response import Response
 
@@ -21,3 +23,22 @@ class HttpClient(Protocol):
         timeout: float | None = None,
         max_bytes: int | None = None,
     ) -> Response: ...
+
+
+class Gate(Protocol):
+    """What a request must pass that shares its destination with others: a circuit breaker, a pace.
+
+    Both may be called by several threads.
+    """
+
+    def enter(self) -> Any:
+        """Wait for a turn, and return a ticket for `note`.
+
+        Raises:
+            IntegrationError: not now; `retry_after` says when, and nothing was sent.
+        """
+        ...
+
+    def note(self, ticket: Any, error: IntegrationError | None) -> bool:
+        """Take note of how the request ended (None: well); return whether another one may follow at once."""
+        ...

@@ -19,7 +19,7 @@ import ssl
 import threading
 from collections.abc import Callable, Collection
 from time import monotonic
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from integrations.errors import IntegrationBlocked, IntegrationError, IntegrationTemporaryError
 
@@ -43,6 +43,7 @@ class Conversation:
         security: what was asked for.
         expired: the deadline has passed and the connection was shut down.
         was_sent: set by the protocol when what we came to say may have arrived.
+        on_end: called by `hold` with the error (None: it went well).
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class Conversation:
     ) -> None:
         self.host, self.security, self.sock = host, security, sock
         self.expired = self.was_sent = False
+        self.on_end: Callable[[IntegrationError | None], Any] | None = None
         self._deadline = deadline
         self._tls = tls
         # A second handle of the same connection: TLS takes the first one away, whenever it begins.
@@ -181,11 +183,16 @@ def hold(
     Raises:
         IntegrationError: and nothing else; without the frames below, whose locals hold credentials.
     """
+    on_end = conversation.on_end or (lambda error: None)
     try:
         with conversation:
-            return talk()
+            answer = talk()
     except Exception as error:
         failure = explain(error) or conversation.failure(error)
-    del talk, explain
+    else:
+        on_end(None)
+        return answer
+    on_end(failure)
+    del talk, explain, on_end
     failure.__cause__ = failure.__context__ = None
     raise failure.with_traceback(None)

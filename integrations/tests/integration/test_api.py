@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import Permission, User
+from django.db import connections
 from django.test import Client, override_settings
 
 from integrations.connections.binding import settings_of
 from integrations.connections.edited_settings import apply_settings
 from integrations.connectors.base import BaseConnector
 from integrations.connectors.manifest import Manifest
+from integrations.connectors.port import Envelope, Receipt
 from integrations.connectors.registry import ConnectorRegistry
 from integrations.credentials.masking import MASK
+from integrations.delivery.drain import drain
 from integrations.models import TenantIntegration
 from integrations.tests.receiver import Receiver
 from tenants.models import Membership
@@ -309,6 +314,81 @@ def test_a_push_nobody_waits_for_is_accepted(side: Side, erp: TenantIntegration)
     assert (answer.status_code, answer.json()["status"]) == (202, "PENDING")
     nameless = call(side.client, "post", path, {"order": {"total": "1"}})
     assert nameless.status_code == 422 and "draft_order" in nameless.json()["fields"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_status_of_a_push_has_an_address(side: Side, erp: TenantIntegration) -> None:
+    path = f"/connections/{erp.public_id}/push"
+    answer = call(side.client, "post", path, {"order": {"id": 7}})
+    assert answer["Location"] == answer.json()["status_url"] == f"/api/push-log/{answer.json()['id']}"
+    assert side.client.get(answer["Location"]).json()["status"] == "PENDING"
+    drain(erp.pk)
+    assert side.client.get(answer["Location"]).json()["status"] == "SUCCESS"
+    assert make_side("umbrella").client.get(answer["Location"]).status_code == 404
+    assert call(side.client, "get", f"/push-log/{2**70}").status_code == 404
+    side.user.user_permissions.remove(Permission.objects.get(codename="view_integrationsync"))
+    assert side.client.get(answer["Location"]).status_code == 403
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_mended_order_is_said_to_be_a_new_attempt(side: Side, erp: TenantIntegration) -> None:
+    path = f"/connections/{erp.public_id}/push"
+    TenantIntegration.objects.filter(pk=erp.pk).update(config={"mode": "permanent"})
+    failed = call(side.client, "post", path, {"order": {"id": 7, "n": 0}, "wait": True})
+    TenantIntegration.objects.filter(pk=erp.pk).update(config={"mode": "success"})
+    mended = call(side.client, "post", path, {"order": {"id": 7, "n": 1}, "wait": True})
+    assert (failed.json()["status"], mended.json()["status"]) == ("FAILED", "SUCCESS")
+    assert failed.json()["note"] == "" and "a new one, attempt 1" in mended.json()["note"]
+
+
+class Hanging(BaseConnector):
+    """An ERP that answers when the test says so."""
+
+    manifest = Manifest(key="HANGING", label="Hanging ERP", family="erp")
+    asked, may_answer = threading.Semaphore(0), threading.Event()
+
+    def deliver(self, envelope: Envelope) -> Receipt:
+        self.asked.release()
+        assert self.may_answer.wait(20)
+        return Receipt(200)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_few_pushes_may_wait_and_the_others_are_answered_at_once(side: Side, settings: Any) -> None:
+    settings.INTEGRATIONS |= {"PUSH_WAITING": 2}
+    ConnectorRegistry.register("HANGING", Hanging)
+    Hanging.may_answer.clear()
+    erps = [
+        TenantIntegration.objects.create(tenant=side.tenant, name=f"ERP {n}", integration_type="HANGING")
+        for n in range(4)
+    ]
+
+    def push(erp: TenantIntegration) -> Any:
+        client = Client()
+        client.force_login(side.user)
+        try:
+            return call(client, "post", f"/connections/{erp.public_id}/push", {"order": {"id": erp.pk}, "wait": True})
+        finally:
+            connections.close_all()
+
+    try:
+        with ThreadPoolExecutor(2) as pool:
+            waiting = [pool.submit(push, erp) for erp in erps[:2]]
+            assert all(Hanging.asked.acquire(timeout=10) for _ in waiting)
+            others = [push(erp) for erp in erps[2:]]  # while the first two still hang
+            assert not any(each.done() for each in waiting)
+            Hanging.may_answer.set()
+            assert [each.result().status_code for each in waiting] == [200, 200]
+        for answer in others:
+            assert (answer.status_code, answer.json()["status"]) == (202, "PENDING")
+            assert "Too many pushes are waited for" in answer.json()["note"] and answer["Location"]
+        assert push(erps[0]).json()["note"] == "", "the places are free again"
+        for erp in erps[2:]:
+            assert drain(erp.pk).sent == 1
+        assert {side.client.get(answer["Location"]).json()["status"] for answer in others} == {"SUCCESS"}
+    finally:
+        Hanging.may_answer.set()
+        ConnectorRegistry.unregister("HANGING")
 
 
 def test_a_family_that_is_not_theirs_is_refused(side: Side, erp: TenantIntegration) -> None:

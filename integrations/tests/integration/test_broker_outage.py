@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -17,13 +18,15 @@ from typing import Any
 
 import pytest
 from django.db import transaction
+from kombu.exceptions import OperationalError
 
+from app.celery import app
 from app.embedded_broker import EmbeddedBroker
 from integrations.delivery import wakeup
 from integrations.delivery.sweep import sweep
 from integrations.delivery.wakeup import broker_answers, wake
 from integrations.models import IntegrationSync, TenantIntegration
-from integrations.tasks import retry_failed_syncs
+from integrations.tasks import check_connections, purge_settled, retry_failed_syncs
 from integrations.tests.factories import make_integration, make_item, make_tenant, statuses
 from integrations.tests.receiver import Receiver
 from integrations.tests.services import PROJECT, Broker, CeleryProcess, every_broker, use_broker, wait_until
@@ -293,3 +296,43 @@ def test_a_worker_outlives_the_restart_of_its_broker(
             started.terminate()
     finally:
         shutil.rmtree(folder)
+
+
+# -- whoever sends a task by hand --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("scheme", ["redis", "amqp"])
+@pytest.mark.parametrize("task", [retry_failed_syncs, purge_settled, check_connections], ids=lambda task: task.name)
+def test_a_task_sent_to_a_silent_broker_is_an_error_and_no_wait(
+    broker: Broker, black_hole: str, scheme: str, task: Any, monkeypatch: Any
+) -> None:
+    use_broker(Broker(scheme, f"{scheme}://{black_hole}/"), monkeypatch)
+
+    def send() -> None:
+        with pytest.raises(OperationalError):
+            task.delay()
+
+    assert seconds(send) < LIMIT + 1  # a busy machine's second
+
+
+def test_a_task_sent_to_a_broker_that_answers_arrives(broker: Broker) -> None:
+    sent = retry_failed_syncs.delay()
+    with app.connection_for_read() as connection:
+        message = connection.SimpleQueue("deliveries").get(timeout=5)
+    assert message.headers["id"] == sent.id and message.headers["kwargsrepr"] == "{…}"
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("redis://b/0", {"socket_timeout": 5}),
+        ("rediss://b/0", {"socket_connect_timeout": 5}),
+        ("redis+socket:///run/redis.sock", {"socket_timeout": 5}),
+        ("amqp://b//", {"write_timeout": 5}),
+    ],
+)
+def test_the_settings_bound_every_sender(url: str, expected: dict[str, Any]) -> None:
+    code = "import json; from app import settings; print(json.dumps(settings.CELERY_BROKER_TRANSPORT_OPTIONS))"
+    env = {**os.environ, "CELERY_BROKER_URL": url, "CELERY_BROKER_TRANSPORT_OPTIONS": '{"global_keyprefix": "x:"}'}
+    found = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, env=env, capture_output=True, check=True)
+    assert {**expected, "global_keyprefix": "x:"}.items() <= json.loads(found.stdout).items()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -307,6 +308,105 @@ def test_a_failed_push_is_not_repeated_by_accident_only_on_purpose(receiver: Rec
     assert (again.status, again.already_pushed, len(receiver.requests)) == ("FAILED", True, 1)
     assert push(tenant, attempt=1).status == "SUCCESS"
     assert len({request.headers["x-key"] for request in receiver.requests}) == 2
+
+
+def test_a_mended_order_is_a_new_attempt(receiver: Receiver) -> None:
+    tenant = make_tenant()
+    posting(tenant, receiver)
+    receiver.answer_with(422, 422, 200)
+    first = push(tenant, {"id": "A", "total": 0})
+    second = push(tenant, {"id": "A", "total": -1})
+    assert (first.status, second.status, second.already_pushed) == ("FAILED", "FAILED", False)
+    mended = push(tenant, {"id": "A", "total": 5})
+    assert mended.status == "SUCCESS" and not mended.already_pushed
+    assert "changed after its push failed: this is a new one, attempt 2" in mended.message
+    assert [request.json["order"]["total"] for request in receiver.requests] == [0, -1, 5]
+    assert mended.idempotency_key == PushOrchestrator.generate_idempotency_key(tenant.pk, "A", 2)
+    assert ERPPushLog.objects.filter(draft_order_id="A").count() == 3
+    again = push(tenant, {"id": "A", "total": 5})
+    assert again.already_pushed and again.push_log == mended.push_log
+
+
+def test_a_changed_order_that_was_taken_is_not_sent_twice_by_accident(receiver: Receiver) -> None:
+    tenant = make_tenant()
+    posting(tenant, receiver)
+    push(tenant, {"id": "A", "total": 1})
+    changed = push(tenant, {"id": "A", "total": 2})
+    assert changed.already_pushed and changed.status == "SUCCESS" and len(receiver.requests) == 1
+    assert "has changed since and is not sent again; push it with attempt=1" in changed.message
+    assert "changed" not in push(tenant, {"id": "A", "total": 1}).message
+    assert push(tenant, {"id": "A", "total": 2}, attempt=1).status == "SUCCESS" and len(receiver.requests) == 2
+
+
+def test_a_changed_order_does_not_pass_the_one_that_waits(receiver: Receiver) -> None:
+    tenant = make_tenant()
+    posting(tenant, receiver)
+    push(tenant, {"id": "A", "total": 1}, wait=False)
+    changed = push(tenant, {"id": "A", "total": 2})
+    assert (changed.status, changed.already_pushed) == ("PENDING", True) and "has changed since" in changed.message
+    assert IntegrationSync.objects.count() == 1
+
+
+def test_values_that_json_writes_alike_are_no_change(receiver: Receiver) -> None:
+    tenant = make_tenant()
+    posting(tenant, receiver)
+    receiver.answer_with(422)
+    moment, number = timezone.now(), uuid4()
+    push(tenant, {"id": number, "at": moment, "lines": ({"n": 1},)})
+    again = push(tenant, {"lines": [{"n": 1}], "at": moment.isoformat(), "id": str(number)})
+    assert again.already_pushed and again.status == "FAILED" and len(receiver.requests) == 1
+
+
+def test_the_tenant_by_its_slug(receiver: Receiver) -> None:
+    tenant = make_tenant("Acme Corp")
+    posting(tenant, receiver)
+    by_slug = PushOrchestrator().push_order("acme-corp", ORDER)
+    assert by_slug.status == "SUCCESS" and by_slug.push_log.org_id == tenant.pk
+    for key in (tenant.pk, str(tenant.pk), tenant, "acme-corp"):
+        assert PushOrchestrator().push_order(key, ORDER).push_log == by_slug.push_log
+        assert PushOrchestrator.generate_idempotency_key(key, ORDER["id"]) == by_slug.idempotency_key
+    assert PushOrchestrator().push_order("acme-corp", {"id": 2}, connection=ERPConnection.objects.get()).success
+    for key in ("nobody", 999_999, None):
+        unknown = PushOrchestrator().push_order(key, {"id": 3})
+        assert unknown.status == "FAILED" and "no such tenant" in unknown.message
+        assert isinstance(unknown.error, IntegrationNotConfigured)
+
+
+# -- how long somebody waits ------------------------------------------------------------------------------
+
+
+def test_nobody_waits_longer_than_the_stated_time(receiver: Receiver, settings: Any) -> None:
+    """The ERP hangs for as long as the test lasts, so an answer is one that came without it."""
+    settings.INTEGRATIONS |= {"PUSH_WAIT_SECONDS": 0.2}
+    is_over = threading.Event()
+    tenant = make_tenant()
+    posting(tenant, receiver)
+    receiver.answer_with(default=lambda request: Answer() if is_over.wait(20) else Answer(500))
+    try:
+        result = push(tenant)
+        assert not is_over.is_set() and result.status == "RETRYING" and len(receiver.requests) == 1
+        assert "did not answer in time; waiting longer was not asked for" in result.message
+    finally:
+        is_over.set()
+    assert Lane.objects.get().lease_token == ""
+
+
+def test_no_try_is_begun_that_could_not_end(receiver: Receiver) -> None:
+    tenant, slept = make_tenant(), []
+    posting(tenant, receiver)
+    receiver.answer_with(default=503)
+    result = push(tenant, max_wait=5.0, sleep=slept.append)
+    assert (result.status, slept) == ("RETRYING", [1.0])
+    assert "waiting longer was not asked for" in result.message
+    assert IntegrationSync.objects.get().next_attempt_at is not None
+
+
+def test_a_lane_in_other_hands_is_not_waited_for_longer(receiver: Receiver) -> None:
+    tenant = make_tenant()
+    target = posting(tenant, receiver)
+    assert take(target.pk) is not None
+    result = push(tenant, max_wait=0.1)
+    assert result.status == "PENDING" and "another sender has the lane" in result.message
 
 
 def test_losing_the_race_for_a_key_is_no_error(receiver: Receiver) -> None:

@@ -6,13 +6,14 @@ whether there are more. Nothing here knows orders from products.
 WooCommerce pages by number, so a row that leaves a list moves all later ones to other pages. Two rules keep every row:
 
 1.  A run that does not fit into one page reads a window with two ends: changed after `after`, and not after `until`,
-    a second of the shop's own clock that is over. Rows may leave that window (what changes, changes now), and none
-    enters it. It is listed by id, and read from its last page to its first: what leaves moves only rows that are
-    still to come, and only to pages that are still to come. What is newer came with the first answer, and what left
-    comes with the next run.
-2.  The next run begins a minute before the newest row of this one, since a shop with several servers may commit a
-    row with an older second than one that we have read. What was given and still looks the same is not given again:
-    the cursor remembers it by digests, up to forty. Once a later run has found that minute quiet, it is over.
+    a second of the shop's own clock that has been over for a minute, for all of a shop's servers: one of them may
+    commit a row with an older second than those that we have read. Rows may leave that window (what changes, changes
+    now), and none enters it. It is listed by id, and read from its last page to its first: what leaves moves only rows
+    that are still to come, and only to pages that are still to come. What left comes with the next run.
+2.  What is newer came with the first answer. If a burst filled that, the last minute is read page by page before the
+    window. Rows still enter it, and each may push another one out; so nothing of it counts as read: the next run
+    begins with that minute. What was given and still looks the same is not given again: the cursor remembers it by
+    digests, up to forty. Once a later run has found the minute quiet, it is over.
 
 So a row may come twice; none is left out, pages run out (their number only falls), and the only clock that counts is
 the shop's. Not reported: rows that were deleted; a shop's webhooks do that.
@@ -38,9 +39,10 @@ from integrations.errors import IntegrationPermanentError, IntegrationTemporaryE
 from .timezones import on_every_clock
 
 MAX_SIZE = 100  # rows in one answer; WooCommerce gives no more
-OVERLAP = 60  # seconds
-SETTLED = 5  # seconds; a second that is this old is over, on all of a shop's servers
+OVERLAP = 60  # seconds; a second that is this old is over, on all of a shop's servers
+SIZING, LAST_MINUTE = 1, 2
 REMEMBERED, DIGEST = 40, 8  # rows, characters of each: they and the rest stay below 500
+NO_TOTAL = "the shop does not say how many there are (X-WP-Total)"
 _VOLATILE = frozenset({"_links", "related_ids"})  # WooCommerce shuffles related products at every answer
 _LATEST = 253402300000  # the last seconds of the year 9999
 
@@ -67,9 +69,11 @@ class Place:
     Attributes:
         after, until: rows that changed after this second, and not after that one.
         page: the page to ask for, 0 at the start of a run. size: rows in each.
-        border: where the next run begins. newest: the last change that this one saw.
+        border: where the next run begins; up to there all is over. newest: the last change that this one saw.
         at: when that was seen first.
         seen: digests of rows that were given and might come again.
+        base: where the window begins that comes after the last minute. rest: LAST_MINUTE while that is read, SIZING
+            before it is known how many pages the window has.
     """
 
     after: int = 0
@@ -80,6 +84,8 @@ class Place:
     newest: int = 0
     at: int = 0
     seen: str = ""
+    base: int = 0
+    rest: int = 0
 
     def __str__(self) -> str:
         return json.dumps({name: value for name, value in asdict(self).items() if value}, separators=(",", ":"))
@@ -109,6 +115,7 @@ class Place:
             all(type(number) is int and 0 <= number <= _LATEST for number in numbers)
             and isinstance(self.seen, str)
             and self.size <= MAX_SIZE
+            and self.rest <= LAST_MINUTE
             and {bool(self.page)} == {bool(self.size), bool(self.until), bool(self.border)}
         )
 
@@ -156,7 +163,7 @@ def _first(fetch: Fetch, place: Place, size: int) -> Read:
     bounds = {"per_page": size, "page": 1, "orderby": "modified", "order": "desc", **_asked(place)}
     found = fetch(bounds)
     if found.total is None and len(found.rows) >= size:
-        raise IntegrationTemporaryError("the shop does not say how many there are (X-WP-Total)", code="bad_answer")
+        raise IntegrationTemporaryError(NO_TOTAL, code="bad_answer")
     total, now = found.total or 0, found.now
     rows = sorted(filter(place.holds, found.rows), key=_in_time)
     if not rows and total <= size:
@@ -166,18 +173,20 @@ def _first(fetch: Fetch, place: Place, size: int) -> Read:
     if not any(map(changed, rows)):
         raise IntegrationTemporaryError("the shop's rows have no date_modified_gmt", code="bad_answer")
     at = place.at if newest == place.newest else now
-    border = newest if at + OVERLAP <= now else max(newest - OVERLAP, 1)
+    border = newest if at + OVERLAP <= now else max(newest - OVERLAP, place.after, 1)
     place = replace(place, border=border, newest=newest, at=at)
     if total <= size:
         fresh, place = place.given(rows)
         return fresh, place.next_run(), False
-    until = newest - SETTLED
-    tail = [row for row in rows if changed(row) > until]
-    if until <= place.after or len(tail) == len(rows):
-        # Everything here changed within seconds, as after a bulk edit, and so did what did not fit.
-        until = newest
-        tail = [row for row in rows if changed(row) > until]
-    fresh, place = replace(place, until=until, page=_pages_of(total, size), size=size).given(tail)
+    pages = _pages_of(total, size)
+    tail = [row for row in rows if changed(row) > border]
+    if len(tail) < len(rows) or border == newest:
+        place = replace(place, until=border, page=pages, size=size)
+    else:  # as after a bulk edit: of the last minute more came than fits, and perhaps nothing is older
+        rest = LAST_MINUTE if border > place.after else 0
+        place = replace(place, base=place.after, rest=rest, after=border, until=newest, page=pages, size=size)
+        tail = []
+    fresh, place = place.given(tail)
     return (fresh, place, True) if fresh else _pages(fetch, place)
 
 
@@ -187,12 +196,21 @@ def _pages(fetch: Fetch, place: Place) -> Read:
         bounds = {"per_page": place.size, "page": place.page, "orderby": "id", "order": "asc", **_asked(place)}
         found = fetch(bounds)
         last = place.page if found.total is None else max(_pages_of(found.total, place.size), 1)
-        if place.page <= last:
+        if place.rest == SIZING:
+            place = replace(place, rest=0)
+            if found.total is None and len(found.rows) >= place.size:
+                raise IntegrationTemporaryError(NO_TOTAL, code="bad_answer")
+        elif place.page <= last:
+            break
+        if place.page == last:
             break
         place = replace(place, page=last)
     fresh, place = place.given(list(filter(place.holds, found.rows)))
     if place.page > 1:
         return fresh, replace(place, page=place.page - 1), True
+    if place.rest:  # now what is over
+        window = replace(place, after=place.base, until=place.border, page=1, base=0, rest=SIZING)
+        return (fresh, window, True) if fresh else _pages(fetch, window)
     return fresh, place.next_run(), False
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from integrations.connectors.kinds.woocommerce import WooCommerceConnector
 from integrations.connectors.kinds.woocommerce.timezones import on_every_clock
-from integrations.connectors.kinds.woocommerce.window import DIGEST, MAX_SIZE, REMEMBERED, Place
+from integrations.connectors.kinds.woocommerce.window import DIGEST, MAX_SIZE, REMEMBERED, Listing, Place, read
 from integrations.connectors.page import MAX_CURSOR, Page
 from integrations.errors import IntegrationPermanentError, IntegrationTemporaryError
 from integrations.tests.woocommerce_server import Shop
@@ -151,6 +151,32 @@ def test_a_row_that_was_committed_late_is_not_lost(shop: Shop, clock: Clock) -> 
     _, cursor = run(connector)
     shop.add_order(date_modified_gmt=(START + timedelta(seconds=1)).isoformat()[:19])  # another server's, slower
     assert ids(run(connector, cursor)[0]) == [3]
+
+
+@pytest.mark.parametrize("late", [0, 3, 10, 55])
+@pytest.mark.parametrize("burst", [1, 3])
+def test_what_is_committed_late_pushes_no_row_out_of_the_window(
+    shop: Shop, clock: Clock, late: int, burst: int
+) -> None:
+    """An old row enters a page that is still to come, and pushes another one out to a page that was read."""
+    for _ in range(3):
+        shop.add_order()
+    connector = connector_on(shop, page_size=2)
+    _, cursor = run(connector)
+    clock.passes(61)
+    _, cursor = run(connector, cursor)
+    for _ in range(6):
+        clock.passes(100)
+        shop.add_order()
+    for _ in range(burst - 1):
+        shop.add_order()
+    written = (clock() - timedelta(seconds=late)).isoformat()[:19]
+    meanwhile = iter(
+        [lambda number=number: shop.change_order(number, date_modified_gmt=written) for number in (1, 2, 3)]
+    )
+    first, cursor = run(connector, cursor, lambda: next(meanwhile, lambda: None)())
+    second, _ = run(connector, cursor)
+    assert set(ids(first)) | set(ids(second)) >= set(range(1, 9 + burst))
 
 
 def test_a_row_of_the_future_hides_nothing(shop: Shop) -> None:
@@ -328,6 +354,89 @@ def test_no_row_is_left_out(gaps: list[int], changes: list[list[tuple[str, int, 
     if len(shop.orders) <= 40:
         again, _ = run(connector, cursor)
         assert len(again) <= len(shop.orders)
+
+
+class BusyShop:
+    """A model of a shop: seconds, versions, and servers that commit what they wrote a while ago."""
+
+    def __init__(self) -> None:
+        self.rows: dict[int, tuple[int, int]] = {}  # id → (second of the last change, version)
+        self.now = int(START.timestamp())
+        self.left: list[list[Write]] = []  # what is written after each answer
+
+    def write(self, some: Iterable[Write]) -> None:
+        for seconds, which, late in some:
+            self.now += seconds
+            number = which % (len(self.rows) + 2) + 1  # a new one, now and then
+            number = min(number, len(self.rows) + 1)
+            before, version = self.rows.get(number, (0, 0))
+            self.rows[number] = max(before, self.now - late), version + 1
+
+    def fetch(self, bounds: Mapping[str, Any]) -> Listing:
+        after, until = (_second(bounds.get(name)) for name in ("modified_after", "modified_before"))
+        found = [
+            {"id": number, "version": version, "date_modified_gmt": _text(second)}
+            for number, (second, version) in self.rows.items()
+            if (after is None or second > after) and (until is None or second < until)
+        ]
+        is_by_id = bounds["orderby"] == "id"
+        found.sort(key=lambda row: row["id"] if is_by_id else (row["date_modified_gmt"], row["id"]))
+        if bounds["order"] == "desc":
+            found.reverse()
+        start = (bounds["page"] - 1) * bounds["per_page"]
+        answer = Listing(found[start : start + bounds["per_page"]], len(found), self.now)
+        if self.left:
+            self.write(self.left.pop(0))
+        return answer
+
+    def run(self, place: Place, size: int, seen: dict[int, int]) -> Place:
+        """Read to the end of a run; `seen` gets the versions."""
+        for _ in range(1000):
+            rows, following, more = read(self.fetch, place, size)
+            for row in rows:
+                seen[row["id"]] = max(seen.get(row["id"], 0), row["version"])
+            place = place if following is None else Place.parse(str(following))
+            if not more:
+                return place
+        pytest.fail("the run does not end")
+
+
+def _second(bound: str | None) -> int | None:
+    return None if bound is None else int(datetime.fromisoformat(bound).replace(tzinfo=UTC).timestamp())
+
+
+def _text(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).replace(tzinfo=None).isoformat()
+
+
+Write = tuple[int, int, int]  # seconds until it begins, which row, by how many seconds it is committed late
+LATE = st.sampled_from([0, 0, 1, 6, 20, 55])
+WRITE = st.tuples(st.sampled_from([0, 0, 1, 4]), st.integers(0, 11), LATE)
+
+
+@settings(max_examples=120, deadline=None)
+@given(
+    old=st.integers(0, 4),
+    gaps=st.lists(st.sampled_from([0, 1, 70, 70]), min_size=3, max_size=8),
+    meanwhile=st.lists(st.lists(WRITE, max_size=2), max_size=6),
+    later=st.lists(st.lists(WRITE, max_size=2), max_size=3),
+    size=st.integers(1, 3),
+)
+def test_a_busy_shop_with_several_servers(
+    old: int, gaps: list[int], meanwhile: list[list[Write]], later: list[list[Write]], size: int
+) -> None:
+    """Bursts within one second, and servers that commit a row with a second that was read long ago: after any answer
+    of a run that reads what is new, and of the next one. Once nothing is written any more, all was seen as it is."""
+    shop, place, seen = BusyShop(), Place(), dict[int, int]()
+    shop.write([(1, number, 0) for number in range(old)])
+    for _ in range(2):  # read, and found quiet
+        shop.now += 61
+        place = shop.run(place, size, seen)
+    shop.write([(gap, old + number, 0) for number, gap in enumerate(gaps)])
+    for writes in (meanwhile, later, []):
+        shop.left = list(writes)
+        place = shop.run(place, size, seen)
+    assert seen == {number: version for number, (_, version) in shop.rows.items()}
 
 
 @settings(max_examples=60, deadline=None)
