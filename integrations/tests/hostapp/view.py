@@ -24,8 +24,9 @@ urls.urlpatterns.append(path("setup/<int:company_id>/", setup_connection))
 
 def main(posts: list[dict[str, str]]) -> None:
     jane = User.objects.create_user("jane")
-    mine, other = Company.objects.create(name="View Corp"), Company.objects.create(name="Other")
-    mine.members.add(jane)
+    mine, second, other = (Company.objects.create(name=name) for name in ("View Corp", "Second", "Other"))
+    for company in (mine, second):
+        company.members.add(jane)
     answers: dict[str, Any] = {}
     browser = Client(enforce_csrf_checks=True)
     browser.force_login(jane)
@@ -39,7 +40,8 @@ def main(posts: list[dict[str, str]]) -> None:
     answers["rows so far"] = Connection.objects.filter(company__in=[mine, other]).count()
     answers["posts"] = []
     for values in posts:
-        answer = signed_in.post(f"/setup/{mine.pk}/", values)
+        company = second if values.pop("company", "") == "second" else mine
+        answer = signed_in.post(f"/setup/{company.pk}/", values)
         answers["posts"].append([answer.status_code, answer.json()])
     answers["rows"] = [
         {
@@ -49,7 +51,7 @@ def main(posts: list[dict[str, str]]) -> None:
             "raw": row.credentials_encrypted,
             "id": row.pk,
         }
-        for row in Connection.objects.filter(company=mine).order_by("pk")
+        for row in Connection.objects.filter(company__in=[mine, second]).order_by("pk")
     ]
     print(json.dumps(answers))
 

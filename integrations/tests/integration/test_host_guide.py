@@ -89,12 +89,13 @@ def test_the_view_sets_up_a_connection(project: FreshProject, shop: WooCommerceS
         ({**right, "config": '{"consumer_key": "canary"}'}, "consumer_key: belongs to the credentials"),
         ({**right, "provider": "nobody"}, "provider_name: Unknown connector type"),
         ({**right, "provider": ""}, "provider_name: "),
+        ({**right, "family": "Shop"}, "provider_family: woocommerce is of the family shop"),
         ({**right, "name": "x" * 201}, "display_name: "),
         ({**right, "credential_consumer_key": ""}, "consumer_key: missing"),
         ({**right, "credential_typo": "canary"}, "typo: unknown"),
         ({}, "provider_name: "),
     ]
-    refused = {**right, "family": "second", "credential_consumer_secret": "cs_wrong"}
+    refused = {**right, "company": "second", "credential_consumer_secret": "cs_wrong"}
     found = project.facts("view.py", posts=[*(post for post, _ in wrong), right, right, refused])
     assert (found["without a token"], found["nobody"], found["read"]) == (403, 302, 405)
     assert (found["another's company"], found["no such company"], found["rows so far"]) == (404, 404, 0)
