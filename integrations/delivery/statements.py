@@ -92,6 +92,7 @@ def _row_columns(vendor: str) -> str:
             "e.object_id",
             "e.idempotency_key",
             "e.body",
+            "r.progress",
         )
     )
 
@@ -210,6 +211,9 @@ class State(NamedTuple):
     mean_seconds: float | None
     is_slow: bool
     refused_object: str
+    rejections: int
+    rejected_as: str
+    rejected_object: str
     attention: str
     next_send_in: float | None
     last_success_ago: float | None
@@ -347,6 +351,7 @@ SETTLED_COLUMNS = {
     "response_status": "integer",
     "error": "text",
     "why": "text",
+    "progress": "text",
 }
 LOG_COLUMNS = {
     "id": "bigint",
@@ -375,7 +380,8 @@ def settle_rows(vendor: str) -> str:
         "response_status = v.response_status, last_error = v.error, "
         f"synced_at = CASE WHEN v.state = 'synced' THEN {t} ELSE synced_at END, "
         f"settled_at = CASE WHEN v.state = 'pending' THEN NULL ELSE {t} END, "
-        "reason = CASE WHEN v.state = 'failed' THEN v.why ELSE reason END, "
+        "reason = CASE WHEN v.why <> '' THEN v.why ELSE reason END, "
+        f"progress = CASE WHEN v.state = 'synced' THEN '' ELSE COALESCE(v.progress, {SYNC}.progress) END, "
         f"first_failed_at = CASE WHEN v.state = 'synced' THEN first_failed_at ELSE COALESCE(first_failed_at, {t}) END, "
         f"last_failed_at = CASE WHEN v.state = 'synced' THEN last_failed_at ELSE {t} END, "
         "next_attempt_at = "

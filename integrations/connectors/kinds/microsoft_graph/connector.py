@@ -90,6 +90,7 @@ class MicrosoftGraphConnector(BaseConnector):
     """Mail from one mailbox."""
 
     manifest = MANIFEST
+    faults = tuple(errors.FAULTS.values())
 
     def classify(self, response: Response) -> IntegrationError | None:
         error = super().classify(response)

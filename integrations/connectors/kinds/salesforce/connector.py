@@ -47,6 +47,7 @@ class SalesforceConnector(BaseConnector):
     """Records of one Salesforce org."""
 
     manifest = MANIFEST
+    faults = tuple(errors.FAULTS.values())
 
     @property
     def oauth(self) -> OAuth:

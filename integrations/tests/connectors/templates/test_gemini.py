@@ -85,6 +85,7 @@ def test_the_other_actions(connect: Connect, receiver: Receiver) -> None:
 
 
 def test_a_model_stays_in_its_segment(connect: Connect, receiver: Receiver) -> None:
+    receiver.answer_with(answer(200, {"embedding": {"values": [0.5]}}))
     connect("gemini", **sample("gemini", receiver.netloc)).call("embed", text="x", model="../../v1/files?key=1")
     assert receiver.requests[0].path == "/v1beta/models/..%2F..%2Fv1%2Ffiles%3Fkey%3D1:embedContent"
 
