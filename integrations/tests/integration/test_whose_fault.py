@@ -134,7 +134,7 @@ EVENTS = [
         "teams",
         Answer(
             200,
-            b"Webhook message delivery failed with error: Microsoft Teams endpoint returned HTTP error 413 with ContextId",
+            TOO_LARGE,
         ),
     ),
 ]
