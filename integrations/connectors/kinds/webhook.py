@@ -107,9 +107,7 @@ class WebhookConnector(BaseConnector):
         Fault("401, 403", "auth", "the receiver refuses the credentials"),
         Fault("410", "gone", "the receiver wants no more events"),
         Fault("429", "rate_limited"),
-        Fault(
-            "any other answer that is not 2xx", "temporary", "tried for three days: a receiver may be mended"
-        ),
+        Fault("any other answer that is not 2xx", "temporary", "tried for three days: a receiver may be mended"),
     )
 
     @classmethod

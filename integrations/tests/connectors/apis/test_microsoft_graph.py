@@ -247,3 +247,25 @@ def test_no_secret_anywhere(connect: Connect, receiver: Receiver, caplog: Any, s
     except IntegrationError as error:
         seen += [error, vars(error), error.args]
     assert "canary" not in "".join(map(repr, seen)) + caplog.text
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "fault"),
+    [
+        (404, "ErrorInvalidUser", "setup"),
+        (404, "MailboxNotEnabledForRESTAPI", "setup"),
+        (400, "ErrorInvalidRecipients", "setup"),
+        (403, "ErrorSendAsDenied", "setup"),
+        (429, "ErrorExceededMessageLimit", "quota"),
+        (413, "ErrorMessageSizeExceeded", "event"),
+        (503, "MailboxStoreUnavailable", "destination"),
+    ],
+)
+def test_whose_fault_a_code_is(connect: Connect, receiver: Receiver, status: int, code: str, fault: str) -> None:
+    receiver.answer_with(answer(refusal(code), status))
+    assert failure(graph(connect, receiver).deliver, envelope()).fault == fault
+
+
+def test_it_waits_as_graphs_own_clients_do(connect: Connect, receiver: Receiver) -> None:
+    receiver.answer_with(answer(refusal("UnknownError"), 504, Retry_After="11"))
+    assert failure(graph(connect, receiver).deliver, envelope()).retry_after == 11
