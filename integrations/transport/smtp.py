@@ -34,7 +34,7 @@ from integrations.errors import (
 
 from .login import Login
 from .redaction import redact
-from .smtp_replies import MAIL, RECIPIENT, SENDER, Reply, fault_of, is_recipients
+from .smtp_replies import MAIL, RECIPIENT, SENDER, Reply, fault_of, is_quota, is_recipients
 from .tcp import Conversation, hold
 
 PORTS = frozenset({25, 465, 587})
@@ -190,17 +190,17 @@ class _Smtp(smtplib.SMTP):
     ) -> Sent:
         """Send `mail` to all of `recipients`; `accepted` grows with each transaction."""
         waiting, most, reply = list(recipients), len(recipients), (0, b"")
-        refused: list[tuple[str, tuple[int, bytes], str]] = []  # who, the reply, to what
+        refused: list[tuple[str, tuple[int, bytes]]] = []  # who, and the reply
         while waiting:
             failure = self._began(sender, len(mail))
             if failure is not None:
                 if not accepted:
                     raise self.refusal(failure, SENDER)
-                refused += [(address, failure, SENDER) for address in waiting]
+                refused += [(address, failure) for address in waiting]
                 break
             taken, later = self._named(waiting, most, refused)
             if not taken:
-                refused += [(address, self._last, RECIPIENT) for address in later]
+                refused += [(address, self._last) for address in later]
                 break
             answer = self._data(mail)
             if answer[0] == 250:
@@ -212,15 +212,19 @@ class _Smtp(smtplib.SMTP):
             elif not accepted:
                 raise self.refusal(answer, MAIL)
             else:
-                refused += [(address, answer, MAIL) for address in (*taken, *later)]
+                refused += [(address, answer) for address in (*taken, *later)]
                 break
-        if not accepted and not (is_rest and all(is_recipients(Reply.of(said)) for _, said, _ in refused)):
+        if not accepted and not (is_rest and all(is_recipients(Reply.of(said)) for _, said in refused)):
             raise self._nobody(refused, len(recipients))
         return Sent(
             tuple(accepted),
-            tuple(Refusal(who, self.shown(said), Reply.of(said).is_for_now) for who, said, _ in refused),
+            tuple(self._refusal_of(who, said) for who, said in refused),
             self.shown(reply) if accepted else "",
         )
+
+    def _refusal_of(self, address: str, said: tuple[int, bytes]) -> Refusal:
+        reply = Reply.of(said)
+        return Refusal(address, self.shown(said), reply.is_for_now or is_quota(reply))
 
     def _began(self, sender: str, size: int) -> tuple[int, bytes] | None:
         """Begin a transaction; return the reply if it is refused."""
@@ -228,7 +232,7 @@ class _Smtp(smtplib.SMTP):
         return None if reply[0] == 250 else reply
 
     def _named(
-        self, waiting: Sequence[str], most: int, refused: list[tuple[str, tuple[int, bytes], str]]
+        self, waiting: Sequence[str], most: int, refused: list[tuple[str, tuple[int, bytes]]]
     ) -> tuple[list[str], list[str]]:
         """Name the recipients of this transaction; return who was taken, and who is left for the next one."""
         taken: list[str] = []
@@ -242,15 +246,16 @@ class _Smtp(smtplib.SMTP):
             reply = Reply.of(self._last)
             if reply.code == 421 or (taken and reply.is_too_many):
                 return taken, list(waiting[place:])
-            refused.append((address, self._last, RECIPIENT))
+            refused.append((address, self._last))
         return taken, []
 
-    def _nobody(self, refused: Sequence[tuple[str, tuple[int, bytes], str]], count: int) -> IntegrationError:
+    def _nobody(self, refused: Sequence[tuple[str, tuple[int, bytes]]], count: int) -> IntegrationError:
         """Return what it means that no recipient was accepted."""
-        replies = [said for _, said, _ in refused]
+        replies = [said for _, said in refused]
         for_now = [said for said in replies if Reply.of(said).is_for_now]
         chosen = next((said for said in replies if fault_of(Reply.of(said), RECIPIENT).kind != "event"), replies[0])
-        error = self.refusal((for_now or [chosen])[0], f"{len(refused)} of {count} recipients")
+        said = chosen if is_quota(Reply.of(chosen)) or not for_now else for_now[0]
+        error = self.refusal(said, f"{len(refused)} of {count} recipients")
         if for_now and all(is_recipients(Reply.of(said)) for said in for_now) and error.fault == DESTINATION:
             error.fault = EVENT  # nothing is said of the server
         elif not for_now and error.fault == EVENT:

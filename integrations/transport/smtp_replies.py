@@ -139,8 +139,13 @@ def fault_of(reply: Reply, step: str) -> Fault:
 
 
 def is_recipients(reply: Reply) -> bool:
-    """Tell whether a refused recipient says nothing of the server: unknown, full, greylisted; not: shutting down."""
-    return reply.code != 421 and not _SERVERS.match(reply.enhanced)
+    """Tell whether a refused recipient says nothing of the server and our account: unknown, full, greylisted."""
+    return reply.code != 421 and not _SERVERS.match(reply.enhanced) and not is_quota(reply)
+
+
+def is_quota(reply: Reply) -> bool:
+    """Tell whether a recipient is refused because we have sent enough: another day is another matter."""
+    return fault_of(reply, RECIPIENT).kind == "quota"
 
 
 def _any_class(enhanced: str) -> str:

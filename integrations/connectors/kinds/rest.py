@@ -27,6 +27,7 @@ from integrations.errors import (
     IntegrationError,
     IntegrationIncomplete,
     IntegrationPermanentError,
+    IntegrationTemporaryError,
     forgets_locals,
     printable,
 )
@@ -162,6 +163,9 @@ class RestConnector(TemplateInterpreter):
             return parsed
         if returns.whole is None:
             return returns.value.render(after)
+        if parsed is None:  # it broke off before it began: perhaps not the next time
+            message = f"{self.host} answered {response.status}, and nothing"
+            raise IntegrationTemporaryError(message, code="bad_json", status=response.status)
         is_whole = returns.whole.holds(after)
         try:
             value = returns.value.render(after)

@@ -551,3 +551,14 @@ def test_no_secret_anywhere(client_for: Clients, smtp_tls: SmtpServer, caplog: p
     seen.append(vars(failure(mail)))
     logged = "".join(record.getMessage() for record in caplog.records if not record.name.startswith("mail."))
     assert PASSWORD not in "".join(map(repr, seen)) + logged
+
+
+def test_a_quota_that_is_used_up_between_two_recipients_refuses_nobody_for_good(
+    client_for: Clients, smtp_tls: SmtpServer
+) -> None:
+    smtp_tls.replies["joe@example.org"] = "550 5.4.5 Daily user sending quota exceeded"
+    mail = connector(client_for(smtp_tls.port), smtp_tls.port)
+    error = failure(mail)
+    assert type(error) is IntegrationTemporaryError and error.progress == {"taken": ["jane@example.com"]}
+    again = failure(mail, Envelope("workitem_created", "evt_1", BODY, attempt=2, progress=error.progress))
+    assert (again.fault, again.retry_after) == ("quota", 86400)
