@@ -14,8 +14,17 @@
     ├── IntegrationTemporaryError   timeouts, connections, 5xx: the same request may work later
     └── IntegrationPermanentError   other 4xx: the same request will hardly work later
         ├── IntegrationBlocked      our own guard refused the address; nothing was sent
+        ├── IntegrationIncomplete   an answer that is not whole; `reason` is the provider's, `partial` what there is
         ├── IntegrationMoved        301, 308: the address changed and a person must say so
         └── IntegrationGone         410: the receiver wants no more
+
+The class says whether the same request may work later; `fault` says whose fault it is, and so what a lane does
+(docs/state-machine.md, "Whose fault it is"):
+
+    event         this event's: its row ends (permanent), or is tried again by itself (temporary)
+    setup         the account's or the set-up's: a person must mend it; rows wait, the third in a row stops the lane
+    quota         the account's allowance is used up: the lane rests for an hour, or as long as the provider says
+    destination   the other side's, for now: tried again, and evidence for the breaker
 
 No message here ever holds a credential, a full URL or an unredacted body: what is raised is what is
 logged, stored on the row and shown to people.
@@ -29,6 +38,8 @@ from traceback import clear_frames
 from typing import Any, ParamSpec, TypeVar
 
 MAX_MESSAGE = 500
+
+EVENT, SETUP, QUOTA, DESTINATION = "event", "setup", "quota", "destination"
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -50,9 +61,12 @@ class IntegrationError(Exception):
         retry_after: seconds that the receiver asked us to wait, if it asked.
         excerpt: at most 500 characters of the *redacted* answer.
         was_sent: False when the request certainly never left: it may be repeated without fear of a copy.
+        fault: whose fault it is, where it is not that of the class.
+        progress: what this attempt has done already, for the next one; it must fit into JSON and hold no secret.
     """
 
     default_code = "error"
+    default_fault = DESTINATION
 
     def __init__(
         self,
@@ -63,6 +77,8 @@ class IntegrationError(Exception):
         retry_after: float | None = None,
         excerpt: str = "",
         was_sent: bool = True,
+        fault: str | None = None,
+        progress: Mapping[str, Any] | None = None,
     ) -> None:
         self.message = printable(message[:MAX_MESSAGE])
         self.code = code or self.default_code
@@ -70,6 +86,8 @@ class IntegrationError(Exception):
         self.retry_after = retry_after
         self.excerpt = printable(excerpt[:MAX_MESSAGE])
         self.was_sent = was_sent
+        self.fault = fault or self.default_fault
+        self.progress = dict(progress or {})
         super().__init__(self.message)
 
 
@@ -83,6 +101,7 @@ class IntegrationNotConfigured(IntegrationError):
     """The integration is on but incomplete; the message names the missing field."""
 
     default_code = "not_configured"
+    default_fault = SETUP
 
 
 class EncryptionError(IntegrationNotConfigured):
@@ -143,6 +162,7 @@ class IntegrationAuthError(IntegrationError):
 
     default_code = "auth"
     is_refusal = True  # of a request that was made: it counts against the credentials
+    default_fault = SETUP
     is_counted = False  # by whoever saw it first, on the connection's row
 
 
@@ -169,6 +189,7 @@ class IntegrationPermanentError(IntegrationError):
     """The same request will never work: other 4xx."""
 
     default_code = "permanent"
+    default_fault = EVENT
 
 
 class IntegrationBlocked(IntegrationPermanentError):
@@ -179,6 +200,21 @@ class IntegrationBlocked(IntegrationPermanentError):
     def __init__(self, message: str = "", *, reason: str = "") -> None:
         self.reason = reason
         super().__init__(message)
+
+
+class IntegrationIncomplete(IntegrationPermanentError):
+    """A success whose answer is not whole: cut, withheld or empty.
+
+    Args:
+        reason: the provider's own word or words, redacted; "" if it says none.
+        partial: what there is of the answer; None: nothing.
+    """
+
+    default_code = "incomplete"
+
+    def __init__(self, message: str = "", *, reason: str = "", partial: Any = None, **more: Any) -> None:
+        self.reason, self.partial = reason, partial
+        super().__init__(message, **more)
 
 
 class IntegrationMoved(IntegrationPermanentError):

@@ -14,7 +14,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from integrations import conf
-from integrations.errors import IntegrationAuthError, IntegrationError, IntegrationGone, IntegrationPermanentError
+from integrations.errors import (
+    QUOTA,
+    SETUP,
+    IntegrationError,
+    IntegrationGone,
+    IntegrationPermanentError,
+    IntegrationRateLimited,
+    IntegrationTemporaryError,
+)
+
+QUOTA_SECONDS = 3600.0  # how long a used-up quota rests where nobody says how long
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +39,7 @@ class RetryPolicy:
         retry_after_cap: seconds; a longer Retry-After is cut to this.
         repeats_answers: any answer that is no success is tried again, 410 apart: a receiver that is being deployed says
             404, one with a mistake 400, and both are mended within days.
-        repeats_auth: refused credentials are tried again, since a person may mend them meanwhile.
+        repeats_auth: what a person must mend (credentials, set-up), or what time brings back (a quota), is tried again.
         chance: returns a float in [0, 1).
     """
 
@@ -52,18 +62,20 @@ class RetryPolicy:
                 is a floor.
             age: seconds since the row was made.
         """
-        if isinstance(error, IntegrationPermanentError) and not self._is_answer(error):
-            return None
-        if isinstance(error, IntegrationAuthError) and not self.repeats_auth:
+        waits = error.fault in (SETUP, QUOTA)
+        if waits and not isinstance(error, IntegrationRateLimited | IntegrationTemporaryError):
+            if not self.repeats_auth:
+                return None
+        elif isinstance(error, IntegrationPermanentError) and not self._is_answer(error):
             return None
         if attempt >= self.max_attempts:
             return None
-        # Wrong credentials are ended by a person, and people take days: the row waits for them.
-        if age >= self.max_age and not isinstance(error, IntegrationAuthError):
+        # Credentials and set-up are mended by a person, and people take days; a quota may last for some: the row waits.
+        if age >= self.max_age and not waits:
             return None
         exponent = min(attempt - 1, 64)  # 2 ** 1000 would overflow a float
         delay = min(self.cap, self.base * self.factor**exponent)
-        wish = min(asked_seconds(error.retry_after), self.retry_after_cap)
+        wish = min(wished_seconds(error), self.retry_after_cap)
         if wish > delay:
             # Only upwards: a Retry-After is never undercut.
             return wish * (1 + self.jitter * self.chance() / 2)
@@ -78,6 +90,11 @@ def asked_seconds(retry_after: object) -> float:
     """Return what was asked for, 0 if that is no number of seconds: a connector or a handler may set anything."""
     is_number = isinstance(retry_after, int | float) and retry_after >= 0  # false for NaN
     return float(retry_after) if is_number else 0.0  # type: ignore[arg-type]
+
+
+def wished_seconds(error: IntegrationError) -> float:
+    """Return how long `error` says to wait; a quota that says nothing rests for an hour."""
+    return asked_seconds(error.retry_after) or (QUOTA_SECONDS if error.fault == QUOTA else 0.0)
 
 
 def webhook(max_attempts: int | None = None, *, repeats_answers: bool = False) -> RetryPolicy:

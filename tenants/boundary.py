@@ -151,4 +151,5 @@ def bound_relations(model: type[models.Model]) -> None:
     for field in (*model._meta.local_fields, *model._meta.private_fields):
         descriptor: Any = vars(model).get(field.name)
         if field.is_relation and hasattr(type(descriptor), "__get__") and not isinstance(descriptor, _Bounded):
-            descriptor.__class__ = _bounded(type(descriptor))
+            kind: Any = type(descriptor)
+            descriptor.__class__ = _bounded(kind)

@@ -76,10 +76,13 @@ def record_auth_failure(connection: ConnectionRow) -> None:
     write_refusals(connection, F("auth_failure_count") + 1)
 
 
-def write_refusals(connection: ConnectionRow, count: int | Combinable) -> None:
+def write_refusals(connection: ConnectionRow, count: int | Combinable, why: str = "") -> None:
     """Make `count` the number of refusals in a row, and disable the connection if they are too many.
 
     A row that is gone meanwhile is nobody's trouble.
+
+    Args:
+        why: what a person must mend; "": the credentials.
     """
     rows = silent_rows(connection)
     values: dict[str, Any] = {"auth_failure_count": count}
@@ -93,7 +96,7 @@ def write_refusals(connection: ConnectionRow, count: int | Combinable) -> None:
         refused, before = found[0], Status(*found[1:])
         values["auth_failure_count"] = refused
         if before.is_enabled and refused >= conf.AUTH_FAILURES_TO_DISABLE:
-            values |= _switch_off(connection, rows, before, refused, refused_reason(refused))
+            values |= _switch_off(connection, rows, before, refused, refused_reason(refused, why))
         _show(connection, values)
 
 
@@ -123,8 +126,13 @@ def re_enable(connection: ConnectionRow) -> None:
     write(connection, is_enabled=True, auth_failure_count=0, disabled_reason="")
 
 
-def refused_reason(count: int) -> str:
+def refused_reason(count: int, why: str = "") -> str:
     """Return why an integration is disabled, for people."""
+    if why:
+        return (
+            f"{why.removesuffix('.')[:300]}. It was so {count} times in a row: correct the settings or the account, "
+            "then re-enable the integration; what is pending is delivered then."
+        )
     return (
         f"The destination refused our credentials {count} times in a row. "
         "Correct them, then re-enable the integration; what is pending is delivered then."

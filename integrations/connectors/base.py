@@ -11,12 +11,12 @@ configured.py, what its system calls back in receiving.py.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 from urllib.parse import parse_qsl, urlsplit
 
 from integrations import conf
@@ -31,6 +31,7 @@ from integrations.errors import (
     forgets_locals,
     printable,
 )
+from integrations.faults import Fault
 from integrations.logs import AnyLogger, logger_for
 from integrations.transport.classify import error_for, excerpt_of
 from integrations.transport.http_client import HTTPClient
@@ -62,6 +63,7 @@ class BaseConnector(Receiving):
     """
 
     gate: Gate | None = None
+    faults: ClassVar[Sequence[Fault]] = ()  # what its system's own codes mean; its page prints them
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

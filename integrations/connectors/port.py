@@ -43,6 +43,7 @@ class Envelope:
         body: the payload, UTF-8 JSON.
         sequence: ascends per object; 0 for a test event.
         attempt: 1 for the first try.
+        progress: what earlier attempts have done already, as their errors said (`IntegrationError.progress`).
     """
 
     event_type: str
@@ -50,6 +51,7 @@ class Envelope:
     body: bytes
     sequence: int = 0
     attempt: int = 1
+    progress: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @property
     def payload(self) -> dict[str, Any]:
@@ -117,6 +119,7 @@ class Receipt:
         external_id: the receiver's own id of what it made of it, if it told us.
         location: where it lies now, e.g. the name of an uploaded file.
         details: further facts for the log; no secrets.
+        remark: what people must know of this success, on the row and in the note: who did not get it.
     """
 
     status: int | None = None
@@ -124,6 +127,7 @@ class Receipt:
     external_id: str = ""
     location: str = ""
     details: Mapping[str, Any] = field(default_factory=dict)
+    remark: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,7 @@ class DueRow:
         due_for: seconds since then.
         is_cleared: the destination has taken something since this row failed last.
         has_failed: it has failed before.
+        progress: what attempts before this one have done already, as JSON; "" nothing.
     """
 
     id: int
@@ -55,6 +56,7 @@ class DueRow:
     idempotency_key: str
     body: str = field(repr=False)
     tenant_id: int | None = None
+    progress: str = field(default="", repr=False)
 
     def holds(self, later: float = 0.0) -> bool:
         """Tell whether its object's later rows wait for it, `later` seconds after it was read."""

@@ -33,6 +33,10 @@ class Lane(models.Model):
     breaker = models.CharField(max_length=10, choices=Breaker.choices, default=Breaker.CLOSED)
     consecutive_failures = models.PositiveIntegerField(default=0)
     refused_object = models.CharField(max_length=300, blank=True, default="", db_default="")  # of the last refusal
+    # Events that were rejected alike, with nothing taken between: how many, how, the last one's object.
+    rejections = models.PositiveSmallIntegerField(default=0, db_default=0)
+    rejected_as = models.CharField(max_length=100, blank=True, default="", db_default="")
+    rejected_object = models.CharField(max_length=300, blank=True, default="", db_default="")
     times_opened = models.PositiveIntegerField(default=0)  # in a row; the pause doubles with each
     opened_at = models.DateTimeField(null=True, blank=True)
     paused_until = models.DateTimeField(null=True, blank=True)
@@ -64,4 +68,7 @@ CLOSED: dict[str, Any] = {
     "paused_until": None,
     "pause_reason": "",
     "refused_object": "",
+    "rejections": 0,
+    "rejected_as": "",
+    "rejected_object": "",
 }

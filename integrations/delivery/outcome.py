@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from integrations import conf
 from integrations.connectors.port import Receipt
 from integrations.errors import IntegrationError
 from integrations.outbox.models import IntegrationSync
@@ -75,6 +76,11 @@ def failed(
     retry_in = policy.delay(attempt, error, row.age)
     status = FAILED if retry_in is None else PENDING
     return Outcome(row, status, duration_ms, retry_in=retry_in, error=error, was_counted=was_counted)
+
+
+def waits(result: Outcome) -> Outcome:
+    """Return `result` as one that ends nothing: what went wrong is not this row's fault."""
+    return replace(result, status=PENDING, retry_in=conf.RETRY_BASE_SECONDS) if result.is_final else result
 
 
 def given_up(row: DueRow, error: IntegrationError) -> Outcome:

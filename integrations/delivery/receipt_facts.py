@@ -26,7 +26,7 @@ def redacted(receipt: Receipt, connector: BaseConnector) -> Receipt:
     """
     if not isinstance(receipt, Receipt) or not isinstance(receipt.status, int | None):
         raise TypeError("a connector returns a Receipt, with the HTTP status or None")
-    if not (receipt.external_id or receipt.location or receipt.details):
+    if not (receipt.external_id or receipt.location or receipt.details or receipt.remark):
         return receipt
     secrets = connector.secrets
 
@@ -38,13 +38,14 @@ def redacted(receipt: Receipt, connector: BaseConnector) -> Receipt:
         receipt,
         external_id=clean(receipt.external_id),
         location=clean(receipt.location),
+        remark=clean(receipt.remark),
         details={str(name)[:MAX_NAME]: clean(value) for name, value in details if value not in (None, "")},
     )
 
 
 def without_facts(receipt: Receipt) -> Receipt:
     """Return `receipt` without anything that the receiver said."""
-    return replace(receipt, excerpt="", external_id="", location="", details={})
+    return replace(receipt, excerpt="", external_id="", location="", details={}, remark="")
 
 
 def answer_of(receipt: Receipt) -> str | Mapping[str, Any] | None:

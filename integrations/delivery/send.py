@@ -7,6 +7,7 @@ failed, and for the mark before an attempt where a worker died.
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 import time
@@ -141,6 +142,7 @@ class Slice:
                 working = []
             for future in working:
                 future.result()
+        self.verdict.all_returned()
 
     def _send_chain(self, chain: list[DueRow]) -> None:
         for row in chain:
@@ -201,6 +203,7 @@ class Slice:
                 body=row.body.encode(),
                 sequence=row.event_id,
                 attempt=attempt,
+                progress=json.loads(row.progress) if row.progress else {},
             )
             with within(self.connector.binding.timeout or conf.TIMEOUT_SECONDS), run_slot.away():
                 self.connector.connect()

@@ -167,6 +167,11 @@ def _verdict_values(lease: Lease, settlement: Settlement, now: tuple[str, Sequen
         "pause_reason": ("%s", [reason[:200] if seconds else ""]),
         "refused_object": ("%s", [verdict.refused_object]),
     }
+    state = lease.state
+    if (verdict.rejections, verdict.rejected_as) != (state.rejections, state.rejected_as):
+        values["rejections"] = ("%s", [min(verdict.rejections, 30_000)])
+        values["rejected_as"] = ("%s", [verdict.rejected_as])
+        values["rejected_object"] = ("%s", [verdict.rejected_object])
     if not breaker.is_probing:
         values["opened_at"] = ("NULL", [])
     elif breaker.times_opened == 1 and breaker.pause is not None:
@@ -183,7 +188,7 @@ def _cast(vendor: str, name: str) -> str:
     if vendor != "postgresql":
         return ""
     kinds = {"paused_until": "timestamptz", "opened_at": "timestamptz"}
-    kinds |= dict.fromkeys(("consecutive_failures", "times_opened"), "int")
+    kinds |= dict.fromkeys(("consecutive_failures", "times_opened", "rejections"), "int")
     return f"::{kinds.get(name, 'varchar')}"
 
 
@@ -192,6 +197,8 @@ def _attention(lease: Lease, settlement: Settlement, synced: int) -> str | None:
     for result in reversed(settlement.outcomes):
         if isinstance(result.error, IntegrationMoved | IntegrationBlocked | IntegrationGone):
             return result.error.message
+    if settlement.verdict.refusals and settlement.verdict.why:
+        return settlement.verdict.why
     if synced == len(settlement.outcomes) and not lease.state.attention:
         return None
     taken = lease.state.delivered_count + synced
@@ -237,13 +244,21 @@ def _write_rows(settlement: Settlement) -> set[int]:
             "retry_in": None if result.retry_in is None else round(result.retry_in, 3),
             "response_status": result.response_status,
             "error": printable(result.error_text)[:1100],
-            "why": printable(f"gave up: {result.error_text}")[:500] if result.status == FAILED else "",
+            "why": _why(result),
+            "progress": json.dumps(result.error.progress) if result.error and result.error.progress else None,
         }
         for result in settlement.outcomes
     ]
     with connections[USING].cursor() as cursor:
         cursor.execute(statements.settle_rows(connections[USING].vendor), [json.dumps(listed)])
         return {pk for pk, status in cursor.fetchall() if status != PENDING}
+
+
+def _why(result: Outcome) -> str:
+    """Return what a person must know of a row that is settled, "" if there is nothing."""
+    if result.status == FAILED:
+        return printable(f"gave up: {result.error_text}")[:500]
+    return printable(result.receipt.remark)[:500] if result.receipt is not None else ""
 
 
 def _write_log(integration: TenantIntegration, settlement: Settlement) -> None:
@@ -277,6 +292,7 @@ def _note(integration: TenantIntegration, result: Outcome) -> AuditNote:
         answer = f" (HTTP {result.response_status})" if result.response_status else ""
         text = f"✓ {integration.name} received {row.event_type}{answer}"
         text += f" at attempt {tries}." if tries > 1 else "."
+        text += f" {result.receipt.remark}." if result.receipt is not None and result.receipt.remark else ""
     else:
         times = f"after {tries} attempts" if tries > 1 else "at the first attempt"
         text = f"✗ {integration.name} did not get {row.event_type}: failed {times}: {result.error.message}."
@@ -317,7 +333,7 @@ def _write_verdict(epoch: int, integration: TenantIntegration, settlement: Settl
     if has_changed:
         # What others counted meanwhile stays, unless a success ended it.
         added = F("auth_failure_count") + (verdict.refusals - integration.auth_failure_count)
-        health.write_refusals(integration, verdict.refusals if verdict.taken else added)
+        health.write_refusals(integration, verdict.refusals if verdict.taken else added, verdict.why)
     if gone is not None:
         health.disable(integration, gone.message)
 

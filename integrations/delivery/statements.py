@@ -95,6 +95,7 @@ def _row_columns(vendor: str) -> str:
             "e.idempotency_key",
             "e.body",
             "e.tenant_id",
+            "r.progress",
         )
     )
 
@@ -222,6 +223,9 @@ class State(NamedTuple):
     mean_seconds: float | None
     is_slow: bool
     refused_object: str
+    rejections: int
+    rejected_as: str
+    rejected_object: str
     attention: str
     next_send_in: float | None
     booked_until: float  # seconds since the epoch: when the next request might have begun, as the lane had it
@@ -361,6 +365,7 @@ SETTLED_COLUMNS = {
     "response_status": "integer",
     "error": "text",
     "why": "text",
+    "progress": "text",
 }
 LOG_COLUMNS = {
     "id": "bigint",
@@ -389,7 +394,8 @@ def settle_rows(vendor: str) -> str:
         "response_status = v.response_status, last_error = v.error, "
         f"synced_at = CASE WHEN v.state = 'synced' THEN {t} ELSE synced_at END, "
         f"settled_at = CASE WHEN v.state = 'pending' THEN NULL ELSE {t} END, "
-        "reason = CASE WHEN v.state = 'failed' THEN v.why ELSE reason END, "
+        "reason = CASE WHEN v.why <> '' THEN v.why ELSE reason END, "
+        f"progress = CASE WHEN v.state = 'synced' THEN '' ELSE COALESCE(v.progress, {SYNC}.progress) END, "
         f"first_failed_at = CASE WHEN v.state = 'synced' THEN first_failed_at ELSE COALESCE(first_failed_at, {t}) END, "
         f"last_failed_at = CASE WHEN v.state = 'synced' THEN last_failed_at ELSE {t} END, "
         "next_attempt_at = "

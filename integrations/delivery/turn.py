@@ -220,6 +220,9 @@ def _slice(
         refused_object=state.refused_object,
         is_trusted=was_taken and state.last_success_ago is not None and state.last_success_ago < TRUST_SECONDS,
         was_ever_taken=was_taken,
+        rejections=state.rejections,
+        rejected_as=state.rejected_as,
+        rejected_object=state.rejected_object,
     )
 
     parts = itertools.cycle(range(OTHERS))
@@ -320,6 +323,9 @@ def _settle(lease: Lease, sending: Slice, *, careful_left: int, gives_back: bool
     mean = sending.mean_seconds
     if mean is None:
         mean = lease.state.mean_seconds or 0.0
+    if sending.policy.repeats_auth:  # nobody waits for the rows: what was not their fault waits for a person
+        waiting = sending.verdict.waiting
+        sending.outcomes = [outcome.waits(each) if each.row.id in waiting else each for each in sending.outcomes]
     is_slow = mean > conf.SLOW_SECONDS or sending.slept > conf.SLOW_SECONDS / 2 or sending.halted == "paced"
     settle(
         lease,

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from integrations.connectors.base import BaseConnector
 from integrations.connectors.manifest import HEADERS, URL, Field, Manifest
+from integrations.faults import MEANINGS, grouped
 
 GENERATED = "<!-- Written by `manage.py connector docs` from the manifest. Edit the connector, not this page. -->"
 CAN = {
@@ -61,6 +62,8 @@ def page(kind: type[BaseConnector]) -> str:
         parts += ["## What you fill in", _fields(manifest)]
     if manifest.oauth:
         parts += ["## Access", _access(manifest)]
+    if kind.faults:
+        parts += ["## What its answers mean", _faults(kind)]
     if prose := _prose(kind):
         parts += ["## How it works", prose]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -137,6 +140,20 @@ def _access(manifest: Manifest) -> str:
     scopes = ", ".join(f"`{scope}`" for scope in oauth.scopes) or "none of its own"
     grant = oauth.grant.replace("_", " ")
     return f"OAuth 2, grant {grant}. Scopes asked for, and no others: {scopes}. Tokens come from `{oauth.token_url}`."
+
+
+def _faults(kind: type[BaseConnector]) -> str:
+    rows = ["| answer | whose fault it is, and what happens | what to do |", "| --- | --- | --- |"]
+    for codes, fault in grouped(kind.faults):
+        rows.append(f"| {', '.join(map(_code, codes))} | {MEANINGS[fault.kind].words} | {_cell(fault.advice)} |")
+    rest = "What is not listed is as its status says: [whose fault it is](../state-machine.md#whose-fault-it-is)."
+    return "\n".join(rows) + f"\n\n{rest}"
+
+
+def _code(text: str) -> str:
+    """Return `text` as code in a cell; JMESPath has single marks of its own."""
+    mark, pad = ("``", " ") if "`" in text else ("`", "")
+    return f"{mark}{pad}{_cell(text)}{pad}{mark}"
 
 
 def _prose(kind: type[BaseConnector]) -> str:

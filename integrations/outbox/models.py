@@ -103,6 +103,8 @@ class IntegrationSync(models.Model):
     generation = models.PositiveIntegerField(default=0, db_default=0)
     # Attempts in a row that began and whose end nobody wrote: their workers died (docs/adr/0022).
     deaths = models.PositiveSmallIntegerField(default=0, db_default=0)
+    # What attempts that failed have done already, as JSON: the next one does the rest. "" after a success.
+    progress = models.TextField(blank=True, default="", db_default="", editable=False)
     last_error = models.CharField(max_length=1100, blank=True)
     response_status = models.PositiveSmallIntegerField(null=True, blank=True)
     reason = models.CharField(max_length=500, blank=True)

@@ -9,12 +9,13 @@ otherwise before it asks here (n8n's 404 is temporary, GitHub's 403 may be a rat
     410                                   IntegrationGone
     301, 308                              IntegrationMoved: a person must change the address
     other 3xx                             IntegrationTemporaryError "redirect": never followed
-    408, 421, 423, 425, 5xx, ≥ 600, 1xx   IntegrationTemporaryError, 503 with Retry-After
+    408, 421, 423, 425, 5xx, ≥ 600, 1xx   IntegrationTemporaryError, 503 and 529 with Retry-After
     other 4xx                             IntegrationPermanentError
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from datetime import datetime
 from functools import lru_cache
@@ -39,6 +40,8 @@ from .retry_after import parse_retry_after
 
 _REDACTED = 32768  # bytes; masking eight million of them takes seconds
 _USUAL = 200  # bytes
+_MILLISECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?", re.ASCII)
+ASKS_TO_WAIT = frozenset({503, 529})  # 529: "overloaded", of several providers; their clients wait as it says
 TEMPORARY_4XX = frozenset({408, 421, 423, 425})
 
 
@@ -94,14 +97,19 @@ def error_for(
         )
     if 400 <= status < 500 and status not in TEMPORARY_4XX:
         return IntegrationPermanentError(message, code=f"http_{status}", status=status, excerpt=excerpt)
-    wait = retry_after_of(response, now) if status == 503 else None
+    wait = retry_after_of(response, now) if status in ASKS_TO_WAIT else None
     return IntegrationTemporaryError(message, code=f"http_{status}", status=status, retry_after=wait, excerpt=excerpt)
 
 
 def retry_after_of(response: Response, now: datetime | None = None) -> float | None:
     """Return the seconds that the answer asks us to wait, None if it does not."""
     headers = response.headers
-    return parse_retry_after(headers.get("retry-after"), now=now or clock.now(), date_header=headers.get("date"))
+    asked = parse_retry_after(headers.get("retry-after"), now=now or clock.now(), date_header=headers.get("date"))
+    # Finer, of providers such as OpenAI; never less than what the header of the standard says.
+    finer = headers.get("retry-after-ms", "").strip()
+    if not _MILLISECONDS.fullmatch(finer):
+        return asked
+    return max(asked or 0.0, float(finer) / 1000)
 
 
 def _phrase(status: int) -> str:

@@ -26,7 +26,7 @@ from integrations.logs import Ids, logger_for
 
 from .allowed_hosts import check_allowed, leads_to
 from .call_log import log_attempt, log_failure, log_retry
-from .classify import error_for
+from .classify import ASKS_TO_WAIT, error_for
 from .incoming import parsed_json, whole_body
 from .middleware import Call, Middleware
 from .outgoing import (
@@ -345,11 +345,11 @@ class HTTPClient:
         if not isinstance(error, IntegrationTemporaryError | IntegrationRateLimited):
             return None
         was_refused = isinstance(error, IntegrationRateLimited) or (
-            error.status == 503 and error.retry_after is not None
+            error.status in ASKS_TO_WAIT and error.retry_after is not None
         )
         if not (request.is_repeatable or was_refused or not error.was_sent):
             return None  # it may have arrived: once more could be one too many
-        if (error.retry_after or 0.0) > conf.HTTP_WAIT_CAP_SECONDS:
+        if retry_policy.wished_seconds(error) > conf.HTTP_WAIT_CAP_SECONDS:
             return None  # somebody waits for us: they shall decide
         return self.policy.delay(attempt, error, 0.0)
 

@@ -7,7 +7,7 @@ In: an open conversation, a login, addresses and the bytes of the mail. Out: `Se
                                 mail was named (it refuses us, not the mail); no STARTTLS
                                 (tls_failed); broken connections. Once the mail is out and no answer came, it may have
                                 arrived: the next attempt carries the same Message-ID
-    IntegrationPermanentError   5xx to sender, recipients or mail
+    IntegrationPermanentError   5xx to sender, recipients or mail; whose fault it is says smtp_replies.py
 
 Recipients who are refused: see `send`. Nothing is ever sent over a connection that STARTTLS did not encrypt, whatever
 the server or somebody in between says it cannot do.
@@ -27,15 +27,18 @@ from urllib.parse import urlsplit
 
 from integrations import conf
 from integrations.errors import (
+    DESTINATION,
+    EVENT,
+    SETUP,
     IntegrationAuthError,
     IntegrationError,
-    IntegrationPermanentError,
     IntegrationTemporaryError,
     printable,
 )
 
 from .login import Login
 from .redaction import redact
+from .smtp_replies import MAIL, RECIPIENT, SENDER, Reply, fault_of, is_quota, is_recipients
 from .tcp import Conversation, hold
 
 PORTS = frozenset({25, 465, 587})
@@ -45,14 +48,24 @@ MAX_HEARD = 1 << 20  # bytes that a server may say in one conversation
 QUIT_SECONDS = 1.0
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _HOST_NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})+", re.ASCII)
+PROGRESS = "taken"  # in an error's `progress`: who has the mail already
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A recipient whom the server refused, and what it said, redacted."""
+
+    address: str
+    said: str
+    is_for_now: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """The server took the mail for `accepted` recipients and refused `refused`; `reply` is what it said, redacted."""
+    """The server took the mail for `accepted` and refused `refused`; `reply` is what it said, redacted."""
 
-    accepted: int
-    refused: int = 0
+    accepted: tuple[str, ...]
+    refused: tuple[Refusal, ...] = ()
     reply: str = ""
 
 
@@ -63,31 +76,32 @@ def send(
     recipients: Sequence[str],
     mail: bytes,
     *,
-    together: bool = True,
+    is_rest: bool = False,
 ) -> Sent:
-    """Hand over `mail`.
+    """Hand over `mail`, in as many transactions as the server wants for so many recipients.
 
-    A mail that some have and some have not cannot be sent again without a copy for the first ones. So:
+    Whoever is accepted gets it at once. Whoever is refused is refused alone: `Sent` names them. If nobody is accepted,
+    that is an error: temporary if one of the refusals is, else the set-up's fault. If it breaks off after some have got
+    it, the error's `progress` says who.
 
-    - nobody accepted: an error, temporary if one of the refusals is.
-    - some refused for now (4xx): with `together` nobody gets it, and the error is temporary; else as below.
-    - some refused for good: the others get it, and `Sent` counts the refused.
+    Args:
+        is_rest: others have the mail already, so that refusals of all the rest say nothing of the set-up.
     """
+    accepted: list[str] = []
 
     def talk() -> Sent:
         with contextlib.closing(_ready(conversation, login)) as smtp:
-            size = [f"size={len(mail)}"] if smtp.has_extn("size") else []
-            smtp.expect(smtp.mail(sender, size), "MAIL FROM")
-            refusals = [reply for reply in map(smtp.rcpt, recipients) if reply[0] not in (250, 251, 252)]
-            temporary = [reply for reply in refusals if reply[0] // 100 != 5]
-            if len(refusals) == len(recipients) or (temporary and together):
-                who = f"{len(refusals)} of {len(recipients)} recipients"
-                raise smtp.refusal((temporary or refusals)[0], who)
-            reply = smtp.hand_over(mail)
+            sent = smtp.deliver(sender, recipients, mail, accepted, is_rest=is_rest)
             smtp.leave()
-            return Sent(len(recipients) - len(refusals), len(refusals), smtp.shown(reply))
+            return sent
 
-    return hold(conversation, talk, partial(_explain, conversation))
+    def explain(error: Exception) -> IntegrationError | None:
+        failure = _explain(conversation, error) or conversation.failure(error)
+        if accepted:
+            failure.progress = {PROGRESS: list(accepted)}
+        return failure
+
+    return hold(conversation, talk, explain)
 
 
 def check(conversation: Conversation, login: Login) -> None:
@@ -136,6 +150,7 @@ class _Smtp(smtplib.SMTP):
         self.sock: Any = conversation.sock
         self.file: Any = None
         self._room = MAX_HEARD
+        self._last: tuple[int, bytes] = (0, b"")  # to the last recipient
         self._conversation, self._login = conversation, login
 
     def getreply(self) -> tuple[int, bytes]:
@@ -193,14 +208,89 @@ class _Smtp(smtplib.SMTP):
             raise IntegrationAuthError(f"{host} offers no login with user name and password here", was_sent=False)
         self.expect(reply, "the login", 235, auth=True)
 
-    def hand_over(self, mail: bytes) -> tuple[int, bytes]:
+    def deliver(
+        self, sender: str, recipients: Sequence[str], mail: bytes, accepted: list[str], *, is_rest: bool
+    ) -> Sent:
+        """Send `mail` to all of `recipients`; `accepted` grows with each transaction."""
+        waiting, most, reply = list(recipients), len(recipients), (0, b"")
+        refused: list[tuple[str, tuple[int, bytes]]] = []  # who, and the reply
+        while waiting:
+            failure = self._began(sender, len(mail))
+            if failure is not None:
+                if not accepted:
+                    raise self.refusal(failure, SENDER)
+                refused += [(address, failure) for address in waiting]
+                break
+            taken, later = self._named(waiting, most, refused)
+            if not taken:
+                refused += [(address, self._last) for address in later]
+                break
+            answer = self._data(mail)
+            if answer[0] == 250:
+                reply = answer
+                accepted += taken
+                waiting = later
+            elif Reply.of(answer).is_too_many and len(taken) > 1:  # said late
+                most, waiting = len(taken) // 2, [*taken, *later]
+            elif not accepted:
+                raise self.refusal(answer, MAIL)
+            else:
+                refused += [(address, answer) for address in (*taken, *later)]
+                break
+        if not accepted and not (is_rest and all(is_recipients(Reply.of(said)) for _, said in refused)):
+            raise self._nobody(refused, len(recipients))
+        return Sent(
+            tuple(accepted),
+            tuple(self._refusal_of(who, said) for who, said in refused),
+            self.shown(reply) if accepted else "",
+        )
+
+    def _refusal_of(self, address: str, said: tuple[int, bytes]) -> Refusal:
+        reply = Reply.of(said)
+        return Refusal(address, self.shown(said), reply.is_for_now or is_quota(reply))
+
+    def _began(self, sender: str, size: int) -> tuple[int, bytes] | None:
+        """Begin a transaction; return the reply if it is refused."""
+        reply = self.mail(sender, [f"size={size}"] if self.has_extn("size") else [])
+        return None if reply[0] == 250 else reply
+
+    def _named(
+        self, waiting: Sequence[str], most: int, refused: list[tuple[str, tuple[int, bytes]]]
+    ) -> tuple[list[str], list[str]]:
+        """Name the recipients of this transaction; return who was taken, and who is left for the next one."""
+        taken: list[str] = []
+        for place, address in enumerate(waiting):
+            if len(taken) == most:
+                return taken, list(waiting[place:])
+            self._last = self.rcpt(address)
+            if self._last[0] in (250, 251, 252):
+                taken.append(address)
+                continue
+            reply = Reply.of(self._last)
+            if reply.code == 421 or (taken and reply.is_too_many):
+                return taken, list(waiting[place:])
+            refused.append((address, self._last))
+        return taken, []
+
+    def _nobody(self, refused: Sequence[tuple[str, tuple[int, bytes]]], count: int) -> IntegrationError:
+        """Return what it means that no recipient was accepted."""
+        replies = [said for _, said in refused]
+        for_now = [said for said in replies if Reply.of(said).is_for_now]
+        chosen = next((said for said in replies if fault_of(Reply.of(said), RECIPIENT).kind != "event"), replies[0])
+        said = chosen if is_quota(Reply.of(chosen)) or not for_now else for_now[0]
+        error = self.refusal(said, f"{len(refused)} of {count} recipients")
+        if for_now and all(is_recipients(Reply.of(said)) for said in for_now) and error.fault == DESTINATION:
+            error.fault = EVENT  # nothing is said of the server
+        elif not for_now and error.fault == EVENT:
+            error.fault, error.message = SETUP, f"{error.message}: every recipient is refused; check Recipients"
+        return error
+
+    def _data(self, mail: bytes) -> tuple[int, bytes]:
         self._conversation.was_sent = True
         try:
-            reply = self.data(mail)
+            return self.data(mail)
         except smtplib.SMTPDataError as error:
-            reply = (error.smtp_code, error.smtp_error if isinstance(error.smtp_error, bytes) else b"")
-        self.expect(reply, "the mail")
-        return reply
+            return (error.smtp_code, error.smtp_error if isinstance(error.smtp_error, bytes) else b"")
 
     def leave(self) -> None:
         """Say goodbye; what comes of it changes nothing any more."""
@@ -217,16 +307,18 @@ class _Smtp(smtplib.SMTP):
         code, host = reply[0], self._conversation.host
         if not 400 <= code <= 599:
             return _no_smtp(self._conversation, step)
-        kind: type[IntegrationError] = IntegrationTemporaryError
-        message = f"{host} answered {code} to {step}"
-        if auth and code in NOT_UNDERSTOOD:
-            message = f"{message}: it understands none of the ways to log in that it offers, and looked at no password"
-        elif code in AUTH_CODES or (auth and code >= 500):
-            kind, message = IntegrationAuthError, f"{message}; check user name and password"
-        elif code >= 500 and step not in ("the connection", "EHLO"):
-            kind = IntegrationPermanentError
+        read = Reply.of(reply)
         # A refused mail is not there: it may be sent again without fear of a copy.
-        return kind(message, code=f"smtp_{code}", excerpt=self.shown(reply), was_sent=False)
+        more: dict[str, Any] = {"code": f"smtp_{code}", "excerpt": self.shown(reply), "was_sent": False}
+        message = f"{host} answered {read.numbers} to {step}"
+        if auth and code in NOT_UNDERSTOOD:
+            way = "it understands none of the ways to log in that it offers, and looked at no password"
+            return IntegrationTemporaryError(f"{message}: {way}", **more)
+        if code in AUTH_CODES or (auth and code >= 500):
+            return IntegrationAuthError(f"{message}; check user name and password", **more)
+        if step in ("the connection", "EHLO"):
+            return IntegrationTemporaryError(message, **more)
+        return fault_of(read, RECIPIENT if step.endswith("recipients") else step).error(message, **more)
 
     def shown(self, reply: tuple[int, bytes]) -> str:
         text = printable(reply[1].decode("utf-8", "replace"))

@@ -19,6 +19,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from integrations.errors import (
+    DESTINATION,
+    SETUP,
     IntegrationAuthError,
     IntegrationError,
     IntegrationNotConfigured,
@@ -135,7 +137,9 @@ def _explain(
         errno.EACCES: "permission denied",
         errno.ENOTSUP: "it lets nobody rename a file, and without that half a file could be picked up",
     }
-    return _temporary(f"{host} did not store the file: {why.get(code or 0, 'it failed; is there space?')}")
+    failure = _temporary(f"{host} did not store the file: {why.get(code or 0, 'it failed; is there space?')}")
+    failure.fault = SETUP if code in why else DESTINATION
+    return failure
 
 
 def _temporary(message: str, code: str = "storage_failed") -> IntegrationTemporaryError:

@@ -36,7 +36,9 @@ def connection_badge(connection: Any) -> Badge:
         return Badge("bad", "✗ No connector", f"No connector called {connection.connector_key} is installed.")
     if connection.auth_failure_count:
         return Badge(
-            "warn", "⚠ Refused", f"Our credentials were refused {connection.auth_failure_count} times in a row."
+            "warn",
+            "⚠ Refused",
+            f"It refused us {connection.auth_failure_count} times in a row: credentials or settings.",
         )
     if connection.is_connected:
         return Badge("ok", "✓ Connected", f"Last successful test {exact(connection.last_test_at)}.")

@@ -29,7 +29,9 @@ from integrations.connectors.orders import Order
 from integrations.connectors.port import Envelope, Receipt
 from integrations.connectors.registry import register
 from integrations.connectors.sales_order import Line, SalesOrder, bad_order, plain, read_sales_order
-from integrations.errors import IntegrationError
+from integrations.errors import SETUP, IntegrationError
+from integrations.faults import Fault
+from integrations.transport.response import Response
 
 MESSAGE_TYPE = ("ORDERS", "D", "96A", "UN", "EAN008")
 _GLN = re.compile(r"[0-9]{13}")
@@ -78,6 +80,17 @@ class EDIConnector(BaseConnector):
     """Sends purchase orders; see the module."""
 
     manifest = MANIFEST
+    faults = (
+        Fault("401, 403", "auth", "the partner refuses our credentials"),
+        Fault("404", "setup", "there is nothing at this address; check Partner's address"),
+        Fault("other 4xx, an order that EDIFACT cannot say", "event"),
+    )
+
+    def classify(self, response: Response) -> IntegrationError | None:
+        error = super().classify(response)
+        if error is not None and response.status == 404:
+            error.fault = SETUP
+        return error
 
     def make_auth(self) -> Auth:
         if username := self.settings.get("username"):

@@ -15,6 +15,7 @@ from integrations.auth.scheme import ApiKeyAuth, Auth, BasicAuth, BearerAuth
 from integrations.connectors.manifest import Manifest
 from integrations.connectors.port import Envelope, Receipt
 from integrations.connectors.registry import interprets_templates
+from integrations.connectors.template.answers import reason_in
 from integrations.connectors.template.call import Call, render_headers
 from integrations.connectors.template.compiled import Action, Pages
 from integrations.connectors.template.interpreter import TemplateInterpreter
@@ -24,7 +25,9 @@ from integrations.connectors.template.values import Value
 from integrations.errors import (
     ConfigurationError,
     IntegrationError,
+    IntegrationIncomplete,
     IntegrationPermanentError,
+    IntegrationTemporaryError,
     forgets_locals,
     printable,
 )
@@ -114,7 +117,8 @@ class RestConnector(TemplateInterpreter):
             scope = Scope({"response": answer(response)})
             for rule in rules:
                 if rule.when.holds(scope):
-                    return rule.error(response, scope, self.host, excerpt_of(response, self.secrets))
+                    excerpt = excerpt_of(response, self.secrets)
+                    return rule.error(response, scope, self.host, excerpt, self.secrets)
         return super().classify(response)
 
     def _scope(self, **values: Any) -> Scope:
@@ -154,7 +158,27 @@ class RestConnector(TemplateInterpreter):
     def _returned(self, action: Action, response: Response, scope: Scope) -> Any:
         parsed = self.http.parsed(response)
         after = scope.plus(response={**answer(response), "json": parsed})
-        return parsed if action.returns is None else action.returns.render(after)
+        returns = action.returns
+        if returns is None:
+            return parsed
+        if returns.whole is None:
+            return returns.value.render(after)
+        if parsed is None:  # it broke off before it began: perhaps not the next time
+            message = f"{self.host} answered {response.status}, and nothing"
+            raise IntegrationTemporaryError(message, code="bad_json", status=response.status)
+        is_whole = returns.whole.holds(after)
+        try:
+            value = returns.value.render(after)
+        except IntegrationError:
+            value = None
+        if is_whole and value is not None:
+            return value
+        reason = reason_in(returns.reason, after, self.secrets)
+        message = f"{self.host}: the answer is not whole" + (f" (it says: {reason})" if reason else "")
+        excerpt = excerpt_of(response, self.secrets)
+        raise IntegrationIncomplete(
+            message, reason=reason, partial=value or None, status=response.status, excerpt=excerpt
+        )
 
     def _pages(self, action: Action, pages: Pages, scope: Scope) -> Iterator[list[Any]]:
         """The lists of all pages; one page too many, or the same one again, is an error and not a cut list."""
@@ -165,8 +189,12 @@ class RestConnector(TemplateInterpreter):
             response = self._send(action.call, scope, url=url)
             found = self._returned(action, response, scope)
             yield found if isinstance(found, list) else [] if found is None else [found]
-            following = pages.following.render(scope.plus(response=answer(response)))
+            after = scope.plus(response=answer(response))
+            following = pages.following.render(after)
             if not following:
+                if pages.more is not None and pages.more.holds(after):
+                    words = f"{self.host} says that there is more, and not where"
+                    raise IntegrationIncomplete(words, reason="no next page", status=response.status)
                 return
             if (mark := text_of(following)) in seen:
                 raise IntegrationPermanentError(f"{self.host} named the same page twice", code="pages")

@@ -35,7 +35,15 @@ from integrations.connectors.orders import Order
 from integrations.connectors.port import Envelope, Receipt
 from integrations.connectors.registry import register
 from integrations.connectors.sales_order import Line, SalesOrder, bad_order, plain, read_sales_order
-from integrations.errors import MAX_MESSAGE, ConfigurationError, IntegrationError, IntegrationTemporaryError, printable
+from integrations.errors import (
+    MAX_MESSAGE,
+    SETUP,
+    ConfigurationError,
+    IntegrationError,
+    IntegrationTemporaryError,
+    printable,
+)
+from integrations.faults import Fault
 from integrations.transport.redaction import redact
 from integrations.transport.response import Response
 
@@ -95,6 +103,12 @@ class SAPConnector(BaseConnector):
     """Creates sales orders; see the module."""
 
     manifest = MANIFEST
+    faults = (
+        Fault("401, 403", "auth", "the communication user is wrong, or may not create sales orders"),
+        Fault("404, 405", "setup", "there is no such service; check Service address"),
+        Fault("403 with x-csrf-token: required", "temporary"),
+        Fault("400", "event", "the order names what SAP does not know; the answer says what"),
+    )
 
     def make_auth(self) -> Auth:
         if username := self.settings.get("username"):
@@ -137,6 +151,9 @@ class SAPConnector(BaseConnector):
         if error is None:
             return None
         code, text = said(response)
+        if response.status in (404, 405):
+            error.fault = SETUP
+            error.message = f"{error.message}: there is no such service; check Service address"
         if code:
             error.message = f"{error.message} (SAP {code})"
         if text:

@@ -14,6 +14,7 @@ from integrations.connectors.manifest import Field, Inbound, Manifest
 from integrations.connectors.port import Envelope, Receipt
 from integrations.connectors.registry import register
 from integrations.credentials.secret_refs import is_reference
+from integrations.faults import Fault
 from integrations.transport import signing
 from integrations.transport.classify import excerpt_of
 from integrations.transport.headers import HeaderRejected, check_headers
@@ -102,6 +103,12 @@ class WebhookConnector(BaseConnector):
     """POSTs the event's bytes, signed, with the tenant's own headers and credentials."""
 
     manifest = MANIFEST
+    faults = (
+        Fault("401, 403", "auth", "the receiver refuses the credentials"),
+        Fault("410", "gone", "the receiver wants no more events"),
+        Fault("429", "rate_limited"),
+        Fault("any other answer that is not 2xx", "temporary", "tried for three days: a receiver may be mended"),
+    )
 
     @classmethod
     def validate_config(cls, config: Mapping[str, Any]) -> dict[str, str]:

@@ -7,34 +7,25 @@ Rules are asked in order; the first that fits decides. A condition is JMESPath o
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from integrations import clock
-from integrations.errors import (
-    IntegrationAuthError,
-    IntegrationError,
-    IntegrationGone,
-    IntegrationPermanentError,
-    IntegrationRateLimited,
-    IntegrationTemporaryError,
-)
+from integrations.errors import IntegrationError, printable
+from integrations.faults import Fault
+from integrations.transport.classify import retry_after_of
+from integrations.transport.redaction import redact
 from integrations.transport.response import Response
-from integrations.transport.retry_after import LIMIT, parse_retry_after
+from integrations.transport.retry_after import LIMIT
 
 from .expression import Expression
 from .schema import ErrorRule
 from .schema import When as WhenShape
-from .scope import RESPONSE, Names, Scope
+from .scope import RESPONSE, Names, Scope, text_of
+from .source import Text
 from .values import Compiler, Value
 
-KINDS: dict[str, type[IntegrationError]] = {
-    "auth": IntegrationAuthError,
-    "rate_limited": IntegrationRateLimited,
-    "temporary": IntegrationTemporaryError,
-    "permanent": IntegrationPermanentError,
-    "gone": IntegrationGone,
-}
+MAX_REASON = 200  # characters of what an answer says of itself
 NAMES = Names({"response": RESPONSE})
 _SECONDS = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)s?", re.ASCII)  # with "s": a Duration of protocol buffers' JSON
 
@@ -46,6 +37,10 @@ class When:
     statuses: tuple[str, ...]
     condition: Expression | None
 
+    def __str__(self) -> str:
+        condition = " ".join(self.condition.text.split()) if self.condition is not None else ""
+        return " ".join(filter(None, (" or ".join(self.statuses), condition)))
+
     def covers(self, status: int) -> bool:
         return not self.statuses or not {str(status), f"{status // 100}xx"}.isdisjoint(self.statuses)
 
@@ -56,24 +51,26 @@ class When:
 @dataclass(frozen=True, slots=True)
 class Rule:
     when: When
-    kind: type[IntegrationError]
-    message: str
-    code: str
+    fault: Fault
     retry_after: Value | None
+    reason: Value | None
 
-    def error(self, response: Response, scope: Scope, host: str, excerpt: str) -> IntegrationError:
+    def error(
+        self, response: Response, scope: Scope, host: str, excerpt: str, secrets: Iterable[str] = ()
+    ) -> IntegrationError:
         """Return the error for an answer that fits."""
-        return self.kind(
-            f"{host}: {self.message}",
-            code=self.code or None,
+        said = reason_in(self.reason, scope, secrets)
+        return self.fault.error(
+            host,
+            retry_after=self._wait(response, scope),
+            code=self.fault.code or None,
             status=response.status,
-            retry_after=self._wait(response, scope) if self.kind in _WAITING else None,
             excerpt=excerpt,
+            said=said,
         )
 
     def _wait(self, response: Response, scope: Scope) -> float | None:
-        headers, now = response.headers, clock.now()
-        asked = parse_retry_after(headers.get("retry-after"), now=now, date_header=headers.get("date"))
+        asked = retry_after_of(response)
         if self.retry_after is None:
             return asked
         try:
@@ -83,7 +80,13 @@ class Rule:
         return asked if own is None else own
 
 
-_WAITING = (IntegrationRateLimited, IntegrationTemporaryError)
+def reason_in(reason: Value | None, scope: Scope, secrets: Iterable[str]) -> str:
+    """Return what an answer says of itself, on one line, redacted; "" if it says nothing."""
+    try:
+        text = "" if reason is None else text_of(reason.render(scope))
+    except IntegrationError:
+        return ""
+    return redact(printable(" ".join(text.split())), tuple(secrets))[:MAX_REASON]
 
 
 def seconds(value: Any) -> float | None:
@@ -96,12 +99,14 @@ def seconds(value: Any) -> float | None:
 
 
 def compile_when(shape: WhenShape, compiler: Compiler, names: Names = NAMES) -> When:
-    condition = None
-    if shape.condition is not None:
-        if "${" in shape.condition:
-            raise compiler.error("a condition is an expression already; write it without '${' and '}'", shape.condition)
-        condition = compiler.expression(shape.condition, names)
+    condition = None if shape.condition is None else compile_condition(shape.condition, compiler, names)
     return When(shape.status, condition)
+
+
+def compile_condition(text: Text, compiler: Compiler, names: Names) -> Expression:
+    if "${" in text:
+        raise compiler.error("a condition is an expression already; write it without '${' and '}'", text)
+    return compiler.expression(text, names)
 
 
 def compile_rule(shape: ErrorRule, compiler: Compiler, raw: Any) -> Rule:
@@ -109,8 +114,7 @@ def compile_rule(shape: ErrorRule, compiler: Compiler, raw: Any) -> Rule:
         raise compiler.error("a message is fixed text, so that no answer can speak in our name", raw)
     return Rule(
         when=compile_when(shape.when, compiler),
-        kind=KINDS[shape.kind],
-        message=shape.message,
-        code=shape.code,
+        fault=Fault(shape.code, "event" if shape.kind == "permanent" else shape.kind, shape.message),
         retry_after=None if shape.retry_after is None else compiler.text(shape.retry_after, NAMES),
+        reason=None if shape.reason is None else compiler.text(shape.reason, NAMES),
     )

@@ -9,6 +9,7 @@ from integrations.connectors.manifest import Manifest
 
 from .answers import Rule
 from .call import Call
+from .expression import Expression
 from .schema import Param
 from .values import Value
 
@@ -48,10 +49,20 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
+class Returns:
+    """What of an answer is given back; `whole` tells whether it is all there, `reason` why it is not."""
+
+    value: Value
+    whole: Expression | None
+    reason: Value | None
+
+
+@dataclass(frozen=True, slots=True)
 class Pages:
-    """Where the next page is: a cursor, or a link; `max` pages at most."""
+    """Where the next page is: a cursor, or a link; `more` tells whether there is one; `max` pages at most."""
 
     following: Value
+    more: Expression | None
     is_link: bool
     max: int
 
@@ -63,7 +74,7 @@ class Action:
     call: Call
     description: str
     params: Mapping[str, Param]
-    returns: Value | None
+    returns: Returns | None
     pages: Pages | None
 
 

@@ -3,11 +3,12 @@
 In: its text and the `Names` of its place. Out: `Expression`, whose `value` is plain JSON. Errors: ``ValueError`` while
 loading; ``IntegrationPermanentError`` (code ``template``) while running, for a function that got the wrong type.
 Beside what conditions may do (integrations/expressions.py) it may build objects, ``lines[*].{sku: sku}``, flatten
-lists, and call `cut`, `join`, `markdown`, `to_string` and `uuid`.
+lists, and call `cut`, `cut_bytes`, `join`, `markdown`, `to_string`, `uuid` and `without_prefix`.
 """
 
 from __future__ import annotations
 
+import json
 import uuid
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,7 +24,7 @@ from .scope import MAX_RENDERED, Names, Scope, text_of
 from .source import Text
 
 NODES = expressions.NODES | {"multi_select_dict", "key_val_pair", "flatten"}
-FUNCTIONS = expressions.FUNCTIONS | {"cut", "join", "markdown", "to_string", "uuid"}
+FUNCTIONS = expressions.FUNCTIONS | {"cut", "cut_bytes", "join", "markdown", "to_string", "uuid", "without_prefix"}
 _STEPS = ("subexpression", "index_expression", "pipe", "projection", "value_projection", "filter_projection")
 NAMESPACE = uuid.UUID("6f0f5a0e-3f0c-5d0e-9a51-6a3a5a1f9d27")  # of the ids that uuid() makes; never changes
 
@@ -40,6 +41,16 @@ class _Functions(Functions):
     def _func_markdown(self, value: Any, length: float) -> str | None:
         """A text as Markdown that shows it as it is, `length` characters at most; null stays null."""
         return None if value is None else markdown(text_of(Scope({}).plain(value)), max(0, int(length)))
+
+    @signature({"types": []}, {"types": ["number"]})
+    def _func_cut_bytes(self, value: Any, size: float) -> str | None:
+        """As much of a text as takes at most `size` bytes in the body that is sent; null stays null."""
+        return None if value is None else cut_bytes(text_of(value), max(0, int(size)))
+
+    @signature({"types": []}, {"types": ["string"]})
+    def _func_without_prefix(self, value: Any, prefix: str) -> str | None:
+        """A text without the words that it may begin with; null stays null."""
+        return None if value is None else text_of(value).removeprefix(prefix)
 
     @signature({"types": []})
     def _func_uuid(self, value: Any) -> str:
@@ -58,6 +69,18 @@ class _Functions(Functions):
         if sum(map(len, texts)) + len(separator) * len(texts) > MAX_RENDERED:
             raise ValueError("too long")
         return separator.join(texts)
+
+
+def cut_bytes(text: str, size: int) -> str:
+    """Return the longest beginning of `text` that takes at most `size` bytes as JSON, escapes included."""
+    if len(json.dumps(text)) - 2 <= size:
+        return text
+    left = size
+    for place, char in enumerate(text):
+        left -= len(json.dumps(char)) - 2
+        if left < 0:
+            return text[:place]
+    return text
 
 
 _OPTIONS = jmespath.Options(custom_functions=_Functions())

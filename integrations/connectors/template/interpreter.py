@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import ClassVar, Self
 
 from integrations.connectors.base import BaseConnector
@@ -18,5 +19,10 @@ class TemplateInterpreter(BaseConnector):
     def for_template(cls, template: Template) -> type[Self]:
         """Return the connector that `template` describes."""
         name = f"{template.manifest.key.title().replace('-', '').replace('_', '')}Template"
-        members = {"__doc__": template.manifest.description, "manifest": template.manifest, "template": template}
+        members = {
+            "__doc__": template.manifest.description,
+            "manifest": template.manifest,
+            "template": template,
+            "faults": tuple(replace(rule.fault, code=str(rule.when)) for rule in template.rules),
+        }
         return type(name, (cls,), {"__module__": cls.__module__, **members})

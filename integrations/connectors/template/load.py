@@ -17,11 +17,12 @@ from integrations.connectors.manifest import URL
 from integrations.connectors.versions import Version, VersionRange
 from integrations.errors import IncompatibleTemplate
 
-from .answers import compile_rule
+from .answers import compile_condition, compile_rule
 from .call import check_name, check_value, compile_call, compile_headers
-from .compiled import Action, Auth, Check, Deliver, Pages, Template
+from .compiled import Action, Auth, Check, Deliver, Pages, Returns, Template
+from .expression import Expression
 from .params import default_of, fits, plain
-from .schema import ActionShape, AuthShape, CheckShape, DeliverShape, PagesShape, TemplateShape
+from .schema import ActionShape, AuthShape, CheckShape, DeliverShape, PagesShape, ReturnsShape, TemplateShape
 from .scope import EVENT, RESPONSE, Names
 from .source import Block, Items, Text, read
 from .values import Compiler, Value
@@ -174,13 +175,21 @@ class _Loader:
             call=compile_call(shape, names, self.compiler),
             description=shape.description,
             params=shape.params,
-            returns=self._text(shape.returns, after),
+            returns=self._returns(shape.returns, after) if shape.returns is not None else None,
             pages=self._pages(shape.pages, after) if shape.pages is not None else None,
         )
 
     def _pages(self, shape: PagesShape, names: Names) -> Pages:
         is_link = shape.link is not None
-        return Pages(self.compiler.text(shape.link if is_link else shape.cursor, names), is_link, shape.max)
+        following = self.compiler.text(shape.link if is_link else shape.cursor, names)
+        return Pages(following, self._condition(shape.more, names), is_link, shape.max)
+
+    def _returns(self, shape: ReturnsShape, names: Names) -> Returns:
+        whole = self._condition(shape.whole, names)
+        return Returns(self.compiler.text(shape.value, names), whole, self._text(shape.reason, names))
+
+    def _condition(self, text: Text | None, names: Names) -> Expression | None:
+        return None if text is None else compile_condition(text, self.compiler, names)
 
     def _text(self, text: Text | None, names: Names) -> Value | None:
         return None if text is None else self.compiler.text(text, names)

@@ -16,7 +16,7 @@ from integrations.connectors.versions import VersionRange
 
 from .source import Block, Items, Text
 
-ErrorKind = Literal["auth", "rate_limited", "temporary", "permanent", "gone"]
+ErrorKind = Literal["auth", "rate_limited", "setup", "quota", "temporary", "permanent", "gone"]
 ParamKind = Literal["text", "integer", "number", "boolean", "list", "object", "any"]
 
 
@@ -45,6 +45,10 @@ def _is_status(value: str) -> str:
 
 def _as_items(value: Any) -> Any:
     return value if isinstance(value, Items | tuple) else (value,)
+
+
+def _as_returns(value: Any) -> Any:
+    return {"value": value} if isinstance(value, Text) else value
 
 
 Templated = Annotated[Any, AfterValidator(_is_text)]  # a text that may hold ${…}
@@ -78,6 +82,7 @@ class ErrorRule(_Shape):
     message: str = _Field(min_length=1, max_length=300)
     code: str = _Field(default="", pattern=r"^([a-z][a-z0-9_]{0,49})?$")
     retry_after: Templated = None
+    reason: Templated = None
 
 
 class CallShape(_Shape):
@@ -125,6 +130,7 @@ class PagesShape(_Shape):
 
     cursor: Templated = None
     link: Templated = None
+    more: Templated = None
     max: int = _Field(default=50, ge=1, le=1000)
 
     @model_validator(mode="after")
@@ -134,12 +140,20 @@ class PagesShape(_Shape):
         return self
 
 
+class ReturnsShape(_Shape):
+    """What an action gives back; `whole` is a condition that holds for an answer that is all of it."""
+
+    value: Templated
+    whole: Templated = None
+    reason: Templated = None
+
+
 class ActionShape(CallShape):
     """A named call with declared parameters."""
 
     description: str = ""
     params: dict[Name, Param] = {}
-    returns: Templated = None
+    returns: Annotated[ReturnsShape | None, BeforeValidator(_as_returns)] = None
     pages: PagesShape | None = None
 
 

@@ -37,12 +37,15 @@ class SmtpServer:
     Attributes:
         replies: what to answer instead of "250 OK": to ``MAIL``, ``DATA``, ``EHLO``, or to an address as recipient.
         wants_login: mails are refused (530) without one.
+        most: recipients of one mail; the next ones are answered `too_many`.
+        most_at_the_end: the same, said after the mail.
     """
 
     def __init__(self, security: str, tls: ssl.SSLContext | None, *, wants_login: bool = True) -> None:
         self.security = security
         self.mails: list[Received] = []
         self.replies: dict[str, str] = {}
+        self.most, self.too_many, self.most_at_the_end = 1000, "452 4.5.3 too many recipients", 1000
         self.wants_login = wants_login
         self.logins: list[tuple[bytes, bytes]] = []
         self.port = free_port()
@@ -71,6 +74,7 @@ class SmtpServer:
         self.mails.clear()
         self.replies.clear()
         self.logins.clear()
+        self.most = self.most_at_the_end = 1000
         self.wants_login = True
 
     # -- for aiosmtpd ---------------------------------------------------------------------------------
@@ -90,7 +94,7 @@ class SmtpServer:
         return "250 OK"
 
     async def handle_RCPT(self, server: Any, session: Any, envelope: Any, address: str, options: Any) -> str:
-        reply = self.replies.get(address, "250 OK")
+        reply = self.too_many if len(envelope.rcpt_tos) >= self.most else self.replies.get(address, "250 OK")
         if reply.startswith("250"):
             envelope.rcpt_tos.append(address)
         return reply
@@ -98,5 +102,7 @@ class SmtpServer:
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
         if "DATA" in self.replies:
             return self.replies["DATA"]
+        if len(envelope.rcpt_tos) > self.most_at_the_end:
+            return "452 4.5.3 too many recipients"
         self.mails.append(Received(envelope.mail_from, list(envelope.rcpt_tos), envelope.original_content))
         return "250 2.0.0 queued as 7"

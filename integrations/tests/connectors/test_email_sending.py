@@ -231,10 +231,94 @@ def test_some_recipients_refused_for_now(client_for: Clients, smtp_tls: SmtpServ
     mail = connector(client_for(smtp_tls.port), smtp_tls.port)
     error = failure(mail)
     assert type(error) is IntegrationTemporaryError
-    assert "1 of 2 recipients" in error.message
-    assert not smtp_tls.mails  # nobody has it, so nobody will have it twice
-    receipt = mail.deliver(Envelope("workitem_created", "evt_1", BODY, attempt=PATIENCE + 1))
-    assert receipt.details == {"accepted": 1, "refused": 1}
+    assert "1 of 2 recipients" in error.message and "joe@example.org (450 4.2.0 greylisted)" in error.message
+    assert (error.fault, error.progress) == ("event", {"taken": ["jane@example.com"]})
+    assert [received.recipients for received in smtp_tls.mails] == [["jane@example.com"]]  # at once
+    smtp_tls.replies.clear()
+    again = Envelope("workitem_created", "evt_1", BODY, attempt=2, progress=error.progress)
+    assert mail.deliver(again).details == {"accepted": 2, "refused": 0}
+    assert smtp_tls.mails[-1].recipients == ["joe@example.org"]  # alone: the other one has it
+
+
+def test_who_is_refused_for_now_to_the_end_is_named(client_for: Clients, smtp_tls: SmtpServer) -> None:
+    smtp_tls.replies["joe@example.org"] = "452 4.2.2 mailbox full"
+    mail, progress = connector(client_for(smtp_tls.port), smtp_tls.port), {"taken": ["jane@example.com"]}
+    late = Envelope("workitem_created", "evt_1", BODY, attempt=PATIENCE + 1, progress=progress)
+    receipt = mail.deliver(late)
+    assert receipt.details == {"accepted": 1, "refused": 1} and not smtp_tls.mails
+    assert receipt.remark == "Not taken for joe@example.org (452 4.2.2 mailbox full)"
+    soon = Envelope("workitem_created", "evt_1", BODY, attempt=2, progress=progress)
+    error = failure(mail, soon)
+    assert type(error) is IntegrationTemporaryError and (error.fault, error.progress) == ("event", {})
+
+
+def people(count: int) -> list[str]:
+    return [f"person{number}@example.com" for number in range(count)]
+
+
+@pytest.mark.parametrize("reply", ["452 4.5.3 too many recipients", "452 too many", "550 5.5.3 too many recipients"])
+def test_a_server_that_takes_ten_recipients_gets_several_mails(
+    client_for: Clients, smtp_tls: SmtpServer, reply: str
+) -> None:
+    smtp_tls.most, smtp_tls.too_many = 10, reply
+    receipt = connector(client_for(smtp_tls.port), smtp_tls.port, recipients=people(25)).deliver(ENVELOPE)
+    assert [len(received.recipients) for received in smtp_tls.mails] == [10, 10, 5]
+    assert sorted(who for received in smtp_tls.mails for who in received.recipients) == sorted(people(25))
+    assert receipt.details == {"accepted": 25, "refused": 0} and receipt.remark == ""
+    assert len(smtp_tls.logins) == 1  # one session
+
+
+def test_a_server_that_says_so_after_the_mail_gets_smaller_ones(client_for: Clients, smtp_tls: SmtpServer) -> None:
+    smtp_tls.most_at_the_end = 3
+    receipt = connector(client_for(smtp_tls.port), smtp_tls.port, recipients=people(8)).deliver(ENVELOPE)
+    assert sorted(who for received in smtp_tls.mails for who in received.recipients) == people(8)
+    assert max(len(received.recipients) for received in smtp_tls.mails) <= 3
+    assert receipt.details == {"accepted": 8, "refused": 0}
+
+
+def test_a_session_that_breaks_off_says_who_has_it(client_for: Clients, smtp_tls: SmtpServer) -> None:
+    smtp_tls.most, smtp_tls.too_many = 10, "452 4.5.3 too many recipients"
+    smtp_tls.replies["person12@example.com"] = "421 4.3.2 shutting down"
+    mail = connector(client_for(smtp_tls.port), smtp_tls.port, recipients=people(15))
+    with pytest.raises(IntegrationTemporaryError) as caught:
+        mail.deliver(ENVELOPE)
+    taken = [address for received in smtp_tls.mails for address in received.recipients]
+    assert caught.value.progress == {"taken": taken} and people(10) == taken[:10]
+
+
+@pytest.mark.parametrize(
+    ("at", "reply", "fault", "says"),
+    [
+        ("DATA", "550 5.4.5 Daily user sending quota exceeded", "quota", "as much as it may"),
+        ("MAIL", "454 Throttling failure: Daily message quota exceeded", "quota", "as much as it may"),
+        ("RCPT", "550 5.4.5 Daily SMTP relay limit exceeded for user", "quota", "as much as it may"),
+        ("RCPT", "550 5.7.60 SMTP; Client does not have permissions to send as this sender", "setup", "check Sender"),
+        ("DATA", "554 5.2.252 SendAsDenied; not allowed to send as", "setup", "check Sender"),
+        ("RCPT", "554 5.7.1 <jane@example.com>: Relay access denied", "setup", "does not relay"),
+        ("RCPT", "550 relay not permitted", "setup", "does not relay"),
+        ("RCPT", "550 5.7.57 Client was not authenticated to send mail", "setup", "does not relay"),
+        ("MAIL", "550 5.1.8 Access denied, bad outbound sender", "setup", "ask the provider"),
+        ("MAIL", "553 5.1.7 invalid address", "setup", "check Sender"),
+        ("MAIL", "550 no such sender here", "setup", "check Sender"),
+        ("DATA", "550 5.7.26 unauthenticated mail is prohibited", "setup", "SPF"),
+        ("RCPT", "550 5.1.1 user unknown", "setup", "check Recipients"),
+        ("MAIL", "552 5.3.4 message size exceeds the limit", "event", "too large"),
+        ("DATA", "554 5.7.1 looks like spam", "event", "answered 554"),
+        ("DATA", "550 5.6.0 bad headers", "event", "answered 550"),
+        ("RCPT", "450 4.2.0 greylisted", "event", "2 of 2 recipients"),
+        ("RCPT", "451 4.3.0 no storage", "destination", "2 of 2 recipients"),
+        ("MAIL", "451 4.3.0 try later", "destination", "answered 451"),
+    ],
+)
+def test_whose_fault_a_refusal_is(
+    client_for: Clients, smtp_tls: SmtpServer, at: str, reply: str, fault: str, says: str
+) -> None:
+    both = ("jane@example.com", "joe@example.org")
+    smtp_tls.replies |= dict.fromkeys(both, reply) if at == "RCPT" else {at: reply}
+    error = failure(connector(client_for(smtp_tls.port), smtp_tls.port))
+    assert (error.fault, error.code) == (fault, f"smtp_{reply[:3]}") and says in error.message
+    if "Daily" in reply:
+        assert error.retry_after == 86400
 
 
 @pytest.mark.parametrize(
@@ -540,3 +624,14 @@ def test_no_secret_anywhere(client_for: Clients, smtp_tls: SmtpServer, caplog: p
     seen.append(vars(failure(mail)))
     logged = "".join(record.getMessage() for record in caplog.records if not record.name.startswith("mail."))
     assert PASSWORD not in "".join(map(repr, seen)) + logged
+
+
+def test_a_quota_that_is_used_up_between_two_recipients_refuses_nobody_for_good(
+    client_for: Clients, smtp_tls: SmtpServer
+) -> None:
+    smtp_tls.replies["joe@example.org"] = "550 5.4.5 Daily user sending quota exceeded"
+    mail = connector(client_for(smtp_tls.port), smtp_tls.port)
+    error = failure(mail)
+    assert type(error) is IntegrationTemporaryError and error.progress == {"taken": ["jane@example.com"]}
+    again = failure(mail, Envelope("workitem_created", "evt_1", BODY, attempt=2, progress=error.progress))
+    assert (again.fault, again.retry_after) == ("quota", 86400)

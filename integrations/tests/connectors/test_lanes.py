@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.db.models import F
+from django.utils import timezone
 
 from integrations.delivery.drain import drain
 from integrations.models import ExecutionLog, IntegrationSync, Lane, TenantIntegration
@@ -83,3 +84,99 @@ def test_an_event_becomes_a_file_once(tmp_path: Path, settings: Any) -> None:
     event = IntegrationSync.objects.get().event
     assert path.name == f"{event.idempotency_key}.json"
     assert json.loads(path.read_text()) == json.loads(event.body)
+
+
+# -- recipients, and whose fault it is -----------------------------------------------------------------------
+
+
+def with_recipients(mailer: TenantIntegration, *recipients: str) -> None:
+    TenantIntegration.objects.filter(pk=mailer.pk).update(config={**mailer.config, "recipients": list(recipients)})
+
+
+def test_more_recipients_than_a_server_takes_at_once_open_no_breaker(
+    mailer: TenantIntegration, smtp_plain: SmtpServer
+) -> None:
+    smtp_plain.most = 10
+    with_recipients(mailer, *(f"person{number}@example.com" for number in range(12)))
+    for number in range(6):
+        make_item(mailer.tenant, reference_id=f"RMA-{number}")
+    drain(mailer.pk)
+    assert statuses() == ["synced"] * 6
+    assert sum(len(mail.recipients) for mail in smtp_plain.mails) == 6 * 12
+    lane = Lane.objects.get()
+    assert (lane.consecutive_failures, lane.times_opened, lane.paused_until) == (0, 0, None)
+
+
+def test_a_recipient_who_is_refused_is_named_on_the_row_and_in_the_note(
+    mailer: TenantIntegration, smtp_plain: SmtpServer
+) -> None:
+    with_recipients(mailer, "jane@example.com", "joe@example.org")
+    smtp_plain.replies["joe@example.org"] = "550 5.1.1 user unknown"
+    item = make_item(mailer.tenant)
+    drain(mailer.pk)
+    sync = IntegrationSync.objects.get()
+    assert (sync.status, sync.reason) == ("synced", "Not taken for joe@example.org (550 5.1.1 user unknown)")
+    assert "joe@example.org (550 5.1.1 user unknown)" in item.notes.get().text
+
+
+def test_a_recipient_who_is_refused_for_now_gets_it_later_and_nobody_twice(
+    mailer: TenantIntegration, smtp_plain: SmtpServer
+) -> None:
+    with_recipients(mailer, "jane@example.com", "joe@example.org")
+    smtp_plain.replies["joe@example.org"] = "450 4.2.0 greylisted"
+    for number in range(7):
+        make_item(mailer.tenant, reference_id=f"RMA-{number}")
+    drain(mailer.pk)
+    assert (
+        statuses() == ["pending"] * 7 and [mail.recipients for mail in smtp_plain.mails] == [["jane@example.com"]] * 7
+    )
+    lane = Lane.objects.get()
+    assert (lane.consecutive_failures, lane.times_opened, lane.paused_until) == (0, 0, None)
+    assert "joe@example.org" in IntegrationSync.objects.first().last_error  # type: ignore[union-attr]
+    smtp_plain.replies.clear()
+    make_due()
+    drain(mailer.pk)
+    assert statuses() == ["synced"] * 7
+    assert [mail.recipients for mail in smtp_plain.mails[7:]] == [["joe@example.org"]] * 7
+    assert set(IntegrationSync.objects.values_list("progress", flat=True)) == {""}
+
+
+@pytest.mark.parametrize("reply", ["450 4.2.0 greylisted", "452 4.2.2 mailbox full"])
+def test_a_lone_recipient_who_is_refused_for_now_opens_no_breaker(
+    mailer: TenantIntegration, smtp_plain: SmtpServer, reply: str
+) -> None:
+    smtp_plain.replies["jane@example.com"] = reply
+    for number in range(7):
+        make_item(mailer.tenant, reference_id=f"RMA-{number}")
+    drain(mailer.pk)
+    lane = Lane.objects.get()
+    assert statuses() == ["pending"] * 7 and (lane.consecutive_failures, lane.paused_until) == (0, None)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    ["550 5.7.60 SMTP; Client does not have permissions to send as this sender", "554 5.7.1 Relay access denied"],
+)
+def test_what_is_wrong_with_the_account_stops_the_lane_and_loses_no_mail(
+    mailer: TenantIntegration, smtp_plain: SmtpServer, reply: str
+) -> None:
+    smtp_plain.replies["jane@example.com"] = reply
+    for number in range(4):
+        make_item(mailer.tenant, reference_id=f"RMA-{number}")
+    for _ in range(3):
+        make_due()
+        drain(mailer.pk)
+    mailer.refresh_from_db()
+    assert not mailer.is_enabled and reply[:3] in mailer.disabled_reason and "check" in mailer.disabled_reason
+    assert statuses() == ["pending"] * 4
+
+
+def test_a_days_quota_rests_for_a_day(mailer: TenantIntegration, smtp_plain: SmtpServer) -> None:
+    smtp_plain.replies["DATA"] = "550 5.4.5 Daily user sending quota exceeded"
+    for number in range(3):
+        make_item(mailer.tenant, reference_id=f"RMA-{number}")
+    drain(mailer.pk)
+    lane = Lane.objects.get()
+    assert statuses() == ["pending"] * 3 and lane.paused_until is not None
+    assert 86_000 < (lane.paused_until - timezone.now()).total_seconds() < 96_000
+    assert "as much as it may" in lane.pause_reason and len(smtp_plain.logins) == 1

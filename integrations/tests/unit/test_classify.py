@@ -67,7 +67,9 @@ def test_kind_and_code(status: int, kind: type, code: str) -> None:
     assert f"hooks.example.com answered {status}" in found.message
 
 
-@pytest.mark.parametrize(("status", "wait"), [(429, 120.0), (503, 120.0), (500, None), (301, None), (404, None)])
+@pytest.mark.parametrize(
+    ("status", "wait"), [(429, 120.0), (503, 120.0), (529, 120.0), (500, None), (301, None), (404, None)]
+)
 def test_retry_after_counts_only_where_it_is_defined(status: int, wait: float | None) -> None:
     assert error(status, retry_after="120").retry_after == wait
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import pytest
 
 from integrations.connectors.port import Receipt
 from integrations.delivery.circuit_breaker import CircuitBreaker
-from integrations.delivery.outcome import Outcome, delivered, failed
+from integrations.delivery.outcome import Outcome, delivered, failed, waits
 from integrations.delivery.verdicts import OTHERS, TRUSTED_REFUSALS, Verdict
 from integrations.errors import (
+    EVENT,
+    QUOTA,
+    SETUP,
     IntegrationAuthError,
     IntegrationError,
     IntegrationGone,
@@ -156,3 +160,119 @@ def test_a_destination_that_goes_down_after_a_refusal_opens_the_breaker() -> Non
             break
         assert verdict.wait == 5
     assert halted == "breaker"
+
+
+# -- whose fault it is -----------------------------------------------------------------------------------------
+
+
+def told(fault: str, key: str = "a", number: int = 1, **more: Any) -> Outcome:
+    error = IntegrationPermanentError("the channel is gone", code="gone", status=200, fault=fault, **more)
+    return failed(row(number, key), error, 1, webhook())
+
+
+def rejected(key: str, number: int, code: str = "http_400") -> Outcome:
+    return failed(row(number, key), IntegrationPermanentError("no", code=code, status=400), 1, webhook())
+
+
+def test_the_set_ups_fault_counts_as_refused_credentials_do_and_its_rows_wait() -> None:
+    refusals, last = 0, ""
+    for key, halted, rest in (("a", "refused", 5), ("b", "refused", 60), ("c", "setup", None)):
+        outcome = told(SETUP, key)
+        assert outcome.status == "pending"
+        verdict = judge(Verdict(CircuitBreaker(), refusals=refusals, refused_object=last), [outcome])
+        verdict.conclude()
+        assert (verdict.halted, verdict.wait, verdict.why) == (halted, rest, "the channel is gone")
+        refusals, last = verdict.refusals, verdict.refused_object
+    assert verdict.breaker.failures == 0
+
+
+def test_a_row_whose_attempts_are_over_waits_too_when_the_lane_stops() -> None:
+    last = failed(
+        row(7, "c"), IntegrationPermanentError("gone", code="x", status=200, fault=SETUP), 1, webhook(max_attempts=1)
+    )
+    verdict = judge(Verdict(CircuitBreaker(), refusals=2, refused_object="b"), [last])
+    verdict.conclude()
+    assert last.status == "failed" and verdict.waiting == {7} and waits(last).status == "pending"
+
+
+def test_a_quota_rests_for_an_hour_or_as_long_as_it_says() -> None:
+    verdict = judge(Verdict(CircuitBreaker()), [told(QUOTA)])
+    assert verdict.halted == "quota" and verdict.wait is not None and 3600 <= verdict.wait < 4000
+    assert "the channel is gone" in verdict.wait_reason
+    for_a_day = judge(Verdict(CircuitBreaker()), [told(QUOTA, retry_after=86400)])
+    assert for_a_day.wait is not None and for_a_day.wait >= 86400
+
+
+def test_events_that_are_rejected_alike_stop_a_lane_that_never_worked() -> None:
+    verdict = judge(Verdict(CircuitBreaker()), [rejected("a", 1), rejected("b", 2)])
+    assert not verdict.doubt
+    judge(verdict, [rejected("c", 3)])
+    assert verdict.doubt == "rejected"
+    verdict.conclude()
+    assert (verdict.halted, verdict.refusals, verdict.waiting) == ("setup", 3, {1, 2, 3})
+    assert "3 events in a row" in verdict.why
+
+
+def test_events_that_are_rejected_alike_rest_a_lane_that_worked_until_it_is_sure() -> None:
+    refusals, rejections, as_what = 0, 0, ""
+    for halted, rest in (("refused", 5), ("refused", 60), ("setup", None)):
+        verdict = Verdict(
+            CircuitBreaker(),
+            refusals=refusals,
+            was_ever_taken=True,
+            is_trusted=True,
+            rejections=rejections,
+            rejected_as=as_what,
+        )
+        number = 0
+        while not verdict.doubt or verdict.may_ask_another:
+            number += 1
+            verdict.note(rejected(f"object {number}", number))
+        verdict.conclude()
+        assert (verdict.halted, verdict.wait, len(verdict.waiting)) == (halted, rest, number)
+        assert number == (OTHERS if refusals else 3 + OTHERS)
+        refusals, rejections, as_what = verdict.refusals, verdict.rejections, verdict.rejected_as
+
+
+@pytest.mark.parametrize(
+    "between",
+    [
+        taken("x"),
+        rejected("x", 9, code="http_422"),
+        failed(row(9, "x"), IntegrationTemporaryError("down"), 1, webhook()),
+    ],
+    ids=["taken", "rejected otherwise", "failing otherwise"],
+)
+def test_one_of_the_others_that_is_not_rejected_alike_ends_the_doubt(between: Outcome) -> None:
+    verdict = judge(Verdict(CircuitBreaker(), was_ever_taken=True), [rejected(key, n) for n, key in enumerate("abc")])
+    assert verdict.doubt == "rejected"
+    judge(verdict, [between])
+    assert not verdict.may_ask_another
+    verdict.conclude()
+    assert (verdict.halted, verdict.refusals, verdict.waiting) == ("", 0, set())
+
+
+def test_one_object_that_is_rejected_again_and_again_is_its_own_trouble_where_others_were_taken() -> None:
+    verdict = judge(Verdict(CircuitBreaker(), was_ever_taken=True), [rejected("a", n) for n in range(20)])
+    assert verdict.rejections == 1 and not verdict.doubt
+
+
+def test_a_temporary_failure_of_the_event_alone_opens_no_breaker() -> None:
+    greylisted = IntegrationTemporaryError("450 greylisted", fault=EVENT)
+    verdict = judge(Verdict(CircuitBreaker()), [broken(error=greylisted)] * 20)
+    assert verdict.is_calm and not verdict.halted
+
+
+def test_part_of_it_that_was_taken_speaks_for_the_destination() -> None:
+    partly = IntegrationTemporaryError("1 of 2", fault=EVENT, progress={"taken": ["jane"]})
+    verdict = judge(Verdict(CircuitBreaker(failures=4)), [broken(error=partly)])
+    assert (verdict.breaker.failures, verdict.taken) == (0, 1)
+
+
+def test_who_was_under_way_when_the_doubt_arose_was_not_asked() -> None:
+    verdict = judge(Verdict(CircuitBreaker()), [rejected(f"object {n}", n) for n in range(9)])
+    assert verdict.doubt == "rejected" and not verdict.may_ask_another
+    verdict.all_returned()
+    assert verdict.may_ask_another
+    judge(verdict, [taken("x")])
+    assert (verdict.doubt, verdict.rejections) == ("", 0)

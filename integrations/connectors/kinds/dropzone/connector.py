@@ -26,6 +26,7 @@ from integrations.connectors.port import Envelope, Receipt
 from integrations.connectors.registry import register
 from integrations.credentials.secret_refs import is_reference
 from integrations.errors import ConfigurationError
+from integrations.faults import Fault
 from integrations.transport import sftp, ssh
 from integrations.transport.host_keys import HostKeys, parse_host_keys
 from integrations.transport.login import Login
@@ -44,6 +45,12 @@ class DropzoneJsonV1Connector(BaseConnector):
     """JSON files for a program that picks them up."""
 
     manifest = MANIFEST
+    faults = (
+        Fault("login refused, another host key", "auth", "check user name, password or key, and the pinned host keys"),
+        Fault("folder missing, no folder, permission denied", "setup", "make the folder, or let the user write there"),
+        Fault("no space, no SFTP, connection, anything else", "temporary"),
+        Fault("a file of that name with another content", "event", "look why somebody else uses the name"),
+    )
 
     @property
     def base_url(self) -> str:

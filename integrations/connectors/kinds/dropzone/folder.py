@@ -17,7 +17,7 @@ import stat
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import PurePosixPath
 
-from integrations.errors import ConfigurationError, IntegrationTemporaryError
+from integrations.errors import DESTINATION, SETUP, ConfigurationError, IntegrationTemporaryError
 from integrations.transport.sftp import CHECK_NAME, Stored, file_differs, most_compared, temporary_names
 
 _NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK})  # of file systems without hard links
@@ -76,7 +76,7 @@ def _opened(folder: str, roots: Iterable[str]) -> Iterator[int]:
     if found is None:
         raise ConfigurationError({"folder": problem_of(folder, roots)})
     root, steps = found
-    problem = ""
+    problem, fault = "", SETUP
     try:
         directory = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
         try:
@@ -94,10 +94,10 @@ def _opened(folder: str, roots: Iterable[str]) -> Iterator[int]:
     except NotADirectoryError:
         problem = "a part of it is no folder, or a symbolic link"
     except OSError as error:
-        problem = os.strerror(error.errno) if error.errno else "it failed"
+        problem, fault = os.strerror(error.errno) if error.errno else "it failed", DESTINATION
     if problem:
         raise IntegrationTemporaryError(
-            f"the file was not stored in the folder: {problem}", code="storage_failed", was_sent=False
+            f"the file was not stored in the folder: {problem}", code="storage_failed", was_sent=False, fault=fault
         )
 
 

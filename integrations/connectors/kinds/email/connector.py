@@ -9,20 +9,22 @@ certificate must fit the host. A delivery is done when the server took the mail:
 folder, nobody tells us. A mail whose answer got lost is sent again under the same Message-ID, by which many mailboxes,
 but not all, drop the copy.
 
-Recipients whom the server refuses for now hold the mail back for all, so that nobody gets it twice; after `PATIENCE`
-attempts the others get it without them. Those whom it refuses for good are left out at once; the receipt counts them.
-Errors: transport/smtp.py, transport/imap.py.
+Whoever the server accepts gets the mail at once, in as many transactions of the session as it wants. Whom it refuses
+for now is tried again, alone; who has the mail is kept with the row. Whom it refuses for good, or still refuses after
+`PATIENCE` attempts, is named on the row and in the note. No such refusal speaks against the server.
+Errors: transport/smtp_replies.py, transport/smtp.py, transport/imap.py.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from integrations.connectors.base import BaseConnector
 from integrations.connectors.port import Envelope, Receipt
 from integrations.connectors.registry import register
-from integrations.errors import ConfigurationError
-from integrations.transport import imap, smtp
+from integrations.errors import EVENT, MAX_MESSAGE, ConfigurationError, IntegrationError, IntegrationTemporaryError
+from integrations.transport import imap, smtp, smtp_replies
 from integrations.transport.login import Login
 from integrations.transport.tcp import Conversation
 
@@ -49,6 +51,7 @@ class EmailConnector(BaseConnector):
     """One account of a mail server."""
 
     manifest = MANIFEST
+    faults = smtp_replies.FAULTS
 
     @property
     def base_url(self) -> str:
@@ -66,13 +69,42 @@ class EmailConnector(BaseConnector):
             subject=settings.get("subject") or "",
             fields=settings.get("fields") or (),
         )
-        together = envelope.attempt <= PATIENCE
-        sent = smtp.send(
-            self._open("smtp", smtp.PORTS), self._login, settings["sender"], recipients, mail, together=together
-        )
-        details = {"accepted": sent.accepted, "refused": sent.refused}
+        had_it = [address for address in recipients if address in envelope.progress.get(smtp.PROGRESS, ())]
+        owed = [address for address in recipients if address not in had_it]
+        sent = smtp.Sent(())
+        if owed:
+            try:
+                conversation = self._open("smtp", smtp.PORTS)
+                sent = smtp.send(conversation, self._login, settings["sender"], owed, mail, is_rest=bool(had_it))
+            except IntegrationError as error:
+                failure: IntegrationError | None = error
+            else:
+                failure = self._unfinished(sent, envelope.attempt)
+            if failure is not None:
+                if failure.progress:
+                    failure.progress = {smtp.PROGRESS: [*had_it, *failure.progress[smtp.PROGRESS]]}
+                failure.__context__ = None
+                raise failure
+        details = {"accepted": len(had_it) + len(sent.accepted), "refused": len(sent.refused)}
         return Receipt(
-            excerpt=sent.reply, external_id=message_id(envelope.idempotency_key, settings["sender"]), details=details
+            excerpt=sent.reply,
+            external_id=message_id(envelope.idempotency_key, settings["sender"]),
+            details=details,
+            remark=f"Not taken for {_named(sent.refused)}" if sent.refused else "",
+        )
+
+    def _unfinished(self, sent: smtp.Sent, attempt: int) -> IntegrationError | None:
+        """Return the error by which those who are refused for now are tried again; None: it is done."""
+        for_now = [refusal for refusal in sent.refused if refusal.is_for_now]
+        if not for_now or attempt > PATIENCE:
+            return None
+        count = f"{len(for_now)} of {len(sent.accepted) + len(sent.refused)} recipients"
+        return IntegrationTemporaryError(
+            f"{self.host} took it for {len(sent.accepted)}; {count} are tried again: {_named(for_now)}",
+            code="recipients",
+            fault=EVENT,
+            was_sent=False,
+            progress={smtp.PROGRESS: list(sent.accepted)} if sent.accepted else {},
         )
 
     def check(self) -> str:
@@ -111,3 +143,7 @@ class EmailConnector(BaseConnector):
         if not self.settings.get("imap_username"):
             return self._login
         return Login(self.settings["imap_username"], self.settings.get("imap_password") or "")
+
+
+def _named(refusals: Iterable[smtp.Refusal]) -> str:
+    return "; ".join(f"{refusal.address} ({refusal.said})" for refusal in refusals)[:MAX_MESSAGE]

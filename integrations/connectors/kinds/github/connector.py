@@ -106,6 +106,7 @@ class GitHubConnector(BaseConnector):
     """Issues of GitHub.com and GitHub Enterprise."""
 
     manifest = MANIFEST
+    faults = errors.FAULTS
 
     def make_auth(self) -> Auth:
         self.validate_required_fields(self.settings, ("token",))
@@ -131,7 +132,7 @@ class GitHubConnector(BaseConnector):
         return self._parsed(self._create(_issues_of(owner, repo), title, body, labels), dict)
 
     def list_issues(self, owner: str, repo: str, **filters: Any) -> list[dict[str, Any]]:
-        """Return the issues that GitHub's own `filters` leave (``state="all"``, ``labels="bug"``, ``since=…``)."""
+        """Return the issues that GitHub's own `filters` leave (``state="all"``, ``labels=["bug"]``, ``since=…``)."""
         return [found for page in self._pages(owner, repo, filters) for found in page]
 
     # -- events -------------------------------------------------------------------------------------------
@@ -167,7 +168,8 @@ class GitHubConnector(BaseConnector):
             response = self.http.send("GET", url)
             return self._parsed(response, list), next_link(response, self.base_url)
 
-        return pages(fetch, with_query(_issues_of(owner, repo), {"per_page": PER_PAGE, **filters}))
+        wanted = {name: _filter_value(value) for name, value in filters.items()}
+        return pages(fetch, with_query(_issues_of(owner, repo), {"per_page": PER_PAGE, **wanted}))
 
     def _find(self, owner: str, repo: str, marker: str, timestamp: Any) -> dict[str, Any] | None:
         """Return the issue with `marker` among those since `timestamp`; without one, among the newest."""
@@ -191,6 +193,15 @@ def _repository(owner: str, repo: str) -> str:
 
 def _issues_of(owner: str, repo: str) -> str:
     return f"{_repository(owner, repo)}/issues"
+
+
+def _filter_value(value: Any) -> Any:
+    """Return a filter as GitHub reads it: a list separated by commas, a time in UTC."""
+    if isinstance(value, datetime):
+        return f"{value.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        return value
+    return ",".join(str(item) for item in value) or None
 
 
 def _before(timestamp: Any) -> str | None:

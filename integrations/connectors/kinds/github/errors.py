@@ -15,7 +15,8 @@ import re
 from typing import Any
 
 from integrations import clock
-from integrations.errors import IntegrationError, IntegrationPermanentError, IntegrationRateLimited
+from integrations.errors import SETUP, IntegrationError, IntegrationPermanentError, IntegrationRateLimited
+from integrations.faults import Fault
 from integrations.transport.classify import retry_after_of
 from integrations.transport.response import Response
 from integrations.transport.retry_after import parse_http_date
@@ -25,7 +26,23 @@ _ADVICE = {
     301: "the repository was renamed or moved; enter its new name",
     404: "it does not exist, or the token may not see it: a private repository needs a token with access to its issues",
     410: "it was deleted",
+    451: "GitHub has closed the repository; ask GitHub",
 }
+FAULTS = (
+    Fault("401", "auth", "the token is wrong or has expired; enter a new one"),
+    Fault("403", "auth", "the token lacks a permission, or the organisation does not let it in"),
+    *(Fault(str(status), "setup", _ADVICE[status]) for status in (301, 404, 451)),
+    Fault(
+        "410 issues are disabled",
+        "gone",
+        "issues are switched off in the repository; switch them on, or choose another",
+    ),
+    Fault("403 or 429 with a rate limit", "rate_limited"),
+    Fault("422 was submitted too quickly", "rate_limited"),
+    Fault("422", "event", "the answer names the fields that GitHub does not take"),
+    Fault("410 of one issue", "event", _ADVICE[410]),
+)
+_SETUP = frozenset(int(fault.code) for fault in FAULTS if fault.kind == "setup")
 _PERMISSIONS = re.compile(r"[a-z_]+=[a-z]+(?:[,;] ?[a-z_]+=[a-z]+){0,9}")
 _NAME = re.compile(r"[A-Za-z_]{1,50}")
 
@@ -35,7 +52,7 @@ def refined(error: IntegrationError, response: Response, host: str) -> Integrati
     answer = _answer(response)
     said = str(answer.get("message", "")).lower()
     status = response.status
-    wait = _wait(response, said) if status in (403, 429) else None
+    wait = _wait(response, said) if status in (403, 422, 429) else None
     if wait is not None:
         return IntegrationRateLimited(
             f"{host} answered {status}: the rate limit is reached",
@@ -57,11 +74,15 @@ def refined(error: IntegrationError, response: Response, host: str) -> Integrati
 
 def _like(error: IntegrationError, kind: type[IntegrationError], advice: str) -> IntegrationError:
     words = f"{error.message.partition(':')[0]}: {advice}"
-    return kind(words, code=error.code, status=error.status, excerpt=error.excerpt)
+    fault = SETUP if error.status in _SETUP else None
+    return kind(words, code=error.code, status=error.status, excerpt=error.excerpt, fault=fault)
 
 
 def _wait(response: Response, said: str) -> float | None:
     """Return the seconds to wait, None if this is no rate limit."""
+    if response.status == 422:
+        is_too_quick = b"submitted too quickly" in response.body.lower()
+        return max(retry_after_of(response) or 0.0, AT_LEAST) if is_too_quick else None
     headers = response.headers
     asked = retry_after_of(response)
     if asked is not None:

@@ -103,6 +103,7 @@ class MicrosoftGraphConnector(BaseConnector):
     """Mail from one mailbox."""
 
     manifest = MANIFEST
+    faults = tuple(errors.FAULTS.values())
     propagation_seconds = 2.0  # between two looks whether a new secret is known everywhere
 
     def classify(self, response: Response) -> IntegrationError | None:

@@ -10,26 +10,53 @@ from __future__ import annotations
 import json
 import re
 
-from integrations.errors import IntegrationError, IntegrationRateLimited, IntegrationTemporaryError
+from integrations.errors import IntegrationError, IntegrationTemporaryError
+from integrations.faults import DAY, table
 from integrations.transport.classify import retry_after_of
 from integrations.transport.response import Response
 
-_THROTTLED = frozenset(
-    {"ApplicationThrottled", "TooManyRequests", "activityLimitReached", "ErrorExceededMessageLimit", "ErrorServerBusy"}
+_SENDER = "the sender does not exist; check Sender"
+_MAILBOX = "the sender has no mailbox in Exchange Online"
+_OFF = "the sender's account is switched off"
+_USED_UP = "the mailbox or the organisation has used up what it may send"
+_USED_UP_CODES = "ErrorExceededMessageLimit ErrorSubmissionQuotaExceeded ErrorRecipientLimitExceeded"
+
+# What is not listed is decided by its status: 401 and 403 are the credentials', other 4xx the event's.
+FAULTS = table(
+    {
+        "auth": "ErrorAccessDenied Authorization_RequestDenied ErrorSendAsDenied InvalidAuthenticationToken",
+        "setup": """
+            MailboxNotEnabledForRESTAPI ErrorInvalidUser Request_ResourceNotFound ResourceNotFound
+            ErrorInvalidRecipients ErrorNonExistentMailbox ErrorUserNotFound OrganizationFromTenantGuidNotFound
+            ErrorAccountDisabled AccountDisabled ErrorMessageSubmissionBlocked ErrorQuotaExceeded""",
+        "quota": _USED_UP_CODES,
+        "rate_limited": "ApplicationThrottled TooManyRequests activityLimitReached ErrorServerBusy",
+        "temporary": """
+            MailboxStoreUnavailable ErrorMailboxStoreUnavailable ErrorMailboxMoveInProgress serviceNotAvailable
+            ErrorTimeoutExpired""",
+        "event": "ErrorMessageSizeExceeded ErrorInvalidProperty RequestBodyRead",
+    },
+    {
+        "ErrorAccessDenied": "grant the app the application permission Mail.Send, with an administrator's consent, and "
+        "let its access policy cover the sender",
+        "Authorization_RequestDenied": "an administrator must consent to the app's permissions",
+        "ErrorSendAsDenied": "the app may not send as this sender",
+        "MailboxNotEnabledForRESTAPI": _MAILBOX,
+        "ErrorNonExistentMailbox": _MAILBOX,
+        "ErrorInvalidUser": _SENDER,
+        "Request_ResourceNotFound": _SENDER,
+        "ResourceNotFound": _SENDER,
+        "ErrorUserNotFound": _SENDER,
+        "OrganizationFromTenantGuidNotFound": "there is no such directory; check Directory (tenant) id",
+        "ErrorInvalidRecipients": "a recipient's address is wrong; check Recipients",
+        "ErrorMessageSubmissionBlocked": "Exchange stopped the sender; a notice in the mailbox says what to do",
+        "ErrorQuotaExceeded": "the sender's mailbox is full; make room, or do not keep mails in Sent Items",
+        "ErrorAccountDisabled": _OFF,
+        "AccountDisabled": _OFF,
+        **dict.fromkeys(_USED_UP_CODES.split(), _USED_UP),
+    },
+    dict.fromkeys(_USED_UP_CODES.split(), DAY),
 )
-_TEMPORARY = frozenset(
-    {"MailboxStoreUnavailable", "ErrorMailboxMoveInProgress", "serviceNotAvailable", "ErrorTimeoutExpired"}
-)
-_ADVICE = {
-    "ErrorAccessDenied": "grant the app the application permission Mail.Send, with an administrator's consent, and let "
-    "its access policy cover the sender",
-    "Authorization_RequestDenied": "an administrator must consent to the app's permissions",
-    "ErrorSendAsDenied": "the app may not send as this sender",
-    "MailboxNotEnabledForRESTAPI": "the sender has no mailbox in Exchange Online",
-    "ErrorInvalidUser": "the sender does not exist",
-    "Request_ResourceNotFound": "the sender does not exist",
-    "ErrorInvalidRecipients": "a recipient's address is wrong",
-}
 _CODE = re.compile(r"[A-Za-z][A-Za-z0-9_.]{1,79}", re.ASCII)
 
 
@@ -38,19 +65,14 @@ def refined(error: IntegrationError, response: Response, host: str) -> Integrati
     code = code_of(response)
     if not code:
         return error
-    kind: type[IntegrationError] = type(error)
-    if code in _THROTTLED:
-        kind = IntegrationRateLimited
-    elif code in _TEMPORARY:
-        kind = IntegrationTemporaryError
-    advice = f": {_ADVICE[code]}" if code in _ADVICE else ""
-    return kind(
-        f"{host} answered {response.status} {code}{advice}",
-        code=code,
-        status=response.status,
-        retry_after=retry_after_of(response) if kind in (IntegrationRateLimited, IntegrationTemporaryError) else None,
-        excerpt=error.excerpt,
-    )
+    words = f"{host} answered {response.status} {code}"
+    fault = FAULTS.get(code)
+    if fault is not None:
+        wait = retry_after_of(response)
+        return fault.error(words, retry_after=wait, status=response.status, excerpt=error.excerpt)
+    # Graph's own clients wait as Retry-After says on 504, too.
+    wait = retry_after_of(response) if isinstance(error, IntegrationTemporaryError) else error.retry_after
+    return type(error)(words, code=code, status=response.status, retry_after=wait, excerpt=error.excerpt)
 
 
 def code_of(response: Response) -> str:

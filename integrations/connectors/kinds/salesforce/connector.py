@@ -29,6 +29,7 @@ from integrations.credentials.secret_refs import is_reference
 from integrations.errors import (
     ConfigurationError,
     IntegrationError,
+    IntegrationIncomplete,
     IntegrationPermanentError,
     IntegrationTemporaryError,
 )
@@ -49,6 +50,7 @@ class SalesforceConnector(BaseConnector):
     """Records of one Salesforce org."""
 
     manifest = MANIFEST
+    faults = tuple(errors.FAULTS.values())
 
     @property
     def oauth(self) -> OAuth:
@@ -101,7 +103,11 @@ class SalesforceConnector(BaseConnector):
         """Send up to 25 requests in one; each result has its own error (composite.py)."""
         body = composite.body_of(requests, self.root, all_or_none=all_or_none)
         answer = self._object(self.http.post(f"{self.root}/composite", json=body))
-        return [self._sub_result(item) for item in answer.get("compositeResponse", ())]
+        results = [self._sub_result(item) for item in answer.get("compositeResponse") or ()]
+        if len(results) != len(requests):
+            message = f"{self.host} answered {len(results)} of {len(requests)} requests"
+            raise IntegrationIncomplete(message, reason="compositeResponse", partial=results)
+        return results
 
     # -- events -------------------------------------------------------------------------------------------
 
@@ -126,6 +132,9 @@ class SalesforceConnector(BaseConnector):
         def fetch(path: str) -> tuple[list[dict[str, Any]], str]:
             answer = self._object(self._get_long(path) if len(path) > MAX_IN_ADDRESS else self.http.get(path))
             following = str(answer.get("nextRecordsUrl") or "") if not answer.get("done") else ""
+            if answer.get("done") is False and not following:
+                message = f"{self.host} says that there are more records, and not where"
+                raise IntegrationIncomplete(message, reason="done: false, and no next page")
             if following and not following.startswith("/services/data/"):
                 raise IntegrationPermanentError("the answer's next page is somewhere else", code="foreign_page")
             return answer.get("records", []), following

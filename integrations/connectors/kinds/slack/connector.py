@@ -106,6 +106,7 @@ class SlackConnector(BaseConnector):
     """Posts events to one channel. A webhook URL wins over a token."""
 
     manifest = MANIFEST
+    faults = tuple(errors.FAULTS.values())
 
     @property
     def is_webhook(self) -> bool:

@@ -90,6 +90,7 @@ class WooCommerceConnector(BaseConnector, ShopPort):
     """Orders and products of one WooCommerce shop."""
 
     manifest = MANIFEST
+    faults = errors.FAULTS
 
     @property
     def base_url(self) -> str:

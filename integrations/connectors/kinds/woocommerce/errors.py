@@ -16,7 +16,8 @@ import json
 import re
 from typing import Any
 
-from integrations.errors import IntegrationError, IntegrationPermanentError
+from integrations.errors import SETUP, IntegrationError, IntegrationPermanentError
+from integrations.faults import Fault
 from integrations.transport.response import Response
 
 _CANNOT = (
@@ -38,6 +39,14 @@ _NO_API = (
     "there is no REST API at this address; check the shop's address, and choose any structure but “Plain” in "
     "WordPress, Settings, Permalinks"
 )
+FAULTS = (
+    Fault("401, 403 with a code", "auth", _CANNOT),
+    *(Fault(code, "auth", _ADVICE[code]) for code in ("woocommerce_rest_authentication_error", "rest_not_logged_in")),
+    Fault("rest_no_route", "setup", _ADVICE["rest_no_route"]),
+    Fault("404 without a code", "setup", _NO_API),
+    Fault("rest_invalid_param", "event", "the answer names the parameters that the shop does not take"),
+    Fault("410 of one object", "event", "it is in the waste bin"),
+)
 _CODE = re.compile(r"[A-Za-z][A-Za-z0-9_-]{1,79}", re.ASCII)
 _PARAMETER = re.compile(r"[a-z_]{1,40}")
 
@@ -48,18 +57,25 @@ def refined(error: IntegrationError, response: Response, host: str) -> Integrati
     code = str(answer.get("code", ""))
     if not _CODE.fullmatch(code):
         code = ""
+    fault = SETUP if code == "rest_no_route" else None
     kind = IntegrationPermanentError if response.status == 410 else type(error)
     if code:
         advice = _ADVICE.get(code, "") or _about(code, answer)
         words = f"{host} answered {response.status} {code}" + (f": {advice}" if advice else "")
     elif response.status == 404:
+        fault = SETUP
         words = f"{host} answered 404: {_NO_API}"
     elif kind is not type(error):
         words = f"{host} answered {response.status}"
     else:
         return error
     return kind(
-        words, code=code or error.code, status=error.status, retry_after=error.retry_after, excerpt=error.excerpt
+        words,
+        code=code or error.code,
+        status=error.status,
+        retry_after=error.retry_after,
+        excerpt=error.excerpt,
+        fault=fault,
     )
 
 

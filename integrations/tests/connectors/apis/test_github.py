@@ -326,3 +326,17 @@ def test_the_token_is_nowhere(connect: Connect, receiver: Receiver, caplog: Any,
     error = failure(connector.deliver, envelope())
     seen = [connector, connector.binding, connector.auth, connector.http, error, vars(error), error.args]
     assert "canary" not in "".join(map(repr, seen)) + caplog.text + json.dumps(error.excerpt)
+
+
+@pytest.mark.parametrize("filters", [{"labels": ["bug", "ui"]}, {"labels": ("bug", "ui")}, {"labels": "bug,ui"}])
+def test_labels_are_separated_by_commas(connect: Connect, receiver: Receiver, filters: Any) -> None:
+    receiver.answer_with(answer([], 200))
+    assert github(connect, receiver).list_issues("o", "r", **filters, state="all", assignee=None) == []
+    assert receiver.requests[0].path == "/repos/o/r/issues?per_page=100&labels=bug%2Cui&state=all"
+
+
+def test_too_quickly_is_a_rate_limit(connect: Connect, receiver: Receiver) -> None:
+    problem = {"resource": "Issue", "code": "custom", "message": "was submitted too quickly"}
+    receiver.answer_with(answer({"message": "Validation Failed", "errors": [problem]}, 422))
+    error = failure(github(connect, receiver).create_issue, "o", "r", "A title")
+    assert type(error) is Limited and error.retry_after == 60 and len(receiver.requests) == 1

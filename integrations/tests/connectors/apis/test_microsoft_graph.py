@@ -324,3 +324,25 @@ def test_an_app_that_may_not_change_itself_says_what_it_needs(connect: Connect, 
     receiver.answer_with(answer(refusal("Authorization_RequestDenied"), 403))
     with pytest.raises(Auth, match="consent"):
         graph(connect, receiver).rotate()
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "fault"),
+    [
+        (404, "ErrorInvalidUser", "setup"),
+        (404, "MailboxNotEnabledForRESTAPI", "setup"),
+        (400, "ErrorInvalidRecipients", "setup"),
+        (403, "ErrorSendAsDenied", "setup"),
+        (429, "ErrorExceededMessageLimit", "quota"),
+        (413, "ErrorMessageSizeExceeded", "event"),
+        (503, "MailboxStoreUnavailable", "destination"),
+    ],
+)
+def test_whose_fault_a_code_is(connect: Connect, receiver: Receiver, status: int, code: str, fault: str) -> None:
+    receiver.answer_with(answer(refusal(code), status))
+    assert failure(graph(connect, receiver).deliver, envelope()).fault == fault
+
+
+def test_it_waits_as_graphs_own_clients_do(connect: Connect, receiver: Receiver) -> None:
+    receiver.answer_with(answer(refusal("UnknownError"), 504, Retry_After="11"))
+    assert failure(graph(connect, receiver).deliver, envelope()).retry_after == 11

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from integrations.connectors.kinds.salesforce import SalesforceConnector, format_soql
-from integrations.errors import ConfigurationError, IntegrationError
+from integrations.errors import ConfigurationError, IntegrationError, IntegrationIncomplete
 from integrations.errors import IntegrationAuthError as Auth
 from integrations.errors import IntegrationPermanentError as Permanent
 from integrations.errors import IntegrationRateLimited as Limited
@@ -481,3 +481,29 @@ def test_no_secret_anywhere(connect: Connect, receiver: Receiver, caplog: Any, s
     error = failure(connector.deliver, envelope())
     seen = [connector, connector.binding, connector.auth, connector.http, error, vars(error), error.args]
     assert "canary" not in "".join(map(repr, seen)) + caplog.text + json.dumps([error.excerpt, PAYLOAD])
+
+
+def test_records_that_are_promised_and_not_named_are_an_error(connect: Connect, receiver: Receiver) -> None:
+    receiver.answer_with(answer({"totalSize": 4000, "done": False, "records": [{"Id": "1"}]}))
+    error = failure(salesforce(connect, receiver).query, "SELECT Id FROM Account")
+    assert type(error) is IntegrationIncomplete and "more records" in error.message
+
+
+def test_a_composite_with_fewer_answers_than_requests_is_an_error(connect: Connect, receiver: Receiver) -> None:
+    receiver.answer_with(answer({"compositeResponse": []}))
+    error = failure(salesforce(connect, receiver).composite, [{"method": "GET", "url": "sobjects/Account"}])
+    assert type(error) is IntegrationIncomplete and "0 of 1" in error.message
+
+
+@pytest.mark.parametrize(
+    ("code", "fault"),
+    [
+        ("INVALID_FIELD", "setup"),
+        ("INVALID_TYPE", "setup"),
+        ("STRING_TOO_LONG", "event"),
+        ("REQUEST_LIMIT_EXCEEDED", "quota"),
+    ],
+)
+def test_whose_fault_a_code_is(connect: Connect, receiver: Receiver, code: str, fault: str) -> None:
+    receiver.answer_with(answer(refusal(code), 400))
+    assert failure(salesforce(connect, receiver).create, "Lead", {"LastName": "Smith"}).fault == fault

@@ -6,7 +6,13 @@ from typing import Any
 
 import pytest
 
-from integrations.errors import IntegrationError, IntegrationGone, IntegrationRateLimited, IntegrationTemporaryError
+from integrations.errors import (
+    IntegrationError,
+    IntegrationGone,
+    IntegrationPermanentError,
+    IntegrationRateLimited,
+    IntegrationTemporaryError,
+)
 from integrations.tests.receiver import Answer, Receiver
 
 from .conftest import CANARY, WORKITEM, Connect, answer, envelope, ours
@@ -111,3 +117,22 @@ def test_teams_posts_a_card(connect: Connect, receiver: Receiver, reply: Answer)
             }
         ],
     }
+
+
+@pytest.mark.parametrize("char", ["\N{PILE OF POO}", "ä", "x", '"', "\x00\n"])
+def test_a_card_for_teams_is_measured_as_it_is_sent(connect: Connect, receiver: Receiver, char: str) -> None:
+    long = char * 30_000
+    item = {"reference_id": long, "description": long, "status": long, "priority": long, "customer": {"name": long}}
+    connect("teams", **sample("teams", receiver.netloc)).deliver(envelope({"workitem": item}))
+    (request,) = receiver.requests
+    assert 15_000 < len(request.body) <= 28_000
+
+
+@pytest.mark.parametrize(("number", "fault"), [(413, "event"), (400, "event"), (404, "setup"), (403, "setup")])
+def test_what_the_older_webhooks_of_teams_say_in_words(
+    connect: Connect, receiver: Receiver, number: int, fault: str
+) -> None:
+    receiver.answer_with(Answer(200, FAILED + f"{number} with ContextId tcid=0".encode()))
+    with pytest.raises(IntegrationPermanentError) as caught:
+        connect("teams", **sample("teams", receiver.netloc)).deliver(envelope())
+    assert caught.value.fault == fault  # none of them is tried again in vain

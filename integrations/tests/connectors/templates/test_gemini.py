@@ -9,6 +9,7 @@ import pytest
 from integrations.errors import (
     IntegrationAuthError,
     IntegrationError,
+    IntegrationIncomplete,
     IntegrationPermanentError,
     IntegrationRateLimited,
     IntegrationTemporaryError,
@@ -85,6 +86,7 @@ def test_the_other_actions(connect: Connect, receiver: Receiver) -> None:
 
 
 def test_a_model_stays_in_its_segment(connect: Connect, receiver: Receiver) -> None:
+    receiver.answer_with(answer(200, {"embedding": {"values": [0.5]}}))
     connect("gemini", **sample("gemini", receiver.netloc)).call("embed", text="x", model="../../v1/files?key=1")
     assert receiver.requests[0].path == "/v1beta/models/..%2F..%2Fv1%2Ffiles%3Fkey%3D1:embedContent"
 
@@ -139,3 +141,51 @@ def test_the_key_is_never_in_the_address(connect: Connect, receiver: Receiver) -
     for request in receiver.requests:
         assert CANARY not in request.path
         assert [name for name, value in request.headers.items() if CANARY in value] == ["x-goog-api-key"]
+
+
+# -- answers that are not whole -------------------------------------------------------------------------------
+
+
+def candidate(finish: str | None, *texts: str) -> Answer:
+    content = {"content": {"parts": [{"text": text} for text in texts]}} if texts else {}
+    return answer(200, {"candidates": [{**content, **({"finishReason": finish} if finish else {})}]})
+
+
+@pytest.mark.parametrize(
+    ("reply", "reason", "partial"),
+    [
+        (candidate("SAFETY"), "SAFETY", None),
+        (candidate("MAX_TOKENS"), "MAX_TOKENS", None),
+        (candidate("MAX_TOKENS", "Half a ", "story"), "MAX_TOKENS", "Half a story"),
+        (candidate("RECITATION", "Once"), "RECITATION", "Once"),
+        (answer(200, {"candidates": []}), "no candidates", None),
+        (answer(200, {}), "no candidates", None),
+    ],
+)
+def test_an_answer_that_is_not_whole(
+    connect: Connect, receiver: Receiver, reply: Answer, reason: str, partial: str | None
+) -> None:
+    receiver.answer_with(reply)
+    with pytest.raises(IntegrationIncomplete) as caught:
+        connect("gemini", **sample("gemini", receiver.netloc)).call("generate", prompt="x")
+    assert (caught.value.reason, caught.value.partial) == (reason, partial) and reason in caught.value.message
+
+
+@pytest.mark.parametrize("finish", ["STOP", None])
+def test_an_answer_that_is_whole(connect: Connect, receiver: Receiver, finish: str | None) -> None:
+    receiver.answer_with(candidate(finish, "All ", "of it"))
+    assert connect("gemini", **sample("gemini", receiver.netloc)).call("generate", prompt="x") == "All of it"
+
+
+@pytest.mark.parametrize("model", ["gemini-2.5-flash", "models/gemini-2.5-flash"])
+def test_both_spellings_of_a_model(connect: Connect, receiver: Receiver, model: str) -> None:
+    receiver.answer_with(default=candidate("STOP", "x"))
+    given = sample("gemini", receiver.netloc)
+    connect("gemini", **given).call("generate", prompt="x", model=model)
+    connect("gemini", **{**given, "model": model}).call("generate_content", contents=[])
+    receiver.answer_with(answer(200, {"embedding": {"values": [1]}}))
+    connect("gemini", **given).call("embed", text="x", model=model)
+    names = [request.path for request in receiver.requests]
+    assert names == [
+        f"/v1beta/models/gemini-2.5-flash:{call}" for call in ("generateContent", "generateContent", "embedContent")
+    ]

@@ -9,6 +9,7 @@ import pytest
 from integrations.errors import (
     ConfigurationError,
     IntegrationAuthError,
+    IntegrationIncomplete,
     IntegrationPermanentError,
     IntegrationRateLimited,
     IntegrationTemporaryError,
@@ -141,3 +142,9 @@ def test_the_configuration() -> None:
     kind = ConnectorRegistry.type_of("notion")
     assert set(kind.validate_config({"token": "x", "database_id": "../../v1/users"})) == {"database_id"}
     assert set(kind.validate_config({})) == {"token", "database_id"}
+
+
+def test_a_page_that_is_promised_and_not_named_is_an_error(connect: Connect, receiver: Receiver) -> None:
+    receiver.answer_with(answer(200, {"results": [{"id": "1"}], "has_more": True, "next_cursor": None}))
+    with pytest.raises(IntegrationIncomplete, match="there is more"):
+        connect("notion", **sample("notion", receiver.netloc)).call("query_database")

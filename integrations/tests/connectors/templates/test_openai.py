@@ -9,6 +9,7 @@ import pytest
 from integrations.errors import (
     IntegrationAuthError,
     IntegrationError,
+    IntegrationIncomplete,
     IntegrationPermanentError,
     IntegrationRateLimited,
     IntegrationTemporaryError,
@@ -137,3 +138,110 @@ def test_the_key_is_where_it_belongs(connect: Connect, receiver: Receiver) -> No
     (request,) = receiver.requests
     assert (request.method, request.path) == ("GET", "/v1/models")
     assert [name for name, value in request.headers.items() if CANARY in value] == ["authorization"]
+
+
+# -- answers that are not whole -------------------------------------------------------------------------------
+
+
+def chosen(content: Any, finish_reason: Any = "stop", **message: Any) -> Answer:
+    choice = {
+        "index": 0,
+        "message": {"role": "assistant", "content": content, **message},
+        "finish_reason": finish_reason,
+    }
+    return answer(200, {"object": "chat.completion", "choices": [choice]})
+
+
+@pytest.mark.parametrize(
+    ("reply", "reason", "partial"),
+    [
+        (chosen(None, refusal="I cannot help with that."), "I cannot help with that.", None),
+        (chosen("Once upon a", "length"), "length", "Once upon a"),
+        (chosen("", "content_filter"), "content_filter", None),
+        (chosen(None), "stop", None),
+        (answer(200, {"object": "chat.completion", "choices": []}), "no choices", None),
+        (answer(200, {"error": {"message": "upstream is down", "code": 502}}), "upstream is down", None),
+    ],
+    ids=["refusal", "length", "filter", "null", "no choices", "error"],
+)
+def test_a_chat_that_is_not_whole(
+    connect: Connect, receiver: Receiver, reply: Answer, reason: str, partial: str | None
+) -> None:
+    receiver.answer_with(reply)
+    with pytest.raises(IntegrationIncomplete) as caught:
+        connect("openai", **sample("openai", receiver.netloc)).call("chat", prompt="x")
+    error = caught.value
+    assert (error.reason, error.partial, error.code) == (reason, partial, "incomplete") and reason in error.message
+    assert len(receiver.requests) == 1
+
+
+def test_a_chat_of_a_server_that_says_no_finish_reason(connect: Connect, receiver: Receiver) -> None:
+    receiver.answer_with(answer(200, {"choices": [{"message": {"content": "Hello"}}]}))
+    assert connect("openai", **sample("openai", receiver.netloc)).call("chat", prompt="x") == "Hello"
+
+
+def said(*content: Any, status: str | None = "completed", **more: Any) -> Answer:
+    body = {"object": "response", "output": [{"type": "message", "content": list(content)}], **more}
+    return answer(200, {**body, "status": status} if status else body)
+
+
+TEXT, REFUSAL = {"type": "output_text", "text": "Half a"}, {"type": "refusal", "refusal": "I will not."}
+
+
+@pytest.mark.parametrize(
+    ("reply", "reason", "partial"),
+    [
+        (said(status="failed", error={"code": "server_error", "message": "it broke"}), "it broke", None),
+        (said(TEXT, status="incomplete", incomplete_details={"reason": "content_filter"}), "content_filter", "Half a"),
+        (said(REFUSAL), "I will not.", None),
+        (answer(200, {"object": "response", "status": "cancelled"}), "cancelled", None),
+    ],
+    ids=["failed", "incomplete", "refusal", "no output"],
+)  # fmt: skip
+def test_a_response_that_is_not_whole(
+    connect: Connect, receiver: Receiver, reply: Answer, reason: str, partial: str | None
+) -> None:
+    receiver.answer_with(reply)
+    with pytest.raises(IntegrationIncomplete) as caught:
+        connect("openai", **sample("openai", receiver.netloc)).call("respond", input="x")
+    assert (caught.value.reason, caught.value.partial) == (reason, partial)
+
+
+def test_a_response_that_is_whole(connect: Connect, receiver: Receiver) -> None:
+    receiver.answer_with(said(TEXT, error=None, incomplete_details=None), said(TEXT, status=None))
+    connector = connect("openai", **sample("openai", receiver.netloc))
+    assert [connector.call("respond", input="x") for _ in range(2)] == ["Half a"] * 2
+
+
+@pytest.mark.parametrize(
+    ("action", "given"), [("embed", {"input": "x"}), ("complete", {"messages": []}), ("models", {})]
+)
+def test_an_error_with_status_200(connect: Connect, receiver: Receiver, action: str, given: Any) -> None:
+    receiver.answer_with(answer(200, {"error": {"message": "no such thing"}}))
+    with pytest.raises(IntegrationIncomplete, match="no such thing"):
+        connect("openai", **sample("openai", receiver.netloc)).call(action, **given)
+
+
+@pytest.mark.parametrize("status", [403, 429])
+def test_an_account_that_is_not_active_is_no_rate_limit(connect: Connect, receiver: Receiver, status: int) -> None:
+    receiver.answer_with(answer(status, error("billing_not_active", "billing_not_active", "not active")))
+    with pytest.raises(IntegrationPermanentError, match="not active") as caught:
+        connect("openai", **sample("openai", receiver.netloc)).call("chat", prompt="x")
+    assert (caught.value.fault, caught.value.code) == ("setup", "billing") and len(receiver.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("reply", "wait"),
+    [
+        (answer(500, error(None, "server_error"), Retry_After="7"), 7),
+        (answer(529, error(None, "overloaded"), Retry_After="8"), 8),
+        (answer(409, error(None, "conflict"), Retry_After="9"), 9),
+        (answer(429, error("rate_limit_exceeded", "tokens"), Retry_After_Ms="6500"), 6.5),
+        (answer(503, error(None, "busy"), Retry_After="3", Retry_After_Ms="1500"), 3),
+    ],
+)
+def test_it_waits_as_openais_own_clients_do(connect: Connect, receiver: Receiver, reply: Answer, wait: float) -> None:
+    receiver.answer_with(reply)
+    with pytest.raises(IntegrationError) as caught:
+        connect("openai", **sample("openai", receiver.netloc)).call("chat", prompt="x")
+    assert caught.value.retry_after == wait

@@ -108,3 +108,11 @@ def test_no_address_is_not_configured_and_a_private_one_needs_the_operator(conne
     assert isinstance(caught.value, IntegrationNotConfigured)
     with pytest.raises(ConfigurationError, match="url"):
         connect("weaviate", url="http://10.0.0.7:8080")
+
+
+def test_a_usage_limit_is_no_rate_limit(connect: Connect, receiver: Receiver) -> None:
+    body = {"errorCode": "USAGE_LIMIT_EXCEEDED", "limit": "objects", "value": 1000, "message": "…"}
+    receiver.answer_with(answer(429, body))
+    with pytest.raises(IntegrationPermanentError, match="raise them, or make room") as caught:
+        connect("weaviate", **sample("weaviate", receiver.netloc)).deliver(envelope())
+    assert (caught.value.fault, caught.value.code) == ("setup", "usage_limit")
