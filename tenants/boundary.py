@@ -149,6 +149,7 @@ def _bounded(kind: Any) -> Any:
 def bound_relations(model: type[models.Model]) -> None:
     """Let the relations of `model` to one row, generic ones too, obey `only_of`."""
     for field in (*model._meta.local_fields, *model._meta.private_fields):
-        descriptor = vars(model).get(field.name)
-        if field.is_relation and hasattr(type(descriptor), "__get__") and not isinstance(descriptor, _Bounded):
-            descriptor.__class__ = _bounded(type(descriptor))
+        descriptor: Any = vars(model).get(field.name)
+        kind: Any = type(descriptor)
+        if field.is_relation and hasattr(kind, "__get__") and not isinstance(descriptor, _Bounded):
+            descriptor.__class__ = _bounded(kind)
