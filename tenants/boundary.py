@@ -150,6 +150,6 @@ def bound_relations(model: type[models.Model]) -> None:
     """Let the relations of `model` to one row, generic ones too, obey `only_of`."""
     for field in (*model._meta.local_fields, *model._meta.private_fields):
         descriptor: Any = vars(model).get(field.name)
-        if field.is_relation and hasattr(type(descriptor), "__get__") and not isinstance(descriptor, _Bounded):
-            kind: Any = type(descriptor)
+        kind: Any = type(descriptor)
+        if field.is_relation and hasattr(kind, "__get__") and not isinstance(descriptor, _Bounded):
             descriptor.__class__ = _bounded(kind)

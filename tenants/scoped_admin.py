@@ -15,9 +15,10 @@ from django import forms
 from django.contrib import admin
 from django.contrib.admin.utils import quote
 from django.contrib.auth import get_user_model
+from django.core.exceptions import PermissionDenied
 from django.db import models, router
 from django.db.models import Q, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.text import capfirst
@@ -113,6 +114,11 @@ class NothingToTell(_ModelAdmin):
         rows = super().get_queryset(request)
         may_see = self.has_view_or_change_permission(request) or self.has_delete_permission(request)
         return rows if may_see else rows.none()
+
+    def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
+        if not self.has_view_or_change_permission(request):
+            raise PermissionDenied
+        return super().history_view(request, object_id, extra_context)
 
 
 class TenantScopedAdmin(NothingToTell, admin.ModelAdmin):
