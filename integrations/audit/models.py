@@ -46,7 +46,7 @@ class AbstractExecutionLog(models.Model):
 
 
 class ExecutionLogQuerySet(models.QuerySet["ExecutionLog"]):
-    def bulk_create(self, objs: Iterable[Any], *args: Any, **kwargs: Any) -> list[Any]:  # type: ignore[override]
+    def bulk_create(self, objs: Iterable[Any], *args: Any, **kwargs: Any) -> list[Any]:
         rows = list(objs)
         _name_subjects(rows, self.db)
         return super().bulk_create(rows, *args, **kwargs)
