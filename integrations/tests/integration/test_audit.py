@@ -168,7 +168,7 @@ def test_sync_times_are_ordered(receiver: Receiver) -> None:
 
 
 def test_lines_of_before_are_given_their_names(receiver: Receiver) -> None:
-    (found,) = Path(migrations.__file__).parent.glob("*_audit.py")
+    (found,) = Path(migrations.__file__).parent.glob("*_log_outlives_what_it_tells_of.py")
     migration = importlib.import_module(f"{migrations.__name__}.{found.stem}")
     integration = make_integration(make_tenant(), receiver.url)
     gone = ExecutionLog.objects.create(integration_id=integration.pk + 1000, action="test")
