@@ -105,6 +105,7 @@ Scheme = Literal[
     "slack",
     "hmac-sha256-hex",
     "hmac-sha256-base64",
+    "hmac-sha256-prefixed",
 ]
 
 

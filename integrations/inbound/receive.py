@@ -26,6 +26,7 @@ from integrations.connections.registered import model_of
 from integrations.connectors.content import ContentRefused
 from integrations.delivery.wakeup import QUEUE, SLOW_QUEUE, send_hint
 from integrations.lifecycle import announce, webhook_event_received
+from integrations.transport import signing
 
 from . import schemes
 from .models import AbstractWebhookEvent
@@ -187,7 +188,8 @@ def copy_id(scheme: str, event_id: str, headers: Mapping[str, str], body: bytes)
 
     Else an old body, sent on under the id of a delivery that is still to come, would take its place.
     """
-    if scheme == "standard-webhooks" or not event_id or event_id not in headers.values():
+    is_signed = scheme.startswith("standard-webhooks") and event_id == signing.message_id_in(headers)
+    if is_signed or not event_id or event_id not in headers.values():
         return event_id
     return f"{event_id}-{_digest(body)[:16]}"
 

@@ -1,14 +1,16 @@
 """How providers sign their webhooks, and whether a signature is theirs. Pure: bytes and headers in, nothing out.
 
-    standard-webhooks    webhook-signature: v1,<base64> over id.timestamp.body; v1a,<base64> with a whpk_ key
+    standard-webhooks    webhook-signature: v1,<base64> over id.timestamp.body; v1a,<base64> with a whpk_ key;
+                         the three headers may be called svix-… instead
     stripe               Stripe-Signature: t=<seconds>,v1=<hex> over t.body; the whole whsec_… text is the key
     github               X-Hub-Signature-256: sha256=<hex> over the body
-    shopify, woocommerce X-Shopify-Hmac-Sha256, X-WC-Webhook-Signature: <base64> over the body
+    shopify, woocommerce X-Shopify-Hmac-Sha256 or Shopify-Hmac-Sha256, X-WC-Webhook-Signature: <base64> over the body
     slack                X-Slack-Signature: v0=<hex> over v0:timestamp:body, with X-Slack-Request-Timestamp
     hmac-sha256-hex, hmac-sha256-base64
                          the header that the provider's documentation names, over the body
+    hmac-sha256-prefixed the same, written sha256=<hex>, as Notion and many others do
     hmac-sha256          as seeds/000 calls it: the encoding that goes with the header; with an unknown
-                         header hex or base64, which their lengths tell apart
+                         header sha256=<hex>, or hex or base64, which their lengths tell apart
 
 Source: S0-78, design.md C22, and the providers' own pages. Fails closed: an unknown scheme, an empty secret and
 whatever a stranger may send end as ``SignatureInvalid``. One spelling is accepted of each thing: digits are ASCII,
@@ -42,12 +44,21 @@ REASONS = {
 _TIMESTAMP = re.compile(r"0|[1-9][0-9]{0,17}", re.ASCII)
 _HEX = re.compile(r"[0-9a-fA-F]+", re.ASCII)
 
+# WordPress decodes these and no others, once, and numbers with any zeros before them.
+_WORDPRESS_SIGNS = {"quote": "'", "double": '"', "less": "<", "greater": ">", "and": "&"}
+_WORDPRESS_ENTITY = re.compile(
+    "&(?:(?P<quote>#0*39|#[xX]0*27)|(?P<double>quot|#0*34|#[xX]0*22)|(?P<less>lt|#0*60)|(?P<greater>gt|#0*62)"
+    "|(?P<and>amp|#0*38|#[xX]0*26));"
+)
+
 # seeds/000 names the method and the header: the header says whose encoding it is.
 _OWNERS = {
     "stripe-signature": "stripe",
     "webhook-signature": "standard-webhooks",
+    "svix-signature": "standard-webhooks",
     "x-hub-signature-256": "github",
     "x-shopify-hmac-sha256": "shopify",
+    "shopify-hmac-sha256": "shopify",
     "x-slack-signature": "slack",
     "x-wc-webhook-signature": "woocommerce",
 }
@@ -101,13 +112,16 @@ class _Headers:
             raise SignatureInvalid("malformed")
         return value
 
-    def signature(self, usual_name: str = "") -> str:
-        return self.get(self.signature_name or usual_name)
+    def signature(self, *usual_names: str) -> str:
+        """Return what stands in the header that the caller names or, without one, in the first of the usual ones."""
+        names = (self.signature_name,) if self.signature_name else usual_names or ("",)
+        return self.get(next((name for name in names if self.all.get(name)), names[0]))
 
 
 def _standard_webhooks(headers: _Headers, body: bytes, secrets: list[str], now: float) -> None:
-    for name in signing.HEADER_NAMES:
-        headers.get(name)
+    for name, value in headers.all.items():
+        if name.startswith(("webhook-", "svix-")) and isinstance(value, str) and len(value) > MAX_HEADER:
+            raise SignatureInvalid("malformed")
     signing.verify(headers.all, body, secrets, now=now)
 
 
@@ -133,11 +147,17 @@ def _github(headers: _Headers, body: bytes, secrets: list[str], now: float) -> N
 
 
 def _shopify(headers: _Headers, body: bytes, secrets: list[str], now: float) -> None:
-    _compare([headers.signature("x-shopify-hmac-sha256")], body, secrets, _base64_text)
+    _compare([headers.signature("x-shopify-hmac-sha256", "shopify-hmac-sha256")], body, secrets, _base64_text)
 
 
 def _woocommerce(headers: _Headers, body: bytes, secrets: list[str], now: float) -> None:
-    _compare([headers.signature("x-wc-webhook-signature")], body, secrets, _base64_text)
+    keys = [_wordpress_decoded(secret) for secret in secrets]
+    _compare([headers.signature("x-wc-webhook-signature")], body, keys, _base64_text)
+
+
+def _wordpress_decoded(secret: str) -> str:
+    """Return the key that WooCommerce makes of a secret: ``wp_specialchars_decode($secret, ENT_QUOTES)``."""
+    return _WORDPRESS_ENTITY.sub(lambda found: _WORDPRESS_SIGNS[found.lastgroup or ""], secret)
 
 
 def _plain_hex(headers: _Headers, body: bytes, secrets: list[str], now: float) -> None:
@@ -148,9 +168,15 @@ def _plain_base64(headers: _Headers, body: bytes, secrets: list[str], now: float
     _compare([headers.signature()], body, secrets, _base64_text)
 
 
+def _plain_prefixed(headers: _Headers, body: bytes, secrets: list[str], now: float) -> None:
+    _compare([_after(headers.signature(), "sha256=")], body, secrets, _hex_text)
+
+
 def _plain(headers: _Headers, body: bytes, secrets: list[str], now: float) -> None:
     if owner := _OWNERS.get(headers.signature_name):
         SCHEMES[owner](headers, body, secrets, now)
+    elif headers.signature().startswith("sha256="):
+        _plain_prefixed(headers, body, secrets, now)
     elif len(headers.signature()) == 64:
         _plain_hex(headers, body, secrets, now)
     else:
@@ -167,6 +193,7 @@ SCHEMES: dict[str, Callable[[_Headers, bytes, list[str], float], None]] = {
     "slack": _slack,
     "hmac-sha256-hex": _plain_hex,
     "hmac-sha256-base64": _plain_base64,
+    "hmac-sha256-prefixed": _plain_prefixed,
     "hmac-sha256": _plain,
 }
 

@@ -25,6 +25,7 @@ from integrations.errors import IntegrationNotConfigured
 TOLERANCE_SECONDS = 300
 MIN_SECRET_BYTES, MAX_SECRET_BYTES = 24, 64
 HEADER_NAMES = ("webhook-id", "webhook-timestamp", "webhook-signature")
+_SVIX_NAMES = ("svix-id", "svix-timestamp", "svix-signature")  # what Svix called them before there was a standard
 
 _TIMESTAMP = re.compile(r"0|[1-9][0-9]{0,17}", re.ASCII)
 _MAX_SIGNATURES = 20  # per header; more than any rotation needs, few enough to check them all
@@ -111,11 +112,10 @@ def verify(
     keys = [key for secret in secrets if isinstance(secret, str) and (key := _key(secret))]
     if not keys:
         raise SignatureInvalid("no_secret")
-    found = {str(name).lower(): value for name, value in headers.items()}
-    values = [found.get(name) for name in HEADER_NAMES]
-    if not all(isinstance(value, str) and value for value in values):
+    values = _signed_headers(headers)
+    if values is None:
         raise SignatureInvalid("missing_header")
-    message_id, timestamp, signatures = (str(value) for value in values)
+    message_id, timestamp, signatures = values
     if not _TIMESTAMP.fullmatch(timestamp):
         raise SignatureInvalid("malformed")
     if int(timestamp) < now - tolerance:
@@ -127,6 +127,22 @@ def verify(
     candidates, readable = _candidates(signatures)
     if not any(_matches(key, version, raw, signed) for key in keys for version, raw in candidates):
         raise SignatureInvalid("mismatch" if readable else "malformed")
+
+
+def message_id_in(headers: Mapping[str, str]) -> str:
+    """Return the id that `verify` reads, and that is signed therefore; "" if these are no such headers."""
+    values = _signed_headers(headers)
+    return values[0] if values is not None else ""
+
+
+def _signed_headers(headers: Mapping[str, str]) -> tuple[str, str, str] | None:
+    """Return id, timestamp and signatures, all three of one family: names of two could tell of two messages."""
+    found = {str(name).lower(): value for name, value in headers.items()}
+    for names in (HEADER_NAMES, _SVIX_NAMES):
+        message_id, timestamp, signatures = (found.get(name) for name in names)
+        if all(isinstance(value, str) and value for value in (message_id, timestamp, signatures)):
+            return str(message_id), str(timestamp), str(signatures)
+    return None
 
 
 def _candidates(value: str) -> tuple[list[tuple[str, bytes]], bool]:

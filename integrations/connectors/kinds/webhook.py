@@ -28,6 +28,7 @@ _IN_BODY: dict[str, Any] = {"signature_header": SIGNATURE_HEADER, "id_path": "id
 INBOUND = {
     "hmac-sha256-hex": Inbound(scheme="hmac-sha256-hex", **_IN_BODY),
     "hmac-sha256-base64": Inbound(scheme="hmac-sha256-base64", **_IN_BODY),
+    "hmac-sha256-prefixed": Inbound(scheme="hmac-sha256-prefixed", **_IN_BODY),
     "standard-webhooks": Inbound(scheme="standard-webhooks", id_header="webhook-id", event_path="event_type"),
     "stripe": Inbound(scheme="stripe", id_path="id", event_path="type"),
     "shopify": Inbound(scheme="shopify", id_header="X-Shopify-Webhook-Id", event_header="X-Shopify-Topic"),
@@ -81,7 +82,8 @@ MANIFEST = Manifest(
             label="Calls back signed as",
             kind="choice",
             choices=tuple(INBOUND),
-            help="Empty: hmac-sha256-hex, the HMAC of the body. A secret for standard-webhooks begins with whsec_.",
+            help="Empty: hmac-sha256-hex, the HMAC of the body; …-prefixed has sha256= before it. A secret for "
+            "standard-webhooks begins with whsec_.",
             advanced=True,
         ),
         Field(
