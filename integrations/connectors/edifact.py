@@ -24,13 +24,14 @@ _ALLOWED = {
     "UNOC": re.compile(r"[ -~\xa0-\xff]*"),
 }
 # What Unicode takes for one letter or sign, and people write with others where it is not at hand.
+_LETTERS = "ßẞæÆœŒøØłŁđĐðÐþÞħĦŧŦŋŊı€×÷"
+_SPELT = "ss SS ae Ae oe Oe o O l L d D d D th Th h H t T n N i EUR x /"
 _WRITTEN_OUT = {
-    **{"ß": "ss", "ẞ": "SS", "æ": "ae", "Æ": "Ae", "œ": "oe", "Œ": "Oe", "ø": "o", "Ø": "O", "ł": "l", "Ł": "L"},
-    **{"đ": "d", "Đ": "D", "ð": "d", "Ð": "D", "þ": "th", "Þ": "Th", "ħ": "h", "Ħ": "H", "ŧ": "t", "Ŧ": "T"},
-    **{"ŋ": "n", "Ŋ": "N", "ı": "i", "ĸ": "k", "€": "EUR", "×": "x", "÷": "/", "\u2044": "/", "\u2212": "-"},
-    **dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015", "-"),
+    **dict(zip(_LETTERS, _SPELT.split(), strict=True)),
+    **dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015\u2212", "-"),
     **dict.fromkeys("\u2018\u2019\u201a\u201b\u2032`´", "'"),
     **dict.fromkeys("\u201c\u201d\u201e\u201f\u2033«»", '"'),
+    "\u2044": "/",
 }
 
 
@@ -94,7 +95,7 @@ def said(text: str, charset: str) -> str:
 
 
 def roughly(text: str, charset: str) -> str:
-    """Return free text as near as `charset` can say it: ß as ss, without accents, or with a blank for a sign it lacks."""
+    """Return free text as near as `charset` can say it: ß as ss, no accents, a blank for a sign that it lacks."""
     text = text.upper() if charset == "UNOA" else text
     return "".join(_roughly(char, charset) for char in unicodedata.normalize("NFC", text))
 
