@@ -16,7 +16,7 @@ from uuid import UUID
 from django.core.exceptions import ValidationError
 from django.db import Error as DatabaseAway
 from django.db import transaction
-from django.http import HttpRequest, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 
@@ -25,6 +25,8 @@ from integrations.connections.abstract import AbstractConnection
 from integrations.connections.registered import connection_model
 from integrations.connectors import content
 from integrations.connectors.base import BaseConnector
+from integrations.connectors.inbound_answers import Answer
+from integrations.connectors.incoming import WebhookDTO
 from integrations.errors import EncryptionError, IncompatibleConnector, IntegrationError, UnknownConnector
 from integrations.transport.signing import SignatureInvalid
 
@@ -68,11 +70,11 @@ class _Refused(Exception):
 @csrf_exempt
 @never_cache
 @transaction.non_atomic_requests
-def webhook_receiver(request: HttpRequest, connection_id: str, action: str) -> JsonResponse:
+def webhook_receiver(request: HttpRequest, connection_id: str, action: str) -> HttpResponse:
     """Take in one delivery."""
     try:
         answer = _take_in(request, connection_id, action)
-        return JsonResponse(answer)
+        return HttpResponse() if answer.body is None else JsonResponse(dict(answer.body))
     except BodyRefused as refused:
         refusal = _Refused(refused.status)
     except _Refused as refused:
@@ -86,7 +88,7 @@ def webhook_receiver(request: HttpRequest, connection_id: str, action: str) -> J
     return response
 
 
-def _take_in(request: HttpRequest, connection_id: str, action: str) -> dict[str, Any]:
+def _take_in(request: HttpRequest, connection_id: str, action: str) -> Answer:
     if request.method != "POST":
         raise _Refused(405, Allow="POST")
     if request.headers.get("Content-Encoding", "identity").strip().lower() not in ("", "identity"):
@@ -102,7 +104,7 @@ def _take_in(request: HttpRequest, connection_id: str, action: str) -> dict[str,
     is_call = asks_for_action(connection, adapter, action)
     delivery = Delivery(connection, connection.connector_key, request.headers, body, action, known, is_call)
     if not _is_proven(adapter, delivery, secrets):
-        return {"status": "ping"}
+        return adapter.answer("ping")
     if is_call and not is_allowed(connection, action):
         raise _Refused(403, why_not(connection, action))
     if not is_within("valid", connection, conf.INBOUND_PER_MINUTE):
@@ -163,7 +165,7 @@ def _is_proven(adapter: BaseConnector, delivery: Delivery, secrets: tuple[str, .
     return True
 
 
-def _keep(adapter: BaseConnector, delivery: Delivery) -> dict[str, Any]:
+def _keep(adapter: BaseConnector, delivery: Delivery) -> Answer:
     inbound = adapter.inbound
     assert inbound is not None  # noqa: S101
     content_type = delivery.headers.get("Content-Type", "")
@@ -171,27 +173,29 @@ def _keep(adapter: BaseConnector, delivery: Delivery) -> dict[str, Any]:
         payload = content.read(delivery.body, content_type, sends_forms=inbound.sends_forms)
     except content.ContentRefused as refused:
         raise _Refused(400, str(refused)) from None
-    if inbound.scheme == "slack" and payload.get("type") == "url_verification":
-        return {"challenge": str(payload.get("challenge", ""))}
-    event_type, event_id = _identity(adapter, delivery)
+    dto, trial = _understood(adapter, delivery, payload)
+    if trial is not None:
+        return trial
+    event_id = copy_id(inbound.scheme, dto.event_id, delivery.headers, delivery.body)
     try:
-        event = store(webhook_event_model(), delivery, payload, event_type=event_type, event_id=event_id)
+        event = store(webhook_event_model(), delivery, payload, event_type=dto.event_type, event_id=event_id)
     except content.ContentRefused as refused:
         raise _Refused(400, str(refused)) from None
-    return {"status": "duplicate" if event.is_duplicate else "received"}
+    return adapter.answer("duplicate" if event.is_duplicate else "received")
 
 
-def _identity(adapter: BaseConnector, delivery: Delivery) -> tuple[str, str]:
-    """Return (event type, the provider's id), as far as the connector understands the delivery."""
+def _understood(
+    adapter: BaseConnector, delivery: Delivery, payload: dict[str, Any]
+) -> tuple[WebhookDTO, Answer | None]:
+    """Return what the connector makes of the delivery and, if it was but a trial of the address, the answer."""
     try:
         dto = adapter.parse_webhook(delivery.headers, delivery.body)
+        return dto, adapter.handshake(dto)
     except ValueError:
         raise _Refused(400) from None
     except Exception as error:  # a connector's slip must not cost the delivery: it is stored, and tried later
         logger.error("connection %s: its connector cannot parse: %s", _pk(delivery), type(error).__name__)
-        return "", ""
-    scheme = adapter.inbound.scheme if adapter.inbound else ""
-    return dto.event_type, copy_id(scheme, dto.event_id, delivery.headers, delivery.body)
+        return WebhookDTO("", payload), None
 
 
 def _pk(delivery: Delivery) -> Any:
