@@ -89,6 +89,7 @@ DEFAULTS: dict[str, Any] = {
     "WEBHOOK_BASE_URL": "",  # of webhooks/, as providers reach it; empty: below PUBLIC_URL
     "INBOUND_BY_KEY": True,  # a connection's integer key in an address counts too, as seeds/000 has them
     "INBOUND_CAUSED_PER_HOUR": 30,  # events of one object that integrations may cause by calling back
+    "INBOUND_COPY_SECONDS": 600.0,  # how long the same body without an id is a copy, and not a new call
     "INBOUND_PER_MINUTE": 600,  # webhooks of one connection that are stored; more are answered 429
     "INBOUND_LEASE_SECONDS": 90.0,  # how long one webhook may be worked at before another worker takes it over
     "PULL_SECONDS": 20.0,  # a pull gives its worker back after this long, and sends itself on
