@@ -159,6 +159,12 @@ def _number(raw: str, name: str, *, whole: bool) -> int | float:
     return number
 
 
+def is_named(name: str) -> bool:
+    """Tell whether the host's settings say anything about `name`, in either family."""
+    theirs = getattr(settings, "BAPP_CONNECTORS", None) or {}
+    return name in getattr(settings, "INTEGRATIONS", {}) or BAPP_NAMES.get(name, "") in theirs
+
+
 def __getattr__(name: str) -> Any:
     if name not in DEFAULTS:
         raise AttributeError(f"no such integration setting: {name}")
