@@ -91,6 +91,8 @@ DEFAULTS: dict[str, Any] = {
     "INBOUND_CAUSED_PER_HOUR": 30,  # events of one object that integrations may cause by calling back
     "INBOUND_COPY_SECONDS": 600.0,  # how long the same body without an id is a copy, and not a new call
     "INBOUND_PER_MINUTE": 600,  # webhooks of one connection that are stored; more are answered 429
+    "INBOUND_REFUSED_PER_MINUTE": 10,  # calls of one connection that prove nothing; more are answered 429
+    "INBOUND_MAX_BYTES": 1_048_576,  # of one webhook's body; at most 25 MiB, as GitHub sends
     "INBOUND_LEASE_SECONDS": 90.0,  # how long one webhook may be worked at before another worker takes it over
     "PULL_SECONDS": 20.0,  # a pull gives its worker back after this long, and sends itself on
     "PULL_LEASE_SECONDS": 120.0,  # how long a dead worker's pull stays taken; processing one page must take less

@@ -125,7 +125,7 @@ class IntegrationForm(ConnectorForm):
 
     def _check_settings(self, connector: type[BaseConnector], typed: dict[str, Any]) -> None:
         manifest = connector.manifest
-        self.settings, problems = check(manifest, typed)
+        self.settings, problems = check(manifest, typed, self.stored)
         problems = problems or connector.validate_change(self.settings, self.stored)
         for name in problems.keys() & typed.keys():
             field = manifest.field(name)

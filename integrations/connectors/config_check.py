@@ -21,6 +21,7 @@ from integrations.transport.hosts import canonical_host
 from integrations.transport.policy import AddressPolicy
 from integrations.transport.rejected import UrlRejected
 
+from . import inbound_secret
 from .manifest import HEADERS, Field, Manifest
 
 MAX_TEXT = 16384  # a PEM key is the longest thing that anybody types
@@ -32,20 +33,25 @@ class _Wrong(ValueError):
 
 
 @forgets_locals
-def checked(manifest: Manifest, settings: Mapping[str, Any]) -> dict[str, Any]:
+def checked(manifest: Manifest, settings: Mapping[str, Any], stored: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Return `settings` with defaults filled in and values in their types.
+
+    Args:
+        stored: those in whose place they come.
 
     Raises:
         ConfigurationError: with a sentence for every field that is missing, unknown or wrong.
     """
-    clean, problems = check(manifest, settings)
+    clean, problems = check(manifest, settings, stored)
     if problems:
         raise ConfigurationError(problems)
     return clean
 
 
-def check(manifest: Manifest, settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return (clean settings, {field: what is wrong}); never raises."""
+def check(
+    manifest: Manifest, settings: Mapping[str, Any], stored: Mapping[str, Any] | None = None
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return (clean settings, {field: what is wrong}); never raises. `stored`: those in whose place they come."""
     if manifest.is_open:
         return _open(settings)
     problems = {
@@ -66,6 +72,9 @@ def check(manifest: Manifest, settings: Mapping[str, Any]) -> tuple[dict[str, An
             clean[field.name] = _typed(field, value, manifest)
         except _Wrong as wrong:
             problems[field.name] = str(wrong)
+    if manifest.inbound is not None and inbound_secret.has_weak(manifest.inbound, clean, stored):
+        problems[manifest.inbound.secret_field] = inbound_secret.WEAK
+        del clean[manifest.inbound.secret_field]
     return clean, problems
 
 

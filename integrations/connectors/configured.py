@@ -55,7 +55,7 @@ class Configured(ERPConnectorPort):
         """
         if problems := cls.validate_config(config) if stored is None else cls.validate_change(config, stored):
             raise ConfigurationError(problems)
-        return checked(cls.manifest, config)
+        return checked(cls.manifest, config, stored)
 
     @classmethod
     def validate_config(cls, config: Mapping[str, Any]) -> dict[str, str]:
@@ -68,7 +68,9 @@ class Configured(ERPConnectorPort):
 
         A rule that came after something was stored may let that stay: it must not stop people from changing others.
         """
-        return cls.validate_config(config)
+        problems = cls.validate_config(config)
+        may_stay = check(cls.manifest, config)[1].keys() - check(cls.manifest, config, stored)[1].keys()
+        return {name: problem for name, problem in problems.items() if name not in may_stay}
 
     @forgets_locals
     def validate_required_fields(self, config: Mapping[str, Any], names: Iterable[str]) -> None:

@@ -26,6 +26,7 @@ from integrations.connections.registered import connection_model
 from integrations.connectors import content
 from integrations.connectors.base import BaseConnector
 from integrations.connectors.inbound_answers import Answer
+from integrations.connectors.inbound_secret import any_weak
 from integrations.connectors.incoming import WebhookDTO
 from integrations.errors import EncryptionError, IncompatibleConnector, IntegrationError, UnknownConnector
 from integrations.transport.signing import SignatureInvalid
@@ -34,7 +35,7 @@ from . import schemes
 from .actions import asks_for_action, is_allowed, why_not
 from .receive import Delivery, copy_id, store, store_rejected, webhook_event_model
 from .request_body import BodyRefused, check_announced, read_body
-from .throttle import is_within, may_log, seconds_to_next_minute
+from .throttle import count_refused, is_closed, is_within, may_log, seconds_to_next_minute
 
 logger = logging.getLogger("integrations.inbound")
 
@@ -98,8 +99,11 @@ def _take_in(request: HttpRequest, connection_id: str, action: str) -> Answer:
     if connection is None or not connection.accepts_webhooks:
         raise _Refused(404)
     adapter = _adapter(connection)
-    body = read_body(request, MAX_BYTES)  # only now: a stranger who knows no id gets none of our time
     secrets = adapter.inbound_secrets()
+    if any_weak(secrets, adapter.inbound.scheme if adapter.inbound else "") and is_closed(connection):
+        # Somebody may be guessing; a good secret cannot be guessed, and its holder is not kept waiting.
+        raise _Refused(429, Retry_After=str(seconds_to_next_minute()))
+    body = read_body(request, MAX_BYTES)  # only now: a stranger who knows no id gets none of our time
     known = (*secrets, *adapter.secrets)
     is_call = asks_for_action(connection, adapter, action)
     delivery = Delivery(connection, connection.connector_key, request.headers, body, action, known, is_call)
@@ -144,8 +148,8 @@ def _adapter(connection: AbstractConnection) -> BaseConnector:
 
 def _is_proven(adapter: BaseConnector, delivery: Delivery, secrets: tuple[str, ...]) -> bool:
     """Return True for a proven delivery, False for the provider's unsigned trial of the address; refuse the rest."""
-    inbound = adapter.inbound
-    assert inbound is not None  # noqa: S101 - _adapter saw to it
+    inbound, connection = adapter.inbound, delivery.connection
+    assert inbound is not None and connection is not None  # noqa: S101 - _take_in saw to it
     try:
         schemes.verify(
             inbound.scheme,
@@ -158,8 +162,10 @@ def _is_proven(adapter: BaseConnector, delivery: Delivery, secrets: tuple[str, .
     except SignatureInvalid as invalid:
         if invalid.reason == "missing_header" and adapter.is_trial(delivery.body):
             return False
-        if may_log(delivery.connection):
-            logger.warning("connection %s: a webhook was refused: %s", _pk(delivery), invalid.reason)
+        if not count_refused(connection):
+            raise _Refused(429, Retry_After=str(seconds_to_next_minute())) from None
+        if may_log(connection):
+            logger.warning("connection %s: a webhook was refused: %s", connection.pk, invalid.reason)
         store_rejected(webhook_event_model(), delivery, invalid.reason)
         raise _Refused(401) from None
     return True

@@ -150,8 +150,9 @@ class ConnectionForm(forms.ModelForm):
             return
         own = {name: value for name, value in credentials.items() if name != _SIGNING_KEYS}
         settings = {**config, **own}
-        found, problems = check(connector.manifest, settings)
-        problems = problems or connector.validate_change(found, {**self.instance_config, **self.stored})
+        before = {**self.instance_config, **self.stored}
+        found, problems = check(connector.manifest, settings, before)
+        problems = problems or connector.validate_change(found, before)
         for name, problem in problems.items():
             is_unknown = connector.manifest.field(name) is None
             if is_unknown and (name not in own or name in self.stored):
