@@ -17,6 +17,7 @@ from integrations.connections.registered import model_of
 from integrations.connectors.registry import ConnectorRegistry
 from integrations.errors import IntegrationPermanentError
 from integrations.inbound.models import AbstractWebhookEvent
+from integrations.inbound.request_body import MOST_BYTES
 from integrations.inbound.sweep import stored_models
 from integrations.observability.processes import with_wrong_clocks
 from integrations.transport.policy import AddressPolicy
@@ -58,6 +59,9 @@ def settings_are_usable(app_configs: Any, **_: Any) -> list[Any]:
                 id="integrations.E013",
             )
         )
+    if not (isinstance(conf.INBOUND_MAX_BYTES, int) and 1024 <= conf.INBOUND_MAX_BYTES <= MOST_BYTES):
+        wanted = f"a whole number from 1024 to {MOST_BYTES} (25 MiB)"
+        found.append(Error(f"INTEGRATIONS_INBOUND_MAX_BYTES must be {wanted}.", id="integrations.E015"))
     try:
         AddressPolicy.from_conf()
     except ImproperlyConfigured as error:

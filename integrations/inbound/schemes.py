@@ -26,7 +26,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 
 from integrations.transport import signing
-from integrations.transport.signing import TOLERANCE_SECONDS, SignatureInvalid
+from integrations.transport.signing import TOLERANCE_SECONDS, Buffer, SignatureInvalid
 
 MAX_HEADER = 8192  # characters; servers refuse longer ones anyway
 
@@ -67,7 +67,7 @@ _OWNERS = {
 def verify(
     scheme: str,
     headers: Mapping[str, str],
-    body: bytes,
+    body: Buffer,
     secrets: Iterable[str],
     *,
     now: float,
@@ -78,7 +78,7 @@ def verify(
     Args:
         scheme: one of `SCHEMES`.
         headers: names in any case.
-        body: the bytes as they came, before any decoding.
+        body: the bytes as they came, before any decoding; a large one may be the map of a file.
         secrets: several during a rotation; empty ones count for nothing.
         now: seconds since 1970. Where the scheme has a timestamp it may be 300 s off, either way.
         signature_header: where the signature is; "": where the scheme has it. Standard Webhooks have their own three.
@@ -118,14 +118,14 @@ class _Headers:
         return self.get(next((name for name in names if self.all.get(name)), names[0]))
 
 
-def _standard_webhooks(headers: _Headers, body: bytes, secrets: list[str], now: float) -> None:
+def _standard_webhooks(headers: _Headers, body: Buffer, secrets: list[str], now: float) -> None:
     for name, value in headers.all.items():
         if name.startswith(("webhook-", "svix-")) and isinstance(value, str) and len(value) > MAX_HEADER:
             raise SignatureInvalid("malformed")
     signing.verify(headers.all, body, secrets, now=now)
 
 
-def _stripe(headers: _Headers, body: bytes, secrets: list[str], now: float) -> None:
+def _stripe(headers: _Headers, body: Buffer, secrets: list[str], now: float) -> None:
     parts = [part.partition("=") for part in headers.signature("stripe-signature").split(",")]
     times = [value for name, _, value in parts if name == "t"]
     signatures = [value for name, _, value in parts if name == "v1"]
@@ -133,26 +133,26 @@ def _stripe(headers: _Headers, body: bytes, secrets: list[str], now: float) -> N
     if len(times) != 1 or not signatures:
         raise SignatureInvalid("malformed")
     timestamp = _timely(times[0], now)
-    _compare(signatures, b"%b.%b" % (timestamp, body), secrets, _hex_text)
+    _compare(signatures, (timestamp, b".", body), secrets, _hex_text)
 
 
-def _slack(headers: _Headers, body: bytes, secrets: list[str], now: float) -> None:
+def _slack(headers: _Headers, body: Buffer, secrets: list[str], now: float) -> None:
     signature = headers.signature("x-slack-signature")
     timestamp = _timely(headers.get("x-slack-request-timestamp"), now)
-    _compare([_after(signature, "v0=")], b"v0:%b:%b" % (timestamp, body), secrets, _hex_text)
+    _compare([_after(signature, "v0=")], (b"v0:", timestamp, b":", body), secrets, _hex_text)
 
 
-def _github(headers: _Headers, body: bytes, secrets: list[str], now: float) -> None:
-    _compare([_after(headers.signature("x-hub-signature-256"), "sha256=")], body, secrets, _hex_text)
+def _github(headers: _Headers, body: Buffer, secrets: list[str], now: float) -> None:
+    _compare([_after(headers.signature("x-hub-signature-256"), "sha256=")], (body,), secrets, _hex_text)
 
 
-def _shopify(headers: _Headers, body: bytes, secrets: list[str], now: float) -> None:
-    _compare([headers.signature("x-shopify-hmac-sha256", "shopify-hmac-sha256")], body, secrets, _base64_text)
+def _shopify(headers: _Headers, body: Buffer, secrets: list[str], now: float) -> None:
+    _compare([headers.signature("x-shopify-hmac-sha256", "shopify-hmac-sha256")], (body,), secrets, _base64_text)
 
 
-def _woocommerce(headers: _Headers, body: bytes, secrets: list[str], now: float) -> None:
+def _woocommerce(headers: _Headers, body: Buffer, secrets: list[str], now: float) -> None:
     keys = [_wordpress_decoded(secret) for secret in secrets]
-    _compare([headers.signature("x-wc-webhook-signature")], body, keys, _base64_text)
+    _compare([headers.signature("x-wc-webhook-signature")], (body,), keys, _base64_text)
 
 
 def _wordpress_decoded(secret: str) -> str:
@@ -160,19 +160,19 @@ def _wordpress_decoded(secret: str) -> str:
     return _WORDPRESS_ENTITY.sub(lambda found: _WORDPRESS_SIGNS[found.lastgroup or ""], secret)
 
 
-def _plain_hex(headers: _Headers, body: bytes, secrets: list[str], now: float) -> None:
-    _compare([headers.signature()], body, secrets, _hex_text)
+def _plain_hex(headers: _Headers, body: Buffer, secrets: list[str], now: float) -> None:
+    _compare([headers.signature()], (body,), secrets, _hex_text)
 
 
-def _plain_base64(headers: _Headers, body: bytes, secrets: list[str], now: float) -> None:
-    _compare([headers.signature()], body, secrets, _base64_text)
+def _plain_base64(headers: _Headers, body: Buffer, secrets: list[str], now: float) -> None:
+    _compare([headers.signature()], (body,), secrets, _base64_text)
 
 
-def _plain_prefixed(headers: _Headers, body: bytes, secrets: list[str], now: float) -> None:
-    _compare([_after(headers.signature(), "sha256=")], body, secrets, _hex_text)
+def _plain_prefixed(headers: _Headers, body: Buffer, secrets: list[str], now: float) -> None:
+    _compare([_after(headers.signature(), "sha256=")], (body,), secrets, _hex_text)
 
 
-def _plain(headers: _Headers, body: bytes, secrets: list[str], now: float) -> None:
+def _plain(headers: _Headers, body: Buffer, secrets: list[str], now: float) -> None:
     if owner := _OWNERS.get(headers.signature_name):
         SCHEMES[owner](headers, body, secrets, now)
     elif headers.signature().startswith("sha256="):
@@ -183,7 +183,7 @@ def _plain(headers: _Headers, body: bytes, secrets: list[str], now: float) -> No
         _plain_base64(headers, body, secrets, now)
 
 
-SCHEMES: dict[str, Callable[[_Headers, bytes, list[str], float], None]] = {
+SCHEMES: dict[str, Callable[[_Headers, Buffer, list[str], float], None]] = {
     "standard-webhooks": _standard_webhooks,
     "standard-webhooks-v1a": _standard_webhooks,  # the secret's prefix says which of the two it is
     "stripe": _stripe,
@@ -223,8 +223,10 @@ def _base64_text(digest: bytes) -> str:
     return base64.b64encode(digest).decode()
 
 
-def _compare(candidates: list[str], signed: bytes, secrets: list[str], written: Callable[[bytes], str]) -> None:
-    """Return if one of `candidates` is the digest of `signed`, as `written` by one of `secrets`.
+def _compare(
+    candidates: list[str], signed: Iterable[Buffer], secrets: list[str], written: Callable[[bytes], str]
+) -> None:
+    """Return if one of `candidates` is the digest of the parts of `signed`, as `written` by one of `secrets`.
 
     The texts are compared, not what they decode to: base64 has several spellings of the same bytes.
     """
@@ -233,8 +235,10 @@ def _compare(candidates: list[str], signed: bytes, secrets: list[str], written: 
         raise SignatureInvalid("malformed")
     for secret in secrets:
         # A half surrogate in a secret is a slip of ours, and no reason to crash.
-        digest = hmac.digest(secret.encode("utf-8", "surrogatepass"), signed, "sha256")
-        expected = written(digest).encode()
+        digest = hmac.new(secret.encode("utf-8", "surrogatepass"), digestmod="sha256")
+        for part in signed:  # not joined: a body may be large
+            digest.update(part)
+        expected = written(digest.digest()).encode()
         if any(hmac.compare_digest(expected, candidate) for candidate in readable):
             return
     raise SignatureInvalid("mismatch")

@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hmac
+import mmap
 import re
 import secrets as random
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,6 +23,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from integrations.errors import IntegrationNotConfigured
 
+Buffer = bytes | mmap.mmap
 TOLERANCE_SECONDS = 300
 MIN_SECRET_BYTES, MAX_SECRET_BYTES = 24, 64
 HEADER_NAMES = ("webhook-id", "webhook-timestamp", "webhook-signature")
@@ -98,7 +100,7 @@ def sign(message_id: str, timestamp: int, body: bytes, secrets: Sequence[str]) -
 
 def verify(
     headers: Mapping[str, str],
-    body: bytes,
+    body: Buffer,
     secrets: Iterable[str],
     *,
     now: float,
@@ -123,7 +125,7 @@ def verify(
     if int(timestamp) > now + tolerance:
         raise SignatureInvalid("too_new")
     # A lone surrogate in an id was signed by nobody, but must not crash either.
-    signed = b"%b.%b.%b" % (message_id.encode("utf-8", "surrogatepass"), timestamp.encode(), body)
+    signed = (b"%b.%b." % (message_id.encode("utf-8", "surrogatepass"), timestamp.encode()), body)
     candidates, readable = _candidates(signatures)
     if not any(_matches(key, version, raw, signed) for key in keys for version, raw in candidates):
         raise SignatureInvalid("mismatch" if readable else "malformed")
@@ -166,13 +168,16 @@ def _candidates(value: str) -> tuple[list[tuple[str, bytes]], bool]:
     return candidates, bool(candidates) or not broken
 
 
-def _matches(key: _Key, version: str, raw: bytes, signed: bytes) -> bool:
+def _matches(key: _Key, version: str, raw: bytes, signed: Sequence[Buffer]) -> bool:
     if version != key.version:
         return False
     if key.public is None:
-        return hmac.compare_digest(hmac.digest(key.mac, signed, "sha256"), raw)
+        digest = hmac.new(key.mac, digestmod="sha256")
+        for part in signed:  # not joined: a body may be large
+            digest.update(part)
+        return hmac.compare_digest(digest.digest(), raw)
     try:
-        key.public.verify(raw, signed)
+        key.public.verify(raw, b"".join(signed))
     except InvalidSignature:
         return False
     return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache as cache_of_calls
 from typing import Any
 
 import pytest
@@ -26,6 +27,7 @@ RANDOM = "q7Zp2mWx9KfT4sLd"
 KINDS = [each.key for each in manifests() if each.inbound]
 
 
+@cache_of_calls
 def kind_of(key: str) -> tuple[type[BaseConnector], str, dict[str, Any]]:
     kind = ConnectorRegistry.type_of(key)
     assert kind.manifest.inbound is not None
