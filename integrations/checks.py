@@ -114,8 +114,9 @@ def _models_that_nobody_asks(connection: Any) -> Iterator[Any]:
     for event in stored_models():
         if _is_key_to(connection, event):
             continue
-        ours, its = connection._meta.label, event._meta.label
-        theirs = event._meta.get_field("connection").related_model._meta.label
+        meta: Any = event._meta  # the subclass has the key, and its target
+        ours, its = connection._meta.label, meta.label
+        theirs = meta.get_field("connection").related_model._meta.label
         yield Warning(
             f"{theirs} has webhooks ({its}), but webhooks/ takes only those of {ours}; to others the answer is 404.",
             hint=f'Set in INTEGRATIONS "CONNECTION_MODEL": "{theirs}" and "WEBHOOK_EVENT_MODEL": "{its}"; or, if views '
