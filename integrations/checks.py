@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from django.conf import settings
@@ -17,6 +17,8 @@ from integrations.connections.registered import model_of
 from integrations.connectors.registry import ConnectorRegistry
 from integrations.errors import IntegrationPermanentError
 from integrations.inbound.models import AbstractWebhookEvent
+from integrations.inbound.request_body import MOST_BYTES
+from integrations.inbound.sweep import stored_models
 from integrations.observability.processes import with_wrong_clocks
 from integrations.pull.handlers import families
 from integrations.transport.policy import AddressPolicy
@@ -73,6 +75,9 @@ def settings_are_usable(app_configs: Any, **_: Any) -> list[Any]:
                 id="integrations.E014",
             )
         )
+    if not (isinstance(conf.INBOUND_MAX_BYTES, int) and 1024 <= conf.INBOUND_MAX_BYTES <= MOST_BYTES):
+        wanted = f"a whole number from 1024 to {MOST_BYTES} (25 MiB)"
+        found.append(Error(f"INTEGRATIONS_INBOUND_MAX_BYTES must be {wanted}.", id="integrations.E015"))
     try:
         AddressPolicy.from_conf()
     except ImproperlyConfigured as error:
@@ -135,7 +140,25 @@ def models_are_usable(app_configs: Any, **_: Any) -> list[Any]:
                 id="integrations.E012",
             )
         )
-    return found
+    return found + list(_models_that_nobody_asks(models[0]) if len(models) == len(named) else ())
+
+
+def _models_that_nobody_asks(connection: Any) -> Iterator[Any]:
+    """Yield what is to be said of models that store webhooks and that the built-in address does not serve."""
+    if conf.is_named("CONNECTION_MODEL"):
+        return
+    for event in stored_models():
+        if _is_key_to(connection, event):
+            continue
+        meta: Any = event._meta  # the subclass has the key, and its target
+        ours, its = connection._meta.label, meta.label
+        theirs = meta.get_field("connection").related_model._meta.label
+        yield Warning(
+            f"{theirs} has webhooks ({its}), but webhooks/ takes only those of {ours}; to others the answer is 404.",
+            hint=f'Set in INTEGRATIONS "CONNECTION_MODEL": "{theirs}" and "WEBHOOK_EVENT_MODEL": "{its}"; or, if views '
+            "of your own take them in, name there the one that webhooks/ is for.",
+            id="integrations.W010",
+        )
 
 
 def _is_key_to(connection: Any, event: Any) -> bool:

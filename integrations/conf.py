@@ -93,7 +93,10 @@ DEFAULTS: dict[str, Any] = {
     "WEBHOOK_BASE_URL": "",  # of webhooks/, as providers reach it; empty: below PUBLIC_URL
     "INBOUND_BY_KEY": True,  # a connection's integer key in an address counts too, as seeds/000 has them
     "INBOUND_CAUSED_PER_HOUR": 30,  # events of one object that integrations may cause by calling back
+    "INBOUND_COPY_SECONDS": 600.0,  # how long the same body without an id is a copy, and not a new call
     "INBOUND_PER_MINUTE": 600,  # webhooks of one connection that are stored; more are answered 429
+    "INBOUND_REFUSED_PER_MINUTE": 10,  # calls of one connection that prove nothing; more are answered 429
+    "INBOUND_MAX_BYTES": 1_048_576,  # of one webhook's body; at most 25 MiB, as GitHub sends
     "INBOUND_LEASE_SECONDS": 90.0,  # how long one webhook may be worked at before another worker takes it over
     "PULL_SECONDS": 20.0,  # a pull gives its worker back after this long, and sends itself on
     "PULL_LEASE_SECONDS": 120.0,  # how long a dead worker's pull stays taken; processing one page must take less
@@ -172,6 +175,12 @@ def number(raw: str, name: str, *, whole: bool) -> int | float:
 def is_set(name: str) -> bool:
     """Tell whether somebody has set `name`: what a kind of system says is better than our default, and no more."""
     return name in getattr(settings, "INTEGRATIONS", {})
+
+
+def is_named(name: str) -> bool:
+    """Tell whether the host's settings say anything about `name`, in either family."""
+    theirs = getattr(settings, "BAPP_CONNECTORS", None) or {}
+    return name in getattr(settings, "INTEGRATIONS", {}) or BAPP_NAMES.get(name, "") in theirs
 
 
 def __getattr__(name: str) -> Any:

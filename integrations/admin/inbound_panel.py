@@ -37,6 +37,7 @@ SCHEMES = {
     "slack": "Slack (X-Slack-Signature)",
     "hmac-sha256-hex": "HMAC-SHA256 in hex",
     "hmac-sha256-base64": "HMAC-SHA256 in base64",
+    "hmac-sha256-prefixed": "HMAC-SHA256 in hex behind sha256=",
 }
 
 

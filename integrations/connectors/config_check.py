@@ -24,6 +24,7 @@ from integrations.transport.redaction import is_secret_name, texts_in
 from integrations.transport.rejected import UrlRejected
 from tenants.harmless_text import problem_of
 
+from . import inbound_secret
 from .manifest import HEADERS, URL, Field, Manifest
 
 MAX_TEXT = 16384  # a PEM key is the longest thing that anybody types
@@ -91,6 +92,9 @@ def check(
                 continue
             problems[field.name] = str(wrong)
             clean.pop(field.name, None)
+    if manifest.inbound is not None and inbound_secret.has_weak(manifest.inbound, clean, stored):
+        problems[manifest.inbound.secret_field] = inbound_secret.WEAK
+        del clean[manifest.inbound.secret_field]
     return clean, problems
 
 

@@ -17,7 +17,8 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 MAX_DEPTH = 100  # lists and objects within each other; both databases and Python take more
-MAX_VALUES = 100_000  # a megabyte of empty lists takes seconds to store and to read again
+MAX_VALUES = 100_000  # a megabyte of empty lists takes seconds to store and to read again ...
+BYTES_PER_VALUE = 20  # ... and what is longer may have more of them, so that real texts pass
 MAX_FORM_FIELDS = 1000
 REPLACEMENT = "\ufffd"  # of what no database holds
 FORM = "application/x-www-form-urlencoded"
@@ -46,11 +47,11 @@ def read(body: bytes, content_type: str = "", *, sends_forms: bool = False) -> d
     media_type = content_type.partition(";")[0].strip().lower()
     if sends_forms and not media_type.endswith("json") and _FORM_START.match(body):
         return _form(body)
-    return _as_object(_json(body))
+    return _as_object(_json(body), max(MAX_VALUES, len(body) // BYTES_PER_VALUE))
 
 
-def _as_object(value: Any) -> dict[str, Any]:
-    storable = _storable(value, MAX_DEPTH, itertools.count(1))
+def _as_object(value: Any, most: int = MAX_VALUES) -> dict[str, Any]:
+    storable = _storable(value, MAX_DEPTH, itertools.count(-most))
     return storable if isinstance(storable, dict) else {"raw": storable}
 
 
@@ -65,7 +66,7 @@ def _form(body: bytes) -> dict[str, Any]:
     except ValueError:  # UnicodeDecodeError included
         raise ContentRefused(f"The form is not UTF-8, or has more than {MAX_FORM_FIELDS} fields.") from None
     if len(pairs) == 1 and pairs[0][0] == "payload":
-        return _as_object(_json(pairs[0][1].encode()))  # GitHub's way
+        return _as_object(_json(pairs[0][1].encode()), max(MAX_VALUES, len(body) // BYTES_PER_VALUE))  # GitHub's way
     fields: dict[str, Any] = {}
     for name, value in pairs:
         fields.setdefault(name, []).append(value)
@@ -106,10 +107,10 @@ def _storable(value: Any, levels: int, count: Iterator[int]) -> Any:
 
     Args:
         levels: how much deeper it may go.
-        count: gives the number of this value within all.
+        count: gives how many values there may be after this one, as a negative number.
     """
-    if next(count) > MAX_VALUES:
-        raise ContentRefused(f"The JSON has more than {MAX_VALUES} values; send it in parts.")
+    if next(count) >= 0:
+        raise ContentRefused(f"The JSON has more than {MAX_VALUES} values in so few bytes; send it in parts.")
     if isinstance(value, str):
         return _UNSTORABLE.sub(REPLACEMENT, value)
     if isinstance(value, (dict, list)):

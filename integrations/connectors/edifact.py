@@ -23,6 +23,16 @@ _ALLOWED = {
     "UNOB": re.compile(rf"[{_LEVEL_A}a-z]*"),
     "UNOC": re.compile(r"[ -~\xa0-\xff]*"),
 }
+# What Unicode takes for one letter or sign, and people write with others where it is not at hand.
+_LETTERS = "ßẞæÆœŒøØłŁđĐðÐþÞħĦŧŦŋŊı€×÷"
+_SPELT = "ss SS ae Ae oe Oe o O l L d D d D th Th h H t T n N i EUR x /"
+_WRITTEN_OUT = {
+    **dict(zip(_LETTERS, _SPELT.split(), strict=True)),
+    **dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015\u2212", "-"),
+    **dict.fromkeys("\u2018\u2019\u201a\u201b\u2032`´", "'"),
+    **dict.fromkeys("\u201c\u201d\u201e\u201f\u2033«»", '"'),
+    "\u2044": "/",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +95,7 @@ def said(text: str, charset: str) -> str:
 
 
 def roughly(text: str, charset: str) -> str:
-    """Return free text as near as `charset` can say it: without accents, or with a blank for a sign it lacks."""
+    """Return free text as near as `charset` can say it: ß as ss, no accents, a blank for a sign that it lacks."""
     text = text.upper() if charset == "UNOA" else text
     return "".join(_roughly(char, charset) for char in unicodedata.normalize("NFC", text))
 
@@ -94,7 +104,9 @@ def _roughly(char: str, charset: str) -> str:
     allowed = _ALLOWED[charset]
     if allowed.fullmatch(char):
         return char
-    plain = "".join(part for part in unicodedata.normalize("NFKD", char) if not unicodedata.combining(part))
+    written = _WRITTEN_OUT.get(char) or unicodedata.normalize("NFKD", char)
+    plain = "".join(_WRITTEN_OUT.get(part, part) for part in written if not unicodedata.combining(part))
+    plain = plain.upper() if charset == "UNOA" else plain
     return plain if plain and allowed.fullmatch(plain) else " "
 
 

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from integrations.transport import signing
+
 from . import content
 from .manifest import Inbound
 
@@ -39,9 +41,18 @@ def parse(inbound: Inbound | None, headers: Mapping[str, str], body: bytes) -> W
     payload = content.read(body, found.get("content-type", ""), sends_forms=sends_forms)
     if inbound is None:
         return WebhookDTO(_at(payload, "event_type") or _at(payload, "type"), payload)
-    event_type = found.get(inbound.event_header.lower(), "") or _at(payload, inbound.event_path)
-    event_id = found.get(inbound.id_header.lower(), "") or _at(payload, inbound.id_path)
+    event_type = _header(found, inbound.event_header) or _at(payload, inbound.event_path)
+    event_id = _header(found, inbound.id_header) or _at(payload, inbound.id_path)
+    if inbound.scheme == "standard-webhooks" and inbound.id_header.lower() in ("webhook-id", "svix-id"):
+        event_id = signing.message_id_in(headers) or event_id  # of two that are there, the signed one
     return WebhookDTO(event_type, payload, event_id)
+
+
+def _header(found: Mapping[str, str], name: str) -> str:
+    """Return the header `name`; Shopify has each of its own also without the ``X-``."""
+    name = name.lower()
+    value = found.get(name, "")
+    return value or (found.get(name.removeprefix("x-"), "") if name.startswith("x-shopify-") else "")
 
 
 def _at(payload: Any, path: str) -> str:

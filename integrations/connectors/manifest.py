@@ -14,6 +14,7 @@ from pydantic import Field as _Field
 
 from integrations.auth.spec import OAuth as OAuth
 
+from .inbound_secret import RULE
 from .versions import SDK_VERSION, Version, VersionRange
 
 Kind = Literal["text", "secret", "url", "email", "host", "integer", "boolean", "choice", "lines", "json"]
@@ -111,6 +112,7 @@ Scheme = Literal[
     "slack",
     "hmac-sha256-hex",
     "hmac-sha256-base64",
+    "hmac-sha256-prefixed",
 ]
 
 
@@ -213,6 +215,16 @@ class Manifest(_Model):
         names = [field.name for field in self.fields]
         if double := {name for name in names if names.count(name) > 1}:
             raise ValueError(f"fields given twice: {', '.join(sorted(double))}")
+        return self
+
+    @model_validator(mode="after")
+    def _says_the_rule(self) -> Manifest:
+        """Tell whoever fills the form how good the secret of the webhooks must be, of whatever kind."""
+        proof = self.field(self.inbound.secret_field) if self.inbound is not None else None
+        if proof is not None and proof.is_secret and RULE not in proof.help:
+            told = proof.model_copy(update={"help": f"{proof.help} {RULE}".strip()})
+            # Frozen for everybody else.
+            self.__dict__["fields"] = tuple(told if field is proof else field for field in self.fields)
         return self
 
     def field(self, name: str) -> Field | None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
+from . import inbound_answers
 from .configured import Configured
+from .inbound_answers import Answer
 from .incoming import WebhookDTO, parse
 from .manifest import Inbound
 
@@ -40,3 +42,17 @@ class Receiving(Configured):
         Such a request is answered 200, or people would see an error there; nothing is stored, nothing is done.
         """
         return False
+
+    def handshake(self, dto: WebhookDTO) -> Answer | None:
+        """Return the answer to a *signed* trial of the address, which is not stored; None: it is a delivery."""
+        answer = inbound_answers.HANDSHAKES.get(self.inbound.scheme) if self.inbound else None
+        return answer(dto.payload) if answer else None
+
+    def answer(self, status: str) -> Answer:
+        """Return what the sender reads whose webhook is dealt with.
+
+        Args:
+            status: ``received``; ``duplicate``, it had come before; ``ping``, it was a trial (`is_trial`).
+        """
+        scheme = self.inbound.scheme if self.inbound else ""
+        return inbound_answers.STORED.get(scheme) or Answer({"status": status})

@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import quote
 
 from django.db import IntegrityError, connections, router, transaction
-from django.db.models import F
+from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Now
 
 from integrations import conf
@@ -25,9 +25,11 @@ from integrations.connections.abstract import AbstractConnection
 from integrations.connections.registered import model_of
 from integrations.connectors.content import ContentRefused
 from integrations.connectors.registry import ConnectorRegistry
+from integrations.database_clock import after
 from integrations.delivery.wakeup import QUEUE, SLOW_QUEUE, send_hint
 from integrations.errors import IntegrationError
 from integrations.lifecycle import announce, webhook_event_received
+from integrations.transport import signing
 
 from . import schemes
 from .models import AbstractWebhookEvent
@@ -81,8 +83,8 @@ def store(
 ) -> AbstractWebhookEvent:
     """Store a delivery whose signature is proven; return its row, or that of its first copy (`is_duplicate`).
 
-    Safe for any number of callers at once, inside and outside of a transaction. A copy of one that failed and is still
-    to be tried is a wish to try it now. What was given up stays so: a person looks at it (the admin's "Process again").
+    Safe for any number of callers at once, inside and outside of a transaction. A copy of one that failed is a wish to
+    try it now, and of one that was given up, to try it once more: a person pressed *Redeliver* at the provider's.
 
     Args:
         event_id: the provider's id of the delivery; "": the body tells copies apart.
@@ -96,30 +98,67 @@ def store(
     using = router.db_for_write(model)
     rows = model._base_manager.using(using)
     key = _key(delivery, event_id)
-    try:
+    columns = {
+        **_columns(delivery),
+        "idempotency_key": key,
+        "event_type": cut(event_type, 100),
+        "body": delivery.body,
+        "payload": payload,
+        "signature_valid": True,
+        "next_attempt_at": Now(),
+    }
+    event = _inserted(rows, columns)
+    while event is None:
         with transaction.atomic(using=using):
-            event = rows.create(
-                **_columns(delivery),
-                idempotency_key=key,
-                event_type=cut(event_type, 100),
-                body=delivery.body,
-                payload=payload,
-                signature_valid=True,
-                next_attempt_at=Now(),
-            )
-    except IntegrityError:
-        copied = rows.filter(idempotency_key=key)
-        if not copied.update(duplicates=F("duplicates") + 1):
-            raise  # not the key: the connection was deleted meanwhile
-        waits = copied.filter(status=model.Status.FAILED, next_attempt_at__isnull=False)
-        if waits.update(next_attempt_at=Now()):
-            _hint(model, copied.values_list("pk", flat=True)[0], using, is_slow=True)
-        event = copied.get()
-        event.is_duplicate = True
-        return event
+            if not event_id and _forget_copy(rows, key):
+                event = _inserted(rows, columns)
+            elif copied := _copy(rows, key):
+                return copied
+            else:  # it was purged just now
+                event = _inserted(rows, columns)
     event.refresh_from_db(fields=["next_attempt_at", "received_at"])
     announce(webhook_event_received, model, using=using, webhook_event=event, **described(delivery.connection, event))
     _hint(model, event.pk, using)
+    return event
+
+
+def _inserted(rows: QuerySet[Any], columns: Mapping[str, Any]) -> AbstractWebhookEvent | None:
+    """Insert it; return None if another row has its key."""
+    try:
+        with transaction.atomic(using=rows.db):
+            created: AbstractWebhookEvent = rows.create(**columns)
+            return created
+    except IntegrityError:
+        if not rows.filter(idempotency_key=columns["idempotency_key"]).exists():
+            raise  # not the key: the connection was deleted meanwhile
+        return None
+
+
+def _forget_copy(rows: QuerySet[Any], key: str) -> bool:
+    """Give the key of a digest free if its row came long enough ago, and nothing is left to do with it.
+
+    The same words minutes later are no copy but a new wish: without an id nothing else could tell.
+    """
+    done = rows.filter(idempotency_key=key, next_attempt_at=None, received_at__lte=after(-conf.INBOUND_COPY_SECONDS))
+    return bool(done.update(idempotency_key=f"past:{uuid.uuid4().hex}"))
+
+
+def _copy(rows: QuerySet[Any], key: str) -> AbstractWebhookEvent | None:
+    """Count one more copy of the row with that key, and have the row tried now if it failed or was given up.
+
+    Return the row; None if it is gone.
+    """
+    model = rows.model
+    copied = rows.filter(idempotency_key=key)
+    copied.update(duplicates=F("duplicates") + 1)
+    failed = Q(status=model.Status.FAILED, signature_valid=True)
+    # Processed, but some receiver never heard of it.
+    untold = ~Q(error="") & Q(status=model.Status.PROCESSED, announced_at=None, next_attempt_at=None)
+    if copied.filter(failed | untold).update(next_attempt_at=Now()):
+        _hint(model, copied.values_list("pk", flat=True)[0], rows.db, is_slow=True)
+    event: AbstractWebhookEvent | None = copied.first()
+    if event is not None:
+        event.is_duplicate = True
     return event
 
 
@@ -200,7 +239,8 @@ def copy_id(scheme: str, event_id: str, headers: Mapping[str, str], body: bytes)
 
     Else an old body, sent on under the id of a delivery that is still to come, would take its place.
     """
-    if scheme == "standard-webhooks" or not event_id or event_id not in headers.values():
+    is_signed = scheme.startswith("standard-webhooks") and event_id == signing.message_id_in(headers)
+    if is_signed or not event_id or event_id not in headers.values():
         return event_id
     return f"{event_id}-{_digest(body)[:16]}"
 

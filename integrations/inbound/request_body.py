@@ -1,8 +1,13 @@
-"""Read a request's body up to a cap, for so long, and no further: it comes from anybody."""
+"""Read a request's body up to a cap, for so long, and no further: it comes from anybody.
+
+What is longer than IN_MEMORY waits in a file until its sender has proven himself: strangers get none of our memory.
+"""
 
 from __future__ import annotations
 
+import mmap
 import socket
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -12,6 +17,8 @@ from typing import Any
 from django.http import HttpRequest
 
 CHUNK = 16_384
+MOST_BYTES = 26_214_400  # 25 MiB, what GitHub sends; INBOUND_MAX_BYTES allows no more
+IN_MEMORY = 1_048_576  # bytes
 READ_SECONDS = 10.0  # for all of the body; a sender that trickles would hold a thread of the web server for hours
 
 
@@ -34,8 +41,8 @@ def check_announced(request: HttpRequest, limit: int) -> None:
         raise BodyRefused(413)
 
 
-def read_body(request: HttpRequest, limit: int) -> bytes:
-    """Return the bytes as they came, at most `limit` of them.
+def read_body(request: HttpRequest, limit: int) -> bytes | mmap.mmap:
+    """Return the bytes as they came, at most `limit` of them; many of them as the map of a file that is gone with it.
 
     Not ``request.body``: that has a limit of its own (DATA_UPLOAD_MAX_MEMORY_SIZE), and reads before it looks.
 
@@ -56,20 +63,25 @@ def read_body(request: HttpRequest, limit: int) -> bytes:
             raise BodyRefused(411)
         stream = environ.get("wsgi.input", request)
     deadline = time.monotonic() + READ_SECONDS
-    body = bytearray()
-    with _ended_after(READ_SECONDS, environ.get("gunicorn.socket")):
-        try:
-            while len(body) <= limit and (chunk := stream.read(min(CHUNK, limit + 1 - len(body)))):
-                body += chunk
-                if time.monotonic() >= deadline:
-                    break
-        except Exception:  # OSError, Django's UnreadablePostError, or the server's own about chunks that are none
-            raise BodyRefused(408 if time.monotonic() >= deadline else 400) from None
-    if time.monotonic() >= deadline:
-        raise BodyRefused(408)
-    if len(body) > limit:
-        raise BodyRefused(413)
-    return bytes(body)
+    length = 0
+    with tempfile.SpooledTemporaryFile(max_size=IN_MEMORY) as spool:
+        with _ended_after(READ_SECONDS, environ.get("gunicorn.socket")):
+            try:
+                while length <= limit and (chunk := stream.read(min(CHUNK, limit + 1 - length))):
+                    length += len(chunk)
+                    spool.write(chunk)
+                    if time.monotonic() >= deadline:
+                        break
+            except Exception:  # OSError, Django's UnreadablePostError, or the server's own about chunks that are none
+                raise BodyRefused(408 if time.monotonic() >= deadline else 400) from None
+        if time.monotonic() >= deadline:
+            raise BodyRefused(408)
+        if length > limit:
+            raise BodyRefused(413)
+        spool.seek(0)
+        if length <= IN_MEMORY:
+            return spool.read()
+        return mmap.mmap(spool.fileno(), length, access=mmap.ACCESS_READ)
 
 
 @contextmanager

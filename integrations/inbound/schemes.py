@@ -1,14 +1,16 @@
 """How providers sign their webhooks, and whether a signature is theirs. Pure: bytes and headers in, nothing out.
 
-    standard-webhooks    webhook-signature: v1,<base64> over id.timestamp.body; v1a,<base64> with a whpk_ key
+    standard-webhooks    webhook-signature: v1,<base64> over id.timestamp.body; v1a,<base64> with a whpk_ key;
+                         the three headers may be called svix-… instead
     stripe               Stripe-Signature: t=<seconds>,v1=<hex> over t.body; the whole whsec_… text is the key
     github               X-Hub-Signature-256: sha256=<hex> over the body
-    shopify, woocommerce X-Shopify-Hmac-Sha256, X-WC-Webhook-Signature: <base64> over the body
+    shopify, woocommerce X-Shopify-Hmac-Sha256 or Shopify-Hmac-Sha256, X-WC-Webhook-Signature: <base64> over the body
     slack                X-Slack-Signature: v0=<hex> over v0:timestamp:body, with X-Slack-Request-Timestamp
     hmac-sha256-hex, hmac-sha256-base64
                          the header that the provider's documentation names, over the body
+    hmac-sha256-prefixed the same, written sha256=<hex>, as Notion and many others do
     hmac-sha256          as seeds/000 calls it: the encoding that goes with the header; with an unknown
-                         header hex or base64, which their lengths tell apart
+                         header sha256=<hex>, or hex or base64, which their lengths tell apart
 
 Source: S0-78, design.md C22, and the providers' own pages. Fails closed: an unknown scheme, an empty secret and
 whatever a stranger may send end as ``SignatureInvalid``. One spelling is accepted of each thing: digits are ASCII,
@@ -25,7 +27,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from integrations.connectors.config_check import MAX_SECRETS
 from integrations.transport import signing
-from integrations.transport.signing import TOLERANCE_SECONDS, SignatureInvalid
+from integrations.transport.signing import TOLERANCE_SECONDS, Buffer, SignatureInvalid
 
 MAX_HEADER = 8192  # characters; servers refuse longer ones anyway
 
@@ -43,12 +45,21 @@ REASONS = {
 _TIMESTAMP = re.compile(r"0|[1-9][0-9]{0,17}", re.ASCII)
 _HEX = re.compile(r"[0-9a-fA-F]+", re.ASCII)
 
+# WordPress decodes these and no others, once, and numbers with any zeros before them.
+_WORDPRESS_SIGNS = {"quote": "'", "double": '"', "less": "<", "greater": ">", "and": "&"}
+_WORDPRESS_ENTITY = re.compile(
+    "&(?:(?P<quote>#0*39|#[xX]0*27)|(?P<double>quot|#0*34|#[xX]0*22)|(?P<less>lt|#0*60)|(?P<greater>gt|#0*62)"
+    "|(?P<and>amp|#0*38|#[xX]0*26));"
+)
+
 # seeds/000 names the method and the header: the header says whose encoding it is.
 _OWNERS = {
     "stripe-signature": "stripe",
     "webhook-signature": "standard-webhooks",
+    "svix-signature": "standard-webhooks",
     "x-hub-signature-256": "github",
     "x-shopify-hmac-sha256": "shopify",
+    "shopify-hmac-sha256": "shopify",
     "x-slack-signature": "slack",
     "x-wc-webhook-signature": "woocommerce",
 }
@@ -62,7 +73,7 @@ def owner_of(signature_header: str) -> str:
 def verify(
     scheme: str,
     headers: Mapping[str, str],
-    body: bytes,
+    body: Buffer,
     secrets: Iterable[str],
     *,
     now: float,
@@ -73,7 +84,7 @@ def verify(
     Args:
         scheme: one of `SCHEMES`.
         headers: names in any case.
-        body: the bytes as they came, before any decoding.
+        body: the bytes as they came, before any decoding; a large one may be the map of a file.
         secrets: several during a rotation, the newest first; empty ones count for nothing, those after the fifth
             neither: each is tried with every body that a stranger sends.
         now: seconds since 1970. Where the scheme has a timestamp it may be 300 s off, either way.
@@ -108,17 +119,20 @@ class _Headers:
             raise SignatureInvalid("malformed")
         return value
 
-    def signature(self, usual_name: str = "") -> str:
-        return self.get(self.signature_name or usual_name)
+    def signature(self, *usual_names: str) -> str:
+        """Return what stands in the header that the caller names or, without one, in the first of the usual ones."""
+        names = (self.signature_name,) if self.signature_name else usual_names or ("",)
+        return self.get(next((name for name in names if self.all.get(name)), names[0]))
 
 
-def _standard_webhooks(headers: _Headers, body: bytes, secrets: list[str], now: float) -> None:
-    for name in signing.HEADER_NAMES:
-        headers.get(name)
+def _standard_webhooks(headers: _Headers, body: Buffer, secrets: list[str], now: float) -> None:
+    for name, value in headers.all.items():
+        if name.startswith(("webhook-", "svix-")) and isinstance(value, str) and len(value) > MAX_HEADER:
+            raise SignatureInvalid("malformed")
     signing.verify(headers.all, body, secrets, now=now)
 
 
-def _stripe(headers: _Headers, body: bytes, secrets: list[str], now: float) -> None:
+def _stripe(headers: _Headers, body: Buffer, secrets: list[str], now: float) -> None:
     parts = [part.partition("=") for part in headers.signature("stripe-signature").split(",")]
     times = [value for name, _, value in parts if name == "t"]
     signatures = [value for name, _, value in parts if name == "v1"]
@@ -126,45 +140,57 @@ def _stripe(headers: _Headers, body: bytes, secrets: list[str], now: float) -> N
     if len(times) != 1 or not signatures:
         raise SignatureInvalid("malformed")
     timestamp = _timely(times[0], now)
-    _compare(signatures, b"%b.%b" % (timestamp, body), secrets, _hex_text)
+    _compare(signatures, (timestamp, b".", body), secrets, _hex_text)
 
 
-def _slack(headers: _Headers, body: bytes, secrets: list[str], now: float) -> None:
+def _slack(headers: _Headers, body: Buffer, secrets: list[str], now: float) -> None:
     signature = headers.signature("x-slack-signature")
     timestamp = _timely(headers.get("x-slack-request-timestamp"), now)
-    _compare([_after(signature, "v0=")], b"v0:%b:%b" % (timestamp, body), secrets, _hex_text)
+    _compare([_after(signature, "v0=")], (b"v0:", timestamp, b":", body), secrets, _hex_text)
 
 
-def _github(headers: _Headers, body: bytes, secrets: list[str], now: float) -> None:
-    _compare([_after(headers.signature("x-hub-signature-256"), "sha256=")], body, secrets, _hex_text)
+def _github(headers: _Headers, body: Buffer, secrets: list[str], now: float) -> None:
+    _compare([_after(headers.signature("x-hub-signature-256"), "sha256=")], (body,), secrets, _hex_text)
 
 
-def _shopify(headers: _Headers, body: bytes, secrets: list[str], now: float) -> None:
-    _compare([headers.signature("x-shopify-hmac-sha256")], body, secrets, _base64_text)
+def _shopify(headers: _Headers, body: Buffer, secrets: list[str], now: float) -> None:
+    _compare([headers.signature("x-shopify-hmac-sha256", "shopify-hmac-sha256")], (body,), secrets, _base64_text)
 
 
-def _woocommerce(headers: _Headers, body: bytes, secrets: list[str], now: float) -> None:
-    _compare([headers.signature("x-wc-webhook-signature")], body, secrets, _base64_text)
+def _woocommerce(headers: _Headers, body: Buffer, secrets: list[str], now: float) -> None:
+    keys = [_wordpress_decoded(secret) for secret in secrets]
+    _compare([headers.signature("x-wc-webhook-signature")], (body,), keys, _base64_text)
 
 
-def _plain_hex(headers: _Headers, body: bytes, secrets: list[str], now: float) -> None:
-    _compare([headers.signature()], body, secrets, _hex_text)
+def _wordpress_decoded(secret: str) -> str:
+    """Return the key that WooCommerce makes of a secret: ``wp_specialchars_decode($secret, ENT_QUOTES)``."""
+    return _WORDPRESS_ENTITY.sub(lambda found: _WORDPRESS_SIGNS[found.lastgroup or ""], secret)
 
 
-def _plain_base64(headers: _Headers, body: bytes, secrets: list[str], now: float) -> None:
-    _compare([headers.signature()], body, secrets, _base64_text)
+def _plain_hex(headers: _Headers, body: Buffer, secrets: list[str], now: float) -> None:
+    _compare([headers.signature()], (body,), secrets, _hex_text)
 
 
-def _plain(headers: _Headers, body: bytes, secrets: list[str], now: float) -> None:
+def _plain_base64(headers: _Headers, body: Buffer, secrets: list[str], now: float) -> None:
+    _compare([headers.signature()], (body,), secrets, _base64_text)
+
+
+def _plain_prefixed(headers: _Headers, body: Buffer, secrets: list[str], now: float) -> None:
+    _compare([_after(headers.signature(), "sha256=")], (body,), secrets, _hex_text)
+
+
+def _plain(headers: _Headers, body: Buffer, secrets: list[str], now: float) -> None:
     if owner := owner_of(headers.signature_name):
         SCHEMES[owner](headers, body, secrets, now)
+    elif headers.signature().startswith("sha256="):
+        _plain_prefixed(headers, body, secrets, now)
     elif len(headers.signature()) == 64:
         _plain_hex(headers, body, secrets, now)
     else:
         _plain_base64(headers, body, secrets, now)
 
 
-SCHEMES: dict[str, Callable[[_Headers, bytes, list[str], float], None]] = {
+SCHEMES: dict[str, Callable[[_Headers, Buffer, list[str], float], None]] = {
     "standard-webhooks": _standard_webhooks,
     "standard-webhooks-v1a": _standard_webhooks,  # the secret's prefix says which of the two it is
     "stripe": _stripe,
@@ -174,6 +200,7 @@ SCHEMES: dict[str, Callable[[_Headers, bytes, list[str], float], None]] = {
     "slack": _slack,
     "hmac-sha256-hex": _plain_hex,
     "hmac-sha256-base64": _plain_base64,
+    "hmac-sha256-prefixed": _plain_prefixed,
     "hmac-sha256": _plain,
 }
 
@@ -203,8 +230,10 @@ def _base64_text(digest: bytes) -> str:
     return base64.b64encode(digest).decode()
 
 
-def _compare(candidates: list[str], signed: bytes, secrets: list[str], written: Callable[[bytes], str]) -> None:
-    """Return if one of `candidates` is the digest of `signed`, as `written` by one of `secrets`.
+def _compare(
+    candidates: list[str], signed: Iterable[Buffer], secrets: list[str], written: Callable[[bytes], str]
+) -> None:
+    """Return if one of `candidates` is the digest of the parts of `signed`, as `written` by one of `secrets`.
 
     The texts are compared, not what they decode to: base64 has several spellings of the same bytes.
     """
@@ -213,8 +242,10 @@ def _compare(candidates: list[str], signed: bytes, secrets: list[str], written: 
         raise SignatureInvalid("malformed")
     for secret in secrets:
         # A half surrogate in a secret is a slip of ours, and no reason to crash.
-        digest = hmac.digest(secret.encode("utf-8", "surrogatepass"), signed, "sha256")
-        expected = written(digest).encode()
+        digest = hmac.new(secret.encode("utf-8", "surrogatepass"), digestmod="sha256")
+        for part in signed:  # not joined: a body may be large
+            digest.update(part)
+        expected = written(digest.digest()).encode()
         if any(hmac.compare_digest(expected, candidate) for candidate in readable):
             return
     raise SignatureInvalid("mismatch")

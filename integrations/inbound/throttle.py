@@ -7,7 +7,7 @@ import time
 
 from django.core.cache import cache
 
-from integrations import clock
+from integrations import clock, conf
 from integrations.connections.abstract import AbstractConnection
 
 logger = logging.getLogger("integrations.inbound")
@@ -15,7 +15,7 @@ logger = logging.getLogger("integrations.inbound")
 # Rows about forged deliveries: enough to see that somebody tries, too few to fill a disk by trying.
 REJECTED_PER_MINUTE = 10  # of one connection
 ALL_REJECTED_PER_MINUTE = 30
-LOGGED_PER_MINUTE = 5  # lines about refusals of one connection: strangers decide how many there are
+LOGGED_PER_MINUTE = 4  # lines about refusals of one connection, and one more when it is closed: strangers decide
 MINUTE = 60
 
 _quiet_until = 0.0
@@ -27,15 +27,44 @@ def is_within(kind: str, connection: AbstractConnection | None, per_minute: int,
     Args:
         if_unknown: the answer while the cache cannot be asked.
     """
-    owner = f"{connection._meta.label_lower}:{connection.pk}" if connection is not None else "-"
-    key = f"integrations:inbound:{kind}:{owner}:{int(clock.timestamp() // MINUTE)}"
+    number = _count(kind, connection)
+    return if_unknown if number is None else number <= per_minute
+
+
+def _count(kind: str, connection: AbstractConnection | None) -> int | None:
+    """Return how many of `kind` there were in this minute, this one included; None if nobody counts."""
+    key = _key(kind, connection)
     try:
-        if cache.add(key, 1, MINUTE * 2):
-            return per_minute >= 1
-        return int(cache.incr(key)) <= per_minute
+        return 1 if cache.add(key, 1, MINUTE * 2) else int(cache.incr(key))
     except Exception as error:  # whatever a cache's client library throws
         _say_that_nobody_counts(error)
-        return if_unknown
+        return None
+
+
+def _key(kind: str, connection: AbstractConnection | None) -> str:
+    owner = f"{connection._meta.label_lower}:{connection.pk}" if connection is not None else "-"
+    return f"integrations:inbound:{kind}:{owner}:{int(clock.timestamp() // MINUTE)}"
+
+
+def is_closed(connection: AbstractConnection) -> bool:
+    """Tell whether so many calls proved nothing in this minute that the next one is not looked at."""
+    try:
+        return int(cache.get(_key("refused", connection)) or 0) >= conf.INBOUND_REFUSED_PER_MINUTE
+    except Exception as error:
+        _say_that_nobody_counts(error)
+        return False
+
+
+def count_refused(connection: AbstractConnection) -> bool:
+    """Count one more call that proved nothing; tell whether that is still one of the few that are answered 401."""
+    number, most = _count("refused", connection), conf.INBOUND_REFUSED_PER_MINUTE
+    if number == most:
+        logger.warning(
+            "connection %s: %s webhooks in this minute proved nothing; until the next one such calls are answered 429",
+            connection.pk,
+            number,
+        )
+    return number is None or number <= most
 
 
 def may_log(connection: AbstractConnection | None) -> bool:

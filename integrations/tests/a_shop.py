@@ -15,7 +15,7 @@ KEY = "corner-shop"
 VALID = {
     "store_url": "https://north.example.com",
     "consumer_secret": "canary-consumer",
-    "webhook_secret": "canary-hook",
+    "webhook_secret": "canary-hook-7f3a91",
 }
 
 

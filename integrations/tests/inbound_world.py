@@ -54,6 +54,7 @@ def headers_of(
         "woocommerce": {"X-WC-Webhook-Signature": b64(raw)},
         "hmac-sha256-hex": {PLAIN: raw.hex()},
         "hmac-sha256-base64": {PLAIN: b64(raw)},
+        "hmac-sha256-prefixed": {PLAIN: f"sha256={raw.hex()}"},
         "hmac-sha256": {PLAIN: raw.hex()},
     }[scheme]
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hmac
+import mmap
 import re
 import secrets as random
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,9 +23,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from integrations.errors import IntegrationNotConfigured
 
+Buffer = bytes | mmap.mmap
 TOLERANCE_SECONDS = 300
 MIN_SECRET_BYTES, MAX_SECRET_BYTES = 24, 64
 HEADER_NAMES = ("webhook-id", "webhook-timestamp", "webhook-signature")
+_SVIX_NAMES = ("svix-id", "svix-timestamp", "svix-signature")  # what Svix called them before there was a standard
 
 _TIMESTAMP = re.compile(r"0|[1-9][0-9]{0,17}", re.ASCII)
 _MAX_SIGNATURES = 20  # per header; more than any rotation needs, few enough to check them all
@@ -97,7 +100,7 @@ def sign(message_id: str, timestamp: int, body: bytes, secrets: Sequence[str]) -
 
 def verify(
     headers: Mapping[str, str],
-    body: bytes,
+    body: Buffer,
     secrets: Iterable[str],
     *,
     now: float,
@@ -111,11 +114,10 @@ def verify(
     keys = [key for secret in secrets if isinstance(secret, str) and (key := _key(secret))]
     if not keys:
         raise SignatureInvalid("no_secret")
-    found = {str(name).lower(): value for name, value in headers.items()}
-    values = [found.get(name) for name in HEADER_NAMES]
-    if not all(isinstance(value, str) and value for value in values):
+    values = _signed_headers(headers)
+    if values is None:
         raise SignatureInvalid("missing_header")
-    message_id, timestamp, signatures = (str(value) for value in values)
+    message_id, timestamp, signatures = values
     if not _TIMESTAMP.fullmatch(timestamp):
         raise SignatureInvalid("malformed")
     if int(timestamp) < now - tolerance:
@@ -123,10 +125,26 @@ def verify(
     if int(timestamp) > now + tolerance:
         raise SignatureInvalid("too_new")
     # A lone surrogate in an id was signed by nobody, but must not crash either.
-    signed = b"%b.%b.%b" % (message_id.encode("utf-8", "surrogatepass"), timestamp.encode(), body)
+    signed = (b"%b.%b." % (message_id.encode("utf-8", "surrogatepass"), timestamp.encode()), body)
     candidates, readable = _candidates(signatures)
     if not any(_matches(key, candidates, signed) for key in keys):
         raise SignatureInvalid("mismatch" if readable else "malformed")
+
+
+def message_id_in(headers: Mapping[str, str]) -> str:
+    """Return the id that `verify` reads, and that is signed therefore; "" if these are no such headers."""
+    values = _signed_headers(headers)
+    return values[0] if values is not None else ""
+
+
+def _signed_headers(headers: Mapping[str, str]) -> tuple[str, str, str] | None:
+    """Return id, timestamp and signatures, all three of one family: names of two could tell of two messages."""
+    found = {str(name).lower(): value for name, value in headers.items()}
+    for names in (HEADER_NAMES, _SVIX_NAMES):
+        message_id, timestamp, signatures = (found.get(name) for name in names)
+        if all(isinstance(value, str) and value for value in (message_id, timestamp, signatures)):
+            return str(message_id), str(timestamp), str(signatures)
+    return None
 
 
 def _candidates(value: str) -> tuple[list[tuple[str, bytes]], bool]:
@@ -150,14 +168,16 @@ def _candidates(value: str) -> tuple[list[tuple[str, bytes]], bool]:
     return candidates, bool(candidates) or not broken
 
 
-def _matches(key: _Key, candidates: list[tuple[str, bytes]], signed: bytes) -> bool:
+def _matches(key: _Key, candidates: list[tuple[str, bytes]], signed: Sequence[Buffer]) -> bool:
     given = [raw for version, raw in candidates if version == key.version]
     if not given:
         return False
-    if key.public is None:
-        expected = hmac.digest(key.mac, signed, "sha256")  # once: a stranger decides how long it is
-        return any(hmac.compare_digest(expected, raw) for raw in given)
-    return any(_is_signed(key.public, raw, signed) for raw in given)
+    if key.public is not None:
+        return any(_is_signed(key.public, raw, b"".join(signed)) for raw in given)
+    digest = hmac.new(key.mac, digestmod="sha256")  # once: a stranger decides how long it is
+    for part in signed:  # not joined: a body may be large
+        digest.update(part)
+    return any(hmac.compare_digest(digest.digest(), raw) for raw in given)
 
 
 def _is_signed(public: Ed25519PublicKey, signature: bytes, signed: bytes) -> bool:

@@ -10,10 +10,10 @@ from typing import Any
 from integrations import clock
 from integrations.connectors.base import BaseConnector
 from integrations.connectors.config_check import check
+from integrations.connectors.inbound_secret import lines
 from integrations.connectors.manifest import Field, Inbound, Manifest
 from integrations.connectors.port import Envelope, Receipt
 from integrations.connectors.registry import register
-from integrations.credentials.secret_refs import is_reference
 from integrations.faults import Fault
 from integrations.transport import signing
 from integrations.transport.classify import excerpt_of
@@ -29,6 +29,7 @@ _IN_BODY: dict[str, Any] = {"signature_header": SIGNATURE_HEADER, "id_path": "id
 INBOUND = {
     "hmac-sha256-hex": Inbound(scheme="hmac-sha256-hex", **_IN_BODY),
     "hmac-sha256-base64": Inbound(scheme="hmac-sha256-base64", **_IN_BODY),
+    "hmac-sha256-prefixed": Inbound(scheme="hmac-sha256-prefixed", **_IN_BODY),
     "standard-webhooks": Inbound(scheme="standard-webhooks", id_header="webhook-id", event_path="event_type"),
     "stripe": Inbound(scheme="stripe", id_path="id", event_path="type"),
     "shopify": Inbound(scheme="shopify", id_header="X-Shopify-Webhook-Id", event_header="X-Shopify-Topic"),
@@ -36,10 +37,6 @@ INBOUND = {
 }
 
 DEFAULT = "hmac-sha256-hex"
-
-# Whoever has seen one call signed with a plain HMAC finds a shorter secret by trying.
-MIN_SECRET = 16
-TOO_SHORT = f"must have at least {MIN_SECRET} characters, each if there are several; take a random text"
 
 MANIFEST = Manifest(
     key="webhook",
@@ -74,15 +71,16 @@ MANIFEST = Manifest(
             label="Secret for calling back",
             kind="secret",
             multiline=True,
-            help="Whoever calls us back signs with it: a random text of 16 characters or more. Empty: nobody may. Two, "
-            "one a line, while you change it.",
+            help="Whoever calls us back signs with it: a random text. Empty: nobody may. Two, one a line, while you "
+            "change it.",
         ),
         Field(
             name="inbound_scheme",
             label="Calls back signed as",
             kind="choice",
             choices=tuple(INBOUND),
-            help="Empty: hmac-sha256-hex, the HMAC of the body. A secret for standard-webhooks begins with whsec_.",
+            help="Empty: hmac-sha256-hex, the HMAC of the body; …-prefixed has sha256= before it. A secret for "
+            "standard-webhooks begins with whsec_.",
             advanced=True,
         ),
         Field(
@@ -114,15 +112,7 @@ class WebhookConnector(BaseConnector):
     def validate_config(cls, config: Mapping[str, Any]) -> dict[str, str]:
         """Return {field: what is wrong}; beside each field by itself: what does not fit together."""
         clean, problems = check(cls.manifest, config)
-        return problems or dict(_conflicts(clean))
-
-    @classmethod
-    def validate_change(cls, config: Mapping[str, Any], stored: Mapping[str, Any]) -> dict[str, str]:
-        """As `validate_config`; but a short secret that is stored may stay, also beside the one that replaces it."""
-        problems = super().validate_change(config, stored)
-        if problems.get("webhook_secret") == TOO_SHORT and _short_secrets(config) <= _short_secrets(stored):
-            del problems["webhook_secret"]
-        return problems
+        return {**dict(_conflicts(clean)), **problems}
 
     @property
     def inbound(self) -> Inbound:
@@ -182,9 +172,7 @@ def _conflicts(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "username", "missing: a password needs a user name"
     if config.get("api_key_header") and not config.get("api_key"):
         yield "api_key", "missing: there is a header for an API key, but no key"
-    secrets = _secrets(config)
-    if _short_secrets(config):
-        yield "webhook_secret", TOO_SHORT
+    secrets = lines(config.get("webhook_secret"))
     if config.get("inbound_scheme") == "standard-webhooks" and not all(map(signing.is_key, secrets)):
         yield "webhook_secret", "must be whsec_ and base64, one a line; for another secret choose another scheme"
     own = authorization(config)
@@ -199,18 +187,6 @@ def _conflicts(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
                 check_headers(header)
             except HeaderRejected as rejected:
                 yield field, rejected.message
-
-
-def _secrets(config: Mapping[str, Any]) -> list[str]:
-    return [line for line in str(config.get("webhook_secret") or "").splitlines() if line.strip()]
-
-
-def _short_secrets(config: Mapping[str, Any]) -> set[str]:
-    """Return what is too short to sign with a plain HMAC, if that is chosen; not what only refers to a secret."""
-    is_plain = str(config.get("inbound_scheme") or DEFAULT).startswith("hmac-")
-    if not is_plain or is_reference(str(config.get("webhook_secret") or "")):
-        return set()
-    return {line for line in _secrets(config) if len(line.strip()) < MIN_SECRET}
 
 
 def authorization(credentials: Mapping[str, object]) -> dict[str, str]:

@@ -189,8 +189,12 @@ def test_free_text_is_said_roughly_and_never_fails(text: str) -> None:
 
 
 def test_accents_that_are_lacking_are_dropped() -> None:
-    assert edifact.roughly("Łódź Ŝñ", "UNOC") == " ódz Sñ"
-    assert edifact.roughly("Größe", "UNOB") == "Gro e"
+    assert edifact.roughly("Łódź Ŝñ", "UNOC") == "Lódz Sñ"
+    assert edifact.roughly("Größe", "UNOB") == "Grosse"
+    assert edifact.roughly("Größe æ", "UNOA") == "GROSSE AE"
+    assert edifact.roughly("STRAẞE Øl Þór Œuvre ½ “x” – 5 €", "UNOB") == 'STRASSE Ol Thor Oeuvre 1/2 "x" - 5 EUR'
+    assert edifact.roughly("5 € – ß “ø”", "UNOC") == '5 EUR - ß "ø"'
+    assert edifact.roughly("日本 ☃", "UNOB") == "    "
 
 
 @pytest.mark.parametrize(

@@ -220,7 +220,11 @@ def test_dots_stand_for_what_is_stored(root: Client, shop: Any) -> None:
 
 
 def test_a_secret_is_replaced_and_stays_encrypted(root: Client, shop: Any) -> None:
-    typed = {"store_url": a_shop.VALID["store_url"], "consumer_secret": "canary-new", "webhook_secret": "canary-hook"}
+    typed = {
+        "store_url": a_shop.VALID["store_url"],
+        "consumer_secret": "canary-new",
+        "webhook_secret": "canary-hook-7f3a91",
+    }
     assert change(root, shop, credentials=json.dumps(typed)).status_code == 302
     shop.refresh_from_db()
     assert shop.credentials == typed and "canary" not in shop.credentials_encrypted

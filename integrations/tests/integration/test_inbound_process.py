@@ -398,8 +398,7 @@ class TestFailures:
         assert event.attempts == 3 and event.next_attempt_at is None
         assert event.error == "unexpected RuntimeError (given up after 3 attempts)"
         effect()
-        assert receive(flow, action=EFFECT).is_duplicate  # for ever: given up is given up
-        assert work_off() == {} and not SyncState.objects.exists()
+        assert work_off() == {} and not SyncState.objects.exists()  # nobody asks for it
 
     def test_a_copy_of_what_is_still_to_be_tried_has_it_tried_now(self, flow: TenantIntegration) -> None:
         def fail(dto: Any, connection: Any) -> None:

@@ -14,6 +14,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
+from urllib.parse import parse_qsl
 
 from integrations.auth.scheme import Auth, BearerAuth
 from integrations.connectors.base import BaseConnector
@@ -164,6 +165,10 @@ class SlackConnector(BaseConnector):
         outer = found.payload.get("type")
         fallback = "slash_command" if "command" in found.payload else ""
         return replace(found, event_type=found.event_type or (outer if isinstance(outer, str) else fallback))
+
+    def is_trial(self, body: bytes) -> bool:
+        """Slack looks at the certificate of an address, now and then, without signing (``ssl_check=1``)."""
+        return dict(parse_qsl(body[:1000].decode("utf-8", "replace"))).get("ssl_check") == "1"
 
     def classify(self, response: Response) -> IntegrationError | None:
         """Return the error that Slack names, however it names it: by a status, by ``ok: false``, or by a bare word."""

@@ -350,4 +350,7 @@ def test_two_orders_of_one_second_share_no_id(server: WooCommerceServer, shop: S
 
 def test_secrets_of_webhooks(shop: Shop) -> None:
     assert connector_on(shop).inbound_secrets() == ()
-    assert connector_on(shop, webhook_secret="new-7f3a91\nold-7f3a91").inbound_secrets() == ("new-7f3a91", "old-7f3a91")
+    assert connector_on(shop, webhook_secret="new-7f3a91-c0ffee\nold-7f3a91-c0ffee").inbound_secrets() == (
+        "new-7f3a91-c0ffee",
+        "old-7f3a91-c0ffee",
+    )
