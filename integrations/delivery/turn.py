@@ -292,7 +292,7 @@ def _send_carefully(sending: Slice, row: DueRow, apart: ExitStack) -> None:
     sending.mark = _mark
     if not _careful.acquire(timeout=ALONE_SECONDS):
         sending.halted = "not alone"
-        sending.verdict.rest(NOT_ALONE_SECONDS, "another lane of the process is as careful")
+        sending.verdict.rest(NOT_ALONE_SECONDS, "another lane of its process is sent row by row too")
         return
     apart.callback(_careful.release)
     sending.send([[row]])

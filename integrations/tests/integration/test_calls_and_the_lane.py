@@ -281,7 +281,7 @@ def test_a_check_by_a_person_is_never_refused(made: TenantIntegration, receiver:
 
 
 def test_a_pause_of_the_lane_alone_stops_no_call(made: TenantIntegration, receiver: Receiver) -> None:
-    Lane.objects.update(paused_until=after(60), pause_reason="another lane of the process is as careful")
+    Lane.objects.update(paused_until=after(60), pause_reason="another lane of its process is sent row by row too")
     assert call(made) == {"ok": True}
 
 
