@@ -67,6 +67,7 @@ class IntegrationError(Exception):
 
     default_code = "error"
     default_fault = DESTINATION
+    fault = DESTINATION
 
     def __init__(
         self,
@@ -89,6 +90,10 @@ class IntegrationError(Exception):
         self.fault = fault or self.default_fault
         self.progress = dict(progress or {})
         super().__init__(self.message)
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.fault = cls.default_fault  # for a host's class that is made without ours
 
 
 class IntegrationDisabled(IntegrationError):

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
+from django.urls import Resolver404, resolve
 
 
 class RefuseNul:
     """Answer 400 to an address with a NUL in its path or query: PostgreSQL takes none, and a page would fail with 500.
 
-    What is posted the forms and schemas refuse themselves.
+    What is posted the forms and schemas refuse themselves. So do views with ``takes_nul``: what strangers and providers
+    send is answered in one way, whatever is wrong with it.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -18,6 +20,13 @@ class RefuseNul:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         query = request.META.get("QUERY_STRING", "")
-        if "\0" in request.path_info or "%00" in query or "\0" in query:
+        if ("\0" in request.path_info or "%00" in query or "\0" in query) and not _takes_nul(request):
             return HttpResponseBadRequest("The address contains a NUL character (%00).", content_type="text/plain")
         return self.get_response(request)
+
+
+def _takes_nul(request: HttpRequest) -> bool:
+    try:
+        return bool(getattr(resolve(request.path_info).func, "takes_nul", False))
+    except Resolver404:
+        return False

@@ -85,6 +85,8 @@ class BaseIntegration(Generic[C]):
         """
         if isinstance(config, IntegrationConfiguration) and (missing := config.missing()):
             return missing
+        if not isinstance(config, AbstractConfiguration):  # whatever get_config() returns
+            return []
         empty = [name for name in _entered(config) if getattr(config, name) in (None, "")]
         if not self._would_do(config, empty):
             return []

@@ -47,7 +47,6 @@ def test_a_nul_in_an_address_is_a_bad_request_for_everybody() -> None:
         "/health/?x=%00",
         "/api/connectors/?family=%00",
         "/api/connections/%00",
-        "/webhooks/%00/x/",
         "/%00",
     ):
         assert Client().get(address).status_code == 400, address
