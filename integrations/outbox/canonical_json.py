@@ -31,7 +31,7 @@ from tenants.boundary import is_kept_out
 MAX_DEPTH = 32
 MAX_INTEGER_BITS = 256  # longer ones are identifiers or mistakes: sent as text
 ENDLESS = 1_000_000  # items of something that does not say how many it has, where there is no body limit
-MOST_PARTS, MOST_CHARACTERS = 4, 16  # times the limit
+MOST_PARTS, MOST_CHARACTERS = 2, 16  # times the limit; a user waits for it
 SHORTEST = 64  # characters; shorter texts are not cut
 NAMED = 20  # of what was cut
 TRUNCATED = "truncated"

@@ -518,7 +518,8 @@ def test_long_lists_and_deep_ones_are_cut_and_named(monkeypatch: Any) -> None:
     assert "workitem.parts[0]" in names
 
 
-def test_a_payload_that_cannot_be_cut_far_enough_is_replaced_by_a_minimal_one(monkeypatch: Any) -> None:
+def test_a_payload_that_cannot_be_cut_far_enough_is_replaced_by_a_minimal_one(monkeypatch: Any, settings: Any) -> None:
+    settings.INTEGRATIONS = {"MAX_BODY_BYTES": 8192}
     tenant = make_tenant()
     make_integration(tenant)
     same: list[Any] = []

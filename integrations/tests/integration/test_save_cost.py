@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from decimal import Decimal
+from ipaddress import ip_address
 from typing import Any
 
 import pytest
@@ -162,7 +163,9 @@ def _key(kind: str) -> dict[str, Any]:
         "date": lambda: models.DateField(primary_key=True, default=_made(lambda n: _DAY.date() + timedelta(n))),
         "moment": lambda: models.DateTimeField(primary_key=True, default=_made(lambda n: _DAY + timedelta(n, 0, n))),
         "duration": lambda: models.DurationField(primary_key=True, default=_made(lambda n: timedelta(n, n, n))),
-        "address": lambda: models.GenericIPAddressField(primary_key=True, default=_made("10.0.0.{}".format)),
+        "address": lambda: models.GenericIPAddressField(
+            primary_key=True, default=_made(lambda n: str(ip_address(0x0A000000 + n)))
+        ),
         "one to one": lambda: models.OneToOneField(
             Customer, on_delete=models.CASCADE, primary_key=True, related_name="+", default=_customer_key
         ),
