@@ -27,7 +27,7 @@ test-embedded: $(STAMP)
 	$(BIN)/python -m pytest $(TESTS)/integration -q -m "not slow and not crash and not browser and not n8n"
 
 test-services: $(STAMP)
-	$(BIN)/python -m integrations.tests.lanes -q -m "integration and not slow and not crash and not browser and not n8n"
+	$(BIN)/python -m integrations.tests.lanes -q -m "integration and not portable and not slow and not crash and not browser and not n8n"
 
 check: $(STAMP)
 	$(BIN)/ruff check .
@@ -48,7 +48,7 @@ model: $(STAMP)
 # Longer suites.
 test-slow: $(STAMP)
 	$(BIN)/python -m pytest $(TESTS)/integration -q -m slow
-	$(BIN)/python -m integrations.tests.lanes -q -m slow
+	$(BIN)/python -m integrations.tests.lanes -q -m "slow or (integration and portable and not crash and not browser and not n8n)"
 
 test-connectors: $(STAMP)
 	$(BIN)/python -m pytest $(TESTS)/conformance $(TESTS)/connectors -q

@@ -27,7 +27,7 @@ from .admin_world import (
     url,
 )
 
-pytestmark = [pytest.mark.django_db, pytest.mark.integration]
+pytestmark = [pytest.mark.django_db, pytest.mark.integration, pytest.mark.portable]
 
 
 @pytest.fixture(autouse=True)

@@ -23,7 +23,7 @@ from tenants.models import Tenant
 
 from .admin_world import Side, client_of, make_side, messages_of, page, superuser, url
 
-pytestmark = [pytest.mark.django_db, pytest.mark.integration]
+pytestmark = [pytest.mark.django_db, pytest.mark.integration, pytest.mark.portable]
 
 EVIL = "<script>alert(1)</script>"
 PAYLOAD = {"order": {"id": 7, "note": "it says canary-hook"}, "api_token": "canary-token"}

@@ -21,7 +21,7 @@ from tasks.models import WorkItem
 
 from .admin_world import Side, form_values, make_side, messages_of, page, shown_values, superuser, url
 
-pytestmark = [pytest.mark.django_db, pytest.mark.integration]
+pytestmark = [pytest.mark.django_db, pytest.mark.integration, pytest.mark.portable]
 
 # Inputs that the case file describes instead of spelling out.
 _LONG = {

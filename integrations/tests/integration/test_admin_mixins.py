@@ -35,7 +35,7 @@ from .admin_world import client_of, failing, messages_of, page
 
 installed: Any = pytest.importorskip("integrations.tests.hostapp.installed")
 
-pytestmark = [pytest.mark.django_db, pytest.mark.integration]
+pytestmark = [pytest.mark.django_db, pytest.mark.integration, pytest.mark.portable]
 
 host: Any = SimpleNamespace()  # the host's models, while the tests of this module run
 site = admin.AdminSite(name="host")

@@ -34,7 +34,7 @@ from .admin_world import (
     url,
 )
 
-pytestmark = [pytest.mark.django_db, pytest.mark.integration]
+pytestmark = [pytest.mark.django_db, pytest.mark.integration, pytest.mark.portable]
 
 urlpatterns = [path("admin/", admin.site.urls)]  # a host that mounts nothing of ours
 

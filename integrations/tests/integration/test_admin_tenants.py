@@ -21,7 +21,7 @@ from tenants.models import Membership, Tenant
 
 from .admin_world import Side, client_of, form_values, make_side, page, pending, superuser, url
 
-pytestmark = [pytest.mark.django_db, pytest.mark.integration]
+pytestmark = [pytest.mark.django_db, pytest.mark.integration, pytest.mark.portable]
 
 MODELS = (
     "tenantintegration", "integrationsync", "executionlog", "workitem", "customer", "customerasset", "dropoffpoint",

@@ -27,7 +27,7 @@ from tenants.models import Membership
 
 from .admin_world import CANARIES, Side, make_side
 
-pytestmark = [pytest.mark.integration, pytest.mark.django_db]
+pytestmark = [pytest.mark.integration, pytest.mark.django_db, pytest.mark.portable]
 
 
 PLACE = {"url": "https://a.example.com"}

@@ -27,7 +27,7 @@ from integrations.models import (
     WeaviateConfiguration,
 )
 
-pytestmark = [pytest.mark.integration, pytest.mark.django_db]
+pytestmark = [pytest.mark.integration, pytest.mark.django_db, pytest.mark.portable]
 committing = pytest.mark.django_db(transaction=True)
 
 CANARY = "canary-5d1c"

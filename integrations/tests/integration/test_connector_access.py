@@ -13,7 +13,7 @@ from integrations.connectors.registry import ConnectorRegistry, manifests
 from integrations.tests.factories import make_tenant
 from tenants.models import Membership, Tenant
 
-pytestmark = [pytest.mark.integration, pytest.mark.django_db]
+pytestmark = [pytest.mark.integration, pytest.mark.django_db, pytest.mark.portable]
 
 CHAT = Manifest(key="acme-chat", label="Acme chat", family="chat-rooms")
 CRM = Manifest(key="acme-crm", label="Acme CRM", family="crm")

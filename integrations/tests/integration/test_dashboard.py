@@ -16,7 +16,7 @@ from integrations.tests.factories import make_tenant
 from .admin_world import CANARIES, Side, make_side
 from .admin_world import make_integration as canary_integration
 
-pytestmark = [pytest.mark.integration, pytest.mark.django_db]
+pytestmark = [pytest.mark.integration, pytest.mark.django_db, pytest.mark.portable]
 URL = "/dashboards/connectors/"
 
 

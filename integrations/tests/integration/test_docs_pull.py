@@ -20,7 +20,7 @@ from integrations.tests.pull_world import CornerShop, OrderBook, allowed, make_s
 from integrations.tests.receiver import Receiver
 from integrations.tests.woocommerce_server import WooCommerceServer
 
-pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
+pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True), pytest.mark.portable]
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "pull.md"
 

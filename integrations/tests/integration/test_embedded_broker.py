@@ -21,7 +21,7 @@ import app.embedded_broker as module
 from app.embedded_broker import EmbeddedBroker, EmbeddedBrokerError, EmbeddedBrokerInUse
 from integrations.tests.services import PROJECT, wait_until
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.portable]
 
 OWNER = """
 import sys

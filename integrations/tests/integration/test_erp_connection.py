@@ -17,7 +17,7 @@ from integrations.tests.factories import make_integration, make_tenant
 from integrations.tests.receiver import Answer, Receiver
 from tenants.models import Tenant
 
-pytestmark = [pytest.mark.integration, pytest.mark.django_db]
+pytestmark = [pytest.mark.integration, pytest.mark.django_db, pytest.mark.portable]
 
 CANARY = "canary-c0ffee"
 EDI = {"url": "https://edi.example.com/in", "sender": "4012345000009", "recipient": "4098765000010", "api_key": CANARY}

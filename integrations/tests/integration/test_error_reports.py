@@ -25,7 +25,7 @@ from integrations.tests.inbound_world import SECRET, headers_of, make_connection
 from .admin_world import Side, failing, form_values, make_side, shown_values, superuser, url
 from .oauth_world import make_hub, registered
 
-pytestmark = [pytest.mark.integration, pytest.mark.django_db]
+pytestmark = [pytest.mark.integration, pytest.mark.django_db, pytest.mark.portable]
 
 CANARY = "canaryd00dfeed"
 OURS = "canary-stored9b1e"  # a secret that is stored already

@@ -23,7 +23,7 @@ from integrations.tests.factories import events, make_integration, make_item, ma
 from tasks.models import Note, WorkItem
 from tenants.models import Tenant
 
-pytestmark = [pytest.mark.django_db, pytest.mark.integration]
+pytestmark = [pytest.mark.django_db, pytest.mark.integration, pytest.mark.portable]
 
 OURS = ["workitem-note", "workitem-status"]
 WHICH = 'workitem: say which work item: {"workitem": {"id": …}} or {"workitem": {"reference_id": …}}'

@@ -18,7 +18,7 @@ from integrations.tests.inbound_world import SECRET, headers_of, make_connection
 from integrations.tests.integration.test_inbound_view import send
 from integrations.tests.services import Broker
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.integration]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.integration, pytest.mark.portable]
 
 FORM = "application/x-www-form-urlencoded"
 COMMAND = urlencode({"command": "/status", "text": "RMA-7", "trigger_id": "1.2.3"}).encode()

@@ -20,7 +20,7 @@ from integrations.tests.integration.test_inbound_view import send
 from integrations.tests.manifest_values import valid_settings
 from integrations.tests.services import Broker
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.portable]
 
 NOW = 1763668810  # ten seconds after a full minute
 RANDOM = "q7Zp2mWx9KfT4sLd"

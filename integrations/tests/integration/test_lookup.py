@@ -25,7 +25,7 @@ from integrations.tests.receiver import Answer, Receiver
 from tenants.models import Tenant
 from tenants.scope import find_tenant
 
-pytestmark = [pytest.mark.integration, pytest.mark.django_db]
+pytestmark = [pytest.mark.integration, pytest.mark.django_db, pytest.mark.portable]
 
 
 class Ledger(BaseConnector):

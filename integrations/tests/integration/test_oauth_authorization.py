@@ -27,7 +27,7 @@ from tenants.models import Membership
 from .admin_world import Side, client_of, make_side, page, url
 from .oauth_world import CODE, connector_with, make_hub, registered, token_answer
 
-pytestmark = [pytest.mark.integration, pytest.mark.django_db]
+pytestmark = [pytest.mark.integration, pytest.mark.django_db, pytest.mark.portable]
 
 CALLBACK = "/webhooks/oauth/callback/hubdemo/"
 

@@ -35,7 +35,7 @@ from integrations.tests.receiver import Answer, Receiver
 
 from .oauth_world import Provider, make_hub, registered
 
-pytestmark = [pytest.mark.integration, pytest.mark.django_db]
+pytestmark = [pytest.mark.integration, pytest.mark.django_db, pytest.mark.portable]
 
 
 @pytest.fixture(autouse=True)

@@ -22,7 +22,7 @@ from integrations.transport.process_client import client
 from .admin_world import Side, form_values, make_side, page, url
 from .test_api import call
 
-pytestmark = [pytest.mark.integration, pytest.mark.django_db]
+pytestmark = [pytest.mark.integration, pytest.mark.django_db, pytest.mark.portable]
 SAP = {"base_url": "https://sap.example.com/sap/opu/odata/sap/API_SALES_ORDER_SRV", "sales_organization": "1010"}
 WOO = {"store_url": "https://shop.example.com", "consumer_key": "ck_1", "consumer_secret": "cs_1"}
 

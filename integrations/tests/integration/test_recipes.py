@@ -27,7 +27,7 @@ from integrations.tests.factories import events, make_integration, make_item, ma
 from integrations.tests.services import PROJECT
 from tasks.models import Customer, DropoffPoint, WorkItem
 
-pytestmark = [pytest.mark.integration, pytest.mark.django_db]
+pytestmark = [pytest.mark.integration, pytest.mark.django_db, pytest.mark.portable]
 
 ONE_FILE = """
 from integrations.signals.trigger_handler import TriggerHandler

@@ -29,7 +29,7 @@ from integrations.tests.receiver import Answer, Receiver, Request
 from integrations.tests.services import CeleryProcess, wait_until
 from integrations.transport.deadline import ends_at
 
-pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
+pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True), pytest.mark.portable]
 
 LONG_AGO = timedelta(days=91)
 

@@ -17,7 +17,7 @@ from integrations.tests.integration.admin_world import form_values, make_side, s
 from tasks.models import Customer, WorkItem
 from tenants.models import Tenant
 
-pytestmark = [pytest.mark.integration, pytest.mark.django_db]
+pytestmark = [pytest.mark.integration, pytest.mark.django_db, pytest.mark.portable]
 UNSEEN = ["   ", "\u200b", "\u200b \u2060\ufeff", "\u00a0", "\u3164", "\u2800", "\u00ad", "\u0301"]
 ACTING = ["Shop\nCRITICAL", "Sh\rop", "Shop\x1b[31m", "a\x00b", "a\x85b", "a\u2028b", "gpj.\u202egnp", "a\tb", "a\x7f"]
 FINE = ["Zoë & Søn — «Größe»", "東京", "עברית\u200f ltd", "👩‍👩‍👧 shop", "می\u200cخواهم", "x", "-", "☎"]

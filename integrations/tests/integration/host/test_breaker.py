@@ -27,7 +27,7 @@ from integrations.transport.process_client import client
 
 from .conftest import CANARY, Make, changed
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.portable]
 
 UP, DOWN = (True, True), (False, False)  # (is_connected, is_enabled)
 Heard = list[tuple[str, dict[str, Any]]]

@@ -19,7 +19,7 @@ from integrations.tests.receiver import Answer, Receiver, Request
 
 from .conftest import CANARY, Make
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.portable]
 
 NEW = {"token": "canary-new", "pin": "1234"}
 

@@ -25,7 +25,7 @@ from integrations.tests.receiver import Answer, Receiver
 
 from .conftest import CANARY, Make
 
-pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
+pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True), pytest.mark.portable]
 
 POSTGRESQL = database.vendor == "postgresql"
 

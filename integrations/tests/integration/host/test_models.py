@@ -21,7 +21,7 @@ from integrations.tests.hostapp import fresh_project
 
 from .conftest import CANARY, Make
 
-pytestmark = [pytest.mark.integration, pytest.mark.django_db]
+pytestmark = [pytest.mark.integration, pytest.mark.django_db, pytest.mark.portable]
 
 COLUMNS: dict[str, dict[str, tuple[type[models.Field[Any, Any]], int | None]]] = {
     "Connection": {

@@ -18,7 +18,7 @@ from integrations.models import AbstractConnection, TenantIntegration
 
 from .conftest import CANARY, Make
 
-pytestmark = [pytest.mark.integration, pytest.mark.django_db]
+pytestmark = [pytest.mark.integration, pytest.mark.django_db, pytest.mark.portable]
 
 OLD, NEW = f"old:{'ab' * 32}", f"new:{'cd' * 32}"
 SECRET = {"token": CANARY}
