@@ -15,7 +15,7 @@ from django.contrib import admin
 from django.contrib.auth.management import create_permissions
 from django.contrib.auth.models import Permission, User
 from django.core.management import call_command
-from django.db import models, transaction
+from django.db import connection, models, transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
@@ -178,6 +178,16 @@ def test_from_a_view_of_the_host(hub: Any, jane: User, receiver: Receiver) -> No
 def test_nobody_is_led_elsewhere(hub: Any, jane: User, elsewhere: str) -> None:
     assert client_of(jane).post(f"/start/{hub.pk}/", {"next": elsewhere}).status_code == 400
     assert not OAuthRequest.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_where_every_request_is_a_transaction(hub: Any, jane: User, receiver: Receiver, monkeypatch: Any) -> None:
+    monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", True)
+    client = client_of(jane)
+    state = press(client, hub)
+    receiver.answer_with(token_answer("canary-access", "canary-refresh", 3600))
+    assert come_back(client, state=state, code="c").status_code == 302
+    assert bearer(hub) == "Bearer canary-access"
 
 
 def test_less_than_was_asked_for_is_said(hub: Any, jane: User, receiver: Receiver) -> None:
