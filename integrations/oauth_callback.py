@@ -122,6 +122,10 @@ def callback(request: HttpRequest, provider: str) -> HttpResponse:
     return _back(request, connection, site, asked.return_to if asked else "")
 
 
+# RefuseNul: its own page says what is wrong
+callback.takes_nul = True  # type: ignore[attr-defined]
+
+
 def _may_change(request: HttpRequest, site_name: str, connection: AbstractConnection) -> bool:
     """Tell whether the page that began it would let this user begin it now."""
     model = type(connection)
