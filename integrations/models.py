@@ -10,7 +10,7 @@ from .configuration.models import (
     WeaviateConfiguration,
 )
 from .connections.abstract import AbstractConnection
-from .connections.grants import OAuthGrant, OAuthRequest
+from .connections.grants import ConnectionGrant, OAuthGrant, OAuthRequest
 from .connections.models import EventSubscription, TenantIntegration
 from .delivery.models import Lane
 from .erp.connection import ERPConnection
@@ -25,6 +25,7 @@ __all__ = [
     "AbstractExecutionLog",
     "AbstractSyncState",
     "AbstractWebhookEvent",
+    "ConnectionGrant",
     "ERPConnection",
     "ERPPushLog",
     "EventSubscription",

@@ -5,16 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from integrations import clock
-from integrations.connections.authorization import missing_scopes, start, wants_authorization
-from integrations.connections.grants import OAuthGrant
+from integrations.connections.abstract import AbstractConnection
+from integrations.connections.authorization import missing_scopes, wants_authorization
+from integrations.connections.grants import AbstractGrant
 from integrations.connections.models import TenantIntegration
+from integrations.connections.token_store import GrantTokens
 from integrations.errors import IntegrationError
-from integrations.oauth_callback import redirect_uri, visitor_of
+from integrations.oauth_callback import to_provider
 
 from .display import when
 
@@ -28,22 +30,20 @@ class ConnectButton:
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
         try:
-            address = start(integration, visitor_of(request), redirect_uri(request, integration.integration_type))
+            response = to_provider(request, integration)
         except IntegrationError as error:
             messages.error(request, f"Not connected: {error.message}")
             return self._back(integration)  # type: ignore[attr-defined]
         self.log_change(request, integration, "Asked the provider for access.")  # type: ignore[attr-defined]
-        response = HttpResponseRedirect(address)
-        response["Referrer-Policy"] = "no-referrer"
         return response
 
 
 class GrantState:
-    """What the status panel says of an integration's grant; never a token."""
+    """What a page says of a connection's grant; never a token."""
 
-    def __init__(self, integration: TenantIntegration) -> None:
+    def __init__(self, integration: AbstractConnection) -> None:
         self.wanted = wants_authorization(integration)
-        self.grant = OAuthGrant.objects.filter(pk=integration.pk).first()
+        self.grant = GrantTokens(integration).grant()
         self.missing = missing_scopes(integration) if self.grant else ()
 
     @property
@@ -66,12 +66,12 @@ class GrantState:
         granted = self.grant.scope if self.grant else ""
         return f"{granted}; not granted: {', '.join(self.missing)}" if self.missing else granted
 
-    def _consent(self, grant: OAuthGrant) -> Any:
+    def _consent(self, grant: AbstractGrant) -> Any:
         if not grant.granted_at:
             return "connected"
         return format_html("by {} {}", grant.granted_by or "somebody", when(grant.granted_at))
 
-    def _life(self, grant: OAuthGrant) -> Any:
+    def _life(self, grant: AbstractGrant) -> Any:
         if grant.expires_at is None:
             return "the access token has no known end"
         word = "expired" if grant.expires_at <= clock.now() else "ends"

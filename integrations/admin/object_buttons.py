@@ -75,7 +75,9 @@ class ObjectButtons(PageContext):
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
         # Of the model itself: get_object may have found it among a page's joins and deferred columns.
-        getattr(self, button.act)(request, self.get_queryset(request).filter(pk=obj.pk))
+        response = getattr(self, button.act)(request, self.get_queryset(request).filter(pk=obj.pk))
+        if isinstance(response, HttpResponse):  # as an action of the list may
+            return response
         opts = self.opts
         site = self.admin_site.name
         return HttpResponseRedirect(reverse(f"{site}:{opts.app_label}_{opts.model_name}_change", args=[quote(obj.pk)]))

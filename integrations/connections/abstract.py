@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any, Self
 
+from django.contrib.auth import get_permission_codename
 from django.core.exceptions import ValidationError
 
 from integrations import conf
@@ -19,8 +20,10 @@ from integrations.errors import IncompatibleConnector, UnknownConnector
 
 from . import adapters, health, status_changes
 from .binding import bind
+from .grants import AbstractGrant, ConnectionGrant
 from .remembered import Remembered, still_known
 from .row import ConnectionRow
+from .token_store import GrantTokens
 
 _PROVIDER = frozenset({"provider_family", "provider_name"})
 
@@ -70,6 +73,23 @@ class AbstractConnection(ConnectionRow):
     def re_enable(self) -> None:
         """Switch on again, after a person has mended the credentials; the next test says whether it works (S0-26)."""
         health.re_enable(self)
+
+    @classmethod
+    def oauth_grant_model(cls) -> type[AbstractGrant]:
+        return ConnectionGrant
+
+    def token_store(self) -> GrantTokens | None:
+        """Return the store of this connection's own grant; None (in memory) as long as it is not saved."""
+        return None if self._state.adding else GrantTokens(self)
+
+    def may_be_connected_by(self, user: Any) -> bool:
+        """Tell whether `user` may let a provider give access to this connection: who has the change permission.
+
+        Asked when they leave and when they come back. The admin asks its ModelAdmin instead; a host whose own views
+        connect says here who may, its members for example.
+        """
+        permission = f"{self._meta.app_label}.{get_permission_codename('change', self._meta)}"
+        return bool(user.has_perm(permission) or user.has_perm(permission, self))
 
     def webhook_url_for(self, action: str) -> str:
         """Return where the provider calls us back: WEBHOOK_BASE_URL and ``<id>/<action>/`` (S0-37).

@@ -18,11 +18,13 @@ from integrations.transport import signing
 from tenants.announcing import AnnouncingQuerySet
 from tenants.deletion import BatchedDeletion, delete_batched
 from tenants.models import TenantOwned
+from tenants.scope import tenants_of
 
 from . import event_types
 from .abstract import AbstractConnection
 from .binding import signing_secrets
 from .conditions import validate_condition
+from .grants import OAuthGrant
 from .remembered import Remembered, still_known
 from .row import SIGNING_KEYS
 from .token_store import GrantTokens
@@ -222,9 +224,17 @@ class TenantIntegration(TenantOwned, AbstractConnection):
     def log_ids(self) -> dict[str, Any]:
         return {"tenant_id": self.tenant_id, "integration_id": self.pk, "connector": self.integration_type}
 
+    @classmethod
+    def oauth_grant_model(cls) -> type[OAuthGrant]:
+        return OAuthGrant
+
     def token_store(self) -> GrantTokens:
         """Return the store of this integration's own grant."""
         return GrantTokens(self)
+
+    def may_be_connected_by(self, user: Any) -> bool:
+        """Tell whether `user` has the change permission and is of the tenant."""
+        return super().may_be_connected_by(user) and tenants_of(user).filter(pk=self.tenant_id).exists()
 
     def signing_secrets(self) -> tuple[str, ...]:
         return signing_secrets(self.credentials, clock.now()) if self.is_signed else ()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.db import models
 
@@ -17,6 +17,9 @@ from integrations.errors import ConfigurationError
 from tenants.checked_texts import CheckedTexts
 
 from .remembered import Remembered, still_known
+
+if TYPE_CHECKING:
+    from .grants import AbstractGrant
 
 SIGNING_KEYS = "signing_keys"  # in the credentials, beside the fields of the manifest
 
@@ -122,6 +125,11 @@ class ConnectionRow(CheckedTexts):
     def log_ids(self) -> dict[str, Any]:
         """Return what lines of the log say of this connection beside their words."""
         return {"connection_id": self.pk, "connector": self.connector_key}
+
+    @classmethod
+    def oauth_grant_model(cls) -> type[AbstractGrant]:
+        """Return the model of the grants of such connections."""
+        raise NotImplementedError
 
     def token_store(self) -> TokenStore | None:
         """Return where OAuth tokens are kept; None: in memory."""

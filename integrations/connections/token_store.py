@@ -1,4 +1,4 @@
-"""Where an integration's tokens are kept: one row, and at most one process that renews it.
+"""Where a connection's tokens are kept: one row, and at most one process that renews it.
 
 The lock is a lease in the row, as a lane's is: one conditional UPDATE with the database's clock. A row lock held while
 the provider is asked would keep a transaction open all that time; on SQLite, that is everybody's. Here nobody waits but
@@ -25,7 +25,7 @@ from integrations.auth.token import Token
 from integrations.database_clock import after
 from integrations.errors import IntegrationTemporaryError
 
-from .grants import OAuthGrant
+from .grants import AbstractGrant
 from .row import ConnectionRow
 
 LOCK_SECONDS = 30.0  # outlasts a token request (10 s); after a crash the next one waits this long
@@ -34,21 +34,22 @@ _LONGEST_NAP = 0.2
 
 
 class GrantTokens:
-    """The `TokenStore` of one saved integration; its methods may be called from any thread.
+    """The `TokenStore` of one saved connection; its methods may be called from any thread.
 
     Not from inside a transaction (RuntimeError): what it wrote could be rolled back after the provider has acted.
     """
 
-    def __init__(self, integration: ConnectionRow) -> None:
-        self._integration: Any = integration  # a TenantIntegration, whose model imports this
-        self._using = router.db_for_write(OAuthGrant)
+    def __init__(self, connection: ConnectionRow) -> None:
+        self._owner = connection
+        self._grants: Any = connection.oauth_grant_model()
+        self._using = router.db_for_write(self._grants)
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self._integration.pk})"
+        return f"{type(self).__name__}({self._owner.pk})"
 
     def load(self) -> Token | None:
         with self._connection():
-            grant = self._grant()
+            grant = self.grant()
             return grant.token if grant else None
 
     @contextmanager
@@ -61,35 +62,41 @@ class GrantTokens:
             finally:
                 self._rows(lock_token=fence).update(lock_token="", locked_until=None)
 
-    def write(self, change: Callable[[OAuthGrant], None], seen: int | None = None) -> bool:
+    def write(self, change: Callable[[AbstractGrant], None], seen: int | None = None) -> bool:
         """Change the row and commit; return False if it is no longer the revision `seen` (None: whichever it is)."""
         with self._connection(), transaction.atomic(using=self._using, durable=True):
-            self._rows().get_or_create(pk=self._integration.pk)
+            self._grants.make_for(self._owner, self._using)
             grant = self._rows().select_for_update().get()
             if seen not in (None, grant.revision):
                 return False
-            grant.integration = self._integration
+            grant.belongs_to(self._owner)
             change(grant)
             grant.revision += 1
             # Not the lock's columns: who holds it is not ours to say.
-            names = [field.name for field in OAuthGrant._meta.concrete_fields if not field.primary_key]
+            names = [field.name for field in self._grants._meta.concrete_fields if not field.primary_key]
             grant.save(using=self._using, update_fields=[name for name in names if not name.startswith("lock")])
             return True
 
-    def _rows(self, **more: str) -> models.QuerySet[OAuthGrant]:
-        return OAuthGrant.objects.using(self._using).filter(pk=self._integration.pk, **more)
+    @property
+    def _key(self) -> Any:
+        return self._grants.key_of(self._owner)
 
-    def _grant(self) -> OAuthGrant | None:
-        grant = self._rows().first()
+    def _rows(self, **more: str) -> models.QuerySet[Any]:
+        rows: models.QuerySet[Any] = self._grants.objects.using(self._using)
+        return rows.filter(pk=self._key, **more)
+
+    def grant(self) -> AbstractGrant | None:
+        """Return the stored grant; None: nobody has asked for a token yet."""
+        grant: AbstractGrant | None = self._rows().first()
         if grant is not None:
-            grant.integration = self._integration
+            grant.belongs_to(self._owner)
         return grant
 
     def _take(self, fence: str) -> None:
         free = Q(locked_until=None) | Q(locked_until__lte=Now())
         give_up_at, nap = time.monotonic() + WAIT_SECONDS, 0.01
         with transaction.atomic(using=self._using, durable=True):
-            self._rows().get_or_create(pk=self._integration.pk)
+            self._grants.make_for(self._owner, self._using)
         while not self._rows().filter(free).update(lock_token=fence, locked_until=after(LOCK_SECONDS)):
             if time.monotonic() > give_up_at:
                 raise IntegrationTemporaryError(
@@ -121,7 +128,7 @@ class _Locked:
         self._seen = 0
 
     def load(self) -> Token | None:
-        grant = self._store._grant()
+        grant = self._store.grant()
         if grant is None:
             return None
         self._seen = grant.revision
@@ -132,7 +139,7 @@ class _Locked:
             raise IntegrationTemporaryError("the grant was changed while a token was asked for", code="grant_changed")
 
     def refuse(self, reason: str) -> None:
-        def change(grant: OAuthGrant) -> None:
+        def change(grant: AbstractGrant) -> None:
             grant.invalid_since = grant.invalid_since or clock.now()
             grant.invalid_reason = reason[:500]
 

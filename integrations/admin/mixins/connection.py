@@ -9,15 +9,19 @@ from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.utils import flatten, flatten_fieldsets
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html
 
 from integrations.admin.connector_choice import connector_of
 from integrations.admin.display import NOTHING, Assets, Badge, exact, when
 from integrations.admin.listed_filters import ListedFilters
+from integrations.admin.oauth_connect import GrantState
 from integrations.admin.object_buttons import Button, ObjectButtons
 from integrations.admin.way_back import way_back
 from integrations.connections.abstract import AbstractConnection
+from integrations.connections.authorization import awaits_connection, wants_authorization
+from integrations.errors import IntegrationError
+from integrations.oauth_callback import to_provider
 from tenants.harmless_text import harmless
 
 from .connection_form import CONFIG, CREDENTIALS, FAMILY, PROVIDER, ConnectionForm
@@ -26,6 +30,7 @@ TESTED = 10  # connections per click
 TEST_SECONDS = 20.0  # when no further one is begun; the request must end
 _OURS = {field.name for field in AbstractConnection._meta.get_fields()}
 _RUN_TIME = ("health", "last_test", "refusals", "disabled_reason", "version", "public_id")
+GRANT = "oauth_grant"
 
 
 def connection_badge(connection: Any) -> Badge:
@@ -40,6 +45,8 @@ def connection_badge(connection: Any) -> Badge:
             "⚠ Refused",
             f"It refused us {connection.auth_failure_count} times in a row: credentials or settings.",
         )
+    if awaits_connection(connection):
+        return Badge("warn", "○ Not connected yet", "Press Connect on its page and agree at the provider.")
     if connection.is_connected:
         return Badge("ok", "✓ Connected", f"Last successful test {exact(connection.last_test_at)}.")
     if connection.last_test_at is None:
@@ -64,6 +71,7 @@ class ConnectionAdminMixin(ListedFilters, ObjectButtons):
     actions: Any = ("test_connections", "re_enable")
     buttons = (
         Button("test", "Test connection", "test_connections", "Tries the saved credentials; changes nothing there"),
+        Button("connect", "Connect", "connect", "Leads to the provider, where you allow us the access", is_main=True),
         Button(
             "re-enable", "Re-enable", "re_enable", "Switch it on again, after the credentials were mended", is_main=True
         ),
@@ -115,7 +123,8 @@ class ConnectionAdminMixin(ListedFilters, ObjectButtons):
         mine = [name for name in own if name not in _OURS and name != model._meta.pk.name]
         kind = [PROVIDER] if obj is None else ["provider"]
         run_time = [] if obj is None else [*_RUN_TIME]
-        return [*mine, *kind, "display_name", "is_enabled", CREDENTIALS, CONFIG, *run_time]
+        access = [GRANT] if obj is not None and wants_authorization(obj) else []
+        return [*mine, *kind, "display_name", "is_enabled", CREDENTIALS, CONFIG, *access, *run_time]
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         """Whoever may only look sees no settings: Django would print them as they are."""
@@ -132,7 +141,7 @@ class ConnectionAdminMixin(ListedFilters, ObjectButtons):
         found = super().get_readonly_fields(request, obj)
         fields = tuple(name for name in found if name not in (CREDENTIALS, CONFIG))  # Django would print them
         fixed = (PROVIDER, FAMILY, "provider") if obj is not None else ()
-        return (*fields, *fixed, "is_connected", *_RUN_TIME)
+        return (*fields, *fixed, "is_connected", GRANT, *_RUN_TIME)
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
         """The credentials are no column; the form draws them where the page has a place for them."""
@@ -154,6 +163,12 @@ class ConnectionAdminMixin(ListedFilters, ObjectButtons):
         if obj.last_auth_failure_at is None:
             return f"{obj.auth_failure_count} in a row"
         return format_html("{} in a row, the last {}", obj.auth_failure_count, when(obj.last_auth_failure_at))
+
+    @admin.display(description="access granted")
+    def oauth_grant(self, obj: Any) -> Any:
+        """Who agreed, when, to what, and whether it still holds; never a token."""
+        state = GrantState(obj)
+        return format_html('{}<div class="ig-quiet">{}</div>', state.summary, state.scope)
 
     @admin.display(description="settings saved by")
     def version(self, obj: Any) -> str:
@@ -179,7 +194,21 @@ class ConnectionAdminMixin(ListedFilters, ObjectButtons):
         return bool(self.has_change_permission(request, obj))
 
     def buttons_of(self, request: HttpRequest, obj: Any) -> tuple[Button, ...]:
-        return self.buttons if not obj.is_enabled else self.buttons[:1]
+        left_out = {"re-enable"} if obj.is_enabled else set()
+        if not wants_authorization(obj):
+            left_out.add("connect")
+        return tuple(button for button in self.buttons if button.name not in left_out)
+
+    def connect(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
+        """Send the person to the provider; they come back through oauth_callback.py."""
+        connection = queryset.get()
+        try:
+            response = to_provider(request, connection, admin_site=self.admin_site.name)
+        except IntegrationError as error:
+            messages.error(request, f"Not connected: {error.message}")
+            return None
+        self.log_change(request, connection, "Asked the provider for access.")
+        return response
 
     @admin.action(permissions=["change"], description="Test connection")
     def test_connections(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
