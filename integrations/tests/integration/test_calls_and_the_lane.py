@@ -296,6 +296,53 @@ def test_retry_after_holds_for_everybody(made: TenantIntegration, receiver: Rece
     assert lane(made).breaker == "closed"
 
 
+def while_it_is_sent(made: TenantIntegration, receiver: Receiver, events: Answer, *calls: Answer) -> None:
+    """Answer the first event with `events`, after calls got `calls`."""
+    left = list(calls)
+
+    def answer(request: Any) -> Answer:
+        if request.path != "/events":
+            return left.pop(0)
+        fails(made, len(left))
+        connections.close_all()
+        return events
+
+    receiver.answer_with(default=answer)
+
+
+def test_retry_after_of_a_call_outlasts_the_slice(made: TenantIntegration, receiver: Receiver, settings: Any) -> None:
+    """The slice knew nothing of it: it neither ends the rest nor begins another slice."""
+    settings.INTEGRATIONS |= {"SLICE_ROWS": 1}
+    while_it_is_sent(made, receiver, Answer(), Answer(429, headers={"Retry-After": "900"}))
+    for n in range(3):
+        make_item(made.tenant, reference_id=f"RMA-{n}")
+    assert drain(made.pk).sent == 1
+    found = lane(made)
+    assert (found.paused_until - timezone.now()).total_seconds() > 800
+    assert found.pause_reason == "the destination asked us to wait" and drain(made.pk).outcome == "busy or paused"
+
+
+@pytest.mark.parametrize("status", [422, 503])
+def test_a_breaker_that_calls_opened_outlasts_the_slice(
+    made: TenantIntegration, receiver: Receiver, status: int
+) -> None:
+    while_it_is_sent(made, receiver, Answer(status), Answer(503), Answer(503))
+    make_item(made.tenant)
+    drain(made.pk)
+    found = lane(made)
+    assert (found.breaker, found.times_opened) == ("open", 1) and found.opened_at is not None
+    assert found.consecutive_failures == 2 + (status == 503) and found.paused_until > timezone.now()
+    assert fails(made) == ["circuit_open"]
+
+
+def test_what_a_slice_delivered_closes_the_breaker_of_calls(made: TenantIntegration, receiver: Receiver) -> None:
+    while_it_is_sent(made, receiver, Answer(), Answer(503), Answer(503))
+    make_item(made.tenant)
+    drain(made.pk)
+    found = lane(made)
+    assert (found.breaker, found.times_opened, found.paused_until, found.opened_at) == ("closed", 0, None, None)
+
+
 def test_inside_a_transaction_nothing_is_locked(made: TenantIntegration, receiver: Receiver) -> None:
     """The lane's row would stay locked for as long as the caller's transaction lasts; no worker could settle."""
     receiver.answer_with(default=503)
