@@ -276,7 +276,12 @@ def _write_rows(settlement: Settlement) -> set[int]:
     ]
     with connections[USING].cursor() as cursor:
         cursor.execute(statements.settle_rows(connections[USING].vendor), [json.dumps(listed)])
-        return {pk for pk, status in cursor.fetchall() if status != PENDING}
+        written = dict(cursor.fetchall())
+        for each in listed:
+            # Retried or cancelled meanwhile: that stands, and whoever has got it gets no copy.
+            if each["progress"] and each["id"] not in written:
+                cursor.execute(statements.KEEP_PROGRESS, [each["progress"], each["id"]])
+    return {pk for pk, status in written.items() if status != PENDING}
 
 
 def _why(result: Outcome) -> str:

@@ -407,6 +407,10 @@ def settle_rows(vendor: str) -> str:
     )
 
 
+# Parameters: what attempts have done already, the row.
+KEEP_PROGRESS = f"UPDATE {SYNC} SET progress = %s WHERE id = %s AND status <> 'synced'"
+
+
 @lru_cache(maxsize=2)
 def log_attempts(vendor: str, table: str) -> str:
     """Add one line per attempt, with the names that outlive what it tells about.
