@@ -37,6 +37,7 @@ from integrations.connections.row import ConnectionRow
 from integrations.connectors.manifest import Manifest
 from integrations.database_clock import after
 from integrations.errors import IntegrationError, IntegrationRateLimited, IntegrationTemporaryError
+from integrations.logs import one_line
 from integrations.retry_policy import asked_seconds
 
 from . import run_slot
@@ -269,7 +270,8 @@ def gate_of(connection: ConnectionRow, manifest: Manifest, longest: float) -> Ca
     """Return the gate for requests of `connection`'s adapters; None: a host's own connection has no lane."""
     if not isinstance(connection, TenantIntegration):
         return None
-    return CallGate(connection.pk, connection.name, longest=longest, interval=interval_of(connection, manifest))
+    name = one_line(connection.name)  # it stands in lines of the log
+    return CallGate(connection.pk, name, longest=longest, interval=interval_of(connection, manifest))
 
 
 def _capped(asked: float) -> float:

@@ -166,6 +166,15 @@ def test_calls_open_the_breaker_and_then_nothing_is_sent(made: TenantIntegration
     assert len(receiver.requests) == 2
 
 
+def test_its_name_begins_no_line_of_the_log(made: TenantIntegration, receiver: Receiver, caplog: Any) -> None:
+    TenantIntegration.objects.filter(pk=made.pk).update(name="Led\nERROR \x1b[31mger")
+    receiver.answer_with(default=503)
+    fails(made, 3)
+    said = [record.getMessage() for record in caplog.records if record.name.startswith("integrations")]
+    assert "Led\\nERROR \\x1b[31mger: the circuit breaker is open for 30 s" in said
+    assert all(line.isprintable() for line in said)
+
+
 def test_the_attempts_of_one_call_count_each(made: TenantIntegration, receiver: Receiver, settings: Any) -> None:
     settings.INTEGRATIONS |= {"HTTP_MAX_ATTEMPTS": 5, "HTTP_BASE_SECONDS": 0.001}
     receiver.answer_with(default=503)

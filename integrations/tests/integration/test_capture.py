@@ -534,6 +534,17 @@ def test_a_condition_may_ask_whether_only_the_id_is_sent(monkeypatch: Any) -> No
     assert bodies()[0]["workitem"] == {"id": item.pk} and bodies()[0]["truncated"] == ["workitem"]
 
 
+def test_keys_of_a_payload_begin_no_line_of_the_log(monkeypatch: Any, caplog: Any) -> None:
+    tenant, other = make_tenant(), make_tenant("Other")
+    make_integration(tenant)
+    customer = Customer.objects.create(tenant=other, name="Eve", email="eve@example.com")
+    long = {"a\nERROR b": "x" * 300_000, "c\nERROR d": customer}
+    monkeypatch.setattr(WorkItemTrigger, "payload", lambda self, obj: {"id": obj.pk, **long})
+    make_item(tenant)
+    assert bodies()[0]["truncated"] == ["workitem.a\nERROR b"] and bodies()[0]["workitem"]["c\nERROR d"] is None
+    assert "cut: workitem.a\\nERROR b" in caplog.text and "workitem.c\\nERROR d: the customer" in caplog.text
+
+
 def test_long_lists_and_deep_ones_are_cut_and_named(monkeypatch: Any) -> None:
     tenant = make_tenant()
     make_integration(tenant)
