@@ -233,6 +233,22 @@ def test_a_success_between_ends_the_count(made: TenantIntegration, receiver: Rec
     assert lane(made).breaker == "open"
 
 
+@pytest.mark.parametrize("fault", ["event", "setup", "quota"])
+def test_what_is_not_the_destinations_fault_opens_no_breaker(
+    made: TenantIntegration, receiver: Receiver, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    """As in a lane (verdicts.py)."""
+
+    def classify(self: Any, response: Any) -> IntegrationError | None:
+        return IntegrationTemporaryError("locked", fault=fault) if response.status == 423 else None
+
+    monkeypatch.setattr(Ledger, "classify", classify)
+    receiver.answer_with(423, 423, 423)
+    assert fails(made, 3) == ["temporary"] * 3
+    assert (lane(made).consecutive_failures, lane(made).breaker) == (0, "closed")
+    call(made)
+
+
 def test_a_failed_probe_doubles_the_pause(made: TenantIntegration, receiver: Receiver) -> None:
     receiver.answer_with(default=503)
     fails(made, 2)
