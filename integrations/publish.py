@@ -25,7 +25,7 @@ from integrations.connections.conditions import wants
 from integrations.connections.models import EventSubscription, TenantIntegration
 from integrations.delivery.wakeup import wake_on_commit
 from integrations.origin import may_loop, origin
-from integrations.outbox.canonical_json import TRUNCATED, TooLarge, sanitise_object
+from integrations.outbox.canonical_json import TRUNCATED, TooLarge, encode_within, sanitise_object
 from integrations.outbox.lazy_savepoint import lazy_savepoint
 from integrations.outbox.loops import refuse_loops
 from integrations.outbox.models import IntegrationEvent, object_id_of
@@ -176,7 +176,8 @@ def publish_all(
             frames[tenant.pk, event_type] = frame
         minimal = {**frame, **happening.minimal}
         payload = _sendable(frame, happening, using)
-        integration_ids = [pk for pk, condition in wanted if wants(condition, payload)]
+        seen = _with_cuts(frame, payload) if any(TRUNCATED in condition for _, condition in wanted) else payload
+        integration_ids = [pk for pk, condition in wanted if wants(condition, seen)]
         if integration_ids:
             occurrences.append(
                 Occurrence(
@@ -213,6 +214,13 @@ def _sendable(frame: dict[str, Any], happening: Happening, using: str) -> dict[s
     except Exception:  # a mistake in a payload must cost neither the user's save nor the event
         logger.warning("a value of a payload cannot be read; a minimal event is sent", exc_info=True)
     return {**frame, **sanitise_object({**happening.minimal, **marks}, limit=conf.MAX_BODY_BYTES)}
+
+
+def _with_cuts(frame: Mapping[str, Any], payload: dict[str, Any]) -> dict[str, Any]:
+    """Return `payload` for conditions about what is cut: whole, and with the names of what will be."""
+    text, _ = encode_within(payload, conf.MAX_BODY_BYTES)
+    names = [name for name in payload if name not in frame] if text is None else json.loads(text).get(TRUNCATED)
+    return {**payload, TRUNCATED: names}
 
 
 def publish(

@@ -19,6 +19,8 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.db import models
 
+from .harmless_text import harmless
+
 logger = logging.getLogger("integrations.tenants")
 
 
@@ -120,7 +122,7 @@ def is_own(owner: Any, tenant_id: Any) -> bool:
 
 def warn_kept_out(path: str, model: type[models.Model], pk: Any, tenant_id: Any) -> None:
     """Say that a row of another tenant was found at `path`."""
-    name = model._meta.verbose_name
+    name, path = model._meta.verbose_name, harmless(path).replace("\n", "\\n")  # keys of a payload are in it
     logger.warning(
         "%s: the %s %s belongs to another tenant; null is sent instead", path, name, pk, extra={"tenant_id": tenant_id}
     )

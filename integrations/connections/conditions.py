@@ -98,6 +98,10 @@ class _Functions(Functions):
         number = _number(value)
         return number if number is None else float(abs(number))
 
+    @signature({"types": ["array", "object", "string", "null"]})
+    def _func_length(self, value: Any) -> int | None:
+        return None if value is None else len(value)
+
     @signature({"types": ["string", "null"]}, {"types": ["string", "null"]})
     def _func_starts_with(self, subject: str | None, part: str | None) -> bool:
         return subject is not None and part is not None and subject.startswith(part)

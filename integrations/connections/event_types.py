@@ -77,5 +77,7 @@ def payload_shape(event_type: str) -> Shape:
             logger.info("conditions on %s are not compared with its payload: it takes no example", event_type)
             found = ANY_OBJECT
     frame = {"event_type": event_type, "timestamp": "", "tenant": {"id": 1, "name": ""}}
-    body = Shape(found.kinds, {**shape_of(frame).fields, **found.fields}, is_open=found.is_open)
+    cut = {"truncated": shape_of([""]) | shape_of(None)}  # named where the payload was too large
+    fields = {**shape_of(frame).fields, **found.fields, **cut}
+    body = Shape(found.kinds, fields, is_open=found.is_open)
     return body.with_values(("event_type",), frozenset({event_type})) if event_type else body

@@ -98,6 +98,25 @@ def check(
     return clean, problems
 
 
+def check_inbound_secret(value: Any, stored: Any = None) -> str:
+    """Return what is wrong with a secret for webhooks of a kind that has no field for it, "" if nothing is.
+
+    Args:
+        stored: that in whose place it comes; the same may stay.
+    """
+    if not isinstance(value, str) or value != value.strip():
+        return "must be a text without spaces around it"
+    if not value or value == stored:
+        return ""
+    if _BULLET in value:
+        return _DOTS
+    try:
+        _refuse_many(value)
+    except _Wrong as wrong:
+        return str(wrong)
+    return inbound_secret.WEAK if inbound_secret.any_weak(inbound_secret.lines(value), "") else ""
+
+
 def _refuse_many(secrets: Any) -> None:
     if isinstance(secrets, str) and len([line for line in secrets.splitlines() if line.strip()]) > MAX_SECRETS:
         raise _WrongIfNew(f"at most {MAX_SECRETS} secrets, one a line: the new one and the one before are enough")

@@ -18,6 +18,7 @@ WEAK = (
     f"must have at least {MIN_LENGTH} characters ({MIN_LENGTH} bytes behind whsec_), {MIN_DIFFERENT} of them "
     "different, each if there are several; take a random text"
 )
+INBOUND_SECRET = "webhook_secret"  # noqa: S105 - the setting in which hosts keep one, whatever the kind
 _STANDARD = ("whsec", "whpk", "whsk")
 
 

@@ -36,7 +36,8 @@ from integrations.connections.models import TenantIntegration
 from integrations.connections.row import ConnectionRow
 from integrations.connectors.manifest import Manifest
 from integrations.database_clock import after
-from integrations.errors import IntegrationError, IntegrationRateLimited, IntegrationTemporaryError
+from integrations.errors import DESTINATION, IntegrationError, IntegrationRateLimited, IntegrationTemporaryError
+from integrations.logs import one_line
 from integrations.retry_policy import asked_seconds
 
 from . import run_slot
@@ -115,10 +116,11 @@ class CallGate:
             if error is None:
                 if not ticket.is_clean:
                     self._write(self._close)
-            elif isinstance(error, IntegrationTemporaryError):
+            elif isinstance(error, IntegrationTemporaryError) and error.fault == DESTINATION:
                 return self._write(lambda: self._fail(ticket, asked_seconds(error.retry_after))) is not False
             else:
-                asked = asked_seconds(error.retry_after) if isinstance(error, IntegrationRateLimited) else 0.0
+                is_asked = isinstance(error, IntegrationRateLimited | IntegrationTemporaryError)
+                asked = asked_seconds(error.retry_after) if is_asked else 0.0
                 if asked or ticket.is_probe:
                     self._write(lambda: self._rest(ticket, asked))
         except DatabaseError as problem:
@@ -269,7 +271,8 @@ def gate_of(connection: ConnectionRow, manifest: Manifest, longest: float) -> Ca
     """Return the gate for requests of `connection`'s adapters; None: a host's own connection has no lane."""
     if not isinstance(connection, TenantIntegration):
         return None
-    return CallGate(connection.pk, connection.name, longest=longest, interval=interval_of(connection, manifest))
+    name = one_line(connection.name)  # it stands in lines of the log
+    return CallGate(connection.pk, name, longest=longest, interval=interval_of(connection, manifest))
 
 
 def _capped(asked: float) -> float:

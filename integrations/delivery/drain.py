@@ -84,7 +84,8 @@ def _send_slice(lease: Lease, drained: Drained, is_slow_worker: bool, stop_at: f
         return False
     drained.sent += len(turn.outcomes)
     drained.outcome = turn.state
-    return lease.is_held and turn.may_go_on and (is_slow_worker or not turn.is_slow)
+    rests = (lease.state.rests or 0.0) > 0
+    return lease.is_held and turn.may_go_on and not rests and (is_slow_worker or not turn.is_slow)
 
 
 def _policy_for(integration: TenantIntegration, manifest: Manifest) -> retry_policy.RetryPolicy:

@@ -28,7 +28,7 @@ from integrations.errors import (
 from integrations.logs import one_line
 
 from . import statements
-from .circuit_breaker import BREAKER_OPEN
+from .circuit_breaker import ASKED, BREAKER_OPEN
 from .lease import USING, Lease
 from .models import CLOSED, Lane
 from .outcome import FAILED, PENDING, Outcome, log_ids
@@ -159,20 +159,33 @@ def _verdict_values(lease: Lease, settlement: Settlement, now: tuple[str, Sequen
         (breaker.pause or 0.0, f"{BREAKER_OPEN}: {breaker.failures} failures in a row"),
     ]
     seconds, reason = max(pauses)
+    state = lease.state
+    until = sql.shifted(vendor, "%s") if seconds else "NULL"
+    paused = [float(seconds)] if seconds else []
+    kept = _kept_pause(vendor, until, was_taken=verdict.taken > 0)
     values: Values = {
         "consecutive_failures": ("%s", [breaker.failures]),
         "times_opened": ("%s", [breaker.times_opened]),
         "breaker": ("%s", [Lane.Breaker.OPEN if breaker.is_probing else Lane.Breaker.CLOSED]),
-        "paused_until": (sql.shifted(vendor, "%s"), [float(seconds)]) if seconds else ("NULL", []),
-        "pause_reason": ("%s", [reason[:200] if seconds else ""]),
+        "paused_until": (f"CASE WHEN {kept} THEN paused_until ELSE {until} END", paused * 2),
+        "pause_reason": (
+            f"CASE WHEN {kept} THEN pause_reason ELSE %s END",
+            [*paused, reason[:200] if seconds else ""],
+        ),
         "refused_object": ("%s", [verdict.refused_object]),
     }
-    state = lease.state
+    if not verdict.taken:  # so what calls counted since the slice began stands
+        more = max(0, breaker.failures - state.consecutive_failures)
+        values["consecutive_failures"] = ("consecutive_failures + %s", [more])
+        values["times_opened"] = (sql.greatest(vendor, "times_opened", "%s"), [breaker.times_opened])
+        if not breaker.is_probing:
+            is_open = [Lane.Breaker.OPEN, Lane.Breaker.CLOSED]
+            values["breaker"] = ("CASE WHEN times_opened > 0 THEN %s ELSE %s END", is_open)
     if (verdict.rejections, verdict.rejected_as) != (state.rejections, state.rejected_as):
         values["rejections"] = ("%s", [min(verdict.rejections, 30_000)])
         values["rejected_as"] = ("%s", [verdict.rejected_as])
         values["rejected_object"] = ("%s", [verdict.rejected_object])
-    if not breaker.is_probing:
+    if verdict.taken and not breaker.is_probing:
         values["opened_at"] = ("NULL", [])
     elif breaker.times_opened == 1 and breaker.pause is not None:
         values["opened_at"] = now
@@ -181,6 +194,18 @@ def _verdict_values(lease: Lease, settlement: Settlement, now: tuple[str, Sequen
         name: (f"CASE WHEN epoch = %s THEN {value}{_cast(vendor, name)} ELSE {name} END", [epoch, *parameters])
         for name, (value, parameters) in values.items()
     }
+
+
+def _kept_pause(vendor: str, until: str, *, was_taken: bool) -> str:
+    """Return the condition of a pause that a call has set since the slice began, and that stands beside our own.
+
+    A lane that is taken rests for nothing. What was taken ends a breaker's pause; what the destination asked for is
+    never undercut.
+    """
+    kept = f"paused_until > {sql.now(vendor)}"
+    if was_taken:
+        kept += f" AND pause_reason LIKE '{ASKED}%%'"
+    return kept if until == "NULL" else f"{kept} AND paused_until > {until}"
 
 
 def _cast(vendor: str, name: str) -> str:
@@ -251,7 +276,12 @@ def _write_rows(settlement: Settlement) -> set[int]:
     ]
     with connections[USING].cursor() as cursor:
         cursor.execute(statements.settle_rows(connections[USING].vendor), [json.dumps(listed)])
-        return {pk for pk, status in cursor.fetchall() if status != PENDING}
+        written = dict(cursor.fetchall())
+        for each in listed:
+            # Retried or cancelled meanwhile: that stands, and whoever has got it gets no copy.
+            if each["progress"] and each["id"] not in written:
+                cursor.execute(statements.KEEP_PROGRESS, [each["progress"], each["id"]])
+    return {pk for pk, status in written.items() if status != PENDING}
 
 
 def _why(result: Outcome) -> str:

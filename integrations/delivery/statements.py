@@ -232,12 +232,14 @@ class State(NamedTuple):
     last_success_ago: float | None
     taken_with: str
     delivered_count: int
+    rests: float | None  # a call has let the lane rest while we held it
 
 
 def _state(vendor: str, lane: str) -> str:
     columns = {
         "next_send_in": seconds_until(vendor, f"{lane}.next_send_at"),
         "booked_until": greatest(vendor, epoch(vendor, f"{lane}.next_send_at"), epoch(vendor, now(vendor))),
+        "rests": seconds_until(vendor, f"{lane}.paused_until"),
         "last_success_ago": f"-{seconds_until(vendor, f'{lane}.last_success_at')}",
     }
     return ", ".join(columns.get(name, f"{lane}.{name}") for name in State._fields)
@@ -403,6 +405,10 @@ def settle_rows(vendor: str) -> str:
         f"FROM v WHERE {by_key}{SYNC}.id = v.id AND {SYNC}.status || '' = 'pending' "
         f"AND (v.state = 'synced' OR {SYNC}.generation = v.generation) RETURNING {SYNC}.id, {SYNC}.status"
     )
+
+
+# Parameters: what attempts have done already, the row.
+KEEP_PROGRESS = f"UPDATE {SYNC} SET progress = %s WHERE id = %s AND status <> 'synced'"
 
 
 @lru_cache(maxsize=2)

@@ -12,6 +12,7 @@ from typing import Any
 from django.db import DataError, connections, models, transaction
 
 from integrations import clock, conf
+from integrations.logs import one_line
 
 from .canonical_json import TRUNCATED, TooLarge, encode, encode_within, sanitise_object
 from .models import IntegrationEvent, IntegrationSync, new_idempotency_key
@@ -236,7 +237,9 @@ def _body(occurrence: Occurrence) -> str:
         missing = [str(name) for name, value in payload.items() if occurrence.minimal.get(name) != value]
         return encode({**occurrence.minimal, TRUNCATED: missing})
     if cut:
-        logger.warning("payload of %s for object %s is larger than %s bytes; cut: %s", *named, ", ".join(cut[:20]))
+        logger.warning(
+            "payload of %s for object %s is larger than %s bytes; cut: %s", *named, one_line(", ".join(cut[:20]))
+        )
     return text
 
 

@@ -22,6 +22,8 @@ from integrations.connections.binding import settings_of
 from integrations.connections.models import TenantIntegration
 from integrations.connections.row import SIGNING_KEYS
 from integrations.connectors.base import BaseConnector
+from integrations.connectors.config_check import check_inbound_secret
+from integrations.connectors.inbound_secret import INBOUND_SECRET
 from integrations.connectors.manifest import HEADERS, URL, Manifest
 from integrations.connectors.port import Client, TestResult
 from integrations.connectors.registry import ConnectorRegistry
@@ -31,8 +33,6 @@ from integrations.errors import ConfigurationError, UnknownConnector, forgets_lo
 
 from .lookup import list_available_providers
 from .settings import change_settings, checked_settings, refuse_to_send_secrets_elsewhere, save_settings
-
-INBOUND_SECRET = "webhook_secret"  # noqa: S105 - the name of a setting
 
 
 class ConnectionService:
@@ -122,7 +122,9 @@ def _put_credentials(row: AbstractConnection, credentials: Mapping[str, Any]) ->
         return change_settings(row, {**dict.fromkeys(old), **credentials})
     signing_keys = {name: value for name, value in row.credentials.items() if name == SIGNING_KEYS}
     stored = settings_of(row)
-    clean = checked_settings(connector, {**row.config, **credentials}, stored)
+    own = {INBOUND_SECRET} if _keeps_inbound_secret(connector) else set()
+    config = {name: value for name, value in row.config.items() if name not in own}
+    clean = checked_settings(connector, {**config, **credentials}, stored)
     row.credentials = {**signing_keys, **{name: clean[name] for name in credentials if name in clean}}
     return ["credentials_encrypted"]
 
@@ -142,7 +144,7 @@ def _put_settings(row: AbstractConnection, settings: Mapping[str, Any]) -> list[
         gone = row.config.keys() & stored.keys() - settings.keys() - {URL, HEADERS}
         return change_settings(row, {**dict.fromkeys(gone), **settings})
     kept = {name: value for name, value in row.credentials.items() if name != SIGNING_KEYS}
-    inbound = _inbound_secret(connector, settings)
+    inbound = _inbound_secret(connector, settings, row.config)
     settings = {name: value for name, value in settings.items() if name not in inbound}
     clean = checked_settings(connector, {**settings, **kept}, None if row._state.adding else stored)
     if not row._state.adding:  # whoever makes one has just entered them
@@ -151,14 +153,21 @@ def _put_settings(row: AbstractConnection, settings: Mapping[str, Any]) -> list[
     return ["config"]
 
 
-def _inbound_secret(connector: type[BaseConnector], settings: Mapping[str, Any]) -> dict[str, str]:
+def _inbound_secret(
+    connector: type[BaseConnector], settings: Mapping[str, Any], before: Mapping[str, Any]
+) -> dict[str, str]:
     """Return {"webhook_secret": …} if a host keeps it beside its settings, as django-bapp-connectors had it (S0-60)."""
-    value = settings.get(INBOUND_SECRET)
-    if connector.manifest.is_open or connector.manifest.field(INBOUND_SECRET) or INBOUND_SECRET not in settings:
+    if not _keeps_inbound_secret(connector) or INBOUND_SECRET not in settings:
         return {}
-    if not isinstance(value, str) or value != value.strip():
-        raise ConfigurationError({INBOUND_SECRET: "must be a text without spaces around it"})
+    value = settings[INBOUND_SECRET]
+    if problem := check_inbound_secret(value, before.get(INBOUND_SECRET)):
+        raise ConfigurationError({INBOUND_SECRET: problem})
     return {INBOUND_SECRET: value}
+
+
+def _keeps_inbound_secret(connector: type[BaseConnector]) -> bool:
+    """Tell whether the secret of a host's webhooks is none of the kind's own settings."""
+    return not connector.manifest.is_open and connector.manifest.field(INBOUND_SECRET) is None
 
 
 def _save(row: AbstractConnection, columns: list[str]) -> None:

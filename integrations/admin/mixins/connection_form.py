@@ -14,7 +14,8 @@ from integrations.admin.connector_choice import connector_of, grouped_choices
 from integrations.admin.masked_json import MaskedJSONField
 from integrations.connections.destinations import destinations
 from integrations.connectors.base import BaseConnector
-from integrations.connectors.config_check import check, doubts
+from integrations.connectors.config_check import check, check_inbound_secret, doubts
+from integrations.connectors.inbound_secret import INBOUND_SECRET
 from integrations.connectors.manifest import HEADERS, URL, Field
 from integrations.errors import EncryptionError
 from integrations.transport.redaction import is_secret_name
@@ -161,6 +162,10 @@ class ConnectionForm(forms.ModelForm):
             if is_unknown and (name not in own or name in self.stored):
                 continue  # a host keeps settings of its own here
             self._complain(CONFIG if name in config and name not in own else CREDENTIALS, f"{name}: {problem}.")
+        if INBOUND_SECRET in config and not connector.manifest.is_open and self._field(INBOUND_SECRET) is None:
+            problem = check_inbound_secret(config[INBOUND_SECRET], self.instance_config.get(INBOUND_SECRET))
+            if problem:
+                self._complain(CONFIG, f"{INBOUND_SECRET}: {problem}.")
         if self.instance.pk is not None:
             self._refuse_to_send_secrets_elsewhere(connector, settings)
 

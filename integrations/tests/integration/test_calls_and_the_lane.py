@@ -166,6 +166,15 @@ def test_calls_open_the_breaker_and_then_nothing_is_sent(made: TenantIntegration
     assert len(receiver.requests) == 2
 
 
+def test_its_name_begins_no_line_of_the_log(made: TenantIntegration, receiver: Receiver, caplog: Any) -> None:
+    TenantIntegration.objects.filter(pk=made.pk).update(name="Led\nERROR \x1b[31mger")
+    receiver.answer_with(default=503)
+    fails(made, 3)
+    said = [record.getMessage() for record in caplog.records if record.name.startswith("integrations")]
+    assert "Led\\nERROR \\x1b[31mger: the circuit breaker is open for 30 s" in said
+    assert all(line.isprintable() for line in said)
+
+
 def test_the_attempts_of_one_call_count_each(made: TenantIntegration, receiver: Receiver, settings: Any) -> None:
     settings.INTEGRATIONS |= {"HTTP_MAX_ATTEMPTS": 5, "HTTP_BASE_SECONDS": 0.001}
     receiver.answer_with(default=503)
@@ -222,6 +231,22 @@ def test_a_success_between_ends_the_count(made: TenantIntegration, receiver: Rec
     assert lane(made).consecutive_failures == 1 and lane(made).breaker == "closed"
     fails(made)
     assert lane(made).breaker == "open"
+
+
+@pytest.mark.parametrize("fault", ["event", "setup", "quota"])
+def test_what_is_not_the_destinations_fault_opens_no_breaker(
+    made: TenantIntegration, receiver: Receiver, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    """As in a lane (verdicts.py)."""
+
+    def classify(self: Any, response: Any) -> IntegrationError | None:
+        return IntegrationTemporaryError("locked", fault=fault) if response.status == 423 else None
+
+    monkeypatch.setattr(Ledger, "classify", classify)
+    receiver.answer_with(423, 423, 423)
+    assert fails(made, 3) == ["temporary"] * 3
+    assert (lane(made).consecutive_failures, lane(made).breaker) == (0, "closed")
+    call(made)
 
 
 def test_a_failed_probe_doubles_the_pause(made: TenantIntegration, receiver: Receiver) -> None:
@@ -294,6 +319,53 @@ def test_retry_after_holds_for_everybody(made: TenantIntegration, receiver: Rece
     make_item(made.tenant)
     assert drain(made.pk).outcome == "busy or paused"
     assert lane(made).breaker == "closed"
+
+
+def while_it_is_sent(made: TenantIntegration, receiver: Receiver, events: Answer, *calls: Answer) -> None:
+    """Answer the first event with `events`, after calls got `calls`."""
+    left = list(calls)
+
+    def answer(request: Any) -> Answer:
+        if request.path != "/events":
+            return left.pop(0)
+        fails(made, len(left))
+        connections.close_all()
+        return events
+
+    receiver.answer_with(default=answer)
+
+
+def test_retry_after_of_a_call_outlasts_the_slice(made: TenantIntegration, receiver: Receiver, settings: Any) -> None:
+    """The slice knew nothing of it: it neither ends the rest nor begins another slice."""
+    settings.INTEGRATIONS |= {"SLICE_ROWS": 1}
+    while_it_is_sent(made, receiver, Answer(), Answer(429, headers={"Retry-After": "900"}))
+    for n in range(3):
+        make_item(made.tenant, reference_id=f"RMA-{n}")
+    assert drain(made.pk).sent == 1
+    found = lane(made)
+    assert (found.paused_until - timezone.now()).total_seconds() > 800
+    assert found.pause_reason == "the destination asked us to wait" and drain(made.pk).outcome == "busy or paused"
+
+
+@pytest.mark.parametrize("status", [422, 503])
+def test_a_breaker_that_calls_opened_outlasts_the_slice(
+    made: TenantIntegration, receiver: Receiver, status: int
+) -> None:
+    while_it_is_sent(made, receiver, Answer(status), Answer(503), Answer(503))
+    make_item(made.tenant)
+    drain(made.pk)
+    found = lane(made)
+    assert (found.breaker, found.times_opened) == ("open", 1) and found.opened_at is not None
+    assert found.consecutive_failures == 2 + (status == 503) and found.paused_until > timezone.now()
+    assert fails(made) == ["circuit_open"]
+
+
+def test_what_a_slice_delivered_closes_the_breaker_of_calls(made: TenantIntegration, receiver: Receiver) -> None:
+    while_it_is_sent(made, receiver, Answer(), Answer(503), Answer(503))
+    make_item(made.tenant)
+    drain(made.pk)
+    found = lane(made)
+    assert (found.breaker, found.times_opened, found.paused_until, found.opened_at) == ("closed", 0, None, None)
 
 
 def test_inside_a_transaction_nothing_is_locked(made: TenantIntegration, receiver: Receiver) -> None:

@@ -18,6 +18,7 @@ from django.db.models.functions import Concat
 from django.db.models.signals import post_save, pre_save
 from django.test.utils import CaptureQueriesContext
 
+from integrations.connections.conditions import validate_condition
 from integrations.models import IntegrationEvent, IntegrationSync
 from integrations.signals.workitem import WorkItemTrigger, emit_workitem_event
 from integrations.tests.factories import (
@@ -502,6 +503,46 @@ def test_what_a_body_has_no_room_for_is_cut_and_named(caplog: Any) -> None:
     assert created["workitem"]["comments"] == "short" and len(created["workitem"]["description"]) > 100_000
     assert all(len(event.body.encode()) <= 262_144 for event in IntegrationEvent.objects.all())
     assert "cut: workitem.description" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("condition", "wanted"),
+    [
+        ("truncated", ["long"]),
+        ("!truncated", ["short"]),
+        ("truncated == `null`", ["short"]),
+        ("contains(truncated, 'workitem.description')", ["long"]),
+        ("length(truncated) > `1`", []),
+        ("truncated && ends_with(workitem.description, 'end')", ["long"]),
+    ],
+)
+def test_a_condition_may_ask_what_is_cut(condition: str, wanted: list[str]) -> None:
+    tenant = make_tenant()
+    integration = make_integration(tenant, events=())
+    validate_condition(condition, "workitem_created")
+    integration.subscribe("workitem_created", conditions={"workitem_created": condition})
+    make_item(tenant, reference_id="short", description="short")
+    make_item(tenant, reference_id="long", description="x" * 200_000 + "end", comments="x" * 90_000)
+    assert [body["workitem"]["reference_id"] for body in bodies()] == wanted
+
+
+def test_a_condition_may_ask_whether_only_the_id_is_sent(monkeypatch: Any) -> None:
+    tenant = make_tenant()
+    make_integration(tenant, events=()).subscribe("workitem_created", conditions={"workitem_created": "truncated"})
+    monkeypatch.setattr(WorkItemTrigger, "payload", lambda self, obj: {str(n) * 60: n for n in range(20_000)})
+    item = make_item(tenant)
+    assert bodies()[0]["workitem"] == {"id": item.pk} and bodies()[0]["truncated"] == ["workitem"]
+
+
+def test_keys_of_a_payload_begin_no_line_of_the_log(monkeypatch: Any, caplog: Any) -> None:
+    tenant, other = make_tenant(), make_tenant("Other")
+    make_integration(tenant)
+    customer = Customer.objects.create(tenant=other, name="Eve", email="eve@example.com")
+    long = {"a\nERROR b": "x" * 300_000, "c\nERROR d": customer}
+    monkeypatch.setattr(WorkItemTrigger, "payload", lambda self, obj: {"id": obj.pk, **long})
+    make_item(tenant)
+    assert bodies()[0]["truncated"] == ["workitem.a\nERROR b"] and bodies()[0]["workitem"]["c\nERROR d"] is None
+    assert "cut: workitem.a\\nERROR b" in caplog.text and "workitem.c\\nERROR d: the customer" in caplog.text
 
 
 def test_long_lists_and_deep_ones_are_cut_and_named(monkeypatch: Any) -> None:

@@ -27,6 +27,8 @@ PAYLOAD: dict[str, Any] = {
         ("contains(workitem.priority, 'rgen') && length(workitem.tags) == `2`", True),
         ("workitem.tags[0].n == `1`", True),
         ("starts_with(workitem.priority, 'U') | @ == `true`", True),
+        ("length(workitem.customer) > `0`", False),
+        ("length(workitem.customer) == `null`", True),
     ],
 )
 def test_what_people_write(condition: str, expected: bool) -> None:
@@ -59,4 +61,4 @@ def test_what_could_grow_or_break_is_refused_and_never_breaks_a_save(condition: 
 
 
 def test_a_condition_that_fails_on_this_payload_lets_it_pass() -> None:
-    assert wants("length(event_type) > length(workitem.customer)", PAYLOAD) is True
+    assert wants("length(event_type) > length(workitem.tags[0].n)", PAYLOAD) is True

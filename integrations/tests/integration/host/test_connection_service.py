@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from django.db import connections
+from django.forms import modelform_factory
 
 from integrations import UnknownConnector
+from integrations.admin.mixins.connection_form import ConnectionForm
 from integrations.delivery.drain import drain
 from integrations.errors import ConfigurationError, IntegrationAuthError
 from integrations.models import AbstractConnection, ExecutionLog, TenantIntegration
@@ -251,3 +254,43 @@ def test_the_secret_for_calling_back_may_stand_among_a_hosts_settings(make: Make
     assert ConnectionService.validate_settings(connection, wrong) == [
         "webhook_secret: must be a text without spaces around it"
     ]
+
+
+INBOUND = "whsec-" + "k3v9abcdefgh" * 2
+WRONG = {
+    "k": "must have at least 16 characters",
+    "\u2022" * 8: "remove the dots",
+    f" {INBOUND}": "without spaces",
+    "\n".join(f"{INBOUND}{n}" for n in range(6)): "at most 5 secrets",
+    f"{INBOUND}\nk": "must have at least 16 characters",
+}
+
+
+@pytest.mark.parametrize("secret", WRONG)
+def test_it_is_as_good_as_every_other_secret_for_webhooks(make: Make, host: SimpleNamespace, secret: str) -> None:
+    connection = make("host")
+    settings = {**connection.config, "webhook_secret": secret}
+    (problem,) = ConnectionService.validate_settings(connection, settings)
+    assert problem.startswith("webhook_secret: ") and WRONG[secret] in problem
+    if not secret.startswith("\u2022"):  # which a page takes for a stored value
+        form = config_form(host)({"config": json.dumps(settings)}, instance=connection)
+        assert not form.is_valid() and WRONG[secret] in str(form.errors["config"])
+    # What was stored before there was a rule stays until it is changed.
+    type(connection)._base_manager.filter(pk=connection.pk).update(config=settings)
+    connection.refresh_from_db()
+    if secret == secret.strip():
+        assert ConnectionService.validate_settings(connection, {**settings, "is_loud": True}) == []
+        kept = {**settings, "webhook_secret": "\u2022" * 8, "is_loud": True}
+        assert config_form(host)({"config": json.dumps(kept)}, instance=connection).is_valid()
+
+
+def test_credentials_rotate_beside_it(make: Make) -> None:
+    connection = make("host")
+    ConnectionService.update_settings(connection, {**connection.config, "webhook_secret": INBOUND})
+    ConnectionService.rotate_credentials(connection, {"token": "canary-new"})
+    row = stored(connection)
+    assert row.config["webhook_secret"] == INBOUND and row.credentials == {"token": "canary-new"}
+
+
+def config_form(host: SimpleNamespace) -> type[ConnectionForm]:
+    return modelform_factory(host.Connection, ConnectionForm, fields=["config"])
