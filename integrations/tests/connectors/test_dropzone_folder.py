@@ -203,6 +203,22 @@ def test_many_at_once_make_one_file(root: Path) -> None:
     assert [each.name for each in (root / "orders").iterdir()] == ["evt_1.json"]
 
 
+def test_whoever_writes_a_file_finds_no_half_of_anothers(root: Path) -> None:
+    body = bytes(range(256)) * 160  # long enough for another to look in the middle
+
+    def put(name: str) -> str:
+        try:
+            folder.put(str(root / "orders"), [str(root)], name, body, body.__eq__)
+        except IntegrationError as error:
+            return error.code
+        return "stored"
+
+    with ThreadPoolExecutor(8) as threads:
+        outcomes = set(threads.map(put, (f"order_{n}.csv" for n in range(40) for _ in range(16))))
+    assert outcomes <= {"stored", "storage_failed"}
+    assert {each.read_bytes() for each in (root / "orders").iterdir()} == {body}
+
+
 def _outcome(path: Path) -> str:
     try:
         dropzone(path).deliver(ENVELOPE)
