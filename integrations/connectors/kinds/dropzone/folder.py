@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import os
 import secrets
 import stat
@@ -21,16 +22,14 @@ from integrations.errors import DESTINATION, SETUP, ConfigurationError, Integrat
 from integrations.transport.sftp import CHECK_NAME, Stored, file_differs, most_compared, temporary_names
 
 _NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK})  # of file systems without hard links
+_NO_LOCKS = frozenset({errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS})  # of those without locks
 
 
 def check(folder: str, roots: Iterable[str], *, temporary: str = "") -> None:
     """Write a small file into the folder, and remove it."""
     (part, *_) = temporary_names(f"{CHECK_NAME}.{secrets.token_hex(4)}", temporary)
-    with _opened(folder, roots) as directory:
-        try:
-            _write(directory, part, b"{}")
-        finally:
-            _remove(directory, part)
+    with _opened(folder, roots) as directory, _written(directory, part, b"{}"):
+        pass
 
 
 def put(
@@ -42,12 +41,10 @@ def put(
         if _is_there(directory, name, len(body), is_same):
             return Stored(path, len(body), was_there=True)
         try:
-            _write(directory, part, body)
-            _give_name(directory, part, name)
+            with _written(directory, part, body):
+                _give_name(directory, part, name)
         except FileExistsError:
             _is_there(directory, name, len(body), is_same)
-        finally:
-            _remove(directory, part)
         os.fsync(directory)
     return Stored(path, len(body))
 
@@ -101,16 +98,57 @@ def _opened(folder: str, roots: Iterable[str]) -> Iterator[int]:
         )
 
 
-def _write(directory: int, part: str, body: bytes) -> None:
-    # What a crash left may be a second name of a file that was picked up since: it is not written into.
-    _remove(directory, part)
+@contextlib.contextmanager
+def _written(directory: int, part: str, body: bytes) -> Iterator[None]:
+    """Write `part`, ours alone until it is removed at the end; whoever writes it at this moment keeps it.
+
+    Raises:
+        BlockingIOError: somebody does. What one gives its name must not be what another has just begun.
+    """
+    _free(directory, part)
     descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o640, dir_fd=directory)
     try:
-        while body:
-            body = body[os.write(descriptor, body) :]
-        os.fsync(descriptor)
+        _hold(directory, part, descriptor)
+        try:
+            while body:
+                body = body[os.write(descriptor, body) :]
+            os.fsync(descriptor)
+            yield
+        finally:
+            _remove(directory, part)
     finally:
         os.close(descriptor)
+
+
+def _free(directory: int, part: str) -> None:
+    """Remove what a crash left. It may be a second name of a file that was picked up since: it is not written into."""
+    try:
+        left = os.open(part, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=directory)
+    except FileNotFoundError:
+        return
+    except OSError:  # a link, or somebody else's
+        _remove(directory, part)
+        return
+    try:
+        _hold(directory, part, left)
+        _remove(directory, part)
+    finally:
+        os.close(left)
+
+
+def _hold(directory: int, part: str, descriptor: int) -> None:
+    """Lock the file, and see that it is still the one of that name; closing it, or a crash, unlocks it."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+    try:
+        there = os.stat(part, dir_fd=directory, follow_symlinks=False)
+    except FileNotFoundError:
+        there = None
+    if there is None or not os.path.samestat(there, os.fstat(descriptor)):
+        raise BlockingIOError(errno.EAGAIN, "")
 
 
 def _give_name(directory: int, part: str, name: str) -> None:
