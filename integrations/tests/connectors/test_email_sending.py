@@ -252,6 +252,20 @@ def test_who_is_refused_for_now_to_the_end_is_named(client_for: Clients, smtp_tl
     assert type(error) is IntegrationTemporaryError and (error.fault, error.progress) == ("event", {})
 
 
+def test_an_outage_costs_nobody_the_patience_of_the_server(client_for: Clients, smtp_tls: SmtpServer) -> None:
+    """The attempts before the first mail was taken were about the server, and not about a recipient."""
+    smtp_tls.replies["joe@example.org"] = "450 4.2.0 greylisted"
+    mail = connector(client_for(smtp_tls.port), smtp_tls.port)
+    first = PATIENCE + 3
+    error = failure(mail, Envelope("workitem_created", "evt_1", BODY, attempt=first))
+    assert (error.fault, error.progress) == ("event", {"taken": ["jane@example.com"], "since": first})
+    for attempt in (first + 1, first + PATIENCE - 1, 1):  # 1: retried by hand
+        late = Envelope("workitem_created", "evt_1", BODY, attempt=attempt, progress=error.progress)
+        assert type(failure(mail, late)) is IntegrationTemporaryError
+    last = Envelope("workitem_created", "evt_1", BODY, attempt=first + PATIENCE, progress=error.progress)
+    assert mail.deliver(last).remark == "Not taken for joe@example.org (450 4.2.0 greylisted)"
+
+
 def people(count: int) -> list[str]:
     return [f"person{number}@example.com" for number in range(count)]
 

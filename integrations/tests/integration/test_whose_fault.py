@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
+from io import StringIO
 from typing import Any
 
 import pytest
+from django.core.management import call_command
 from django.db.models import F
 from django.utils import timezone
 
 from integrations.admin.integration_state import badge
+from integrations.connections import signing_keys
 from integrations.connections.edited_settings import apply_settings
 from integrations.connectors.registry import ConnectorRegistry
-from integrations.delivery import operator_actions
+from integrations.delivery import operator_actions, rotation
 from integrations.delivery.drain import drain
+from integrations.delivery.settle import fingerprint
 from integrations.models import IntegrationSync, Lane, TenantIntegration
 from integrations.tests.factories import make_integration, make_item, make_tenant, statuses
 from integrations.tests.receiver import Answer, Receiver
@@ -169,6 +174,39 @@ def test_the_same_refusal_of_one_event_after_the_other_is_the_set_ups(receiver: 
     operator_actions.re_enable(target, actor="alice")
     until_it_stops(target, turns=2)
     assert statuses() == ["failed", *["synced"] * 6]
+
+
+def test_what_was_taken_speaks_for_settings_that_another_key_seals(receiver: Receiver, settings: Any) -> None:
+    """Or the next three events in a row that are too long, after years, would disable the integration at once."""
+    settings.ENCRYPTION_MASTER_KEY = f"old:{'0a' * 32}"
+    receiver.answer_with(said(200, {"ok": True, "ts": "1"}), default=slack("msg_too_long"))
+    target = set_up(receiver, settings, "slack")
+    make_item(target.tenant)
+    drain(target.pk)
+    settings.ENCRYPTION_MASTER_KEY = f"new:{'0b' * 32},old:{'0a' * 32}"
+    call_command("rotate_encryption", stdout=StringIO())
+    for number in range(4):
+        make_item(target.tenant, reference_id=f"RMA-{number}")
+    drain(target.pk)
+    target.refresh_from_db()
+    assert target.is_enabled and target.auth_failure_count == 1
+
+
+def test_what_was_taken_speaks_for_a_secret_that_the_schedule_renews(receiver: Receiver, settings: Any) -> None:
+    settings.INTEGRATIONS = {"ALLOWED_HOSTS": [receiver.netloc]}
+    target = make_integration(make_tenant(), receiver.url, renew_secret_days=1, is_connected=True)
+    make_item(target.tenant)
+    drain(target.pk)
+
+    def is_trusted() -> bool:
+        target.refresh_from_db()
+        return Lane.objects.get().taken_with == fingerprint(target)
+
+    TenantIntegration.objects.update(secret_renewed_at=timezone.now() - timedelta(days=9))
+    assert is_trusted() and rotation.rotate_overdue()["rotated"] == 1 and is_trusted()
+    assert signing_keys.reveal_signing_secret(target) and is_trusted()
+    signing_keys.rotate_signing_secret(target)
+    assert not is_trusted(), "a person has made a new one: whatever was refused before says nothing of it"
 
 
 def test_events_that_are_refused_beside_others_that_are_taken_stop_nobody(receiver: Receiver, settings: Any) -> None:

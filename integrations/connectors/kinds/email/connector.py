@@ -11,7 +11,8 @@ but not all, drop the copy.
 
 Whoever the server accepts gets the mail at once, in as many transactions of the session as it wants. Whom it refuses
 for now is tried again, alone; who has the mail is kept with the row. Whom it refuses for good, or still refuses after
-`PATIENCE` attempts, is named on the row and in the note. No such refusal speaks against the server.
+`PATIENCE` attempts since somebody had it, is named on the row and in the note. No such refusal speaks against the
+server.
 Errors: transport/smtp_replies.py, transport/smtp.py, transport/imap.py.
 """
 
@@ -33,6 +34,7 @@ from .manifest import MANIFEST
 from .read import Mail, read
 
 PATIENCE = 6  # attempts, about eight minutes: longer than a greylisting server makes strangers wait
+SINCE = "since"  # beside smtp.PROGRESS: the first attempt at which somebody had it and somebody had not
 MAX_RECIPIENTS = 100  # what every server must take (RFC 5321 §4.5.3.1.8)
 
 
@@ -71,6 +73,8 @@ class EmailConnector(BaseConnector):
         )
         had_it = [address for address in recipients if address in envelope.progress.get(smtp.PROGRESS, ())]
         owed = [address for address in recipients if address not in had_it]
+        # Since which attempt it is about single recipients: an outage before that costs nobody's patience.
+        since = min(envelope.progress.get(SINCE, 1) if had_it else envelope.attempt, envelope.attempt)
         sent = smtp.Sent(())
         if owed:
             try:
@@ -79,10 +83,12 @@ class EmailConnector(BaseConnector):
             except IntegrationError as error:
                 failure: IntegrationError | None = error
             else:
-                failure = self._unfinished(sent, envelope.attempt)
+                failure = self._unfinished(sent, is_late=envelope.attempt >= since + PATIENCE)
             if failure is not None:
                 if failure.progress:
                     failure.progress = {smtp.PROGRESS: [*had_it, *failure.progress[smtp.PROGRESS]]}
+                    if since > 1:
+                        failure.progress[SINCE] = since
                 failure.__context__ = None
                 raise failure
         details = {"accepted": len(had_it) + len(sent.accepted), "refused": len(sent.refused)}
@@ -93,10 +99,10 @@ class EmailConnector(BaseConnector):
             remark=f"Not taken for {_named(sent.refused)}" if sent.refused else "",
         )
 
-    def _unfinished(self, sent: smtp.Sent, attempt: int) -> IntegrationError | None:
+    def _unfinished(self, sent: smtp.Sent, *, is_late: bool) -> IntegrationError | None:
         """Return the error by which those who are refused for now are tried again; None: it is done."""
         for_now = [refusal for refusal in sent.refused if refusal.is_for_now]
-        if not for_now or attempt > PATIENCE:
+        if not for_now or is_late:
             return None
         count = f"{len(for_now)} of {len(sent.accepted) + len(sent.refused)} recipients"
         return IntegrationTemporaryError(
