@@ -212,6 +212,8 @@ def _keeps(delivery: Delivery) -> frozenset[str]:
     if delivery.keeps is not None:
         return delivery.keeps
     try:
+        if delivery.connection is not None:  # people may choose how a workflow of theirs calls back
+            return kept_names(delivery.connection.get_receiver().inbound)
         return kept_names(ConnectorRegistry.type_of(delivery.provider).manifest.inbound)
     except IntegrationError:
         return kept_names(None)

@@ -108,14 +108,14 @@ def test_links_lead_nowhere(root: Path, place: str) -> None:
 def test_a_folder_that_is_swapped_meanwhile(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     outside = root.parent / "outside"
     outside.mkdir()
-    write = folder._write
+    written = folder._written
 
-    def swap(directory: int, part: str, body: bytes) -> None:
+    def swap(directory: int, part: str, body: bytes) -> Any:
         (root / "orders").rename(root / "moved")
         (root / "orders").symlink_to(outside)
-        write(directory, part, body)
+        return written(directory, part, body)
 
-    monkeypatch.setattr(folder, "_write", swap)
+    monkeypatch.setattr(folder, "_written", swap)
     dropzone(root / "orders").deliver(ENVELOPE)
     assert (root / "moved" / "evt_1.json").read_bytes() == BODY
     assert not list(outside.iterdir())
