@@ -68,7 +68,7 @@ def test_good_rows_arrive_though_bad_ones_stand_before_them(worker: StartWorker,
 @pytest.mark.django_db
 def test_one_drain_finds_the_good_rows_wherever_the_others_are_asked(receiver: Receiver, settings: Any) -> None:
     """Eight doubts on the way to the good rows: one that ends in a pause by bad luck, and they wait for minutes."""
-    settings.INTEGRATIONS = {"ALLOWED_HOSTS": [receiver.netloc]}
+    settings.INTEGRATIONS = {"ALLOWED_HOSTS": [receiver.netloc], "PARALLEL_SECONDS": 60.0, "SLICE_SECONDS": 20.0}
     receiver.answer_with(default=lambda r: 500 if r.json["workitem"]["reference_id"].startswith("BAD") else 200)
     for seed in range(10):
         random.seed(seed)
@@ -90,7 +90,7 @@ def test_a_destination_that_is_down_is_left_alone(worker: StartWorker, receiver:
 
 @real
 def test_retries_get_their_share_while_fresh_rows_never_end(receiver: Receiver, settings: Any) -> None:
-    settings.INTEGRATIONS = {"ALLOWED_HOSTS": [receiver.netloc], "SLICE_ROWS": 20}
+    settings.INTEGRATIONS = {"ALLOWED_HOSTS": [receiver.netloc], "SLICE_ROWS": 20, "PARALLEL_SECONDS": 60.0}
     target = make_integration(make_tenant(), receiver.url)
     seen: list[str] = []
 
