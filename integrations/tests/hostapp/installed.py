@@ -21,7 +21,7 @@ def host_models() -> Iterator[SimpleNamespace]:
     with override_settings(INSTALLED_APPS=[*settings.INSTALLED_APPS, *APPS]):
         for name in APPS:
             import_module(f"{name}.models")
-        apps.clear_cache()  # or a relation back to the host may be missing: whoever asked while they were away remembers
+        apps.clear_cache()  # whoever asked while they were away remembers no relation back to them
         models = [model for label in ("companies", "connectors") for model in apps.get_app_config(label).get_models()]
         with connection.schema_editor() as editor:
             for model in models:

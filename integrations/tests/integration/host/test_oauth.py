@@ -255,7 +255,7 @@ def test_the_host_says_who_may(hub: Any, receiver: Receiver, monkeypatch: pytest
     hub.company.members.add(member)
 
     def is_member(self: Any, user: Any) -> bool:
-        return bool(self.company.members.filter(pk=user.pk).exists())
+        return bool(type(self.company).members.through.objects.filter(company=self.company, user=user).exists())
 
     monkeypatch.setattr(models_of_host.Connection, "may_be_connected_by", is_member)
     client = client_of(member)
