@@ -37,7 +37,7 @@ def main() -> int:
 def _run(stack: contextlib.ExitStack) -> int:
     make_own(os.environ, LOGS)
     web_port, receiver_port = free_port(8000), free_port(8099)
-    secret = os.environ.setdefault("WEBHOOK_RECEIVER_SECRETS", _new_secret())
+    secret = os.environ["WEBHOOK_RECEIVER_SECRETS"] = _new_secret()
     os.environ["INTEGRATIONS_ALLOWED_HOSTS"] = f"127.0.0.1:{receiver_port}"
     os.environ["DJANGO_SETTINGS_MODULE"] = "app.demo.settings"
     os.environ.setdefault("LOG_LEVEL", "WARNING")

@@ -74,7 +74,7 @@ class BaseIntegration(Generic[C]):
         config = self._enabled_config()
         if not self._is_config_complete(config):
             missing = ", ".join(self._missing(config))
-            reason = f"enter {missing}" if missing else "see what it needs"
+            reason = f"enter {missing}" if missing else "check its settings"
             raise IntegrationNotConfigured(f"{self.name} is switched on, but its configuration is incomplete: {reason}")
         return config
 
