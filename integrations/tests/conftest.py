@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import sys
 from collections.abc import Callable, Generator, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,27 @@ def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: N
     name = connection.settings_dict["TEST"]["NAME"]
     for suffix in ("-wal", "-shm"):
         Path(f"{name}{suffix}").unlink(missing_ok=True)
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: Any, pytestconfig: pytest.Config) -> Iterator[None]:
+    """End the sessions that still use PostgreSQL's test database, and say whose they are, before it is dropped.
+
+    A worker killed in the middle of a statement leaves a session that lives until the statement ends; with one left,
+    ``DROP DATABASE`` fails, and with it a run in which every test passed.
+    """
+    yield
+    if connection.vendor != "postgresql":
+        return
+    with django_db_blocker.unblock(), connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pid, state, left(query, 200), pg_terminate_backend(pid, 10000) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
+        )
+        left = cursor.fetchall()
+    with pytestconfig.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
+        for pid, state, query, _ended in left:
+            print(f"\nsession {pid} was still using the test database ({state}): {query}", file=sys.stderr)
 
 
 @pytest.fixture(scope="session", autouse=True)
