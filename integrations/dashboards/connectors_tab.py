@@ -16,7 +16,7 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
 
-from integrations.admin.display import NOTHING, Assets, Badge, clock, when
+from integrations.admin.widgets.display import NOTHING, Assets, Badge, clock, when
 from integrations.connections.models import TenantIntegration
 from integrations.connectors.registry import ConnectorRegistry
 from integrations.errors import UnknownConnector

@@ -12,7 +12,7 @@ from django.contrib.auth.models import Permission
 from django.test import Client
 from django.utils import timezone
 
-from integrations.admin.connector_fields import OPEN, form_name
+from integrations.admin.connector_form.fields import OPEN, form_name
 from integrations.connections.binding import settings_of
 from integrations.connections.edited_settings import apply_settings
 from integrations.connectors.base import BaseConnector

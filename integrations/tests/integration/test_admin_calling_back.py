@@ -9,7 +9,7 @@ import pytest
 from django.contrib.auth.models import Permission, User
 from django.test import Client
 
-from integrations.admin.deliveries_panel import deliveries
+from integrations.admin.sync.panel import deliveries
 from integrations.models import IntegrationEvent, IntegrationSync, TenantIntegration
 from integrations.origin import caused_by
 from integrations.tests import a_shop

@@ -11,8 +11,8 @@ from django.contrib.sessions.models import Session
 from django.core.exceptions import ValidationError
 from django.test import Client
 
-from integrations.admin.integration_form import IntegrationForm
-from integrations.admin.secret_fields import parse_masked_headers
+from integrations.admin.integration.form import IntegrationForm
+from integrations.admin.widgets.secret_fields import parse_masked_headers
 from integrations.connections.signing_keys import rotate_signing_secret
 from integrations.credentials.masking import MASK
 from integrations.models import IntegrationSync, TenantIntegration

@@ -105,8 +105,8 @@ def hints(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]]]:
         asked.append((task, kwargs))
         return True
 
-    monkeypatch.setattr("integrations.admin.inbound_actions.send_hint", ask)
-    monkeypatch.setattr("integrations.admin.pull_actions.send_hint", ask)
+    monkeypatch.setattr("integrations.admin.inbound.actions.send_hint", ask)
+    monkeypatch.setattr("integrations.admin.pull.actions.send_hint", ask)
     return asked
 
 
@@ -335,7 +335,7 @@ def test_test_and_re_enable(root: Client, shop: Any) -> None:
 
 def test_not_more_are_tested_than_a_person_waits_for(root: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     shops = [make_shop(name) for name in ("A", "B", "C")]
-    monkeypatch.setattr("integrations.admin.mixins.connection.TESTED", 2)
+    monkeypatch.setattr("integrations.admin.integration.mixin.TESTED", 2)
     data = {"action": "test_connections", "_selected_action": [shop.pk for shop in shops]}
     said = messages_of(root.post(url("connection"), data, follow=True).content.decode())
     assert said.count("The shop is open.") == 2 and "choose fewer" in said
@@ -441,7 +441,7 @@ def _taken() -> Iterator[None]:
 
 @pytest.mark.usefixtures("_taken")
 def test_a_broker_that_is_away_is_said(root: Client, shop: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("integrations.admin.pull_actions.send_hint", lambda *_, **__: False)
+    monkeypatch.setattr("integrations.admin.pull.actions.send_hint", lambda *_, **__: False)
     state = host.SyncState.objects.create(connection=shop, resource_type="orders")
     html = root.post(url("syncstate", "pull_now", state.pk), follow=True).content.decode()
     assert "the broker is away" in messages_of(html)

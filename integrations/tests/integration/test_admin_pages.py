@@ -15,7 +15,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import path
 from django.utils import timezone
 
-from integrations.admin import bounded
+from integrations.admin.lists import bounded
 from integrations.models import ExecutionLog, IntegrationEvent, IntegrationSync, Lane, TenantIntegration
 from integrations.tests.receiver import Answer, Receiver
 from tasks.models import Note, WorkItem

@@ -13,7 +13,7 @@ from django.core.management import call_command
 from django.db import connection, transaction
 from django.utils import timezone
 
-from integrations.admin.integration_state import badge
+from integrations.admin.integration.state import badge
 from integrations.auth.oauth2 import fingerprint
 from integrations.auth.token import Token
 from integrations.connections import token_store

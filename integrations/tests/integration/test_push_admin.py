@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from integrations.admin.push_admin import COLUMNS
+from integrations.admin.push.admin import COLUMNS
 from integrations.credentials.encryption import EncryptionService
 from integrations.erp.push import PushOrchestrator
 from integrations.models import ERPConnection, ERPPushLog

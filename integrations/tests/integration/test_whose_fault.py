@@ -12,7 +12,7 @@ from django.core.management import call_command
 from django.db.models import F
 from django.utils import timezone
 
-from integrations.admin.integration_state import badge
+from integrations.admin.integration.state import badge
 from integrations.connections import signing_keys
 from integrations.connections.edited_settings import apply_settings
 from integrations.connectors.registry import ConnectorRegistry

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from django import forms
 
-from integrations.admin.connector_choice import family_title
-from integrations.admin.secret_fields import AddressField, HeadersField, SecretField, SecretTextarea
+from integrations.admin.connector_form.choice import family_title
+from integrations.admin.widgets.secret_fields import AddressField, HeadersField, SecretField, SecretTextarea
 from integrations.connectors.manifest import Field
 from integrations.credentials.masking import MASK
 

@@ -9,7 +9,7 @@ import pytest
 from django import forms
 from django.core.exceptions import ValidationError
 
-from integrations.admin.masked_json import MaskedJSONField, masked
+from integrations.admin.widgets.masked_json import MaskedJSONField, masked
 from integrations.credentials.masking import MASK
 
 STORED = {"key": "canary-key", "user": "jane", "more": {"token": "canary-deep", "size": 3}, "hooks": [{"secret": "s1"}]}

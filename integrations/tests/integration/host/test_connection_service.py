@@ -12,7 +12,7 @@ from django.db import connections
 from django.forms import modelform_factory
 
 from integrations import UnknownConnector
-from integrations.admin.mixins.connection_form import ConnectionForm
+from integrations.admin.integration.mixin_form import ConnectionForm
 from integrations.delivery.drain import drain
 from integrations.errors import ConfigurationError, IntegrationAuthError
 from integrations.models import AbstractConnection, ExecutionLog, TenantIntegration

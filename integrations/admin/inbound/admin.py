@@ -1,0 +1,45 @@
+"""Inbound webhooks: what providers told us about our integrations, and what became of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
+
+from integrations.admin.lists.filters import IntegrationFilter
+from integrations.admin.lists.history import HistoryAdmin
+from integrations.admin.lists.recent_filters import ActionFilter, EventTypeFilter, OutcomeFilter
+from integrations.admin.widgets.display import NOTHING
+from integrations.inbound.models import WebhookEvent
+from tenants.scoped_admin import TenantFilter
+
+from .mixin import WebhookEventAdminMixin
+
+
+@admin.register(WebhookEvent)
+class WebhookEventAdmin(WebhookEventAdminMixin, HistoryAdmin):
+    """Newest first; one without an integration is for superusers only."""
+
+    tenant_lookup = "connection__tenant"
+    integration_field = "connection"
+    list_filter = (OutcomeFilter, IntegrationFilter, ActionFilter, EventTypeFilter, TenantFilter)
+
+    @admin.display(description="integration")
+    def connection_name(self, obj: WebhookEvent) -> Any:
+        return link_to_integration(obj.connection)
+
+    def _in_scope(self, request: HttpRequest, obj: Any) -> bool:
+        if obj is not None and obj.connection is None:
+            return bool(request.user.is_active and request.user.is_superuser)
+        return super()._in_scope(request, obj)
+
+
+def link_to_integration(integration: Any) -> Any:
+    """Return a link to the page of `integration`, a dash for None."""
+    if integration is None:
+        return NOTHING
+    url = reverse("admin:integrations_tenantintegration_change", args=[integration.pk])
+    return format_html('<a href="{}">{}</a>', url, integration)

@@ -1,0 +1,84 @@
+"""Showing what somebody else sent us: escaped, capped, with nothing that acts on the screen, and no secret.
+
+A webhook's body and headers are a stranger's until its signature is proven, and rejected ones are kept too.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
+from integrations.admin.widgets.display import NOTHING
+from integrations.transport.redaction import MASK, is_secret_name, redact
+from tenants.harmless_text import harmless
+
+MOST = 65_536  # characters of one text on a page
+HEADERS_SHOWN = 60
+VALUE_SHOWN = 300  # characters of a header
+HIDDEN = "•••"
+_PROOF = re.compile(r"sign|hmac|digest|(^|[-_])(sig|hash|proof)($|[-_])", re.IGNORECASE)
+
+
+def shown_json(value: Any, secrets: Iterable[str] = ()) -> SafeString | str:
+    """Return a JSON value indented for reading, values with telling names hidden; a dash for nothing."""
+    if value in (None, "", {}, []):
+        return NOTHING
+    try:
+        text = json.dumps(_without_secrets(value), indent=2, ensure_ascii=False)
+    except (TypeError, ValueError, RecursionError):
+        return "It is nested too deeply to be shown."
+    return _block(text, len(text), secrets)
+
+
+def shown_body(body: Any, secrets: Iterable[str] = ()) -> SafeString | str:
+    """Return the raw bytes as text; what is no UTF-8 as ``\\xff``."""
+    raw = bytes(body or b"")
+    if not raw:
+        return NOTHING
+    return _block(raw[: MOST * 4].decode("utf-8", "backslashreplace"), len(raw), secrets, unit="bytes")
+
+
+def shown_headers(headers: Any, secrets: Iterable[str] = ()) -> SafeString | str:
+    """Return the stored headers as a table; of what may be a signature only how long it is."""
+    if not isinstance(headers, Mapping) or not headers:
+        return NOTHING
+    known = tuple(secrets)
+    rows = [
+        (harmless(str(name))[:100], _header(str(name), str(value), known))
+        for name, value in sorted(headers.items(), key=lambda pair: str(pair[0]).lower())
+    ]
+    body = format_html_join("", '<tr><th scope="row">{}</th><td>{}</td></tr>', rows[:HEADERS_SHOWN])
+    more = format_html("<p>… and {} more</p>", len(rows) - HEADERS_SHOWN) if len(rows) > HEADERS_SHOWN else ""
+    return format_html('<div class="ig-scroll"><table class="ig-table ig-headers">{}</table></div>{}', body, more)
+
+
+def _header(name: str, value: str, secrets: tuple[str, ...]) -> str:
+    if _PROOF.search(name):
+        # Not even its beginning: a provider may send the shared secret itself under such a name.
+        return f"{MASK} ({len(value)} characters)"
+    if is_secret_name(name) or re.search(r"cookie|auth", name, re.IGNORECASE):
+        return HIDDEN
+    return harmless(redact(value[:VALUE_SHOWN], secrets)) + ("…" if len(value) > VALUE_SHOWN else "")
+
+
+def _without_secrets(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {
+            key: HIDDEN if is_secret_name(str(key)) and inner not in (None, "") else _without_secrets(inner)
+            for key, inner in value.items()
+        }
+    return [_without_secrets(inner) for inner in value] if isinstance(value, list) else value
+
+
+def _block(text: str, length: int, secrets: Iterable[str], unit: str = "characters") -> SafeString:
+    # Redacted before it is cut, or half a secret at the edge would pass; cut before that, or a page could take seconds.
+    text = harmless(redact(text[: MOST * 2], tuple(secrets)))
+    note = ""
+    if len(text) > MOST:
+        note = format_html('<p class="ig-quiet">Cut: the beginning of {} {}.</p>', f"{length:,}", unit)
+    return format_html('<pre class="ig-code ig-payload" tabindex="0">{}</pre>{}', text[:MOST], note)

@@ -1,0 +1,185 @@
+"""Tenant Integrations: list, form and status page."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import OuterRef, QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
+from integrations.admin.connector_form.choice import connector_of, title
+from integrations.admin.connector_form.fields import all_names
+from integrations.admin.inbound.panel import calling_back_field
+from integrations.admin.lists.bounded import BoundedCount
+from integrations.admin.lists.filters import CredentialsFilter
+from integrations.admin.lists.history import is_list
+from integrations.admin.lists.listed_filters import ListedFilters
+from integrations.admin.pages.page_context import PageContext
+from integrations.admin.widgets.display import NOTHING, Assets, Badge, when
+from integrations.connections.access import may_use
+from integrations.connections.destinations import shown_target
+from integrations.connections.models import TenantIntegration
+from integrations.connections.signing_keys import rotate_signing_secret
+from integrations.connectors.base import BaseConnector
+from integrations.credentials.masking import mask_values
+from integrations.delivery.wakeup import wake_on_commit
+from integrations.errors import EncryptionError
+from integrations.outbox.models import IntegrationSync
+from tenants.scoped_admin import CountedDeletion, TenantFilter, TenantScopedAdmin
+
+from . import advice, shown_once
+from .buttons import PREFIX, IntegrationButtons, take_test_result
+from .fieldsets import edit_fieldsets, view_fieldsets
+from .form import IntegrationForm
+from .state import COUNTED, Health, badge, is_being_deleted, rotation_badge
+
+
+@admin.register(TenantIntegration)
+class TenantIntegrationAdmin(CountedDeletion, ListedFilters, PageContext, IntegrationButtons, TenantScopedAdmin):
+    """Where a tenant's events go."""
+
+    form = IntegrationForm
+    list_display = ("name", "state", "tenant", "host", "events", "last_success", "pending", "is_active")
+    list_filter = (TenantFilter, "integration_type", "is_active", "is_enabled", CredentialsFilter)
+    list_per_page = 50
+    search_fields = ("name", "tenant__name")
+    Media = Assets
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        queryset = super().get_queryset(request).select_related("tenant", "lane", "oauth_grant")
+        if not is_list(request):
+            return queryset
+        pending = IntegrationSync.objects.filter(integration=OuterRef("pk"), status=IntegrationSync.Status.PENDING)
+        pending_count = BoundedCount(pending.order_by("next_attempt_at", "id").values("pk")[: COUNTED + 1])
+        return queryset.annotate(pending_count=pending_count).prefetch_related("subscriptions")
+
+    # -- list -------------------------------------------------------------------------------------
+
+    @admin.display(description="destination")
+    def host(self, obj: TenantIntegration) -> Any:
+        try:
+            target: Any = shown_target(obj) or NOTHING
+        except EncryptionError:
+            target = Badge("bad", "✗ unreadable", "No key of ours opens the stored address.")
+        return format_html('{}<div class="ig-quiet">{}</div>', target, title(obj))
+
+    @admin.display(description="events")
+    def events(self, obj: TenantIntegration) -> Any:
+        lines = sorted(subscription.event_type for subscription in obj.subscriptions.all())
+        return format_html_join("", '<div class="ig-nowrap">{}</div>', ((line,) for line in lines)) or NOTHING
+
+    @admin.display(description="state")
+    def state(self, obj: TenantIntegration) -> Any:
+        badges = [badge(obj, subscribed=bool(obj.subscriptions.all())), rotation_badge(obj)]
+        return format_html_join("", "<div>{}</div>", ((each,) for each in badges if each))
+
+    @admin.display(description="last success", ordering="lane__last_success_at")
+    def last_success(self, obj: TenantIntegration) -> Any:
+        return when(obj.lane.last_success_at) if hasattr(obj, "lane") else NOTHING
+
+    @admin.display(description="pending")
+    def pending(self, obj: Any) -> Any:
+        count = obj.pending_count
+        if not count:
+            return NOTHING
+        url = reverse("admin:integrations_integrationsync_changelist")
+        text = f"{COUNTED}+" if count > COUNTED else count
+        return format_html('<a href="{}?integration={}&status__exact=pending">{}</a>', url, obj.pk, text)
+
+    # -- form -------------------------------------------------------------------------------------
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        if fields := kwargs.get("fields"):
+            # The connector's fields are no columns; the form adds them itself.
+            connector = self._connector(request, obj)
+            others = set(all_names(connector.manifest)) if connector is not None else set()
+            kwargs["fields"] = [name for name in fields if name not in others]
+        form: Any = super().get_form(request, obj, change, **kwargs)
+        form.user = request.user
+        return form
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Also the buttons ask this: a person changes only kinds of systems that are theirs to use."""
+        return super().has_change_permission(request, obj) and _may_use(request, obj) and not is_being_deleted(obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return super().has_delete_permission(request, obj) and _may_use(request, obj) and not is_being_deleted(obj)
+
+    def _connector(self, request: HttpRequest, obj: Any) -> type[BaseConnector] | None:
+        chosen = request.POST if request.method == "POST" else request.GET
+        return connector_of(obj.integration_type if obj is not None else chosen.get("integration_type"))
+
+    def own_fieldsets(self, request: HttpRequest, obj: Any) -> Any:
+        connector = self._connector(request, obj)
+        if obj is not None and not self.has_change_permission(request, obj):
+            return view_fieldsets(connector, calling_back_field(request, obj))
+        return edit_fieldsets(connector, integration=obj, calling_back=calling_back_field(request, obj))
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[Any, ...]:
+        readonly = super().get_readonly_fields(request, obj)
+        if obj is None:
+            return readonly
+        calling_back = calling_back_field(request, obj)
+        readonly += ("connector", *((calling_back,) if calling_back is not None else ()))
+        is_editable = self._connector(request, obj) is not None and self.has_change_permission(request, obj)
+        # Only where they are shown: a connector may call a field of its own "host".
+        return readonly if is_editable else (*readonly, "events", "host", "header_names")
+
+    @admin.display(description="integration type")
+    def connector(self, obj: TenantIntegration) -> SafeString:
+        return format_html('{}<div class="ig-quiet">Fixed: the stored secrets belong to it.</div>', title(obj))
+
+    @admin.display(description="headers")
+    def header_names(self, obj: TenantIntegration) -> str:
+        try:
+            return ", ".join(f"{name}: {dots}" for name, dots in mask_values(obj.headers).items()) or NOTHING
+        except EncryptionError:
+            return "unreadable"
+
+    def save_model(self, request: HttpRequest, obj: TenantIntegration, form: Any, change: bool) -> None:
+        if not change:
+            obj.save()
+        elif form.columns:
+            # Only what was changed here: the workers write the switches of the same row.
+            obj.save(update_fields=form.columns)
+        form.save_event_types()
+        if obj.is_signed and form.connector is not None and form.connector.manifest.signs:
+            keys = _signing_keys(obj)
+            if keys is not None and (not keys or not change):
+                shown_once.keep(request, obj, keys[0]["secret"] if keys else rotate_signing_secret(obj))
+        wake_on_commit({obj.pk})  # an address was mended, or pending rows are to be cancelled
+        for text in advice.about(obj, form):
+            messages.warning(request, text)
+
+    def response_add(self, request: HttpRequest, obj: Any, post_url_continue: Any = None) -> HttpResponse:
+        return self._show_secret(request, obj, super().response_add(request, obj, post_url_continue))
+
+    def response_change(self, request: HttpRequest, obj: Any) -> HttpResponse:
+        return self._show_secret(request, obj, super().response_change(request, obj))
+
+    def _show_secret(self, request: HttpRequest, obj: Any, response: HttpResponse) -> HttpResponse:
+        """Lead past the new signing secret, if there is one."""
+        kept = request.session.get(shown_once.KEY)
+        if kept and kept["integration"] == obj.pk:
+            return HttpResponseRedirect(reverse(f"admin:{PREFIX}secret", args=[obj.pk]))
+        return response
+
+    def page_context(self, request: HttpRequest, obj: Any) -> dict[str, Any]:
+        own = {"health": Health(obj), "test_result": take_test_result(request, obj)}
+        return {**super().page_context(request, obj), **own}
+
+
+def _may_use(request: HttpRequest, obj: Any) -> bool:
+    connector = connector_of(obj.integration_type) if obj is not None else None
+    return connector is None or may_use(request.user, connector.manifest)
+
+
+def _signing_keys(integration: TenantIntegration) -> list[dict[str, Any]] | None:
+    try:
+        return integration.credentials.get("signing_keys") or []
+    except EncryptionError:
+        return None  # unreadable is not missing; the page says so

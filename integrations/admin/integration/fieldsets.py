@@ -1,0 +1,65 @@
+"""What stands where on the page of an integration. The parts that depend on the connector are marked ``ig-kind``:
+they are what admin.js swaps when another one is chosen."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from integrations.admin.connector_form.choice import NOT_INSTALLED, about, offers_actions, offers_events, takes_events
+from integrations.admin.connector_form.fields import names_of
+from integrations.connections.models import TenantIntegration
+from integrations.connectors.base import BaseConnector
+
+Fieldset = tuple[str | None, dict[str, Any]]
+
+_LIMITS = ("ordering", "max_in_flight", "rate_limit_per_minute", "timeout_seconds", "max_attempts")
+_SIGNED = ("is_signed", "renew_secret_days")
+# Nothing here may name an encrypted attribute: Django would print its value.
+_SEEN = ("host", "header_names")
+
+
+def view_fieldsets(connector: type[BaseConnector] | None, calling_back: Any = None) -> list[Fieldset]:
+    """Return the page for whoever may only look; `calling_back` is the field of that name, None for no such field."""
+    signed = _SIGNED if connector is not None and connector.manifest.signs else ()
+    receives = ("events",) if connector is None or takes_events(connector.manifest) else ()
+    fieldsets: list[Fieldset] = [
+        (None, {"fields": ("tenant", "name", "connector", "is_active", *receives, *_SEEN, *signed)})
+    ]
+    if calling_back is not None:
+        fieldsets.append(("Calling back", {"fields": (calling_back,)}))
+    return fieldsets
+
+
+def edit_fieldsets(
+    connector: type[BaseConnector] | None, *, integration: TenantIntegration | None, calling_back: Any = None
+) -> list[Fieldset]:
+    """Return the form; of a new integration if there is none.
+
+    With no connector: none is chosen yet, or it is not installed (any more).
+    """
+    is_new = integration is None
+    kind = "integration_type" if is_new else "connector"
+    fieldsets: list[Fieldset] = [
+        (None, {"fields": ("tenant", "name", kind, "is_active", "version", "shown_type")}),
+    ]
+    delivers = connector is None or takes_events(connector.manifest)
+    if connector is None or offers_events(connector.manifest, integration):
+        fieldsets.append(_part("Events", ("event_types",)))
+    if connector is not None:
+        manifest = connector.manifest
+        signed = _SIGNED if manifest.signs else ()
+        fieldsets.append(_part("Connection", (*names_of(manifest), *signed), description=about(manifest)))
+        if advanced := names_of(manifest, advanced=True):
+            fieldsets.append(_part("Advanced", tuple(advanced), "collapse"))
+        boxes = ("inbound_actions",) if offers_actions(connector, integration) else ()
+        if calls := (*boxes, *((calling_back,) if calling_back is not None else ())):
+            fieldsets.append(_part("Calling back", calls))
+    elif not is_new:
+        fieldsets.append(_part("Connection", _SEEN, description=NOT_INSTALLED))
+    if delivers:
+        fieldsets.append(_part("Order and limits", _LIMITS, "collapse"))
+    return fieldsets
+
+
+def _part(name: str, fields: tuple[Any, ...], *css: str, **more: Any) -> Fieldset:
+    return name, {"fields": fields, "classes": ("ig-kind", *css), **more}

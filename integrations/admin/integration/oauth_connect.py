@@ -1,0 +1,77 @@
+"""The button *Connect* of an integration whose provider asks a person, and what became of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from integrations import clock
+from integrations.admin.widgets.display import when
+from integrations.connections.abstract import AbstractConnection
+from integrations.connections.authorization import missing_scopes, wants_authorization
+from integrations.connections.grants import AbstractGrant
+from integrations.connections.models import TenantIntegration
+from integrations.connections.token_store import GrantTokens
+from integrations.errors import IntegrationError
+from integrations.oauth_callback import to_provider
+
+
+class ConnectButton:
+    """Mixed into the ModelAdmin of `TenantIntegration`."""
+
+    def connect_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Send the person to the provider; they come back through oauth_callback.py."""
+        integration: TenantIntegration = self._of(request, pk)  # type: ignore[attr-defined]
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        try:
+            response = to_provider(request, integration)
+        except IntegrationError as error:
+            messages.error(request, f"Not connected: {error.message}")
+            return self._back(integration)  # type: ignore[attr-defined]
+        self.log_change(request, integration, "Asked the provider for access.")  # type: ignore[attr-defined]
+        return response
+
+
+class GrantState:
+    """What a page says of a connection's grant; never a token."""
+
+    def __init__(self, integration: AbstractConnection) -> None:
+        self.wanted = wants_authorization(integration)
+        self.grant = GrantTokens(integration).grant()
+        self.missing = missing_scopes(integration) if self.grant else ()
+
+    @property
+    def is_connected(self) -> bool:
+        return self.grant is not None and self.grant.is_connected
+
+    @property
+    def summary(self) -> SafeString | str:
+        """Who agreed, when, to what, and whether it still holds."""
+        grant = self.grant
+        if grant is None or not (grant.tokens_encrypted or grant.invalid_since):
+            return "not connected yet"
+        if grant.invalid_since:
+            return format_html("refused {}: {}", when(grant.invalid_since), grant.invalid_reason)
+        return format_html("{}; {}", self._consent(grant), self._life(grant))
+
+    @property
+    def scope(self) -> str:
+        """What was granted, and what of that which was asked for was not."""
+        granted = self.grant.scope if self.grant else ""
+        return f"{granted}; not granted: {', '.join(self.missing)}" if self.missing else granted
+
+    def _consent(self, grant: AbstractGrant) -> Any:
+        if not grant.granted_at:
+            return "connected"
+        return format_html("by {} {}", grant.granted_by or "somebody", when(grant.granted_at))
+
+    def _life(self, grant: AbstractGrant) -> Any:
+        if grant.expires_at is None:
+            return "the access token has no known end"
+        word = "expired" if grant.expires_at <= clock.now() else "ends"
+        return format_html("the access token {} {}", word, when(grant.expires_at))

@@ -1,0 +1,76 @@
+"""The execution log: every call through a connector and every operator's action."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
+
+from integrations.admin.lists.filters import IntegrationFilter
+from integrations.admin.lists.history import HistoryAdmin
+from integrations.admin.sync.admin import attempt_badge
+from integrations.admin.widgets.display import NOTHING, Assets, exact, short
+from integrations.audit.models import ExecutionLog
+from tenants.scoped_admin import TenantFilter
+
+
+@admin.register(ExecutionLog)
+class ExecutionLogAdmin(HistoryAdmin):
+    """Newest first; redacted when it was written."""
+
+    list_display = ("time", "action", "actor", "whose", "sync_link", "tried", "result", "took", "message")
+    list_filter = (IntegrationFilter, TenantFilter)
+    fields = ("time", "action", "actor", "whose", "sync_link", "tried", "result", "method", "url", "took", "error",
+              "answer")  # fmt: skip
+    readonly_fields = ("time", "whose", "sync_link", "tried", "result", "took", "answer")
+    Media = Assets
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return super().get_queryset(request).defer("request_payload").select_related("integration", "sync")
+
+    def limit_to(self, queryset: QuerySet[Any], ids: list[int]) -> QuerySet[Any]:
+        return queryset.filter(tenant__in=ids)  # of integrations that are gone, too
+
+    @admin.display(description="time")
+    def time(self, obj: ExecutionLog) -> str:
+        return exact(obj.created_at)
+
+    @admin.display(description="integration")
+    def whose(self, obj: ExecutionLog) -> Any:
+        """The names of that time, as `TenantIntegration.__str__` puts them."""
+        name = f"{obj.integration_name} ({obj.tenant_name})"
+        if obj.integration is None:
+            return format_html('{}<div class="ig-quiet">deleted</div>', name)
+        url = reverse("admin:integrations_tenantintegration_change", args=[obj.integration_id])
+        return format_html('<a href="{}">{}</a>', url, name)
+
+    @admin.display(description="sync")
+    def sync_link(self, obj: ExecutionLog) -> Any:
+        if obj.sync is None:
+            return NOTHING if obj.sync_id is None else f"sync {obj.sync_id} (deleted)"
+        url = reverse("admin:integrations_integrationsync_change", args=[obj.sync_id])
+        return format_html('<a href="{}">sync {}</a>', url, obj.sync_id)
+
+    @admin.display(description="attempt")
+    def tried(self, obj: ExecutionLog) -> Any:
+        return obj.attempt or NOTHING
+
+    @admin.display(description="result")
+    def result(self, obj: ExecutionLog) -> Any:
+        return attempt_badge(obj)
+
+    @admin.display(description="took")
+    def took(self, obj: ExecutionLog) -> str:
+        return f"{obj.duration_ms} ms" if obj.duration_ms else NOTHING
+
+    @admin.display(description="error")
+    def message(self, obj: ExecutionLog) -> Any:
+        return short(obj.error)
+
+    @admin.display(description="answer (redacted)")
+    def answer(self, obj: ExecutionLog) -> Any:
+        return format_html('<pre class="ig-code">{}</pre>', obj.answer) if obj.answer else NOTHING

@@ -1,0 +1,50 @@
+"""Pulls: what is read from this integration, how far and how often; on the page of an integration that can be read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpRequest
+from django.template.loader import render_to_string
+from django.urls import reverse
+
+from integrations.admin.widgets.display import CSS, short, when
+from integrations.connections.models import TenantIntegration
+from integrations.pull.models import SyncState
+from tenants.harmless_text import harmless
+from tenants.panels import Panel, register_panel
+
+from .admin import every, resources_of
+from .mixin import next_pull, pull_badge
+
+SHOWN = 20
+
+
+def pulls_panel(request: HttpRequest, obj: TenantIntegration) -> str:
+    """Return the pulls of `obj` as a table."""
+    if not request.user.has_perm("integrations.view_syncstate"):
+        return "You may not see pulls."
+    states = SyncState.objects.filter(connection=obj.pk).order_by("resource_type", "id")[:SHOWN]
+    rows: list[dict[str, Any]] = [
+        {
+            "url": reverse("admin:integrations_syncstate_change", args=[state.pk]),
+            "resource": harmless(state.resource_type),
+            "badge": pull_badge(state),
+            "every": every(state.interval_minutes),
+            "last": when(state.last_sync_at),
+            "next": next_pull(state),
+            "error": short(harmless(state.last_error), 80) if state.error_count else "",
+            "errors": state.error_count,
+        }
+        for state in states
+    ]
+    may_add = request.user.has_perm("integrations.add_syncstate") and bool(resources_of(obj.integration_type))
+    add = f"{reverse('admin:integrations_syncstate_add')}?connection={obj.pk}" if may_add else ""
+    return render_to_string("admin/integrations/pulls.html", {"rows": rows, "add": add, "integration": obj})
+
+
+def _is_wanted(obj: TenantIntegration) -> bool:
+    return bool(resources_of(obj.integration_type)) or obj.sync_states.exists()
+
+
+register_panel(TenantIntegration, Panel("Pulls", pulls_panel, (CSS,), wanted=_is_wanted))
