@@ -159,6 +159,10 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 # Holds no secret and nothing that matters. One that processes share lets them see a changed configuration at once.
 CACHES = {"default": env.cache_url("CACHE_URL", default="locmemcache://")}
 
+# -- tenants ------------------------------------------------------------------------------------------
+INTEGRATIONS_TENANT_MODEL = "tenants.Tenant"
+INTEGRATIONS_TENANTS_OF = "tenants.scope.tenants_of"
+
 # -- integrations -------------------------------------------------------------------------------------
 INTEGRATIONS = from_environment(os.environ)
 

@@ -16,8 +16,7 @@ class IntegrationsConfig(AppConfig):
     verbose_name = "Integrations"
 
     def ready(self) -> None:
-        from tenants.deletion import batch_begins, deletion_begins
-        from tenants.models import Tenant
+        from integrations.tenancy.deletion import batch_begins, deletion_begins
 
         from . import checks, signals  # noqa: F401 - checks register themselves
         from .audit.deletion import log_deletion
@@ -32,6 +31,7 @@ class IntegrationsConfig(AppConfig):
         from .delivery.schedule import ensure_schedule
         from .erp.connection import ERPConnection
         from .observability import heartbeat  # noqa: F401 - listens to Celery
+        from .tenancy.tenant import tenant_model
 
         refuse_unusable_keys()
         register_checks()
@@ -40,7 +40,7 @@ class IntegrationsConfig(AppConfig):
         for model in (TenantIntegration, ERPConnection):  # signals name the proxy, not its model
             post_save.connect(make_lane, sender=model, dispatch_uid=f"make-lane of {model.__name__}")
             pre_delete.connect(hold_lane, sender=model, dispatch_uid=f"hold-lane of {model.__name__}")
-        for owner in (TenantIntegration, Tenant):
+        for owner in (TenantIntegration, tenant_model()):
             deletion_begins.connect(close_lanes, sender=owner, dispatch_uid=f"close-lanes of {owner.__name__}")
             deletion_begins.connect(log_deletion, sender=owner, dispatch_uid=f"log deletion of {owner.__name__}")
             deletion_begins.connect(hint_on_commit, sender=owner, dispatch_uid=f"delete {owner.__name__}")

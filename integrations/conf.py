@@ -172,6 +172,22 @@ def number(raw: str, name: str, *, whole: bool) -> int | float:
     return found
 
 
+def tenant_label() -> str:
+    """Return ``INTEGRATIONS_TENANT_MODEL``, the "app_label.Model" to which everything of a tenant refers.
+
+    A setting of its own, as AUTH_USER_MODEL is: migrations name it.
+
+    Raises:
+        ImproperlyConfigured: it is not set.
+    """
+    label = getattr(settings, "INTEGRATIONS_TENANT_MODEL", None)
+    if not isinstance(label, str) or label.count(".") != 1:
+        raise ImproperlyConfigured(
+            f'INTEGRATIONS_TENANT_MODEL must name your tenant model, as "accounts.Account", not {label!r}.'
+        )
+    return label
+
+
 def is_set(name: str) -> bool:
     """Tell whether somebody has set `name`: what a kind of system says is better than our default, and no more."""
     return name in getattr(settings, "INTEGRATIONS", {})

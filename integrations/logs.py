@@ -15,7 +15,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from integrations import conf
-from tenants.harmless_text import harmless
+from integrations.tenancy.harmless_text import harmless
 
 Ids = Mapping[str, Any]
 

@@ -30,8 +30,8 @@ from integrations.outbox.lazy_savepoint import lazy_savepoint
 from integrations.outbox.loops import refuse_loops
 from integrations.outbox.models import IntegrationEvent, object_id_of
 from integrations.outbox.record import Occurrence, record
-from tenants.boundary import only_of, refuse_foreign
-from tenants.models import Tenant
+from integrations.tenancy.boundary import only_of, refuse_foreign
+from integrations.tenancy.tenant import name_of
 
 logger = logging.getLogger("integrations.publish")
 
@@ -50,7 +50,7 @@ class Happening:
     """What a trigger handler has seen: `payload` without the frame that every event has."""
 
     event_type: str
-    tenant: Tenant
+    tenant: models.Model
     object_id: str
     payload: Mapping[str, Any]
     minimal: Mapping[str, Any]
@@ -170,7 +170,7 @@ def publish_all(
             continue
         frame = frames.get((tenant.pk, event_type))
         if frame is None:
-            named = {"id": tenant.pk, "name": tenant.name}
+            named = {"id": tenant.pk, "name": name_of(tenant)}
             about = {"event_type": event_type, "timestamp": now, "tenant": named}
             frame = sanitise_object(about, limit=conf.MAX_BODY_BYTES)
             frames[tenant.pk, event_type] = frame
@@ -224,7 +224,7 @@ def _with_cuts(frame: Mapping[str, Any], payload: dict[str, Any]) -> dict[str, A
 
 
 def publish(
-    *, event_type: str, tenant: Tenant, obj: models.Model, payload: Mapping[str, Any], using: str = "default"
+    *, event_type: str, tenant: models.Model, obj: models.Model, payload: Mapping[str, Any], using: str = "default"
 ) -> list[IntegrationEvent]:
     """Record that `event_type` happened to `obj`; opens a transaction if none is open.
 

@@ -8,6 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 
+def quoted(table: str) -> str:
+    """Return the name of a host's table as SQL has it; one with a quotation mark of its own is taken as it is."""
+    return table if '"' in table else f'"{table}"'
+
+
 def now(vendor: str) -> str:
     """Return the database's time, as a timestamp column holds it."""
     return "statement_timestamp()" if vendor == "postgresql" else "strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now')"

@@ -1,4 +1,4 @@
-"""The admin of the business objects. What integrations add to these pages, they register (tenants/panels.py)."""
+"""The admin of the business objects. What integrations add to these pages, they register as panels."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from django.http import HttpRequest
 from django.utils.html import format_html, format_html_join
 from django.utils.timezone import localtime
 
-from tenants.harmless_text import harmless
+from integrations.tenancy.harmless_text import harmless
 from tenants.scoped_admin import TenantFilter, TenantOwnedForm, TenantScopedAdmin
 
 from .models import Customer, CustomerAsset, DropoffPoint, Note, WorkItem

@@ -10,8 +10,10 @@ from django.contrib.auth.admin import UserAdmin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
+from integrations.admin.tenancy.scoped_admin import tenant_ids
+
 from .models import Membership, Tenant
-from .scoped_admin import CountedDeletion, NothingToTell, TenantFilter, TenantScopedAdmin, tenant_ids
+from .scoped_admin import CountedDeletion, NothingToTell, TenantFilter, TenantScopedAdmin
 
 
 class _ManagedBySuperusers(TenantScopedAdmin):

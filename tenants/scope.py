@@ -1,12 +1,18 @@
-"""Which tenants a person may see."""
+"""Which tenants a person may see, and who works for them: what the example tells the library."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
+from django.contrib.auth import get_user_model
 from django.db.models import QuerySet
 
+from integrations.tenancy.tenant import find_tenant
+
 from .models import Tenant
+
+__all__ = ["find_tenant", "people_of", "tenants_of"]
 
 
 def tenants_of(user: Any) -> QuerySet[Tenant]:
@@ -19,17 +25,6 @@ def tenants_of(user: Any) -> QuerySet[Tenant]:
     return Tenant.objects.filter(membership__user_id=user.pk, deleting_since=None)
 
 
-def find_tenant(key: Any) -> Tenant | None:
-    """Return the tenant that `key` names: a Tenant, its id, or its slug ("acme-corp"); None if there is none.
-
-    Digits are always an id: a tenant that is called "7" must not get what is meant for number 7.
-    """
-    if isinstance(key, Tenant):
-        return key
-    present = Tenant.objects.filter(deleting_since=None)
-    if isinstance(key, bool) or not isinstance(key, int | str):
-        return None
-    if isinstance(key, str) and not key.isdigit():
-        return present.filter(slug=key).first()
-    is_id = str(key).isascii() and len(str(key)) < 19
-    return present.filter(pk=int(key)).first() if is_id else None
+def people_of(tenant_ids: Iterable[Any]) -> QuerySet[Any]:
+    """Return the people who work for these tenants."""
+    return get_user_model()._default_manager.filter(tenants__in=tenant_ids).distinct()

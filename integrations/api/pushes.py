@@ -22,7 +22,7 @@ from integrations import conf
 from integrations.erp.push import PushOrchestrator
 from integrations.erp.push_log import ERPPushLog
 from integrations.errors import IntegrationNotConfigured
-from tenants.scope import tenants_of
+from integrations.tenancy.scope import tenants_of
 
 from .schemas import MAX_OFFSET, Problem, PushIn, PushOut
 from .scope import one, require, require_kind

@@ -31,8 +31,8 @@ from integrations.services.lookup import list_available_providers
 from integrations.services.settings import change_settings, save_settings, shown_settings
 from integrations.services.status import overall, statuses
 from integrations.services.trial import try_connection
-from tenants.models import Tenant
-from tenants.scope import find_tenant, tenants_of
+from integrations.tenancy.scope import tenants_of
+from integrations.tenancy.tenant import find_tenant, slug_of
 
 from .pushes import router as pushes
 from .schemas import (
@@ -182,7 +182,7 @@ def _tried(request: HttpRequest, integration: TenantIntegration) -> TestOut:
     )
 
 
-def _tenant(request: HttpRequest, key: str | None) -> Tenant:
+def _tenant(request: HttpRequest, key: str | None) -> Any:
     mine = tenants_of(request.user)
     if key is None:
         only = list(mine[:2])
@@ -282,7 +282,7 @@ def _connection(integration: TenantIntegration) -> ConnectionOut:
     return ConnectionOut(
         id=integration.public_id,
         type=integration.integration_type,
-        tenant=integration.tenant.slug or str(integration.tenant_id),
+        tenant=slug_of(integration.tenant) or str(integration.tenant_id),
         version=integration.connector_version,
         settings=_settings(integration),
         events=sorted(subscription.event_type for subscription in integration.subscriptions.all()),

@@ -9,7 +9,7 @@ from uuid import UUID
 from ninja import Schema
 from pydantic import AfterValidator, Field, StringConstraints
 
-from tenants.harmless_text import problem_of
+from integrations.tenancy.harmless_text import problem_of
 
 
 def _typed(text: str) -> str:

@@ -11,7 +11,7 @@ from django.http import Http404, HttpRequest
 from integrations.connections.access import may_use
 from integrations.connections.models import TenantIntegration
 from integrations.connectors.registry import ConnectorRegistry
-from tenants.scope import tenants_of
+from integrations.tenancy.scope import tenants_of
 
 PERMISSION = "integrations.{}_tenantintegration"
 

@@ -8,9 +8,10 @@ from typing import Any
 
 from django.db import models
 
+from integrations import conf
 from integrations.connections.models import TenantIntegration
 from integrations.outbox.models import IntegrationSync
-from tenants.models import Tenant
+from integrations.tenancy.tenant import name_of
 
 
 class AbstractExecutionLog(models.Model):
@@ -62,7 +63,12 @@ class ExecutionLog(AbstractExecutionLog):
     """
 
     tenant = models.ForeignKey(
-        Tenant, on_delete=models.DO_NOTHING, null=True, db_constraint=False, db_index=False, related_name="+"
+        conf.tenant_label(),
+        on_delete=models.DO_NOTHING,
+        null=True,
+        db_constraint=False,
+        db_index=False,
+        related_name="+",
     )
     tenant_name = models.CharField(max_length=200, blank=True, default="", db_default="")
     integration = models.ForeignKey(
@@ -95,5 +101,5 @@ def _name_subjects(rows: list[ExecutionLog], using: str | None) -> None:
         row.actor = row.actor[:150]
         integration = row.integration if key.is_cached(row) else found.get(row.integration_id)
         if integration is not None and row.tenant_id is None:
-            row.tenant_id, row.tenant_name = integration.tenant_id, integration.tenant.name
+            row.tenant_id, row.tenant_name = integration.tenant_id, name_of(integration.tenant)[:200]
             row.integration_name = integration.name

@@ -15,18 +15,18 @@ from typing import Any
 
 from django.contrib.auth.models import Permission
 from django.contrib.contenttypes.models import ContentType
+from django.db import models
 
 from integrations.connectors.manifest import Manifest
 from integrations.connectors.registry import manifests
-from tenants.models import Tenant
-from tenants.scope import tenants_of
+from integrations.tenancy.scope import tenants_of
 
 from .models import TenantIntegration
 
 ANY = "use_any_connector"
 
 
-def may_use(user: Any, manifest: Manifest, tenant: Tenant | None = None) -> bool:
+def may_use(user: Any, manifest: Manifest, tenant: models.Model | None = None) -> bool:
     """Tell whether `user` may set up or change integrations of this kind; with `tenant`, for that tenant.
 
     Ask it wherever somebody chooses a kind, saves an integration, or acts on one.

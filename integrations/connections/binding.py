@@ -22,6 +22,7 @@ from integrations.errors import (
     UnknownConnector,
     forgets_locals,
 )
+from integrations.tenancy.tenant import slug_of
 
 from .row import SIGNING_KEYS, ConnectionRow
 
@@ -85,7 +86,7 @@ def request_seconds(connection: ConnectionRow, manifest: Manifest) -> float | No
 def _with_referred_secrets(connection: ConnectionRow, credentials: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the stored credentials, and those that only refer to a file or variable of the operator."""
     tenant = getattr(connection, "tenant", None) if conf.SECRETS_DIR or conf.SECRETS_ENV_PREFIX else None
-    return credentials if tenant is None else secret_refs.resolved(dict(credentials), tenant.slug or "")
+    return credentials if tenant is None else secret_refs.resolved(dict(credentials), slug_of(tenant))
 
 
 def signing_secrets(credentials: Mapping[str, Any], now: datetime) -> tuple[str, ...]:

@@ -14,11 +14,11 @@ from integrations.connectors.port import Binding
 from integrations.connectors.registry import ConnectorRegistry, connector_choices
 from integrations.credentials.fields import EncryptedJSON, EncryptedText, row_context
 from integrations.errors import IncompatibleConnector, UnknownConnector
+from integrations.tenancy.announcing import AnnouncingQuerySet
+from integrations.tenancy.deletion import BatchedDeletion, delete_batched
+from integrations.tenancy.owned import TenantOwned
+from integrations.tenancy.scope import tenants_of
 from integrations.transport import signing
-from tenants.announcing import AnnouncingQuerySet
-from tenants.deletion import BatchedDeletion, delete_batched
-from tenants.models import TenantOwned
-from tenants.scope import tenants_of
 
 from . import event_types
 from .abstract import AbstractConnection
@@ -189,7 +189,7 @@ class TenantIntegration(TenantOwned, AbstractConnection):
                 self._subscribed = Remembered.read({}, self._state.db)
 
     def delete(self, using: Any = None, keep_parents: bool = False) -> tuple[int, dict[str, int]]:
-        """Delete the integration with its history, in batches (tenants/deletion.py); return when it is gone."""
+        """Delete the integration with its history, in batches (tenancy/deletion.py); return when it is gone."""
         return delete_batched(self, using=using)
 
     def clean(self) -> None:

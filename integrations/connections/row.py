@@ -14,7 +14,7 @@ from integrations.connectors.port import Binding
 from integrations.connectors.registry import ConnectorRegistry
 from integrations.credentials.fields import EncryptedJSON, row_context
 from integrations.errors import ConfigurationError
-from tenants.checked_texts import CheckedTexts
+from integrations.tenancy.checked_texts import CheckedTexts
 
 from .remembered import Remembered, still_known
 

@@ -16,13 +16,13 @@ from django.core.validators import validate_email
 
 from integrations.credentials.masking import MASK
 from integrations.errors import ConfigurationError, IntegrationBlocked, forgets_locals
+from integrations.tenancy.harmless_text import problem_of
 from integrations.transport.allowed_hosts import check_allowed
 from integrations.transport.headers import HeaderRejected, check_headers
 from integrations.transport.hosts import canonical_host
 from integrations.transport.policy import AddressPolicy
 from integrations.transport.redaction import is_secret_name, texts_in
 from integrations.transport.rejected import UrlRejected
-from tenants.harmless_text import problem_of
 
 from . import inbound_secret
 from .manifest import HEADERS, URL, Field, Manifest

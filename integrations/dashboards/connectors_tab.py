@@ -21,7 +21,7 @@ from integrations.connections.models import TenantIntegration
 from integrations.connectors.registry import ConnectorRegistry
 from integrations.errors import UnknownConnector
 from integrations.services.status import MAX_LISTED, Status, overall, statuses
-from tenants.scope import tenants_of
+from integrations.tenancy.scope import tenants_of
 
 STATES = {
     "ok": ("ok", "✓ Working"),

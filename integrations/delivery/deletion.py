@@ -17,8 +17,9 @@ from django.db import connections, models
 from django.db.models import F
 
 from integrations.connections.models import TenantIntegration
-from tenants.deletion import Step, count_owned, steps
-from tenants.models import Tenant
+from integrations.tenancy.deletion import Step, count_owned, steps
+from integrations.tenancy.marks import MarkedDeletion
+from integrations.tenancy.tenant import tenant_model
 
 from .models import Lane
 from .wakeup import SLOW_QUEUE, send_hint
@@ -67,8 +68,12 @@ def delete_marked(seconds: float = RUN_SECONDS) -> dict[str, int]:
 
 def _marked() -> Iterator[models.Model]:
     """Yield what is marked, the longest waiting first; an integration goes with its tenant if that is marked."""
-    yield from Tenant.objects.using(USING).exclude(deleting_since=None).order_by("deleting_since", "pk")
-    alone = TenantIntegration.unannounced.using(USING).filter(tenant__deleting_since=None)
+    tenants = tenant_model()
+    alone = TenantIntegration.unannounced.using(USING)
+    if issubclass(tenants, MarkedDeletion):
+        marked = tenants._base_manager.using(USING).exclude(deleting_since=None)
+        yield from marked.order_by("deleting_since", "pk")
+        alone = alone.filter(tenant__deleting_since=None)
     yield from alone.exclude(lane__deleting_since=None).order_by(F("lane__deleting_since"), "pk")
 
 
@@ -105,8 +110,8 @@ class _Job:
 
 def _say(model: type[models.Model], pk: Any, left: int) -> None:
     """Write down how many rows are left, for people to read."""
-    if model is Tenant:
-        Tenant.objects.using(USING).filter(pk=pk).update(deleting_rows_left=left)
+    if issubclass(model, MarkedDeletion):
+        model._base_manager.using(USING).filter(pk=pk).update(deleting_rows_left=left)
     else:
         words = f"being deleted: {left:,} row{'' if left == 1 else 's'} left"
         Lane.objects.using(USING).filter(pk=pk).exclude(deleting_since=None).update(attention=words)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
 from integrations.connections.models import EventSubscription, TenantIntegration
-from tenants.models import Tenant
+from integrations.tenancy.tenant import is_tenant
 
 from .models import Lane
 
@@ -32,12 +33,12 @@ def hold_lanes(pks: list[Any], using: str, **_: Any) -> None:
     lock_lanes(pks, using=using)
 
 
-def close_lanes(sender: type, pks: list[Any], using: str, **_: Any) -> None:
+def close_lanes(sender: type[models.Model], pks: list[Any], using: str, **_: Any) -> None:
     """Mark integrations (or all of these tenants') as being deleted: nothing is recorded for them or sent any more.
 
     The holder of a lane loses its lease: what it is just sending is not written down.
     """
-    which = Q(tenant_id__in=pks) if sender is Tenant else Q(pk__in=pks)
+    which = Q(tenant_id__in=pks) if is_tenant(sender) else Q(pk__in=pks)
     integrations = TenantIntegration.unannounced.using(using).filter(which)
     missing = integrations.filter(lane=None).values_list("pk", flat=True)
     Lane.objects.using(using).bulk_create((Lane(integration_id=pk) for pk in missing), ignore_conflicts=True)

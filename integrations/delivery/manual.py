@@ -11,7 +11,7 @@ from django.db import IntegrityError, models, transaction
 from integrations.connections.models import TenantIntegration
 from integrations.outbox.models import new_idempotency_key, object_id_of
 from integrations.outbox.record import Occurrence, record
-from tenants.boundary import OtherTenant, refuse_foreign_key
+from integrations.tenancy.boundary import OtherTenant, refuse_foreign_key
 
 logger = logging.getLogger("integrations.delivery")
 

@@ -17,15 +17,14 @@ from typing import NamedTuple
 from integrations import conf
 from integrations.connections.models import TenantIntegration
 from integrations.outbox.models import IntegrationEvent, IntegrationSync
-from integrations.sql import epoch, greatest, listed, looked_up, now, seconds_until, shifted
-from tenants.models import Tenant
+from integrations.sql import epoch, greatest, listed, looked_up, now, quoted, seconds_until, shifted
+from integrations.tenancy.tenant import tenant_field, tenant_model
 
 from .choice import FRESH, RETRY, SUSPECT
 from .models import Lane
 
 SYNC, EVENT = IntegrationSync._meta.db_table, IntegrationEvent._meta.db_table
 LANE, INTEGRATION = Lane._meta.db_table, TenantIntegration._meta.db_table
-TENANT = Tenant._meta.db_table
 
 
 # -- which rows may be sent --------------------------------------------------------------------------------
@@ -419,9 +418,12 @@ def log_attempts(vendor: str, table: str) -> str:
     """
     answer = "v.answer::jsonb" if vendor == "postgresql" else "v.answer"
     kind = "::varchar" if vendor == "postgresql" else ""
+    tenant, named = tenant_model()._meta, tenant_field("name")
+    assert tenant.pk is not None  # noqa: S101 - every model has one
+    name = f't."{named.column}"' if named is not None else f'CAST(t."{tenant.pk.column}" AS text)'
     return (
-        f"WITH w AS (SELECT i.id, i.name, i.tenant_id, t.name AS tenant_name FROM {INTEGRATION} i "
-        f"LEFT JOIN {TENANT} t ON t.id = i.tenant_id WHERE i.id = %s) "
+        f"WITH w AS (SELECT i.id, i.name, i.tenant_id, {name} AS tenant_name FROM {INTEGRATION} i "
+        f'LEFT JOIN {quoted(tenant.db_table)} t ON t."{tenant.pk.column}" = i.tenant_id WHERE i.id = %s) '
         f"INSERT INTO {table} (integration_id, integration_name, tenant_id, tenant_name, sync_id, action, method, url, "
         "actor, attempt, response_status, response_payload, duration_ms, error, created_at) "
         f"SELECT w.id, w.name, w.tenant_id, w.tenant_name, v.id, %s{kind}, %s{kind}, %s{kind}, %s{kind}, v.attempt, "

@@ -31,8 +31,8 @@ from integrations.errors import ConfigurationError, IntegrationDisabled, Integra
 from integrations.outbox.canonical_json import encode, sanitise
 from integrations.outbox.models import IntegrationSync, object_id_of
 from integrations.outbox.record import Occurrence, record
-from tenants.boundary import OtherTenant, only_of, refuse_foreign
-from tenants.scope import find_tenant
+from integrations.tenancy.boundary import OtherTenant, only_of, refuse_foreign
+from integrations.tenancy.tenant import find_tenant, name_of, tenant_key
 
 from .connection import ERPConnection, active_connections
 from .push_log import ORDER_PUSH, ERPPushLog
@@ -151,8 +151,8 @@ class PushOrchestrator:
         Args:
             org_id: the tenant: its id, its slug, or a Tenant.
         """
-        is_id = str(org_id).isdigit()
-        tenant = None if is_id else find_tenant(org_id)
+        is_key = tenant_key(org_id) is not None
+        tenant = None if is_key else find_tenant(org_id)
         parts = json.dumps([str(org_id if tenant is None else tenant.pk), str(order_id), int(attempt)])
         return f"push_{hashlib.sha256(parts.encode()).hexdigest()[:48]}"
 
@@ -182,7 +182,7 @@ def _occurrence(target: TenantIntegration, order: Any, key: str, times: dict[str
         except OtherTenant:
             raise ConfigurationError({"draft_order": "belongs to another tenant"}) from None
     now = clock.now()
-    tenant = {"id": target.tenant_id, "name": target.tenant.name}
+    tenant = {"id": target.tenant_id, "name": name_of(target.tenant)}
     frame = {"event_type": ORDER_PUSH, "timestamp": now, "tenant": tenant}
     with only_of(target.tenant_id):  # the order's relations, too
         payload = {**frame, "order": _exact(order, target.tenant_id)}

@@ -11,7 +11,7 @@ from django.db.models import BooleanField, ExpressionWrapper, Q
 
 from integrations import conf
 from integrations.database_clock import after
-from tenants.deletion import delete_page
+from integrations.tenancy.deletion import delete_page
 
 from .models import AbstractWebhookEvent
 from .sweep import stored_models, waiting

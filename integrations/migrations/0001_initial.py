@@ -7,6 +7,7 @@ import integrations.connections.conditions
 import integrations.connectors.registry
 import integrations.outbox.models
 import uuid
+from django.conf import settings
 from django.db import migrations, models
 
 
@@ -16,7 +17,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('contenttypes', '0002_remove_content_type_name'),
-        ('tenants', '0001_initial'),
+        migrations.swappable_dependency(settings.INTEGRATIONS_TENANT_MODEL),
     ]
 
     operations = [
@@ -53,7 +54,7 @@ class Migration(migrations.Migration):
                 ('max_attempts', models.PositiveSmallIntegerField(blank=True, help_text='Give up after so many attempts; empty: about three days of them.', null=True, validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(100)])),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
                 ('updated_at', models.DateTimeField(auto_now=True)),
-                ('tenant', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to='tenants.tenant')),
+                ('tenant', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to=settings.INTEGRATIONS_TENANT_MODEL)),
             ],
             options={
                 'verbose_name': 'tenant integration',
@@ -72,7 +73,7 @@ class Migration(migrations.Migration):
                 ('occurred_at', models.DateTimeField()),
                 ('idempotency_key', models.CharField(default=integrations.outbox.models.new_idempotency_key, max_length=255, unique=True)),
                 ('content_type', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='contenttypes.contenttype')),
-                ('tenant', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='tenants.tenant')),
+                ('tenant', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to=settings.INTEGRATIONS_TENANT_MODEL)),
             ],
             options={
                 'ordering': ['-id'],

@@ -7,7 +7,6 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('integrations', '0001_initial'),
-        ('tenants', '0001_initial'),
     ]
 
     operations = [

@@ -2,6 +2,7 @@
 
 import django.core.validators
 import django.db.models.deletion
+from django.conf import settings
 from django.db import migrations, models
 from django.db.models import Max, OuterRef, Subquery, Value
 from django.db.models.functions import Coalesce
@@ -26,7 +27,6 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('integrations', '0010_clocks'),
-        ('tenants', '0003_deleting'),
     ]
 
     operations = [
@@ -42,7 +42,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='executionlog',
             name='tenant',
-            field=models.ForeignKey(db_constraint=False, db_index=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='tenants.tenant'),
+            field=models.ForeignKey(db_constraint=False, db_index=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to=settings.INTEGRATIONS_TENANT_MODEL),
         ),
         migrations.AddField(
             model_name='executionlog',

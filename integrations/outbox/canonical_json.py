@@ -26,7 +26,7 @@ from django.db.models.manager import BaseManager
 from django.utils import timezone
 from django.utils.functional import Promise
 
-from tenants.boundary import is_kept_out
+from integrations.tenancy.boundary import is_kept_out
 
 MAX_DEPTH = 32
 MAX_INTEGER_BITS = 256  # longer ones are identifiers or mistakes: sent as text

@@ -14,7 +14,7 @@ from django.db.models import BooleanField, Exists, ExpressionWrapper, OuterRef, 
 from integrations import conf
 from integrations.connections.models import TenantIntegration
 from integrations.database_clock import after
-from tenants.deletion import delete_page
+from integrations.tenancy.deletion import delete_page
 
 from .models import IntegrationEvent, IntegrationSync
 

@@ -14,7 +14,7 @@ from integrations.connectors.base import BaseConnector
 from integrations.connectors.manifest import Manifest
 from integrations.connectors.registry import ConnectorRegistry, manifests
 from integrations.errors import IntegrationDisabled, IntegrationNotConfigured
-from tenants.scope import find_tenant
+from integrations.tenancy.tenant import find_tenant
 
 
 def get_connector(name: str, tenant_id: Any, *, integration: str | None = None, actor: str = "system") -> BaseConnector:

@@ -20,6 +20,7 @@ from integrations.connections.models import TenantIntegration
 from integrations.connectors.registry import ConnectorRegistry
 from integrations.delivery.models import Lane
 from integrations.errors import UnknownConnector
+from integrations.tenancy.tenant import name_of
 
 RECENT_ROWS = 50_000  # of the execution log, all tenants together
 RECENT = timedelta(hours=1)
@@ -133,7 +134,7 @@ def _status(integration: TenantIntegration, figures: tuple[int, int, float | Non
     return Status(
         id=str(integration.public_id),
         name=integration.name,
-        tenant=integration.tenant.name,
+        tenant=name_of(integration.tenant),
         connector=integration.integration_type,
         family=family,
         version=integration.connector_version,

@@ -8,6 +8,8 @@ from __future__ import annotations
 import pkgutil
 from importlib import import_module
 
+from django.apps import apps
+
 from integrations.lifecycle import (
     connection_disabled,
     connection_status_changed,
@@ -27,6 +29,11 @@ __all__ = [
 
 
 def connect_all() -> None:
-    """Import every module of this package; each connects its trigger handler. Called once, by apps.py."""
+    """Import every module of this package; each connects its trigger handler. Called once, by apps.py.
+
+    The example's modules are left out where its app `tasks` is not installed, or is another project's.
+    """
+    is_example = "workitem" in apps.all_models.get("tasks", ())
     for module in pkgutil.iter_modules(__path__):
-        import_module(f"{__name__}.{module.name}")
+        if is_example or not module.name.startswith("workitem"):
+            import_module(f"{__name__}.{module.name}")

@@ -10,9 +10,9 @@ from django.db import connections, models
 
 from integrations.compiled_row import CompiledObject, CompiledRow, python_key
 from integrations.publish import Subscribers, ask_with_row, subscribers_of
-from tenants.announcing import key_list
-from tenants.boundary import OtherTenant, is_own, owner_path
-from tenants.models import TenantOwned
+from integrations.tenancy.announcing import key_list
+from integrations.tenancy.boundary import OtherTenant, is_own, owner_path
+from integrations.tenancy.owned import TenantOwned
 
 OldRows = dict[Any, tuple[Any, ...]]  # primary key → the tracked values, in their order
 

@@ -4,7 +4,7 @@
     post_save    the row as stored, with its relations in one join; what changed; publish
                  (of a new row: does anybody want this?  and if so the row as stored: one statement)
     pre_delete   the payload, while the row is still there;  post_delete  publish
-    rows_created, rows_updating    the same for bulk writes (tenants/announcing.py)
+    rows_created, rows_updating    the same for bulk writes (tenancy/announcing.py)
 
 All of it runs inside the transaction of the save (tenants/models.py). The lock makes two writers take turns,
 so that the second reports what the first left, and makes event ids ascend per object.
@@ -29,9 +29,10 @@ from integrations.connections.payload_shapes import Shape
 from integrations.outbox.lazy_savepoint import lazy_savepoint
 from integrations.outbox.models import IntegrationEvent, object_id_of
 from integrations.publish import Happening, Subscribers, publish, publish_all, subscribers_of
-from tenants.announcing import Watch, batches, rows_created, rows_updating
-from tenants.boundary import is_own, only_of, warn_kept_out
-from tenants.models import Tenant, TenantOwned
+from integrations.tenancy.announcing import Watch, batches, rows_created, rows_updating
+from integrations.tenancy.boundary import is_own, only_of, warn_kept_out
+from integrations.tenancy.owned import TenantOwned
+from integrations.tenancy.tenant import is_tenant
 
 from .examples import learnt_shape
 from .row_reader import OldRows, RowReader
@@ -109,7 +110,7 @@ class TriggerHandler:
     def connect(cls) -> TriggerHandler:
         """Register event types and notes, and listen to the model's signals."""
         if not issubclass(cls.model, TenantOwned):
-            raise TypeError(f"{cls.model.__name__} must subclass tenants.models.TenantOwned to be captured")
+            raise TypeError(f"{cls.model.__name__} must subclass integrations.tenancy.owned.TenantOwned to be captured")
         handler = cls()
         label = str(cls.model._meta.verbose_name).capitalize()
         event_types.register(handler.created, f"{label} created", shape=handler._shape)
@@ -197,7 +198,7 @@ class TriggerHandler:
 
     def _before_delete(self, instance: Any, using: str, origin: Any = None, **_: Any) -> None:
         instance.__dict__.pop(_DELETION, None)
-        if Tenant in (type(origin), getattr(origin, "model", None)):
+        if _is_of_tenants(getattr(origin, "model", type(origin))):
             return  # the tenant goes with all it has: its integrations too, so nobody is left to tell
         # Locked: our id comes after that of any change still being committed.
         subscribers, _old = self._rows.ask_locked((self.deleted,), instance.tenant_id, instance.pk, using)
@@ -338,6 +339,10 @@ def trigger_integrations(instance: Any, event_type: str) -> list[IntegrationEven
     else:
         payload = {instance._meta.model_name: {"id": instance.pk, "name": str(instance)}}
     return publish(event_type=event_type, tenant=instance.tenant, obj=instance, payload=payload)
+
+
+def _is_of_tenants(model: Any) -> bool:
+    return isinstance(model, type) and issubclass(model, models.Model) and is_tenant(model)
 
 
 def _within_its_tenant(payload: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:

@@ -12,11 +12,11 @@ from django import forms
 from django.forms.utils import ErrorDict
 from django.utils.html import format_html
 
+from integrations.admin.tenancy.scoped_admin import TenantOwnedForm
 from integrations.admin.widgets.secret_fields import SecretField
 from integrations.connections.edited_settings import settings_to_edit
 from integrations.connections.models import TenantIntegration
 from integrations.connectors.manifest import RateLimit
-from tenants.scoped_admin import TenantOwnedForm
 
 from .choice import connector_of, grouped_choices
 from .fields import fields_for

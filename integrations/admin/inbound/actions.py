@@ -18,9 +18,9 @@ from integrations.delivery.wakeup import QUEUE, send_hint, together
 from integrations.errors import IntegrationError
 from integrations.inbound.models import AbstractWebhookEvent
 from integrations.inbound.receive import TASK
+from integrations.tenancy.tenant import key_of
 from integrations.transport.outgoing import header_secrets
 from integrations.transport.redaction import texts_in
-from tenants.scoped_admin import as_key
 
 MOST = 1000  # rows per click; the request must end
 HINTED = 20  # hints per click; the sweep finds the others
@@ -120,7 +120,7 @@ def find(events: QuerySet[Any], term: str) -> QuerySet[Any]:
         # A stored key begins with its connection's; nobody copies that part from a provider's page.
         newest = events.order_by("-pk").values_list("connection", flat=True)[:LOOKED_AT]
         keys += [f"{connection}:{term}" for connection in set(newest) if connection is not None]
-    number = as_key(term)
+    number = key_of(events.model, term)
     return events.filter(Q(idempotency_key__in=keys) | (Q(pk=number) if number is not None else Q()))
 
 

@@ -12,9 +12,9 @@ from django.utils.html import format_html
 from integrations.admin.lists.filters import IntegrationFilter
 from integrations.admin.lists.history import HistoryAdmin
 from integrations.admin.lists.recent_filters import ActionFilter, EventTypeFilter, OutcomeFilter
+from integrations.admin.tenancy.scoped_admin import TenantFilter
 from integrations.admin.widgets.display import NOTHING
 from integrations.inbound.models import WebhookEvent
-from tenants.scoped_admin import TenantFilter
 
 from .mixin import WebhookEventAdminMixin
 

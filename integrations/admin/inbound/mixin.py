@@ -18,7 +18,7 @@ from integrations.admin.pages.object_buttons import Button, ObjectButtons
 from integrations.admin.widgets.display import NOTHING, Assets, Badge, Kind, clock, exact, short, when
 from integrations.clock import now as clock_now
 from integrations.inbound.models import AbstractWebhookEvent
-from tenants.harmless_text import harmless
+from integrations.tenancy.harmless_text import harmless
 
 from . import actions as inbound_actions
 

@@ -22,7 +22,7 @@ from integrations.connectors.manifest import Inbound
 from integrations.errors import IntegrationError
 from integrations.inbound.actions import action_named
 from integrations.inbound.models import WebhookEvent
-from tenants.harmless_text import harmless
+from integrations.tenancy.harmless_text import harmless
 
 from .callback_address import EVENTS, GUESSED, callback_address, is_guessed
 from .mixin import event_badge, event_story

@@ -14,8 +14,8 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from integrations.admin.widgets.display import NOTHING
+from integrations.tenancy.harmless_text import harmless
 from integrations.transport.redaction import MASK, is_secret_name, redact
-from tenants.harmless_text import harmless
 
 MOST = 65_536  # characters of one text on a page
 HEADERS_SHOWN = 60

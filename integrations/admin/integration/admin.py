@@ -19,6 +19,7 @@ from integrations.admin.lists.filters import CredentialsFilter
 from integrations.admin.lists.history import is_list
 from integrations.admin.lists.listed_filters import ListedFilters
 from integrations.admin.pages.page_context import PageContext
+from integrations.admin.tenancy.scoped_admin import CountedDeletion, TenantFilter, TenantScopedAdmin
 from integrations.admin.widgets.display import NOTHING, Assets, Badge, when
 from integrations.connections.access import may_use
 from integrations.connections.destinations import shown_target
@@ -29,7 +30,6 @@ from integrations.credentials.masking import mask_values
 from integrations.delivery.wakeup import wake_on_commit
 from integrations.errors import EncryptionError
 from integrations.outbox.models import IntegrationSync
-from tenants.scoped_admin import CountedDeletion, TenantFilter, TenantScopedAdmin
 
 from . import advice, shown_once
 from .buttons import PREFIX, IntegrationButtons, take_test_result

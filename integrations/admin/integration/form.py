@@ -27,7 +27,7 @@ from integrations.connectors.config_check import check
 from integrations.connectors.manifest import HEADERS, URL, Manifest
 from integrations.credentials.masking import MASK
 from integrations.inbound.actions import not_theirs
-from tenants.models import Tenant
+from integrations.tenancy.tenant import tenant_model
 
 from .event_types_field import EventTypesField
 from .inbound_actions_field import InboundActionsField
@@ -166,7 +166,7 @@ class IntegrationForm(ConnectorForm):
         """A tenant may have one active of this kind: of two people who save at once, the second is told, too."""
         tenant = cleaned.get("tenant")
         tenant_id = tenant.pk if tenant is not None else self.instance.tenant_id
-        Tenant.objects.select_for_update(no_key=True).filter(pk=tenant_id).first()
+        tenant_model()._base_manager.select_for_update(no_key=True).filter(pk=tenant_id).first()
 
     def _get_validation_exclusions(self) -> set[str]:
         # One active of a group: the constraint is about columns that are no fields of this form.

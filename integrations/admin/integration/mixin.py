@@ -22,7 +22,7 @@ from integrations.connections.abstract import AbstractConnection
 from integrations.connections.authorization import awaits_connection, wants_authorization
 from integrations.errors import IntegrationError
 from integrations.oauth_callback import to_provider
-from tenants.harmless_text import harmless
+from integrations.tenancy.harmless_text import harmless
 
 from .mixin_form import CONFIG, CREDENTIALS, FAMILY, PROVIDER, ConnectionForm
 

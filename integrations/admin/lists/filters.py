@@ -10,8 +10,8 @@ from django.http import HttpRequest
 
 from integrations.connections.credentials_age import is_overdue
 from integrations.connections.models import TenantIntegration
-from tenants.scope import tenants_of
-from tenants.scoped_admin import as_key
+from integrations.tenancy.scope import tenants_of
+from integrations.tenancy.tenant import key_of
 
 OFFERED = 30  # links beside a list; the others are reached from the integration's own page
 
@@ -26,13 +26,13 @@ class IntegrationFilter(admin.SimpleListFilter):
         self._field = model_admin.integration_field
         mine = TenantIntegration.objects.filter(tenant__in=tenants_of(request.user)).order_by("name", "id")
         found = dict(mine.values_list("pk", "name")[:OFFERED])
-        chosen = as_key(self.value())
+        chosen = key_of(TenantIntegration, self.value() or "")
         if chosen is not None and chosen not in found:
             found |= dict(mine.filter(pk=chosen).values_list("pk", "name"))
         return [(str(pk), name) for pk, name in found.items()]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        pk = as_key(self.value())
+        pk = key_of(TenantIntegration, self.value() or "")
         return queryset if pk is None else queryset.filter(**{self._field: pk})
 
 

@@ -8,7 +8,7 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from tenants.scoped_admin import TenantScopedAdmin
+from integrations.admin.tenancy.scoped_admin import TenantScopedAdmin
 
 from .bounded import BoundedPaginator
 from .listed_filters import ListedFilters

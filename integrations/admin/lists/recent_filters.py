@@ -13,7 +13,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from integrations.inbound.models import AbstractWebhookEvent
-from tenants.harmless_text import harmless
+from integrations.tenancy.harmless_text import harmless
 
 LOOKED_AT = 1000  # newest rows
 OFFERED = 30

@@ -13,9 +13,9 @@ from django.utils.html import format_html
 from integrations.admin.lists.filters import IntegrationFilter
 from integrations.admin.lists.history import HistoryAdmin
 from integrations.admin.sync.admin import attempt_badge
+from integrations.admin.tenancy.scoped_admin import TenantFilter
 from integrations.admin.widgets.display import NOTHING, Assets, exact, short
 from integrations.audit.models import ExecutionLog
-from tenants.scoped_admin import TenantFilter
 
 
 @admin.register(ExecutionLog)

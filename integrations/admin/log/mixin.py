@@ -12,7 +12,7 @@ from integrations.admin.inbound.received import shown_json
 from integrations.admin.lists.history import History
 from integrations.admin.lists.recent_filters import ConnectionFilter
 from integrations.admin.widgets.display import NOTHING, Assets, Badge, exact, short
-from tenants.harmless_text import harmless
+from integrations.tenancy.harmless_text import harmless
 
 
 class ExecutionLogAdminMixin(History):

@@ -16,7 +16,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 
 from integrations.outbox.models import IntegrationEvent
-from tenants.models import TenantOwned
+from integrations.tenancy.owned import TenantOwned
 
 FOUND = 50  # objects that a search by their own words may find
 

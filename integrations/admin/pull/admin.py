@@ -16,13 +16,13 @@ from integrations.admin.connector_form.choice import connector_of
 from integrations.admin.inbound.admin import link_to_integration
 from integrations.admin.lists.bounded import BoundedPaginator
 from integrations.admin.lists.filters import IntegrationFilter
+from integrations.admin.tenancy.scoped_admin import TenantFilter, TenantOwnedForm, TenantScopedAdmin, tenant_ids
 from integrations.admin.widgets.display import Badge
 from integrations.connections.access import may_use, usable_by
 from integrations.connections.models import TenantIntegration
 from integrations.pull import fetch
 from integrations.pull.handlers import handler_for
 from integrations.pull.models import SyncState
-from tenants.scoped_admin import TenantFilter, TenantOwnedForm, TenantScopedAdmin, tenant_ids
 
 from .mixin import SyncStateAdminMixin
 

@@ -17,7 +17,7 @@ from integrations.admin.pages.object_buttons import Button, ObjectButtons
 from integrations.admin.widgets.display import NOTHING, Assets, Badge, Kind, exact, short, when
 from integrations.pull.handlers import NOBODY
 from integrations.pull.models import AbstractSyncState
-from tenants.harmless_text import harmless
+from integrations.tenancy.harmless_text import harmless
 
 from . import actions as pull_actions
 

@@ -8,11 +8,11 @@ from django.http import HttpRequest
 from django.template.loader import render_to_string
 from django.urls import reverse
 
+from integrations.admin.tenancy.panels import Panel, register_panel
 from integrations.admin.widgets.display import CSS, short, when
 from integrations.connections.models import TenantIntegration
 from integrations.pull.models import SyncState
-from tenants.harmless_text import harmless
-from tenants.panels import Panel, register_panel
+from integrations.tenancy.harmless_text import harmless
 
 from .admin import every, resources_of
 from .mixin import next_pull, pull_badge

@@ -14,10 +14,10 @@ from django.utils.html import format_html
 
 from integrations.admin.lists.filters import IntegrationFilter
 from integrations.admin.lists.history import HistoryAdmin, is_list
+from integrations.admin.tenancy.scoped_admin import TenantFilter
 from integrations.admin.widgets.display import NOTHING, Assets, Badge, Kind, exact, short
 from integrations.erp.connection import ERPConnection
 from integrations.erp.push_log import ERPPushLog
-from tenants.scoped_admin import TenantFilter
 
 COLUMNS = ("id", "org", "draft_order", "connector", "state", "request", "response", "error", "key", "retries",
            "latency", "created")  # fmt: skip

@@ -21,9 +21,9 @@ from integrations.admin.lists.filters import EventTypeFilter, IntegrationFilter
 from integrations.admin.lists.history import HistoryAdmin
 from integrations.admin.pages.object_links import link_objects, search_objects
 from integrations.admin.pages.page_context import PageContext
+from integrations.admin.tenancy.scoped_admin import TenantFilter
 from integrations.admin.widgets.display import NOTHING, Assets, Badge, cause, exact, short, sync_badge, sync_story, when
 from integrations.outbox.models import IntegrationEvent, IntegrationSync
-from tenants.scoped_admin import TenantFilter
 
 from . import actions as sync_actions
 

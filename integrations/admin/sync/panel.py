@@ -10,11 +10,11 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 
+from integrations.admin.tenancy.panels import Panel, register_panel
 from integrations.admin.widgets.display import CSS, cause, short, sync_badge, sync_story, when
 from integrations.audit.notes import has_note_writer
 from integrations.outbox.models import IntegrationSync
-from tenants.models import TenantOwned
-from tenants.panels import Panel, register_panel
+from integrations.tenancy.owned import TenantOwned
 
 SHOWN = 20
 

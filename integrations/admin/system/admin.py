@@ -15,6 +15,7 @@ from django.urls import URLPattern, path, reverse
 from integrations.admin.connector_form.choice import about
 from integrations.admin.connector_form.fields import form_name, names_of
 from integrations.admin.pages.secret_pages import SecretPages
+from integrations.admin.tenancy.scoped_admin import NothingToTell
 from integrations.admin.widgets.display import Assets
 from integrations.configuration.models import (
     GeminiConfiguration,
@@ -27,7 +28,6 @@ from integrations.connectors.manifest import Manifest
 from integrations.connectors.registry import ConnectorRegistry
 from integrations.system.connected import ConnectedIntegration
 from integrations.system.github import GitHubIntegration
-from tenants.scoped_admin import NothingToTell
 
 from .form import UNREADABLE, SystemForm
 

@@ -448,9 +448,9 @@ def test_a_broker_that_is_away_is_said(root: Client, shop: Any, monkeypatch: pyt
 
 
 def test_importing_the_mixins_registers_our_pages_and_no_others() -> None:
+    from integrations.admin.tenancy.panels import panels_of
     from integrations.models import SyncState, TenantIntegration, WebhookEvent
     from tasks.models import WorkItem
-    from tenants.panels import panels_of
 
     assert {SyncState, TenantIntegration, WebhookEvent} <= set(admin.site._registry)
     assert [panel.title for panel in panels_of(WorkItem)].count("Deliveries") == 1

@@ -21,6 +21,7 @@ from django.test.utils import CaptureQueriesContext
 from integrations.connections.conditions import validate_condition
 from integrations.models import IntegrationEvent, IntegrationSync
 from integrations.signals.workitem import WorkItemTrigger, emit_workitem_event
+from integrations.tenancy.announcing import rows_updating
 from integrations.tests.factories import (
     events,
     make_integration,
@@ -29,7 +30,6 @@ from integrations.tests.factories import (
     the_printed_item,
 )
 from tasks.models import Customer, WorkItem
-from tenants.announcing import rows_updating
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db]
 

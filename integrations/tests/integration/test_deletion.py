@@ -35,13 +35,13 @@ from integrations.models import (
 )
 from integrations.outbox.retention import purge
 from integrations.services.lookup import get_connector
+from integrations.tenancy import deletion as batched
+from integrations.tenancy.deletion import begin
 from integrations.tests import many_rows
 from integrations.tests.factories import make_integration, make_item, make_tenant, statuses
 from integrations.tests.integration.admin_world import Side, make_side, page, superuser, url
 from integrations.tests.services import wait_until
 from tasks.models import Customer, Note, WorkItem
-from tenants import deletion as batched
-from tenants.deletion import begin
 from tenants.models import Membership, Tenant
 from tenants.scope import find_tenant, tenants_of
 

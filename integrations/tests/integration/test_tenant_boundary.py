@@ -24,10 +24,10 @@ from integrations.publish import publish
 from integrations.signals.trigger_handler import TriggerHandler, trigger_integrations
 from integrations.signals.workitem import WorkItemTrigger, emit_workitem_event
 from integrations.tasks import send_integration_webhook
+from integrations.tenancy.boundary import OtherTenant
 from integrations.tests.factories import make_integration, make_item, make_tenant
 from integrations.tests.receiver import Receiver
 from tasks.models import Customer, CustomerAsset, DropoffPoint, Note, WorkItem
-from tenants.boundary import OtherTenant
 from tenants.models import Tenant, TenantOwned
 
 from .admin_world import page, superuser, url

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from integrations.admin.inbound.received import MOST, shown_body, shown_headers, shown_json
-from tenants.harmless_text import harmless
+from integrations.tenancy.harmless_text import harmless
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from django.core.exceptions import ValidationError
 from django.db import models
 
 from .harmless_text import harmless
+from .tenant import is_tenant
 
 logger = logging.getLogger("integrations.tenants")
 
@@ -48,14 +49,14 @@ def only_tenant() -> Any:
 
 def owner_of(row: Any) -> Any:
     """Return the key of the tenant to which `row` belongs; None: to nobody in particular, as a user or a country."""
-    if row._meta.concrete_model._meta.label == "tenants.Tenant":
+    if is_tenant(type(row)):
         return row.pk
     return getattr(row, "tenant_id", None)
 
 
 def owner_path(model: type[models.Model]) -> str | None:
     """Return the column that says to which tenant a row of `model` belongs; None: there is none."""
-    if model._meta.concrete_model._meta.label == "tenants.Tenant":  # type: ignore[union-attr]
+    if is_tenant(model):
         return "pk"
     return "tenant_id" if any(field.attname == "tenant_id" for field in model._meta.concrete_fields) else None
 

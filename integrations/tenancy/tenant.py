@@ -1,0 +1,96 @@
+"""The tenant model of this project: ``INTEGRATIONS_TENANT_MODEL = "accounts.Account"``, with a key of any type.
+
+Two fields of it are used if it has them: ``name`` (what people read; else ``str()``) and ``slug`` (its name in code and
+in the API, beside its key). One that is being deleted in batches (marks.py) is found no more.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.apps import apps
+from django.core.exceptions import FieldDoesNotExist, ImproperlyConfigured, ValidationError
+from django.db import models
+
+from integrations import conf
+
+from .marks import MarkedDeletion
+
+
+def tenant_model() -> type[models.Model]:
+    """Return the model that ``INTEGRATIONS_TENANT_MODEL`` names.
+
+    Raises:
+        ImproperlyConfigured: there is no such model.
+    """
+    label = conf.tenant_label()
+    try:
+        return apps.get_model(label, require_ready=False)
+    except (LookupError, ValueError) as error:
+        raise ImproperlyConfigured(
+            f"INTEGRATIONS_TENANT_MODEL is {label!r}, and there is no such model ({error}); "
+            'name yours as "app_label.Model".'
+        ) from None
+
+
+def is_tenant(model: type[models.Model]) -> bool:
+    """Tell whether rows of `model` are tenants."""
+    return bool(model._meta.concrete_model is tenant_model()._meta.concrete_model)
+
+
+def tenant_field(name: str) -> models.Field[Any, Any] | None:
+    """Return the column `name` of the tenant model, None if it has none."""
+    try:
+        field = tenant_model()._meta.get_field(name)
+    except FieldDoesNotExist:
+        return None
+    return field if isinstance(field, models.Field) and field.concrete else None
+
+
+def name_of(tenant: models.Model) -> str:
+    """Return what people call `tenant`."""
+    return str(getattr(tenant, "name") if tenant_field("name") else tenant)  # noqa: B009 - a host's column
+
+
+def slug_of(tenant: models.Model) -> str:
+    """Return the word for `tenant` in code, in folders and in the API: its slug, or its key if it has no such field."""
+    return str((getattr(tenant, "slug") or "") if tenant_field("slug") else tenant.pk)  # noqa: B009 - a host's column
+
+
+def present() -> models.QuerySet[Any]:
+    """Return the tenants without those that are being deleted (marks.py)."""
+    tenants = tenant_model()._default_manager.all()
+    return tenants.filter(deleting_since=None) if issubclass(tenants.model, MarkedDeletion) else tenants
+
+
+def find_tenant(key: Any) -> Any:
+    """Return the tenant that `key` names: a tenant, its key, or its slug ("acme-corp"); None if there is none.
+
+    What may be a key is one: a tenant that is called "7" must not get what is meant for number 7.
+    """
+    if isinstance(key, tenant_model()):
+        return key
+    if isinstance(key, bool) or key is None:
+        return None
+    if (pk := tenant_key(key)) is not None:
+        return present().filter(pk=pk).first()
+    return present().filter(slug=key).first() if isinstance(key, str) and tenant_field("slug") else None
+
+
+def tenant_key(value: Any) -> Any:
+    """Return `value` as a key of the tenant model; None for what cannot be one, as "acme" of a number."""
+    return key_of(tenant_model(), value)
+
+
+def key_of(model: type[models.Model], value: Any) -> Any:
+    """Return `value` as a primary key of `model`; None for what no row has ("²", a hundred digits)."""
+    field: Any = model._meta.pk
+    while field.remote_field is not None:
+        field = field.target_field
+    if isinstance(field, models.IntegerField):
+        text = str(value)
+        return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
+    try:
+        return field.to_python(value) if value != "" else None
+    except ValidationError:
+        return None
