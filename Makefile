@@ -9,7 +9,7 @@ TESTS   = integrations/tests
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: run bench bench-quick test test-unit test-embedded test-services check model test-slow test-connectors test-sandbox test-crash test-browser test-long format clean
+.PHONY: run bench bench-quick test test-unit test-embedded test-services check check-style check-imports check-types check-django model test-slow test-connectors test-sandbox test-crash test-browser test-long format clean
 
 run: $(STAMP)
 	@exec $(BIN)/python -m app.demo
@@ -29,11 +29,20 @@ test-embedded: $(STAMP)
 test-services: $(STAMP)
 	$(BIN)/python -m integrations.tests.lanes -q -m "integration and not portable and not slow and not crash and not browser and not n8n"
 
-check: $(STAMP)
+# Each part is also a hook of .pre-commit-config.yaml.
+check: check-style check-imports check-types check-django
+
+check-style: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+check-imports: $(STAMP)
 	$(BIN)/lint-imports
+
+check-types: $(STAMP)
 	$(BIN)/mypy
+
+check-django: $(STAMP)
 	$(BIN)/python manage.py makemigrations --check --dry-run
 	$(BIN)/python manage.py check
 
