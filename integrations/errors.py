@@ -234,10 +234,6 @@ class IntegrationGone(IntegrationPermanentError):
     default_code = "gone"
 
 
-# seeds/002 knows one error for whatever goes wrong in a connector.
-ConnectorError = IntegrationError
-
-
 def forgets_locals(function: Callable[P, T]) -> Callable[P, T]:
     """Let an IntegrationError leave `function` with its traceback, but without the local variables of its frames: they
     hold credentials, and error reporters send them."""

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from integrations.auth.token import TokenStore
-from integrations.errors import ConnectorError
+from integrations.compat.errors import ConnectorError
 from integrations.transport.port import HttpClient
 from integrations.transport.tcp import Conversation, Security
 

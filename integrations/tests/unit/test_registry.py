@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from django.core.exceptions import ValidationError
 
+from integrations.compat.errors import ConnectorError
 from integrations.connections.models import TenantIntegration
 from integrations.connectors import registry
 from integrations.connectors.base import BaseConnector
@@ -21,7 +22,7 @@ from integrations.connectors.kinds.webhook import WebhookConnector
 from integrations.connectors.manifest import Manifest
 from integrations.connectors.port import Binding
 from integrations.connectors.registry import ConnectorRegistry, connector_choices, manifests, register
-from integrations.errors import ConnectorError, IncompatibleConnector, UnknownConnector
+from integrations.errors import IncompatibleConnector, UnknownConnector
 
 
 @pytest.fixture(autouse=True)
