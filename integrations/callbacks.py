@@ -1,4 +1,4 @@
-"""Hooks that write a host's own execution log (seeds/000, S0-92 … S0-95).
+"""Hooks that write a host's own execution log.
 
 on_response, on_error = make_execution_log_callback(ExecutionLog, connection)
 adapter.client.http.middleware.add_on_response(on_response)

@@ -117,7 +117,7 @@ def _wanted(name: str, default: Any, value: Any) -> str:
 
 @register(Tags.models)
 def models_are_usable(app_configs: Any, **_: Any) -> list[Any]:
-    """Errors for models that settings name and that are none: webhooks would come to nobody (S0-39)."""
+    """Errors for models that settings name and that are none: webhooks would come to nobody."""
     found: list[Any] = []
     models: list[Any] = []
     named: tuple[tuple[str, type[Any]], ...] = (

@@ -17,7 +17,7 @@ from django.core.exceptions import ImproperlyConfigured
 PREFIX = "INTEGRATIONS_"
 MOST = 1e9  # no setting is larger: 30 years in seconds, a gigabyte
 
-# The connector guide's names (seeds/003) → ours, and by what they are multiplied.
+# The connector guide's names → ours, and by what they are multiplied.
 ALIASES: dict[str, tuple[str, float]] = {
     "CONNECTOR_RETRY_MAX_ATTEMPTS": ("HTTP_MAX_ATTEMPTS", 1),
     "CONNECTOR_RETRY_BASE_DELAY_MS": ("HTTP_BASE_SECONDS", 0.001),

@@ -1,4 +1,4 @@
-"""Every way in which talking to another system can go wrong (seeds/004, docs/state-machine.md).
+"""Every way in which talking to another system can go wrong (docs/state-machine.md).
 
     IntegrationError
     ├── IntegrationDisabled         switched off: a state, not a fault; nothing is sent
@@ -129,7 +129,7 @@ class ConfigurationError(IntegrationNotConfigured):
 
 
 class UnknownConnector(IntegrationNotConfigured, ValueError):
-    """No connector of that name is registered (S2-9: also a ValueError)."""
+    """No connector of that name is registered (also a ValueError)."""
 
     default_code = "unknown_connector"
 

@@ -20,7 +20,7 @@ def model_of(app_label: str, model_name: str, base: type[M]) -> type[M]:
 
     Raises:
         IntegrationPermanentError: there is none, or it is something else: whoever can write to the broker must not
-            reach ``auth.User`` (B227).
+            reach ``auth.User``.
     """
     try:
         found: Any = apps.get_model(str(app_label), str(model_name))

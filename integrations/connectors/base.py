@@ -176,7 +176,7 @@ class BaseConnector(Receiving):
 
     @forgets_locals
     def export(self, draft_order: Any, config: dict[str, Any]) -> ExportResult:
-        """Send `draft_order` as an event ``order_push`` with a key that depends on the order alone (S2-22)."""
+        """Send `draft_order` as an event ``order_push`` with a key that depends on the order alone."""
         if type(self).deliver is BaseConnector.deliver:
             raise NotImplementedError(f"{type(self).__name__} neither delivers nor exports")
         body = order_body(draft_order)
@@ -237,7 +237,7 @@ class BaseConnector(Receiving):
         return cls.rotate is not BaseConnector.rotate
 
     def health_check(self) -> TestResult:
-        """Connect, `check`, disconnect; never raises (S3-1)."""
+        """Connect, `check`, disconnect; never raises."""
         timer = Timer()
         try:
             with self:
@@ -271,7 +271,7 @@ class BaseConnector(Receiving):
 
     @contextmanager
     def measure_latency(self, what: str) -> Iterator[Timer]:
-        """Time a block: ``timer.latency_ms`` is right inside, afterwards, and when the block raises (S2-26)."""
+        """Time a block: ``timer.latency_ms`` is right inside, afterwards, and when the block raises."""
         timer = Timer()
         try:
             yield timer
@@ -282,7 +282,7 @@ class BaseConnector(Receiving):
     def build_test_result(
         self, success: bool, latency_ms: float = 0, error_message: str | None = None, **more: Any
     ) -> TestResult:
-        """Return a TestResult; a failure has a sentence (S2-27)."""
+        """Return a TestResult; a failure has a sentence."""
         words = "It works." if success else (error_message or "It does not work.")
         return TestResult(success, None if success else words, latency_ms, **{"message": words, **more})
 

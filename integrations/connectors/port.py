@@ -132,7 +132,7 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True)
 class ExportResult:
-    """What became of an exported order (S2-5)."""
+    """What became of an exported order."""
 
     success: bool
     export_id: Any = None
@@ -142,7 +142,7 @@ class ExportResult:
 
 @dataclass(frozen=True, slots=True)
 class TestResult:
-    """The answer to "does it work?" (S2-6).
+    """The answer to "does it work?".
 
     Attributes:
         error_message: None after success.
@@ -171,7 +171,7 @@ class Client(HttpClient, Protocol):
 
 
 class ERPConnectorPort(ABC):
-    """What the domain knows of a connector that takes orders (S2-1 … S2-3)."""
+    """What the domain knows of a connector that takes orders."""
 
     @abstractmethod
     def export(self, draft_order: Any, config: dict[str, Any]) -> ExportResult:

@@ -127,7 +127,7 @@ class ConnectorRegistry:
         """Return the class called `name`.
 
         Raises:
-            UnknownConnector: ``Unknown connector type: 'MY_ERP'`` (also a ValueError, S2-9).
+            UnknownConnector: ``Unknown connector type: 'MY_ERP'`` (also a ValueError).
             IncompatibleConnector: it is installed, and was written for another version of the connector kit.
         """
         cls._load()

@@ -1,4 +1,4 @@
-"""Sealing and opening of credentials: AES-256-GCM (docs/SECURITY.md, seeds/002).
+"""Sealing and opening of credentials: AES-256-GCM (docs/SECURITY.md).
 
     token  = v1.<key id>.<base64url(nonce ‖ ciphertext ‖ tag), unpadded>
     bound  = "v1.<key id>|" + aad      # authenticated, not stored: the tenant, the row and the column

@@ -1,4 +1,4 @@
-"""Secrets that live outside of the database: ``file:crm_token`` and ``env:CRM_TOKEN`` (S3-25).
+"""Secrets that live outside of the database: ``file:crm_token`` and ``env:CRM_TOKEN``.
 
 A secret field may hold such a reference instead of the secret; it is looked up for every slice, so a rotated file
 counts at once. Off unless the operator names a place:

@@ -1,4 +1,4 @@
-"""``PushOrchestrator``: push an order to a tenant's ERP, once, and wait for the answer (S2-18 … S2-24).
+"""``PushOrchestrator``: push an order to a tenant's ERP, once, and wait for the answer.
 
 A push is an event ``order_push`` owed to the ERP connection: the same rows, lane, settlement and log as everything
 else (docs/adr/0016). It is recorded first, so nothing that happens afterwards loses it; then it is sent while the
@@ -108,7 +108,7 @@ class PushOrchestrator:
                 if not is_waited_for and not_before is None:
                     wake_on_commit([target.pk])
         except IntegrityError:
-            # Somebody was quicker with the same key: what the guide expects, and what the key is for (S2-46).
+            # Somebody was quicker with the same key: what the guide expects, and what the key is for.
             if (existing := self.check_idempotency(key)) is None:
                 raise
             return existing

@@ -1,4 +1,4 @@
-"""Do what a stored webhook asks for: once, and tell of it at least once (S0-82, S0-83, S0-86).
+"""Do what a stored webhook asks for: once, and tell of it at least once.
 
     claim      one conditional UPDATE; `attempts` is the fence, `next_attempt_at` says when a claim is void
     effect     our own action and the mark "processed" commit together, or neither does

@@ -1,4 +1,4 @@
-"""Store what a provider told us, once, before anything is done with it (C22, S0-75 … S0-85).
+"""Store what a provider told us, once, before anything is done with it.
 
 A delivery is known by ``<connection>:<the provider's id, or a digest>``, a call of an inbound action that has an id by
 ``<connection>/<action>:<id>``. Whoever inserts that key first has stored it;

@@ -1,4 +1,4 @@
-"""``POST webhooks/<connection_id>/<action>/``: where providers call us back (C22, docs/inbound.md).
+"""``POST webhooks/<connection_id>/<action>/``: where providers call us back (docs/inbound.md).
 
 Refused in this order, the cheapest first, and nothing about an integration is told before the signature is proven:
 405 method · 415 encoding · 413 announced size · 404 nobody of that id takes webhooks · then the body is read: 411, 408,

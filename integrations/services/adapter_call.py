@@ -1,4 +1,4 @@
-"""One method of an adapter by name, as messages ask for it: only what its port exports (B226)."""
+"""One method of an adapter by name, as messages ask for it: only what its port exports."""
 
 from __future__ import annotations
 

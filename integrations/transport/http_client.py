@@ -1,4 +1,4 @@
-"""HTTPClient: calls that read like the provider's documentation, on the guarded transport (seeds/004 §3).
+"""HTTPClient: calls that read like the provider's documentation, on the guarded transport.
 
     client = HTTPClient(base_url="https://api.github.com", headers={"Authorization": f"Bearer {token}"})
     issue = client.get("/repos/owner/repo/issues/7")

@@ -1,4 +1,4 @@
-"""The ERP push log: the pushes under the column names of the guide (seeds/002); what to do about one is on its sync."""
+"""The ERP push log: the pushes under the column names of the guide; what to do about one is on its sync."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A fresh project that follows docs/your-own-models.md: everything that the page says works (S0-8)."""
+"""A fresh project that follows docs/your-own-models.md: everything that the page says works."""
 
 from __future__ import annotations
 

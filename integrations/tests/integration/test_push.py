@@ -657,7 +657,7 @@ def test_no_secret_in_rows_logs_results_or_exceptions(
                 assert CANARY not in repr(cursor.fetchall()), table
 
 
-# -- replaceable (S2-55) --------------------------------------------------------------------------------------
+# -- replaceable --------------------------------------------------------------------------------------
 
 
 # What each kind needs to take an order; a kind that is not registered here is left out.

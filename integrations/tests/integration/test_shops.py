@@ -1,4 +1,4 @@
-"""A family is data: a shop that only a test knows works like any other (S0-7, S0-49); docs/shops.md as printed."""
+"""A family is data: a shop that only a test knows works like any other; docs/shops.md as printed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""HTTPClient: when it tries again, how long it waits, and when it must not (S4-28 … S4-34, docs/adr/0015)."""
+"""HTTPClient: when it tries again, how long it waits, and when it must not (docs/adr/0015)."""
 
 from __future__ import annotations
 

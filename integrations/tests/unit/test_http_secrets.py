@@ -1,4 +1,4 @@
-"""HTTPClient: credentials go to one origin, and into no log line, error, repr or traceback (S4-12 … S4-14, S4-26,
+"""HTTPClient: credentials go to one origin, and into no log line, error, repr or traceback (S4-26,
 S4-35 … S4-38)."""
 
 from __future__ import annotations

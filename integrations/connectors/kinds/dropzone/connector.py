@@ -1,4 +1,4 @@
-"""The JSON dropzone: a file per order or event that some other program picks up (S2-40).
+"""The JSON dropzone: a file per order or event that some other program picks up.
 
 The file is ``<key>.json``, by the event's key, or for an order by a key that depends on its id alone. It holds the
 payload as it is: ``{"event_type": "order_push", "order": {…}}``.

@@ -6,7 +6,7 @@
 GitHub takes no idempotency key. Before an event's issue is created, the issues since that event are read, and one that
 carries the event's marker is taken for it: a retry, a crash or a replay makes no second one. Not promised: that this
 finds it among more than 500 issues newer than the event, or after somebody edited the marker away.
-Errors: errors.py beside this. Source: https://docs.github.com/en/rest/issues/issues (S4-21, S4-48).
+Errors: errors.py beside this. Source: https://docs.github.com/en/rest/issues/issues.
 """
 
 from __future__ import annotations

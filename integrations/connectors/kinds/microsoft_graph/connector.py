@@ -5,7 +5,7 @@
 Graph drops no copies: a mail whose answer is lost is sent again. Every copy carries the event's key in the header
 ``x-webhook-id``. Accepted (202) means that Exchange Online has the mail, not that it arrived.
 An app that may change itself renews its secret (passwords.py). Errors: errors.py beside this. Source: https://learn.microsoft.com/graph/api/user-sendmail,
-https://learn.microsoft.com/entra/identity-platform/v2-oauth2-client-creds-grant-flow (S4-46).
+https://learn.microsoft.com/entra/identity-platform/v2-oauth2-client-creds-grant-flow.
 """
 
 from __future__ import annotations

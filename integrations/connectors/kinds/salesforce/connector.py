@@ -7,7 +7,6 @@ An upsert finds its record by an external id, so an event that is sent twice mak
 renewed once after a 401, by the HTTPClient; nothing here calls itself. We do not use simple-salesforce: it opens its
 own sessions, past our address guard, and brings an XML and a SOAP library for what is plain JSON.
 Errors: errors.py beside this. Source: https://developer.salesforce.com/docs/atlas.en-us.api_rest.meta/api_rest/
-(S3-9, S3-40 … S3-43).
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ forge a link. Never raises.
 Source: https://docs.slack.dev/reference/block-kit/blocks/section-block (limits),
 https://docs.slack.dev/messaging/formatting-message-text (escaping),
 https://docs.slack.dev/reference/block-kit/composition-objects/text-object (verbatim);
-the printed example of seeds/001 (S1-52).
+the printed example of seeds/001.
 """
 
 from __future__ import annotations

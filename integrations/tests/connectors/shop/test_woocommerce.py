@@ -1,4 +1,4 @@
-"""WooCommerce's rows, statuses, refusals and webhooks, on a shop that behaves as a real one (S0-43 … S0-48, S0-51)."""
+"""WooCommerce's rows, statuses, refusals and webhooks, on a shop that behaves as a real one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The four bases as a host has them: columns, defaults, constraints, credentials (S0-6 … S0-34)."""
+"""The four bases as a host has them: columns, defaults, constraints, credentials."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ def test_keys_of_the_quick_start_are_unique(make: Make, host: SimpleNamespace) -
 
 
 def test_a_guides_key_reads_what_the_guide_wrote(host: SimpleNamespace, settings: Any) -> None:
-    """S0-36, S0-96, S0-97 (C7): the printed snippet makes the key; its tokens are read, ours are written."""
+    """S0-36, S0-96, S0-97: the printed snippet makes the key; its tokens are read, ours are written."""
     (snippet,) = [block for block in fresh_project.examples() if "Fernet.generate_key" in block]
     shown: list[str] = []
     exec(snippet, {"print": shown.append})  # our own documentation
