@@ -1,4 +1,4 @@
-"""What other code imports, from one place, as seeds/004 does:
+"""What other code imports, from one place:
 
     from integrations import BaseIntegration, HTTPClient, IntegrationDisabled, config, get_connector
 

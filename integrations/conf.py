@@ -17,7 +17,7 @@ from django.core.exceptions import ImproperlyConfigured
 PREFIX = "INTEGRATIONS_"
 MOST = 1e9  # no setting is larger: 30 years in seconds, a gigabyte
 
-# The connector guide's names → ours, and by what they are multiplied.
+# Names from other guides → ours, and by what they are multiplied.
 ALIASES: dict[str, tuple[str, float]] = {
     "CONNECTOR_RETRY_MAX_ATTEMPTS": ("HTTP_MAX_ATTEMPTS", 1),
     "CONNECTOR_RETRY_BASE_DELAY_MS": ("HTTP_BASE_SECONDS", 0.001),
@@ -25,7 +25,8 @@ ALIASES: dict[str, tuple[str, float]] = {
     "CONNECTOR_CIRCUIT_BREAKER_THRESHOLD": ("BREAKER_FAILURES_TO_OPEN", 1),
 }
 
-# seeds/000 keeps its settings in a dict of its own, BAPP_CONNECTORS; ours win. (Its key: credentials/key_ring.py.)
+# django-bapp-connectors keeps its settings in a dict of its own, BAPP_CONNECTORS; ours win. (Its key:
+# credentials/key_ring.py.)
 BAPP_NAMES: dict[str, str] = {
     "CONNECTION_MODEL": "CONNECTION_MODEL",
     "WEBHOOK_EVENT_MODEL": "WEBHOOK_EVENT_MODEL",
@@ -91,7 +92,7 @@ DEFAULTS: dict[str, Any] = {
     "CONNECTION_MODEL": "integrations.TenantIntegration",  # whose webhooks come in: "app_label.Model"
     "WEBHOOK_EVENT_MODEL": "integrations.WebhookEvent",  # where they are stored
     "WEBHOOK_BASE_URL": "",  # of webhooks/, as providers reach it; empty: below PUBLIC_URL
-    "INBOUND_BY_KEY": True,  # a connection's integer key in an address counts too, as seeds/000 has them
+    "INBOUND_BY_KEY": True,  # a connection's integer key in an address counts too
     "INBOUND_CAUSED_PER_HOUR": 30,  # events of one object that integrations may cause by calling back
     "INBOUND_COPY_SECONDS": 600.0,  # how long the same body without an id is a copy, and not a new call
     "INBOUND_PER_MINUTE": 600,  # webhooks of one connection that are stored; more are answered 429

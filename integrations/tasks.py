@@ -109,7 +109,7 @@ def send_integration_webhook(
     """Send what is due for one integration (a hint: ``integration_id``, and the ``turn`` of its lane that is asked
     for).
 
-    With an object, an event type and a payload, as seeds/001 calls it, that event is recorded first; the same
+    With an object, an event type and a payload, that event is recorded first; the same
     message twice records it once. ``sync_id`` looks at the lane of that row.
     """
     close_old_connections()

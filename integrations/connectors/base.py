@@ -1,8 +1,9 @@
 """BaseConnector: what all connectors share; a subclass is one kind of system.
 
-Unbound it is the port of seeds/002: ``export(order, config)``, ``test_connection(config)``, ``validate_config(config)``
-take the configuration as an argument and change nothing. Bound to one integration (``Kind(binding, client)``; an
-"adapter") it delivers, answers health checks, and offers whatever its system can do: ``query``, ``create_issue``, ….
+Unbound it is the port `ERPConnectorPort`: ``export(order, config)``, ``test_connection(config)`` and
+``validate_config(config)`` take the configuration as an argument and change nothing. Bound to one integration
+(``Kind(binding, client)``) it delivers, answers health checks, and offers whatever its system can do: ``query``,
+``create_issue``, ….
 
 A subclass writes `deliver` (an event), or `export` (an order), or both; each is built on the other where it is
 missing. `check` is optional: a call that proves the credentials and changes nothing. Its configuration is read in
@@ -68,7 +69,7 @@ class BaseConnector(Receiving):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "manifest" not in cls.__dict__ and not hasattr(cls, "manifest"):
-            # A connector as seeds/002 prints it: an ERP without a manifest, any configuration, all of it secret.
+            # Without a manifest it is an ERP that takes any configuration, all of it secret.
             more: dict[str, Any] = {"family": "erp", "allow_multiple": False, "does": ("export",)}
             cls.manifest = Manifest(key=cls.__name__, label=cls.__name__, **more)
         for name in _CALLS & cls.__dict__.keys():

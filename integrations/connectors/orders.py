@@ -1,7 +1,7 @@
 """An order as connectors see it: an id and JSON, whatever class the host's orders have.
 
-``draft_order`` of seeds/002 may be a dataclass, a dict, or any object with an ``id`` (a Django model too). It is turned
-into JSON once, when it is pushed (order_values.py says how); what a worker sends later is that JSON.
+``draft_order`` may be a dataclass, a dict, or any object with an ``id`` (a Django model too). It is turned into JSON
+once, when it is pushed (order_values.py says how); what a worker sends later is that JSON.
 """
 
 from __future__ import annotations

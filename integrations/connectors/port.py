@@ -4,7 +4,7 @@ A connector is code for one kind of system. It gets an `Envelope` and sends it t
 given; it returns a `Receipt` or raises one error of integrations/errors.py. It knows no ORM, no Celery and no
 retry loop: when to try again is the lane's business.
 
-`ERPConnectorPort` is the same port as seeds/002 writes it: `export` an order, `test_connection`.
+`ERPConnectorPort` is the same port for orders: `export` one, `test_connection`.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class Binding:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """All fields in one dict, as a person filled them in and as seeds/002 calls a config."""
+        """All fields in one dict, as a person filled them in."""
         settings = {**self.config, **self.credentials}
         if self.url:
             settings[URL] = self.url

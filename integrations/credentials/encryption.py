@@ -121,7 +121,7 @@ class EncryptionService:
 
     @staticmethod
     def encrypt_config(config: dict[str, Any], *, aad: str = "") -> bytes:
-        """Return IV + ciphertext + tag of `config` as JSON, the layout that seeds/002 stores as BYTEA.
+        """Return IV + ciphertext + tag of `config` as JSON, e.g. for a column of bytes (BYTEA).
 
         That layout has no room for a key id: `decrypt_config` tries every key. Prefer the text tokens.
 

@@ -46,7 +46,7 @@ class PushOrchestrator:
     """Pushes orders.
 
     Args:
-        db_session: taken so that the guide's call works; Django finds the database itself.
+        db_session: ignored; for callers that pass one. Django finds the database itself.
     """
 
     def __init__(self, db_session: Any = None) -> None:
@@ -108,7 +108,7 @@ class PushOrchestrator:
                 if not is_waited_for and not_before is None:
                     wake_on_commit([target.pk])
         except IntegrityError:
-            # Somebody was quicker with the same key: what the guide expects, and what the key is for.
+            # Somebody was quicker with the same key: that is what the key is for.
             if (existing := self.check_idempotency(key)) is None:
                 raise
             return existing

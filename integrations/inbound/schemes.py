@@ -9,10 +9,10 @@
     hmac-sha256-hex, hmac-sha256-base64
                          the header that the provider's documentation names, over the body
     hmac-sha256-prefixed the same, written sha256=<hex>, as Notion and many others do
-    hmac-sha256          as seeds/000 calls it: the encoding that goes with the header; with an unknown
-                         header sha256=<hex>, or hex or base64, which their lengths tell apart
+    hmac-sha256          the encoding that the header's owner uses; with an unknown header sha256=<hex>, or hex
+                         or base64, which their lengths tell apart
 
-Source: S0-78, design.md C22, and the providers' own pages. Fails closed: an unknown scheme, an empty secret and
+Source: the providers' own pages. Fails closed: an unknown scheme, an empty secret and
 whatever a stranger may send end as ``SignatureInvalid``. One spelling is accepted of each thing: digits are ASCII,
 hex is lower case, base64 has its padding.
 """
@@ -52,7 +52,7 @@ _WORDPRESS_ENTITY = re.compile(
     "|(?P<and>amp|#0*38|#[xX]0*26));"
 )
 
-# seeds/000 names the method and the header: the header says whose encoding it is.
+# Code that names `hmac-sha256` and a header: the header says whose encoding it is.
 _OWNERS = {
     "stripe-signature": "stripe",
     "webhook-signature": "standard-webhooks",

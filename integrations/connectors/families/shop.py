@@ -1,6 +1,6 @@
 """Shops: the port that a shop's connector implements, and the orders and products that it speaks of.
 
-This is the place of ``bapp_connectors.core.dto`` in seeds/000:
+Code written for ``bapp_connectors.core.dto`` imports from here:
 
     from integrations.connectors.families.shop import OrderStatus     (or: from integrations import OrderStatus)
 

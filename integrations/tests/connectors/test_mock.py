@@ -1,4 +1,4 @@
-"""The mock ERP: each mode, unbound as seeds/002 calls it."""
+"""The mock ERP: each mode, unbound."""
 
 from __future__ import annotations
 

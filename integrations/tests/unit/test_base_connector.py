@@ -71,7 +71,7 @@ class Calling(Acme):
 
 
 class Legacy(BaseConnector):
-    """As seeds/002 prints one: no manifest, the configuration as an argument."""
+    """No manifest, and the configuration as an argument."""
 
     def export(self, draft_order: Any, config: dict[str, Any]) -> ExportResult:
         self.validate_required_fields(config, ["api_url", "api_key", "company_id"])
@@ -186,7 +186,7 @@ def test_test_connection_never_raises(config: Any) -> None:
 def test_a_hanging_server_is_left_in_time(
     receiver: Receiver, client: GuardedClient, settings: Any, is_bound: bool
 ) -> None:
-    """S2-47: also of an integration that allows 30 seconds and three attempts."""
+    """Also of an integration that allows 30 seconds and three attempts."""
     settings.INTEGRATIONS = {"ALLOWED_HOSTS": [receiver.netloc], "TEST_TIMEOUT_SECONDS": 1.0}
     receiver.answer_with(default=Answer(then="hang"))
     config = settings_for(receiver)

@@ -148,7 +148,7 @@ def test_unregister() -> None:
 
 
 def test_get_takes_far_less_than_ten_milliseconds() -> None:
-    """The figure that the original framework promises; the best of many, so that a busy machine proves nothing."""
+    """Less than 10 ms; the best of many, so that a busy machine proves nothing."""
 
     def once() -> float:
         started = time.perf_counter()

@@ -92,7 +92,7 @@ class Place:
 
     @classmethod
     def parse(cls, cursor: str | None) -> Place:
-        """Return the place that `cursor` names; None, "" and "1" (the first page, as seeds/000 writes it): the start.
+        """Return the place that `cursor` names; None, "" and "1" (the first page): the start.
 
         Raises:
             IntegrationPermanentError: it is none of ours (``bad_cursor``).

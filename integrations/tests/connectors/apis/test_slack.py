@@ -45,7 +45,7 @@ AUTH_TEST = {
     "user_id": "W12345678",
     "bot_id": "B0123456789",
 }
-# The message that the guide's n8n node builds for the printed payload; verbatim makes no links of values.
+# The message that an n8n node builds for the printed payload; verbatim makes no links of values.
 AS_PRINTED = {
     "text": "New WorkItem Created: RMA-123",
     "blocks": [

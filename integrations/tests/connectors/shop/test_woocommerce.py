@@ -34,7 +34,7 @@ def failure(call: Any, *args: Any) -> IntegrationError:
     return caught.value
 
 
-# -- over the wire, as seeds/000 prints it ------------------------------------------------------------------
+# -- over the wire ------------------------------------------------------------------------------------------
 
 
 def test_the_printed_example(
