@@ -79,7 +79,7 @@ def record_auth_failure(connection: ConnectionRow) -> None:
 def write_refusals(connection: ConnectionRow, count: int | Combinable, why: str = "") -> None:
     """Make `count` the number of refusals in a row, and disable the connection if they are too many.
 
-    A row that is gone meanwhile is nobody's trouble.
+    Do nothing if the row was deleted meanwhile.
 
     Args:
         why: what a person must mend; "": the credentials.
@@ -130,12 +130,12 @@ def refused_reason(count: int, why: str = "") -> str:
     """Return why an integration is disabled, for people."""
     if why:
         return (
-            f"{why.removesuffix('.')[:300]}. It was so {count} times in a row: correct the settings or the account, "
-            "then re-enable the integration; what is pending is delivered then."
+            f"{why.removesuffix('.')[:300]}. This happened {count} times in a row: correct the settings or the "
+            "account, then re-enable the integration; pending events are delivered then."
         )
     return (
         f"The destination refused our credentials {count} times in a row. "
-        "Correct them, then re-enable the integration; what is pending is delivered then."
+        "Correct them, then re-enable the integration; pending events are delivered then."
     )
 
 

@@ -156,7 +156,7 @@ class BaseConnector(Receiving):
     def deliver(self, envelope: Envelope) -> Receipt:
         """Send `envelope`; return a receipt or raise an IntegrationError. Called from several threads."""
         if type(self).export is BaseConnector.export:
-            raise NotImplementedError(f"{type(self).__name__} neither delivers nor exports")
+            raise NotImplementedError(f"{type(self).__name__} has neither a deliver nor an export method")
         failure: IntegrationError | None = None
         try:
             result = self.export(Order.from_payload(envelope.payload, envelope.idempotency_key), self.settings)
@@ -168,7 +168,7 @@ class BaseConnector(Receiving):
         if failure is not None:
             raise failure from None
         if not result.success:
-            raise IntegrationTemporaryError(f"{self.name} did not take the export")
+            raise IntegrationTemporaryError(f"{self.name} did not accept the export")
         return Receipt(
             external_id=str(result.export_id or ""),
             location=result.storage_key or "",
@@ -179,7 +179,7 @@ class BaseConnector(Receiving):
     def export(self, draft_order: Any, config: dict[str, Any]) -> ExportResult:
         """Send `draft_order` as an event ``order_push`` with a key that depends on the order alone."""
         if type(self).deliver is BaseConnector.deliver:
-            raise NotImplementedError(f"{type(self).__name__} neither delivers nor exports")
+            raise NotImplementedError(f"{type(self).__name__} has neither a deliver nor an export method")
         body = order_body(draft_order)
         envelope = Envelope("order_push", order_key(draft_order), body)
         with self.bound_to(config) as bound:
@@ -244,7 +244,7 @@ class BaseConnector(Receiving):
             with self:
                 message = self.check()
         except NotImplementedError:
-            return self.build_test_result(False, timer.latency_ms, f"{self.manifest.label} offers no check")
+            return self.build_test_result(False, timer.latency_ms, f"{self.manifest.label} has no connection check")
         except IntegrationError as error:
             return self.failed_test(error, timer.latency_ms)
         except Exception as error:

@@ -58,7 +58,7 @@ def order_dict(order: Any, tenant_id: Any = None) -> dict[str, Any]:
         tenant_id: whose order it is; a row of another tenant in it is refused.
 
     Raises:
-        ConfigurationError: it has no id, contains itself, or holds what JSON cannot say; it names the place.
+        ConfigurationError: it has no id, contains itself or a value that JSON cannot represent; it names the place.
     """
     try:
         values = OrderReader(tenant_id).read(order)

@@ -160,7 +160,7 @@ def _parse_master(value: Any) -> list[Key]:
         raise ImproperlyConfigured(f"{MASTER} must be text, not {type(value).__name__}. {GENERATE}")
     entries = [entry.strip() for entry in value.split(",") if entry.strip()]
     if not entries:
-        raise ImproperlyConfigured(f"{MASTER} holds no key. {GENERATE}")
+        raise ImproperlyConfigured(f"{MASTER} contains no key. {GENERATE}")
     many = len(entries) > 1
     keys = [
         _parse_entry(entry, f"{MASTER} (key {n} of {len(entries)})" if many else MASTER)
@@ -204,4 +204,4 @@ def _fernet_key(key: Any, where: str) -> FernetKey:
         return FernetKey(Fernet(key), where)
     except (ValueError, TypeError, AttributeError):
         pass  # raised below, so that the library's error, which may quote the key, is not its context
-    raise ImproperlyConfigured(f"{where} is no Fernet key (32 bytes as url-safe base64). {GENERATE_FERNET}")
+    raise ImproperlyConfigured(f"{where} is not a Fernet key (32 bytes as url-safe base64). {GENERATE_FERNET}")

@@ -61,7 +61,7 @@ def is_reference(value: str) -> bool:
 
 def _folder(tenant_slug: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9_-]+", tenant_slug, re.ASCII):
-        raise IntegrationNotConfigured("the tenant has no slug; secrets outside of the database are found by it")
+        raise IntegrationNotConfigured("give the tenant a slug: secrets outside the database are found by it")
     return tenant_slug
 
 

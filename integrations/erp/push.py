@@ -211,7 +211,7 @@ def _exact(order: Any, tenant_id: Any) -> dict[str, Any]:
     if sanitise(values) != values:
         raise ConfigurationError(
             {
-                "draft_order": "holds what JSON cannot say as it is: NaN or infinity, a NUL character, half a "
+                "draft_order": "contains a value that JSON cannot represent: NaN or infinity, a NUL character, half a "
                 "character, or nesting over 30 levels"
             }
         )

@@ -183,13 +183,13 @@ def test_an_error_elsewhere_sends_no_secret_back(key: str, acme: Side) -> None:
         ("mode", "dead", "not one of the available choices"),
         ("batch", "0", "at least 1"),
         ("batch", "many", "whole number"),
-        ("base_url", "https://elsewhere.example.net/", ">elsewhere.example.net is no host"),
+        ("base_url", "https://elsewhere.example.net/", ">elsewhere.example.net is not a host"),
         ("base_url", "ftp://api.storehouse.example.com", "Only https://"),
         ("host", "a b", "host"),
         ("status_map", "{", "JSON"),
         ("headers", '{"Content-Length": "1"}', "Content-Length"),
         ("private_key", f"{MASK}\nmore", "Remove the dots"),
-        ("client_secret", MASK, "there is none"),
+        ("client_secret", MASK, "none is stored"),
     ],
 )
 def test_each_kind_says_what_is_wrong(name: str, typed: str, said: str, acme: Side) -> None:

@@ -590,8 +590,8 @@ def test_the_log_is_found_by_the_guides_names() -> None:
     ("order", "problem"),
     [
         ({"total": 1}, "draft_order: has no id"),
-        ({"id": 1, "total": float("nan")}, "draft_order: holds what JSON cannot say"),
-        ({"id": 1, "text": "a\0b"}, "draft_order: holds what JSON cannot say"),
+        ({"id": 1, "total": float("nan")}, "draft_order: contains a value that JSON cannot represent"),
+        ({"id": 1, "text": "a\0b"}, "draft_order: contains a value that JSON cannot represent"),
         ({"id": 1, "lines": [{"text": "x" * 30_000}] * 9}, "draft_order: is larger than"),
     ],
 )

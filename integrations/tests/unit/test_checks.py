@@ -65,9 +65,13 @@ def test_what_may_be_switched_off_with_a_zero_is_no_error(settings: Any) -> None
 @pytest.mark.parametrize(
     ("values", "expected", "words"),
     [
-        ({"CONNECTION_MODEL": "connectors.Nothing"}, "integrations.E011", "connectors.Nothing is no installed model"),
+        (
+            {"CONNECTION_MODEL": "connectors.Nothing"},
+            "integrations.E011",
+            "connectors.Nothing is not an installed model",
+        ),
         ({"CONNECTION_MODEL": "auth.User"}, "integrations.E011", "derived from AbstractConnection"),
-        ({"CONNECTION_MODEL": "integrations.AbstractConnection"}, "integrations.E011", "no installed model"),
+        ({"CONNECTION_MODEL": "integrations.AbstractConnection"}, "integrations.E011", "not an installed model"),
         ({"CONNECTION_MODEL": "no dot"}, "integrations.E011", "INTEGRATIONS_CONNECTION_MODEL"),
         ({"WEBHOOK_EVENT_MODEL": ""}, "integrations.E011", "INTEGRATIONS_WEBHOOK_EVENT_MODEL"),
         ({"WEBHOOK_EVENT_MODEL": "integrations.SyncState"}, "integrations.E011", "derived from AbstractWebhookEvent"),

@@ -67,7 +67,7 @@ def test_duplicates_are_refused_and_change_nothing() -> None:
     first, second = register(connector_class(family="erp")), connector_class(family="chat")
     with pytest.raises(ValueError, match="two connectors call themselves 'acme'"):
         register(second)
-    with pytest.raises(ValueError, match="Acme is 'acme' already; derive a class of its own for 'other'"):
+    with pytest.raises(ValueError, match="Acme is 'acme' already; derive another class for 'other'"):
         ConnectorRegistry.register("other", first)
     assert ConnectorRegistry.type_of("acme") is first and first.manifest.key == "acme"
 
@@ -113,7 +113,7 @@ def test_names_that_are_none(name: str) -> None:
 
 @pytest.mark.parametrize("what", [object, "text", BaseConnector.__init__])
 def test_only_connectors_are_registered(what: Any) -> None:
-    with pytest.raises(TypeError, match="no subclass of BaseConnector"):
+    with pytest.raises(TypeError, match="not a subclass of BaseConnector"):
         ConnectorRegistry.register("acme", what)
 
 

@@ -103,7 +103,7 @@ def test_what_is_wrong_is_said_with_its_line(text: str, needle: str, says: str) 
         ("kind: url", "kind: uri", "must be one of: 'text', 'secret'"),
         ("{name: column}", "{name: column, kind: integer, default: x}", "must be one"),
         ("{name: column}", "{name: column, kind: boolean, default: maybe}", "must be one"),
-        ("kind: secret}", "kind: secret, default: hunter2}", "a secret has no default"),
+        ("kind: secret}", "kind: secret, default: hunter2}", "a secret cannot have a default"),
     ],
 )
 def test_what_is_wrong_with_the_head(before: str, after: str, says: str) -> None:

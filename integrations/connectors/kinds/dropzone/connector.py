@@ -141,7 +141,7 @@ def _problems(settings: Mapping[str, Any]) -> dict[str, str]:
     try:
         pinned = parse_host_keys(lines.splitlines() if isinstance(lines, str) else lines)
         if not pinned.fingerprints:
-            problems["host_key"] = "missing; without it nobody knows who answers"
+            problems["host_key"] = "missing; without it the server cannot be identified"
     except (TypeError, ValueError):
         problems["host_key"] = "must be lines that ssh-keygen -lf or ssh-keyscan prints, or SHA256:… fingerprints"
     return problems

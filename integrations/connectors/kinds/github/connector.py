@@ -63,7 +63,7 @@ MANIFEST = Manifest(
             hint="must be owner/name, such as octocat/hello-world",
             help="Where issues are created: owner/name.",
         ),
-        Field(name="labels", kind="lines", help="Of every new issue, one a line."),
+        Field(name="labels", kind="lines", help="Of every new issue, one per line."),
         Field(
             name="title",
             help="Of a new issue: {workitem.reference_id}: {workitem.description}. Empty: what happened to what.",
@@ -72,7 +72,7 @@ MANIFEST = Manifest(
         Field(
             name="fields",
             kind="lines",
-            help="What the issue lists, one a line: Customer: workitem.customer.name. Empty: all that is set.",
+            help="What the issue lists, one per line: Customer: workitem.customer.name. Empty: all that is set.",
             advanced=True,
         ),
         Field(
@@ -89,7 +89,7 @@ MANIFEST = Manifest(
             name="webhook_secret",
             kind="secret",
             multiline=True,
-            help="The secret of a webhook of the repository: Settings, Webhooks. One a line while it is changed. "
+            help="The secret of a webhook of the repository: Settings, Webhooks. One per line while it is changed. "
             "Empty: no webhook is accepted.",
             advanced=True,
         ),

@@ -59,7 +59,7 @@ MANIFEST = Manifest(
             advanced=True,
         ),
         Field(name="sender", kind="email", required=True, help="The mailbox that mail is sent from."),
-        Field(name="to", label="Recipients", kind="lines", help="One address a line.", pattern=r"[^@\s]+@[^@\s]+"),
+        Field(name="to", label="Recipients", kind="lines", help="One address per line.", pattern=r"[^@\s]+@[^@\s]+"),
         Field(
             name="subject",
             help="Repair {workitem.reference_id} is {workitem.status}. Empty: what happened to what.",
@@ -68,7 +68,7 @@ MANIFEST = Manifest(
         Field(
             name="fields",
             kind="lines",
-            help="What the mail lists, one a line: Customer: workitem.customer.name. Empty: all that is set.",
+            help="What the mail lists, one per line: Customer: workitem.customer.name. Empty: all that is set.",
             advanced=True,
         ),
         Field(name="save", label="Keep in Sent Items", kind="boolean", default=False, advanced=True),

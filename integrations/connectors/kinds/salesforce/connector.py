@@ -132,7 +132,7 @@ class SalesforceConnector(BaseConnector):
             answer = self._object(self._get_long(path) if len(path) > MAX_IN_ADDRESS else self.http.get(path))
             following = str(answer.get("nextRecordsUrl") or "") if not answer.get("done") else ""
             if answer.get("done") is False and not following:
-                message = f"{self.host} says that there are more records, and not where"
+                message = f"{self.host} says that there are more records, but not where"
                 raise IntegrationIncomplete(message, reason="done: false, and no next page")
             if following and not following.startswith("/services/data/"):
                 raise IntegrationPermanentError("the answer's next page is somewhere else", code="foreign_page")

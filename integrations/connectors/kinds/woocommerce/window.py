@@ -105,7 +105,7 @@ class Place:
             place = None
         if place is None or not place._makes_sense():
             raise IntegrationPermanentError(
-                "the cursor is none of this shop's; begin again with a full resync", code="bad_cursor"
+                "the cursor does not belong to this shop; start again with a full resync", code="bad_cursor"
             )
         return place
 

@@ -202,7 +202,7 @@ def test_a_webhook_has_no_check(connect: Connect, receiver: Receiver) -> None:
     connector = webhook(connect, receiver)
     assert not connector.can_check
     result = connector.health_check()
-    assert not result.success and result.message == "Slack offers no check"
+    assert not result.success and result.message == "Slack has no connection check"
     assert receiver.requests == []
 
 

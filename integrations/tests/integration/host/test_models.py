@@ -212,7 +212,7 @@ def test_messages_can_name_a_hosts_model_and_nothing_else(host: SimpleNamespace,
     settings.INTEGRATIONS = {}
     assert connection_model() is TenantIntegration
     for label, name in (("auth", "User"), ("connectors", "SyncState"), ("nothing", "Nothing"), ("", "")):
-        with pytest.raises(IntegrationPermanentError, match="no installed model derived from AbstractConnection"):
+        with pytest.raises(IntegrationPermanentError, match="not an installed model derived from AbstractConnection"):
             model_of(label, name, AbstractConnection)
 
 
