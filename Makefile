@@ -9,7 +9,7 @@ TESTS   = integrations/tests
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: run bench bench-quick test test-unit test-embedded test-services check check-style check-imports check-types check-django model test-slow test-connectors test-sandbox test-crash test-browser test-long format clean
+.PHONY: run bench bench-quick test test-unit test-embedded test-services check check-style check-imports check-types check-django model test-slow test-connectors test-sandbox test-crash test-browser test-long wheel format clean
 
 run: $(STAMP)
 	@exec $(BIN)/python -m app.demo
@@ -45,6 +45,11 @@ check-types: $(STAMP)
 check-django: $(STAMP)
 	$(BIN)/python manage.py makemigrations --check --dry-run
 	$(BIN)/python manage.py check
+
+# What a project of its own installs (docs/use-it-in-your-project.md): `integrations` alone.
+wheel: $(STAMP)
+	$(BIN)/python -m pip wheel -q --no-deps --wheel-dir dist .
+	@ls dist/*.whl
 
 format: $(STAMP)
 	$(BIN)/ruff check --fix .

@@ -10,6 +10,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models, transaction
 
 from integrations import clock, conf
+from integrations.columns import PlainCharField
 from integrations.connectors.port import Binding
 from integrations.connectors.registry import ConnectorRegistry, connector_choices
 from integrations.credentials.fields import EncryptedJSON, EncryptedText, row_context
@@ -91,7 +92,7 @@ class TenantIntegration(TenantOwned, AbstractConnection):
     _subscribed: Remembered | None = None  # that it was, to the wanted type
 
     name = models.CharField(max_length=200)
-    integration_type = models.CharField(max_length=50, choices=connector_choices)
+    integration_type = PlainCharField(max_length=50, choices=connector_choices)
     provider_family = models.CharField(max_length=50, blank=True, editable=False)  # the connector's, for filters
     provider_name = Renamed("integration_type")
     display_name = Renamed("name")
@@ -278,7 +279,7 @@ class EventSubscription(models.Model):
 
     integration = models.ForeignKey(TenantIntegration, on_delete=models.CASCADE, related_name="subscriptions")
     event_type = models.CharField(max_length=100)
-    condition = models.CharField(
+    condition = PlainCharField(
         max_length=500,
         blank=True,
         validators=[validate_condition],
