@@ -40,7 +40,7 @@ from integrations.transport.signing import SignatureInvalid
 from . import schemes
 from .actions import asks_for_action, is_allowed, why_not
 from .receive import Delivery, copy_id, store, store_rejected, webhook_event_model
-from .request_body import MOST_BYTES, BodyRefused, check_announced, read_body
+from .request_body import BodyRefused, check_announced, read_body
 from .stored_headers import kept_names
 from .throttle import count_refused, is_closed, is_within, may_log, seconds_to_next_minute
 
@@ -110,7 +110,7 @@ webhook_receiver.takes_nul = True  # type: ignore[attr-defined]
 def _take_in(request: HttpRequest, connection_id: str, action: str) -> Answer:
     if request.method != "POST":
         raise _Refused(405, Allow="POST")
-    limit = min(conf.INBOUND_MAX_BYTES, MOST_BYTES)
+    limit = min(conf.INBOUND_MAX_BYTES, conf.MOST_INBOUND_BYTES)
     connection = _connection(connection_id) if _ACTION.fullmatch(action) else None
     if connection is None or not connection.accepts_webhooks:
         _check_head(request, limit)
@@ -139,7 +139,9 @@ def _refused_body(refused: BodyRefused, limit: int) -> _Refused:
     if refused.status != 413:
         return _Refused(refused.status)
     sentence = f"The body is longer than {limit} bytes."
-    return _Refused(413, sentence, reason=f"{sentence} INTEGRATIONS_INBOUND_MAX_BYTES allows more, up to {MOST_BYTES}.")
+    return _Refused(
+        413, sentence, reason=f"{sentence} INTEGRATIONS_INBOUND_MAX_BYTES allows more, up to {conf.MOST_INBOUND_BYTES}."
+    )
 
 
 def _taken_in(request: HttpRequest, connection: AbstractConnection, action: str, limit: int) -> Answer:

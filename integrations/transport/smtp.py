@@ -46,8 +46,7 @@ AUTH_CODES = frozenset({530, 534, 535, 538})
 NOT_UNDERSTOOD = frozenset({500, 501, 502, 503, 504})  # the command, not the password
 MAX_HEARD = 1 << 20  # bytes that a server may say in one conversation
 QUIT_SECONDS = 1.0
-_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
-_HOST_NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})+", re.ASCII)
+_HOST_NAME = re.compile(conf.HOST_NAME, re.ASCII)
 PROGRESS = "taken"  # in an error's `progress`: who has the mail already
 
 
@@ -330,14 +329,12 @@ class _Smtp(smtplib.SMTP):
 
 
 def our_name() -> str:
-    """Return the name by which we greet a server, "" if we have none: the setting, or the host of PUBLIC_URL."""
+    """Return the name by which we greet a server, "" if we have none: the setting, or the host of PUBLIC_URL.
+
+    A server that checks it refuses ``localhost`` and bare addresses.
+    """
     name = str(conf.SMTP_EHLO_NAME or urlsplit(conf.PUBLIC_URL).hostname or "")
-    return name if is_host_name(name) else ""
-
-
-def is_host_name(name: str) -> bool:
-    """Tell whether `name` is a full host name; a server that checks refuses ``localhost`` and bare addresses."""
-    return _HOST_NAME.fullmatch(name) is not None and len(name) <= 253 and not name.rpartition(".")[2].isdigit()
+    return name if len(name) <= 253 and _HOST_NAME.fullmatch(name) else ""
 
 
 def _literal(address: str) -> str:
