@@ -266,9 +266,9 @@ def _understood(
     except ValueError:
         raise _Refused(400) from None
     except Exception as error:  # a connector's slip must not cost the delivery: it is stored, and tried later
-        logger.error("connection %s: its connector cannot parse: %s", _pk(delivery), type(error).__name__)
+        logger.error(
+            "connection %s: its connector cannot parse: %s",
+            delivery.connection and delivery.connection.pk,
+            type(error).__name__,
+        )
         return WebhookDTO("", payload), None
-
-
-def _pk(delivery: Delivery) -> Any:
-    return delivery.connection.pk if delivery.connection is not None else None

@@ -145,7 +145,10 @@ class _Smtp(smtplib.SMTP):
     """smtplib's client on a guarded connection, with bounds, UTF-8 logins and errors of ours."""
 
     def __init__(self, conversation: Conversation, login: Login) -> None:
-        super().__init__(local_hostname=our_name() or _literal(conversation.sock.getsockname()[0]))
+        address = conversation.sock.getsockname()[0]
+        # An address in brackets is always right (RFC 5321 §4.1.4), though some servers want a name.
+        literal = f"[IPv6:{address}]" if ":" in address else f"[{address}]"
+        super().__init__(local_hostname=our_name() or literal)
         self.sock: Any = conversation.sock
         self.file: Any = None
         self._room = MAX_HEARD
@@ -238,15 +241,11 @@ class _Smtp(smtplib.SMTP):
                 break
         if not accepted and not (is_rest and all(is_recipients(Reply.of(said)) for _, said in refused)):
             raise self._nobody(refused, len(recipients))
-        return Sent(
-            tuple(accepted),
-            tuple(self._refusal_of(who, said) for who, said in refused),
-            self.shown(reply) if accepted else "",
-        )
-
-    def _refusal_of(self, address: str, said: tuple[int, bytes]) -> Refusal:
-        reply = Reply.of(said)
-        return Refusal(address, self.shown(said), reply.is_for_now or is_quota(reply))
+        refusals = [
+            Refusal(who, self.shown(said), Reply.of(said).is_for_now or is_quota(Reply.of(said)))
+            for who, said in refused
+        ]
+        return Sent(tuple(accepted), tuple(refusals), self.shown(reply) if accepted else "")
 
     def _began(self, sender: str, size: int) -> tuple[int, bytes] | None:
         """Begin a transaction; return the reply if it is refused."""
@@ -335,11 +334,6 @@ def our_name() -> str:
     """
     name = str(conf.SMTP_EHLO_NAME or urlsplit(conf.PUBLIC_URL).hostname or "")
     return name if len(name) <= 253 and _HOST_NAME.fullmatch(name) else ""
-
-
-def _literal(address: str) -> str:
-    """Return an address as a greeting: always right (RFC 5321 §4.1.4), though some servers want a name."""
-    return f"[IPv6:{address}]" if ":" in address else f"[{address}]"
 
 
 class _Bounded:
