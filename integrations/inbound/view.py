@@ -117,7 +117,7 @@ def _take_in(request: HttpRequest, connection_id: str, action: str) -> Answer:
         raise _Refused(404)
     try:
         _check_head(request, limit)
-        return _taken_in(request, connection, action, limit)
+        return _prove_and_keep(request, connection, action, limit)
     except _Refused as refused:
         if refused.status != 404 and may_log(connection):
             level = logging.ERROR if refused.status >= 500 else logging.WARNING
@@ -144,7 +144,7 @@ def _refused_body(refused: BodyRefused, limit: int) -> _Refused:
     )
 
 
-def _taken_in(request: HttpRequest, connection: AbstractConnection, action: str, limit: int) -> Answer:
+def _prove_and_keep(request: HttpRequest, connection: AbstractConnection, action: str, limit: int) -> Answer:
     adapter = _adapter(connection)
     secrets = adapter.inbound_secrets()
     if any_weak(secrets, adapter.inbound.scheme if adapter.inbound else "") and is_closed(connection):
@@ -245,30 +245,19 @@ def _keep(adapter: BaseConnector, delivery: Delivery) -> Answer:
         payload = content.read(delivery.body, content_type, sends_forms=inbound.sends_forms)
     except content.ContentRefused as refused:
         raise _Refused(400, str(refused)) from None
-    dto, trial = _understood(adapter, delivery, payload)
-    if trial is not None:
-        return trial
+    try:
+        dto = adapter.parse_webhook(delivery.headers, delivery.body)
+        if (trial := adapter.handshake(dto)) is not None:
+            return trial  # of the address; there is nothing to keep
+    except ValueError:
+        raise _Refused(400) from None
+    except Exception as error:  # a connector's slip must not cost the delivery: it is stored, and tried later
+        pk = delivery.connection and delivery.connection.pk
+        logger.error("connection %s: its connector cannot parse: %s", pk, type(error).__name__)
+        dto = WebhookDTO("", payload)
     event_id = copy_id(inbound.scheme, dto.event_id, delivery.headers, delivery.body)
     try:
         event = store(webhook_event_model(), delivery, payload, event_type=dto.event_type, event_id=event_id)
     except content.ContentRefused as refused:
         raise _Refused(400, str(refused)) from None
     return adapter.answer("duplicate" if event.is_duplicate else "received")
-
-
-def _understood(
-    adapter: BaseConnector, delivery: Delivery, payload: dict[str, Any]
-) -> tuple[WebhookDTO, Answer | None]:
-    """Return what the connector makes of the delivery and, if it was but a trial of the address, the answer."""
-    try:
-        dto = adapter.parse_webhook(delivery.headers, delivery.body)
-        return dto, adapter.handshake(dto)
-    except ValueError:
-        raise _Refused(400) from None
-    except Exception as error:  # a connector's slip must not cost the delivery: it is stored, and tried later
-        logger.error(
-            "connection %s: its connector cannot parse: %s",
-            delivery.connection and delivery.connection.pk,
-            type(error).__name__,
-        )
-        return WebhookDTO("", payload), None

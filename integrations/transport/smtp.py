@@ -217,11 +217,11 @@ class _Smtp(smtplib.SMTP):
         waiting, most, reply = list(recipients), len(recipients), (0, b"")
         refused: list[tuple[str, tuple[int, bytes]]] = []  # who, and the reply
         while waiting:
-            failure = self._began(sender, len(mail))
-            if failure is not None:
+            begun = self.mail(sender, [f"size={len(mail)}"] if self.has_extn("size") else [])
+            if begun[0] != 250:
                 if not accepted:
-                    raise self.refusal(failure, SENDER)
-                refused += [(address, failure) for address in waiting]
+                    raise self.refusal(begun, SENDER)
+                refused += [(address, begun) for address in waiting]
                 break
             taken, later = self._named(waiting, most, refused)
             if not taken:
@@ -246,11 +246,6 @@ class _Smtp(smtplib.SMTP):
             for who, said in refused
         ]
         return Sent(tuple(accepted), tuple(refusals), self.shown(reply) if accepted else "")
-
-    def _began(self, sender: str, size: int) -> tuple[int, bytes] | None:
-        """Begin a transaction; return the reply if it is refused."""
-        reply = self.mail(sender, [f"size={size}"] if self.has_extn("size") else [])
-        return None if reply[0] == 250 else reply
 
     def _named(
         self, waiting: Sequence[str], most: int, refused: list[tuple[str, tuple[int, bytes]]]
