@@ -21,6 +21,7 @@ from django.core.exceptions import ImproperlyConfigured
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 PREFIX = "INTEGRATIONS_"
+BY_THEMSELVES = ("TENANT_MODEL", "TENANTS_OF")  # settings of their own, not keys of INTEGRATIONS: see tenant_label()
 LARGEST = 1_000_000_000  # of any number: 30 years in seconds, a gigabyte
 MOST_INBOUND_BYTES = 26_214_400  # 25 MiB, the most that GitHub sends
 
@@ -386,10 +387,14 @@ def problems() -> list[str]:
         if theirs in _bapp()
     }
     given |= {name: _Given(f"{PREFIX}{name}", value, value) for name, value in _own().items()}
-    unread = sorted(name for name in DEFAULTS if hasattr(settings, PREFIX + name))
-    return _validated(given, strict=True)[1] + [
-        f'{PREFIX}{name} of the settings module is not read; write INTEGRATIONS = {{"{name}": …}}.' for name in unread
-    ]
+    found = _validated(given, strict=True)[1]
+    for key in dir(settings):
+        name = key.removeprefix(PREFIX)
+        if key.startswith(PREFIX) and name in DEFAULTS:
+            found.append(f'{key} of the settings module is not read; write INTEGRATIONS = {{"{name}": …}}.')
+        elif key.startswith(PREFIX) and name not in BY_THEMSELVES:
+            found.append(_unknown(key, name))
+    return found
 
 
 def refuse_problems() -> None:
@@ -432,9 +437,15 @@ def _problem(name: Any, given: _Given) -> str:
     if name in DEFAULTS:
         written = re.sub(r"(?<=://)[^/@\s]*@", "***@", repr(given.written))  # an address may hold a password
         return f"{given.place} must be {allowed(name)}, not {written}."
-    similar = difflib.get_close_matches(str(name), DEFAULTS, n=1, cutoff=0.5)
+    return _unknown(given.place, str(name))
+
+
+def _unknown(place: str, name: str) -> str:
+    if name in BY_THEMSELVES:
+        return f"{place} belongs in the settings module: {PREFIX}{name} = …"
+    similar = difflib.get_close_matches(name, (*DEFAULTS, *BY_THEMSELVES), n=1, cutoff=0.5)
     hint = f" Did you mean {PREFIX}{similar[0]}?" if similar else ""
-    return f"{given.place}: there is no such setting.{hint}"
+    return f"{place}: there is no such setting.{hint}"
 
 
 def allowed(name: str) -> str:

@@ -79,13 +79,23 @@ def test_what_is_usable_is_no_error(settings: Any) -> None:
     assert settings_are_usable(None) == []
 
 
-def test_a_setting_outside_of_the_dict_is_an_error(settings: Any) -> None:
-    settings.INTEGRATIONS_LEASE_SECONDS = 120.0
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("LEASE_SECONDS", ' of the settings module is not read; write INTEGRATIONS = {"LEASE_SECONDS": …}.'),
+        ("TENANT_MODLE", ": there is no such setting. Did you mean INTEGRATIONS_TENANT_MODEL?"),
+    ],
+)
+def test_a_setting_outside_of_the_dict_is_an_error(settings: Any, name: str, problem: str) -> None:
+    setattr(settings, f"INTEGRATIONS_{name}", 120.0)
     (found,) = settings_are_usable(None)
-    assert (found.id, found.msg) == (
-        "integrations.E002",
-        'INTEGRATIONS_LEASE_SECONDS of the settings module is not read; write INTEGRATIONS = {"LEASE_SECONDS": …}.',
-    )
+    assert (found.id, found.msg) == ("integrations.E002", f"INTEGRATIONS_{name}{problem}")
+
+
+def test_a_setting_of_its_own_in_the_dict_is_an_error(settings: Any) -> None:
+    settings.INTEGRATIONS = {"TENANT_MODEL": "accounts.Account"}
+    (found,) = settings_are_usable(None)
+    assert found.msg == "INTEGRATIONS_TENANT_MODEL belongs in the settings module: INTEGRATIONS_TENANT_MODEL = …"
 
 
 def test_a_wrong_value_of_the_guides_dict_is_named_as_it_stands_there(settings: Any) -> None:
