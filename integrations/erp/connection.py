@@ -161,7 +161,11 @@ class ERPConnection(TenantIntegration):
         Remembers whether it worked, and when it last did: a failure leaves `last_test_at` alone (S2-30).
         """
         try:
-            result = _tested(bind(self, client, timeout=conf.TEST_TIMEOUT_SECONDS))
+            connector = bind(self, client, timeout=conf.TEST_TIMEOUT_SECONDS)
+            if type(connector).test_connection is BaseConnector.test_connection:
+                result = connector.health_check()
+            else:
+                result = connector.test_connection(dict(connector.settings))
         except IntegrationError as error:
             result = BaseConnector().failed_test(error, 0)
         except Exception as error:  # a connector of others, which promised not to raise
@@ -169,11 +173,6 @@ class ERPConnection(TenantIntegration):
             result = BaseConnector().failed_test(unexpected, 0)
         health.record_test(self, result)
         return result
-
-
-def _tested(connector: BaseConnector) -> TestResult:
-    is_printed = type(connector).test_connection is not BaseConnector.test_connection
-    return connector.test_connection(dict(connector.settings)) if is_printed else connector.health_check()
 
 
 def _check_type(value: str) -> None:
