@@ -15,13 +15,14 @@ import contextlib
 import itertools
 import os
 import sys
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import pytest
 from django.db import connection
+from django.test import TransactionTestCase
 
 from app.embedded_broker import EmbeddedBroker, EmbeddedBrokerError
 from integrations import clock
@@ -32,6 +33,7 @@ from integrations.transport.process_client import close_client
 
 from . import services
 from .callers import Caller
+from .empty_database import EmptyDatabase
 from .receiver import Receiver
 from .services import Broker, CeleryProcess, WebProcess
 
@@ -47,12 +49,17 @@ def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: N
 
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None, django_db_blocker: Any, pytestconfig: pytest.Config) -> Iterator[None]:
-    """End the sessions that still use PostgreSQL's test database, and say whose they are, before it is dropped.
+    """Let a test that commits find what the migrations left, see empty_database.py. At the end, end the sessions that
+    still use PostgreSQL's test database, and say whose they are, before it is dropped.
 
     A worker killed in the middle of a statement leaves a session that lives until the statement ends; with one left,
     ``DROP DATABASE`` fails, and with it a run in which every test passed.
     """
-    yield
+    with django_db_blocker.unblock():
+        empty = EmptyDatabase(connection)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TransactionTestCase, "_fixture_teardown", lambda _: empty.restore())
+        yield
     if connection.vendor != "postgresql":
         return
     name = connection.settings_dict["NAME"]
@@ -69,22 +76,6 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any, pytestconfig:
     with pytestconfig.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
         for pid, state, query, _ended in left:
             print(f"\nsession {pid} was still using the test database ({state}): {query}", file=sys.stderr)
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _quick_flush() -> Iterator[None]:
-    """Empty PostgreSQL's tables with DELETE after a test: TRUNCATE makes new files for every table and index, which
-    takes twenty times as long as deleting the few rows of a test. Foreign keys are checked at the commit."""
-    if connection.vendor != "postgresql":
-        yield
-        return
-
-    def sql_flush(style: Any, tables: Iterable[str], **_: Any) -> list[str]:
-        return [f"DELETE FROM {connection.ops.quote_name(table)}" for table in tables]
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(connection.ops, "sql_flush", sql_flush)
-        yield
 
 
 @pytest.fixture(autouse=True)
