@@ -6,10 +6,14 @@ VENV   ?= .venv
 BIN     = $(VENV)/bin
 STAMP   = $(VENV)/.installed
 TESTS   = integrations/tests
+# Where tests marked "integration" are: collecting all the others takes longer than starting the lane.
+ON_SERVICES = $(TESTS)/integration $(TESTS)/connectors/test_lanes.py
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
+# Empty: not set, whatever the shell says. Otherwise each process that a test starts compiles all it imports.
+export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: run bench bench-quick test test-unit test-embedded test-services check check-style check-imports check-types check-django model test-slow test-connectors test-sandbox test-crash test-browser test-long format clean
+.PHONY: run bench bench-quick test test-unit test-embedded test-services check check-style check-imports check-types check-django model test-slow test-connectors test-sandbox test-crash test-browser test-long wheel format clean
 
 run: $(STAMP)
 	@exec $(BIN)/python -m app.demo
@@ -27,7 +31,7 @@ test-embedded: $(STAMP)
 	$(BIN)/python -m pytest $(TESTS)/integration -q -m "not slow and not crash and not browser and not n8n"
 
 test-services: $(STAMP)
-	$(BIN)/python -m integrations.tests.lanes -q -m "integration and not portable and not slow and not crash and not browser and not n8n"
+	$(BIN)/python -m integrations.tests.lanes $(ON_SERVICES) -q -m "integration and not portable and not slow and not crash and not browser and not n8n"
 
 # Each part is also a hook of .pre-commit-config.yaml.
 check: check-style check-imports check-types check-django
@@ -46,6 +50,11 @@ check-django: $(STAMP)
 	$(BIN)/python manage.py makemigrations --check --dry-run
 	$(BIN)/python manage.py check
 
+# What a project of its own installs (docs/use-it-in-your-project.md): `integrations` alone.
+wheel: $(STAMP)
+	$(BIN)/python -m pip wheel -q --no-deps --wheel-dir dist .
+	@ls dist/*.whl
+
 format: $(STAMP)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -57,7 +66,7 @@ model: $(STAMP)
 # Longer suites.
 test-slow: $(STAMP)
 	$(BIN)/python -m pytest $(TESTS)/integration -q -m slow
-	$(BIN)/python -m integrations.tests.lanes -q -m "slow or (integration and portable and not crash and not browser and not n8n)"
+	$(BIN)/python -m integrations.tests.lanes $(ON_SERVICES) -q -m "slow or (integration and portable and not crash and not browser and not n8n)"
 
 test-connectors: $(STAMP)
 	$(BIN)/python -m pytest $(TESTS)/conformance $(TESTS)/connectors -q
@@ -67,7 +76,7 @@ test-sandbox: $(STAMP)
 	$(BIN)/python -m pytest $(TESTS)/sandbox -q -m sandbox
 
 test-crash: $(STAMP)
-	$(BIN)/python -m integrations.tests.lanes -q -m crash
+	$(BIN)/python -m integrations.tests.lanes $(TESTS)/crash -q -m crash
 
 test-browser: $(STAMP)
 	$(BIN)/python -m pip install -q --group browser

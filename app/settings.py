@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import environ
+from django.core.exceptions import ImproperlyConfigured
 from kombu.entity import Queue
 
-from integrations.conf import from_environment, number
+from integrations.conf import from_environment
 
 from .local_secret import local_secret
 
@@ -27,12 +28,22 @@ if _env_file := os.environ.get("ENV_FILE", str(BASE_DIR / ".env")):
 
 
 def _whole(name: str, default: int) -> int:
-    return int(number(os.environ[name], name, whole=True)) if name in os.environ else default
+    raw = env.str(name, default=str(default)).strip()
+    if not (raw.isascii() and raw.isdigit()):
+        raise ImproperlyConfigured(f"{name} must be a whole number from 0, not {raw!r}.")
+    return int(raw)
+
+
+def _switch(name: str, *, default: bool) -> bool:
+    raw = env.str(name, default="").strip().lower() or str(default).lower()
+    if raw not in (*env.BOOLEAN_TRUE_STRINGS, "false", "off", "no", "n", "f", "0"):  # env.bool() takes them for false
+        raise ImproperlyConfigured(f"{name} must be true or false, not {raw!r}.")
+    return raw in env.BOOLEAN_TRUE_STRINGS
 
 
 # -- security -----------------------------------------------------------------------------------------
-DEBUG = env.bool("DEBUG", default=False)
-HTTPS = env.bool("HTTPS", default=not DEBUG)  # behind TLS: secure cookies, redirects, HSTS
+DEBUG = _switch("DEBUG", default=False)
+HTTPS = _switch("HTTPS", default=not DEBUG)  # behind TLS: secure cookies, redirects, HSTS
 SECRET_KEY_IS_LOCAL = "SECRET_KEY" not in os.environ  # `check --deploy` speaks up: it dies with the container
 SECRET_KEY = local_secret(LOCAL_DIR / "secret_key") if SECRET_KEY_IS_LOCAL else env.str("SECRET_KEY")
 SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
@@ -46,7 +57,7 @@ SECURE_SSL_REDIRECT = HTTPS
 SECURE_REDIRECT_EXEMPT = [r"^health/$"]  # load balancers ask over plain HTTP
 SECURE_HSTS_SECONDS = _whole("SECURE_HSTS_SECONDS", 31_536_000 if HTTPS else 0)
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
-SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("BEHIND_PROXY", default=False) else None
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if _switch("BEHIND_PROXY", default=False) else None
 X_FRAME_OPTIONS = "DENY"
 
 # -- apps ---------------------------------------------------------------------------------------------
@@ -114,7 +125,7 @@ else:
     _pool_size = _whole("DATABASE_POOL_SIZE", 10)
     # A server that accepts and says nothing must not hold a request: a provider that calls back is told 503 instead.
     _options: dict[str, Any] = {"connect_timeout": 5, "tcp_user_timeout": 30_000}
-    if env.bool("PREPARED_STATEMENTS", default=True):  # off behind a pooler that shares connections by transaction
+    if _switch("PREPARED_STATEMENTS", default=True):  # off behind a pooler that shares connections by transaction
         # Planning the join of a payload takes six times as long as running it.
         _options |= {"server_side_binding": True, "prepare_threshold": 3}
     if _pool_size:

@@ -18,7 +18,7 @@ class IntegrationsConfig(AppConfig):
     def ready(self) -> None:
         from integrations.tenancy.deletion import batch_begins, deletion_begins
 
-        from . import checks, signals  # noqa: F401 - checks register themselves
+        from . import checks, conf, signals  # noqa: F401 - checks register themselves
         from .audit.deletion import log_deletion
         from .connections.access import ensure_permissions
         from .connections.adapters import share_gates
@@ -33,6 +33,7 @@ class IntegrationsConfig(AppConfig):
         from .observability import heartbeat  # noqa: F401 - listens to Celery
         from .tenancy.tenant import tenant_model
 
+        conf.refuse_problems()
         refuse_unusable_keys()
         register_checks()
         share_gates(gate_of)

@@ -1,23 +1,287 @@
-"""Every setting of this app, with its default and its meaning, in one table.
+"""Every setting of this library: its type, default, limits and meaning, declared once in `Settings`.
 
-A host sets ``INTEGRATIONS = {"LEASE_SECONDS": 60}`` in its Django settings; our own project fills that
-dict from environment variables of the same name with the prefix ``INTEGRATIONS_`` (``from_environment``).
-Read them as attributes: ``conf.LEASE_SECONDS``. Nothing is cached, so ``override_settings`` works.
+A host sets ``INTEGRATIONS = {"LEASE_SECONDS": 60}`` in its Django settings; the example project fills that dict from
+environment variables of the same name with the prefix ``INTEGRATIONS_`` (`from_environment`). Code reads the values
+as attributes of this module: ``conf.LEASE_SECONDS``. Nothing is cached, so ``override_settings`` works.
+
+Nothing starts with a wrong value or an unknown name (`refuse_problems`). ``manage.py integration_settings`` writes
+the table in docs/OPERATIONS.md.
 """
 
 from __future__ import annotations
 
+import difflib
 import json
-from collections.abc import Mapping
-from typing import Any
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 PREFIX = "INTEGRATIONS_"
-MOST = 1e9  # no setting is larger: 30 years in seconds, a gigabyte
+BY_THEMSELVES = ("TENANT_MODEL", "TENANTS_OF")  # settings of their own, not keys of INTEGRATIONS: see tenant_label()
+LARGEST = 1_000_000_000  # of any number: 30 years in seconds, a gigabyte
+MOST_INBOUND_BYTES = 26_214_400  # 25 MiB, the most that GitHub sends
 
-# Names from other guides → ours, and by what they are multiplied.
+_REST_OF_LABEL = "(?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+HOST_NAME = rf"(?:[A-Za-z0-9]{_REST_OF_LABEL}\.)+[A-Za-z]{_REST_OF_LABEL}"  # a full one, and no address
+
+
+def _declared(default: Any, meaning: str, allowed: str, **limits: Any) -> Any:
+    return Field(default, description=meaning, json_schema_extra={"allowed": allowed}, **limits)
+
+
+def _number(default: float, meaning: str, *, least: int | None = None, most: int = LARGEST) -> Any:
+    """Declare a number from `least` to `most`; without `least`, one above 0."""
+    if isinstance(default, int):
+        least = 1 if least is None else least
+        return _declared(default, meaning, f"a whole number from {least} to {most}", ge=least, le=most)
+    if least is None:
+        return _declared(default, meaning, f"a number above 0 and at most {most}", gt=0, le=most)
+    return _declared(default, meaning, f"a number from {least} to {most}", ge=least, le=most)
+
+
+def _switch(default: bool, meaning: str) -> Any:
+    return _declared(default, meaning, "true or false")
+
+
+def _text(default: str, meaning: str) -> Any:
+    return _declared(default, meaning, "a text")
+
+
+def _matching(pattern: str, meaning: str, allowed: str) -> Any:
+    """Declare a text that is empty or matches `pattern`, which `allowed` says in words."""
+    return _declared("", meaning, f"{allowed}, or empty", pattern=f"^(?:{pattern})?$", max_length=253)
+
+
+def _address(meaning: str) -> Any:
+    return _matching(r"https?://\S+", meaning, "an address that begins with https:// or http://")
+
+
+def _texts(meaning: str) -> Any:
+    return _declared([], meaning, "a list of texts")
+
+
+class Settings(BaseModel):
+    """The settings, with their defaults. The descriptions are Markdown: docs/OPERATIONS.md shows them."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, validate_default=True)
+
+    # -- delivery -----------------------------------------------------------------------------------------
+    LEASE_SECONDS: float = _number(
+        60.0,
+        "how long the lane of a dead worker stays taken; must be longer than the longer of `SLICE_SECONDS` and "
+        "`DRAIN_SECONDS`, plus `PACE_SECONDS` and `TIMEOUT_SECONDS` (checked)",
+    )
+    HINT_SECONDS: float = _number(
+        60.0,
+        "a hint that no worker has followed for so long is sent again, by the sweep or by a save; at most the lease "
+        "counts",
+    )
+    SWEEP_SECONDS: float = _number(
+        15.0, "period of the sweep **when its row is first made**; afterwards edit the row in the admin"
+    )
+    SLICE_ROWS: int = _number(
+        100,
+        "objects started in one slice (a quarter more if retries are due); with the later rows of these objects, "
+        "about twice as many rows are read and settled together",
+        most=10_000,
+    )
+    DRAIN_SECONDS: float = _number(1.0, "how long one look at a lane starts requests, on the queue `deliveries`")
+    SLICE_SECONDS: float = _number(5.0, "the same on the queue `slow`, where a slot costs less")
+    HOLD_SECONDS: float = _number(3600.0, "how long a failing event holds back later events of its own object")
+    MAX_IN_FLIGHT: int = _number(8, "parallel requests per integration, unless it has its own number", most=64)
+    PACE_SECONDS: float = _number(
+        10.0,
+        "how long the slow queue waits for a rate limit to pass; after a longer one, the sweep finds the lane",
+        least=0,
+    )
+    SLOW_SECONDS: float = _number(0.5, "mean request time above which a lane moves to `slow`")
+    PARALLEL_SECONDS: float = _number(
+        0.004, "mean request time above which a slice uses threads (never while requests fail)", least=0
+    )
+
+    # -- retries: about three days (docs/state-machine.md) ------------------------------------------------
+    RETRY_BASE_SECONDS: float = _number(15.0, "first delay")
+    RETRY_FACTOR: float = _number(2.0, "growth of the delay")
+    RETRY_CAP_SECONDS: float = _number(21600.0, "longest delay")
+    RETRY_JITTER: float = _number(
+        0.2, "part by which a delay varies, up or down; never below a `Retry-After`", least=0, most=1
+    )
+    RETRY_MAX_ATTEMPTS: int = _number(24, "unless the integration has its own number")
+    RETRY_MAX_AGE_SECONDS: float = _number(259200.0, "a failure at this age is final")
+    RETRY_AFTER_CAP_SECONDS: float = _number(86400.0, "a longer `Retry-After` is cut to this")
+
+    # -- breaker ------------------------------------------------------------------------------------------
+    AUTH_FAILURES_TO_DISABLE: int = _number(
+        3, "[refusals](state-machine.md#refused-credentials) in a row that disable an integration"
+    )
+    BREAKER_FAILURES_TO_OPEN: int = _number(
+        5, "temporary failures in a row after which up to five other rows are tried; the lane rests if they fail too"
+    )
+    BREAKER_PAUSE_SECONDS: float = _number(30.0, "first rest; doubles with every failed probe")
+    BREAKER_PAUSE_CAP_SECONDS: float = _number(900.0, "longest rest")
+
+    # -- calls that somebody waits for --------------------------------------------------------------------
+    HTTP_MAX_ATTEMPTS: int = _number(
+        3, "attempts of a call that somebody waits for, the first included; a delivery sends once and its lane retries"
+    )
+    HTTP_BASE_SECONDS: float = _number(0.5, "pause before the second attempt of such a call; doubles")
+    HTTP_WAIT_CAP_SECONDS: float = _number(
+        5.0, "a longer `Retry-After` is not waited for in such a call: the caller gets the error"
+    )
+    PUSH_WAIT_SECONDS: float = _number(
+        30.0, "how long the [push of an order](erp.md) is waited for at most; then a worker continues with it"
+    )
+    PUSH_WAITING: int = _number(
+        4,
+        "pushes through the API that one web process waits for at once; others are answered 202 at once. Keep it below "
+        "the number of the process's threads",
+    )
+    MAX_READ_BYTES: int = _number(8_388_608, "size of an answer that is read for its content (queries, pages)")
+
+    # -- transport ----------------------------------------------------------------------------------------
+    TIMEOUT_SECONDS: float = _number(
+        30.0,
+        "total deadline of a request, body included, unless the integration has its own (1 to 60 seconds). If you set "
+        "it, it holds for deliveries, pulls and calls of every connector; otherwise a connector may declare another, "
+        "and calls have 10 s",
+    )
+    TEST_TIMEOUT_SECONDS: float = _number(5.0, "the same for a test event, while a person waits")
+    CONNECT_TIMEOUT_SECONDS: float = _number(5.0, "for TCP, and again for TLS")
+    DNS_TIMEOUT_SECONDS: float = _number(5.0, "for the lookup of a host's addresses")
+    MAX_RESPONSE_BYTES: int = _number(65_536, "size of the answer to a delivery, decompressed")
+    ALLOW_HTTP: bool = _switch(False, "plain `http://` for everybody; hosts in `ALLOWED_HOSTS` always may")
+    ALLOWED_HOSTS: Sequence[str] = _texts("`host:port` that may be private, such as `n8n:5678`")
+    ALLOWED_NETWORKS: Sequence[str] = _texts("subnets that may be private, such as `172.18.0.0/16`")
+    OWN_HOSTS: Sequence[str] = _texts("your own public names, which are refused as targets. Set it")
+    PUBLIC_URL: str = _address(
+        "your public address, such as `https://app.example.com`. OAuth providers send people back to an address below "
+        "it ([oauth.md](oauth.md)); if it is empty, to the host by which the request reached us, so set it behind a "
+        "proxy. Providers call addresses below it too, unless `WEBHOOK_BASE_URL` names another; if both are empty, "
+        "these addresses have no host"
+    )
+    SMTP_EHLO_NAME: str = _matching(
+        HOST_NAME,
+        "the full host name by which we greet mail servers (EHLO); empty: the host of `PUBLIC_URL`, and without that "
+        "our IP address, from which some servers refuse mail",
+        "a full host name such as app.example.com",
+    )
+    CA_BUNDLE: str = _text("", "PEM file of trusted authorities; empty: certifi's")
+
+    # -- connectors ---------------------------------------------------------------------------------------
+    HEALTH_CHECK_SECONDS: float = _number(
+        900.0,
+        "how often each integration is checked (± 20 %), if its connector has a call that changes nothing; 0: never",
+        least=0,
+    )
+    CONFIG_CACHE_SECONDS: float = _number(
+        5.0, "a changed system-wide configuration is seen after this long at the latest; 0: read at every call", least=0
+    )
+    LOGGER_PREFIX: str = _text("integrations", "loggers of connectors are named `<prefix>.<name>`")
+    TEMPLATE_DIRS: Sequence[str] = _texts("folders with [connector templates](templates.md) (YAML) beside our own")
+    SEVERAL_ACTIVE: Sequence[str] = _texts("families of which a tenant may have several active integrations: `erp`")
+    DROPZONE_ROOTS: Sequence[str] = _texts(
+        "folders of this machine below which any tenant may have JSON files dropped (`DROPZONE_JSON_V1`)"
+    )
+    ADAPTER_TIMEOUT_SECONDS: float = _number(
+        0.0,
+        "seconds for one request of a call or a pull (`get_adapter()`); 0: `TIMEOUT_SECONDS` if that is set, else "
+        "what the connector declares, else 10",
+        least=0,
+    )
+
+    # -- inbound and pull ---------------------------------------------------------------------------------
+    CONNECTION_MODEL: str = _text(
+        "integrations.TenantIntegration",
+        "the model whose webhooks come in; it may be your own: [your-own-models.md](your-own-models.md)",
+    )
+    WEBHOOK_EVENT_MODEL: str = _text("integrations.WebhookEvent", "the model that stores them")
+    WEBHOOK_BASE_URL: str = _address(
+        "the address of `webhooks/` as providers reach it, such as `https://app.example.com/webhooks/`; empty: below "
+        "`PUBLIC_URL`"
+    )
+    INBOUND_BY_KEY: bool = _switch(
+        True,
+        "an inbound address may also name its integration by its integer key, as other guides write addresses. "
+        "If off, only by its public id, which is what we show: keys are consecutive, so they tell strangers how many "
+        "integrations there are",
+    )
+    INBOUND_CAUSED_PER_HOUR: int = _number(
+        30,
+        "events of one object that integrations may cause within an hour by calling back; the next one fails with that "
+        "reason, which ends a loop of two integrations that answer each other. Changes by people do not count",
+    )
+    INBOUND_COPY_SECONDS: float = _number(
+        600.0,
+        "how long the same body without an id counts as a copy of the first ([inbound.md](inbound.md#what-is-stored))",
+    )
+    INBOUND_PER_MINUTE: int = _number(
+        600,
+        "webhooks of one connection that are stored in a minute; more are answered 429. Counted in Django's cache: "
+        "with `locmemcache` each process counts for itself",
+    )
+    INBOUND_REFUSED_PER_MINUTE: int = _number(
+        10,
+        "calls of one connection in a minute that fail their signature check and are answered 401; more are answered "
+        "429. If a stored secret is weak, nothing more is read until the next minute",
+    )
+    INBOUND_MAX_BYTES: int = _number(
+        1_048_576,
+        "size of a webhook's body. The proxy before us must allow as much (nginx: `client_max_body_size`). Longer ones "
+        "are answered 413, and the log says so",
+        least=1024,
+        most=MOST_INBOUND_BYTES,
+    )
+    INBOUND_LEASE_SECONDS: float = _number(
+        90.0, "how long a worker may work on one stored webhook before another takes it over"
+    )
+    PULL_SECONDS: float = _number(20.0, "how long a [pull](pull.md) runs before it queues itself again")
+    PULL_LEASE_SECONDS: float = _number(
+        120.0,
+        "how long the pull of a dead worker stays taken; longer if its adapter's timeout is. One page must take less",
+    )
+    PULL_MAX_PAGES: int = _number(
+        10_000, "pages of one run; then it fails and the next one continues: against lists that never end"
+    )
+    PULL_RETRY_CAP_SECONDS: float = _number(
+        900.0, "longest pause of a pull after failures, unless the provider asks for more"
+    )
+
+    # -- credentials --------------------------------------------------------------------------------------
+    ROTATION_OVERLAP_SECONDS: float = _number(
+        86400.0, "how long an old signing secret still signs beside the new one", least=0
+    )
+    ROTATE_EVERY_DAYS: int = _number(
+        90, "age of credentials at which the admin asks people to change them", most=36_500
+    )
+    SECRETS_DIR: str = _text(
+        "",
+        "where `file:name` in a secret field is looked up: `<dir>/<tenant's slug>/name`, with a dir such as "
+        "`/run/secrets/outbox`; empty: no such references",
+    )
+    SECRETS_ENV_PREFIX: str = _text(
+        "",
+        "where `env:NAME` in a secret field is looked up: the variable `<prefix><TENANT_SLUG>_NAME`; empty: no such "
+        "references",
+    )
+
+    # -- payload and retention ----------------------------------------------------------------------------
+    MAX_BODY_BYTES: int = _number(
+        262_144,
+        "payloads up to this size are sent whole; of a larger one the longest texts and lists are cut, and "
+        '`"truncated": ["workitem.description"]` names them',
+    )
+    RETENTION_DAYS: int = _number(30, "see [Retention](#retention)", most=36_500)
+    RETENTION_BATCH: int = _number(1000, "events deleted at once", most=30_000)  # parameters of one statement
+    HEARTBEAT_STALE_SECONDS: float = _number(120.0, "silence after which a worker or beat counts as down")
+
+
+DEFAULTS: dict[str, Any] = Settings().model_dump()
+
+# Names from other guides, ours, and the factor between them.
 ALIASES: dict[str, tuple[str, float]] = {
     "CONNECTOR_RETRY_MAX_ATTEMPTS": ("HTTP_MAX_ATTEMPTS", 1),
     "CONNECTOR_RETRY_BASE_DELAY_MS": ("HTTP_BASE_SECONDS", 0.001),
@@ -25,8 +289,7 @@ ALIASES: dict[str, tuple[str, float]] = {
     "CONNECTOR_CIRCUIT_BREAKER_THRESHOLD": ("BREAKER_FAILURES_TO_OPEN", 1),
 }
 
-# django-bapp-connectors keeps its settings in a dict of its own, BAPP_CONNECTORS; ours win. (Its key:
-# credentials/key_ring.py.)
+# django-bapp-connectors keeps its settings in a dict BAPP_CONNECTORS; ours win. (Its key: credentials/key_ring.py.)
 BAPP_NAMES: dict[str, str] = {
     "CONNECTION_MODEL": "CONNECTION_MODEL",
     "WEBHOOK_EVENT_MODEL": "WEBHOOK_EVENT_MODEL",
@@ -34,143 +297,22 @@ BAPP_NAMES: dict[str, str] = {
     "ADAPTER_TIMEOUT_SECONDS": "DEFAULT_TIMEOUT",
 }
 
-DEFAULTS: dict[str, Any] = {
-    # -- delivery ---------------------------------------------------------------------------------
-    "LEASE_SECONDS": 60.0,  # how long a dead worker's lane stays taken; must exceed slice + deadline
-    "SWEEP_SECONDS": 15.0,  # period of retry_failed_syncs; the beat row is editable in the admin
-    "HINT_SECONDS": 60.0,  # a hint that nobody followed for so long is sent again by the sweep; at most LEASE_SECONDS
-    "SLICE_ROWS": 100,  # rows read, sent and settled together
-    "DRAIN_SECONDS": 1.0,  # a lane gives its worker back after this long: others are waiting
-    "SLICE_SECONDS": 5.0,  # the same on the slow queue, where a slot costs less
-    "PACE_SECONDS": 10.0,  # how long the slow queue sits out a rate limit's pause; longer ones end with a sweep
-    "HOLD_SECONDS": 3600.0,  # how long a failing row may hold back later events of its own object
-    "MAX_IN_FLIGHT": 8,  # parallel requests per integration, unless the integration says otherwise
-    "SLOW_SECONDS": 0.5,  # a slice whose mean request took longer moves its lane to the slow queue
-    "PARALLEL_SECONDS": 0.004,  # a mean request slower than this is worth threads (the GIL eats less)
-    # -- retries: about three days, docs/state-machine.md ---------------------------------------------
-    "RETRY_BASE_SECONDS": 15.0,
-    "RETRY_FACTOR": 2.0,
-    "RETRY_CAP_SECONDS": 21600.0,
-    "RETRY_JITTER": 0.2,  # part of the delay, up or down; never below a Retry-After
-    "RETRY_MAX_ATTEMPTS": 24,
-    "RETRY_MAX_AGE_SECONDS": 259200.0,
-    "RETRY_AFTER_CAP_SECONDS": 86400.0,
-    # -- breaker --------------------------------------------------------------------------------------
-    "AUTH_FAILURES_TO_DISABLE": 3,
-    "BREAKER_FAILURES_TO_OPEN": 5,
-    "BREAKER_PAUSE_SECONDS": 30.0,  # doubles with every failed probe ...
-    "BREAKER_PAUSE_CAP_SECONDS": 900.0,  # ... up to this
-    # -- calls that somebody waits for (HTTPClient): 0.5, 1, 2 s between attempts -----------------------
-    "HTTP_MAX_ATTEMPTS": 3,  # in all, the first included; deliveries always send once and leave the rest to the lane
-    "HTTP_BASE_SECONDS": 0.5,
-    "HTTP_WAIT_CAP_SECONDS": 5.0,  # a longer Retry-After is not waited for: the caller gets the error
-    "PUSH_WAIT_SECONDS": 30.0,  # how long a push of an order is waited for; then a worker goes on with it
-    "PUSH_WAITING": 4,  # pushes of the API that one process waits for at once; others are answered 202 at once
-    "MAX_READ_BYTES": 8388608,  # of an answer that is read for its content: queries, pages, issues
-    # -- transport ------------------------------------------------------------------------------------
-    "TIMEOUT_SECONDS": 30.0,  # total deadline of one request, body included
-    "TEST_TIMEOUT_SECONDS": 5.0,  # the same for a test event, while a person waits
-    "CONNECT_TIMEOUT_SECONDS": 5.0,
-    "DNS_TIMEOUT_SECONDS": 5.0,
-    "MAX_RESPONSE_BYTES": 65536,  # decompressed
-    "ALLOW_HTTP": False,  # plain http:// targets; allow-listed hosts may always use it
-    "ALLOWED_HOSTS": [],  # "host:port" that may be private, e.g. n8n:5678
-    "ALLOWED_NETWORKS": [],  # subnets that may be private, e.g. 172.18.0.0/16
-    "OWN_HOSTS": [],  # our own public names: never a target
-    "PUBLIC_URL": "",  # ours, e.g. https://app.example.com: where providers send people back; empty: as they reached us
-    "SMTP_EHLO_NAME": "",  # how we greet mail servers; empty: the host of PUBLIC_URL, without that our address
-    "CA_BUNDLE": "",  # a PEM file instead of certifi's
-    # -- connectors -----------------------------------------------------------------------------------
-    "HEALTH_CHECK_SECONDS": 900.0,  # period of the health checks of each integration, ± 20 %; 0: none
-    "CONFIG_CACHE_SECONDS": 5.0,  # system-wide configurations are read again after this long at the latest
-    "LOGGER_PREFIX": "integrations",  # loggers of connectors: <prefix>.<name>
-    "TEMPLATE_DIRS": [],  # folders with connector templates (YAML) beside our own
-    "SEVERAL_ACTIVE": [],  # families whose connectors allow one active integration per tenant, and shall not
-    "DROPZONE_ROOTS": [],  # folders of this machine below which tenants may have files dropped
-    "ADAPTER_TIMEOUT_SECONDS": 0.0,  # one request of get_adapter(); 0: as deliveries have it, else 10
-    # -- the way back ---------------------------------------------------------------------------------
-    "CONNECTION_MODEL": "integrations.TenantIntegration",  # whose webhooks come in: "app_label.Model"
-    "WEBHOOK_EVENT_MODEL": "integrations.WebhookEvent",  # where they are stored
-    "WEBHOOK_BASE_URL": "",  # of webhooks/, as providers reach it; empty: below PUBLIC_URL
-    "INBOUND_BY_KEY": True,  # a connection's integer key in an address counts too
-    "INBOUND_CAUSED_PER_HOUR": 30,  # events of one object that integrations may cause by calling back
-    "INBOUND_COPY_SECONDS": 600.0,  # how long the same body without an id is a copy, and not a new call
-    "INBOUND_PER_MINUTE": 600,  # webhooks of one connection that are stored; more are answered 429
-    "INBOUND_REFUSED_PER_MINUTE": 10,  # calls of one connection that prove nothing; more are answered 429
-    "INBOUND_MAX_BYTES": 1_048_576,  # of one webhook's body; at most 25 MiB, as GitHub sends
-    "INBOUND_LEASE_SECONDS": 90.0,  # how long one webhook may be worked at before another worker takes it over
-    "PULL_SECONDS": 20.0,  # a pull gives its worker back after this long, and sends itself on
-    "PULL_LEASE_SECONDS": 120.0,  # how long a dead worker's pull stays taken; processing one page must take less
-    "PULL_MAX_PAGES": 10000,  # of one run: against providers whose list never ends
-    "PULL_RETRY_CAP_SECONDS": 900.0,  # the longest pause after failures, unless the provider asks for more
-    # -- credentials ----------------------------------------------------------------------------------
-    "ROTATION_OVERLAP_SECONDS": 86400.0,  # how long the old signing secret still signs beside the new one
-    "ROTATE_EVERY_DAYS": 90,
-    "SECRETS_DIR": "",  # file:name in a secret field is <SECRETS_DIR>/<tenant slug>/name; "": no references
-    "SECRETS_ENV_PREFIX": "",  # env:NAME is the variable <prefix><TENANT_SLUG>_NAME; "": no references
-    # -- payload --------------------------------------------------------------------------------------
-    "MAX_BODY_BYTES": 262144,
-    # -- housekeeping ---------------------------------------------------------------------------------
-    "RETENTION_DAYS": 30,  # settled rows, events nobody waits for any more, execution logs
-    "RETENTION_BATCH": 1000,
-    "HEARTBEAT_STALE_SECONDS": 120.0,
-}
+
+def __getattr__(name: str) -> Any:
+    if name not in DEFAULTS:
+        raise AttributeError(f"no such integration setting: {name}")
+    own = _own()
+    if name not in own and name in BAPP_NAMES:
+        return _bapp().get(BAPP_NAMES[name], DEFAULTS[name])
+    return own.get(name, DEFAULTS[name])
 
 
-def _cast(name: str, raw: str) -> Any:
-    """Turn an environment string into the type of the setting's default."""
-    default = DEFAULTS[name]
-    try:
-        if isinstance(default, bool):
-            if raw.strip().lower() not in {"0", "1", "false", "true", "no", "yes", "off", "on"}:
-                raise ValueError("expected true or false")
-            return raw.strip().lower() in {"1", "true", "yes", "on"}
-        if isinstance(default, list):
-            text = raw.strip()
-            return json.loads(text) if text.startswith("[") else [p.strip() for p in text.split(",") if p.strip()]
-        if isinstance(default, int | float):
-            return number(raw, PREFIX + name, whole=isinstance(default, int))
-        return raw
-    except ValueError as error:
-        raise ImproperlyConfigured(f"{PREFIX}{name}={raw!r}: {error}") from None
+def _own() -> Mapping[str, Any]:
+    return getattr(settings, "INTEGRATIONS", {})
 
 
-def from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
-    """Return the ``INTEGRATIONS`` dict that the variables ``INTEGRATIONS_*`` of `environ` describe.
-
-    The names of `ALIASES` are understood too; ours win.
-
-    Raises:
-        ImproperlyConfigured: an unknown name (a typo would otherwise be silent) or an unreadable value.
-    """
-    found = {key.removeprefix(PREFIX): raw for key, raw in environ.items() if key.startswith(PREFIX)}
-    if unknown := sorted(set(found) - set(DEFAULTS)):
-        raise ImproperlyConfigured(f"unknown setting(s): {', '.join(PREFIX + name for name in unknown)}")
-    return {**_aliased(environ), **{name: _cast(name, raw) for name, raw in found.items()}}
-
-
-def _aliased(environ: Mapping[str, str]) -> dict[str, Any]:
-    values: dict[str, Any] = {}
-    for alias, (name, factor) in ALIASES.items():
-        if raw := environ.get(alias, "").strip():
-            values[name] = number(raw, alias, whole=isinstance(DEFAULTS[name], int)) * factor
-    return values
-
-
-def number(raw: str, name: str, *, whole: bool) -> int | float:
-    """Return the number that the environment variable `name` says.
-
-    Raises:
-        ImproperlyConfigured: it is none, negative, infinite or absurd: nothing starts with it.
-    """
-    try:
-        found = int(raw) if whole else float(raw)
-    except ValueError:
-        found = -1
-    if not 0 <= found < MOST:  # also false for NaN
-        kind = "a whole number" if whole else "a number"
-        raise ImproperlyConfigured(f"{name}={raw!r}: expected {kind} that is not negative")
-    return found
+def _bapp() -> Mapping[str, Any]:
+    return getattr(settings, "BAPP_CONNECTORS", None) or {}
 
 
 def tenant_label() -> str:
@@ -190,20 +332,123 @@ def tenant_label() -> str:
 
 
 def is_set(name: str) -> bool:
-    """Tell whether somebody has set `name`: what a kind of system says is better than our default, and no more."""
-    return name in getattr(settings, "INTEGRATIONS", {})
+    """Tell whether `INTEGRATIONS` sets `name`: a default of ours yields to what a connector declares."""
+    return name in _own()
 
 
 def is_named(name: str) -> bool:
-    """Tell whether the host's settings say anything about `name`, in either family."""
-    theirs = getattr(settings, "BAPP_CONNECTORS", None) or {}
-    return name in getattr(settings, "INTEGRATIONS", {}) or BAPP_NAMES.get(name, "") in theirs
+    """Tell whether `INTEGRATIONS` or `BAPP_CONNECTORS` sets `name`."""
+    return name in _own() or BAPP_NAMES.get(name, "") in _bapp()
 
 
-def __getattr__(name: str) -> Any:
-    if name not in DEFAULTS:
-        raise AttributeError(f"no such integration setting: {name}")
-    own = getattr(settings, "INTEGRATIONS", {})
-    if name not in own and name in BAPP_NAMES:
-        return (getattr(settings, "BAPP_CONNECTORS", None) or {}).get(BAPP_NAMES[name], DEFAULTS[name])
-    return own.get(name, DEFAULTS[name])
+class _Given(NamedTuple):
+    """A value that somebody set.
+
+    Attributes:
+        place: what a person must change: a variable's name, or a key of a dict.
+        written: the value as it stands there.
+        value: the same in our unit.
+    """
+
+    place: str
+    written: Any
+    value: Any
+
+
+def from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
+    """Return the ``INTEGRATIONS`` dict that the variables ``INTEGRATIONS_*`` of `environ` describe.
+
+    The names of `ALIASES` are understood too; ours win.
+
+    Raises:
+        ImproperlyConfigured: an unknown name (a typo would otherwise be silent) or a value that is not allowed.
+    """
+    given: dict[Any, _Given] = {}
+    for alias, (name, factor) in ALIASES.items():
+        if raw := environ.get(alias, "").strip():
+            scale = "" if factor == 1 else f" × {factor}"
+            given[name] = _Given(f"{alias}{scale} ({PREFIX}{name})", raw, _scaled(raw, factor))
+    for key, raw in environ.items():
+        if key.startswith(PREFIX):
+            name = key.removeprefix(PREFIX)
+            is_list = isinstance(DEFAULTS.get(name), list)
+            given[name] = _Given(key, raw, _split(raw) if is_list else raw.strip())
+    values, problems = _validated(given, strict=False)
+    if problems:
+        raise ImproperlyConfigured("\n".join(problems))
+    return values
+
+
+def problems() -> list[str]:
+    """Return what is wrong with the settings, one sentence each."""
+    given: dict[Any, _Given] = {
+        name: _Given(f'BAPP_CONNECTORS["{theirs}"]', _bapp()[theirs], _bapp()[theirs])
+        for name, theirs in BAPP_NAMES.items()
+        if theirs in _bapp()
+    }
+    given |= {name: _Given(f"{PREFIX}{name}", value, value) for name, value in _own().items()}
+    found = _validated(given, strict=True)[1]
+    for key in dir(settings):
+        name = key.removeprefix(PREFIX)
+        if key.startswith(PREFIX) and name in DEFAULTS:
+            found.append(f'{key} of the settings module is not read; write INTEGRATIONS = {{"{name}": …}}.')
+        elif key.startswith(PREFIX) and name not in BY_THEMSELVES:
+            found.append(_unknown(key, name))
+    return found
+
+
+def refuse_problems() -> None:
+    """Raise ImproperlyConfigured if something is wrong with the settings; call it once, when Django starts.
+
+    Web servers run no checks: without this they would start, and fail at the first delivery or page.
+    """
+    if found := problems():
+        raise ImproperlyConfigured("\n".join(found))
+
+
+def _scaled(raw: str, factor: float) -> str | float:
+    try:
+        return raw if factor == 1 else float(raw) * factor
+    except ValueError:
+        return raw
+
+
+def _split(raw: str) -> Any:
+    """Return a list that is written with commas or in JSON."""
+    if not raw.strip().startswith("["):
+        return [part.strip() for part in raw.split(",") if part.strip()]
+    try:
+        return json.loads(raw)
+    except ValueError:
+        return raw
+
+
+def _validated(given: Mapping[Any, _Given], *, strict: bool) -> tuple[dict[str, Any], list[str]]:
+    """Return the values that are `given`, and a sentence for each that is not allowed."""
+    try:
+        model = Settings.model_validate({name: each.value for name, each in given.items()}, strict=strict)
+    except ValidationError as error:
+        wrong = dict.fromkeys(each["loc"][0] for each in error.errors(include_input=False))
+        return {}, [_problem(name, given[name]) for name in wrong]
+    return model.model_dump(include=model.model_fields_set), []
+
+
+def _problem(name: Any, given: _Given) -> str:
+    if name in DEFAULTS:
+        written = re.sub(r"(?<=://)[^/@\s]*@", "***@", repr(given.written))  # an address may hold a password
+        return f"{given.place} must be {allowed(name)}, not {written}."
+    return _unknown(given.place, str(name))
+
+
+def _unknown(place: str, name: str) -> str:
+    if name in BY_THEMSELVES:
+        return f"{place} belongs in the settings module: {PREFIX}{name} = …"
+    similar = difflib.get_close_matches(name, (*DEFAULTS, *BY_THEMSELVES), n=1, cutoff=0.5)
+    hint = f" Did you mean {PREFIX}{similar[0]}?" if similar else ""
+    return f"{place}: there is no such setting.{hint}"
+
+
+def allowed(name: str) -> str:
+    """Return in words what the setting `name` may be."""
+    extra: Any = Settings.model_fields[name].json_schema_extra
+    return str(extra["allowed"])

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import signal
 import sys
 from types import FrameType
 
 from app.embedded_broker import EmbeddedBroker, EmbeddedBrokerError
 from app.terminal import print_anywhere
+from integrations.transport.signing import generate_secret
 
 from .environment import make_own
 from .processes import LOGS, Processes, free_port
@@ -37,7 +37,7 @@ def main() -> int:
 def _run(stack: contextlib.ExitStack) -> int:
     make_own(os.environ, LOGS)
     web_port, receiver_port = free_port(8000), free_port(8099)
-    secret = os.environ["WEBHOOK_RECEIVER_SECRETS"] = _new_secret()
+    secret = os.environ["WEBHOOK_RECEIVER_SECRETS"] = generate_secret()
     os.environ["INTEGRATIONS_ALLOWED_HOSTS"] = f"127.0.0.1:{receiver_port}"
     os.environ["DJANGO_SETTINGS_MODULE"] = "app.demo.settings"
     os.environ.setdefault("LOG_LEVEL", "WARNING")
@@ -69,12 +69,6 @@ def _run(stack: contextlib.ExitStack) -> int:
         story.change_something()
         story.tell_for_ever(processes)
     return 0
-
-
-def _new_secret() -> str:
-    import base64
-
-    return "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

@@ -44,7 +44,8 @@ class Story:
     def wait_until_ready(self, processes: Processes) -> None:
         """Return when every process answers; raises SystemExit with the log of one that died."""
         started, deadline = timezone.now(), time.monotonic() + READY_SECONDS
-        while not (is_alive("worker", since=started) and self._web_listens()):
+        port = int(self.web_url.rpartition(":")[2])
+        while not is_alive("worker", since=started) or free_port(port) == port:  # free: the web server is not up yet
             self._check(processes)
             if time.monotonic() > deadline:
                 raise SystemExit(f"not ready after {READY_SECONDS:g} s; see {processes.log('worker').parent}")
@@ -151,10 +152,6 @@ class Story:
             f"  health                {self.web_url}/health/\n\n"
             f"Change the work item in the admin and watch here. {BOLD}Ctrl-C stops everything.{RESET}\n"
         )
-
-    def _web_listens(self) -> bool:
-        port = int(self.web_url.rpartition(":")[2])
-        return free_port(port) != port
 
     def _check(self, processes: Processes) -> None:
         if name := processes.dead():

@@ -13,7 +13,7 @@ from django.core.exceptions import ObjectDoesNotExist
 from django.db import models, router
 from django.db.models.signals import class_prepared, post_delete
 
-from integrations import clock
+from integrations import clock, conf
 from integrations.auth.token import Token
 from integrations.credentials.fields import EncryptedJSON, EncryptedText, row_context
 from integrations.errors import IntegrationNotConfigured
@@ -99,7 +99,7 @@ class OAuthGrant(AbstractGrant):
     """The tokens of one `TenantIntegration`."""
 
     integration = models.OneToOneField(
-        "integrations.TenantIntegration", on_delete=models.CASCADE, primary_key=True, related_name="oauth_grant"
+        "TenantIntegration", on_delete=models.CASCADE, primary_key=True, related_name="oauth_grant"
     )
 
     class Meta:
@@ -209,10 +209,16 @@ class OAuthRequest(models.Model):
     """
 
     state_hash = models.CharField(max_length=64, primary_key=True, editable=False)
-    integration = models.ForeignKey(
-        "integrations.TenantIntegration", on_delete=models.CASCADE, null=True, related_name="+"
+    integration = models.ForeignKey("TenantIntegration", on_delete=models.CASCADE, null=True, related_name="+")
+    tenant = models.ForeignKey(
+        conf.tenant_label(),
+        on_delete=models.DO_NOTHING,
+        null=True,
+        editable=False,
+        db_constraint=False,
+        db_index=False,
+        related_name="+",
     )
-    tenant_id = models.BigIntegerField(null=True, editable=False)
     connection_model = models.CharField(max_length=200, default="", db_default="", editable=False)  # its label
     connection_id = models.UUIDField(null=True, editable=False)  # its public_id
     admin_site = models.CharField(max_length=100, default="", db_default="", editable=False)  # "": a host's own view

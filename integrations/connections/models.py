@@ -10,6 +10,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models, transaction
 
 from integrations import clock, conf
+from integrations.columns import PlainCharField
 from integrations.compat.integration import IntegrationNames, RenamedIntegrationColumns
 from integrations.connectors.port import Binding
 from integrations.connectors.registry import ConnectorRegistry, connector_choices
@@ -69,7 +70,7 @@ class TenantIntegration(IntegrationNames, TenantOwned, AbstractConnection):
     _subscribed: Remembered | None = None  # that it was, to that type
 
     name = models.CharField(max_length=200)
-    integration_type = models.CharField(max_length=50, choices=connector_choices)
+    integration_type = PlainCharField(max_length=50, choices=connector_choices)
     provider_family = models.CharField(max_length=50, blank=True, editable=False)  # the connector's, for filters
     exclusive_group = models.CharField(max_length=50, blank=True, editable=False)  # "": a tenant may have several
     webhook_url_encrypted = models.TextField(blank=True, default="", editable=False)
@@ -244,7 +245,7 @@ class EventSubscription(models.Model):
 
     integration = models.ForeignKey(TenantIntegration, on_delete=models.CASCADE, related_name="subscriptions")
     event_type = models.CharField(max_length=100)
-    condition = models.CharField(
+    condition = PlainCharField(
         max_length=500,
         blank=True,
         validators=[validate_condition],

@@ -207,7 +207,7 @@ class Manifest(_Model):
     @field_validator("sdk")
     @classmethod
     def _is_range(cls, value: str) -> str:
-        VersionRange.parse(value)
+        VersionRange(value)
         return value
 
     @model_validator(mode="after")

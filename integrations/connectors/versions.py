@@ -10,6 +10,8 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple
 
+from packaging.specifiers import SpecifierSet
+
 from integrations.errors import IncompatibleConnector
 
 SDK_VERSION = "1.0"  # of the port; its major number changes when connectors must
@@ -38,46 +40,44 @@ class Version(NamedTuple):
         return f"{self.major}.{self.minor}.{self.patch}"
 
 
-class VersionRange(NamedTuple):
-    """`low` ≤ version < `high`; None: open."""
+class VersionRange:
+    """The versions that a range such as ``^1.2`` names."""
 
-    low: Version | None = None
-    high: Version | None = None
+    def __init__(self, text: str = "*") -> None:
+        """Read `text`.
 
-    @classmethod
-    def parse(cls, text: str) -> VersionRange:
-        text = text.strip()
-        if text in ("*", ""):
-            return cls()
-        if text.startswith("^"):
-            start = Version.parse(text[1:])
-            # Below 1.0 every minor version may break.
-            return cls(start, Version(start.major + 1) if start.major else Version(0, start.minor + 1))
-        if text.endswith(".x"):
-            start = Version.parse(text[:-2])
-            is_minor = "." in text[:-2]
-            return cls(start, Version(start.major, start.minor + 1) if is_minor else Version(start.major + 1))
-        lows: list[Version] = []
-        highs: list[Version] = []
-        for part in text.split(","):
-            match = _BOUND.fullmatch(part.strip())
-            sign, version = (match[1], Version.parse(match[2])) if match else ("=", Version.parse(part))
-            after = version._replace(patch=version.patch + 1)
-            if sign in (">=", ">", "="):
-                lows.append(after if sign == ">" else version)
-            if sign in ("<", "<=", "="):
-                highs.append(version if sign == "<" else after)
-        return cls(max(lows, default=None), min(highs, default=None))  # all of them hold
+        Raises:
+            ValueError: it is none of the four forms.
+        """
+        self._bounds = SpecifierSet(_as_bounds(text.strip()))
 
     def __contains__(self, version: object) -> bool:
-        if not isinstance(version, Version):
-            return False
-        return (self.low is None or version >= self.low) and (self.high is None or version < self.high)
+        return isinstance(version, Version) and str(version) in self._bounds
+
+
+def _as_bounds(text: str) -> str:
+    """Return a range in the words of `packaging`: ``^1.2`` is ``>=1.2.0,<2.0.0``."""
+    if text in ("*", ""):
+        return ""
+    if text.startswith("^"):
+        start = Version.parse(text[1:])
+        # Below 1.0 every minor version may break.
+        after = Version(start.major + 1) if start.major else Version(0, start.minor + 1)
+        return f">={start},<{after}"
+    if text.endswith(".x"):
+        start = Version.parse(text[:-2])
+        return f"=={start.major}.{start.minor}.*" if "." in text[:-2] else f"=={start.major}.*"
+    bounds = []
+    for part in text.split(","):
+        match = _BOUND.fullmatch(part.strip())
+        sign, version = (match[1], match[2]) if match else ("=", part)
+        bounds.append(f"{'==' if sign == '=' else sign}{Version.parse(version)}")
+    return ",".join(bounds)
 
 
 def check_sdk(key: str, sdk: str) -> None:
     """Raise IncompatibleConnector if connector `key`, written for the range `sdk` of this kit, cannot run on it."""
-    if Version.parse(SDK_VERSION) not in VersionRange.parse(sdk):
+    if Version.parse(SDK_VERSION) not in VersionRange(sdk):
         raise IncompatibleConnector(
             f"connector {key} was written for version {sdk} of the connector kit; this is {SDK_VERSION}"
         )

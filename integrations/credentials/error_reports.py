@@ -43,19 +43,17 @@ class SecretsFilter(SafeExceptionReporterFilter):
         return dict.fromkeys(tb_frame.f_locals, self.cleansed_substitute).items()
 
     def get_safe_request_meta(self, request: HttpRequest) -> dict[str, Any]:
-        return {
-            name: self.cleansed_substitute if name in _QUERIES or _is_private_header(name) else value
-            for name, value in super().get_safe_request_meta(request).items()
-        }
+        meta = super().get_safe_request_meta(request)
+        for name in meta:
+            header = name.removeprefix("HTTP_").replace("_", "-")
+            if name in _QUERIES or (name.startswith("HTTP_") and not is_safe_header(header)):
+                meta[name] = self.cleansed_substitute
+        return meta
 
     def cleanse_setting(self, key: Any, value: Any) -> Any:
         """Hide what Django hides, and the password in an address (of a broker, of a cache)."""
         cleansed = super().cleanse_setting(key, value)
         return _USER_INFO.sub(rf"\1{self.cleansed_substitute}@", cleansed) if isinstance(cleansed, str) else cleansed
-
-
-def _is_private_header(name: str) -> bool:
-    return name.startswith("HTTP_") and not is_safe_header(name.removeprefix("HTTP_").replace("_", "-"))
 
 
 def hides_secrets(view: View) -> View:
@@ -71,14 +69,9 @@ def hides_secrets(view: View) -> View:
         try:
             return view(request, *args, **kwargs)
         except Exception:
-            _forget_query(request)
+            request.GET = QueryDict()
+            for name in request.META.keys() & set(_QUERIES):
+                request.META[name] = ""
             raise
 
     return guarded  # type: ignore[return-value]
-
-
-def _forget_query(request: HttpRequest) -> None:
-    request.GET = QueryDict()
-    for name in _QUERIES:
-        if name in request.META:
-            request.META[name] = ""

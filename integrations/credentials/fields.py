@@ -45,9 +45,13 @@ def row_context(tenant_id: object, public_id: object) -> str:
     """
     if tenant_id in (None, "") or public_id in (None, ""):
         raise ValueError("the tenant (saved) and the public id must be set before a secret can be stored")
-    with suppress(ValueError):  # some other kind of public id
-        public_id = UUID(str(public_id))
-    return f"{tenant_id}:{public_id}"
+    return f"{_spelled(tenant_id)}:{_spelled(public_id)}"
+
+
+def _spelled(key: object) -> str:
+    with suppress(ValueError):  # some other kind of key
+        return str(UUID(str(key)))
+    return str(key)
 
 
 class EncryptedAttribute(property, Generic[T]):

@@ -135,7 +135,9 @@ def _build(snapshot: _Snapshot) -> KeyRing:
     secrets = [secret.encode() if isinstance(secret, str) else bytes(secret) for secret in snapshot.secrets]
     keys = [] if _is_blank(snapshot.master) else _parse_master(snapshot.master)
     names = ["SECRET_KEY", *(f"SECRET_KEY_FALLBACKS[{n}]" for n in range(len(secrets) - 1))]
-    keys += [_key(_derive(secret), source=name) for name, secret in zip(names, secrets, strict=False)]
+    for name, secret in zip(names, secrets, strict=False):
+        derived = HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=None, info=_HKDF_INFO).derive(secret)
+        keys.append(_key(derived, source=name))
     by_id: dict[str, Key] = {}
     for key in keys:
         for key_id in {key.id, key.fingerprint}:
@@ -149,10 +151,6 @@ def _key(material: bytes, key_id: str = "", *, source: str) -> Key:
     # The prefix keeps the published id apart from any other hash somebody may take of the same key.
     fingerprint = hashlib.sha256(b"integrations key id" + material).hexdigest()[:8]
     return Key(key_id or fingerprint, fingerprint, AESGCM(material), source)
-
-
-def _derive(secret: bytes) -> bytes:
-    return HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=None, info=_HKDF_INFO).derive(secret)
 
 
 def _parse_master(value: Any) -> list[Key]:

@@ -70,11 +70,9 @@ def sealed_models() -> list[SealedModel]:
     for model, attribute in columns.values():
         found.setdefault(model, []).append(attribute)
     sealed = [SealedModel(model, tuple(attributes)) for model, attributes in found.items()]
-    return sorted((each for each in sealed if _has_table(each)), key=lambda each: each.label)
-
-
-def _has_table(sealed: SealedModel) -> bool:
-    return sealed.model._meta.db_table in connections[sealed.using].introspection.table_names()
+    there = {using: connections[using].introspection.table_names() for using in {each.using for each in sealed}}
+    with_table = [each for each in sealed if each.model._meta.db_table in there[each.using]]
+    return sorted(with_table, key=lambda each: each.label)
 
 
 def look(sealed: SealedModel) -> Found:

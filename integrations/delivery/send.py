@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
+from django.db import connections
+
 from integrations import conf
 from integrations.clock import elapsed
 from integrations.connectors.base import BaseConnector
@@ -125,13 +127,16 @@ class Slice:
         lane = run_slot.current()
 
         def work() -> None:
-            with run_slot.running(part_of=lane):
-                while self._may_start() and self.verdict.is_calm:
-                    try:
-                        chain = waiting.popleft()
-                    except IndexError:
-                        return
-                    self._send_chain(chain)
+            try:
+                with run_slot.running(part_of=lane):
+                    while self._may_start() and self.verdict.is_calm:
+                        try:
+                            chain = waiting.popleft()
+                        except IndexError:
+                            return
+                        self._send_chain(chain)
+            finally:  # a connector may read the database; what its thread takes with it, a pool never gets back
+                connections.close_all()
 
         with run_slot.away(), ThreadPoolExecutor(width, thread_name_prefix="lane") as pool:
             try:

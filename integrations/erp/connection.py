@@ -113,7 +113,11 @@ class ERPConnection(ConnectionNames, TenantIntegration):
         Remembers whether it worked, and when it last did: a failure leaves `last_test_at` alone.
         """
         try:
-            result = _tested(bind(self, client, timeout=conf.TEST_TIMEOUT_SECONDS))
+            connector = bind(self, client, timeout=conf.TEST_TIMEOUT_SECONDS)
+            if type(connector).test_connection is BaseConnector.test_connection:
+                result = connector.health_check()
+            else:
+                result = connector.test_connection(dict(connector.settings))
         except IntegrationError as error:
             result = BaseConnector().failed_test(error, 0)
         except Exception as error:  # a connector of others, which promised not to raise
@@ -121,11 +125,6 @@ class ERPConnection(ConnectionNames, TenantIntegration):
             result = BaseConnector().failed_test(unexpected, 0)
         health.record_test(self, result)
         return result
-
-
-def _tested(connector: BaseConnector) -> TestResult:
-    is_printed = type(connector).test_connection is not BaseConnector.test_connection
-    return connector.test_connection(dict(connector.settings)) if is_printed else connector.health_check()
 
 
 def check_type(value: str) -> None:

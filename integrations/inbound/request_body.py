@@ -17,7 +17,6 @@ from typing import Any
 from django.http import HttpRequest
 
 CHUNK = 16_384
-MOST_BYTES = 26_214_400  # 25 MiB, what GitHub sends; INBOUND_MAX_BYTES allows no more
 IN_MEMORY = 1_048_576  # bytes
 READ_SECONDS = 10.0  # for all of the body; a sender that trickles would hold a thread of the web server for hours
 

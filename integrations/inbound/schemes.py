@@ -158,13 +158,9 @@ def _shopify(headers: _Headers, body: Buffer, secrets: list[str], now: float) ->
 
 
 def _woocommerce(headers: _Headers, body: Buffer, secrets: list[str], now: float) -> None:
-    keys = [_wordpress_decoded(secret) for secret in secrets]
+    # WooCommerce signs with wp_specialchars_decode($secret, ENT_QUOTES).
+    keys = [_WORDPRESS_ENTITY.sub(lambda found: _WORDPRESS_SIGNS[found.lastgroup or ""], key) for key in secrets]
     _compare([headers.signature("x-wc-webhook-signature")], (body,), keys, _base64_text)
-
-
-def _wordpress_decoded(secret: str) -> str:
-    """Return the key that WooCommerce makes of a secret: ``wp_specialchars_decode($secret, ENT_QUOTES)``."""
-    return _WORDPRESS_ENTITY.sub(lambda found: _WORDPRESS_SIGNS[found.lastgroup or ""], secret)
 
 
 def _plain_hex(headers: _Headers, body: Buffer, secrets: list[str], now: float) -> None:

@@ -27,13 +27,14 @@ logger = logging.getLogger("integrations.inbound")
 
 def stored_models() -> list[type[AbstractWebhookEvent]]:
     """Return every model in which webhooks may be stored: whoever gave one to `WebhookService` need say no more."""
-    found = [model for model in apps.get_models() if issubclass(model, AbstractWebhookEvent) and _has_owner(model)]
+    found = [
+        model
+        for model in apps.get_models()
+        if issubclass(model, AbstractWebhookEvent)
+        and any(field.name == "connection" and field.is_relation for field in model._meta.get_fields())
+    ]
     # The rows of a model's own table; those of a child or a proxy are rows of its parent too.
     return [model for model in found if not any(parent in found for parent in model._meta.get_parent_list())]
-
-
-def _has_owner(model: type[AbstractWebhookEvent]) -> bool:
-    return any(field.name == "connection" and field.is_relation for field in model._meta.get_fields())
 
 
 def request_processing() -> dict[str, int]:

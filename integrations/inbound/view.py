@@ -40,7 +40,7 @@ from integrations.transport.signing import SignatureInvalid
 from . import schemes
 from .actions import asks_for_action, is_allowed, why_not
 from .receive import Delivery, copy_id, store, store_rejected, webhook_event_model
-from .request_body import MOST_BYTES, BodyRefused, check_announced, read_body
+from .request_body import BodyRefused, check_announced, read_body
 from .stored_headers import kept_names
 from .throttle import count_refused, is_closed, is_within, may_log, seconds_to_next_minute
 
@@ -110,14 +110,14 @@ webhook_receiver.takes_nul = True  # type: ignore[attr-defined]
 def _take_in(request: HttpRequest, connection_id: str, action: str) -> Answer:
     if request.method != "POST":
         raise _Refused(405, Allow="POST")
-    limit = min(conf.INBOUND_MAX_BYTES, MOST_BYTES)
+    limit = min(conf.INBOUND_MAX_BYTES, conf.MOST_INBOUND_BYTES)
     connection = _connection(connection_id) if _ACTION.fullmatch(action) else None
     if connection is None or not connection.accepts_webhooks:
         _check_head(request, limit)
         raise _Refused(404)
     try:
         _check_head(request, limit)
-        return _taken_in(request, connection, action, limit)
+        return _prove_and_keep(request, connection, action, limit)
     except _Refused as refused:
         if refused.status != 404 and may_log(connection):
             level = logging.ERROR if refused.status >= 500 else logging.WARNING
@@ -139,10 +139,12 @@ def _refused_body(refused: BodyRefused, limit: int) -> _Refused:
     if refused.status != 413:
         return _Refused(refused.status)
     sentence = f"The body is longer than {limit} bytes."
-    return _Refused(413, sentence, reason=f"{sentence} INTEGRATIONS_INBOUND_MAX_BYTES allows more, up to {MOST_BYTES}.")
+    return _Refused(
+        413, sentence, reason=f"{sentence} INTEGRATIONS_INBOUND_MAX_BYTES allows more, up to {conf.MOST_INBOUND_BYTES}."
+    )
 
 
-def _taken_in(request: HttpRequest, connection: AbstractConnection, action: str, limit: int) -> Answer:
+def _prove_and_keep(request: HttpRequest, connection: AbstractConnection, action: str, limit: int) -> Answer:
     adapter = _adapter(connection)
     secrets = adapter.inbound_secrets()
     if any_weak(secrets, adapter.inbound.scheme if adapter.inbound else "") and is_closed(connection):
@@ -243,30 +245,19 @@ def _keep(adapter: BaseConnector, delivery: Delivery) -> Answer:
         payload = content.read(delivery.body, content_type, sends_forms=inbound.sends_forms)
     except content.ContentRefused as refused:
         raise _Refused(400, str(refused)) from None
-    dto, trial = _understood(adapter, delivery, payload)
-    if trial is not None:
-        return trial
+    try:
+        dto = adapter.parse_webhook(delivery.headers, delivery.body)
+        if (trial := adapter.handshake(dto)) is not None:
+            return trial  # of the address; there is nothing to keep
+    except ValueError:
+        raise _Refused(400) from None
+    except Exception as error:  # a connector's slip must not cost the delivery: it is stored, and tried later
+        pk = delivery.connection and delivery.connection.pk
+        logger.error("connection %s: its connector cannot parse: %s", pk, type(error).__name__)
+        dto = WebhookDTO("", payload)
     event_id = copy_id(inbound.scheme, dto.event_id, delivery.headers, delivery.body)
     try:
         event = store(webhook_event_model(), delivery, payload, event_type=dto.event_type, event_id=event_id)
     except content.ContentRefused as refused:
         raise _Refused(400, str(refused)) from None
     return adapter.answer("duplicate" if event.is_duplicate else "received")
-
-
-def _understood(
-    adapter: BaseConnector, delivery: Delivery, payload: dict[str, Any]
-) -> tuple[WebhookDTO, Answer | None]:
-    """Return what the connector makes of the delivery and, if it was but a trial of the address, the answer."""
-    try:
-        dto = adapter.parse_webhook(delivery.headers, delivery.body)
-        return dto, adapter.handshake(dto)
-    except ValueError:
-        raise _Refused(400) from None
-    except Exception as error:  # a connector's slip must not cost the delivery: it is stored, and tried later
-        logger.error("connection %s: its connector cannot parse: %s", _pk(delivery), type(error).__name__)
-        return WebhookDTO("", payload), None
-
-
-def _pk(delivery: Delivery) -> Any:
-    return delivery.connection.pk if delivery.connection is not None else None

@@ -10,6 +10,7 @@ import inspect
 import re
 import sys
 from collections.abc import Iterable
+from itertools import takewhile
 from pathlib import Path
 
 from integrations.connectors.base import BaseConnector
@@ -85,7 +86,7 @@ def _index(kinds: Iterable[type[BaseConnector]]) -> str:
 
 def _facts(manifest: Manifest, kind: type[BaseConnector]) -> str:
     hosts = ", ".join(f"`{host}`" for host in manifest.allowed_hosts)
-    template = template_of(kind)
+    template, limit = template_of(kind), manifest.rate_limit
     facts = {
         "integration type": f"`{manifest.key}`, version {manifest.version}",
         "family": manifest.family,
@@ -93,7 +94,7 @@ def _facts(manifest: Manifest, kind: type[BaseConnector]) -> str:
         "talks to": f"{hosts}, and what the operator allow-lists" if hosts else "any public host",
         "signed": "with Standard Webhooks signatures ([SECURITY.md](../SECURITY.md))" if manifest.signs else "",
         "calls us back": f"with webhooks, signed as `{manifest.inbound.scheme}` says" if manifest.inbound else "",
-        "at most": _limit(manifest),
+        "at most": f"{limit.per_minute} requests a minute{f' ({limit.note})' if limit.note else ''}" if limit else "",
         "a tenant may have": ""
         if manifest.allow_multiple
         else f"one active integration of the family {manifest.family}",
@@ -102,11 +103,6 @@ def _facts(manifest: Manifest, kind: type[BaseConnector]) -> str:
     }
     rows = [f"| {name} | {_cell(text)} |" for name, text in facts.items() if text]
     return "\n".join(["| | |", "| --- | --- |", *rows])
-
-
-def _limit(manifest: Manifest) -> str:
-    limit = manifest.rate_limit
-    return f"{limit.per_minute} requests a minute{f' ({limit.note})' if limit.note else ''}" if limit else ""
 
 
 def _fields(manifest: Manifest) -> str:
@@ -161,18 +157,11 @@ def _prose(kind: type[BaseConnector]) -> str:
     template = template_of(kind)
     if template:
         lines = template.read_text().splitlines()
-        head = [line.removeprefix("#").removeprefix(" ") for line in _while_comment(lines)]
-        return _as_markdown("\n".join(head))
+        head = takewhile(lambda line: line.startswith("#"), lines)
+        return _as_markdown("\n".join(line.removeprefix("#").removeprefix(" ") for line in head))
     module = inspect.cleandoc(sys.modules[kind.__module__].__doc__ or "")
     own = inspect.cleandoc(kind.__doc__ or "")
     return _as_markdown("\n\n".join(text for text in (own, module) if text))
-
-
-def _while_comment(lines: Iterable[str]) -> Iterable[str]:
-    for line in lines:
-        if not line.startswith("#"):
-            return
-        yield line
 
 
 def _as_markdown(text: str) -> str:

@@ -106,6 +106,8 @@ class Receiver(ThreadingHTTPServer):
     def take(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Received:
         """Judge one request, remember and announce it."""
         payload = _payload(body)
+        subject = payload.get("workitem")
+        named = subject if isinstance(subject, dict) else {}
         signature = self._signature(headers, body)
         webhook_id = headers.get("webhook-id") or ""
         with self._lock:
@@ -122,7 +124,7 @@ class Receiver(ThreadingHTTPServer):
                 method=plain(method, 10),
                 path=plain(path, 200),
                 event_type=plain(payload.get("event_type") or payload.get("type") or "?", 60),
-                reference=plain(_reference(payload), 60),
+                reference=plain(named.get("reference_id") or named.get("id") or "", 60),
                 webhook_id=plain(webhook_id, 80),
                 sequence=plain(headers.get("webhook-sequence") or payload.get("sequence") or "", 20),
                 copy=copies + 1,
@@ -271,11 +273,6 @@ def _payload(body: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError):
         return {}
     return payload if isinstance(payload, dict) else {}
-
-
-def _reference(payload: dict[str, Any]) -> object:
-    subject = payload.get("workitem")
-    return subject.get("reference_id") or subject.get("id") or "" if isinstance(subject, dict) else ""
 
 
 def marker(received: Received) -> str:

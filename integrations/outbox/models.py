@@ -12,6 +12,7 @@ from django.db import models
 from django.db.models.functions import Now
 
 from integrations import conf
+from integrations.columns import PlainCharField
 from integrations.connections.models import TenantIntegration
 
 
@@ -56,7 +57,7 @@ class IntegrationEvent(models.Model):
     object_id = models.CharField(max_length=MAX_OBJECT_ID)  # `object_id_of` its key
     body = models.TextField()
     occurred_at = models.DateTimeField()
-    idempotency_key = models.CharField(max_length=255, unique=True, default=new_idempotency_key)
+    idempotency_key = PlainCharField(max_length=255, unique=True, default=new_idempotency_key)
     # Whose inbound action caused it (integrations/origin.py); that one is not told. It may be gone: clearing this
     # when an integration is deleted would read every event.
     origin = models.ForeignKey(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 from traceback import extract_tb
@@ -212,7 +212,9 @@ class _Page:
                 transaction.on_commit(self._note_durable, using=self.lease.using)
                 self._announce(result)
                 if process_fn is not None and page.items:
-                    with _on_behalf_of(self.connection):
+                    # What is written because a provider said so is no news to that provider.
+                    is_ours = isinstance(self.connection, TenantIntegration)
+                    with caused_by(self.connection.pk, may_loop=False) if is_ours else nullcontext():
                         process_fn(page.items, self.connection)
                     if transaction.get_rollback(using=self.lease.using):
                         raise IntegrationTemporaryError(
@@ -266,13 +268,6 @@ class _Page:
             resource_type=self.resource_type,
             is_full_resync=self.is_full_resync,
         )
-
-
-def _on_behalf_of(connection: AbstractConnection) -> AbstractContextManager[Any]:
-    """What is written because a provider said so is no news to that provider."""
-    if not isinstance(connection, TenantIntegration):
-        return nullcontext()
-    return caused_by(connection.pk, may_loop=False)
 
 
 def _wait(error: IntegrationError, attempt: int) -> float:

@@ -24,7 +24,7 @@ class DeclaredChecks(World):
         assert manifest.label.strip() and manifest.family != "other", "label and family"
         assert manifest.description.endswith("."), "description: one sentence"
         assert manifest.docs_url.startswith("https://"), "docs_url: the provider's own documentation"
-        assert Version.parse(SDK_VERSION) in VersionRange.parse(manifest.sdk)
+        assert Version.parse(SDK_VERSION) in VersionRange(manifest.sdk)
         assert manifest.does, "what can it do?"
         assert all(field.title and field.title == field.title.strip() for field in manifest.fields)
         assert not [field.name for field in manifest.fields if field.required and field.advanced], (

@@ -11,15 +11,18 @@ receiver        an HTTP receiver on loopback that answers as it is told
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import sys
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import pytest
 from django.db import connection
+from django.test import TransactionTestCase
 
 from app.embedded_broker import EmbeddedBroker, EmbeddedBrokerError
 from integrations import clock
@@ -30,6 +33,7 @@ from integrations.transport.process_client import close_client
 
 from . import services
 from .callers import Caller
+from .empty_database import EmptyDatabase
 from .receiver import Receiver
 from .services import Broker, CeleryProcess, WebProcess
 
@@ -45,39 +49,33 @@ def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: N
 
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None, django_db_blocker: Any, pytestconfig: pytest.Config) -> Iterator[None]:
-    """End the sessions that still use PostgreSQL's test database, and say whose they are, before it is dropped.
+    """Let a test that commits find what the migrations left, see empty_database.py. At the end, end the sessions that
+    still use PostgreSQL's test database, and say whose they are, before it is dropped.
 
     A worker killed in the middle of a statement leaves a session that lives until the statement ends; with one left,
     ``DROP DATABASE`` fails, and with it a run in which every test passed.
     """
-    yield
+    with django_db_blocker.unblock():
+        empty = EmptyDatabase(connection)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TransactionTestCase, "_fixture_teardown", lambda _: empty.restore())
+        yield
     if connection.vendor != "postgresql":
         return
-    with django_db_blocker.unblock(), connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT pid, state, left(query, 200), pg_terminate_backend(pid, 10000) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
-        )
-        left = cursor.fetchall()
+    name = connection.settings_dict["NAME"]
+    with django_db_blocker.unblock():
+        connection.close()
+        connection.close_pool()
+        with connection._nodb_cursor() as cursor:
+            cursor.execute(
+                "SELECT pid, state, left(query, 200), pg_terminate_backend(pid, 10000) FROM pg_stat_activity"
+                " WHERE datname = %s AND backend_type = 'client backend'",
+                [name],
+            )
+            left = cursor.fetchall()
     with pytestconfig.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
         for pid, state, query, _ended in left:
             print(f"\nsession {pid} was still using the test database ({state}): {query}", file=sys.stderr)
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _quick_flush() -> Iterator[None]:
-    """Empty PostgreSQL's tables with DELETE after a test: TRUNCATE makes new files for every table and index, which
-    takes twenty times as long as deleting the few rows of a test. Foreign keys are checked at the commit."""
-    if connection.vendor != "postgresql":
-        yield
-        return
-
-    def sql_flush(style: Any, tables: Iterable[str], **_: Any) -> list[str]:
-        return [f"DELETE FROM {connection.ops.quote_name(table)}" for table in tables]
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(connection.ops, "sql_flush", sql_flush)
-        yield
 
 
 @pytest.fixture(autouse=True)
@@ -87,6 +85,30 @@ def _nothing_left_of_the_last_test() -> Iterator[None]:
     configuration_cache.forget()
     yield
     close_client()
+
+
+@pytest.fixture(autouse=True)
+def _no_thread_keeps_a_connection() -> Iterator[None]:
+    """Refuse a test, and the code it tests, whose threads end without giving their connection back to the pool.
+
+    The pool never gets such a connection back: ten of them, and whoever comes next waits for one in vain.
+    """
+    yield
+    if connection.vendor != "postgresql" or (pool := connection._connection_pools.get(connection.alias)) is None:
+        return
+
+    def taken() -> int:
+        stats = pool.get_stats()
+        return int(stats["pool_size"] - stats["pool_available"]) - (connection.connection is not None)
+
+    before = kept_by_threads.get(pool, 0)
+    with contextlib.suppress(pytest.fail.Exception):  # what is given back is reset first, by a thread of the pool
+        services.wait_until(lambda: taken() <= before, timeout=10)
+    kept_by_threads[pool] = max(taken(), 0)
+    assert kept_by_threads[pool] <= before, "a thread has kept its database connection: close it where the thread ends"
+
+
+kept_by_threads: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
 
 
 @pytest.fixture(scope="session")

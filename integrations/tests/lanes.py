@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -28,7 +27,7 @@ def main(arguments: list[str]) -> int:
     os.environ["DATABASE_URL"] = DATABASE
     os.environ["TEST_BROKER"] = "redis"
     print(f"lane PostgreSQL + Redis: {urlsplit(DATABASE).hostname}, {urlsplit(REDIS).hostname}")
-    return pytest.main([str(Path(__file__).parent), *arguments])
+    return pytest.main(arguments)
 
 
 def _away(url: str, default_port: int) -> bool:

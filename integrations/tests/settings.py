@@ -5,3 +5,6 @@ import os
 os.environ["ENV_FILE"] = ""  # also for the processes that tests start
 
 from app.settings import *  # noqa: F403
+
+# Users of tests have passwords that nobody guesses at: PBKDF2's million rounds are half a second each.
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

@@ -19,7 +19,7 @@ import re
 from collections.abc import Iterable
 from datetime import datetime
 from functools import lru_cache
-from http import HTTPStatus
+from http.client import responses
 
 from integrations import clock
 from integrations.errors import (
@@ -78,7 +78,7 @@ def error_for(
     if 200 <= status < 300:
         return None
     excerpt = excerpt_of(response, secrets)
-    message = f"{host} answered {status}{_phrase(status)}"
+    message = f"{host} answered {status} {responses.get(status, '')}".rstrip()
     if status in (301, 308):
         place = mask_url(response.headers.get("location", ""))
         advice = f"redirects are not followed; if {place} is right, change the address"
@@ -110,10 +110,3 @@ def retry_after_of(response: Response, now: datetime | None = None) -> float | N
     if not _MILLISECONDS.fullmatch(finer):
         return asked
     return max(asked or 0.0, float(finer) / 1000)
-
-
-def _phrase(status: int) -> str:
-    try:
-        return f" {HTTPStatus(status).phrase}"
-    except ValueError:
-        return ""

@@ -93,7 +93,8 @@ def exchange(
     length = found.get("content-length")
     if len(fields) > MAX_HEADERS or (not is_whole and handle.is_over):
         raise BadAnswer("sent a head without end")
-    if length is not None and (_differ(length) or (not is_whole and "Content-Length" in handle.words)):
+    lengths = {each.strip() for each in (length or "").split(",")}
+    if len(lengths) > 1 or (length is not None and not is_whole and "Content-Length" in handle.words):
         raise BadAnswer("sent two different lengths")
     if not is_whole:
         if code not in _UNFRAMED:
@@ -106,7 +107,11 @@ def exchange(
         content, is_all = _unpacked(content, max_body, packing.lower())
         cut = cut or not is_all
     is_clean = not cut and handle.is_open and not (length is not None and "transfer-encoding" in found)
-    return Answer(status, found, content, cut, _idle_seconds(found) if is_clean else 0.0)
+    if not is_clean:
+        return Answer(status, found, content, cut, 0.0)
+    told = _KEEP_ALIVE.search(found.get("keep-alive", ""))
+    # A second less than promised: a request must not meet the close half-way.
+    return Answer(status, found, content, cut, min(float(told[1]) - 1.0, IDLE_CAP) if told else IDLE_SECONDS)
 
 
 def _final_head(lines: list[bytes]) -> _Head | None:
@@ -140,10 +145,6 @@ def _end_of_head(lines: list[bytes], start: int) -> int:
     if lines[-1] == b"\r\n" and lines.index(b"\r\n", start) == len(lines) - 1 and b"\n" not in lines:
         return len(lines) - 1
     return next((index for index in range(start, len(lines)) if lines[index] in _ENDS), len(lines))
-
-
-def _differ(lengths: str) -> bool:
-    return "," in lengths and len({length.strip() for length in lengths.split(",")}) > 1
 
 
 def _failure(handle: CurlHandle, code: int, target: Target) -> Exception:
@@ -200,9 +201,3 @@ def _unpacked(packed: bytes, cap: int, encoding: str) -> tuple[bytes, bool]:
         except zlib.error:
             continue
     return b"", False
-
-
-def _idle_seconds(headers: Headers) -> float:
-    told = _KEEP_ALIVE.search(headers.get("keep-alive", ""))
-    # A second less than promised: a request must not meet the close half-way.
-    return min(float(told[1]) - 1.0, IDLE_CAP) if told else IDLE_SECONDS

@@ -46,7 +46,8 @@ def parse_host_keys(lines: Iterable[str]) -> HostKeys:
     is_known = True
     for line in filter(None, map(str.strip, lines)):
         if found := _PUBLIC_KEY.search(line):
-            kind, fingerprint = found[1], fingerprint_of(_decoded(found[2]))
+            digits = found[2].rstrip("=")
+            kind, fingerprint = found[1], fingerprint_of(base64.b64decode(digits + "=" * (-len(digits) % 4)))
         elif found := _FINGERPRINT.search(line):
             kind, fingerprint = (named[1] if (named := _KIND.search(line)) else ""), found[1]
         else:
@@ -60,7 +61,3 @@ def parse_host_keys(lines: Iterable[str]) -> HostKeys:
 def fingerprint_of(key: bytes) -> str:
     """Return the fingerprint of a public key in its wire form, as ssh-keygen prints it."""
     return "SHA256:" + base64.b64encode(hashlib.sha256(key).digest()).decode().rstrip("=")
-
-
-def _decoded(text: str) -> bytes:
-    return base64.b64decode(text.rstrip("=") + "=" * (-len(text.rstrip("=")) % 4))

@@ -46,8 +46,7 @@ AUTH_CODES = frozenset({530, 534, 535, 538})
 NOT_UNDERSTOOD = frozenset({500, 501, 502, 503, 504})  # the command, not the password
 MAX_HEARD = 1 << 20  # bytes that a server may say in one conversation
 QUIT_SECONDS = 1.0
-_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
-_HOST_NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})+", re.ASCII)
+_HOST_NAME = re.compile(conf.HOST_NAME, re.ASCII)
 PROGRESS = "taken"  # in an error's `progress`: who has the mail already
 
 
@@ -146,7 +145,10 @@ class _Smtp(smtplib.SMTP):
     """smtplib's client on a guarded connection, with bounds, UTF-8 logins and errors of ours."""
 
     def __init__(self, conversation: Conversation, login: Login) -> None:
-        super().__init__(local_hostname=our_name() or _literal(conversation.sock.getsockname()[0]))
+        address = conversation.sock.getsockname()[0]
+        # An address in brackets is always right (RFC 5321 §4.1.4), though some servers want a name.
+        literal = f"[IPv6:{address}]" if ":" in address else f"[{address}]"
+        super().__init__(local_hostname=our_name() or literal)
         self.sock: Any = conversation.sock
         self.file: Any = None
         self._room = MAX_HEARD
@@ -215,11 +217,11 @@ class _Smtp(smtplib.SMTP):
         waiting, most, reply = list(recipients), len(recipients), (0, b"")
         refused: list[tuple[str, tuple[int, bytes]]] = []  # who, and the reply
         while waiting:
-            failure = self._began(sender, len(mail))
-            if failure is not None:
+            begun = self.mail(sender, [f"size={len(mail)}"] if self.has_extn("size") else [])
+            if begun[0] != 250:
                 if not accepted:
-                    raise self.refusal(failure, SENDER)
-                refused += [(address, failure) for address in waiting]
+                    raise self.refusal(begun, SENDER)
+                refused += [(address, begun) for address in waiting]
                 break
             taken, later = self._named(waiting, most, refused)
             if not taken:
@@ -239,20 +241,11 @@ class _Smtp(smtplib.SMTP):
                 break
         if not accepted and not (is_rest and all(is_recipients(Reply.of(said)) for _, said in refused)):
             raise self._nobody(refused, len(recipients))
-        return Sent(
-            tuple(accepted),
-            tuple(self._refusal_of(who, said) for who, said in refused),
-            self.shown(reply) if accepted else "",
-        )
-
-    def _refusal_of(self, address: str, said: tuple[int, bytes]) -> Refusal:
-        reply = Reply.of(said)
-        return Refusal(address, self.shown(said), reply.is_for_now or is_quota(reply))
-
-    def _began(self, sender: str, size: int) -> tuple[int, bytes] | None:
-        """Begin a transaction; return the reply if it is refused."""
-        reply = self.mail(sender, [f"size={size}"] if self.has_extn("size") else [])
-        return None if reply[0] == 250 else reply
+        refusals = [
+            Refusal(who, self.shown(said), Reply.of(said).is_for_now or is_quota(Reply.of(said)))
+            for who, said in refused
+        ]
+        return Sent(tuple(accepted), tuple(refusals), self.shown(reply) if accepted else "")
 
     def _named(
         self, waiting: Sequence[str], most: int, refused: list[tuple[str, tuple[int, bytes]]]
@@ -330,19 +323,12 @@ class _Smtp(smtplib.SMTP):
 
 
 def our_name() -> str:
-    """Return the name by which we greet a server, "" if we have none: the setting, or the host of PUBLIC_URL."""
+    """Return the name by which we greet a server, "" if we have none: the setting, or the host of PUBLIC_URL.
+
+    A server that checks it refuses ``localhost`` and bare addresses.
+    """
     name = str(conf.SMTP_EHLO_NAME or urlsplit(conf.PUBLIC_URL).hostname or "")
-    return name if is_host_name(name) else ""
-
-
-def is_host_name(name: str) -> bool:
-    """Tell whether `name` is a full host name; a server that checks refuses ``localhost`` and bare addresses."""
-    return _HOST_NAME.fullmatch(name) is not None and len(name) <= 253 and not name.rpartition(".")[2].isdigit()
-
-
-def _literal(address: str) -> str:
-    """Return an address as a greeting: always right (RFC 5321 §4.1.4), though some servers want a name."""
-    return f"[IPv6:{address}]" if ":" in address else f"[{address}]"
+    return name if len(name) <= 253 and _HOST_NAME.fullmatch(name) else ""
 
 
 class _Bounded:

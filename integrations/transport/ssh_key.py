@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import re
+from textwrap import wrap
 from typing import Any
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -65,7 +66,10 @@ def private_key(login: Login) -> Any:
     Raises:
         ConfigurationError: it is none that can be used; it says what it is instead, and what to do.
     """
-    data = _lines(login.private_key).encode()
+    text = login.private_key.strip().replace("\r\n", "\n")
+    if match := _ONE_LINE.fullmatch(text):  # a form field of one line takes the line ends away
+        text = "\n".join((match[1], *wrap("".join(match[2].split()), 64), match[3]))
+    data = f"{text}\n".encode()
     passphrases = dict.fromkeys((login.passphrase.encode() or None, None))  # one that is not needed does no harm
     problem = next((words for sign, words in _SOMETHING_ELSE if sign.search(login.private_key)), "")
     for load in (serialization.load_ssh_private_key, serialization.load_pem_private_key):
@@ -88,13 +92,3 @@ def _problem_of(key: Any) -> str:
 
 def _refused(problem: str) -> ConfigurationError:
     return ConfigurationError({"private_key": problem})
-
-
-def _lines(text: str) -> str:
-    """Return `text` with its line ends, which a one-line form field takes away."""
-    match = _ONE_LINE.fullmatch(text.strip())
-    if match is None:
-        return text.strip().replace("\r\n", "\n") + "\n"
-    body = "".join(match[2].split())
-    lines = (body[start : start + 64] for start in range(0, len(body), 64))
-    return "\n".join((match[1], *lines, match[3], ""))

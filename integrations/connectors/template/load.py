@@ -109,7 +109,7 @@ class _Loader:
             raise self.error(
                 f"connector {key[:50]!r} interprets no templates; there are: {known}", self.tree["connector"]
             )
-        if Version.parse(connectors[key]) not in VersionRange.parse(wanted):
+        if Version.parse(connectors[key]) not in VersionRange(wanted):
             problem = f"it is written for version {wanted} of connector {key}; this is {connectors[key]}"
             raise self._incompatible(problem, "connector_version")
 

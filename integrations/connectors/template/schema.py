@@ -33,7 +33,7 @@ def _is_block(value: Any) -> Any:
 
 
 def _is_range(value: str) -> str:
-    VersionRange.parse(value)
+    VersionRange(value)
     return value
 
 

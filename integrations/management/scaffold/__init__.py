@@ -88,6 +88,7 @@ def plan(name: str, family: str, place: Place, *, is_yaml: bool, is_app: bool) -
     module = f"{place.package}.{name}"
     code, test = place.code / f"{name}.py", place.tests / f"test_{name}.py"
     template = place.templates / f"{name}.yaml"
+    imports = ("from integrations.testing import Answer, ConnectorConformance", f"from {module} import {class_name}")
     words = {
         "key": name,
         "label": name.replace("_", " ").title(),
@@ -95,7 +96,7 @@ def plan(name: str, family: str, place: Place, *, is_yaml: bool, is_app: bool) -
         "class": class_name,
         "module": module,
         "template": f"{template.parent.name}/{template.name}",
-        "imports": _imports(f"from {module} import {class_name}", is_app=is_app),
+        "imports": "\n\n".join(imports) if is_app else "\n".join(reversed(imports)),  # as isort sorts them
     }
     sources = (
         {template: "connector.yaml.txt", test: "test_template.py.txt"}
@@ -118,11 +119,6 @@ def check_names(name: str, family: str) -> None:
         raise ScaffoldError(f"{name} is a word of Python; choose another name")
     if not _FAMILY.fullmatch(family):
         raise ScaffoldError("a family has small letters, digits and hyphens, and begins with a letter: crm")
-
-
-def _imports(connector: str, *, is_app: bool) -> str:
-    kit = "from integrations.testing import Answer, ConnectorConformance"
-    return f"{kit}\n\n{connector}" if is_app else f"{connector}\n{kit}"
 
 
 def filled(text: str, words: dict[str, str]) -> str:

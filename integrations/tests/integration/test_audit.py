@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 from datetime import timedelta
-from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from django.apps import apps
-from django.db import connection
 from django.db.models import F
 from django.utils import timezone
 
-from integrations import migrations
 from integrations.audit.calls import log_action
 from integrations.audit.retention import purge_log
 from integrations.delivery import operator_actions
@@ -165,21 +159,3 @@ def test_sync_times_are_ordered(receiver: Receiver) -> None:
     receiver.answer_with(500)
     drain(row.integration_id)
     assert IntegrationSync.objects.get().status == "pending"  # counted since not_before
-
-
-def test_lines_of_before_are_given_their_names(receiver: Receiver) -> None:
-    (found,) = Path(migrations.__file__).parent.glob("*_log_outlives_what_it_tells_of.py")
-    migration = importlib.import_module(f"{migrations.__name__}.{found.stem}")
-    integration = make_integration(make_tenant(), receiver.url)
-    gone = ExecutionLog.objects.create(integration_id=integration.pk + 1000, action="test")
-    ExecutionLog.objects.create(integration=integration, action="test")
-    ExecutionLog.objects.update(tenant=None, tenant_name="", integration_name="")
-    migration.name_subjects(apps, SimpleNamespace(connection=connection))
-    line = ExecutionLog.objects.exclude(pk=gone.pk).get()
-    assert (line.tenant_id, line.tenant_name, line.integration_name) == (
-        integration.tenant_id,
-        "Acme Corp",
-        integration.name,
-    )
-    gone.refresh_from_db()
-    assert (gone.tenant_id, gone.tenant_name) == (None, "")

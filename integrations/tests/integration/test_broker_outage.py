@@ -27,6 +27,7 @@ from integrations.delivery.sweep import sweep
 from integrations.delivery.wakeup import broker_answers, wake
 from integrations.models import IntegrationSync, TenantIntegration
 from integrations.tasks import check_connections, purge_settled, retry_failed_syncs
+from integrations.tests.effort import waiting
 from integrations.tests.factories import make_integration, make_item, make_tenant, statuses
 from integrations.tests.receiver import Receiver
 from integrations.tests.services import PROJECT, Broker, CeleryProcess, every_broker, use_broker, wait_until
@@ -73,9 +74,9 @@ def integration(receiver: Receiver) -> TenantIntegration:
 
 
 def seconds(action: Callable[[], Any]) -> float:
-    started = time.monotonic()
-    action()
-    return time.monotonic() - started
+    with waiting() as waited:
+        action()
+    return waited.seconds
 
 
 def all_settled(count: int) -> Callable[[], bool]:

@@ -13,8 +13,9 @@ from django.core.cache import cache
 from django.test import RequestFactory
 
 from integrations.checks import settings_are_usable
+from integrations.conf import MOST_INBOUND_BYTES as MOST_BYTES
 from integrations.inbound import view
-from integrations.inbound.request_body import IN_MEMORY, MOST_BYTES, BodyRefused, read_body
+from integrations.inbound.request_body import IN_MEMORY, BodyRefused, read_body
 from integrations.models import TenantIntegration, WebhookEvent
 from integrations.tests.factories import make_tenant
 from integrations.tests.inbound_world import EFFECT, OTHER_SECRET, headers_of, make_connection, provider, work_off
@@ -146,4 +147,4 @@ def test_no_more_than_allowed_is_read() -> None:
 @pytest.mark.parametrize(("value", "is_fine"), [(1024, True), (MOST_BYTES, True), (MOST_BYTES + 1, False), (10, False)])
 def test_the_check_knows_the_bounds(settings: Any, value: int, is_fine: bool) -> None:
     settings.INTEGRATIONS = {"INBOUND_MAX_BYTES": value}
-    assert ("integrations.E015" in {found.id for found in settings_are_usable(None)}) != is_fine
+    assert ("integrations.E002" in {found.id for found in settings_are_usable(None)}) != is_fine

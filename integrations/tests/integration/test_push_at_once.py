@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -20,7 +19,7 @@ from integrations.delivery.lease import release, take
 from integrations.erp.push import PushOrchestrator, PushResult
 from integrations.models import ERPConnection, ERPPushLog, ExecutionLog, IntegrationEvent, IntegrationSync, Lane
 from integrations.tests.factories import make_tenant
-from integrations.tests.receiver import Receiver
+from integrations.tests.receiver import Answer, Receiver
 from integrations.tests.services import Broker, CeleryProcess, wait_until
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
@@ -114,9 +113,11 @@ def test_pushes_of_different_orders_take_turns(target: ERPConnection, receiver: 
 
 def test_a_push_waits_for_a_lane_that_is_given_back_in_time(target: ERPConnection, receiver: Receiver) -> None:
     lease = take(target.pk)
-    threading.Timer(0.3, lambda: (release(lease), connections.close_all())).start()
-    started = time.monotonic()
-    assert push(target).status == "SUCCESS" and time.monotonic() - started >= 0.2
+    is_over = threading.Event()
+    threading.Timer(0.3, lambda: (is_over.set(), release(lease), connections.close_all())).start()
+    sent_in_time = []
+    receiver.answer_with(default=lambda request: sent_in_time.append(is_over.is_set()) or Answer())
+    assert push(target).status == "SUCCESS" and sent_in_time == [True]
 
 
 def test_workers_leave_a_lane_alone_while_a_push_waits(target: ERPConnection, receiver: Receiver) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.db import DEFAULT_DB_ALIAS, connections
 
 from integrations.connectors.port import Receipt
 from integrations.connectors.registry import ConnectorRegistry
@@ -268,6 +269,31 @@ def test_where_no_thread_is_to_be_had_the_slice_goes_on_alone(
         make_item(target.tenant, reference_id=f"RMA-{n}")
     drain(target.pk)
     assert statuses() == ["synced"] * 6 and len(receiver.requests) == 6
+
+
+@real
+def test_the_threads_of_a_slice_give_back_what_they_read_the_database_with(
+    receiver: Receiver, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A connector of a host may ask the database. A thread that ends with a connection of the pool loses it for all."""
+    settings.INTEGRATIONS = {"ALLOWED_HOSTS": [receiver.netloc], "PARALLEL_SECONDS": 0.0}
+    kind = ConnectorRegistry.type_of("webhook")
+    deliver = kind.deliver
+    used: dict[threading.Thread, Any] = {}
+
+    def reads(self: Any, envelope: Any) -> Any:
+        assert TenantIntegration.objects.exists()
+        used[threading.current_thread()] = connections[DEFAULT_DB_ALIAS]
+        return deliver(self, envelope)
+
+    monkeypatch.setattr(kind, "deliver", reads)
+    target = make_integration(make_tenant(), receiver.url, max_in_flight=4)
+    create(target.tenant, *(f"RMA-{n}" for n in range(12)))
+    drain(target.pk)
+    assert statuses() == ["synced"] * 12
+    others = [wrapper for thread, wrapper in used.items() if thread is not threading.current_thread()]
+    assert others, "nothing was sent side by side"
+    assert all(wrapper.connection is None for wrapper in others)
 
 
 @pytest.mark.django_db

@@ -41,7 +41,14 @@ def test_the_defaults_are_usable() -> None:
         ({"OWN_HOSTS": "app.example.com"}, "integrations.E002"),
         ({"CA_BUNDLE": 3}, "integrations.E002"),
         ({"LEASE_SECOND": 60.0}, "integrations.E002"),
-        ({"WEBHOOK_BASE_URL": "not a url"}, "integrations.E013"),
+        ({"RETENTION_BATCH": 30_001}, "integrations.E002"),
+        ({"ALLOWED_HOSTS": ["n8n:5678", 7]}, "integrations.E002"),
+        ({7: 7}, "integrations.E002"),
+        ({"WEBHOOK_BASE_URL": "not a url"}, "integrations.E002"),
+        ({"PUBLIC_URL": "app.example.com"}, "integrations.E002"),
+        ({"SMTP_EHLO_NAME": "localhost"}, "integrations.E002"),
+        ({"SMTP_EHLO_NAME": "192.0.2.7"}, "integrations.E002"),
+        ({"SMTP_EHLO_NAME": f"{'a.' * 126}com"}, "integrations.E002"),
         ({"ALLOWED_NETWORKS": ["not a network"]}, "integrations.E003"),
     ],
 )
@@ -58,8 +65,43 @@ def test_every_number_is_one(settings: Any, name: str, value: Any) -> None:
 
 
 def test_what_may_be_switched_off_with_a_zero_is_no_error(settings: Any) -> None:
-    settings.INTEGRATIONS = {"HEALTH_CHECK_SECONDS": 0.0, "RETRY_JITTER": 0.0}
+    settings.INTEGRATIONS = {"HEALTH_CHECK_SECONDS": 0.0, "RETRY_JITTER": 0.0, "CONFIG_CACHE_SECONDS": 0}
     assert settings_are_usable(None) == []
+
+
+def test_what_is_usable_is_no_error(settings: Any) -> None:
+    settings.INTEGRATIONS = {
+        "ALLOWED_HOSTS": ("n8n:5678",),
+        "LEASE_SECONDS": 120,
+        "PUBLIC_URL": "https://app.example.com",
+        "SMTP_EHLO_NAME": "mail.xn--bcher-kva.example",
+    }
+    assert settings_are_usable(None) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("LEASE_SECONDS", ' of the settings module is not read; write INTEGRATIONS = {"LEASE_SECONDS": …}.'),
+        ("TENANT_MODLE", ": there is no such setting. Did you mean INTEGRATIONS_TENANT_MODEL?"),
+    ],
+)
+def test_a_setting_outside_of_the_dict_is_an_error(settings: Any, name: str, problem: str) -> None:
+    setattr(settings, f"INTEGRATIONS_{name}", 120.0)
+    (found,) = settings_are_usable(None)
+    assert (found.id, found.msg) == ("integrations.E002", f"INTEGRATIONS_{name}{problem}")
+
+
+def test_a_setting_of_its_own_in_the_dict_is_an_error(settings: Any) -> None:
+    settings.INTEGRATIONS = {"TENANT_MODEL": "accounts.Account"}
+    (found,) = settings_are_usable(None)
+    assert found.msg == "INTEGRATIONS_TENANT_MODEL belongs in the settings module: INTEGRATIONS_TENANT_MODEL = …"
+
+
+def test_a_wrong_value_of_the_guides_dict_is_named_as_it_stands_there(settings: Any) -> None:
+    settings.BAPP_CONNECTORS = {"DEFAULT_TIMEOUT": "10", "ENCRYPTION_KEY": "canary"}
+    (found,) = settings_are_usable(None)
+    assert found.msg == """BAPP_CONNECTORS["DEFAULT_TIMEOUT"] must be a number from 0 to 1000000000, not '10'."""
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.management import CommandError, call_command
 from standardwebhooks.webhooks import WebhookVerificationError
 
 from integrations import conf
@@ -69,9 +70,22 @@ def test_every_setting_is_documented_with_its_default(setting: str) -> None:
     assert (shown or "empty") in line.split("|")[2]
 
 
+def test_the_table_of_settings_is_up_to_date(tmp_path: Path) -> None:
+    call_command("integration_settings", DOCS / "OPERATIONS.md", check=True)
+    page = tmp_path / "page.md"
+    page.write_text((DOCS / "OPERATIONS.md").read_text().replace("how long the lane of a dead worker", "how"))
+    with pytest.raises(CommandError, match=r"page\.md is stale; run: python manage\.py integration_settings"):
+        call_command("integration_settings", page, check=True)
+    call_command("integration_settings", page)
+    assert page.read_text() == (DOCS / "OPERATIONS.md").read_text()
+    page.write_text("# Nothing\n")
+    with pytest.raises(CommandError, match="has no place for the table: a line <!-- Written by"):
+        call_command("integration_settings", page)
+
+
 def test_every_environment_variable_of_the_settings_is_documented() -> None:
     source = (ROOT / "app" / "settings.py").read_text()
-    read = set(re.findall(r"""\benv(?:\.\w+)?\(\s*["']([A-Z0-9_]+)["']""", source))
+    read = set(re.findall(r"""\b(?:env(?:\.\w+)?|_switch|_whole)\(\s*["']([A-Z0-9_]+)["']""", source))
     read |= set(re.findall(r"""["']([A-Z0-9_]+)["'] (?:not )?in os\.environ""", source))
     read |= set(re.findall(r"""os\.environ(?:\.get\(|\[)["']([A-Z0-9_]+)["']""", source))
     assert len(read) > 15, "the patterns above no longer match how settings are read"

@@ -19,6 +19,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from integrations.errors import IntegrationBlocked, IntegrationError, IntegrationTemporaryError
 from integrations.tests.case_files import params
+from integrations.tests.effort import waiting
 from integrations.tests.scripted_server import (
     ANY,
     CLOSE,
@@ -105,10 +106,12 @@ def stir(client: GuardedClient) -> None:
 
 def test_request_and_answer(clients: Any) -> None:
     with ScriptedServer([READ, ok(b"hello", b"X-Two: 1", b"X-Two: 2")]) as server:
+        started = monotonic()
         response = post(clients(server), server)
+        took = monotonic() - started
     assert (response.status, response.body, response.body_cut) == (200, b"hello", False)
     assert response.headers["x-two"] == response.headers["X-TWO"] == "1, 2"
-    assert 0 <= response.elapsed_ms < 5000
+    assert 0 <= response.elapsed_ms <= took * 1000 + 1
     head, _, body = server.requests[0].partition(b"\r\n\r\n")
     assert body == b"hush" * 10
     lines = head.decode().split("\r\n")
@@ -225,9 +228,9 @@ CUT_BODIES = {
 def test_success_with_a_cut_body(clients: Any, script: list[Any]) -> None:
     with ScriptedServer([READ, *script], [READ, ok()]) as server:
         client = clients(server)
-        started = monotonic()
-        response = post(client, server, timeout=LIMIT)
-        assert monotonic() - started < LIMIT + 1
+        with waiting() as waited:
+            response = post(client, server, timeout=LIMIT)
+        assert waited.seconds < LIMIT + 1
         assert (response.status, response.body_cut) == (200, True)
         assert len(response.body) <= 65536
         assert error_for(response, host="h") is None
@@ -274,9 +277,9 @@ NO_ANSWER: dict[str, tuple[list[Any], str]] = {
 @pytest.mark.parametrize(("script", "code"), NO_ANSWER.values(), ids=NO_ANSWER)
 def test_no_believable_answer(clients: Any, script: list[Any], code: str) -> None:
     with ScriptedServer([READ, *script]) as server:
-        started = monotonic()
-        error = failure(clients(server), server, timeout=LIMIT)
-        assert monotonic() - started < LIMIT + 1
+        with waiting() as waited:
+            error = failure(clients(server), server, timeout=LIMIT)
+        assert waited.seconds < LIMIT + 1
     assert isinstance(error, IntegrationTemporaryError)
     assert error.code in code.split()  # a flood ends by its count or, on a slow machine, by the deadline
     assert server.connections == 1  # never sent twice
@@ -306,10 +309,9 @@ def test_body_that_nobody_reads_ends_at_the_deadline(clients: Any) -> None:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         port = listener.getsockname()[1]
         client = GuardedClient(AddressPolicy(allowed_hosts=(f"127.0.0.1:{port}",)))
-        started = monotonic()
-        with pytest.raises(IntegrationTemporaryError) as caught:
+        with waiting() as waited, pytest.raises(IntegrationTemporaryError) as caught:
             client.request("POST", f"http://127.0.0.1:{port}/", body=b"x" * 20_000_000, timeout=LIMIT)
-        assert monotonic() - started < LIMIT + 1
+        assert waited.seconds < LIMIT + 1
     assert caught.value.code == "timeout"
 
 
@@ -494,9 +496,9 @@ def test_deadline_holds_over_tls(clients: Any, ca: ThrowawayCA) -> None:
     script = [READ, Drip(b"HTTP/1.1 200 OK\r\nX: " + b"y" * 999)]
     with ScriptedServer(script, tls=ca.server("127.0.0.1")) as server:
         client = clients(server, ca_bundle=str(ca.bundle))
-        started = monotonic()
-        assert failure(client, server, timeout=LIMIT).code == "timeout"
-        assert monotonic() - started < LIMIT + 1
+        with waiting() as waited:
+            assert failure(client, server, timeout=LIMIT).code == "timeout"
+        assert waited.seconds < LIMIT + 1
 
 
 def test_unreadable_ca_bundle_is_said_at_once(tmp_path: Path) -> None:
@@ -649,8 +651,7 @@ def test_hanging_name_takes_one_slot_and_starves_nobody(lookups: Any) -> None:
 
 
 def test_lookup_counts_within_the_deadline(lookups: Any) -> None:  # B156
-    started = monotonic()
-    with pytest.raises(IntegrationTemporaryError) as caught:
+    with waiting() as waited, pytest.raises(IntegrationTemporaryError) as caught:
         GuardedClient(AddressPolicy()).request("POST", "https://hang.example/", timeout=0.1)
     assert caught.value.code == "dns_failed"
-    assert monotonic() - started < 2
+    assert waited.seconds < 2

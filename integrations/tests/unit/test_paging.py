@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from time import perf_counter
-
 import pytest
 
 from integrations.connectors.paging import next_link, pages
 from integrations.errors import IntegrationPermanentError
+from integrations.tests.effort import computing
 from integrations.transport.response import Headers, Response
 
 
@@ -67,7 +66,12 @@ def test_the_link_to_the_next_page(value: str, url: str) -> None:
 
 
 def test_a_hostile_link_header_costs_no_time() -> None:
-    started = perf_counter()
-    for value in (f"<https://a/>; rel={' ' * 60000}x", f"<https://a/>{'; rel=' * 10000}", "<" * 60000, "<>;" * 20000):
-        assert linked(value) == ""
-    assert perf_counter() - started < 2  # it was a minute
+    with computing() as computed:
+        for value in (
+            f"<https://a/>; rel={' ' * 60000}x",
+            f"<https://a/>{'; rel=' * 10000}",
+            "<" * 60000,
+            "<>;" * 20000,
+        ):
+            assert linked(value) == ""
+    assert computed.seconds < 2  # it was a minute

@@ -97,8 +97,7 @@ def _until(reset: str, date: str) -> float:
     """Return the seconds until `reset`, an epoch of GitHub's clock, which may differ from ours."""
     if not re.fullmatch(r"[0-9]{1,12}", reset, re.ASCII):
         return AT_LEAST
-    now = clock.now()
-    return max(int(reset) - (parse_http_date(date, now=now) or now).timestamp(), 1.0)
+    return max(int(reset) - (parse_http_date(date) or clock.now()).timestamp(), 1.0)
 
 
 def _wrong_fields(errors: Any) -> str:

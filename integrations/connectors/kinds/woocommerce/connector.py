@@ -227,8 +227,7 @@ def _total_of(response: Response) -> int | None:
 
 def _clock_of(response: Response) -> int:
     """Return the seconds that the shop's clock shows; ours, if it does not say."""
-    now = clock.now()
-    return int((parse_http_date(response.headers.get("date", ""), now=now) or now).timestamp())
+    return int((parse_http_date(response.headers.get("date", "")) or clock.now()).timestamp())
 
 
 def _checked_id(order_id: object) -> str:
