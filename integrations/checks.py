@@ -201,7 +201,7 @@ def settings_are_safe(app_configs: Any, **_: Any) -> list[Any]:
     if getattr(settings, "SECRET_KEY_IS_LOCAL", False):
         found.append(
             Error(
-                "SECRET_KEY is not set; one was made for this checkout, and is gone with its folder.",
+                "SECRET_KEY is not set; one was generated for this checkout and is lost with its folder.",
                 hint='Set SECRET_KEY, e.g. from python -c "import secrets; print(secrets.token_urlsafe(50))".',
                 id="integrations.E005",
             )

@@ -82,11 +82,9 @@ def is_heard(connection: AbstractConnection, resource_type: str) -> bool:
         return True
     whose = (resource_type, connection.provider_family or "an unnamed family", connection.pk)
     if has_taker(connection, resource_type):
-        logger.info(
-            "nobody handles the %s of %s (connection %s): only receivers of sync_completed hear of them", *whose
-        )
+        logger.info("no handler for the %s of %s (connection %s): only receivers of sync_completed get them", *whose)
         return True
     logger.warning(
-        "nobody takes the %s of %s (connection %s), so they are not pulled: register a handler (docs/pull.md)", *whose
+        "no handler for the %s of %s (connection %s), so they are not pulled: register one (docs/pull.md)", *whose
     )
     return False

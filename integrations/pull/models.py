@@ -25,7 +25,7 @@ def why_not_kept(cursor: str) -> str:
     if len(cursor) > MAX_CURSOR:
         return f"has {len(cursor)} characters; at most {MAX_CURSOR} are kept"
     if "\0" in cursor or any("\ud800" <= char <= "\udfff" for char in cursor):
-        return "holds a NUL or half a character, which cannot be stored"
+        return "contains a NUL or half a surrogate pair, which cannot be stored"
     return ""
 
 

@@ -42,10 +42,10 @@ from .result import SyncResult
 
 logger = logging.getLogger("integrations.pull")
 
-QUIET = "its last worker died, and this process has no quiet moment to read it alone; it is read later"
+QUIET = "its last worker died, so it must be read alone, and this process is busy; it is read later"
 LOST = "another run took over while this page was read; it reads the page again"
-WAY_OUT = "Mend what takes the items, then pull now."
-GONE = "the sync state exists no more; it was deleted meanwhile"
+WAY_OUT = "Fix the handler of the items, then pull now."
+GONE = "the sync state was deleted meanwhile"
 
 
 def run_page(

@@ -137,7 +137,7 @@ def _explain(conversation: Conversation, error: Exception) -> IntegrationError |
 
 
 def _no_smtp(conversation: Conversation, step: str) -> IntegrationTemporaryError:
-    message = f"{conversation.host} gave an answer to {step} that is no SMTP"
+    message = f"{conversation.host} gave an answer to {step} that is not SMTP"
     return IntegrationTemporaryError(message, code="bad_response", was_sent=conversation.was_sent)
 
 
@@ -305,7 +305,7 @@ class _Smtp(smtplib.SMTP):
         more: dict[str, Any] = {"code": f"smtp_{code}", "excerpt": self.shown(reply), "was_sent": False}
         message = f"{host} answered {read.numbers} to {step}"
         if auth and code in NOT_UNDERSTOOD:
-            way = "it understands none of the ways to log in that it offers, and looked at no password"
+            way = "it rejects every login method that it offers, without checking a password"
             return IntegrationTemporaryError(f"{message}: {way}", **more)
         if code in AUTH_CODES or (auth and code >= 500):
             return IntegrationAuthError(f"{message}; check user name and password", **more)

@@ -109,7 +109,7 @@ def _authenticate(transport: Any, login: Login, key: Any) -> None:
     if further and login.password:
         transport.auth_password(login.username, login.password)
     if not transport.is_authenticated():
-        raise IntegrationAuthError("the server wants a further proof beside the one it got", was_sent=False)
+        raise IntegrationAuthError("the server requires another login method beside the one it got", was_sent=False)
 
 
 def _explain(
@@ -122,20 +122,20 @@ def _explain(
     if not is_open:
         if isinstance(error, ssh.SSHException) and not speaks_ssh:
             return _temporary(
-                f"{host} hung up, or does not speak SSH on this port in a way that we accept", "ssh_failed"
+                f"{host} closed the connection, or does not speak a supported SSH on this port", "ssh_failed"
             )
         return conversation.failure(EOFError())
     if isinstance(error, ssh.AuthenticationException):
-        message = f"{host} refused the login; check user name, password or key, and that the server allows that kind"
+        message = f"{host} refused the login; check user name, password or key, and which logins the server allows"
         return IntegrationAuthError(message, was_sent=False)
     if isinstance(error, ssh.SSHException):
-        return _temporary(f"{host} offers no SFTP to this user", "sftp_refused")
+        return _temporary(f"{host} does not offer SFTP to this user", "sftp_refused")
     code = error.errno if isinstance(error, OSError) else None
     why = {
         errno.ENOENT: "the folder does not exist",
         errno.ENOTDIR: "the path is not a folder",
         errno.EACCES: "permission denied",
-        errno.ENOTSUP: "it lets nobody rename a file, and without that half a file could be picked up",
+        errno.ENOTSUP: "it does not allow renaming files, and without that an incomplete file could be picked up",
     }
     failure = _temporary(f"{host} did not store the file: {why.get(code or 0, 'it failed; is there space?')}")
     failure.fault = SETUP if code in why else DESTINATION

@@ -513,7 +513,7 @@ def test_a_login_that_is_not_understood_is_no_wrong_password(client_for: Clients
     with ScriptedServer(talk_of("PLAIN LOGIN", *[f"{code} what?"] * 3)) as server:
         error = failure(connector(client_for(server.port), server.port, "plain"))
     assert (type(error), error.code) == (IntegrationTemporaryError, f"smtp_{code}")
-    assert "looked at no password" in error.message and "check user name" not in error.message
+    assert "without checking a password" in error.message and "check user name" not in error.message
 
 
 @pytest.mark.parametrize("offered", ["LOGIN", "PLAIN LOGIN"])

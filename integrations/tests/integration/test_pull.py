@@ -536,7 +536,7 @@ def test_a_new_state_needs_no_saving(shop: TenantIntegration) -> None:
 def test_a_state_that_is_gone_reads_nothing(shop: TenantIntegration, book: OrderBook) -> None:
     state = state_of(shop)
     SyncState.objects.all().delete()
-    assert "exists no more" in sync(shop, state, "orders").errors[0]
+    assert "was deleted meanwhile" in sync(shop, state, "orders").errors[0]
     assert book.asked == []
 
 
@@ -552,7 +552,7 @@ def test_a_state_that_is_deleted_while_it_is_read(shop: TenantIntegration, delet
         return Page(["order-1"], "2", True)
 
     result = sync(shop, state_of(shop), "orders", fetch, store_orders)
-    assert "exists no more" in result.errors[0] and not result.has_more
+    assert "was deleted meanwhile" in result.errors[0] and not result.has_more
     assert not stored() and not SyncState.objects.exists()
 
 

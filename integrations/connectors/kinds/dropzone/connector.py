@@ -49,7 +49,7 @@ class DropzoneJsonV1Connector(BaseConnector):
         Fault("login refused, another host key", "auth", "check user name, password or key, and the pinned host keys"),
         Fault("folder missing, no folder, permission denied", "setup", "make the folder, or let the user write there"),
         Fault("no space, no SFTP, connection, anything else", "temporary"),
-        Fault("a file of that name with another content", "event", "look why somebody else uses the name"),
+        Fault("a file of that name with another content", "event", "find out why another file has the name"),
     )
 
     @property

@@ -91,7 +91,7 @@ def _opened(folder: str, roots: Iterable[str]) -> Iterator[int]:
     except NotADirectoryError:
         problem = "part of the path is not a folder, or is a symbolic link"
     except BlockingIOError:
-        problem, fault = "somebody else is writing it", DESTINATION
+        problem, fault = "another process is writing it", DESTINATION
     except OSError as error:
         problem, fault = os.strerror(error.errno) if error.errno else "it failed", DESTINATION
     if problem:

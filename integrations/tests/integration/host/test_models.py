@@ -245,7 +245,11 @@ def test_marks_of_webhooks_and_pulls(host: SimpleNamespace, connection: Abstract
     state.refresh_from_db()
     assert (state.status, state.cursor, state.error_count, state.last_error) == ("completed", "page-2", 0, "")
     assert state.last_sync_at is not None
-    for cursor, problem in (("x" * 501, "501 characters; at most 500"), ("\0", "NUL"), ("\ud800", "half a character")):
+    for cursor, problem in (
+        ("x" * 501, "501 characters; at most 500"),
+        ("\0", "NUL"),
+        ("\ud800", "half a surrogate pair"),
+    ):
         with pytest.raises(ValueError, match=problem):
             state.mark_completed(cursor)  # neither cut nor, as SQLite would, kept
         assert states.objects.get().cursor == "page-2"
