@@ -1,4 +1,4 @@
-"""What other code imports, from one place, as seeds/004 does:
+"""What other code imports, from one place:
 
     from integrations import BaseIntegration, HTTPClient, IntegrationDisabled, config, get_connector
 
@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .compat.errors import ConnectorError
     from .configuration import service as config
     from .configuration.base import BaseIntegration
     from .connectors.base import BaseConnector
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from .credentials.encryption import EncryptionService
     from .errors import (
         ConfigurationError,
-        ConnectorError,
         EncryptionError,
         IntegrationAuthError,
         IntegrationDisabled,
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
 
 _ERRORS = (
     "ConfigurationError",
-    "ConnectorError",
     "EncryptionError",
     "IntegrationAuthError",
     "IntegrationDisabled",
@@ -59,6 +58,7 @@ _HOMES = {
     "BaseConnector": "connectors.base",
     "BaseIntegration": "configuration.base",
     "ConnectedIntegration": "system.connected",
+    "ConnectorError": "compat.errors",
     "ConnectorRegistry": "connectors.registry",
     "EncryptionService": "credentials.encryption",
     "GeminiIntegration": "system.ai",

@@ -1,4 +1,4 @@
-"""Hooks that write a host's own execution log (seeds/000, S0-92 … S0-95).
+"""Hooks that write a host's own execution log.
 
 on_response, on_error = make_execution_log_callback(ExecutionLog, connection)
 adapter.client.http.middleware.add_on_response(on_response)
@@ -30,7 +30,7 @@ def make_execution_log_callback(
         TypeError: it is none, or has no such key.
     """
     if not (isinstance(model, type) and issubclass(model, AbstractExecutionLog) and not model._meta.abstract):
-        raise TypeError(f"{model!r} is no model derived from AbstractExecutionLog")
+        raise TypeError(f"{model!r} is not a model derived from AbstractExecutionLog")
     key = key_to(connection, model)
     if key is None:
         raise TypeError(f"{model._meta.label} has no foreign key to {type(connection)._meta.label}")

@@ -54,7 +54,7 @@ def _lease_is_long_enough() -> Iterator[Any]:
 
 @register(Tags.models)
 def models_are_usable(app_configs: Any, **_: Any) -> list[Any]:
-    """Errors for models that settings name and that are none: webhooks would come to nobody (S0-39)."""
+    """Errors for models that settings name and that are none: webhooks would come to nobody."""
     found: list[Any] = []
     models: list[Any] = []
     named: tuple[tuple[str, type[Any]], ...] = (

@@ -205,7 +205,7 @@ class Settings(BaseModel):
     )
     INBOUND_BY_KEY: bool = _switch(
         True,
-        "an inbound address may also name its integration by its integer key, as the guide's addresses do. "
+        "an inbound address may also name its integration by its integer key, as other guides write addresses. "
         "If off, only by its public id, which is what we show: keys are consecutive, so they tell strangers how many "
         "integrations there are",
     )
@@ -281,7 +281,7 @@ class Settings(BaseModel):
 
 DEFAULTS: dict[str, Any] = Settings().model_dump()
 
-# The connector guide's names, ours, and the factor between them.
+# Names from other guides, ours, and the factor between them.
 ALIASES: dict[str, tuple[str, float]] = {
     "CONNECTOR_RETRY_MAX_ATTEMPTS": ("HTTP_MAX_ATTEMPTS", 1),
     "CONNECTOR_RETRY_BASE_DELAY_MS": ("HTTP_BASE_SECONDS", 0.001),

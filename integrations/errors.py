@@ -1,4 +1,4 @@
-"""Every way in which talking to another system can go wrong (seeds/004, docs/state-machine.md).
+"""Every way in which talking to another system can go wrong (docs/state-machine.md).
 
     IntegrationError
     ├── IntegrationDisabled         switched off: a state, not a fault; nothing is sent
@@ -66,7 +66,6 @@ class IntegrationError(Exception):
     """
 
     default_code = "error"
-    default_fault = DESTINATION
     fault = DESTINATION
 
     def __init__(
@@ -87,13 +86,10 @@ class IntegrationError(Exception):
         self.retry_after = retry_after
         self.excerpt = printable(excerpt[:MAX_MESSAGE])
         self.was_sent = was_sent
-        self.fault = fault or self.default_fault
+        if fault:
+            self.fault = fault
         self.progress = dict(progress or {})
         super().__init__(self.message)
-
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
-        cls.fault = cls.default_fault  # for a host's class that is made without ours
 
 
 class IntegrationDisabled(IntegrationError):
@@ -106,7 +102,7 @@ class IntegrationNotConfigured(IntegrationError):
     """The integration is on but incomplete; the message names the missing field."""
 
     default_code = "not_configured"
-    default_fault = SETUP
+    fault = SETUP
 
 
 class EncryptionError(IntegrationNotConfigured):
@@ -129,7 +125,7 @@ class ConfigurationError(IntegrationNotConfigured):
 
 
 class UnknownConnector(IntegrationNotConfigured, ValueError):
-    """No connector of that name is registered (S2-9: also a ValueError)."""
+    """No connector of that name is registered (also a ValueError)."""
 
     default_code = "unknown_connector"
 
@@ -167,7 +163,7 @@ class IntegrationAuthError(IntegrationError):
 
     default_code = "auth"
     is_refusal = True  # of a request that was made: it counts against the credentials
-    default_fault = SETUP
+    fault = SETUP
     is_counted = False  # by whoever saw it first, on the connection's row
 
 
@@ -194,7 +190,7 @@ class IntegrationPermanentError(IntegrationError):
     """The same request will never work: other 4xx."""
 
     default_code = "permanent"
-    default_fault = EVENT
+    fault = EVENT
 
 
 class IntegrationBlocked(IntegrationPermanentError):
@@ -232,10 +228,6 @@ class IntegrationGone(IntegrationPermanentError):
     """The receiver answered 410: it wants no more."""
 
     default_code = "gone"
-
-
-# seeds/002 knows one error for whatever goes wrong in a connector.
-ConnectorError = IntegrationError
 
 
 def forgets_locals(function: Callable[P, T]) -> Callable[P, T]:

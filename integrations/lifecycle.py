@@ -1,4 +1,4 @@
-"""What host code may listen to: five signals, each sent when its cause is durable (seeds/000, S0-84 … S0-91).
+"""What host code may listen to: five signals, each sent when its cause is durable.
 
     webhook_event_received     webhook_event, connection, provider_family, provider_name
     webhook_event_processed    the same, webhook_dto, event_type

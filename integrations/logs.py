@@ -1,6 +1,6 @@
 """Loggers, and what lines of the log say beside their words: whose connection, which event, which attempt.
 
-    <LOGGER_PREFIX>.<name>   the logger of one connector or integration (seeds/004; the prefix is a setting)
+    <LOGGER_PREFIX>.<name>   the logger of one connector or integration (the prefix is a setting)
 
 The same names everywhere, as ``extra=`` (``LOG_FORMAT=json`` writes them): tenant_id, integration_id (connection_id of
 a host's own connection), connector; and while an event is sent event_type, event_id (the ``webhook-id``), sync_id,

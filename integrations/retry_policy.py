@@ -1,8 +1,8 @@
 """When to try again: attempt, error, age and chance in; a delay or "give up" out. Pure.
 
     webhook   15 s, 30 s, 1 min, … doubling up to 6 h, 24 attempts, about three days: a lane's rows
-    push      1, 2, 4 s: an order that somebody waits for (seeds/002)
-    http      0.5, 1, 2 s: calls through the HTTPClient that somebody waits for (seeds/004)
+    push      1, 2, 4 s: an order that somebody waits for
+    http      0.5, 1, 2 s: calls through the HTTPClient that somebody waits for
 
 They never multiply: a connector in a lane sends once, and the lane decides when again.
 """
@@ -113,12 +113,12 @@ def webhook(max_attempts: int | None = None, *, repeats_answers: bool = False) -
 
 
 def push(max_retries: int = 3, base: float = 1.0) -> RetryPolicy:
-    """Return the policy of an order's push: `max_retries` *beside* the first attempt (3 means 4 in all, S2-21)."""
+    """Return the policy of an order's push: `max_retries` *beside* the first attempt (3 means 4 in all)."""
     return _brisk(max_retries + 1, base)
 
 
 def http(attempts: int | None = None, base: float | None = None) -> RetryPolicy:
-    """Return the policy of the HTTPClient: so many attempts *in all* (S4-28, S4-33), ``base`` in seconds."""
+    """Return the policy of the HTTPClient: so many attempts *in all*, ``base`` in seconds."""
     return _brisk(
         conf.HTTP_MAX_ATTEMPTS if attempts is None else attempts,
         conf.HTTP_BASE_SECONDS if base is None else base,

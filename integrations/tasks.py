@@ -109,7 +109,7 @@ def send_integration_webhook(
     """Send what is due for one integration (a hint: ``integration_id``, and the ``turn`` of its lane that is asked
     for).
 
-    With an object, an event type and a payload, as seeds/001 calls it, that event is recorded first; the same
+    With an object, an event type and a payload, that event is recorded first; the same
     message twice records it once. ``sync_id`` looks at the lane of that row.
     """
     close_old_connections()
@@ -179,7 +179,7 @@ def rotate_credentials() -> dict[str, int]:
 
 @shared_task(base=QuietTask, name="integrations.tasks.process_webhook", time_limit=80)
 def process_webhook(webhook_event_id: Any, app_label: str, model_name: str) -> dict[str, str]:
-    """Process one stored webhook, if that is due (seeds/000); an unknown one is logged and not tried again."""
+    """Process one stored webhook, if that is due; an unknown one is logged and not tried again."""
     close_old_connections()
     model = model_of(app_label, model_name, AbstractWebhookEvent)
     with run_slot.running(f"webhook {webhook_event_id}", limit=80):
@@ -203,7 +203,7 @@ def execute_adapter_method(
     method_args: list[Any] | None = None,
     method_kwargs: dict[str, Any] | None = None,
 ) -> Any:
-    """Call one exported method of a connection's adapter (S0-60). Nothing happens if it is not operational.
+    """Call one exported method of a connection's adapter. Nothing happens if it is not operational.
 
     What it returns is returned as JSON to whoever calls this function in their own process; a worker forgets it:
     Celery would write it into its log.
@@ -224,7 +224,7 @@ def incremental_sync(
     sync_state_app: str,
     sync_state_model: str,
 ) -> dict[str, int | str]:
-    """Pull what is new, to the end of the list (S0-61); the items go to the handler (docs/pull.md). Returns counts."""
+    """Pull what is new, to the end of the list; the items go to the handler (docs/pull.md). Returns counts."""
     close_old_connections()
     request = Request(connection_id, resource_type, app_label, model_name, sync_state_app, sync_state_model)
     with run_slot.running(f"pull of connection {connection_id}", limit=600):
@@ -241,7 +241,7 @@ def full_resync(
     sync_state_model: str,
     is_continued: bool = False,
 ) -> dict[str, int | str]:
-    """Pull everything, from the beginning (S0-62); `is_continued`: go on with that. Returns counts."""
+    """Pull everything, from the beginning; `is_continued`: go on with that. Returns counts."""
     close_old_connections()
     request = Request(connection_id, resource_type, app_label, model_name, sync_state_app, sync_state_model)
     with run_slot.running(f"pull of connection {connection_id}", limit=600):

@@ -26,7 +26,7 @@ def read(file: Path) -> Run:
     """
     run: Run = json.loads(file.read_text())
     if run.get("format") != 1:
-        raise ValueError(f"{file} is no run of this benchmark: format is {run.get('format')!r}, expected 1")
+        raise ValueError(f"{file} is not a run of this benchmark: format is {run.get('format')!r}, expected 1")
     return run
 
 

@@ -57,7 +57,7 @@ def seed(receiver_url: str, secret: str) -> Demo:
 
 
 def new_item_values(demo: Demo, number: int) -> dict[str, object]:
-    """Return the field values of the work item that seeds/001 prints."""
+    """Return the field values of a work item with everything set: a phone to repair."""
     return {
         "tenant": demo.tenant,
         "reference_id": f"RMA-{number}",

@@ -1,4 +1,4 @@
-"""Orders pushed through the API, and the push log (S2-56; integrations/erp).
+"""Orders pushed through the API, and the push log (integrations/erp).
 
 Who waits for an ERP holds a thread of the web server, and an ERP that hangs must not take all of them: of one process,
 PUSH_WAITING pushes wait, PUSH_WAIT_SECONDS at most. The others are recorded as well, and answered 202 at once.

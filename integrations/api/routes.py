@@ -1,8 +1,7 @@
 """The JSON API under /api/: kinds of connectors, a tenant's connections, tests, health.
 
 Session authentication with Django's CSRF protection; permissions are those of the admin. What belongs to another
-tenant is answered as what does not exist. The guides name these calls and print none (S2-56, S3-29, S0-99); the shapes
-are ours. ``GET /api/docs`` describes them.
+tenant is answered as what does not exist. ``GET /api/docs`` describes the calls.
 """
 
 from __future__ import annotations

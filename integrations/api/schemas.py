@@ -106,7 +106,7 @@ class PushIn(Schema):
 
 
 class PushOut(Schema):
-    """A row of the push log (seeds/002); `status_url` shows it as it is then."""
+    """A row of the push log; `status_url` shows it as it is then."""
 
     id: str
     status: str

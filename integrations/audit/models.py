@@ -15,7 +15,7 @@ from integrations.tenancy.tenant import name_of
 
 
 class AbstractExecutionLog(models.Model):
-    """One call through a connector; redacted and capped before it is stored (S0-29).
+    """One call through a connector; redacted and capped before it is stored.
 
     A host subclasses it with a foreign key to its own connection (docs/your-own-models.md).
     """

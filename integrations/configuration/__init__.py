@@ -1,4 +1,4 @@
-"""System-wide configuration (seeds/004): one row per system, kept encrypted, read through a cache.
+"""System-wide configuration: one row per system, kept encrypted, read through a cache.
 
 models      AbstractConfiguration for a host's own model; IntegrationConfiguration and its proxies for ours
 service     ``config.get_singleton(Model)``, ``config.is_github_enabled()``

@@ -1,4 +1,4 @@
-"""BaseIntegration: a service of the whole installation, with a switch and a configuration (seeds/004 §2).
+"""BaseIntegration: a service of the whole installation, with a switch and a configuration.
 
 class GitHubIntegration(BaseIntegration[GitHubConfiguration]):
     name = "github"
@@ -104,7 +104,7 @@ class BaseIntegration(Generic[C]):
     def _enabled_config(self) -> C:
         config = self.get_config()
         if config is None or not config.enabled:
-            self.logger.info("%s is switched off; nothing is done", self.name)  # a state, not a fault (S4-49)
+            self.logger.info("%s is switched off; nothing is done", self.name)  # a state, not a fault
             raise IntegrationDisabled(f"{self.name} is switched off")
         return config
 

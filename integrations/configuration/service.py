@@ -1,4 +1,4 @@
-"""The config service of seeds/004.
+"""Read system-wide configurations:
 
 from integrations import config
 

@@ -1,4 +1,4 @@
-"""`AbstractConnection`: one configured provider, whoever it belongs to (seeds/000).
+"""`AbstractConnection`: one configured provider, whoever it belongs to.
 
 A host subclasses it and adds its own tenant key (docs/your-own-models.md); `TenantIntegration` is such a subclass.
 What is secret is in `credentials`, encrypted at rest and bound to the row; what is not is in `config`.
@@ -59,19 +59,19 @@ class AbstractConnection(ConnectionRow):
         return bind(self, may_be_incomplete=True)
 
     def test_connection(self, client: Client | None = None) -> TestResult:
-        """Have the connector prove the stored credentials; sets `is_connected` (S0-23). Never raises."""
+        """Have the connector prove the stored credentials; sets `is_connected`. Never raises."""
         return health.check_connection(self, client)
 
     def mark_connected(self) -> None:
-        """Write down that a test passed (S0-25)."""
+        """Write down that a test passed."""
         health.mark_connected(self)
 
     def record_auth_failure(self) -> None:
-        """Count refused credentials; three times in a row disable the connection (S0-24)."""
+        """Count refused credentials; three times in a row disable the connection."""
         health.record_auth_failure(self)
 
     def re_enable(self) -> None:
-        """Switch on again, after a person has mended the credentials; the next test says whether it works (S0-26)."""
+        """Switch on again, after a person has mended the credentials; the next test says whether it works."""
         health.re_enable(self)
 
     @classmethod
@@ -92,7 +92,7 @@ class AbstractConnection(ConnectionRow):
         return bool(user.has_perm(permission) or user.has_perm(permission, self))
 
     def webhook_url_for(self, action: str) -> str:
-        """Return where the provider calls us back: WEBHOOK_BASE_URL and ``<id>/<action>/`` (S0-37).
+        """Return where the provider calls us back: WEBHOOK_BASE_URL and ``<id>/<action>/``.
 
         The host part is missing where neither WEBHOOK_BASE_URL nor PUBLIC_URL is set.
         """
@@ -135,7 +135,7 @@ class AbstractConnection(ConnectionRow):
         A run-time column that was not changed here is left as it is in the row, where others may have written it.
         """
         if len(reason := self.__dict__.get("disabled_reason") or "") > health.MAX_REASON:
-            self.disabled_reason = reason[: health.MAX_REASON]  # a long text is no reason to fail (S0-19)
+            self.disabled_reason = reason[: health.MAX_REASON]  # a long text is no reason to fail
         columns = kwargs.get("update_fields")
         if columns is None or not _PROVIDER.isdisjoint(columns):
             self._check_family()

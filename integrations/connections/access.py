@@ -1,4 +1,4 @@
-"""Who may use which connectors: a permission for each family, within the tenants of the person (S3-45).
+"""Who may use which connectors: a permission for each family, within the tenants of the person.
 
 ``integrations.use_chat_connectors`` lets a person set up and change integrations of the family ``chat``, for the
 tenants they work for; ``integrations.use_any_connector`` those of every family. Superusers may use all. They are rows

@@ -21,7 +21,7 @@ from . import health
 from .binding import bind, request_seconds
 from .row import ConnectionRow
 
-PATIENCE_SECONDS = 10.0  # for one request where nobody says otherwise (seeds/000, DEFAULT_TIMEOUT)
+PATIENCE_SECONDS = 10.0  # for one request where nobody says otherwise (DEFAULT_TIMEOUT)
 
 GateOf = Callable[[ConnectionRow, Manifest, float], Gate | None]  # the longest request, in seconds
 _gate_of: GateOf = lambda connection, manifest, longest: None  # noqa: E731 - set when Django starts
@@ -46,7 +46,7 @@ def adapter_of(connection: ConnectionRow, client: Client | None = None, *, attem
 
 
 def _timeout(connection: ConnectionRow, manifest: Manifest) -> float:
-    """The connection's own, else the settings, else the kind's, else ten seconds (C12)."""
+    """The connection's own, else the settings, else the kind's, else ten seconds."""
     own = connection.request_timeout or conf.ADAPTER_TIMEOUT_SECONDS
     return own or request_seconds(connection, manifest) or PATIENCE_SECONDS
 

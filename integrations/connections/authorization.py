@@ -176,12 +176,12 @@ def finish(
     request = _taken(answer.get("state", ""))
     integration: AbstractConnection | None = request.connection() if request else None
     if request is None or integration is None or not _is_theirs(request, integration, provider, visitor):
-        raise AuthorizationRefused("This link is not valid, or not any more. Start again from the integration's page.")
+        raise AuthorizationRefused("This link is invalid or has expired. Start again from the integration's page.")
     if not (may_connect(integration) if may_connect else integration.may_be_connected_by(visitor.user)):
         # They may have left it meanwhile.
-        raise AuthorizationRefused("This link is not valid, or not any more. Start again from the integration's page.")
+        raise AuthorizationRefused("This link is invalid or has expired. Start again from the integration's page.")
     if "error" in answer or not answer.get("code"):
-        raise AuthorizationRefused("The provider did not give access. Start again from the integration's page.")
+        raise AuthorizationRefused("The provider did not grant access. Start again from the integration's page.")
     oauth, settings = _oauth_of(integration)
     endpoint = TokenEndpoint(
         oauth,
@@ -230,7 +230,7 @@ def _oauth_of(integration: AbstractConnection) -> tuple[OAuth, dict[str, Any]]:
     # Bound as for a delivery: the token is good only for the very settings that a lane will use it with.
     connector = bind(integration)
     if connector.oauth is None or connector.oauth.grant != "authorization_code":
-        raise IntegrationNotConfigured(f"{connector.manifest.label} is not connected this way")
+        raise IntegrationNotConfigured(f"{connector.manifest.label} cannot be connected with OAuth")
     return connector.oauth, connector.settings
 
 

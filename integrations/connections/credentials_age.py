@@ -1,4 +1,4 @@
-"""Which credentials are due to be changed: older than ROTATE_EVERY_DAYS (S1-33, S3-35)."""
+"""Which credentials are due to be changed: older than ROTATE_EVERY_DAYS."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Is a connection up? What a test, a refused credential or a success does to its row.
 
-Counters change in the database, not in Python: two workers who are refused at once count as two (S0-74). Only the
+Counters change in the database, not in Python: two workers who are refused at once count as two. Only the
 third refusal in a row touches `is_connected`: whoever skips what is not operational would never come to it otherwise.
 """
 
@@ -51,12 +51,12 @@ def record_test(connection: ConnectionRow, result: TestResult) -> None:
 
 
 def mark_connected(connection: ConnectionRow) -> None:
-    """A test passed. Whoever was disabled stays so until a person re-enables it (S0-73)."""
+    """A test passed. Whoever was disabled stays so until a person re-enables it."""
     write(connection, is_connected=True, last_test_at=clock.now(), auth_failure_count=0, disabled_reason="")
 
 
 def record_success(connection: ConnectionRow) -> None:
-    """A call was answered: refusals before it were not in a row with those after it (S0-70)."""
+    """A call was answered: refusals before it were not in a row with those after it."""
     # The row says, not the instance: it may have been read before the refusals. It is asked first: on SQLite even an
     # UPDATE of nothing waits for whoever writes.
     counted = silent_rows(connection).filter(is_enabled=True, auth_failure_count__gt=0)
@@ -79,7 +79,7 @@ def record_auth_failure(connection: ConnectionRow) -> None:
 def write_refusals(connection: ConnectionRow, count: int | Combinable, why: str = "") -> None:
     """Make `count` the number of refusals in a row, and disable the connection if they are too many.
 
-    A row that is gone meanwhile is nobody's trouble.
+    Do nothing if the row was deleted meanwhile.
 
     Args:
         why: what a person must mend; "": the credentials.
@@ -122,7 +122,7 @@ def _switch_off(
 
 
 def re_enable(connection: ConnectionRow) -> None:
-    """A person has mended the credentials. Whether they are right, the next test says (S0-26)."""
+    """A person has mended the credentials. Whether they are right, the next test says."""
     write(connection, is_enabled=True, auth_failure_count=0, disabled_reason="")
 
 
@@ -130,12 +130,12 @@ def refused_reason(count: int, why: str = "") -> str:
     """Return why an integration is disabled, for people."""
     if why:
         return (
-            f"{why.removesuffix('.')[:300]}. It was so {count} times in a row: correct the settings or the account, "
-            "then re-enable the integration; what is pending is delivered then."
+            f"{why.removesuffix('.')[:300]}. This happened {count} times in a row: correct the settings or the "
+            "account, then re-enable the integration; pending events are delivered then."
         )
     return (
         f"The destination refused our credentials {count} times in a row. "
-        "Correct them, then re-enable the integration; what is pending is delivered then."
+        "Correct them, then re-enable the integration; pending events are delivered then."
     )
 
 

@@ -11,6 +11,7 @@ from django.db import models, transaction
 
 from integrations import clock, conf
 from integrations.columns import PlainCharField
+from integrations.compat.integration import IntegrationNames, RenamedIntegrationColumns
 from integrations.connectors.port import Binding
 from integrations.connectors.registry import ConnectorRegistry, connector_choices
 from integrations.credentials.fields import EncryptedJSON, EncryptedText, row_context
@@ -30,23 +31,12 @@ from .remembered import Remembered, still_known
 from .row import SIGNING_KEYS
 from .token_store import GrantTokens
 
-# What the source documents call a column of ours.
-_GUIDE_NAMES = {
-    "event_type": "subscriptions__event_type",
-    "provider_name": "integration_type",
-    "display_name": "name",
-}
 # Whoever writes one of these says that the settings are those of the present connector.
 _SETTINGS = frozenset({"integration_type", "webhook_url_encrypted", "credentials_encrypted", "config"})
 
 
-class TenantIntegrationQuerySet(BatchedDeletion, AnnouncingQuerySet):
-    """Understands the source documents' names: ``event_type=`` is "subscribed to", ``provider_name=`` is our type."""
-
-    def _filter_or_exclude(self, negate: bool, args: Any, kwargs: Any) -> Any:
-        return super()._filter_or_exclude(  # type: ignore[misc]
-            negate, args, {_in_our_words(key): value for key, value in kwargs.items()}
-        )
+class TenantIntegrationQuerySet(RenamedIntegrationColumns, BatchedDeletion, AnnouncingQuerySet):
+    """Finds integrations; their columns have other names, too (compat/integration.py)."""
 
     def operational(self) -> TenantIntegrationQuerySet:
         """Only those that are on by the tenant's switch and by ours."""
@@ -57,11 +47,6 @@ class TenantIntegrationQuerySet(BatchedDeletion, AnnouncingQuerySet):
         return self.filter(lane__deleting_since=None)
 
 
-def _in_our_words(lookup: str) -> str:
-    name, dunder, rest = lookup.partition("__")
-    return _GUIDE_NAMES.get(name, name) + dunder + rest
-
-
 class _EventTypes:
     """``TenantIntegration.EVENT_TYPES``: a class attribute that reads the catalogue when asked."""
 
@@ -69,14 +54,7 @@ class _EventTypes:
         return event_types.choices()
 
 
-class Renamed(property):
-    """A name of the source documents for a column of ours; also a keyword of the constructor."""
-
-    def __init__(self, column: str) -> None:
-        super().__init__(lambda self: getattr(self, column), lambda self, value: setattr(self, column, value))
-
-
-class TenantIntegration(TenantOwned, AbstractConnection):
+class TenantIntegration(IntegrationNames, TenantOwned, AbstractConnection):
     """One tenant's configured destination: connector, address, credentials, limits, health.
 
     Address, headers and credentials are encrypted at rest, bound to this row and its tenant. Run-time state
@@ -88,14 +66,12 @@ class TenantIntegration(TenantOwned, AbstractConnection):
         NONE = "none", "Any order (fastest)"
 
     EVENT_TYPES = _EventTypes()
-    _wanted_event_type = ""
-    _subscribed: Remembered | None = None  # that it was, to the wanted type
+    _event_type_when_saved = ""
+    _subscribed: Remembered | None = None  # that it was, to that type
 
     name = models.CharField(max_length=200)
     integration_type = PlainCharField(max_length=50, choices=connector_choices)
     provider_family = models.CharField(max_length=50, blank=True, editable=False)  # the connector's, for filters
-    provider_name = Renamed("integration_type")
-    display_name = Renamed("name")
     exclusive_group = models.CharField(max_length=50, blank=True, editable=False)  # "": a tenant may have several
     webhook_url_encrypted = models.TextField(blank=True, default="", editable=False)
     headers_encrypted = models.TextField(blank=True, default="", editable=False)
@@ -157,7 +133,7 @@ class TenantIntegration(TenantOwned, AbstractConnection):
         ordering = ["name", "id"]
         verbose_name = "tenant integration"
         constraints = [
-            # A connector says whether a tenant may have several at once (S2-31); only the active ones count.
+            # A connector says whether a tenant may have several at once; only the active ones count.
             models.UniqueConstraint(
                 fields=["tenant", "exclusive_group"],
                 condition=models.Q(is_active=True) & ~models.Q(exclusive_group=""),
@@ -185,8 +161,8 @@ class TenantIntegration(TenantOwned, AbstractConnection):
             self.credentials_rotated_at = clock.now()
         with transaction.atomic():
             super().save(*args, **kwargs)
-            if self._wanted_event_type and still_known(self._subscribed) is None:
-                self.subscriptions.get_or_create(event_type=self._wanted_event_type)
+            if self._event_type_when_saved and still_known(self._subscribed) is None:
+                self.subscriptions.get_or_create(event_type=self._event_type_when_saved)
                 self._subscribed = Remembered.read({}, self._state.db)
 
     def delete(self, using: Any = None, keep_parents: bool = False) -> tuple[int, dict[str, int]]:
@@ -240,23 +216,13 @@ class TenantIntegration(TenantOwned, AbstractConnection):
     def signing_secrets(self) -> tuple[str, ...]:
         return signing_secrets(self.credentials, clock.now()) if self.is_signed else ()
 
-    @property
-    def event_type(self) -> str:
-        """The first subscribed event type, "" if there is none.
-
-        The original guide knows one event type per integration: ``TenantIntegration(event_type=…)`` subscribes to
-        it when saved, and ``filter(event_type=…)`` finds it. See `subscribe` for several.
-        """
-        first = self.subscriptions.order_by("id").values_list("event_type", flat=True).first() if self.pk else None
-        return first or ""
-
-    @event_type.setter
-    def event_type(self, value: str) -> None:
-        self._wanted_event_type, self._subscribed = value, None
-
     def encryption_context(self) -> str:
         """What the ciphertexts of this row are bound to: moved to another row or tenant, they do not open."""
         return row_context(self.tenant_id, self.public_id)
+
+    def subscribe_when_saved(self, event_type: str) -> None:
+        """Add a subscription to `event_type` with the next `save`; for a row that has no id yet."""
+        self._event_type_when_saved, self._subscribed = event_type, None
 
     def subscribe(self, *types: str, conditions: Mapping[str, str] | None = None) -> None:
         """Make these the subscribed event types; without `conditions`, those that stay keep theirs.

@@ -20,7 +20,7 @@ def model_of(app_label: str, model_name: str, base: type[M]) -> type[M]:
 
     Raises:
         IntegrationPermanentError: there is none, or it is something else: whoever can write to the broker must not
-            reach ``auth.User`` (B227).
+            reach ``auth.User``.
     """
     try:
         found: Any = apps.get_model(str(app_label), str(model_name))
@@ -28,7 +28,7 @@ def model_of(app_label: str, model_name: str, base: type[M]) -> type[M]:
         found = None
     if not (isinstance(found, type) and issubclass(found, base) and not found._meta.abstract):
         name = f"{str(app_label)[:50]}.{str(model_name)[:50]}"
-        raise IntegrationPermanentError(f"{name} is no installed model derived from {base.__name__}")
+        raise IntegrationPermanentError(f"{name} is not an installed model derived from {base.__name__}")
     return found
 
 

@@ -62,7 +62,7 @@ class ConnectionRow(CheckedTexts):
 
     @property
     def is_operational(self) -> bool:
-        """True when something could be asked: switched on, and the last test passed (S0-20)."""
+        """True when something could be asked: switched on, and the last test passed."""
         return self.is_enabled and self.is_connected
 
     def remember(self, values: Mapping[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Tell whoever listens that a connection went up or down (S0-87, S0-88)."""
+"""Tell whoever listens that a connection went up or down."""
 
 from __future__ import annotations
 

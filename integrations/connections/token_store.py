@@ -100,7 +100,7 @@ class GrantTokens:
         while not self._rows().filter(free).update(lock_token=fence, locked_until=after(LOCK_SECONDS)):
             if time.monotonic() > give_up_at:
                 raise IntegrationTemporaryError(
-                    "no access token: another process has been asking for one for a while",
+                    "no access token: another process is still requesting one",
                     code="token_busy",
                     was_sent=False,
                 )
@@ -136,7 +136,7 @@ class _Locked:
 
     def save(self, token: Token) -> None:
         if not self._store.write(lambda grant: grant.refreshed(token), self._seen):
-            raise IntegrationTemporaryError("the grant was changed while a token was asked for", code="grant_changed")
+            raise IntegrationTemporaryError("the grant was changed while a token was requested", code="grant_changed")
 
     def refuse(self, reason: str) -> None:
         def change(grant: AbstractGrant) -> None:

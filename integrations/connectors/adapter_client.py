@@ -1,4 +1,4 @@
-"""``adapter.client``: the guarded client, and beside it ``adapter.client.http``, as seeds/000 writes it."""
+"""``adapter.client``: the guarded client, and ``adapter.client.http``, where callbacks are added."""
 
 from __future__ import annotations
 

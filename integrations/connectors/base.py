@@ -1,8 +1,9 @@
 """BaseConnector: what all connectors share; a subclass is one kind of system.
 
-Unbound it is the port of seeds/002: ``export(order, config)``, ``test_connection(config)``, ``validate_config(config)``
-take the configuration as an argument and change nothing. Bound to one integration (``Kind(binding, client)``; an
-"adapter") it delivers, answers health checks, and offers whatever its system can do: ``query``, ``create_issue``, ….
+Unbound it is the port `ERPConnectorPort`: ``export(order, config)``, ``test_connection(config)`` and
+``validate_config(config)`` take the configuration as an argument and change nothing. Bound to one integration
+(``Kind(binding, client)``) it delivers, answers health checks, and offers whatever its system can do: ``query``,
+``create_issue``, ….
 
 A subclass writes `deliver` (an event), or `export` (an order), or both; each is built on the other where it is
 missing. `check` is optional: a call that proves the credentials and changes nothing. Its configuration is read in
@@ -68,7 +69,7 @@ class BaseConnector(Receiving):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "manifest" not in cls.__dict__ and not hasattr(cls, "manifest"):
-            # A connector as seeds/002 prints it: an ERP without a manifest, any configuration, all of it secret.
+            # Without a manifest it is an ERP that takes any configuration, all of it secret.
             more: dict[str, Any] = {"family": "erp", "allow_multiple": False, "does": ("export",)}
             cls.manifest = Manifest(key=cls.__name__, label=cls.__name__, **more)
         for name in _CALLS & cls.__dict__.keys():
@@ -155,7 +156,7 @@ class BaseConnector(Receiving):
     def deliver(self, envelope: Envelope) -> Receipt:
         """Send `envelope`; return a receipt or raise an IntegrationError. Called from several threads."""
         if type(self).export is BaseConnector.export:
-            raise NotImplementedError(f"{type(self).__name__} neither delivers nor exports")
+            raise NotImplementedError(f"{type(self).__name__} has neither a deliver nor an export method")
         failure: IntegrationError | None = None
         try:
             result = self.export(Order.from_payload(envelope.payload, envelope.idempotency_key), self.settings)
@@ -167,7 +168,7 @@ class BaseConnector(Receiving):
         if failure is not None:
             raise failure from None
         if not result.success:
-            raise IntegrationTemporaryError(f"{self.name} did not take the export")
+            raise IntegrationTemporaryError(f"{self.name} did not accept the export")
         return Receipt(
             external_id=str(result.export_id or ""),
             location=result.storage_key or "",
@@ -176,9 +177,9 @@ class BaseConnector(Receiving):
 
     @forgets_locals
     def export(self, draft_order: Any, config: dict[str, Any]) -> ExportResult:
-        """Send `draft_order` as an event ``order_push`` with a key that depends on the order alone (S2-22)."""
+        """Send `draft_order` as an event ``order_push`` with a key that depends on the order alone."""
         if type(self).deliver is BaseConnector.deliver:
-            raise NotImplementedError(f"{type(self).__name__} neither delivers nor exports")
+            raise NotImplementedError(f"{type(self).__name__} has neither a deliver nor an export method")
         body = order_body(draft_order)
         envelope = Envelope("order_push", order_key(draft_order), body)
         with self.bound_to(config) as bound:
@@ -237,13 +238,13 @@ class BaseConnector(Receiving):
         return cls.rotate is not BaseConnector.rotate
 
     def health_check(self) -> TestResult:
-        """Connect, `check`, disconnect; never raises (S3-1)."""
+        """Connect, `check`, disconnect; never raises."""
         timer = Timer()
         try:
             with self:
                 message = self.check()
         except NotImplementedError:
-            return self.build_test_result(False, timer.latency_ms, f"{self.manifest.label} offers no check")
+            return self.build_test_result(False, timer.latency_ms, f"{self.manifest.label} has no connection check")
         except IntegrationError as error:
             return self.failed_test(error, timer.latency_ms)
         except Exception as error:
@@ -271,7 +272,7 @@ class BaseConnector(Receiving):
 
     @contextmanager
     def measure_latency(self, what: str) -> Iterator[Timer]:
-        """Time a block: ``timer.latency_ms`` is right inside, afterwards, and when the block raises (S2-26)."""
+        """Time a block: ``timer.latency_ms`` is right inside, afterwards, and when the block raises."""
         timer = Timer()
         try:
             yield timer
@@ -282,7 +283,7 @@ class BaseConnector(Receiving):
     def build_test_result(
         self, success: bool, latency_ms: float = 0, error_message: str | None = None, **more: Any
     ) -> TestResult:
-        """Return a TestResult; a failure has a sentence (S2-27)."""
+        """Return a TestResult; a failure has a sentence."""
         words = "It works." if success else (error_message or "It does not work.")
         return TestResult(success, None if success else words, latency_ms, **{"message": words, **more})
 

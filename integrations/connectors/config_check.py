@@ -119,7 +119,7 @@ def check_inbound_secret(value: Any, stored: Any = None) -> str:
 
 def _refuse_many(secrets: Any) -> None:
     if isinstance(secrets, str) and len([line for line in secrets.splitlines() if line.strip()]) > MAX_SECRETS:
-        raise _WrongIfNew(f"at most {MAX_SECRETS} secrets, one a line: the new one and the one before are enough")
+        raise _WrongIfNew(f"at most {MAX_SECRETS} secrets, one per line: the new one and the previous one are enough")
 
 
 def _is_empty(field: Field, value: Any) -> bool:
@@ -155,7 +155,7 @@ def _typed(field: Field, value: Any, manifest: Manifest) -> Any:
     if field.kind == "lines":
         lines = value.splitlines() if isinstance(value, str) else value
         if not isinstance(lines, list | tuple) or not all(isinstance(line, str) for line in lines):
-            raise _Wrong("must be a list of texts, one a line")
+            raise _Wrong("must be a list of texts, one per line")
         return [_text(field, line.strip()) for line in lines if line.strip()]
     if not isinstance(value, str):
         raise _Wrong("must be text")

@@ -74,7 +74,7 @@ class Configured(ERPConnectorPort):
 
     @forgets_locals
     def validate_required_fields(self, config: Mapping[str, Any], names: Iterable[str]) -> None:
-        """Raise ConfigurationError (a ConnectorError) naming those of `names` that `config` lacks (S2-25)."""
+        """Raise ConfigurationError (a ConnectorError) naming those of `names` that `config` lacks."""
         if missing := [name for name in names if config.get(name) in (None, "", [], {})]:
             raise ConfigurationError(dict.fromkeys(missing, "missing; it is required"))
 

@@ -1,7 +1,7 @@
 """From the bytes of a webhook to the object that is stored and handed on.
 
 In: raw body, content type, whether the provider also sends forms. Out: a dict that both databases can hold. Errors:
-``ContentRefused``, in words that name the fix; the signature was right, so it answers 400 (C22).
+``ContentRefused``, in words that name the fix; the signature was right, so it answers 400.
 
 Strict where JSON is: UTF-8, no NaN, no number without end. The raw body is stored beside the result; nothing is cut.
 """

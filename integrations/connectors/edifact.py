@@ -90,7 +90,7 @@ def said(text: str, charset: str) -> str:
         ValueError: it cannot: for an identifier, another spelling would be another thing.
     """
     if not _ALLOWED[charset].fullmatch(text):
-        raise ValueError(f"has characters that {charset} does not know")
+        raise ValueError(f"has characters that {charset} cannot encode")
     return text
 
 

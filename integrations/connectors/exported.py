@@ -1,4 +1,4 @@
-"""Which methods of an adapter may be called by name, from a task's arguments (bad-inputs B226).
+"""Which methods of a connector may be called by name, from a task's arguments.
 
 A port marks them once, where it declares them; whoever implements the port has marked them too:
 

@@ -15,8 +15,8 @@ from integrations.credentials.secret_refs import is_reference
 MIN_LENGTH, MIN_DIFFERENT = 16, 6
 RULE = f"At least {MIN_LENGTH} characters, {MIN_DIFFERENT} of them different."
 WEAK = (
-    f"must have at least {MIN_LENGTH} characters ({MIN_LENGTH} bytes behind whsec_), {MIN_DIFFERENT} of them "
-    "different, each if there are several; take a random text"
+    f"must have at least {MIN_LENGTH} characters ({MIN_LENGTH} bytes after whsec_), {MIN_DIFFERENT} of them "
+    "different; if there are several secrets, each of them. Use a random text"
 )
 INBOUND_SECRET = "webhook_secret"  # noqa: S105 - the setting in which hosts keep one, whatever the kind
 _STANDARD = ("whsec", "whpk", "whsk")
@@ -47,7 +47,7 @@ def _decoded(text: str) -> bytes:
 
 
 def lines(value: Any) -> list[str]:
-    """Return the secrets in a field: one a line."""
+    """Return the secrets in a field: one per line."""
     return [line for line in value.splitlines() if line.strip()] if isinstance(value, str) else []
 
 

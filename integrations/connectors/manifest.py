@@ -35,7 +35,7 @@ class Field(_Model):
 
     Attributes:
         name: the key in the configuration; ``url`` is the integration's address, ``headers`` its free headers.
-        kind: how it is checked and drawn. ``secret``: encrypted and masked; ``lines``: several texts, one a line;
+        kind: how it is checked and drawn. ``secret``: encrypted and masked; ``lines``: several texts, one per line;
             ``json``: any JSON value, ``headers`` included.
         advanced: shown apart; most people never touch it.
         multiline: a text or secret of several lines: a PEM key, a message's text. A one-line box would join them.
@@ -81,15 +81,15 @@ class Field(_Model):
     @model_validator(mode="after")
     def _fits(self) -> Field:
         if (self.kind == "choice") != bool(self.choices):
-            raise ValueError("choices belong to the kind 'choice', and to nothing else")
+            raise ValueError("only the kind 'choice' has choices")
         if self.multiline and self.kind not in ("text", "secret"):
             raise ValueError("only the kinds 'text' and 'secret' have several lines; for a list there is 'lines'")
         if self.trim and not self.is_secret:
-            raise ValueError("trim belongs to secrets; everything else is trimmed anyway")
+            raise ValueError("only secrets need trim; everything else is trimmed anyway")
         if self.is_secret and self.default:
-            raise ValueError("a secret has no default: it would be no secret")
+            raise ValueError("a secret cannot have a default: everybody could read it")
         if self.choices and self.default not in (None, *self.choices):
-            raise ValueError("the default is none of the choices")
+            raise ValueError("the default is not one of the choices")
         wanted = {"integer": int, "boolean": bool}.get(self.kind)
         if wanted and self.default is not None and type(self.default) is not wanted:
             raise ValueError(f"the default of the kind '{self.kind}' must be one")
@@ -121,7 +121,7 @@ class Inbound(_Model):
 
     Attributes:
         scheme: how they are signed (docs/inbound.md).
-        secret_field: the field of the manifest that holds the secret; several secrets, one a line, during a rotation.
+        secret_field: the field of the manifest that holds the secret; several secrets, one per line, during a rotation.
         signature_header: for the schemes ``hmac-sha256-…``, which have none of their own.
         id_header, id_path: where a delivery's id is, by which a second copy is known: a header, or keys in the body
             joined by dots. Neither: the body itself tells.
@@ -195,7 +195,7 @@ class Manifest(_Model):
     def _are_hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if wrong := [pattern for pattern in value if not _HOST_PATTERN.fullmatch(pattern)]:
             # It would match nothing, and every call would be refused.
-            raise ValueError(f"no host such as slack.com or *.salesforce.com: {', '.join(wrong)}")
+            raise ValueError(f"not a host such as slack.com or *.salesforce.com: {', '.join(wrong)}")
         return value
 
     @field_validator("version")

@@ -57,7 +57,7 @@ class OrderReader:
         """Return the order as a JSON object."""
         found = self.value(order, "")
         if not isinstance(found, dict):
-            raise refused("is no object; pass a dict, a dataclass or a model")
+            raise refused("is not an object; pass a dict, a dataclass or a model")
         return found
 
     def value(self, value: Any, path: str) -> Any:
@@ -160,7 +160,7 @@ def refused(problem: str) -> ConfigurationError:
 
 def unsayable(path: str, what: str) -> ConfigurationError:
     """Return the error for the value at `path`, which has no form in JSON."""
-    return refused(f"holds what JSON cannot say at {path or 'the top'}: {what}")
+    return refused(f"contains a value that JSON cannot represent at {path or 'the top'}: {what}")
 
 
 def unreadable(path: str, error: str) -> ConfigurationError:

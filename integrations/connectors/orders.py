@@ -1,7 +1,7 @@
 """An order as connectors see it: an id and JSON, whatever class the host's orders have.
 
-``draft_order`` of seeds/002 may be a dataclass, a dict, or any object with an ``id`` (a Django model too). It is turned
-into JSON once, when it is pushed (order_values.py says how); what a worker sends later is that JSON.
+``draft_order`` may be a dataclass, a dict, or any object with an ``id`` (a Django model too). It is turned into JSON
+once, when it is pushed (order_values.py says how); what a worker sends later is that JSON.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def order_dict(order: Any, tenant_id: Any = None) -> dict[str, Any]:
         tenant_id: whose order it is; a row of another tenant in it is refused.
 
     Raises:
-        ConfigurationError: it has no id, contains itself, or holds what JSON cannot say; it names the place.
+        ConfigurationError: it has no id, contains itself or a value that JSON cannot represent; it names the place.
     """
     try:
         values = OrderReader(tenant_id).read(order)

@@ -1,4 +1,4 @@
-"""One page of what a provider has: what every ``get_…(cursor=None)`` of a port returns (S0-45, S0-53)."""
+"""One page of what a provider has: what every ``get_…(cursor=None)`` of a port returns."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-MAX_CURSOR = 500  # characters; AbstractSyncState.cursor holds no more (S0-27)
+MAX_CURSOR = 500  # characters; AbstractSyncState.cursor holds no more
 
 Item = TypeVar("Item")
 

@@ -4,7 +4,7 @@ A connector is code for one kind of system. It gets an `Envelope` and sends it t
 given; it returns a `Receipt` or raises one error of integrations/errors.py. It knows no ORM, no Celery and no
 retry loop: when to try again is the lane's business.
 
-`ERPConnectorPort` is the same port as seeds/002 writes it: `export` an order, `test_connection`.
+`ERPConnectorPort` is the same port for orders: `export` one, `test_connection`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from integrations.auth.token import TokenStore
-from integrations.errors import ConnectorError
+from integrations.compat.errors import ConnectorError
 from integrations.transport.port import HttpClient
 from integrations.transport.tcp import Conversation, Security
 
@@ -88,7 +88,7 @@ class Binding:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """All fields in one dict, as a person filled them in and as seeds/002 calls a config."""
+        """All fields in one dict, as a person filled them in."""
         settings = {**self.config, **self.credentials}
         if self.url:
             settings[URL] = self.url
@@ -132,7 +132,7 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True)
 class ExportResult:
-    """What became of an exported order (S2-5)."""
+    """What became of an exported order."""
 
     success: bool
     export_id: Any = None
@@ -142,7 +142,7 @@ class ExportResult:
 
 @dataclass(frozen=True, slots=True)
 class TestResult:
-    """The answer to "does it work?" (S2-6).
+    """The answer to "does it work?".
 
     Attributes:
         error_message: None after success.
@@ -171,7 +171,7 @@ class Client(HttpClient, Protocol):
 
 
 class ERPConnectorPort(ABC):
-    """What the domain knows of a connector that takes orders (S2-1 … S2-3)."""
+    """What the domain knows of a connector that takes orders."""
 
     @abstractmethod
     def export(self, draft_order: Any, config: dict[str, Any]) -> ExportResult:

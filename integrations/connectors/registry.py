@@ -80,7 +80,7 @@ class ConnectorRegistry:
         """
         found: type[BaseConnector] = connector if connector is not None else name  # type: ignore[assignment]
         if not (isinstance(found, type) and issubclass(found, BaseConnector)):
-            raise TypeError(f"{found!r} is no subclass of BaseConnector")
+            raise TypeError(f"{found!r} is not a subclass of BaseConnector")
         key = name if isinstance(name, str) else found.manifest.key
         check_sdk(key, found.manifest.sdk)
         if not found.__module__.startswith(_OURS):
@@ -93,7 +93,7 @@ class ConnectorRegistry:
                     f"({owner.manifest.label}) has that name; choose another, or register with replace=True"
                 )
             if other := next((each for each, known in cls._connectors.items() if known is found and each != key), None):
-                raise ValueError(f"{found.__name__} is {other!r} already; derive a class of its own for {key!r}")
+                raise ValueError(f"{found.__name__} is {other!r} already; derive another class for {key!r}")
             if found.manifest.key != key:
                 found.manifest = Manifest.model_validate({**dict(found.manifest), "key": key})
             cls._connectors[key] = found
@@ -127,7 +127,7 @@ class ConnectorRegistry:
         """Return the class called `name`.
 
         Raises:
-            UnknownConnector: ``Unknown connector type: 'MY_ERP'`` (also a ValueError, S2-9).
+            UnknownConnector: ``Unknown connector type: 'MY_ERP'`` (also a ValueError).
             IncompatibleConnector: it is installed, and was written for another version of the connector kit.
         """
         cls._load()

@@ -4,7 +4,7 @@
                               (`refuse_unusable_keys` says the same before: web servers and workers run no checks)
     integrations.crypto.E002  ENCRYPTION_MASTER_KEY is not set                      check --deploy
 
-Sources: docs/SECURITY.md, seeds/002 (an invalid key is refused at start), cases B234 and B236.
+See docs/SECURITY.md.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Sealing and opening of credentials: AES-256-GCM (docs/SECURITY.md, seeds/002).
+"""Sealing and opening of credentials: AES-256-GCM (docs/SECURITY.md).
 
     token  = v1.<key id>.<base64url(nonce ‖ ciphertext ‖ tag), unpadded>
     bound  = "v1.<key id>|" + aad      # authenticated, not stored: the tenant, the row and the column
@@ -56,7 +56,7 @@ class EncryptionService:
         """
         data = _utf8(plaintext)
         if not aad:
-            raise ValueError("seal() needs associated data (tenant and row): it stops copying between rows")
+            raise ValueError("seal() needs associated data (tenant and row): they keep a value in its row")
         key = get_key_ring().current
         raw = _encrypt(key.cipher, data, _bound(key.id, aad))
         return f"{VERSION}.{key.id}.{base64.urlsafe_b64encode(raw).rstrip(b'=').decode()}"
@@ -88,7 +88,7 @@ class EncryptionService:
             return plaintext.decode()
         except UnicodeDecodeError:
             pass
-        raise EncryptionError("the opened credential is not text; another application wrote it")
+        raise EncryptionError("the decrypted credential is not text; another application wrote it")
 
     @staticmethod
     def needs_reseal(token: str) -> bool:
@@ -112,7 +112,7 @@ class EncryptionService:
                     return f"Fernet key of {fernet.source}"
         elif key := ring.find(_parse(token)[0]):
             return key_name(key)
-        raise EncryptionError(f"{VERIFICATION_FAILED}: no key of the settings opens it")
+        raise EncryptionError(f"{VERIFICATION_FAILED}: none of the configured keys decrypts it")
 
     @classmethod
     def reseal(cls, token: str, aad: str) -> str:
@@ -121,7 +121,7 @@ class EncryptionService:
 
     @staticmethod
     def encrypt_config(config: dict[str, Any], *, aad: str = "") -> bytes:
-        """Return IV + ciphertext + tag of `config` as JSON, the layout that seeds/002 stores as BYTEA.
+        """Return IV + ciphertext + tag of `config` as JSON, e.g. for a column of bytes (BYTEA).
 
         That layout has no room for a key id: `decrypt_config` tries every key. Prefer the text tokens.
 
@@ -170,7 +170,7 @@ def load_json_object(data: str | bytes) -> dict[str, Any]:
         value = None
     if isinstance(value, dict):
         return value
-    raise EncryptionError("the opened credential is no JSON object; another application wrote it")
+    raise EncryptionError("the decrypted credential is not a JSON object; another application wrote it")
 
 
 def _utf8(plaintext: bytes | str) -> bytes:
@@ -198,7 +198,7 @@ def _parse(token: str) -> tuple[str, bytes]:
         canonical = base64.urlsafe_b64encode(raw).rstrip(b"=").decode() == match[2]
         if canonical and len(raw) >= NONCE_BYTES + TAG_BYTES:
             return match[1], raw
-    raise EncryptionError(f"{VERIFICATION_FAILED}: the stored value is no sealed credential. {CAUSES}")
+    raise EncryptionError(f"{VERIFICATION_FAILED}: the stored value is not an encrypted credential. {CAUSES}")
 
 
 def _encrypt(cipher: AESGCM, data: bytes, aad: bytes) -> bytes:

@@ -2,14 +2,13 @@
 
     ENCRYPTION_MASTER_KEY             64 hex digits, or "id:hex,id:hex,…" with the newest key first
     SECRET_KEY (+ _FALLBACKS)         keys derived from it; the newest one seals while no master key is set
-    BAPP_CONNECTORS["ENCRYPTION_KEY"] a Fernet key of seed 000, only to read old ``gAAAA…`` tokens
+    BAPP_CONNECTORS["ENCRYPTION_KEY"] a Fernet key as django-bapp-connectors has one, only to read old ``gAAAA…`` tokens
     FERNET_KEYS                       more such keys, likewise
 
 The first key seals, every key opens. Derived keys stay readable after a master key is set: otherwise the
 day somebody sets it, as the deploy check demands, would be the day every credential becomes unreadable.
 No key material is kept here, only cipher objects, which show nothing in a repr and refuse to be pickled.
-
-Sources: docs/SECURITY.md, seeds/002 (ENCRYPTION_MASTER_KEY), seeds/000 (Fernet, the SECRET_KEY fallback).
+See docs/SECURITY.md.
 """
 
 from __future__ import annotations
@@ -159,7 +158,7 @@ def _parse_master(value: Any) -> list[Key]:
         raise ImproperlyConfigured(f"{MASTER} must be text, not {type(value).__name__}. {GENERATE}")
     entries = [entry.strip() for entry in value.split(",") if entry.strip()]
     if not entries:
-        raise ImproperlyConfigured(f"{MASTER} holds no key. {GENERATE}")
+        raise ImproperlyConfigured(f"{MASTER} contains no key. {GENERATE}")
     many = len(entries) > 1
     keys = [
         _parse_entry(entry, f"{MASTER} (key {n} of {len(entries)})" if many else MASTER)
@@ -203,4 +202,4 @@ def _fernet_key(key: Any, where: str) -> FernetKey:
         return FernetKey(Fernet(key), where)
     except (ValueError, TypeError, AttributeError):
         pass  # raised below, so that the library's error, which may quote the key, is not its context
-    raise ImproperlyConfigured(f"{where} is no Fernet key (32 bytes as url-safe base64). {GENERATE_FERNET}")
+    raise ImproperlyConfigured(f"{where} is not a Fernet key (32 bytes as url-safe base64). {GENERATE_FERNET}")

@@ -1,4 +1,4 @@
-"""Secrets that live outside of the database: ``file:crm_token`` and ``env:CRM_TOKEN`` (S3-25).
+"""Secrets that live outside of the database: ``file:crm_token`` and ``env:CRM_TOKEN``.
 
 A secret field may hold such a reference instead of the secret; it is looked up for every slice, so a rotated file
 counts at once. Off unless the operator names a place:
@@ -61,7 +61,7 @@ def is_reference(value: str) -> bool:
 
 def _folder(tenant_slug: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9_-]+", tenant_slug, re.ASCII):
-        raise IntegrationNotConfigured("the tenant has no slug; secrets outside of the database are found by it")
+        raise IntegrationNotConfigured("give the tenant a slug: secrets outside the database are found by it")
     return tenant_slug
 
 

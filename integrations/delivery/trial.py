@@ -29,7 +29,7 @@ __all__ = ["check_connection", "log_trial", "send_test_event"]
 def send_test_event(integration: TenantIntegration, client: Client) -> TestResult:
     """Send ``{"event_type": "test", "test": true, …}`` and return the answer; never raises for a failure.
 
-    Sets ``is_connected``, and ``last_test_at`` if it was taken (S2-30); nothing for a kind that takes no events, or
+    Sets ``is_connected``, and ``last_test_at`` if it was taken; nothing for a kind that takes no events, or
     that has a check and does not want this event. No outbox row, no attempt, no figure and no
     failure count is touched: a destination may refuse test events only.
     """

@@ -1,25 +1,19 @@
-"""``ERPConnection``: a tenant's ERP as the guide's table ``erp_connection`` has it (S2-29).
+"""`ERPConnection`: a tenant's ERP, under the names of the table ``erp_connection`` (compat/erp.py).
 
 A proxy of `TenantIntegration`, restricted to connectors of the family ``erp``: the same row, lane, switches and
-encryption, under the guide's names.
-
-    org_id            tenant_id
-    connector_type    integration_type
-    config_encrypted  all settings in one, in the layout of ``EncryptionService.encrypt_config``; stored field by field
-    status            ACTIVE: on by the tenant's switch and by ours; else DISABLED
-    last_test_at      of the last test that succeeded
+encryption. `last_test_at` is the time of the last test that succeeded.
 """
 
 from __future__ import annotations
 
 import logging
-from typing import Any
-from uuid import UUID
+from typing import Any, ClassVar
 
 from django.db import IntegrityError, models
-from django.db.models import Case, Q, Value, When
+from django.db.models import Q
 
 from integrations import conf
+from integrations.compat.erp import CONNECTION_STATUS, ConnectionNames, RenamedConnectionColumns
 from integrations.connections import health
 from integrations.connections.binding import bind, settings_of
 from integrations.connections.edited_settings import apply_settings, settings_to_edit
@@ -28,15 +22,16 @@ from integrations.connectors.base import BaseConnector
 from integrations.connectors.config_check import check, doubts
 from integrations.connectors.port import Client, TestResult
 from integrations.connectors.registry import ConnectorRegistry, manifests
-from integrations.credentials.encryption import EncryptionService
 from integrations.errors import ConfigurationError, IntegrationError, IntegrationTemporaryError
-
-from .guide_names import renamed
 
 logger = logging.getLogger("integrations.erp")
 
 FAMILY = "erp"
-_NAMES = {"org_id": "tenant_id", "connector_type": "integration_type"}
+
+
+# Fields of the model, so that the constructor sets them before any property: a secret is bound to its tenant and sorted
+# by its connector.
+_COLUMNS = {"org_id": "tenant_id", "connector_type": "integration_type"}
 
 
 def connector_types() -> list[str]:
@@ -44,27 +39,20 @@ def connector_types() -> list[str]:
     return [manifest.key for manifest in manifests(FAMILY)]
 
 
-class ERPConnectionQuerySet(TenantIntegrationQuerySet):
-    """Understands the guide's names: ``filter(org_id=7, connector_type="SAP", status="ACTIVE")``."""
+class ERPConnectionQuerySet(RenamedConnectionColumns, TenantIntegrationQuerySet):
+    """Finds ERP connections."""
 
-    def _filter_or_exclude(self, negate: bool, args: Any, kwargs: Any) -> Any:
-        names = {**_NAMES, "status": "connection_status"}
-        return super()._filter_or_exclude(negate, args, renamed(kwargs, names))
+    renamed: ClassVar = {**TenantIntegrationQuerySet.renamed, **RenamedConnectionColumns.renamed}
 
 
 class ERPConnectionManager(models.Manager.from_queryset(ERPConnectionQuerySet)):  # type: ignore[misc]
     def get_queryset(self) -> Any:
-        is_on = When(is_active=True, is_enabled=True, then=Value("ACTIVE"))
         queryset = super().get_queryset().filter(integration_type__in=connector_types())
-        return queryset.alias(connection_status=Case(is_on, default=Value("DISABLED")))
+        return queryset.alias(connection_status=CONNECTION_STATUS)
 
 
-class ERPConnection(TenantIntegration):
-    """One tenant's ERP. A tenant has one active one, unless SEVERAL_ACTIVE says otherwise (S2-31, S2-49)."""
-
-    class Status(models.TextChoices):
-        ACTIVE = "ACTIVE", "Active"
-        DISABLED = "DISABLED", "Disabled"
+class ERPConnection(ConnectionNames, TenantIntegration):
+    """One tenant's ERP. A tenant has one active one, unless SEVERAL_ACTIVE says otherwise."""
 
     objects = ERPConnectionManager()  # type: ignore[misc]
 
@@ -76,11 +64,10 @@ class ERPConnection(TenantIntegration):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         if "connector_type" in kwargs:
-            _check_type(kwargs["connector_type"])
+            check_type(kwargs["connector_type"])
             manifest = ConnectorRegistry.type_of(kwargs["connector_type"]).manifest
             kwargs = {"name": manifest.label, "is_signed": manifest.signs, **kwargs}
-        # Fields, which Django sets before properties: a secret is bound to its tenant and sorted by its connector.
-        super().__init__(*args, **{_NAMES.get(name, name): value for name, value in kwargs.items()})
+        super().__init__(*args, **{_COLUMNS.get(name, name): value for name, value in kwargs.items()})
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         """Save; a second active ERP of the tenant is refused with a sentence."""
@@ -97,36 +84,14 @@ class ERPConnection(TenantIntegration):
             "setting SEVERAL_ACTIVE)"
         )
 
-    @property
-    def uuid(self) -> UUID:
-        """The id that may be shown outside; ``id`` is the row's number."""
-        return self.public_id
+    def set_type(self, connector_type: str) -> None:
+        """Choose the connector; a ValueError if it is no registered ERP."""
+        check_type(connector_type)
+        self.integration_type = connector_type
 
-    @property
-    def org_id(self) -> int:
-        return self.tenant_id
-
-    @org_id.setter
-    def org_id(self, value: int) -> None:
-        self.tenant_id = value
-
-    @property
-    def connector_type(self) -> str:
-        return self.integration_type
-
-    @connector_type.setter
-    def connector_type(self, value: str) -> None:
-        _check_type(value)
-        self.integration_type = value
-
-    @property
-    def config_encrypted(self) -> bytes:
-        """All settings as ``EncryptionService.encrypt_config`` gives them; other bytes at every read (a new IV)."""
-        return EncryptionService.encrypt_config(settings_of(self))
-
-    @config_encrypted.setter
-    def config_encrypted(self, value: bytes) -> None:
-        self.set_config(EncryptionService.decrypt_config(value))
+    def get_config(self) -> dict[str, Any]:
+        """Return all settings, secrets included."""
+        return settings_of(self)
 
     def set_config(self, config: dict[str, Any]) -> None:
         """Take over `config`; what the manifest calls secret is encrypted at once.
@@ -142,23 +107,10 @@ class ERPConnection(TenantIntegration):
         logger.debug("Connector type: %s, config has %s fields", self.integration_type, len(config))
         apply_settings(self, {name: value for name, value in clean.items() if name in config})
 
-    @property
-    def status(self) -> str:
-        return self.Status.ACTIVE if self.is_active and self.is_enabled else self.Status.DISABLED
-
-    @status.setter
-    def status(self, value: str) -> None:
-        if value not in self.Status.values:
-            raise ValueError(f"Invalid status: {value}")
-        self.is_active = value == self.Status.ACTIVE
-        if self.is_active:
-            # A person says so: our own switch goes on too, and the count of refused credentials starts anew.
-            self.is_enabled, self.auth_failure_count, self.disabled_reason = True, 0, ""
-
     def test_connection(self, client: Client | None = None) -> TestResult:
         """Try the stored configuration without exporting anything; never raises.
 
-        Remembers whether it worked, and when it last did: a failure leaves `last_test_at` alone (S2-30).
+        Remembers whether it worked, and when it last did: a failure leaves `last_test_at` alone.
         """
         try:
             connector = bind(self, client, timeout=conf.TEST_TIMEOUT_SECONDS)
@@ -175,7 +127,7 @@ class ERPConnection(TenantIntegration):
         return result
 
 
-def _check_type(value: str) -> None:
+def check_type(value: str) -> None:
     if value not in connector_types():
         raise ValueError(f"Invalid connector_type: {str(value)[:50]}")
 

@@ -1,4 +1,4 @@
-"""The port of seeds/002 under the name that its guide imports; the port itself is connectors/port.py."""
+"""What a connector for an ERP imports, in one place."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["ConnectorError", "ERPConnectorPort", "ExportResult", "ReversibleExpo
 
 @runtime_checkable
 class ReversibleExport(Protocol):
-    """What a connector may offer beside the port: take back what it exported (the guide's future 6).
+    """What a connector may offer beside the port: take back what it exported.
 
     Declared so that connectors agree on the name; nothing here calls it, and no connector has to have it.
     """

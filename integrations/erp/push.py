@@ -1,4 +1,4 @@
-"""``PushOrchestrator``: push an order to a tenant's ERP, once, and wait for the answer (S2-18 … S2-24).
+"""``PushOrchestrator``: push an order to a tenant's ERP, once, and wait for the answer.
 
 A push is an event ``order_push`` owed to the ERP connection: the same rows, lane, settlement and log as everything
 else (docs/adr/0016). It is recorded first, so nothing that happens afterwards loses it; then it is sent while the
@@ -46,7 +46,7 @@ class PushOrchestrator:
     """Pushes orders.
 
     Args:
-        db_session: taken so that the guide's call works; Django finds the database itself.
+        db_session: ignored; for callers that pass one. Django finds the database itself.
     """
 
     def __init__(self, db_session: Any = None) -> None:
@@ -108,7 +108,7 @@ class PushOrchestrator:
                 if not is_waited_for and not_before is None:
                     wake_on_commit([target.pk])
         except IntegrityError:
-            # Somebody was quicker with the same key: what the guide expects, and what the key is for (S2-46).
+            # Somebody was quicker with the same key: that is what the key is for.
             if (existing := self.check_idempotency(key)) is None:
                 raise
             return existing
@@ -211,7 +211,7 @@ def _exact(order: Any, tenant_id: Any) -> dict[str, Any]:
     if sanitise(values) != values:
         raise ConfigurationError(
             {
-                "draft_order": "holds what JSON cannot say as it is: NaN or infinity, a NUL character, half a "
+                "draft_order": "contains a value that JSON cannot represent: NaN or infinity, a NUL character, half a "
                 "character, or nesting over 30 levels"
             }
         )

@@ -67,9 +67,9 @@ def register_action(name: str, label: str, handle: Handle, help: str = "", *, pe
         ValueError: the name cannot stand in an address, or `permission` is none.
     """
     if not NAME.fullmatch(name) or len(name) > MAX_NAME:
-        raise ValueError(f"an action is called by lower-case words joined by hyphens, not {name[:MAX_NAME]!r}")
+        raise ValueError(f"an action's name is lower-case words joined by hyphens, not {name[:MAX_NAME]!r}")
     if permission and not PERMISSION.fullmatch(permission):
-        raise ValueError(f"a permission is called app.codename, e.g. tasks.change_workitem, not {permission[:100]!r}")
+        raise ValueError(f"a permission's name is app.codename, e.g. tasks.change_workitem, not {permission[:100]!r}")
     _actions[name] = InboundAction(name, label, handle, help, permission)
 
 

@@ -15,7 +15,7 @@ MAX_ERROR = 500
 
 
 class AbstractWebhookEvent(models.Model):
-    """One delivery of a provider (S0-30). A host subclasses it with a nullable key ``connection`` to its own model.
+    """One delivery of a provider. A host subclasses it with a nullable key ``connection`` to its own model.
 
         received ──► processing ──► processed
            ▲             │
@@ -82,7 +82,7 @@ class AbstractWebhookEvent(models.Model):
         self._mark(status=self.Status.FAILED, error=printable(error[:MAX_ERROR]))
 
     def mark_duplicate(self) -> None:
-        """Somebody found out that it repeats another one; what is processed stays so (S0-31)."""
+        """Somebody found out that it repeats another one; what is processed stays so."""
         self._mark(~Q(status=self.Status.PROCESSED), status=self.Status.DUPLICATE, next_attempt_at=None)
 
     def _mark(self, condition: Q | None = None, /, **values: Any) -> None:

@@ -1,4 +1,4 @@
-"""Do what a stored webhook asks for: once, and tell of it at least once (S0-82, S0-83, S0-86).
+"""Do what a stored webhook asks for: once, and tell of it at least once.
 
     claim      one conditional UPDATE; `attempts` is the fence, `next_attempt_at` says when a claim is void
     effect     our own action and the mark "processed" commit together, or neither does
@@ -56,7 +56,7 @@ def process(model: type[AbstractWebhookEvent], pk: Any) -> str:
     except (TypeError, ValueError, OverflowError, ValidationError):  # no key of this model
         event = None
     if event is None:
-        logger.warning("the inbound webhook that a message asks for is not there")
+        logger.warning("a message names an inbound webhook that does not exist")
         return "unknown"
     if not event.signature_valid:
         return "rejected"
@@ -108,7 +108,7 @@ def _give_up(rows: models.QuerySet[Any], event: AbstractWebhookEvent) -> bool:
         return False
     text, status = times_died(event.unfinished, conf.INBOUND_LEASE_SECONDS), event.Status.FAILED
     if event.status == event.Status.PROCESSED:
-        text, status = f"{text}; a receiver of its signal may not have heard", event.Status.PROCESSED
+        text, status = f"{text}; a receiver of its signal may have missed it", event.Status.PROCESSED
     text = f"{text} (given up after {event.attempts} attempt{'s' if event.attempts > 1 else ''})"
     if not _unchanged(rows, event).update(status=status, error=text, next_attempt_at=None, unfinished=0):
         return False

@@ -1,4 +1,4 @@
-"""Store what a provider told us, once, before anything is done with it (C22, S0-75 … S0-85).
+"""Store what a provider told us, once, before anything is done with it.
 
 A delivery is known by ``<connection>:<the provider's id, or a digest>``, a call of an inbound action that has an id by
 ``<connection>/<action>:<id>``. Whoever inserts that key first has stored it;
@@ -177,7 +177,7 @@ def store_rejected(model: type[AbstractWebhookEvent], delivery: Delivery, reason
         body=storable_start(delivery.body, delivery.secrets, MAX_REJECTED_BODY),
         signature_valid=False,
         status=model.Status.FAILED,
-        error=f"{schemes.REASONS.get(reason, 'The signature does not prove the sender.')} ({reason})",
+        error=f"{schemes.REASONS.get(reason, 'The signature could not be verified.')} ({reason})",
     )
     is_rare = is_within("rejected", delivery.connection, REJECTED_PER_MINUTE, if_unknown=False)
     if is_rare and is_within("rejected", None, ALL_REJECTED_PER_MINUTE, if_unknown=False):

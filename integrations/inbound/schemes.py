@@ -9,10 +9,10 @@
     hmac-sha256-hex, hmac-sha256-base64
                          the header that the provider's documentation names, over the body
     hmac-sha256-prefixed the same, written sha256=<hex>, as Notion and many others do
-    hmac-sha256          as seeds/000 calls it: the encoding that goes with the header; with an unknown
-                         header sha256=<hex>, or hex or base64, which their lengths tell apart
+    hmac-sha256          the encoding that the header's owner uses; with an unknown header sha256=<hex>, or hex
+                         or base64, which their lengths tell apart
 
-Source: S0-78, design.md C22, and the providers' own pages. Fails closed: an unknown scheme, an empty secret and
+Source: the providers' own pages. Fails closed: an unknown scheme, an empty secret and
 whatever a stranger may send end as ``SignatureInvalid``. One spelling is accepted of each thing: digits are ASCII,
 hex is lower case, base64 has its padding.
 """
@@ -33,13 +33,13 @@ MAX_HEADER = 8192  # characters; servers refuse longer ones anyway
 
 # Why a signature is refused, for whoever has to mend it.
 REASONS = {
-    "unknown_method": "The scheme of the signature is none that we know.",
-    "no_secret": "No secret for calling back is set here: enter the one that the sender signs with.",
-    "missing_header": "The header of the signature, its id or its time is missing: compare their names.",
-    "malformed": "The signature or its time is not written as this scheme writes it.",
-    "too_old": f"It was signed more than {TOLERANCE_SECONDS} s ago: a replay, or a clock that is wrong.",
-    "too_new": f"It is signed more than {TOLERANCE_SECONDS} s ahead of our clock: one of the two clocks is wrong.",
-    "mismatch": "Another secret was used, or the body was changed after it was signed.",
+    "unknown_method": "This signature scheme is unknown; docs/inbound.md lists those that are known.",
+    "no_secret": "The secret for calling back is not set: enter the one that the sender signs with.",
+    "missing_header": "The header with the signature, id or timestamp is missing: compare the headers' names.",
+    "malformed": "The signature or its timestamp does not have this scheme's format.",
+    "too_old": f"It was signed more than {TOLERANCE_SECONDS} s ago: it is a replay, or one of the two clocks is wrong.",
+    "too_new": f"It was signed more than {TOLERANCE_SECONDS} s in the future: one of the two clocks is wrong.",
+    "mismatch": "It was signed with another secret, or the body was changed after it was signed.",
 }
 
 _TIMESTAMP = re.compile(r"0|[1-9][0-9]{0,17}", re.ASCII)
@@ -52,7 +52,7 @@ _WORDPRESS_ENTITY = re.compile(
     "|(?P<and>amp|#0*38|#[xX]0*26));"
 )
 
-# seeds/000 names the method and the header: the header says whose encoding it is.
+# Code that names `hmac-sha256` and a header: the header says whose encoding it is.
 _OWNERS = {
     "stripe-signature": "stripe",
     "webhook-signature": "standard-webhooks",

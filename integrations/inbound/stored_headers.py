@@ -1,4 +1,4 @@
-"""Which headers of a webhook are kept: what tells who sent what, never what lets somebody in (S0-81, S0-95).
+"""Which headers of a webhook are kept: what tells who sent what, never what lets somebody in.
 
 A list of what may be kept, not of what may not: whatever else a proxy, a gateway or a provider adds may be a login.
 Kept are standard headers that say nothing secret, those of the scheme that proved the webhook, and those that the kind

@@ -60,7 +60,7 @@ def count_refused(connection: AbstractConnection) -> bool:
     number, most = _count("refused", connection), conf.INBOUND_REFUSED_PER_MINUTE
     if number == most:
         logger.warning(
-            "connection %s: %s webhooks in this minute proved nothing; until the next one such calls are answered 429",
+            "connection %s: %s webhooks without a valid signature in this minute; others now get 429 until it ends",
             connection.pk,
             number,
         )

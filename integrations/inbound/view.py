@@ -1,4 +1,4 @@
-"""``POST webhooks/<connection_id>/<action>/``: where providers call us back (C22, docs/inbound.md).
+"""``POST webhooks/<connection_id>/<action>/``: where providers call us back (docs/inbound.md).
 
 Refused in this order, the cheapest first, and nothing about an integration is told before the signature is proven:
 405 method · 415 encoding · 413 announced size · 404 nobody of that id takes webhooks · then the body is read: 411, 408,
@@ -56,12 +56,12 @@ _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.I
 _KEY = re.compile(r"[1-9][0-9]{0,17}", re.ASCII)
 
 _SENTENCES = {
-    400: "The body is not what was announced.",
+    400: "The body is incomplete or malformed.",
     401: "The signature is missing or wrong.",
     403: "This integration may not do that.",
     404: "There is nothing here.",
     405: "Send a POST.",
-    408: "The body took too long to come.",
+    408: "The body took too long to arrive.",
     411: "Say how long the body is (Content-Length).",
     413: "The body is too long.",
     415: "Send the body as it is, without Content-Encoding.",
@@ -149,7 +149,7 @@ def _prove_and_keep(request: HttpRequest, connection: AbstractConnection, action
     secrets = adapter.inbound_secrets()
     if any_weak(secrets, adapter.inbound.scheme if adapter.inbound else "") and is_closed(connection):
         # Somebody may be guessing; a good secret cannot be guessed, and its holder is not kept waiting.
-        raise _too_often("too many signatures were wrong in this minute, and the secret is a weak one")
+        raise _too_often("too many signatures were wrong in this minute, and the secret is weak")
     try:
         body = read_body(request, limit)  # only now: a stranger who knows no id gets none of our time
     except BodyRefused as refused:

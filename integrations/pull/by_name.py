@@ -27,7 +27,7 @@ logger = logging.getLogger("integrations.pull")
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What the tasks' arguments name (S0-61, S0-62)."""
+    """What the tasks' arguments name."""
 
     connection_id: Any
     resource_type: str

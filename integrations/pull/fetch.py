@@ -140,7 +140,7 @@ def next_cursor(page: Fetched, sent: str, visited: Collection[str] = ()) -> str:
     Without a cursor the last page leaves us where we were: the next run reads it again, with what was added to it.
 
     Raises:
-        BadPage: it says that there is more, and leads nowhere new: reading on would never end (S0-58).
+        BadPage: it says that there is more, and leads nowhere new: reading on would never end.
     """
     if not page.has_more:
         return sent if page.cursor is None else page.cursor

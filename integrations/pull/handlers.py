@@ -69,7 +69,7 @@ def handler_for(connection: AbstractConnection, resource_type: str) -> ProcessFn
 
 
 def has_taker(connection: AbstractConnection, resource_type: str) -> bool:
-    """Tell whether anybody takes the items: a handler, or at least a receiver of sync_completed (S0-61)."""
+    """Tell whether anybody takes the items: a handler, or at least a receiver of sync_completed."""
     return bool(handler_for(connection, resource_type)) or sync_completed.has_listeners(type(connection))
 
 

@@ -173,7 +173,7 @@ def save_page(lease: PullLease, cursor: str, *, has_more: bool) -> None:
 
 
 def save_failure(lease: PullLease, problem: str, wait: float, **more: Any) -> None:
-    """Write why there is no page, and give the state back; the cursor stays (S0-57).
+    """Write why there is no page, and give the state back; the cursor stays.
 
     Args:
         problem: our own words, at most 500 characters.

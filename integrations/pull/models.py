@@ -21,7 +21,7 @@ MAX_ERROR = 500
 
 
 def why_not_kept(cursor: str) -> str:
-    """Say why `cursor` cannot be stored whole, "" if it can: one that is cut points somewhere else (S0-27)."""
+    """Say why `cursor` cannot be stored whole, "" if it can: one that is cut points somewhere else."""
     if len(cursor) > MAX_CURSOR:
         return f"has {len(cursor)} characters; at most {MAX_CURSOR} are kept"
     if "\0" in cursor or any("\ud800" <= char <= "\udfff" for char in cursor):
@@ -30,7 +30,7 @@ def why_not_kept(cursor: str) -> str:
 
 
 class AbstractSyncState(models.Model):
-    """How far one kind of thing (orders, products) has been pulled from one provider (S0-27).
+    """How far one kind of thing (orders, products) has been pulled from one provider.
 
     A host subclasses it with a key ``connection`` to its own model. The cursor is saved together with what the page
     had in it, so a crash repeats a page and never skips one.

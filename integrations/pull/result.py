@@ -8,7 +8,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class SyncResult:
-    """One page, committed; or why there is none (S0-53, S0-57, S0-100).
+    """One page, committed; or why there is none.
 
     Attributes:
         items: what the page held, as the connector returns it. Customers' data: not in the repr.

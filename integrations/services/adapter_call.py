@@ -1,4 +1,4 @@
-"""One method of an adapter by name, as messages ask for it: only what its port exports (B226)."""
+"""One method of an adapter by name, as messages ask for it: only what its port exports."""
 
 from __future__ import annotations
 
@@ -48,7 +48,8 @@ def call_adapter_method(
     kind = ConnectorRegistry.type_of(connection.connector_key)
     if not isinstance(method_name, str) or method_name not in exported_methods(kind):
         raise IntegrationPermanentError(
-            f"method not exported: {kind.manifest.key} offers {str(method_name)[:60]!r} to nobody", code="not_exported"
+            f"method not exported: {kind.manifest.key} has no exported method {str(method_name)[:60]!r}",
+            code="not_exported",
         )
     try:
         with connection.get_adapter() as adapter:

@@ -1,4 +1,4 @@
-"""ConnectionService: what application code does with a connection, ours or a host's (seeds/000).
+"""ConnectionService: what application code does with a connection, ours or a host's.
 
     ConnectionService.test_connection(connection)
     ConnectionService.rotate_credentials(connection, {"token": "…"})
@@ -53,10 +53,10 @@ class ConnectionService:
     def rotate_credentials(
         connection: AbstractConnection, credentials: Mapping[str, Any], *, actor: str = "system"
     ) -> None:
-        """Store `credentials` in the place of all that were there, and leave a line in the log (S0-50).
+        """Store `credentials` in the place of all that were there, and leave a line in the log.
 
         A call that has begun ends with the old ones; the next one reads the new ones. Whoever was disabled stays so:
-        ``connection.re_enable()`` and a test follow (S0-73).
+        ``connection.re_enable()`` and a test follow.
 
         Args:
             actor: who did it, for the log.
@@ -94,7 +94,7 @@ class ConnectionService:
     @staticmethod
     @forgets_locals
     def update_settings(connection: AbstractConnection, settings: Mapping[str, Any]) -> None:
-        """Store `settings` in the place of those that were there, all but the credentials (S0-52).
+        """Store `settings` in the place of those that were there, all but the credentials.
 
         Raises:
             ConfigurationError: `validate_settings` finds something; nothing was stored.
@@ -156,7 +156,7 @@ def _put_settings(row: AbstractConnection, settings: Mapping[str, Any]) -> list[
 def _inbound_secret(
     connector: type[BaseConnector], settings: Mapping[str, Any], before: Mapping[str, Any]
 ) -> dict[str, str]:
-    """Return {"webhook_secret": …} if a host keeps it beside its settings, as django-bapp-connectors had it (S0-60)."""
+    """Return {"webhook_secret": …} if a host keeps it beside its settings, as django-bapp-connectors had it."""
     if not _keeps_inbound_secret(connector) or INBOUND_SECRET not in settings:
         return {}
     value = settings[INBOUND_SECRET]

@@ -21,7 +21,7 @@ from integrations.credentials.masking import MASK, is_mask, mask_values
 from integrations.errors import ConfigurationError
 from integrations.transport.redaction import mask_url
 
-NOTHING_STORED = "the dots stand for a stored value, and there is none: enter the value"
+NOTHING_STORED = "the dots stand for a stored value, but none is stored: enter the value"
 _PLACE_NAME = re.compile(r"url|uri|host|server|domain|endpoint|address", re.IGNORECASE)
 
 

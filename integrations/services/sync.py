@@ -1,4 +1,4 @@
-"""Pull from a provider, page by page (seeds/000).
+"""Pull from a provider, page by page.
 
 result = SyncService.incremental_sync(connection, sync_state, "orders", process_fn=store_orders)
 """
@@ -24,7 +24,7 @@ class SyncService:
         fetch_fn: FetchFn | None = None,
         process_fn: ProcessFn | None = None,
     ) -> SyncResult:
-        """Fetch one page from where the last one ended, and save where it ends (S0-53 … S0-59, S0-67).
+        """Fetch one page from where the last one ended, and save where it ends.
 
         Args:
             sync_state: whose cursor is used; brought up to date.
@@ -49,7 +49,7 @@ class SyncService:
         fetch_fn: FetchFn | None = None,
         process_fn: ProcessFn | None = None,
     ) -> SyncResult:
-        """Forget the cursor and fetch the first page; `incremental_sync` reads the others (S0-55).
+        """Forget the cursor and fetch the first page; `incremental_sync` reads the others.
 
         The cursor is forgotten before anything is fetched, for good: after a failure or a crash the next run begins at
         the beginning too. Whoever is reading meanwhile is interrupted, and commits nothing more.

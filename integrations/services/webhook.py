@@ -1,4 +1,4 @@
-"""Take in a webhook in a view of one's own (seeds/000, S0-76 … S0-81)."""
+"""Take in a webhook in a view of one's own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Work items: what of them is an event, what the payload holds (seeds/001), where notes go.
+"""Work items: what of them is an event, what the payload holds, where notes go.
 
 The only file that knows both the outbox and `WorkItem`.
 """

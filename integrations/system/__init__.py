@@ -1,1 +1,1 @@
-"""The systems of seeds/004 for the whole installation: a switch and a configuration in front of a connector."""
+"""Systems that the whole installation uses: a switch and a configuration in front of a connector."""

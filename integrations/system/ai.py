@@ -1,4 +1,4 @@
-"""OpenAI and Gemini for the whole installation (S4-47). Their keys travel in headers, never in an address.
+"""OpenAI and Gemini for the whole installation. Their keys travel in headers, never in an address.
 
 A prompt costs money, so one whose answer may have been lost is not sent again.
 """

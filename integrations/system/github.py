@@ -1,4 +1,4 @@
-"""GitHub for the whole installation (docs/github.md, S4-21, S4-48)."""
+"""GitHub for the whole installation (docs/github.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Mail through Microsoft Graph for the whole installation (docs/graph-mail.md, S4-46)."""
+"""Mail through Microsoft Graph for the whole installation (docs/graph-mail.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Weaviate for the whole installation (docs/weaviate.md, S4-45)."""
+"""Weaviate for the whole installation (docs/weaviate.md)."""
 
 from __future__ import annotations
 

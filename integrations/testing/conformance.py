@@ -1,4 +1,4 @@
-"""The conformance suite: what every connector must do, whoever wrote it (S4-2, S3-37, S3-47).
+"""The conformance suite: what every connector must do, whoever wrote it.
 
     class TestAcme(ConnectorConformance):
         connector = AcmeConnector

@@ -1,4 +1,4 @@
-"""A client on the library `requests`, so that tests can script a provider with the library `responses` (seeds/003).
+"""A client on the library `requests`, so that tests can script a provider with the library `responses`.
 
     @responses.activate
     def test_it():

@@ -43,7 +43,7 @@ def make_item(tenant: Tenant, **fields: Any) -> WorkItem:
 
 
 def the_printed_item(tenant: Tenant) -> WorkItem:
-    """The work item of seeds/001's payload, with its ids (not saved)."""
+    """The work item whose payload tests print, with its ids (not saved)."""
     customer = Customer.objects.create(id=45, tenant=tenant, name="John Doe", email="john@example.com")
     return WorkItem(
         id=123,

@@ -49,7 +49,7 @@ class ManyFields(BaseConnector):
             Field(name="includes_vat", label="Prices include VAT", kind="boolean", default=True),
             Field(name="notify", label="Notify the contact", kind="boolean"),
             Field(name="name", label="Name of the storehouse", help="Not to be mixed up with the integration's."),
-            Field(name="tags", kind="lines", help="Put on every booking, one a line."),
+            Field(name="tags", kind="lines", help="Put on every booking, one per line."),
             Field(name="template", multiline=True, help="Text of a booking: {workitem.reference_id} and the like."),
             Field(name="batch", kind="integer", default=20, minimum=1, maximum=100, advanced=True),
             Field(

@@ -1,4 +1,4 @@
-"""What the HTTPClient logs, in the form that seeds/004 prints (S4-35 … S4-38).
+"""Log the calls of the HTTPClient:
 
     DEBUG    GET https://api.github.com/repos/owner/repo → 200 in 81 ms
     WARNING  Request failed (attempt 1/3): IntegrationTemporaryError: Server error (HTTP 503). Retrying in 0.5s...

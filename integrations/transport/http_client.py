@@ -1,4 +1,4 @@
-"""HTTPClient: calls that read like the provider's documentation, on the guarded transport (seeds/004 §3).
+"""HTTPClient: calls that read like the provider's documentation, on the guarded transport.
 
     client = HTTPClient(base_url="https://api.github.com", headers={"Authorization": f"Bearer {token}"})
     issue = client.get("/repos/owner/repo/issues/7")
@@ -96,7 +96,7 @@ class HTTPClient:
             `auth`; without a base address, nobody does.
         headers: sent with every request to that origin.
         timeout: total seconds for one attempt, 1 to 60; None: the setting TIMEOUT_SECONDS (30).
-        max_retries: attempts *in all* (1: never again), as seeds/004 counts; None: the setting HTTP_MAX_ATTEMPTS (3).
+        max_retries: attempts *in all* (1: never again); None: the setting HTTP_MAX_ATTEMPTS (3).
         name: of the logger, ``<LOGGER_PREFIX>.<name>``.
         client: the guarded client; None: the process's own.
         auth: adds its headers, and may renew them once after a 401.
@@ -145,7 +145,7 @@ class HTTPClient:
     def __repr__(self) -> str:
         return f"{type(self).__name__}({shown_url(self.base_url, secret_path=self._secret_path)})"
 
-    # -- as seeds/004 names them --------------------------------------------------------------------
+    # -- calls --------------------------------------------------------------------------------------
 
     @forgets_locals
     def get(self, path: str, headers: Headers | None = None, params: Params | None = None) -> Any:

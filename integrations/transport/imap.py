@@ -63,7 +63,7 @@ def fetch(conversation: Conversation, login: Login, mailbox: str, cursor: str = 
     known = _CURSOR.fullmatch(cursor)
     if cursor and known is None:
         conversation.close()
-        raise IntegrationPermanentError("the cursor is none of ours", code="cursor", was_sent=False)
+        raise IntegrationPermanentError("the cursor does not belong to this mailbox", code="cursor", was_sent=False)
     limit, patience = max(limit, 1), conversation.remaining * RESERVE
 
     def talk() -> Page:

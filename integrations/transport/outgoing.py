@@ -32,7 +32,7 @@ def absolute(base_url: str, url: str) -> str:
         return url
     if not base_url:
         raise IntegrationPermanentError(
-            "the address is no full URL, and there is no base address", code="url", was_sent=False
+            "the address is not a full URL, and there is no base address", code="url", was_sent=False
         )
     if not url:
         return base_url

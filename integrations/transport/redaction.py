@@ -272,7 +272,7 @@ def is_safe_header(name: str) -> bool:
 
 
 def mask_headers(headers: Mapping[str, str]) -> dict[str, str]:
-    """Return `headers` with ``***`` for every value that is not known to be harmless (S4-37).
+    """Return `headers` with ``***`` for every value that is not known to be harmless.
 
     A list of what may be shown, not of what may not: the name of a tenant's own authentication header is anybody's.
     """

@@ -24,7 +24,7 @@ MESSAGES = {
     "host_blocked_name": "{detail} is a name of an internal network; use a public host name.",
     "host_single_label": "{detail} is a short name that only works inside a network; use the full host name.",
     "self_target": "{detail} is this application itself: the webhook would call us in a loop.",
-    "host_not_allowed": "{detail} is no host of this kind of system; check the address.",
+    "host_not_allowed": "{detail} is not a host of this kind of system; check the address.",
     "port_blocked": "Port {detail} is not open to webhooks; use 443, 80, or a free one above 1023.",
     "port_unusual": "Port {detail}, or a free port above 1023.",
     "plain_not_allowed": "Without TLS only hosts can be used that the operator has opened; choose TLS or STARTTLS.",

@@ -49,7 +49,7 @@ def _unusual(name: str, value: object) -> str | bytes:
     """Return the line of a header whose value is long, empty, begins with a space or is not plain ASCII, or raise."""
     # Ours may be longer than a tenant's (tokens, signatures), but not endless.
     if not isinstance(value, str) or len(value) > 2 * MAX_VALUE:
-        raise HeaderRejected("header_invalid", f"The value of {name} is no text, or too long.")
+        raise HeaderRejected("header_invalid", f"The value of {name} is not text, or is too long.")
     if "\r" in value or "\n" in value or "\0" in value:
         raise HeaderRejected("header_invalid", f"The value of {name} contains a line break or NUL.")
     if not value.strip(" \t"):

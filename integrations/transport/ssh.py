@@ -133,7 +133,7 @@ def _explain(
     code = error.errno if isinstance(error, OSError) else None
     why = {
         errno.ENOENT: "the folder does not exist",
-        errno.ENOTDIR: "the folder is none",
+        errno.ENOTDIR: "the path is not a folder",
         errno.EACCES: "permission denied",
         errno.ENOTSUP: "it lets nobody rename a file, and without that half a file could be picked up",
     }

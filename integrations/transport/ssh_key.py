@@ -36,7 +36,7 @@ _SOMETHING_ELSE = (
     (re.compile(r"BEGIN (?:X509 )?CERTIFICATE"), "is a certificate; enter the private key"),
     (
         re.compile(r"^(?![\s\S]*-----BEGIN [A-Z ]*PRIVATE KEY-----)"),
-        "is no private key; one begins with -----BEGIN … PRIVATE KEY----- and is entered whole",
+        "is not a private key; one begins with -----BEGIN … PRIVATE KEY----- and is entered whole",
     ),
 )
 

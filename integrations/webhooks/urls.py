@@ -1,4 +1,4 @@
-"""What a host mounts: ``path("webhooks/", include("integrations.webhooks.urls"))`` (S0-40 … S0-42)."""
+"""What a host mounts: ``path("webhooks/", include("integrations.webhooks.urls"))``."""
 
 from django.urls import path
 

@@ -1,4 +1,4 @@
-"""The business object that the source documents are about."""
+"""The business object whose changes are events."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .dropoff_point import DropoffPoint
 
 
 class WorkItem(TenantOwned):
-    """A piece of work for a customer, such as a repair (seeds/001 shows every field on the wire)."""
+    """A piece of work for a customer, such as a repair."""
 
     class Status(models.TextChoices):
         NEW = "new", "New"

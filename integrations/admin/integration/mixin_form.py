@@ -80,7 +80,7 @@ class ConnectionForm(forms.ModelForm):
             stored=self.instance.config if isinstance(self.instance.config, dict) else {},
             is_secret=self._is_secret_config,
             label=before.label,
-            help_text=before.help_text or "What is no secret, as JSON.",
+            help_text=before.help_text or "Settings that are not secret, as JSON.",
         )
         self.initial[CONFIG] = self.fields[CONFIG].initial  # else a form of a model shows the column itself
 

@@ -50,7 +50,7 @@ class EventTypeFilter(admin.SimpleListFilter):
 
 
 class CredentialsFilter(admin.SimpleListFilter):
-    """Filter by credentials that are due to be changed (S3-35)."""
+    """Filter by credentials that are due to be changed."""
 
     title = "credentials"
     parameter_name = "credentials"

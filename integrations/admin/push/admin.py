@@ -1,4 +1,4 @@
-"""The ERP push log: the pushes under the column names of the guide (seeds/002); what to do about one is on its sync."""
+"""The ERP push log: the pushes under the column names of `ERPPushLog`; the page of a push's sync has the buttons."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _KINDS: dict[str, Kind] = {"SUCCESS": "ok", "FAILED": "bad", "PENDING": "warn", 
 
 
 class PushStatusFilter(admin.SimpleListFilter):
-    """Filter by the guide's status."""
+    """Filter by the status of pushes."""
 
     title = "status"
     parameter_name = "status"

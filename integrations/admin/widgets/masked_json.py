@@ -82,7 +82,7 @@ class MaskedJSONField(forms.CharField):
             where = f"{path}{name}"
             if is_mask(value):
                 if name not in known:
-                    raise ValidationError(f"The dots of {where} stand for a stored value, and there is none: type it.")
+                    raise ValidationError(f"The dots of {where} stand for a stored value, but none is stored: type it.")
                 clean[name] = known[name]
             elif isinstance(value, dict):
                 clean[name] = self._unmask(value, known.get(name), f"{where}.")

@@ -62,7 +62,7 @@ class SecretField(forms.CharField):
         text = super().clean(value)
         if is_mask(text):
             if not is_mask(self.initial):
-                raise ValidationError("The dots stand for a stored value, and there is none: type the value.")
+                raise ValidationError("The dots stand for a stored value, but none is stored: type the value.")
             return MASK
         if _BULLET in text:
             raise ValidationError("Remove the dots before you type: they stand for the stored value.")
@@ -121,7 +121,7 @@ def parse_masked_headers(text: str, stored: Mapping[str, str]) -> dict[str, str]
             if value == _KEPT and name.lower() in of_name:
                 found[name] = of_name[name.lower()]
             elif value == _KEPT:
-                raise ValidationError(f"The dots of {name} stand for a stored value, and there is none: type it.")
+                raise ValidationError(f"The dots of {name} stand for a stored value, but none is stored: type it.")
             elif _KEPT in value:
                 raise ValidationError(f"Remove the dots from {name}: they stand for a whole stored value.")
         return check_headers(found)

@@ -1,6 +1,6 @@
 """Shops: the port that a shop's connector implements, and the orders and products that it speaks of.
 
-This is the place of ``bapp_connectors.core.dto`` in seeds/000:
+Code written for ``bapp_connectors.core.dto`` imports from here:
 
     from integrations.connectors.families.shop import OrderStatus     (or: from integrations import OrderStatus)
 
@@ -9,7 +9,7 @@ This is the place of ``bapp_connectors.core.dto`` in seeds/000:
         print(f"Order {order.order_id}: {order.status}")
     updated = adapter.update_order_status("12345", OrderStatus.SHIPPED)
 
-Money is a Decimal, never a float; times are aware, in UTC. How to add a shop: docs/shops.md (S0-45 … S0-48).
+Money is a Decimal, never a float; times are aware, in UTC. How to add a shop: docs/shops.md.
 """
 
 from __future__ import annotations
@@ -152,7 +152,7 @@ class Product:
 
 
 class ShopPort(ABC):
-    """What a shop's connector can do. Each method may be called by name (tasks, S0-60).
+    """What a shop's connector can do. Each method may be called by name (tasks).
 
     Errors are those of integrations/errors.py. A page never leaves out a row that was there when its run began; one
     that changes meanwhile, or on the border of two runs, may come twice.

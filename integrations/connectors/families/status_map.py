@@ -1,4 +1,4 @@
-"""A shop's own words for where an order stands, and ours (S0-47, S0-48).
+"""A shop's own words for where an order stands, and ours.
 
 In: a kind's defaults, and what a tenant put over them: ``status_map_inbound`` {shop's word: ours} and
 ``status_map_outbound`` {ours: shop's word}. Out: the other word. Never raises: a word that nobody mapped stays as it

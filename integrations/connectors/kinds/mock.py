@@ -1,4 +1,4 @@
-"""An ERP that is none: it answers as its configuration says, without a network (S2-39).
+"""A pretend ERP: it answers as its configuration says, without a network.
 
 For tests, demonstrations and training. It may be chosen in production, where a new tenant tries the whole way of an
 order before the real ERP is there; its label says what it is, and nothing it "took" exists anywhere.

@@ -193,7 +193,7 @@ class RestConnector(TemplateInterpreter):
             following = pages.following.render(after)
             if not following:
                 if pages.more is not None and pages.more.holds(after):
-                    words = f"{self.host} says that there is more, and not where"
+                    words = f"{self.host} says that there is more, but not where"
                     raise IntegrationIncomplete(words, reason="no next page", status=response.status)
                 return
             if (mark := text_of(following)) in seen:

@@ -71,7 +71,7 @@ MANIFEST = Manifest(
             label="Secret for calling back",
             kind="secret",
             multiline=True,
-            help="Whoever calls us back signs with it: a random text. Empty: nobody may. Two, one a line, while you "
+            help="Whoever calls us back signs with it: a random text. Empty: nobody may. Two, one per line, while you "
             "change it.",
         ),
         Field(
@@ -174,7 +174,7 @@ def _conflicts(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "api_key", "missing: there is a header for an API key, but no key"
     secrets = lines(config.get("webhook_secret"))
     if config.get("inbound_scheme") == "standard-webhooks" and not all(map(signing.is_key, secrets)):
-        yield "webhook_secret", "must be whsec_ and base64, one a line; for another secret choose another scheme"
+        yield "webhook_secret", "must be whsec_ and base64, one per line; for another secret choose another scheme"
     own = authorization(config)
     taken = {name.lower() for name in config.get("headers") or {}}
     for name in own:

@@ -312,7 +312,7 @@ PUBLIC = ed25519.Ed25519PrivateKey.generate().public_key()
             "is a public key",
         ),
         ("---- BEGIN SSH2 PUBLIC KEY ----\nAAAA\n---- END SSH2 PUBLIC KEY ----", "is a public key"),
-        ("hello", "is no private key"),
+        ("hello", "is not a private key"),
         ("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----", "is a certificate"),
         (openssh(rsa.generate_private_key(65537, 1024)), "has 1024 bits"),
         (openssh(ed25519.Ed25519PrivateKey.generate(), b"another phrase"), "the passphrase does not open it"),

@@ -151,7 +151,7 @@ def test_an_order_that_only_has_a_uuid(make: Any) -> None:
 def test_level_a_has_capitals_only(make: Any) -> None:
     data = make(charset="UNOA").interchange(envelope())
     assert b"GRO" in data and data.isascii() and not re.search(rb"[a-z]", data.partition(b"UNH")[2])
-    with pytest.raises(IntegrationPermanentError, match=r"lines\[0\].sku: has characters that UNOA does not know"):
+    with pytest.raises(IntegrationPermanentError, match=r"lines\[0\].sku: has characters that UNOA cannot encode"):
         make(charset="UNOA").interchange(envelope({"id": 1, "lines": [{"sku": "a-1", "quantity": 1}]}))
 
 
@@ -159,7 +159,7 @@ def test_level_a_has_capitals_only(make: Any) -> None:
     ("change", "problem"),
     [
         ({"number": "x" * 36}, "number: longer than EDIFACT's 35 characters"),
-        ({"number": "日本"}, "number: has characters that UNOC does not know"),
+        ({"number": "日本"}, "number: has characters that UNOC cannot encode"),
         ({"customer": "x" * 18}, "customer: longer"),
         ({"lines": [{"sku": "A", "quantity": 1, "unit": "PIECE"}]}, r"lines\[0\].unit: longer"),
     ],

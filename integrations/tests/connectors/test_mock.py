@@ -1,4 +1,4 @@
-"""The mock ERP: each mode, unbound as seeds/002 calls it."""
+"""The mock ERP: each mode, unbound."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from types import SimpleNamespace
 
 import pytest
 
+from integrations.compat.errors import ConnectorError
 from integrations.connectors.kinds.mock import MODES, MockConnector
 from integrations.connectors.port import Envelope
 from integrations.errors import (
-    ConnectorError,
     IntegrationAuthError,
     IntegrationPermanentError,
     IntegrationRateLimited,

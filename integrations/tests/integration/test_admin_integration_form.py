@@ -140,7 +140,7 @@ def test_b074_inactive_at_creation_queues_nothing(acme: Side) -> None:
 
 
 def test_the_form_of_the_source_document(acme: Side) -> None:
-    """S1-18 … S1-25: tenant preselected, types and event types as choices."""
+    """Tenant preselected, types and event types as choices."""
     response = acme.client.get(url("tenantintegration", "add"))
     form = response.context["adminform"].form
     html = response.content.decode()

@@ -215,7 +215,7 @@ def test_a_secret_does_not_leave_the_default_address_either(side: Side) -> None:
 
 
 class Open(BaseConnector):
-    """A connector as the first guide prints it: no fields, any configuration."""
+    """A connector without a manifest: no fields, any configuration."""
 
     manifest = Manifest(key="odd-open", label="Open")
 

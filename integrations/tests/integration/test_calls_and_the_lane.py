@@ -130,7 +130,7 @@ def pause_is_over(made: TenantIntegration) -> None:
         ("patient", None, {}, (25.0, 25.0)),
         ("patient", 7.0, {"TIMEOUT_SECONDS": 2.0}, (7.0, 7.0)),
         ("ledger", None, {"TIMEOUT_SECONDS": 2.0, "ADAPTER_TIMEOUT_SECONDS": 3.0}, (2.0, 3.0)),
-        ("ledger", None, {}, (None, 10.0)),  # S0-38
+        ("ledger", None, {}, (None, 10.0)),
     ],
 )
 def test_integration_before_setting_before_kind(

@@ -1,4 +1,4 @@
-"""System-wide configurations: stored encrypted, read once, forgotten when they change (S4-15 … S4-20, S4-39)."""
+"""System-wide configurations: stored encrypted, read once, forgotten when they change."""
 
 from __future__ import annotations
 

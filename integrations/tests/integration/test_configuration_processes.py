@@ -1,4 +1,4 @@
-"""A configuration that one process changes is what the other ones use (S4-39, C25): with real second processes."""
+"""A configuration that one process changes is what the other ones use: with real second processes."""
 
 from __future__ import annotations
 

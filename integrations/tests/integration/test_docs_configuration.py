@@ -183,7 +183,7 @@ def test_another_system(settings: Any) -> None:
         model.objects.create(enabled=True, zammad_token="canary")
         assert service.open_ticket("Help") == ("open_ticket", {"title": "Help"}, "canary")
         assert IntegrationConfiguration.objects.get().name == "zammad"
-        assert service.health_check().error_message == "Zammad offers no check"
+        assert service.health_check().error_message == "Zammad has no connection check"
     finally:
         ConnectorRegistry.unregister("zammad")
         admin.site._registry.clear()

@@ -1,4 +1,4 @@
-"""``ERPConnection``: the guide's table on the integration's row."""
+"""``ERPConnection``: the table ``erp_connection`` on the integration's row."""
 
 from __future__ import annotations
 

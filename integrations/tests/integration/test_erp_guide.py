@@ -1,4 +1,4 @@
-"""seeds/002's printed examples in Django's form: those of docs/erp.md are run from there."""
+"""The examples of docs/erp.md, run from there."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def my_erp(request: Request) -> Answer:
 
 @pytest.fixture
 def names(settings: Any, receiver: Receiver) -> Iterator[dict[str, Any]]:
-    """What the guide's examples define, after they ran in the guide's order."""
+    """What the page's examples define, after they ran in the page's order."""
     settings.INTEGRATIONS = {"ALLOWED_HOSTS": [receiver.netloc], "RETRY_JITTER": 0.0}
     receiver.answer_with(my_erp)
     names: dict[str, Any] = {"test_org": make_tenant(), "draft_order": SimpleNamespace(id=uuid4())}

@@ -1,4 +1,4 @@
-"""Periodic health checks: asked for once, spread out, and counting only what is about credentials (S3-28)."""
+"""Periodic health checks: asked for once, spread out, and counting only what is about credentials."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A fresh project that follows docs/your-own-models.md: everything that the page says works (S0-8)."""
+"""A fresh project that follows docs/your-own-models.md: everything that the page says works."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_every_example_does_what_the_page_says(project: FreshProject, shop: WooC
 
     assert made["test"][0] is True and made["row"]["is_connected"] and made["shown"].startswith("True ")
     assert made["row"]["config"]["status_map_inbound"] == {"wc-custom-status": "processing"}
-    assert tested["test"] == made["test"], "S0-44: the service says what the connection says"
+    assert tested["test"] == made["test"], "the service says what the connection says"
     assert sorted(used["shown"].splitlines()) == sorted(
         [*(f"Order {order['id']}: processing" for order in orders), f"{product['name']} - 12.50 EUR"]
     )
@@ -71,7 +71,7 @@ def test_every_example_does_what_the_page_says(project: FreshProject, shop: WooC
         f"Connection {store} recovered",
         f"Synced 2 new orders from {store}",
         "a new order",
-    ], "S0-90: the receivers of the page, each once"
+    ], "the receivers of the page, each once"
 
 
 def test_the_view_sets_up_a_connection(project: FreshProject, shop: WooCommerceServer) -> None:
@@ -113,7 +113,7 @@ def test_the_view_sets_up_a_connection(project: FreshProject, shop: WooCommerceS
 
 
 def test_admin_urls_and_a_provider_of_ones_own(project: FreshProject) -> None:
-    """S0-7: a provider is one file; no model, page or task knows of it."""
+    """A provider is one file; no model, page or task knows of it."""
     project.append("connectors/receivers.py", "\nfrom . import shelf  # noqa: E402, F401\n")
     found = project.facts("pages.py")
     assert found["pages"] == {"connection": 200, "syncstate": 200, "executionlog": 200, "webhookevent": 200}

@@ -317,7 +317,7 @@ class TestProcessing:
     @pytest.mark.parametrize("pk", [999_999, "x", None, 2**70, [1], float("inf"), "1\0"])
     def test_an_unknown_one_is_logged_and_not_tried_again(self, pk: Any, caplog: Any) -> None:
         assert process_webhook(pk, "integrations", "WebhookEvent") == {"outcome": "unknown"}
-        assert "not there" in caplog.text
+        assert "does not exist" in caplog.text
 
     @pytest.mark.parametrize("model", [("auth", "User"), ("integrations", "TenantIntegration"), ("no", "where")])
     def test_only_models_of_webhooks(self, model: tuple[str, str]) -> None:
@@ -498,7 +498,7 @@ class TestDeadWorkers:
         self.die_of(event, 5)
         assert self.outcomes(event) == ["given up", "not due"]
         assert event.status == "processed" and event.announced_at is None and event.next_attempt_at is None
-        assert "may not have heard (given up after 5 attempts)" in event.error
+        assert "may have missed it (given up after 5 attempts)" in event.error
 
     def test_four_of_them_and_then_none(self, flow: TenantIntegration) -> None:
         """A failure between them, or a success, ends the row of deaths."""

@@ -274,7 +274,7 @@ class TestRefused:
         assert (answer.status_code, answer.json()) == (401, {"detail": "The signature is missing or wrong."})
         (row,) = rows()
         assert not row.signature_valid and row.next_attempt_at is None and len(bytes(row.body)) == 4096
-        assert row.error == "Another secret was used, or the body was changed after it was signed. (mismatch)"
+        assert row.error == "It was signed with another secret, or the body was changed after it was signed. (mismatch)"
         assert send(shop, X_Id="d-1").json() == {"status": "received"}  # a forger cannot take a delivery's place
 
     def test_401_keeps_only_a_few_of_them(self, shop: TenantIntegration) -> None:

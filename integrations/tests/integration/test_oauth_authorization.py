@@ -204,7 +204,7 @@ def refused(response: Any, status: int = 400) -> str:
 def test_b219_access_denied_with_html_is_400_and_repeats_nothing(acme: Side, hub: TenantIntegration) -> None:
     state = asked(connect(acme.client, hub))["state"]
     denied = {"error": "access_denied", "error_description": EVIL, "error_uri": "javascript:alert('canary')"}
-    assert "did not give access" in refused(come_back(acme.client, state=state, **denied))
+    assert "did not grant access" in refused(come_back(acme.client, state=state, **denied))
     refused(come_back(acme.client, **denied))  # without a state
     refused(come_back(acme.client, state=EVIL, **denied))
 

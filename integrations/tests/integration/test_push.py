@@ -1,4 +1,4 @@
-"""Pushing orders: the guide's examples, the rows they leave, retries, idempotency, and what never happens."""
+"""Pushing orders: the plain case, the rows they leave, retries, idempotency, and what never happens."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def connectors_of(sync: IntegrationSync) -> list[tuple[int, str]]:
     return list(sync.logs.order_by("id").values_list("attempt", "error"))
 
 
-# -- the guide's example --------------------------------------------------------------------------------
+# -- the plain case --------------------------------------------------------------------------------------
 
 
 def test_push_order_with_mock_connector() -> None:
@@ -590,8 +590,8 @@ def test_the_log_is_found_by_the_guides_names() -> None:
     ("order", "problem"),
     [
         ({"total": 1}, "draft_order: has no id"),
-        ({"id": 1, "total": float("nan")}, "draft_order: holds what JSON cannot say"),
-        ({"id": 1, "text": "a\0b"}, "draft_order: holds what JSON cannot say"),
+        ({"id": 1, "total": float("nan")}, "draft_order: contains a value that JSON cannot represent"),
+        ({"id": 1, "text": "a\0b"}, "draft_order: contains a value that JSON cannot represent"),
         ({"id": 1, "lines": [{"text": "x" * 30_000}] * 9}, "draft_order: is larger than"),
     ],
 )
@@ -607,7 +607,7 @@ def test_no_order_is_sent_as_something_else(receiver: Receiver, order: Any, prob
 
 
 class ExportOnly(BaseConnector):
-    """As the guide prints one, with an export that tells too much."""
+    """No manifest, and an export that tells too much."""
 
     def export(self, draft_order: Any, config: dict[str, Any]) -> ExportResult:
         if config.get("fail"):
@@ -657,7 +657,7 @@ def test_no_secret_in_rows_logs_results_or_exceptions(
                 assert CANARY not in repr(cursor.fetchall()), table
 
 
-# -- replaceable (S2-55) --------------------------------------------------------------------------------------
+# -- replaceable --------------------------------------------------------------------------------------
 
 
 # What each kind needs to take an order; a kind that is not registered here is left out.
@@ -692,7 +692,7 @@ def test_any_erp_is_swapped_for_any_other_without_a_change_of_the_domain(receive
 
 
 def test_figures() -> None:
-    """The guide's: look-up < 10 ms, encryption < 5 ms. Medians, so that a busy machine does not fail them."""
+    """Look-up < 10 ms, encryption < 5 ms. Medians, so that a busy machine does not fail them."""
 
     def median(action: Any) -> float:
         times = []

@@ -1,4 +1,4 @@
-"""The page "ERP push log": the guide's columns, and nobody else's rows."""
+"""The page "ERP push log": the columns of ``erp_push_log``, and nobody else's rows."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from integrations.tests.integration.admin_world import Side, make_side, page, su
 pytestmark = [pytest.mark.django_db]
 
 CANARY = "canary-ab12cd"
-GUIDE = ("id", "org id", "draft order id", "connector type", "status", "request json", "response json", "error message",
+NAMES = ("id", "org id", "draft order id", "connector type", "status", "request json", "response json", "error message",
          "idempotency key", "retry count", "latency ms", "created at")  # fmt: skip
 
 
@@ -35,8 +35,8 @@ def sides(settings: Any) -> tuple[Side, Side]:
 def test_the_columns_are_the_guides(sides: tuple[Side, Side]) -> None:
     html = page(superuser(), url("erppushlog"))
     found = re.findall(r'<th scope="col"[^>]*>.*?<span>([^<]+)</span>|<div class="text"><span>([^<]+)</span>', html)
-    assert tuple(a or b for a, b in found if "checkbox" not in (a or b)) == ("ID", *map(str.capitalize, GUIDE[1:]))
-    assert len(COLUMNS) == len(GUIDE)
+    assert tuple(a or b for a, b in found if "checkbox" not in (a or b)) == ("ID", *map(str.capitalize, NAMES[1:]))
+    assert len(COLUMNS) == len(NAMES)
     assert "✓ Success" in html and "✗ Failed" in html and "does not want this order" in html
     assert CANARY not in html and "<script>&" not in html
 

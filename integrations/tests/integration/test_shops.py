@@ -1,4 +1,4 @@
-"""A family is data: a shop that only a test knows works like any other (S0-7, S0-49); docs/shops.md as printed."""
+"""A family is data: a shop that only a test knows works like any other; docs/shops.md as printed."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def tenant() -> Tenant:
 
 @pytest.fixture
 def basalt(monkeypatch: pytest.MonkeyPatch) -> Iterator[type]:
-    """The connector that the guide prints, as a module of its own, registered by its own decorator."""
+    """The connector that the page prints, as a module of its own, registered by its own decorator."""
     ConnectorRegistry.all()
     blocks = re.findall(r"^```python\n(# integrations/\S+\n.*?)^```", GUIDE.read_text(), re.DOTALL | re.MULTILINE)
     assert len(blocks) == 1
@@ -88,7 +88,7 @@ def test_a_shop_that_nobody_else_knows(basalt: type, tenant: Tenant, receiver: R
 
 
 def test_the_printed_connection(tenant: Tenant, settings: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    """S0-43, S0-14: created as seeds/000 creates it, with the shop's address among the credentials."""
+    """Created as django-bapp-connectors creates it, with the shop's address among the credentials."""
     with WooCommerceServer() as shop:
         settings.INTEGRATIONS = {**settings.INTEGRATIONS, "ALLOWED_HOSTS": [shop.netloc]}
         shop.statuses += ["custom-status", "custom-shipped"]
@@ -123,7 +123,7 @@ def test_the_printed_connection(tenant: Tenant, settings: Any, capsys: pytest.Ca
 
 
 def test_refused_three_times_it_is_disabled(tenant: Tenant, settings: Any) -> None:
-    """S0-71 … S0-73 as far as the connector goes: the shop's 401 counts, its outage does not."""
+    """The shop's 401 counts, its outage does not."""
     with WooCommerceServer() as shop:
         settings.INTEGRATIONS = {**settings.INTEGRATIONS, "ALLOWED_HOSTS": [shop.netloc]}
         connection = TenantIntegration(tenant=tenant, integration_type="woocommerce", name="Shop", is_connected=True)

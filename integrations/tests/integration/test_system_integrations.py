@@ -1,4 +1,4 @@
-"""GitHub, Weaviate, Microsoft Graph, OpenAI and Gemini for the whole installation (S4-4, S4-21, S4-45 … S4-49).
+"""GitHub, Weaviate, Microsoft Graph, OpenAI and Gemini for the whole installation.
 
 What goes over the wire is the connectors' own business and tested with them; here: the switch, the configuration, and
 that each method reaches its system and comes back.

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
+from integrations.compat.errors import ConnectorError
 from integrations.connectors.base import BaseConnector
 from integrations.connectors.manifest import Field, Manifest
 from integrations.connectors.port import Binding, Envelope, ExportResult, Receipt
 from integrations.errors import (
     ConfigurationError,
-    ConnectorError,
     IntegrationAuthError,
     IntegrationError,
     IntegrationTemporaryError,
@@ -71,7 +71,7 @@ class Calling(Acme):
 
 
 class Legacy(BaseConnector):
-    """As seeds/002 prints one: no manifest, the configuration as an argument."""
+    """No manifest, and the configuration as an argument."""
 
     def export(self, draft_order: Any, config: dict[str, Any]) -> ExportResult:
         self.validate_required_fields(config, ["api_url", "api_key", "company_id"])
@@ -140,7 +140,7 @@ def test_connecting_twice_is_harmless() -> None:
         (ConfigurationError({"api_key": "missing"}), "api_key: missing"),
         (IntegrationError(), "IntegrationError"),
         (RuntimeError(CANARY), "unexpected RuntimeError"),
-        (NotImplementedError(), "Acme offers no check"),
+        (NotImplementedError(), "Acme has no connection check"),
     ],
 )
 def test_a_health_check_never_raises(failure: Exception, words: str) -> None:
@@ -154,7 +154,7 @@ def test_a_health_check_never_raises(failure: Exception, words: str) -> None:
 def test_a_connector_without_a_check_says_so() -> None:
     legacy = Legacy()
     assert not legacy.can_check and Acme().can_check
-    assert legacy.health_check().error_message == "Legacy offers no check"
+    assert legacy.health_check().error_message == "Legacy has no connection check"
 
 
 def test_test_connection_takes_a_configuration_and_keeps_none_of_it(
@@ -186,7 +186,7 @@ def test_test_connection_never_raises(config: Any) -> None:
 def test_a_hanging_server_is_left_in_time(
     receiver: Receiver, client: GuardedClient, settings: Any, is_bound: bool
 ) -> None:
-    """S2-47: also of an integration that allows 30 seconds and three attempts."""
+    """Also of an integration that allows 30 seconds and three attempts."""
     settings.INTEGRATIONS = {"ALLOWED_HOSTS": [receiver.netloc], "TEST_TIMEOUT_SECONDS": 1.0}
     receiver.answer_with(default=Answer(then="hang"))
     config = settings_for(receiver)
@@ -224,7 +224,7 @@ def test_an_event_goes_out_as_an_order() -> None:
 
 def test_an_export_that_did_not_succeed_is_tried_again() -> None:
     binding = Binding(credentials={"api_url": "u", "api_key": CANARY, "company_id": "c", "mode": "fail"})
-    with pytest.raises(IntegrationTemporaryError, match="Legacy did not take the export"):
+    with pytest.raises(IntegrationTemporaryError, match="Legacy did not accept the export"):
         Legacy(binding).deliver(Envelope("order_push", "ord_1", b"{}"))
 
 
@@ -243,7 +243,7 @@ def test_what_neither_delivers_nor_exports_says_so() -> None:
         pass
 
     for call in (lambda: Idle().deliver(Envelope("a", "b", b"{}")), lambda: Idle().export(DraftOrder(), {})):
-        with pytest.raises(NotImplementedError, match="Idle neither delivers nor exports"):
+        with pytest.raises(NotImplementedError, match="Idle has neither a deliver nor an export method"):
             call()
 
 

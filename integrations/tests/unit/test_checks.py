@@ -107,9 +107,13 @@ def test_a_wrong_value_of_the_guides_dict_is_named_as_it_stands_there(settings: 
 @pytest.mark.parametrize(
     ("values", "expected", "words"),
     [
-        ({"CONNECTION_MODEL": "connectors.Nothing"}, "integrations.E011", "connectors.Nothing is no installed model"),
+        (
+            {"CONNECTION_MODEL": "connectors.Nothing"},
+            "integrations.E011",
+            "connectors.Nothing is not an installed model",
+        ),
         ({"CONNECTION_MODEL": "auth.User"}, "integrations.E011", "derived from AbstractConnection"),
-        ({"CONNECTION_MODEL": "integrations.AbstractConnection"}, "integrations.E011", "no installed model"),
+        ({"CONNECTION_MODEL": "integrations.AbstractConnection"}, "integrations.E011", "not an installed model"),
         ({"CONNECTION_MODEL": "no dot"}, "integrations.E011", "INTEGRATIONS_CONNECTION_MODEL"),
         ({"WEBHOOK_EVENT_MODEL": ""}, "integrations.E011", "INTEGRATIONS_WEBHOOK_EVENT_MODEL"),
         ({"WEBHOOK_EVENT_MODEL": "integrations.SyncState"}, "integrations.E011", "derived from AbstractWebhookEvent"),

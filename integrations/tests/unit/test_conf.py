@@ -1,4 +1,4 @@
-"""Settings from the environment: ours, the connector guide's (CONNECTOR_*), and what is neither."""
+"""Settings from the environment: ours, other guides' (CONNECTOR_*), and what is neither."""
 
 from __future__ import annotations
 

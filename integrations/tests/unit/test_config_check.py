@@ -177,7 +177,7 @@ def test_an_address_must_be_of_this_system_or_opened_by_the_operator() -> None:
         assert not check(manifest, {"base_url": good})[1]
     for bad in (f"https://evil.example/{CANARY}", "https://acme.example.evil.example", "https://notacme.example"):
         (problem,) = check(manifest, {"base_url": bad})[1].values()
-        assert "is no host of this kind of system" in problem and CANARY not in problem
+        assert "is not a host of this kind of system" in problem and CANARY not in problem
     with override_settings(INTEGRATIONS={"ALLOWED_HOSTS": ["127.0.0.1:8099"]}):
         assert not check(manifest, {"base_url": "http://127.0.0.1:8099"})[1]
         assert check(manifest, {"base_url": "http://127.0.0.1:8098"})[1]

@@ -171,7 +171,7 @@ def test_b239_a_token_copied_to_another_column_does_not_open():
 def test_text_that_is_no_json_object_is_not_quoted():
     row = make(url=CANARY)
     attribute = EncryptedJSON("url_encrypted")
-    with pytest.raises(EncryptionError, match="no JSON object") as caught:
+    with pytest.raises(EncryptionError, match="not a JSON object") as caught:
         attribute.__get__(row)
     assert CANARY not in str(caught.value)
     assert caught.value.__context__ is None

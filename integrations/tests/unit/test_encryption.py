@@ -225,7 +225,7 @@ def test_seal_of_broken_text_does_not_carry_it_in_the_error(value):
     assert caught.value.__context__ is None
 
 
-# -- seeds/002: encrypt_config / decrypt_config --------------------------------------------------------
+# -- encrypt_config / decrypt_config --------------------------------------------------------------------
 
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),

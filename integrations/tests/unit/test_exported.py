@@ -1,4 +1,4 @@
-"""Only what a port marks can be called by name (S0-60, B226)."""
+"""Only what a port marks can be called by name (B226)."""
 
 from __future__ import annotations
 

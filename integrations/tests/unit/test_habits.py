@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from pathlib import Path
 
+import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -33,3 +35,20 @@ def test_the_workflow_runs_every_suite_of_the_makefile() -> None:
 def test_contributing_names_targets_that_exist() -> None:
     named = set(re.findall(r"(?m)(?:`|^)make ([a-z-]+)", (ROOT / "CONTRIBUTING.md").read_text()))
     assert named and named <= TARGETS
+
+
+def test_nothing_cites_a_document_that_is_not_here() -> None:
+    """Numbers of requirements and cases mean something only where the list is: those in tests are in tests/cases/."""
+    listed = subprocess.run(["git", "ls-files", "*.py", "*.md", "*.yaml"], cwd=ROOT, capture_output=True, text=True)
+    pages = [ROOT / name for name in listed.stdout.split()] or pytest.skip("not a checkout")
+    requirement = re.compile(r"\bseeds/\d|\bS[0-4]-\d+\b|(?<![-\w])design\.md")
+    case = re.compile(r"\((?:case )?[BGS]\d{3}\)")
+    cited = []
+    for page in pages:
+        if not page.exists() or page == Path(__file__):
+            continue
+        text = page.read_text()
+        cited += [f"{page.relative_to(ROOT)}: {found}" for found in requirement.findall(text)]
+        if "tests" not in page.parts and page.name != "oauth.md":  # PKCE's S256
+            cited += [f"{page.relative_to(ROOT)}: {found}" for found in case.findall(text)]
+    assert cited == []

@@ -1,4 +1,4 @@
-"""HTTPClient: the calls of seeds/004, what they return, and what each answer means (S4-22 … S4-27)."""
+"""HTTPClient: its calls, what they return, and what each answer means."""
 
 from __future__ import annotations
 

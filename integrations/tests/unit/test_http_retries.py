@@ -1,4 +1,4 @@
-"""HTTPClient: when it tries again, how long it waits, and when it must not (S4-28 … S4-34, docs/adr/0015)."""
+"""HTTPClient: when it tries again, how long it waits, and when it must not (docs/adr/0015)."""
 
 from __future__ import annotations
 
@@ -176,7 +176,7 @@ def test_a_post_that_was_refused_is_repeated(
 
 
 def test_a_github_issue_is_not_created_twice_when_the_answer_is_late(caller: Caller) -> None:
-    """S4-34: it was created, and only the answer did not come in time."""
+    """It was created, and only the answer did not come in time."""
     with ScriptedServer([READ, HANG]) as server:
         client = caller(server, **FAST)
         error = failure(client.post, "/repos/owner/repo/issues", json={"title": "Bug"})

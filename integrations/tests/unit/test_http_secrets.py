@@ -1,5 +1,4 @@
-"""HTTPClient: credentials go to one origin, and into no log line, error, repr or traceback (S4-12 … S4-14, S4-26,
-S4-35 … S4-38)."""
+"""HTTPClient: credentials go to one origin, and into no log line, error, repr or traceback."""
 
 from __future__ import annotations
 

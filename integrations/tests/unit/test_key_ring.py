@@ -112,7 +112,7 @@ BAD = {
     "B236-all-zero": ("00" * 32, "all zeros"),
     "B236-all-zero-named": (f"k:{'00' * 32}", "all zeros"),
     "second-bad": (f"a:{A},b:c3c3", "key 2 of 2"),
-    "no-key": (" , ", "holds no key"),
+    "no-key": (" , ", "contains no key"),
     "bad-id": (f"a b:{A}", "key id"),
     "no-id": (f":{A}", "key id"),
     "dotted-id": (f"a.b:{A}", "key id"),

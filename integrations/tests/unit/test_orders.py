@@ -227,7 +227,9 @@ class Broken:
     ],
 )
 def test_what_nobody_could_write_down_is_refused_by_its_place(value: Any, place: str) -> None:
-    with pytest.raises(ConfigurationError, match=re.escape(f"draft_order: holds what JSON cannot say at {place}")):
+    with pytest.raises(
+        ConfigurationError, match=re.escape(f"draft_order: contains a value that JSON cannot represent at {place}")
+    ):
         order_body({"id": 1, "lines": value})
 
 
@@ -250,7 +252,7 @@ def test_the_same_line_twice_is_no_circle() -> None:
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), [{"total": float("-inf")}]])
 def test_what_json_cannot_say_is_refused(value: Any) -> None:
-    with pytest.raises(ConfigurationError, match="draft_order: holds what JSON cannot say"):
+    with pytest.raises(ConfigurationError, match="draft_order: contains a value that JSON cannot represent"):
         order_body({"id": 1, "value": value})
 
 

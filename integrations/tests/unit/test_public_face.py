@@ -1,4 +1,4 @@
-"""``from integrations import …``: everything of seeds/004 from one place, and nothing loaded before it is used."""
+"""``from integrations import …``: everything from one place, and nothing loaded before it is used."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Secrets outside of the database: each tenant its own, and nothing else of the machine (S3-25)."""
+"""Secrets outside of the database: each tenant its own, and nothing else of the machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Statuses of shops, there and back (S0-47, S0-48)."""
+"""Statuses of shops, there and back."""
 
 from __future__ import annotations
 

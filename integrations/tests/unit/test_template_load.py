@@ -103,7 +103,7 @@ def test_what_is_wrong_is_said_with_its_line(text: str, needle: str, says: str) 
         ("kind: url", "kind: uri", "must be one of: 'text', 'secret'"),
         ("{name: column}", "{name: column, kind: integer, default: x}", "must be one"),
         ("{name: column}", "{name: column, kind: boolean, default: maybe}", "must be one"),
-        ("kind: secret}", "kind: secret, default: hunter2}", "a secret has no default"),
+        ("kind: secret}", "kind: secret, default: hunter2}", "a secret cannot have a default"),
     ],
 )
 def test_what_is_wrong_with_the_head(before: str, after: str, says: str) -> None:
@@ -116,7 +116,7 @@ def test_what_is_wrong_with_the_head(before: str, after: str, says: str) -> None
     ("before", "after"), [("version: 1\n", "version: 99\n"), ('"^1.0"', '"^2.0"'), ('"^1.0"', '">=1.1"')]
 )
 def test_other_versions_are_incompatible(before: str, after: str) -> None:
-    """B252, S3-14: also with keys that only the other version has."""
+    """B252: also with keys that only the other version has."""
     error = refused("later: {}\n" if "99" in after else "", head=HEAD.replace(before, after, 1))
     assert isinstance(error, IncompatibleConnector) and error.line in (1, 3)
 
@@ -211,7 +211,7 @@ def test_the_interpreter_itself_is_not_offered() -> None:
 
 
 def test_the_operator_is_told_by_manage_check(tmp_path: Path) -> None:
-    """S3-13: in a process of its own, since the registry loads once."""
+    """In a process of its own, since the registry loads once."""
     (tmp_path / "broken.yaml").write_text(HEAD + DELIVER + "  json: {a: '${SECRET_KEY}'}\n")
     code = (
         "import django; django.setup()\n"

@@ -1,4 +1,4 @@
-"""The JSON dropzone: a file per order or event that some other program picks up (S2-40).
+"""The JSON dropzone: a file per order or event that some other program picks up.
 
 The file is ``<key>.json``, by the event's key, or for an order by a key that depends on its id alone. It holds the
 payload as it is: ``{"event_type": "order_push", "order": {…}}``.
@@ -141,7 +141,7 @@ def _problems(settings: Mapping[str, Any]) -> dict[str, str]:
     try:
         pinned = parse_host_keys(lines.splitlines() if isinstance(lines, str) else lines)
         if not pinned.fingerprints:
-            problems["host_key"] = "missing; without it nobody knows who answers"
+            problems["host_key"] = "missing; without it the server cannot be identified"
     except (TypeError, ValueError):
         problems["host_key"] = "must be lines that ssh-keygen -lf or ssh-keyscan prints, or SHA256:… fingerprints"
     return problems

@@ -89,7 +89,7 @@ def _opened(folder: str, roots: Iterable[str]) -> Iterator[int]:
     except PermissionError:
         problem = "permission denied"
     except NotADirectoryError:
-        problem = "a part of it is no folder, or a symbolic link"
+        problem = "part of the path is not a folder, or is a symbolic link"
     except BlockingIOError:
         problem, fault = "somebody else is writing it", DESTINATION
     except OSError as error:

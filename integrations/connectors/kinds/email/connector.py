@@ -1,4 +1,4 @@
-"""Mail through any server: a mail for every event (SMTP), and the new mail of a mailbox (IMAP) (S3-11).
+"""Mail through any server: a mail for every event (SMTP), and the new mail of a mailbox (IMAP).
 
     page = mailbox.fetch()              # the oldest mails, and where to go on
     page = mailbox.fetch(page.cursor)

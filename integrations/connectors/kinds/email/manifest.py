@@ -59,7 +59,7 @@ MANIFEST = Manifest(
             required=True,
             pattern=ADDRESS,
             hint=_ADDRESS_HINT,
-            help="One address a line, at most 100. They see each other.",
+            help="One address per line, at most 100. They see each other.",
         ),
         Field(
             name="subject",
@@ -70,7 +70,7 @@ MANIFEST = Manifest(
         Field(
             name="fields",
             kind="lines",
-            help="What the mail lists, one a line: Customer: workitem.customer.name. Empty: all that is set.",
+            help="What the mail lists, one per line: Customer: workitem.customer.name. Empty: all that is set.",
             advanced=True,
         ),
         Field(name="imap_host", label="IMAP host", kind="host", help="Only to read mail.", advanced=True),

@@ -6,7 +6,7 @@
 GitHub takes no idempotency key. Before an event's issue is created, the issues since that event are read, and one that
 carries the event's marker is taken for it: a retry, a crash or a replay makes no second one. Not promised: that this
 finds it among more than 500 issues newer than the event, or after somebody edited the marker away.
-Errors: errors.py beside this. Source: https://docs.github.com/en/rest/issues/issues (S4-21, S4-48).
+Errors: errors.py beside this. Source: https://docs.github.com/en/rest/issues/issues.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ MANIFEST = Manifest(
             hint="must be owner/name, such as octocat/hello-world",
             help="Where issues are created: owner/name.",
         ),
-        Field(name="labels", kind="lines", help="Of every new issue, one a line."),
+        Field(name="labels", kind="lines", help="Of every new issue, one per line."),
         Field(
             name="title",
             help="Of a new issue: {workitem.reference_id}: {workitem.description}. Empty: what happened to what.",
@@ -72,7 +72,7 @@ MANIFEST = Manifest(
         Field(
             name="fields",
             kind="lines",
-            help="What the issue lists, one a line: Customer: workitem.customer.name. Empty: all that is set.",
+            help="What the issue lists, one per line: Customer: workitem.customer.name. Empty: all that is set.",
             advanced=True,
         ),
         Field(
@@ -89,7 +89,7 @@ MANIFEST = Manifest(
             name="webhook_secret",
             kind="secret",
             multiline=True,
-            help="The secret of a webhook of the repository: Settings, Webhooks. One a line while it is changed. "
+            help="The secret of a webhook of the repository: Settings, Webhooks. One per line while it is changed. "
             "Empty: no webhook is accepted.",
             advanced=True,
         ),

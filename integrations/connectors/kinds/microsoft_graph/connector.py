@@ -5,7 +5,7 @@
 Graph drops no copies: a mail whose answer is lost is sent again. Every copy carries the event's key in the header
 ``x-webhook-id``. Accepted (202) means that Exchange Online has the mail, not that it arrived.
 An app that may change itself renews its secret (passwords.py). Errors: errors.py beside this. Source: https://learn.microsoft.com/graph/api/user-sendmail,
-https://learn.microsoft.com/entra/identity-platform/v2-oauth2-client-creds-grant-flow (S4-46).
+https://learn.microsoft.com/entra/identity-platform/v2-oauth2-client-creds-grant-flow.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ MANIFEST = Manifest(
             advanced=True,
         ),
         Field(name="sender", kind="email", required=True, help="The mailbox that mail is sent from."),
-        Field(name="to", label="Recipients", kind="lines", help="One address a line.", pattern=r"[^@\s]+@[^@\s]+"),
+        Field(name="to", label="Recipients", kind="lines", help="One address per line.", pattern=r"[^@\s]+@[^@\s]+"),
         Field(
             name="subject",
             help="Repair {workitem.reference_id} is {workitem.status}. Empty: what happened to what.",
@@ -68,7 +68,7 @@ MANIFEST = Manifest(
         Field(
             name="fields",
             kind="lines",
-            help="What the mail lists, one a line: Customer: workitem.customer.name. Empty: all that is set.",
+            help="What the mail lists, one per line: Customer: workitem.customer.name. Empty: all that is set.",
             advanced=True,
         ),
         Field(name="save", label="Keep in Sent Items", kind="boolean", default=False, advanced=True),

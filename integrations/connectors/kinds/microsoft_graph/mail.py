@@ -21,7 +21,7 @@ def subject(payload: Mapping[str, Any], event_type: str, pattern: str = "") -> s
 
 
 def text(payload: Mapping[str, Any], event_type: str, fields: Sequence[str] = ()) -> str:
-    """Return description, fields and changes, one a line."""
+    """Return description, fields and changes, one per line."""
     summary = summarise(payload, event_type, fields)
     changes = [f"{label}: {old or '–'} → {new or '–'}" for label, old, new in summary.changes]
     parts = [summary.description, "\n".join(f"{label}: {value}" for label, value in summary.fields), "\n".join(changes)]

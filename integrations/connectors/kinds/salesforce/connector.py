@@ -7,7 +7,6 @@ An upsert finds its record by an external id, so an event that is sent twice mak
 renewed once after a 401, by the HTTPClient; nothing here calls itself. We do not use simple-salesforce: it opens its
 own sessions, past our address guard, and brings an XML and a SOAP library for what is plain JSON.
 Errors: errors.py beside this. Source: https://developer.salesforce.com/docs/atlas.en-us.api_rest.meta/api_rest/
-(S3-9, S3-40 … S3-43).
 """
 
 from __future__ import annotations
@@ -133,7 +132,7 @@ class SalesforceConnector(BaseConnector):
             answer = self._object(self._get_long(path) if len(path) > MAX_IN_ADDRESS else self.http.get(path))
             following = str(answer.get("nextRecordsUrl") or "") if not answer.get("done") else ""
             if answer.get("done") is False and not following:
-                message = f"{self.host} says that there are more records, and not where"
+                message = f"{self.host} says that there are more records, but not where"
                 raise IntegrationIncomplete(message, reason="done: false, and no next page")
             if following and not following.startswith("/services/data/"):
                 raise IntegrationPermanentError("the answer's next page is somewhere else", code="foreign_page")

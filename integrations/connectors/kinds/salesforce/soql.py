@@ -1,4 +1,4 @@
-r"""SOQL with values put in safely (S3-43); nobody else builds a query out of text.
+r"""SOQL with values put in safely; nobody else builds a query out of text.
 
     format_soql("SELECT Id FROM Contact WHERE Email = {email} AND CreatedDate > {since}", email=…, since=…)
     format_soql("SELECT Id FROM Account WHERE Name LIKE {name:contains} AND Type IN {types}", name="50% off", types=[…])

@@ -6,8 +6,7 @@ and screen readers show. Values are escaped and texts verbatim, so nothing in a 
 forge a link. Never raises.
 Source: https://docs.slack.dev/reference/block-kit/blocks/section-block (limits),
 https://docs.slack.dev/messaging/formatting-message-text (escaping),
-https://docs.slack.dev/reference/block-kit/composition-objects/text-object (verbatim);
-the printed example of seeds/001 (S1-52).
+https://docs.slack.dev/reference/block-kit/composition-objects/text-object (verbatim).
 """
 
 from __future__ import annotations

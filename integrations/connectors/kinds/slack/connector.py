@@ -68,7 +68,7 @@ MANIFEST = Manifest(
         Field(
             name="fields",
             kind="lines",
-            help="At most ten, one a line: Customer: workitem.customer.name. Empty: all that is set.",
+            help="At most ten, one per line: Customer: workitem.customer.name. Empty: all that is set.",
             advanced=True,
         ),
         Field(

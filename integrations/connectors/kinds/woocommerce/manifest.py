@@ -70,8 +70,8 @@ MANIFEST = Manifest(
             name="webhook_secret",
             kind="secret",
             multiline=True,
-            help="The secret of the shop's webhooks: WooCommerce, Settings, Advanced, Webhooks. One a line while it is "
-            "changed. Empty: none of its webhooks is accepted.",
+            help="The secret of the shop's webhooks: WooCommerce, Settings, Advanced, Webhooks. One per line while it "
+            "is changed. Empty: none of its webhooks is accepted.",
         ),
     ),
     inbound=Inbound(

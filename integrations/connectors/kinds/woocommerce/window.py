@@ -92,7 +92,7 @@ class Place:
 
     @classmethod
     def parse(cls, cursor: str | None) -> Place:
-        """Return the place that `cursor` names; None, "" and "1" (the first page, as seeds/000 writes it): the start.
+        """Return the place that `cursor` names; None, "" and "1" (the first page): the start.
 
         Raises:
             IntegrationPermanentError: it is none of ours (``bad_cursor``).
@@ -105,7 +105,7 @@ class Place:
             place = None
         if place is None or not place._makes_sense():
             raise IntegrationPermanentError(
-                "the cursor is none of this shop's; begin again with a full resync", code="bad_cursor"
+                "the cursor does not belong to this shop; start again with a full resync", code="bad_cursor"
             )
         return place
 

@@ -11,7 +11,7 @@ from integrations.connectors.port import Envelope
 from integrations.errors import IntegrationError
 from integrations.tests.receiver import Answer, Request
 
-# The payload that seeds/001 prints.
+# The payload of a work item with everything set.
 PAYLOAD: dict[str, Any] = {
     "event_type": "workitem_created",
     "timestamp": "2025-11-05T20:30:00Z",

@@ -135,5 +135,5 @@ def test_the_manifest_is_whole(kind: type[BaseConnector]) -> None:
 
 @every_kind
 def test_an_export_is_delivered_too(kind: type[BaseConnector]) -> None:
-    """The port of orders: built on `deliver` (S2-1)."""
+    """The port of orders: built on `deliver`."""
     assert kind.export is BaseConnector.export and kind.deliver is not BaseConnector.deliver

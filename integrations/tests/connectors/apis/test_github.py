@@ -74,7 +74,7 @@ def test_create_issue(connect: Connect, receiver: Receiver) -> None:
 
 
 def test_an_issue_is_not_created_twice_when_the_answer_is_lost(connect: Connect, receiver: Receiver) -> None:
-    """Also where somebody waits and calls are repeated (S4-34)."""
+    """Also where somebody waits and calls are repeated."""
     receiver.answer_with(Answer(then="drop"), default=answer(ISSUE, 201))
     connector = github(connect, receiver, attempts=3)
     assert isinstance(failure(connector.create_issue, "octocat", "Hello-World", "x"), Temporary)

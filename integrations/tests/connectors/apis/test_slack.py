@@ -45,7 +45,7 @@ AUTH_TEST = {
     "user_id": "W12345678",
     "bot_id": "B0123456789",
 }
-# The message that the guide's n8n node builds for the printed payload (S1-52); verbatim makes no links of values.
+# The message that an n8n node builds for the printed payload; verbatim makes no links of values.
 AS_PRINTED = {
     "text": "New WorkItem Created: RMA-123",
     "blocks": [
@@ -202,7 +202,7 @@ def test_a_webhook_has_no_check(connect: Connect, receiver: Receiver) -> None:
     connector = webhook(connect, receiver)
     assert not connector.can_check
     result = connector.health_check()
-    assert not result.success and result.message == "Slack offers no check"
+    assert not result.success and result.message == "Slack has no connection check"
     assert receiver.requests == []
 
 

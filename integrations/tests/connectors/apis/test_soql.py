@@ -1,4 +1,4 @@
-"""Values in SOQL are whole literals, whatever they hold (S3-43)."""
+"""Values in SOQL are whole literals, whatever they hold."""
 
 from __future__ import annotations
 

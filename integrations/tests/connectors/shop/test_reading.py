@@ -1,4 +1,4 @@
-"""No row is left out while the shop goes on selling; pages end; a run begins where the last one ended (S0-53 … 59)."""
+"""No row is left out while the shop goes on selling; pages end; a run begins where the last one ended."""
 
 from __future__ import annotations
 
@@ -206,7 +206,7 @@ def test_a_shop_whose_clock_is_ahead(shop: Shop) -> None:
     "since", [START + timedelta(seconds=120), (START + timedelta(seconds=120)).replace(tzinfo=None)]
 )
 def test_since(shop: Shop, clock: Clock, since: datetime) -> None:
-    """S0-56: `since` of the printed ``fetch_recent_orders``, which goes on with the run that it began."""
+    """`since` of the printed ``fetch_recent_orders``, which goes on with the run that it began."""
     for _ in range(5):
         shop.add_order()
         clock.passes(60)

@@ -1,4 +1,4 @@
-"""WooCommerce's rows, statuses, refusals and webhooks, on a shop that behaves as a real one (S0-43 … S0-48, S0-51)."""
+"""WooCommerce's rows, statuses, refusals and webhooks, on a shop that behaves as a real one."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def failure(call: Any, *args: Any) -> IntegrationError:
     return caught.value
 
 
-# -- over the wire, as seeds/000 prints it ------------------------------------------------------------------
+# -- over the wire ------------------------------------------------------------------------------------------
 
 
 def test_the_printed_example(

@@ -125,7 +125,7 @@ def test_a_check_reads_and_says_what_is_wrong(connect: Connect, receiver: Receiv
 def test_a_kind_without_a_check_says_so(connect: Connect, receiver: Receiver) -> None:
     connector = connect("teams", **sample("teams", receiver.netloc))
     assert not connector.can_check
-    assert connector.health_check().message == "Microsoft Teams offers no check" and receiver.requests == []
+    assert connector.health_check().message == "Microsoft Teams has no connection check" and receiver.requests == []
 
 
 @pytest.mark.parametrize("key", ["openai", "gemini"])

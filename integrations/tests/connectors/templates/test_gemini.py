@@ -133,7 +133,6 @@ def test_errors(
 
 
 def test_the_key_is_never_in_the_address(connect: Connect, receiver: Receiver) -> None:
-    """S4-47."""
     connector = connect("gemini", **sample("gemini", receiver.netloc))
     receiver.answer_with(default=answer(200, {"models": []}))
     assert connector.health_check().message == "The key works."

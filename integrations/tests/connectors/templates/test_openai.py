@@ -98,7 +98,6 @@ def test_the_other_actions(connect: Connect, receiver: Receiver) -> None:
 
 @pytest.mark.parametrize("code", ["insufficient_quota", "credit_balance_exhausted", "project_spend_limit_exceeded"])
 def test_an_empty_account_is_no_rate_limit(connect: Connect, receiver: Receiver, code: str) -> None:
-    """S4-47."""
     receiver.answer_with(answer(429, error(code, "insufficient_quota", "You exceeded your current quota")))
     with pytest.raises(IntegrationPermanentError, match="no credit left") as caught:
         connect("openai", **sample("openai", receiver.netloc)).call("chat", prompt="x")

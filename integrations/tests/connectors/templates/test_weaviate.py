@@ -102,7 +102,6 @@ def test_actions(connect: Connect, receiver: Receiver) -> None:
 
 
 def test_no_address_is_not_configured_and_a_private_one_needs_the_operator(connect: Connect) -> None:
-    """S4-45."""
     with pytest.raises(ConfigurationError, match="url: missing") as caught:
         connect("weaviate", url="")
     assert isinstance(caught.value, IntegrationNotConfigured)

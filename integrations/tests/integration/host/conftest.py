@@ -105,7 +105,7 @@ def heard() -> Iterator[list[tuple[str, dict[str, Any]]]]:
 
 
 def changed(connection: AbstractConnection, before: tuple[bool, bool], now: tuple[bool, bool]) -> tuple[str, Any]:
-    """What connection_status_changed says, all of it: (is_connected, is_enabled) before and now (S0-87)."""
+    """What connection_status_changed says, all of it: (is_connected, is_enabled) before and now."""
     return (
         "changed",
         {

@@ -115,7 +115,7 @@ def test_what_has_begun_ends_with_the_old_ones(connection: AbstractConnection, r
 
 @pytest.mark.integration
 def test_a_delivery_under_way_is_not_disturbed(make: Make, receiver: Receiver) -> None:
-    """S3-46: rotated while the request is at the receiver; the rows of the next turn go with the new ones."""
+    """Rotated while the request is at the receiver; the rows of the next turn go with the new ones."""
     ours = make("ours")
     assert isinstance(ours, TenantIntegration)
     ours.subscribe("workitem_created")

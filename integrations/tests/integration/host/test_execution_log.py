@@ -31,7 +31,7 @@ POSTGRESQL = database.vendor == "postgresql"
 
 
 def logged(adapter: BaseConnector, model: Any, connection: AbstractConnection) -> BaseConnector:
-    """The adapter, wired as the guide prints it."""
+    """The adapter, wired as docs/your-own-models.md prints it."""
     on_response, on_error = make_execution_log_callback(model, connection)
     adapter.client.http.middleware.add_on_response(on_response)
     adapter.client.http.middleware.add_on_error(on_error)
@@ -77,7 +77,7 @@ def test_long_addresses_are_masked_before_they_are_cut(mine: Any, host: SimpleNa
 
 
 def test_nothing_secret_is_in_any_table(mine: Any, host: SimpleNamespace, receiver: Receiver, caplog: Any) -> None:
-    """S0-95: a canary in every secret, echoed by the provider, searched in every column of every table."""
+    """A canary in every secret, echoed by the provider, searched in every column of every table."""
     caplog.set_level(logging.DEBUG)
     echo = json.dumps({"you": CANARY, "pin": f"pin-{CANARY}", "header": f"Bearer {CANARY}"}).encode()
     receiver.answer_with(
