@@ -301,7 +301,7 @@ BAPP_NAMES: dict[str, str] = {
 def __getattr__(name: str) -> Any:
     if name not in DEFAULTS:
         raise AttributeError(f"no such integration setting: {name}")
-    own = _own()
+    own = getattr(settings, "INTEGRATIONS", {})  # not _own(): this is read for every row
     if name not in own and name in BAPP_NAMES:
         return _bapp().get(BAPP_NAMES[name], DEFAULTS[name])
     return own.get(name, DEFAULTS[name])
