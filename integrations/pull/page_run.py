@@ -9,6 +9,7 @@ import logging
 from collections.abc import Collection
 from contextlib import nullcontext, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from traceback import extract_tb
 from typing import Any
@@ -76,18 +77,21 @@ def run_page(
         ValueError: the state belongs to another connection or resource.
         RuntimeError: called inside of a transaction, which would stay open while the provider is asked.
     """
-    _refuse_foreign(connection, sync_state, resource_type)
+    # The cursor of products is no place in orders, and one shop's is none in another's.
+    if sync_state.resource_type != resource_type:
+        raise ValueError(f"sync_state is of {sync_state.resource_type!r}, not of {str(resource_type)[:50]!r}")
+    if getattr(sync_state, "connection_id", connection.pk) != connection.pk:
+        raise ValueError("sync_state belongs to another connection")
+    run = partial(
+        _run_claimed, connection, sync_state, resource_type, fetch_fn, process_fn, is_full_resync, from_start, visited
+    )
     if not (sync_state.unfinished and leases.is_free(sync_state)):  # the usual: nobody died, or somebody is reading
-        return _run_claimed(
-            connection, sync_state, resource_type, fetch_fn, process_fn, is_full_resync, from_start, visited
-        )
+        return run()
     with alone(PATIENCE) as is_alone:  # before it is claimed: who waits here may die of somebody else
-        if not is_alone:
-            logger.warning("pull of %s of connection %s: %s", resource_type, connection.pk, QUIET)
-            return SyncResult(cursor=sync_state.cursor, is_skipped=True)
-        return _run_claimed(
-            connection, sync_state, resource_type, fetch_fn, process_fn, is_full_resync, from_start, visited
-        )
+        if is_alone:
+            return run()
+    logger.warning("pull of %s of connection %s: %s", resource_type, connection.pk, QUIET)
+    return SyncResult(cursor=sync_state.cursor, is_skipped=True)
 
 
 def _run_claimed(
@@ -133,14 +137,6 @@ def _run_claimed(
         with suppress(DatabaseFailure, LeaseLost):
             run.failed(error, "the page")
         raise
-
-
-def _refuse_foreign(connection: AbstractConnection, sync_state: AbstractSyncState, resource_type: str) -> None:
-    """The cursor of products is no place in orders, and one shop's is none in another's."""
-    if sync_state.resource_type != resource_type:
-        raise ValueError(f"sync_state is of {sync_state.resource_type!r}, not of {str(resource_type)[:50]!r}")
-    if getattr(sync_state, "connection_id", connection.pk) != connection.pk:
-        raise ValueError("sync_state belongs to another connection")
 
 
 def _unclaimed(sync_state: AbstractSyncState, name: str) -> SyncResult:
