@@ -9,7 +9,7 @@ from django.db import models
 _OF_CODE = ("choices", "default", "validators")
 
 
-class PlainCharField(models.CharField):  # type: ignore[type-arg]
+class PlainCharField(models.CharField):
     """A CharField whose choices, default and validators are code: no migration names it, so it may change its place."""
 
     def deconstruct(self) -> Any:
