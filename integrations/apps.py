@@ -25,6 +25,7 @@ class IntegrationsConfig(AppConfig):
         from .connections.models import TenantIntegration
         from .credentials.checks import refuse_unusable_keys, register_checks
         from .delivery import (
+            pooled_connections,  # noqa: F401 - listens to Celery
             tenant_deletion,
             watchdog,  # noqa: F401 - listens to Celery
         )

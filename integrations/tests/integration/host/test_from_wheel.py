@@ -98,3 +98,32 @@ def test_a_team_uses_it_as_the_page_says(host: HostProject, receiver: Receiver, 
     assert facts["boss"] == {"own": True, "other": True, "own page": True, "other page": True}
     left = host.facts("delete_account.py")
     assert left == {"integrations": 1, "events": 0, "syncs": 0, "lanes": 1, "invoices": 0, "named in the log": True}
+
+
+THEIR_OWN = {
+    "crm/__init__.py": "",
+    "crm/integrations/__init__.py": "",
+    "crm/integrations/models.py": (
+        "from django.db import models\n\n\nclass TenantIntegration(models.Model):\n    name = models.TextField()\n"
+    ),
+    "project/outbox.py": (
+        "from integrations.apps import IntegrationsConfig\n\n\n"
+        'class OutboxConfig(IntegrationsConfig):\n    label = "outbox"\n'
+    ),
+}
+
+
+def test_a_team_may_have_an_app_called_integrations(host: HostProject, receiver: Receiver) -> None:
+    for path, text in THEIR_OWN.items():
+        (host.folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (host.folder / path).write_text(text)
+    with (host.folder / "project" / "settings.py").open("a") as file:
+        file.write('INSTALLED_APPS.remove("integrations")\n')
+        file.write('INSTALLED_APPS += ["project.outbox.OutboxConfig", "crm.integrations"]\n')
+    host.manage("makemigrations", "integrations")  # theirs
+    host.manage("migrate")
+    assert "No changes detected" in host.manage("makemigrations", "--check", "--dry-run")
+    assert "no issues" in host.manage("check")
+    facts = host.facts("invoice.py", url=receiver.url)
+    assert facts["seen"] == {"own": True, "other": False, "own page": True, "other page": False}
+    assert host.facts("delete_account.py")["integrations"] == 1
