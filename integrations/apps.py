@@ -24,7 +24,11 @@ class IntegrationsConfig(AppConfig):
         from .connections.adapters import share_gates
         from .connections.models import TenantIntegration
         from .credentials.checks import refuse_unusable_keys, register_checks
-        from .delivery import watchdog  # noqa: F401 - listens to Celery
+        from .delivery import (
+            pooled_connections,  # noqa: F401 - listens to Celery
+            tenant_deletion,
+            watchdog,  # noqa: F401 - listens to Celery
+        )
         from .delivery.call_gate import gate_of
         from .delivery.deletion import hint_on_commit
         from .delivery.lanes import close_lanes, hold_lane, hold_lanes, make_lane
@@ -45,6 +49,7 @@ class IntegrationsConfig(AppConfig):
             deletion_begins.connect(close_lanes, sender=owner, dispatch_uid=f"close-lanes of {owner.__name__}")
             deletion_begins.connect(log_deletion, sender=owner, dispatch_uid=f"log deletion of {owner.__name__}")
             deletion_begins.connect(hint_on_commit, sender=owner, dispatch_uid=f"delete {owner.__name__}")
+        tenant_deletion.connect()
         batch_begins.connect(hold_lanes, sender=TenantIntegration, dispatch_uid="hold-lanes")
 
         def schedule(using: str, **_: Any) -> None:

@@ -10,6 +10,7 @@ from django.core.checks import Error, Tags, Warning, register
 from django.core.exceptions import ImproperlyConfigured
 from django.db import Error as DatabaseFailure
 from django.db.models import ForeignKey
+from django.utils.module_loading import import_string
 
 from integrations import clock, conf, database_clock
 from integrations.connections.abstract import AbstractConnection
@@ -101,6 +102,27 @@ def _models_that_nobody_asks(connection: Any) -> Iterator[Any]:
 def _is_key_to(connection: Any, event: Any) -> bool:
     keys = [field for field in event._meta.get_fields() if isinstance(field, ForeignKey) and field.name == "connection"]
     return any(isinstance(key.related_model, type) and issubclass(connection, key.related_model) for key in keys)
+
+
+@register()
+def people_can_be_asked_for(app_configs: Any, **_: Any) -> list[Any]:
+    """An error where the function that says which tenants a person may see cannot be called."""
+    path = getattr(settings, "INTEGRATIONS_TENANTS_OF", None)
+    if path is None:
+        return []
+    try:
+        problem = "" if callable(import_string(path)) else "that is no function"
+    except (ImportError, AttributeError, TypeError) as error:
+        problem = str(error)
+    if not problem:
+        return []
+    return [
+        Error(
+            f"INTEGRATIONS_TENANTS_OF is {path!r}: {problem}.",
+            hint='Name your function(user) that returns a queryset of tenants, as "accounts.access.accounts_of".',
+            id="integrations.E017",
+        )
+    ]
 
 
 @register()

@@ -21,7 +21,8 @@ from django.core.exceptions import ImproperlyConfigured
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 PREFIX = "INTEGRATIONS_"
-BY_THEMSELVES = ("TENANT_MODEL", "TENANTS_OF")  # settings of their own, not keys of INTEGRATIONS: see tenant_label()
+# Settings of their own, not keys of INTEGRATIONS: see tenant_label().
+BY_THEMSELVES = ("TENANT_MODEL", "TENANTS_OF", "ADMIN_PAGES")
 LARGEST = 1_000_000_000  # of any number: 30 years in seconds, a gigabyte
 MOST_INBOUND_BYTES = 26_214_400  # 25 MiB, the most that GitHub sends
 

@@ -18,6 +18,7 @@ from integrations.credentials.fields import EncryptedJSON, EncryptedText, row_co
 from integrations.errors import IncompatibleConnector, UnknownConnector
 from integrations.tenancy.announcing import AnnouncingQuerySet
 from integrations.tenancy.deletion import BatchedDeletion, delete_batched
+from integrations.tenancy.key import TenantKey
 from integrations.tenancy.owned import TenantOwned
 from integrations.tenancy.scope import tenants_of
 from integrations.transport import signing
@@ -123,6 +124,8 @@ class TenantIntegration(IntegrationNames, TenantOwned, AbstractConnection):
     )
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
+
+    tenant = TenantKey()
 
     webhook_url = EncryptedText("webhook_url_encrypted")
     headers = EncryptedJSON("headers_encrypted")

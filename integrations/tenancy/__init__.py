@@ -2,6 +2,7 @@
 
 tenant.py        the tenant model of this project; how a tenant is found by a key and named
 scope.py         which tenants a person may see
+key.py           the foreign key of our own tables to the tenant model
 owned.py         `TenantOwned`, the base of a model whose rows belong to a tenant
 announcing.py    bulk writes that say what they did
 boundary.py      what is said of one tenant's row holds nothing of another's
