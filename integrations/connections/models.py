@@ -15,9 +15,9 @@ from integrations.connectors.port import Binding
 from integrations.connectors.registry import ConnectorRegistry, connector_choices
 from integrations.credentials.fields import EncryptedJSON, EncryptedText, row_context
 from integrations.errors import IncompatibleConnector, UnknownConnector
-from integrations.tenancy.announcing import AnnouncingQuerySet
 from integrations.tenancy.deletion import BatchedDeletion, delete_batched
 from integrations.tenancy.owned import TenantOwned
+from integrations.tenancy.querysets import OwnedQuerySet
 from integrations.tenancy.scope import tenants_of
 from integrations.transport import signing
 
@@ -40,7 +40,7 @@ _GUIDE_NAMES = {
 _SETTINGS = frozenset({"integration_type", "webhook_url_encrypted", "credentials_encrypted", "config"})
 
 
-class TenantIntegrationQuerySet(BatchedDeletion, AnnouncingQuerySet):
+class TenantIntegrationQuerySet(BatchedDeletion, OwnedQuerySet):
     """Understands the source documents' names: ``event_type=`` is "subscribed to", ``provider_name=`` is our type."""
 
     def _filter_or_exclude(self, negate: bool, args: Any, kwargs: Any) -> Any:

@@ -1,0 +1,57 @@
+"""A host whose models know nothing of integrations, and what became of its writes.
+
+billing      its models (hostapp/billing), captured by the ``integrations.py`` that was found beside them
+acme, zulu   two tenants; acme's hook hears everything, zulu's too
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from django.contrib.contenttypes.models import ContentType
+
+from integrations.capture import trigger_handler
+from integrations.capture.discovery import discover
+from integrations.connections import event_types
+from integrations.tests.factories import make_integration, make_tenant
+from integrations.tests.hostapp.installed import BILLING, host_models
+from tenants.models import Tenant
+
+from .world import INVOICES, STOCK
+
+
+@pytest.fixture(scope="module")
+def billing(django_db_setup: None, django_db_blocker: Any) -> Iterator[SimpleNamespace]:
+    labels = dict(event_types._labels)
+    with django_db_blocker.unblock(), host_models(BILLING) as models, django_db_blocker.block():
+        discover()
+        yield models
+        for handler in trigger_handler.handlers():
+            if handler.model._meta.app_label == "billing":
+                handler.disconnect()
+        event_types._labels.clear()
+        event_types._labels.update(labels)
+        del sys.modules["integrations.tests.hostapp.billing.integrations"]
+        with django_db_blocker.unblock():
+            ContentType.objects.filter(app_label="billing").delete()
+            ContentType.objects.clear_cache()
+
+
+@pytest.fixture
+def acme() -> Tenant:
+    return _listening("Acme Corp")
+
+
+@pytest.fixture
+def zulu() -> Tenant:
+    return _listening("Zulu Corp")
+
+
+def _listening(name: str) -> Tenant:
+    tenant = make_tenant(name)
+    make_integration(tenant, name=f"{name} hook", events=(*INVOICES, *STOCK))
+    return tenant
