@@ -9,9 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from django.apps import apps
 from django.core.checks import CheckMessage, Error, Warning
 from django.db import models
 from django.utils.module_loading import autodiscover_modules
+
+from integrations.tenancy.boundary import bound_relations, owner_path
 
 from .trigger_handler import handlers, problem_of
 
@@ -20,8 +23,11 @@ BULK_WRITES = ("update", "bulk_create")
 
 
 def discover() -> None:
-    """Import the ``integrations.py`` of each app."""
+    """Import the ``integrations.py`` of each app, and let payloads find rows of their own tenant alone."""
     autodiscover_modules(MODULE)
+    for model in apps.get_models():
+        if owner_path(model) is not None:
+            bound_relations(model)
 
 
 def unusable() -> list[CheckMessage]:

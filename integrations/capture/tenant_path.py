@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from functools import cache
 from typing import Any
 
-from django.core.exceptions import FieldDoesNotExist
+from django.core.exceptions import FieldDoesNotExist, ObjectDoesNotExist
 from django.db import models
 from django.db.models import OuterRef, Subquery
 
@@ -54,19 +55,21 @@ class TenantPath:
 
     def tenant(self, obj: Any) -> Any:
         """Return the tenant of `obj`, None if it has none."""
-        with only_of(None):
-            for step in self._steps:
-                if obj is not None:
-                    obj = getattr(obj, step.name)
-        return obj
+        return self._walk(obj, self._steps)
 
     def owner(self, obj: Any) -> Any:
         """Return the key of the tenant of `obj`, None if it has none."""
-        with only_of(None):
-            for step in self._steps[:-1]:
-                if (obj := getattr(obj, step.name)) is None:
+        return getattr(self._walk(obj, self._steps[:-1]), self._steps[-1].attname, None)
+
+    @staticmethod
+    def _walk(obj: Any, steps: list[Any]) -> Any:
+        with only_of(None), suppress(ObjectDoesNotExist):
+            for step in steps:
+                if obj is None:
                     return None
-        return getattr(obj, self._steps[-1].attname)
+                obj = getattr(obj, step.name)
+            return obj
+        return None
 
     def held_by(self, obj: Any) -> Any:
         """Return the holder of `obj` as it is in memory; `UNKNOWN` if that was not loaded."""

@@ -32,7 +32,7 @@ from integrations.connections import event_types
 from integrations.connections.payload_shapes import Shape
 from integrations.outbox.lazy_savepoint import lazy_savepoint
 from integrations.outbox.models import IntegrationEvent, object_id_of
-from integrations.tenancy.boundary import OtherTenant, is_own, only_of, warn_kept_out
+from integrations.tenancy.boundary import OtherTenant, Way, forget_way, is_own, only_of, tell_way, warn_kept_out
 from integrations.tenancy.tenant import is_tenant, tenant_model
 
 from .bulk_writes import Watch, announce_writes, batches, rows_created, rows_updating
@@ -157,6 +157,7 @@ class TriggerHandler:
             event_types.register(f"{cls.name}_{kind}", f"{label} {kind.replace('_', ' ')}", shape=shape)
         register_note_writer(cls.model, handler.write_notes)
         announce_writes(cls.model)
+        tell_way(cls.model, Way(handler._path.key, handler._path.owner))
         for signal, receiver in handler._receivers():
             for sender in handler.captured_models():
                 # A row of a subclass with a table of its own takes its parent's with it, of which Django speaks, too.
@@ -172,6 +173,7 @@ class TriggerHandler:
             for sender in self.captured_models():
                 signal.disconnect(sender=sender, dispatch_uid=type(self).__name__)
         forget_note_writer(self.model)
+        forget_way(self.model)
         _handlers.pop(self.model, None)
 
     def captured_models(self) -> Iterable[type[models.Model]]:

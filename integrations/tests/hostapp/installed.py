@@ -13,7 +13,7 @@ from django.db import connection
 from django.test import override_settings
 
 CONNECTIONS = ("companies", "connectors")
-BILLING = ("billing",)
+INVOICING = ("invoicing",)
 
 
 @contextmanager

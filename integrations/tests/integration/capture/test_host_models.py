@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from django.contrib.contenttypes.models import ContentType
 from django.core.management import call_command
 from django.db import connection, models, transaction
 from django.db.models import F
@@ -15,8 +16,9 @@ from django.db.models.signals import post_save, pre_save
 
 from integrations.capture import TriggerHandler, publish, unannounced
 from integrations.capture.discovery import unseen, unusable
+from integrations.delivery.manual import record_manual
 from integrations.models import IntegrationEvent, TenantIntegration
-from integrations.tenancy.boundary import OtherTenant
+from integrations.tenancy.boundary import OtherTenant, owner_path
 from integrations.tests.factories import make_integration, make_tenant
 from tenants.models import Tenant
 
@@ -316,7 +318,7 @@ def test_a_receiver_that_moves_the_row_behind_our_back(billing: SimpleNamespace,
 
 
 def test_a_host_may_forbid_moves(billing: SimpleNamespace, acme: Tenant, zulu: Tenant, monkeypatch: Any) -> None:
-    from integrations.tests.hostapp.billing.integrations import InvoiceEvents, StockEvents
+    from integrations.tests.hostapp.invoicing.integrations import InvoiceEvents, StockEvents
 
     with monkeypatch.context() as forbidding:
         for events in (StockEvents, InvoiceEvents):
@@ -366,6 +368,79 @@ def test_statements_of_a_save_two_steps_from_its_tenant(
         invoice.save()
 
 
+# -- nothing of another tenant ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def told(billing: SimpleNamespace, monkeypatch: Any) -> None:
+    """Payloads that go wherever an invoice leads."""
+    from integrations.tests.hostapp.invoicing.integrations import InvoiceEvents
+
+    def payload(self: Any, obj: Any) -> dict[str, Any]:
+        return {
+            "client": obj.client.name,
+            "referrer": obj.referrer and obj.referrer.name,
+            "receipt": getattr(obj, "receipt", None) and obj.receipt.text,
+            "payments": [each.text for each in obj.payments.all()],
+            "texts": obj.payments.order_by("pk").values_list("text", flat=True),
+            "paid": obj.payments.count(),
+            "watchers": [each.name for each in obj.watchers.all()],
+            "watching": obj.watchers.count(),
+            "of client": obj.client.watched.count(),
+            "tags": [each.name for each in obj.tags.all()],
+            "rows": {"referrer": obj.referrer, "payments": obj.payments},
+        }
+
+    monkeypatch.setattr(InvoiceEvents, "payload", payload)
+
+
+@pytest.mark.usefixtures("told")
+def test_rows_of_another_tenant_are_null_and_not_found(
+    billing: SimpleNamespace, invoice: Any, ann: Any, zoe: Any, caplog: Any
+) -> None:
+    acme, zulu = ann.account, zoe.account
+    for account in (acme, zulu):
+        billing.Payment.objects.create(account=account, invoice=invoice, text=f"paid by {account.name}")
+    billing.Receipt.objects.create(account=zulu, invoice=invoice, text="Zulu receipt")
+    invoice.watchers.add(ann, zoe)
+    invoice.tags.add(billing.Tag.objects.create(name="red"))
+    invoice.referrer = zoe
+    invoice.save()
+    (body,) = bodies()
+    payment = billing.Payment.objects.get(account=acme)
+    assert body["invoice"] == {
+        "client": "Ann", "referrer": None, "receipt": None, "payments": ["paid by Acme Corp"],
+        "texts": ["paid by Acme Corp"], "paid": 1, "watchers": ["Ann"], "watching": 1, "of client": 1, "tags": ["red"],
+        "rows": {"referrer": None, "payments": [{"id": payment.pk}]},
+    }  # fmt: skip
+    assert body["changes"] == {"referrer": {"old": None, "new": None}}
+    for path in ("referrer", "receipt"):
+        assert f"invoice {invoice.pk}.{path}: " in caplog.text
+    assert invoice.payments.count() == 2 and invoice.receipt.text == "Zulu receipt"  # outside of a payload
+
+
+def test_what_is_not_told_about_another_tenants_row(billing: SimpleNamespace, zoe: Any, acme: Tenant) -> None:
+    theirs = billing.Invoice.objects.create(client=zoe)
+    heard()
+    integration = TenantIntegration.objects.get(tenant=acme)
+    content_type = ContentType.objects.get_for_model(theirs)
+    ours = billing.Client.objects.create(account=acme, name="Ann")
+    for obj in (theirs, billing.Invoice(pk=theirs.pk, client=ours), billing.Invoice.objects.get(pk=theirs.pk)):
+        with pytest.raises(OtherTenant):
+            publish(event_type="invoice_created", tenant=acme, obj=obj, payload={})
+    with pytest.raises(OtherTenant):
+        record_manual(integration.pk, content_type.pk, theirs.pk, "invoice_created", {"a": 1}, None)
+    assert heard() == []
+
+
+def test_whose_a_row_is_that_nobody_described(billing: SimpleNamespace, acme: Tenant) -> None:
+    ways = {model.__name__: owner_path(model) for model in vars(billing).values()}
+    assert {name: ways[name] for name in ("Client", "Payment", "Tag", "Reminder", "Invoice", "SpecialStock")} == {
+        "Client": "account_id", "Payment": "account_id", "Tag": None, "Reminder": None,
+        "Invoice": "client__account__pk", "SpecialStock": "account__pk",
+    }  # fmt: skip
+
+
 # -- descriptions that do not fit -----------------------------------------------------------------------------------
 
 
@@ -383,18 +458,18 @@ def wrong(billing: Any, **values: Any) -> type[TriggerHandler]:
 WRONG: dict[str, tuple[Callable[[Any], dict[str, Any]], str]] = {
     "another model than the tenant": (
         lambda b: {"model": b.Invoice, "tenant": "client"},
-        r'leads from billing.Invoice to billing.Client, but the tenant model is tenants.Tenant .* Say tenant = '
+        r'leads from invoicing.Invoice to invoicing.Client, but the tenant model is tenants.Tenant .* Say tenant = '
         r'"client__account"',
     ),
     "no such field": (lambda b: {"tenant": "owner"}, r"has no field 'owner'. Say tenant = \"account\""),
-    "no foreign key": (lambda b: {"tenant": "name"}, r"billing.Client.name is no foreign key"),
-    "no way": (lambda b: {"model": b.Tag}, r"billing.Tag has no foreign key to tenants.Tenant. No foreign keys lead"),
+    "no foreign key": (lambda b: {"tenant": "name"}, r"invoicing.Client.name is no foreign key"),
+    "no way": (lambda b: {"model": b.Tag}, r"invoicing.Tag has no foreign key to tenants.Tenant. No foreign keys lead"),
     "several ways": (
         lambda b: {"model": b.Reminder}, r"several foreign keys .* Say tenant = \"account\" or tenant = \"copied_to\""
     ),
-    "no model": (lambda b: {"model": "billing.Client"}, r"model must be a model"),
+    "no model": (lambda b: {"model": "invoicing.Client"}, r"model must be a model"),
     "nothing tracked": (lambda b: {"tracked": ...}, r"tracked is missing"),
-    "an unknown field": (lambda b: {"tracked": ("colour",)}, r"billing.Client has no field 'colour'"),
+    "an unknown field": (lambda b: {"tracked": ("colour",)}, r"invoicing.Client has no field 'colour'"),
     "many-to-many": (
         lambda b: {"model": b.Invoice, "tenant": "client__account", "tracked": ("tags",)},
         r"Invoice.tags is no column; many-to-many changes are not captured",
@@ -405,9 +480,9 @@ WRONG: dict[str, tuple[Callable[[Any], dict[str, Any]], str]] = {
     "a status that is not tracked": (lambda b: {"status_field": "state"}, r"'state' must be one of the tracked"),
     "no payload": (lambda b: {"payload": ...}, r"payload\(self, obj\) is missing"),
     "two words": (lambda b: {"name": "our client"}, r"name must be a word"),
-    "another's word": (lambda b: {"name": "invoice"}, r"InvoiceEvents calls billing.Invoice 'invoice' already"),
+    "another's word": (lambda b: {"name": "invoice"}, r"InvoiceEvents calls invoicing.Invoice 'invoice' already"),
     "another's model": (
-        lambda b: {"model": b.Stock, "tracked": ()}, r"billing.Stock is described by StockEvents already"
+        lambda b: {"model": b.Stock, "tracked": ()}, r"invoicing.Stock is described by StockEvents already"
     ),
 }  # fmt: skip
 
@@ -422,9 +497,9 @@ def test_a_description_that_does_not_fit_is_refused(billing: SimpleNamespace, wh
 
 def test_check_says_what_does_not_fit_any_more(billing: SimpleNamespace, settings: Any) -> None:
     assert not unusable()
-    settings.INTEGRATIONS_TENANT_MODEL = "billing.Client"
+    settings.INTEGRATIONS_TENANT_MODEL = "invoicing.Client"
     found = [error.msg for error in unusable()]
-    assert any("InvoiceEvents: " in each and "tenant model is billing.Client" in each for each in found), found
+    assert any("InvoiceEvents: " in each and "tenant model is invoicing.Client" in each for each in found), found
 
 
 def test_check_names_managers_whose_writes_nobody_sees(billing: SimpleNamespace, monkeypatch: Any) -> None:
@@ -448,8 +523,8 @@ def test_check_names_managers_whose_writes_nobody_sees(billing: SimpleNamespace,
         managers.append(manager)
     monkeypatch.setitem(billing.Invoice._meta.__dict__, "managers", managers)
     assert [warning.msg for warning in unseen()] == [
-        "billing.Invoice.deaf: Deaf.update() does not call super().update(); its writes are no events.",
-        "billing.Invoice.foreign: get_queryset() returns a list and no QuerySet; its writes are no events.",
+        "invoicing.Invoice.deaf: Deaf.update() does not call super().update(); its writes are no events.",
+        "invoicing.Invoice.foreign: get_queryset() returns a list and no QuerySet; its writes are no events.",
     ]
 
 
@@ -464,7 +539,7 @@ def test_publish_takes_tenants_alone(billing: SimpleNamespace, invoice: Any, acm
 
 
 def test_connecting_again_changes_nothing(billing: SimpleNamespace, invoice: Any) -> None:
-    from integrations.tests.hostapp.billing.integrations import InvoiceEvents
+    from integrations.tests.hostapp.invoicing.integrations import InvoiceEvents
 
     before = (billing.Invoice.save_base, models.QuerySet.update, models.QuerySet.bulk_create)
     InvoiceEvents.connect()

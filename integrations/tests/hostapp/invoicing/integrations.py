@@ -15,7 +15,7 @@ class InvoiceEvents(TriggerHandler):
     model = Invoice
     tenant = "client__account"
     name = "invoice"
-    tracked = ("number", "status", "amount", "client")
+    tracked = ("number", "status", "amount", "client", "referrer")
     related = ("client",)
 
     def payload(self, obj: Invoice) -> dict[str, Any]:

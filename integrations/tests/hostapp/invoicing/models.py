@@ -48,6 +48,8 @@ class Invoice(models.Model):
     version = models.IntegerField(default=0)
     in_bin = models.BooleanField(default=False)
     tags = models.ManyToManyField("Tag", blank=True)
+    watchers = models.ManyToManyField(Client, blank=True, related_name="watched")
+    referrer = models.ForeignKey(Client, on_delete=models.SET_NULL, null=True, related_name="referred")
     reminder = models.ForeignKey("Reminder", on_delete=models.SET_NULL, null=True, related_name="invoices")
 
     objects = InvoiceManager()
@@ -63,6 +65,28 @@ class Invoice(models.Model):
         if not self.number:
             self.number = f"INV-{self.client.name}"
         super().save(*args, **kwargs)
+
+
+class Payment(models.Model):
+    """Says itself whose it is."""
+
+    account = models.ForeignKey("tenants.Tenant", on_delete=models.CASCADE)
+    invoice = models.ForeignKey(Invoice, on_delete=models.CASCADE, related_name="payments")
+    text = models.CharField(max_length=50)
+
+    def __str__(self) -> str:
+        return self.text
+
+
+class Receipt(models.Model):
+    """One for each invoice."""
+
+    account = models.ForeignKey("tenants.Tenant", on_delete=models.CASCADE)
+    invoice = models.OneToOneField(Invoice, on_delete=models.CASCADE, related_name="receipt")
+    text = models.CharField(max_length=50)
+
+    def __str__(self) -> str:
+        return self.text
 
 
 class Tag(models.Model):
