@@ -20,6 +20,7 @@ class IntegrationsConfig(AppConfig):
 
         from . import checks, conf, signals  # noqa: F401 - checks register themselves
         from .audit.deletion import log_deletion
+        from .capture.discovery import discover
         from .connections.access import ensure_permissions
         from .connections.adapters import share_gates
         from .connections.models import TenantIntegration
@@ -42,6 +43,7 @@ class IntegrationsConfig(AppConfig):
         register_checks()
         share_gates(gate_of)
         signals.connect_all()
+        discover()
         for model in (TenantIntegration, ERPConnection):  # signals name the proxy, not its model
             post_save.connect(make_lane, sender=model, dispatch_uid=f"make-lane of {model.__name__}")
             pre_delete.connect(hold_lane, sender=model, dispatch_uid=f"hold-lane of {model.__name__}")

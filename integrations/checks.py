@@ -13,6 +13,7 @@ from django.db.models import ForeignKey
 from django.utils.module_loading import import_string
 
 from integrations import clock, conf, database_clock
+from integrations.capture.discovery import unseen, unusable
 from integrations.connections.abstract import AbstractConnection
 from integrations.connections.registered import model_of
 from integrations.connectors.registry import ConnectorRegistry
@@ -137,6 +138,12 @@ def pulls_have_a_provider(app_configs: Any, **_: Any) -> list[Any]:
         )
         for family in sorted(families() - known)
     ]
+
+
+@register(Tags.models)
+def captured_models_are_covered(app_configs: Any, **_: Any) -> list[Any]:
+    """Errors for models that cannot be captured as described, warnings for managers whose writes nobody sees."""
+    return [*unusable(), *unseen()]
 
 
 PROCESSES = "integrations.tasks.process_received_webhooks"

@@ -14,8 +14,8 @@ from integrations.admin.tenancy.panels import Panel, register_panel
 from integrations.admin.widgets.display import CSS, cause, short, sync_badge, sync_story, when
 from integrations.audit.notes import has_note_writer
 from integrations.label import permission
-from integrations.outbox.models import IntegrationSync
-from integrations.tenancy.owned import TenantOwned
+from integrations.outbox.models import IntegrationSync, object_id_of
+from integrations.tenancy.boundary import owner_of, owner_path
 
 SHOWN = 20
 
@@ -26,7 +26,7 @@ def deliveries(request: HttpRequest, obj: Any) -> str:
         return "You may not see deliveries."
     content_type = ContentType.objects.get_for_model(obj)
     syncs = IntegrationSync.objects.filter(
-        event__content_type=content_type, event__object_id=str(obj.pk), integration__tenant=obj.tenant_id
+        event__content_type=content_type, event__object_id=object_id_of(obj.pk), integration__tenant=owner_of(obj)
     )
     syncs = syncs.select_related("event__origin", "integration__lane").defer("event__body").order_by("-event_id", "-id")
     rows = [
@@ -61,7 +61,7 @@ def deliveries(request: HttpRequest, obj: Any) -> str:
 
 
 def _has_deliveries(model: type[models.Model]) -> bool:
-    return issubclass(model, TenantOwned) and has_note_writer(model)
+    return has_note_writer(model) and owner_path(model) is not None
 
 
 # Not for each registered admin: another app's admin.py may import ours before its neighbours have registered theirs.
