@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .connectors.families.shop import OrderStatus
     from .connectors.registry import ConnectorRegistry
     from .credentials.encryption import EncryptionService
+    from .delivery.schedule import beat_schedule
     from .errors import (
         ConfigurationError,
         EncryptionError,
@@ -68,6 +69,7 @@ _HOMES = {
     "OpenAIIntegration": "system.ai",
     "OrderStatus": "connectors.families.shop",
     "WeaviateIntegration": "system.weaviate",
+    "beat_schedule": "delivery.schedule",
     "config": "configuration.service",
     "get_connector": "services.lookup",
     "list_available_providers": "services.lookup",
@@ -97,6 +99,7 @@ __all__ = [
     "OrderStatus",
     "UnknownConnector",
     "WeaviateIntegration",
+    "beat_schedule",
     "config",
     "get_connector",
     "list_available_providers",

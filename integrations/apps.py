@@ -20,11 +20,16 @@ class IntegrationsConfig(AppConfig):
 
         from . import checks, conf, signals  # noqa: F401 - checks register themselves
         from .audit.deletion import log_deletion
+        from .capture.discovery import discover
         from .connections.access import ensure_permissions
         from .connections.adapters import share_gates
         from .connections.models import TenantIntegration
         from .credentials.checks import refuse_unusable_keys, register_checks
-        from .delivery import watchdog  # noqa: F401 - listens to Celery
+        from .delivery import (
+            pooled_connections,  # noqa: F401 - listens to Celery
+            tenant_deletion,
+            watchdog,  # noqa: F401 - listens to Celery
+        )
         from .delivery.call_gate import gate_of
         from .delivery.deletion import hint_on_commit
         from .delivery.lanes import close_lanes, hold_lane, hold_lanes, make_lane
@@ -38,6 +43,7 @@ class IntegrationsConfig(AppConfig):
         register_checks()
         share_gates(gate_of)
         signals.connect_all()
+        discover()
         for model in (TenantIntegration, ERPConnection):  # signals name the proxy, not its model
             post_save.connect(make_lane, sender=model, dispatch_uid=f"make-lane of {model.__name__}")
             pre_delete.connect(hold_lane, sender=model, dispatch_uid=f"hold-lane of {model.__name__}")
@@ -45,6 +51,7 @@ class IntegrationsConfig(AppConfig):
             deletion_begins.connect(close_lanes, sender=owner, dispatch_uid=f"close-lanes of {owner.__name__}")
             deletion_begins.connect(log_deletion, sender=owner, dispatch_uid=f"log deletion of {owner.__name__}")
             deletion_begins.connect(hint_on_commit, sender=owner, dispatch_uid=f"delete {owner.__name__}")
+        tenant_deletion.connect()
         batch_begins.connect(hold_lanes, sender=TenantIntegration, dispatch_uid="hold-lanes")
 
         def schedule(using: str, **_: Any) -> None:

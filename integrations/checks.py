@@ -10,8 +10,10 @@ from django.core.checks import Error, Tags, Warning, register
 from django.core.exceptions import ImproperlyConfigured
 from django.db import Error as DatabaseFailure
 from django.db.models import ForeignKey
+from django.utils.module_loading import import_string
 
 from integrations import clock, conf, database_clock
+from integrations.capture.discovery import unseen, unusable
 from integrations.connections.abstract import AbstractConnection
 from integrations.connections.registered import model_of
 from integrations.connectors.registry import ConnectorRegistry
@@ -104,6 +106,27 @@ def _is_key_to(connection: Any, event: Any) -> bool:
 
 
 @register()
+def people_can_be_asked_for(app_configs: Any, **_: Any) -> list[Any]:
+    """An error where the function that says which tenants a person may see cannot be called."""
+    path = getattr(settings, "INTEGRATIONS_TENANTS_OF", None)
+    if path is None:
+        return []
+    try:
+        problem = "" if callable(import_string(path)) else "that is no function"
+    except (ImportError, AttributeError, TypeError) as error:
+        problem = str(error)
+    if not problem:
+        return []
+    return [
+        Error(
+            f"INTEGRATIONS_TENANTS_OF is {path!r}: {problem}.",
+            hint='Name your function(user) that returns a queryset of tenants, as "accounts.access.accounts_of".',
+            id="integrations.E017",
+        )
+    ]
+
+
+@register()
 def pulls_have_a_provider(app_configs: Any, **_: Any) -> list[Any]:
     """A warning for handlers that no connector ever calls, because their family is nobody's."""
     known = {connector.manifest.family for connector in ConnectorRegistry.all()}
@@ -115,6 +138,12 @@ def pulls_have_a_provider(app_configs: Any, **_: Any) -> list[Any]:
         )
         for family in sorted(families() - known)
     ]
+
+
+@register(Tags.models)
+def captured_models_are_covered(app_configs: Any, **_: Any) -> list[Any]:
+    """Errors for models that cannot be captured as described, warnings for managers whose writes nobody sees."""
+    return [*unusable(), *unseen()]
 
 
 PROCESSES = "integrations.tasks.process_received_webhooks"

@@ -21,7 +21,8 @@ from django.core.exceptions import ImproperlyConfigured
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 PREFIX = "INTEGRATIONS_"
-BY_THEMSELVES = ("TENANT_MODEL", "TENANTS_OF")  # settings of their own, not keys of INTEGRATIONS: see tenant_label()
+# Settings of their own, not keys of INTEGRATIONS: see tenant_label().
+BY_THEMSELVES = ("TENANT_MODEL", "TENANTS_OF", "ADMIN_PAGES")
 LARGEST = 1_000_000_000  # of any number: 30 years in seconds, a gigabyte
 MOST_INBOUND_BYTES = 26_214_400  # 25 MiB, the most that GitHub sends
 
@@ -77,8 +78,7 @@ class Settings(BaseModel):
     )
     HINT_SECONDS: float = _number(
         60.0,
-        "a hint that no worker has followed for so long is sent again, by the sweep or by a save; at most the lease "
-        "counts",
+        "how long a hint may go unanswered before the sweep or a save sends it again; never longer than the lease",
     )
     SWEEP_SECONDS: float = _number(
         15.0, "period of the sweep **when its row is first made**; afterwards edit the row in the admin"
@@ -110,7 +110,7 @@ class Settings(BaseModel):
     RETRY_JITTER: float = _number(
         0.2, "part by which a delay varies, up or down; never below a `Retry-After`", least=0, most=1
     )
-    RETRY_MAX_ATTEMPTS: int = _number(24, "unless the integration has its own number")
+    RETRY_MAX_ATTEMPTS: int = _number(24, "attempts of a delivery in all, unless the integration has its own number")
     RETRY_MAX_AGE_SECONDS: float = _number(259200.0, "a failure at this age is final")
     RETRY_AFTER_CAP_SECONDS: float = _number(86400.0, "a longer `Retry-After` is cut to this")
 
@@ -140,7 +140,7 @@ class Settings(BaseModel):
         "pushes through the API that one web process waits for at once; others are answered 202 at once. Keep it below "
         "the number of the process's threads",
     )
-    MAX_READ_BYTES: int = _number(8_388_608, "size of an answer that is read for its content (queries, pages)")
+    MAX_READ_BYTES: int = _number(8_388_608, "largest answer that is read for its content (queries, pages)")
 
     # -- transport ----------------------------------------------------------------------------------------
     TIMEOUT_SECONDS: float = _number(
@@ -152,7 +152,7 @@ class Settings(BaseModel):
     TEST_TIMEOUT_SECONDS: float = _number(5.0, "the same for a test event, while a person waits")
     CONNECT_TIMEOUT_SECONDS: float = _number(5.0, "for TCP, and again for TLS")
     DNS_TIMEOUT_SECONDS: float = _number(5.0, "for the lookup of a host's addresses")
-    MAX_RESPONSE_BYTES: int = _number(65_536, "size of the answer to a delivery, decompressed")
+    MAX_RESPONSE_BYTES: int = _number(65_536, "how much of the answer to a delivery is read, decompressed")
     ALLOW_HTTP: bool = _switch(False, "plain `http://` for everybody; hosts in `ALLOWED_HOSTS` always may")
     ALLOWED_HOSTS: Sequence[str] = _texts("`host:port` that may be private, such as `n8n:5678`")
     ALLOWED_NETWORKS: Sequence[str] = _texts("subnets that may be private, such as `172.18.0.0/16`")
@@ -165,8 +165,8 @@ class Settings(BaseModel):
     )
     SMTP_EHLO_NAME: str = _matching(
         HOST_NAME,
-        "the full host name by which we greet mail servers (EHLO); empty: the host of `PUBLIC_URL`, and without that "
-        "our IP address, from which some servers refuse mail",
+        "the full host name that we send in EHLO to mail servers; empty: the host of `PUBLIC_URL`, or else our IP "
+        "address, which some servers reject",
         "a full host name such as app.example.com",
     )
     CA_BUNDLE: str = _text("", "PEM file of trusted authorities; empty: certifi's")
@@ -230,8 +230,8 @@ class Settings(BaseModel):
     )
     INBOUND_MAX_BYTES: int = _number(
         1_048_576,
-        "size of a webhook's body. The proxy before us must allow as much (nginx: `client_max_body_size`). Longer ones "
-        "are answered 413, and the log says so",
+        "largest body of a webhook. The proxy before us must allow as much (nginx: `client_max_body_size`). A larger "
+        "one is answered 413, and the log says so",
         least=1024,
         most=MOST_INBOUND_BYTES,
     )
@@ -241,7 +241,8 @@ class Settings(BaseModel):
     PULL_SECONDS: float = _number(20.0, "how long a [pull](pull.md) runs before it queues itself again")
     PULL_LEASE_SECONDS: float = _number(
         120.0,
-        "how long the pull of a dead worker stays taken; longer if its adapter's timeout is. One page must take less",
+        "how long the pull of a dead worker stays taken; longer if its adapter's timeout is. Processing one page must "
+        "take less time",
     )
     PULL_MAX_PAGES: int = _number(
         10_000, "pages of one run; then it fails and the next one continues: against lists that never end"
@@ -301,7 +302,7 @@ BAPP_NAMES: dict[str, str] = {
 def __getattr__(name: str) -> Any:
     if name not in DEFAULTS:
         raise AttributeError(f"no such integration setting: {name}")
-    own = _own()
+    own = getattr(settings, "INTEGRATIONS", {})  # not _own(): this is read for every row
     if name not in own and name in BAPP_NAMES:
         return _bapp().get(BAPP_NAMES[name], DEFAULTS[name])
     return own.get(name, DEFAULTS[name])

@@ -245,3 +245,9 @@ def forgets_locals(function: Callable[P, T]) -> Callable[P, T]:
         raise failure
 
     return call
+
+
+def missing_extra(what: str, extra: str, error: ImportError | None = None) -> ImportError:
+    """Return the error of a part that is not installed; it names the extra that brings it."""
+    why = f" ({error})" if error is not None else ""
+    return ImportError(f"{what}; that needs an extra{why}: pip install 'django-integration-outbox[{extra}]'")

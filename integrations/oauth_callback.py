@@ -36,9 +36,9 @@ from integrations.connections.models import TenantIntegration
 from integrations.credentials.error_reports import hides_secrets
 from integrations.delivery.operator_actions import resume
 from integrations.errors import IntegrationError, IntegrationRateLimited, IntegrationTemporaryError
+from integrations.label import permission
 
 CALLBACK = "oauth-callback"
-CHANGE = "integrations.change_tenantintegration"
 LONGEST = 500  # characters of an address to return to
 _PAGE = '<!doctype html><html lang="en"><meta charset="utf-8"><title>{}</title><h1>{}</h1><p>{}</p></html>'
 
@@ -104,7 +104,9 @@ def callback(request: HttpRequest, provider: str) -> HttpResponse:
     """Finish what the button *Connect* or `connect` began, and lead back to where it began."""
     asked = asked_with(request.GET.get("state", ""))
     is_ours = asked is not None and asked.integration_id is not None
-    if not request.user.is_authenticated or (is_ours and not request.user.has_perm(CHANGE)):
+    if not request.user.is_authenticated or (
+        is_ours and not request.user.has_perm(permission("change", "tenantintegration"))
+    ):
         return _page("You are not logged in, or may not do this. Log in and start again.")
     site = asked.admin_site if asked else ""
     may_connect = partial(_may_change, request, site) if site else None

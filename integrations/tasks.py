@@ -18,7 +18,7 @@ from integrations.delivery.health_checks import check_one, request_checks
 from integrations.delivery.manual import record_manual
 from integrations.delivery.rotation import rotate_overdue
 from integrations.delivery.sweep import pass_on, sweep
-from integrations.delivery.wakeup import SLOW_QUEUE, bounded_producer, in_time
+from integrations.delivery.wakeup import QUEUE, SLOW_QUEUE, bounded_producer, in_time
 from integrations.inbound.models import AbstractWebhookEvent
 from integrations.inbound.process import process
 from integrations.inbound.retention import purge_received
@@ -40,6 +40,8 @@ class QuietTask(Task):
 
     abstract = True
     ignore_result = True
+    queue = QUEUE  # whatever the project's default queue is
+    serializer = "json"
     Request = "integrations.observability.quiet_request:QuietRequest"
 
     def apply_async(self, args: Any = None, kwargs: Any = None, **options: Any) -> Any:
@@ -49,6 +51,8 @@ class QuietTask(Task):
             OperationalError: the broker is away, or did not answer in time; then the message may still arrive.
         """
         options = {"argsrepr": "(…)", "kwargsrepr": "{…}", **options}
+        if not options.keys().isdisjoint({"routing_key", "exchange"}):
+            options.setdefault("queue", None)  # whoever sends it has said where to
         apply_async = super().apply_async
         if self.app.conf.task_always_eager or {"producer", "connection"} & options.keys():  # beat brings its own
             return apply_async(args, kwargs, **options)
@@ -88,11 +92,7 @@ class SlowTask(QuietTask):
     """A task that asks a provider and may take its time: it goes to the slow queue, unless whoever sends it says."""
 
     abstract = True
-
-    def apply_async(self, args: Any = None, kwargs: Any = None, **options: Any) -> Any:
-        if options.keys().isdisjoint({"queue", "routing_key", "exchange"}):
-            options["queue"] = SLOW_QUEUE
-        return super().apply_async(args, kwargs, **options)
+    queue = SLOW_QUEUE
 
 
 @shared_task(bind=True, base=QuietTask, name="integrations.tasks.send_integration_webhook", time_limit=90)

@@ -1,4 +1,6 @@
-"""The admin pages of the outbox, a folder each; importing this package registers them.
+"""The admin pages of the outbox, a folder each; importing this package registers those that the project wants.
+
+    INTEGRATIONS_ADMIN_PAGES = ["integration", "sync", "log"]   without this setting: all
 
 integration/      Tenant Integrations: list, form, status, buttons, the secret that is shown once
 connector_form/   the part of a form that the chosen connector decides, from its manifest
@@ -16,34 +18,48 @@ widgets/          how a state, a time or a secret looks
 ``admin.py`` in a folder is our page; ``mixin.py`` is the same page for a host's own model (docs/your-own-models.md).
 """
 
-from .inbound import admin as inbound_admin
-from .inbound import panel as inbound_panel
+from importlib import import_module
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+
 from .inbound.mixin import WebhookEventAdminMixin
-from .integration import admin as integration_admin
 from .integration.mixin import ConnectionAdminMixin
-from .log import admin as log_admin
 from .log.mixin import ExecutionLogAdminMixin
-from .pull import admin as pull_admin
-from .pull import panel as pull_panel
 from .pull.mixin import SyncStateAdminMixin
-from .push import admin as push_admin
-from .sync import admin as sync_admin
-from .sync import panel as sync_panel
-from .system import admin as system_admin
 
 __all__ = [
     "ConnectionAdminMixin",
     "ExecutionLogAdminMixin",
     "SyncStateAdminMixin",
     "WebhookEventAdminMixin",
-    "inbound_admin",
-    "inbound_panel",
-    "integration_admin",
-    "log_admin",
-    "pull_admin",
-    "pull_panel",
-    "push_admin",
-    "sync_admin",
-    "sync_panel",
-    "system_admin",
 ]
+
+PAGES = {
+    "integration": ("admin",),
+    "sync": ("admin", "panel"),
+    "inbound": ("admin", "panel"),
+    "pull": ("admin", "panel"),
+    "log": ("admin",),
+    "push": ("admin",),
+    "system": ("admin",),
+}
+
+
+def register_pages() -> None:
+    """Register the pages that ``INTEGRATIONS_ADMIN_PAGES`` names; without that setting all of them.
+
+    Raises:
+        ImproperlyConfigured: a name that no page has.
+    """
+    chosen = getattr(settings, "INTEGRATIONS_ADMIN_PAGES", PAGES)
+    if unknown := [name for name in chosen if name not in PAGES]:
+        raise ImproperlyConfigured(
+            f"INTEGRATIONS_ADMIN_PAGES: there is no page {unknown[0]!r}; there are {', '.join(PAGES)}."
+        )
+    for page in chosen:
+        for module in PAGES[page]:
+            import_module(f"{__name__}.{page}.{module}")
+
+
+register_pages()

@@ -22,6 +22,7 @@ from integrations import conf
 from integrations.erp.push import PushOrchestrator
 from integrations.erp.push_log import ERPPushLog
 from integrations.errors import IntegrationNotConfigured
+from integrations.label import permission
 from integrations.tenancy.scope import tenants_of
 
 from .schemas import MAX_OFFSET, Problem, PushIn, PushOut
@@ -97,7 +98,7 @@ def push_status(request: HttpRequest, push_id: int) -> Any:
 
 
 def _mine(request: HttpRequest) -> QuerySet[Any]:
-    if not request.user.has_perm("integrations.view_integrationsync"):
+    if not request.user.has_perm(permission("view", "integrationsync")):
         raise PermissionDenied
     found: QuerySet[Any] = ERPPushLog.objects.filter(integration__tenant__in=tenants_of(request.user))
     return found

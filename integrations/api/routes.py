@@ -26,6 +26,7 @@ from integrations.credentials.error_reports import hides_secrets
 from integrations.delivery.wakeup import wake_on_commit
 from integrations.errors import ConfigurationError, IntegrationError, IntegrationNotConfigured, UnknownConnector
 from integrations.inbound.actions import action_choices, not_theirs
+from integrations.label import permission
 from integrations.services.lookup import list_available_providers
 from integrations.services.settings import change_settings, save_settings, shown_settings
 from integrations.services.status import overall, statuses
@@ -43,7 +44,7 @@ from .schemas import (
     Problem,
     TestOut,
 )
-from .scope import PERMISSION, one, require, require_kind, visible
+from .scope import one, require, require_kind, visible
 
 api = NinjaAPI(
     title="Integrations",
@@ -101,7 +102,7 @@ def health(request: HttpRequest) -> Any:
     found = statuses(rows)
     state = overall(found, tenants=2 if everybody else 1)
     body: dict[str, Any] = {"status": state}
-    if not everybody and user.has_perm(PERMISSION.format("view")):
+    if not everybody and user.has_perm(permission("view", "tenantintegration")):
         body["connectors"] = [status.as_dict() for status in found]
     return Status(503 if state == "down" else 200, body)
 

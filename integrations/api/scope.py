@@ -11,9 +11,8 @@ from django.http import Http404, HttpRequest
 from integrations.connections.access import may_use
 from integrations.connections.models import TenantIntegration
 from integrations.connectors.registry import ConnectorRegistry
+from integrations.label import permission
 from integrations.tenancy.scope import tenants_of
-
-PERMISSION = "integrations.{}_tenantintegration"
 
 
 def visible(request: HttpRequest) -> QuerySet[TenantIntegration]:
@@ -35,7 +34,7 @@ def one(request: HttpRequest, connection_id: UUID, *, lock: bool = False) -> Ten
 
 def require(request: HttpRequest, action: str) -> None:
     """Refuse who lacks Django's permission for `action` (view, add, change) on integrations."""
-    if not request.user.has_perm(PERMISSION.format(action)):
+    if not request.user.has_perm(permission(action, "tenantintegration")):
         raise PermissionDenied
 
 

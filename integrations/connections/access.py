@@ -19,6 +19,7 @@ from django.db import models
 
 from integrations.connectors.manifest import Manifest
 from integrations.connectors.registry import manifests
+from integrations.label import app_label
 from integrations.tenancy.scope import tenants_of
 
 from .models import TenantIntegration
@@ -31,7 +32,7 @@ def may_use(user: Any, manifest: Manifest, tenant: models.Model | None = None) -
 
     Ask it wherever somebody chooses a kind, saves an integration, or acts on one.
     """
-    if not (user.has_perm(f"integrations.{ANY}") or user.has_perm(f"integrations.{codename_of(manifest.family)}")):
+    if not any(user.has_perm(f"{app_label()}.{name}") for name in (ANY, codename_of(manifest.family))):
         return False
     return tenant is None or tenants_of(user).filter(pk=tenant.pk).exists()
 

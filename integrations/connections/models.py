@@ -16,9 +16,10 @@ from integrations.connectors.port import Binding
 from integrations.connectors.registry import ConnectorRegistry, connector_choices
 from integrations.credentials.fields import EncryptedJSON, EncryptedText, row_context
 from integrations.errors import IncompatibleConnector, UnknownConnector
-from integrations.tenancy.announcing import AnnouncingQuerySet
 from integrations.tenancy.deletion import BatchedDeletion, delete_batched
+from integrations.tenancy.key import TenantKey
 from integrations.tenancy.owned import TenantOwned
+from integrations.tenancy.querysets import OwnedQuerySet
 from integrations.tenancy.scope import tenants_of
 from integrations.transport import signing
 
@@ -35,7 +36,7 @@ from .token_store import GrantTokens
 _SETTINGS = frozenset({"integration_type", "webhook_url_encrypted", "credentials_encrypted", "config"})
 
 
-class TenantIntegrationQuerySet(RenamedIntegrationColumns, BatchedDeletion, AnnouncingQuerySet):
+class TenantIntegrationQuerySet(RenamedIntegrationColumns, BatchedDeletion, OwnedQuerySet):
     """Finds integrations; their columns have other names, too (compat/integration.py)."""
 
     def operational(self) -> TenantIntegrationQuerySet:
@@ -123,6 +124,8 @@ class TenantIntegration(IntegrationNames, TenantOwned, AbstractConnection):
     )
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
+
+    tenant = TenantKey()
 
     webhook_url = EncryptedText("webhook_url_encrypted")
     headers = EncryptedJSON("headers_encrypted")

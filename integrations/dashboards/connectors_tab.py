@@ -14,12 +14,14 @@ from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
-from django.urls import path, reverse
+from django.urls import path
 
+from integrations.admin.pages.links import page_url
 from integrations.admin.widgets.display import NOTHING, Assets, Badge, clock, when
 from integrations.connections.models import TenantIntegration
 from integrations.connectors.registry import ConnectorRegistry
 from integrations.errors import UnknownConnector
+from integrations.label import permission
 from integrations.services.status import MAX_LISTED, Status, overall, statuses
 from integrations.tenancy.scope import tenants_of
 
@@ -104,11 +106,11 @@ class Row:
 
     @property
     def url(self) -> str:
-        return reverse("admin:integrations_tenantintegration_change", args=[self.status.pk])
+        return page_url("tenantintegration", "change", self.status.pk)
 
     @property
     def reset_url(self) -> str:
-        return reverse("admin:integrations_tenantintegration_resume", args=[self.status.pk])
+        return page_url("tenantintegration", "resume", self.status.pk)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +163,7 @@ def _kind(key: str, group: list[Status]) -> Kind:
 
 def connectors_tab(request: HttpRequest) -> HttpResponse:
     """Draw the page; ``?show=failing`` and ``?show=overdue`` narrow the table."""
-    if not request.user.has_perm("integrations.view_tenantintegration"):
+    if not request.user.has_perm(permission("view", "tenantintegration")):
         raise PermissionDenied
     found = statuses(TenantIntegration.objects.filter(tenant__in=tenants_of(request.user)))
     show = request.GET.get("show", "all")
@@ -173,7 +175,7 @@ def connectors_tab(request: HttpRequest) -> HttpResponse:
         or (show == "failing" and status.is_failing)
         or (show == "overdue" and status.auth == "overdue")
     ]
-    may_change = request.user.has_perm("integrations.change_tenantintegration")
+    may_change = request.user.has_perm(permission("change", "tenantintegration"))
     context = {
         **admin.site.each_context(request),
         "title": "Connectors",

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 FRESH, RETRY, SUSPECT = 0, 1, 2  # why a row may be sent: it never failed; its retry is due; its worker died
 RETRY_EVERY = 5  # starts
@@ -55,7 +55,7 @@ class DueRow:
     object_id: str
     idempotency_key: str
     body: str = field(repr=False)
-    tenant_id: int | None = None
+    tenant_id: Any = None
     progress: str = field(default="", repr=False)
 
     def holds(self, later: float = 0.0) -> bool:

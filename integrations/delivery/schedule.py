@@ -2,10 +2,35 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.conf import settings
 from django.db.models.functions import Now
 
 from integrations import conf
+
+
+def beat_schedule(sweep_seconds: float = 15.0) -> dict[str, dict[str, Any]]:
+    """Return the periodic tasks as ``CELERY_BEAT_SCHEDULE`` has them, for a project without django-celery-beat.
+
+        CELERY_BEAT_SCHEDULE = {**beat_schedule(), "mine": …}
+
+    Args:
+        sweep_seconds: how often what is due is looked for.
+    """
+    return {name: {"task": task, "schedule": seconds} for name, task, seconds in _tasks(sweep_seconds)}
+
+
+def _tasks(sweep_seconds: float) -> tuple[tuple[str, str, float], ...]:
+    return (
+        ("Deliver what is due", "integrations.tasks.retry_failed_syncs", sweep_seconds),
+        ("Process webhooks that came in", "integrations.tasks.process_received_webhooks", sweep_seconds),
+        ("Forget what is settled and old", "integrations.tasks.purge_settled", 3600),
+        ("Delete what is marked", "integrations.tasks.delete_marked", 60),
+        ("Check connections", "integrations.tasks.check_connections", 60),
+        ("Pull what is due", "integrations.tasks.pull_due", 60),
+        ("Renew old credentials", "integrations.tasks.rotate_credentials", 86400),
+    )
 
 
 def ensure_schedule(using: str = "default") -> None:
@@ -21,15 +46,7 @@ def ensure_schedule(using: str = "default") -> None:
 
     if PeriodicTask._meta.db_table not in _tables(using):
         return  # its own migrations come later in this very run; post_migrate is sent once more
-    tasks = (
-        ("Deliver what is due", "integrations.tasks.retry_failed_syncs", int(conf.SWEEP_SECONDS)),
-        ("Process webhooks that came in", "integrations.tasks.process_received_webhooks", int(conf.SWEEP_SECONDS)),
-        ("Forget what is settled and old", "integrations.tasks.purge_settled", 3600),
-        ("Delete what is marked", "integrations.tasks.delete_marked", 60),
-        ("Check connections", "integrations.tasks.check_connections", 60),
-        ("Pull what is due", "integrations.tasks.pull_due", 60),
-        ("Renew old credentials", "integrations.tasks.rotate_credentials", 86400),
-    )
+    tasks = _tasks(int(conf.SWEEP_SECONDS))
     for name, task, seconds in tasks:
         if not PeriodicTask.objects.using(using).filter(task=task).exists():
             every, _ = IntervalSchedule.objects.using(using).get_or_create(every=seconds, period="seconds")

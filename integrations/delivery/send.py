@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import Any
 
 from django.db import connections
 
@@ -25,6 +26,7 @@ from integrations.connectors.port import Envelope
 from integrations.errors import IntegrationError, IntegrationPermanentError, IntegrationTemporaryError
 from integrations.logs import IdLogger, sending
 from integrations.retry_policy import RetryPolicy
+from integrations.tenancy.tenant import tenant_key
 from integrations.transport.deadline import within
 
 from . import outcome, run_slot
@@ -64,7 +66,7 @@ class Slice:
     safe_until: float
     patience: float = 0.0
     mark: Callable[[DueRow], DueRow | None] | None = None
-    tenant_id: int | None = None
+    tenant_id: Any = None
     slept: float = 0.0
     halted: str = ""
     outcomes: list[Outcome] = field(default_factory=list)
@@ -200,7 +202,7 @@ class Slice:
         attempt = row.attempts if was_counted else row.attempts + 1
         about = sending.set(log_ids(row, attempt))
         try:
-            if row.tenant_id != self.tenant_id and None not in (row.tenant_id, self.tenant_id):
+            if None not in (row.tenant_id, self.tenant_id) and not _is_same(row.tenant_id, self.tenant_id):
                 raise IntegrationPermanentError("the event belongs to another tenant; not sent", code="other_tenant")
             envelope = Envelope(
                 event_type=row.event_type,
@@ -244,3 +246,8 @@ class Slice:
 
 def _since(started: float) -> int:
     return round((time.perf_counter() - started) * 1000)
+
+
+def _is_same(stored: Any, tenant_id: Any) -> bool:
+    """Tell whether a key, as a database without that type may store it, is this one."""
+    return bool(stored == tenant_id or tenant_key(stored) == tenant_id)

@@ -21,6 +21,7 @@ from integrations.errors import (
 )
 from integrations.outbox.canonical_json import encode
 from integrations.outbox.models import new_idempotency_key
+from integrations.tenancy.tenant import name_of
 
 EVENT_TYPE = "test"
 __all__ = ["check_connection", "log_trial", "send_test_event"]
@@ -38,7 +39,7 @@ def send_test_event(integration: TenantIntegration, client: Client) -> TestResul
             "event_type": EVENT_TYPE,
             "test": True,
             "timestamp": clock.now(),
-            "tenant": {"id": integration.tenant_id, "name": integration.tenant.name},
+            "tenant": {"id": integration.tenant_id, "name": name_of(integration.tenant)},
         }
     ).encode()
     envelope = Envelope(event_type=EVENT_TYPE, idempotency_key=new_idempotency_key(), body=body)

@@ -222,6 +222,7 @@ def _send(task: str, kwargs: dict[str, Any], queue: str) -> None:
             task,
             kwargs=kwargs,
             queue=queue,
+            serializer="json",
             producer=producer,
             retry=False,
             ignore_result=True,

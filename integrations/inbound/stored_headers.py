@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Mapping
 
 from integrations.connectors.content import REPLACEMENT
 from integrations.connectors.manifest import Inbound
-from integrations.transport.redaction import is_secret_name, mask_known, redact
+from integrations.transport.redaction import PLAIN_HEADERS, is_secret_name, mask_known, redact
 
 from .schemes import owner_of
 
@@ -20,30 +20,7 @@ MAX_HEADERS = 100
 MAX_VALUE = 2048  # characters
 MAX_TOTAL = 32_768  # characters of all names and values
 
-HARMLESS = frozenset(
-    {
-        "accept",
-        "accept-encoding",
-        "accept-language",
-        "cache-control",
-        "content-encoding",
-        "content-length",
-        "content-type",
-        "date",
-        "host",
-        "idempotency-key",
-        "user-agent",
-        "x-correlation-id",
-        "x-request-id",
-        # what we send ourselves, and every sender of Standard Webhooks
-        "webhook-attempt",
-        "webhook-event",
-        "webhook-id",
-        "webhook-sequence",
-        "webhook-signature",
-        "webhook-timestamp",
-    }
-)
+HARMLESS = PLAIN_HEADERS | {"webhook-signature", "x-correlation-id"}
 _SHOPIFY = (
     "api-version",
     "event-id",

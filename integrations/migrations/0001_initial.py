@@ -125,7 +125,7 @@ class Migration(migrations.Migration):
                 ('inbound_actions', models.JSONField(blank=True, default=list, help_text='What it may do here when it calls back (docs/inbound.md).', verbose_name='may do')),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
                 ('updated_at', models.DateTimeField(auto_now=True)),
-                ('tenant', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to=settings.INTEGRATIONS_TENANT_MODEL)),
+                ('tenant', models.ForeignKey(on_delete=django.db.models.deletion.DO_NOTHING, to=settings.INTEGRATIONS_TENANT_MODEL)),
             ],
             options={
                 'verbose_name': 'tenant integration',
@@ -221,7 +221,7 @@ class Migration(migrations.Migration):
                 ('occurred_at', models.DateTimeField()),
                 ('idempotency_key', models.CharField(max_length=255, unique=True)),
                 ('content_type', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='contenttypes.contenttype')),
-                ('tenant', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to=settings.INTEGRATIONS_TENANT_MODEL)),
+                ('tenant', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to=settings.INTEGRATIONS_TENANT_MODEL)),
                 ('origin', models.ForeignKey(blank=True, db_constraint=False, db_index=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to=f'{APP}.tenantintegration')),
             ],
             options={

@@ -36,7 +36,7 @@ FORGOTTEN_SECONDS = 3600.0
 logger = logging.getLogger("integrations.observability")
 
 _BEAT = """
-INSERT INTO integrations_processheartbeat (name, kind, host, pid, queues, beaten_at, skew_seconds)
+INSERT INTO {table} (name, kind, host, pid, queues, beaten_at, skew_seconds)
 VALUES (%s, %s, %s, %s, %s, {now}, {skew})
 ON CONFLICT (name) DO UPDATE
 SET queues = excluded.queues, skew_seconds = excluded.skew_seconds, beaten_at = excluded.beaten_at
@@ -58,7 +58,11 @@ def beat(kind: str, queues: Iterable[str] = ()) -> None:
         return
     values = (_name(kind), kind, _host(), os.getpid(), ",".join(sorted(queues))[:500])
     try:
-        skew = compare_in("default", _BEAT.format(now=sql.now(vendor), skew=SKEW[vendor]), values)
+        skew = compare_in(
+            "default",
+            _BEAT.format(table=ProcessHeartbeat._meta.db_table, now=sql.now(vendor), skew=SKEW[vendor]),
+            values,
+        )
         if is_first:
             ProcessHeartbeat.objects.filter(beaten_at__lt=after(-FORGOTTEN_SECONDS)).delete()
     except DatabaseFailure as error:

@@ -11,9 +11,14 @@ from datetime import datetime
 from typing import Any
 
 from celery.utils.time import maybe_make_aware
-from django_celery_beat.schedulers import DatabaseScheduler, ModelEntry
 
 from integrations import clock
+from integrations.errors import missing_extra
+
+try:
+    from django_celery_beat.schedulers import DatabaseScheduler, ModelEntry
+except ImportError as error:
+    raise missing_extra("CELERY_BEAT_SCHEDULER names the database's schedule", "beat", error) from error
 
 from . import processes
 

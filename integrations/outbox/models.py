@@ -11,9 +11,9 @@ from django.contrib.contenttypes.models import ContentType
 from django.db import models
 from django.db.models.functions import Now
 
-from integrations import conf
 from integrations.columns import PlainCharField
 from integrations.connections.models import TenantIntegration
+from integrations.tenancy.key import TenantKey
 
 
 def new_idempotency_key() -> str:
@@ -47,9 +47,7 @@ class IntegrationEvent(models.Model):
     fail it, and would take locks that an operator's delete waits for (docs/adr/0003).
     """
 
-    tenant = models.ForeignKey(
-        conf.tenant_label(), on_delete=models.CASCADE, db_constraint=False, db_index=False, related_name="+"
-    )
+    tenant = TenantKey(db_constraint=False, db_index=False, related_name="+")
     event_type = models.CharField(max_length=100)
     content_type = models.ForeignKey(
         ContentType, on_delete=models.CASCADE, db_constraint=False, db_index=False, related_name="+"

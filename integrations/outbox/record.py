@@ -36,7 +36,7 @@ class Occurrence:
         sync_values: columns of its syncs that are not as usual, e.g. a later ``next_attempt_at``.
     """
 
-    tenant_id: int
+    tenant_id: Any
     event_type: str
     content_type_id: int
     object_id: str
@@ -96,6 +96,7 @@ def _refuse_what_does_not_fit(occurrence: Occurrence) -> None:
 _COLUMNS: tuple[Any, ...] = tuple(
     IntegrationEvent._meta.get_field(name) for name in ("event_type", "object_id", "idempotency_key")
 )
+_TENANT: Any = IntegrationEvent._meta.get_field("tenant")
 _LIMITS: dict[str, int] = {column.name: column.max_length for column in _COLUMNS}
 
 
@@ -141,9 +142,9 @@ def _insert_at_once(occurrences: Sequence[Occurrence], body: Callable[[Occurrenc
             batch = occurrences[start : start + BATCH]
             owed = [(each.idempotency_key, pk) for each in batch for pk in each.integration_ids]
             cursor.execute(
-                _at_once_sql(),
+                _at_once_sql(_TENANT.rel_db_type(connections[using])),
                 [
-                    _array(each.tenant_id for each in batch),
+                    _array(str(each.tenant_id) for each in batch),
                     _array(each.event_type for each in batch),
                     _array(each.content_type_id for each in batch),
                     _array(each.object_id for each in batch),
@@ -177,7 +178,7 @@ def _quoted(value: str | int | None) -> str:
 
 
 @cache
-def _at_once_sql() -> str:
+def _at_once_sql(tenant_type: str) -> str:
     """Return the statement: events in the order of the arrays, so that their ids ascend, and a sync for each pair."""
     owed = _constants(IntegrationSync, {"event", "integration", "object_key"})
     return f"""
@@ -187,7 +188,8 @@ def _at_once_sql() -> str:
             )
             SELECT tenant_id, event_type, content_type_id, object_id, body, occurred_at, idempotency_key, origin_id
             FROM unnest(
-                %s::bigint[], %s::text[], %s::int[], %s::text[], %s::text[], %s::timestamptz[], %s::text[], %s::bigint[]
+                %s::{tenant_type}[], %s::text[], %s::int[], %s::text[], %s::text[], %s::timestamptz[], %s::text[],
+                %s::bigint[]
             ) WITH ORDINALITY AS new (
                 tenant_id, event_type, content_type_id, object_id, body, occurred_at, idempotency_key, origin_id, n
             )

@@ -83,7 +83,11 @@ def pull_by_name(request: Request, *, is_full_resync: bool = False, is_continued
             connection, state, request.resource_type, handler, is_full_resync=is_full_resync, from_start=from_start
         )
         from_start = False
-        if run.outcome != "continues" or _send_on(request, is_full_resync):
+        if run.outcome != "continues":
+            return run
+        # Continued, or a full resync would begin anew for ever.
+        kwargs = asdict(request) | ({"is_continued": True} if is_full_resync else {})
+        if send_hint(FULL if is_full_resync else INCREMENTAL, kwargs, SLOW_QUEUE):
             return run
         # The broker is away, and nobody else would go on: this worker does.
 
@@ -97,10 +101,3 @@ def _state(states: type[AbstractSyncState], connection: AbstractConnection, reso
             f"{states._meta.label} holds no states of {type(connection)._meta.label}"
         ) from None
     return state
-
-
-def _send_on(request: Request, is_full_resync: bool) -> bool:
-    kwargs = asdict(request)
-    if is_full_resync:
-        kwargs["is_continued"] = True  # or it would begin anew for ever
-    return send_hint(FULL if is_full_resync else INCREMENTAL, kwargs, SLOW_QUEUE)

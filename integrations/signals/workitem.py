@@ -14,17 +14,17 @@ from django.db.models import Choices, QuerySet
 
 from integrations import sql
 from integrations.audit.notes import AuditNote
+from integrations.capture import TriggerHandler, publish
 from integrations.outbox.models import IntegrationEvent
-from integrations.publish import publish
 from tasks.models import Note, WorkItem
-
-from .trigger_handler import TriggerHandler
 
 
 class WorkItemTrigger(TriggerHandler):
     """``workitem_created``, ``_status_changed``, ``_updated``, ``_deleted``."""
 
     model = WorkItem
+    tenant = "tenant"
+    may_move = False  # an item's notes stay where they are
     name = "workitem"
     tracked = (
         "reference_id",

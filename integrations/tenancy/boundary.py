@@ -10,12 +10,13 @@ Rows that refer to each other across tenants should not exist; forms refuse to m
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
+from django.apps import apps
 from django.core.exceptions import ValidationError
 from django.db import models
 
@@ -49,25 +50,73 @@ def only_tenant() -> Any:
 
 def owner_of(row: Any) -> Any:
     """Return the key of the tenant to which `row` belongs; None: to nobody in particular, as a user or a country."""
-    if is_tenant(type(row)):
-        return row.pk
-    return getattr(row, "tenant_id", None)
+    for kind in type(row).__mro__:
+        if kind in _told:
+            return _told[kind].owner(row)
+    model: type[models.Model] = type(row)
+    path = owner_path(model)
+    return None if path is None else getattr(row, path)
 
 
+class Way(NamedTuple):
+    """How rows of a model lead to their tenant.
+
+    Attributes:
+        path: what the ORM calls the tenant's key: ``client__account__pk``.
+        owner: returns the key of the tenant of an instance.
+    """
+
+    path: str
+    owner: Callable[[Any], Any]
+
+
+_told: dict[type, Way] = {}
+
+
+def tell_way(model: type[models.Model], way: Way) -> None:
+    """Say how rows of `model`, and of what inherits from it, lead to their tenant; their relations obey `only_of`."""
+    _told[model] = way
+    owner_path.cache_clear()
+    bound_relations(model)
+
+
+def forget_way(model: type[models.Model]) -> None:
+    """Take back what `tell_way` said."""
+    _told.pop(model, None)
+    owner_path.cache_clear()
+
+
+@cache
 def owner_path(model: type[models.Model]) -> str | None:
-    """Return the column that says to which tenant a row of `model` belongs; None: there is none."""
+    """Return the way from `model` to the key of the tenant to which a row belongs; None: rows belong to nobody.
+
+    It is what `tell_way` said, or else the only foreign key to the tenant model that must have a value, or the one that
+    is called ``tenant``.
+    """
     if is_tenant(model):
         return "pk"
-    return "tenant_id" if any(field.attname == "tenant_id" for field in model._meta.concrete_fields) else None
+    for kind in model.__mro__:
+        if kind in _told:
+            return _told[kind].path
+    keys = [field for field in model._meta.concrete_fields if _leads_to_tenant(field)]
+    required = [field.attname for field in keys if not field.null]
+    if len(required) == 1:
+        return required[0]
+    return next((field.attname for field in keys if field.name == "tenant"), None)
+
+
+def _leads_to_tenant(field: Any) -> bool:
+    return isinstance(field, models.ForeignKey) and field.target_field.primary_key and is_tenant(field.related_model)
 
 
 def stored_owner(model: type[models.Model], pk: Any, using: str) -> Any:
     """Return the key of the tenant to which the stored row belongs; None: to nobody, or there is no such row."""
     if (path := owner_path(model)) is None:
         return None
+    rows: models.QuerySet[Any] = models.QuerySet(model, using=using)
     try:
         key = pk if isinstance(pk, tuple) else model._meta.pk.to_python(pk)
-        return model._base_manager.using(using).filter(pk=key).values_list(path, flat=True).first()
+        return rows.filter(pk=key).values_list(path, flat=True).first()
     except (TypeError, ValueError, ValidationError):  # "abc" is no key of this model
         return None
 
@@ -133,15 +182,30 @@ class _Bounded:
     """Mixed into the class of a relation's descriptor."""
 
     def __get__(self, instance: Any, cls: Any = None) -> Any:
-        if instance is None or _only.get() is None:
+        if instance is None or (only := _only.get()) is None:
             return super().__get__(instance, cls)  # type: ignore[misc]
         with only_of(None):  # whoever's it is, it is found: then it is judged
             related = super().__get__(instance, cls)  # type: ignore[misc]
-        if not isinstance(related, models.Model):  # None, or the manager of a generic relation
+        if isinstance(related, models.Manager):
+            return _limited(related, only)
+        if not isinstance(related, models.Model):
             return related
-        field: Any = getattr(self, "field", self)  # a generic foreign key is its own descriptor
-        name = field.name
-        return None if is_kept_out(related, f"{instance._meta.verbose_name} {instance.pk}.{name}") else related
+        return None if is_kept_out(related, f"{instance._meta.verbose_name} {instance.pk}.{_name(self)}") else related
+
+
+def _limited(manager: Any, only: Any) -> Any:
+    """Let the manager of one object's relation find the rows of one tenant alone."""
+    if (path := owner_path(manager.model)) is not None:
+        whole = manager.get_queryset
+        manager.get_queryset = lambda: whole().filter(**{path: only})
+        manager.count = lambda: manager.get_queryset().count()  # many-to-many counts what lies between
+    return manager
+
+
+def _name(descriptor: Any) -> str:
+    related: Any = getattr(descriptor, "related", None)  # of a one-to-one relation, from its other side
+    name: str = related.get_accessor_name() if related else getattr(descriptor, "field", descriptor).name
+    return name
 
 
 @cache
@@ -150,9 +214,13 @@ def _bounded(kind: Any) -> Any:
 
 
 def bound_relations(model: type[models.Model]) -> None:
-    """Let the relations of `model` to one row, generic ones too, obey `only_of`."""
-    for field in (*model._meta.local_fields, *model._meta.private_fields):
-        descriptor: Any = vars(model).get(field.name)
+    """Let the relations of `model` obey `only_of`: to one row and to many, generic ones, and those of others to it."""
+    fields: Any = (*model._meta.local_fields, *model._meta.local_many_to_many, *model._meta.private_fields)
+    names = [field.name for field in fields if field.is_relation]
+    if apps.models_ready:  # before that, not all who refer to it are known
+        names += [name for each in model._meta.related_objects if (name := each.get_accessor_name())]
+    for name in names:
+        descriptor: Any = vars(model).get(name)
         kind: Any = type(descriptor)
-        if field.is_relation and hasattr(kind, "__get__") and not isinstance(descriptor, _Bounded):
+        if hasattr(kind, "__get__") and not isinstance(descriptor, _Bounded):
             descriptor.__class__ = _bounded(kind)

@@ -17,12 +17,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
 from django.db import models, router, transaction
 from django.db.models.deletion import CASCADE, PROTECT, Collector, ProtectedError
 from django.dispatch import Signal
+
+from .key import TenantKey
 
 PAGE = 1000  # rows per transaction, and parameters per statement
 COMPOSITE_PAGE = 500  # the same where a key has several columns: SQLite's expressions are at most 1000 deep
@@ -31,6 +34,8 @@ LEAF_PAGE = 5000  # the same of rows that nobody has to see before they go
 # Both are sent inside of a transaction, as (sender=model, pks, using): `sender` is never a proxy.
 deletion_begins = Signal()  # also in_background: a task is to do the rest; actor: who wants it
 batch_begins = Signal()  # rows that belong to these are deleted next: lock what must be locked before them
+
+_roots: ContextVar[frozenset[Any]] = ContextVar("roots_of_deletions", default=frozenset())
 
 Step = tuple[str, int]  # a model's label, and how many of its rows went
 
@@ -64,6 +69,28 @@ def steps(obj: models.Model, *, using: str, origin: Any = None) -> Iterator[Step
     deletion = _Deletion(using, origin or obj, root=obj)
     yield from deletion.owned(_concrete(type(obj)), [obj.pk])
     yield from deletion.root_row()
+
+
+@contextmanager
+def _under_way(root: models.Model) -> Iterator[None]:
+    token = _roots.set(_roots.get() | {(_concrete(type(root)), root.pk)})
+    try:
+        yield
+    finally:
+        _roots.reset(token)
+
+
+def is_under_way(obj: models.Model) -> bool:
+    """Tell whether `obj` is just being deleted in batches, so that `begin` has been called for it."""
+    return (_concrete(type(obj)), obj.pk) in _roots.get()
+
+
+def delete_keyed(tenant: models.Model, *, using: str, origin: Any = None) -> None:
+    """Delete what refers to `tenant` through a `TenantKey`, in batches; what else it has is its project's."""
+    deletion = _Deletion(using, origin or tenant)
+    relations = [one for one in _owned_relations(_concrete(type(tenant))) if isinstance(one.field, TenantKey)]
+    for _ in deletion.owned(_concrete(type(tenant)), [tenant.pk], relations):
+        pass
 
 
 def delete_batched(obj: models.Model, *, using: str | None = None) -> tuple[int, dict[str, int]]:
@@ -156,11 +183,13 @@ class _Deletion:
     root: models.Model | None = None
     owners: list[tuple[type[models.Model], list[Any]]] = field(default_factory=list)
 
-    def owned(self, model: type[models.Model], pks: list[Any]) -> Iterator[Step]:
-        """Delete what belongs to these rows, rows that refer to others first."""
+    def owned(
+        self, model: type[models.Model], pks: list[Any], relations: Iterable[Any] | None = None
+    ) -> Iterator[Step]:
+        """Delete what belongs to these rows (through `relations` only), rows that refer to others first."""
         self.owners.append((model, pks))
         path = {owner for owner, _ in self.owners}
-        for relation in _owned_relations(model):
+        for relation in _owned_relations(model) if relations is None else relations:
             related = relation.related_model
             if related in path:
                 continue  # a tree: Django's collector follows it
@@ -211,7 +240,7 @@ class _Deletion:
         assert self.root is not None  # noqa: S101 - steps() sets it
         model = _concrete(type(self.root))
         self.owners.append((model, [self.root.pk]))
-        with self._batch():
+        with _under_way(self.root), self._batch():
             # Whoever inserts a row that refers to this one either has it seen below, or fails.
             list(model._base_manager.using(self.using).select_for_update().filter(pk=self.root.pk).values_list("pk"))
             collector = self._collector()
@@ -262,13 +291,18 @@ def _relations(model: type[models.Model]) -> list[Any]:
 
 def _owned_relations(model: type[models.Model]) -> list[Any]:
     """Return the relations whose rows go with a row of `model`; those that refer to others among them come first."""
-    found = [relation for relation in _relations(model) if relation.on_delete is CASCADE]
+    found = [relation for relation in _relations(model) if goes_with(relation)]
     ordered: list[Any] = []
     while found:
         free = [one for one in found if not any(_refers(other, one) for other in found)] or found[:1]
         ordered += free
         found = [one for one in found if one not in free]
     return ordered
+
+
+def goes_with(relation: Any) -> bool:
+    """Tell whether the rows that refer through `relation` go with the row that they refer to."""
+    return relation.on_delete is CASCADE or isinstance(relation.field, TenantKey)
 
 
 def _is_plain(model: type[models.Model]) -> bool:

@@ -10,9 +10,9 @@ from django.dispatch import receiver
 
 from integrations import conf
 
-from .announcing import AnnouncingQuerySet, own_transaction
 from .boundary import bound_relations
 from .checked_texts import CheckedTexts
+from .querysets import OwnedQuerySet, UnannouncedQuerySet, own_transaction
 
 
 class TenantOwned(CheckedTexts):
@@ -27,8 +27,8 @@ class TenantOwned(CheckedTexts):
 
     tenant = models.ForeignKey(conf.tenant_label(), on_delete=models.CASCADE)
 
-    objects = AnnouncingQuerySet.as_manager()
-    unannounced = models.Manager()  # for writes that nobody has to hear of
+    objects = OwnedQuerySet.as_manager()
+    unannounced = UnannouncedQuerySet.as_manager()  # for bulk writes that nobody has to hear of
 
     class Meta:
         abstract = True

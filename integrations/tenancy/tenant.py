@@ -73,7 +73,9 @@ def find_tenant(key: Any) -> Any:
     if isinstance(key, bool) or key is None:
         return None
     if (pk := tenant_key(key)) is not None:
-        return present().filter(pk=pk).first()
+        found = present().filter(pk=pk).first()
+        if found is not None or not isinstance(pk, str):
+            return found
     return present().filter(slug=key).first() if isinstance(key, str) and tenant_field("slug") else None
 
 

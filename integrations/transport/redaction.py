@@ -232,7 +232,7 @@ def mask_url(url: object) -> str:
     return f"{match[1].lower()}://{match[2]}/{URL_MASK}" if match else URL_MASK
 
 
-_SAFE_HEADERS = frozenset(
+PLAIN_HEADERS = frozenset(  # what requests, answers and webhooks say of themselves
     {
         "accept",
         "accept-encoding",
@@ -242,28 +242,30 @@ _SAFE_HEADERS = frozenset(
         "content-length",
         "content-type",
         "date",
-        "etag",
         "host",
         "idempotency-key",
-        "last-modified",
-        "link",
-        "notion-version",
-        "prefer",
-        "retry-after",
-        "server",
         "user-agent",
         "webhook-attempt",
         "webhook-event",
         "webhook-id",
         "webhook-sequence",
         "webhook-timestamp",
-        "x-github-api-version",
-        "x-ratelimit-limit",
-        "x-ratelimit-remaining",
-        "x-ratelimit-reset",
         "x-request-id",
     }
 )
+_SAFE_HEADERS = PLAIN_HEADERS | {
+    "etag",
+    "last-modified",
+    "link",
+    "notion-version",
+    "prefer",
+    "retry-after",
+    "server",
+    "x-github-api-version",
+    "x-ratelimit-limit",
+    "x-ratelimit-remaining",
+    "x-ratelimit-reset",
+}
 
 
 def is_safe_header(name: str) -> bool:

@@ -51,7 +51,9 @@ def library() -> Any:
     except ImportError:
         paramiko = None  # type: ignore[assignment]
     if paramiko is None:
-        raise IntegrationNotConfigured("SFTP needs the package paramiko: pip install paramiko")
+        raise IntegrationNotConfigured(
+            "SFTP needs the package paramiko: pip install paramiko, or django-integration-outbox[sftp]"
+        )
     logger = logging.getLogger(LOGGER)
     if logger.level == logging.NOTSET:
         logger.setLevel(logging.CRITICAL)

@@ -78,16 +78,13 @@ def private_key(login: Login) -> Any:
                 key = load(data, passphrase)
             except (ValueError, TypeError, UnsupportedAlgorithm):
                 continue
-            problem = _problem_of(key)
-            if not problem:
+            if not isinstance(key, rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey):
+                problem = UNUSABLE
+            elif isinstance(key, rsa.RSAPrivateKey) and key.key_size < _MIN_RSA_BITS:
+                problem = f"has {key.key_size} bits; RSA needs {_MIN_RSA_BITS}"
+            else:
                 return key
     raise _refused(problem or UNUSABLE)
-
-
-def _problem_of(key: Any) -> str:
-    if isinstance(key, rsa.RSAPrivateKey):
-        return f"has {key.key_size} bits; RSA needs {_MIN_RSA_BITS}" if key.key_size < _MIN_RSA_BITS else ""
-    return "" if isinstance(key, ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey) else UNUSABLE
 
 
 def _refused(problem: str) -> ConfigurationError:

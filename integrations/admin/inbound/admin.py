@@ -6,14 +6,12 @@ from typing import Any
 
 from django.contrib import admin
 from django.http import HttpRequest
-from django.urls import reverse
-from django.utils.html import format_html
 
 from integrations.admin.lists.filters import IntegrationFilter
 from integrations.admin.lists.history import HistoryAdmin
 from integrations.admin.lists.recent_filters import ActionFilter, EventTypeFilter, OutcomeFilter
+from integrations.admin.pages.links import link_to_integration
 from integrations.admin.tenancy.scoped_admin import TenantFilter
-from integrations.admin.widgets.display import NOTHING
 from integrations.inbound.models import WebhookEvent
 
 from .mixin import WebhookEventAdminMixin
@@ -35,11 +33,3 @@ class WebhookEventAdmin(WebhookEventAdminMixin, HistoryAdmin):
         if obj is not None and obj.connection is None:
             return bool(request.user.is_active and request.user.is_superuser)
         return super()._in_scope(request, obj)
-
-
-def link_to_integration(integration: Any) -> Any:
-    """Return a link to the page of `integration`, a dash for None."""
-    if integration is None:
-        return NOTHING
-    url = reverse("admin:integrations_tenantintegration_change", args=[integration.pk])
-    return format_html('<a href="{}">{}</a>', url, integration)

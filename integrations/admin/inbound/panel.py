@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 
 from django.http import HttpRequest
 from django.template.loader import render_to_string
-from django.urls import reverse
 
 from integrations.admin.connector_form.choice import calls_back, connector_of
+from integrations.admin.pages.links import page_url
 from integrations.admin.widgets.display import Badge, short, when
 from integrations.connections.models import TenantIntegration
 from integrations.connections.registered import connection_model
@@ -22,6 +22,7 @@ from integrations.connectors.manifest import Inbound
 from integrations.errors import IntegrationError
 from integrations.inbound.actions import action_named
 from integrations.inbound.models import WebhookEvent
+from integrations.label import permission
 from integrations.tenancy.harmless_text import harmless
 
 from .callback_address import EVENTS, GUESSED, callback_address, is_guessed
@@ -67,7 +68,7 @@ class CallsBack:
             self.takes_only_actions = adapter.takes_only_actions
         except IntegrationError as error:
             self.problem = error.message
-        self.may_see_events = self.request.user.has_perm("integrations.view_webhookevent")
+        self.may_see_events = self.request.user.has_perm(permission("view", "webhookevent"))
         self.rows = list(self._rows()) if self.may_see_events else []
 
     @property
@@ -131,7 +132,7 @@ class CallsBack:
         for event in events.defer("body", "payload", "headers")[:SHOWN]:
             event.connection = self.integration
             yield {
-                "url": reverse("admin:integrations_webhookevent_change", args=[event.pk]),
+                "url": page_url("webhookevent", "change", event.pk),
                 "badge": event_badge(event),
                 "story": event_story(event),
                 "what": harmless(event.event_type) or harmless(event.action),

@@ -7,7 +7,6 @@ from typing import Any
 from django.contrib import admin, messages
 from django.db.models import OuterRef, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
@@ -18,6 +17,7 @@ from integrations.admin.lists.bounded import BoundedCount
 from integrations.admin.lists.filters import CredentialsFilter
 from integrations.admin.lists.history import is_list
 from integrations.admin.lists.listed_filters import ListedFilters
+from integrations.admin.pages.links import link, page_url
 from integrations.admin.pages.page_context import PageContext
 from integrations.admin.tenancy.scoped_admin import CountedDeletion, TenantFilter, TenantScopedAdmin
 from integrations.admin.widgets.display import NOTHING, Assets, Badge, when
@@ -30,9 +30,10 @@ from integrations.credentials.masking import mask_values
 from integrations.delivery.wakeup import wake_on_commit
 from integrations.errors import EncryptionError
 from integrations.outbox.models import IntegrationSync
+from integrations.tenancy.tenant import tenant_field
 
 from . import advice, shown_once
-from .buttons import PREFIX, IntegrationButtons, take_test_result
+from .buttons import IntegrationButtons, take_test_result
 from .fieldsets import edit_fieldsets, view_fieldsets
 from .form import IntegrationForm
 from .state import COUNTED, Health, badge, is_being_deleted, rotation_badge
@@ -46,7 +47,8 @@ class TenantIntegrationAdmin(CountedDeletion, ListedFilters, PageContext, Integr
     list_display = ("name", "state", "tenant", "host", "events", "last_success", "pending", "is_active")
     list_filter = (TenantFilter, "integration_type", "is_active", "is_enabled", CredentialsFilter)
     list_per_page = 50
-    search_fields = ("name", "tenant__name")
+    change_form_template = "admin/integrations/tenantintegration/change_form.html"
+    change_list_template = "admin/integrations/tenantintegration/change_list.html"
     Media = Assets
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
@@ -86,9 +88,12 @@ class TenantIntegrationAdmin(CountedDeletion, ListedFilters, PageContext, Integr
         count = obj.pending_count
         if not count:
             return NOTHING
-        url = reverse("admin:integrations_integrationsync_changelist")
+        url = page_url("integrationsync", "changelist")
         text = f"{COUNTED}+" if count > COUNTED else count
-        return format_html('<a href="{}?integration={}&status__exact=pending">{}</a>', url, obj.pk, text)
+        return link(text, f"{url}?integration={obj.pk}&status__exact=pending" if url else "")
+
+    def get_search_fields(self, request: HttpRequest) -> tuple[str, ...]:
+        return ("name", "tenant__name") if tenant_field("name") else ("name",)
 
     # -- form -------------------------------------------------------------------------------------
 
@@ -165,7 +170,7 @@ class TenantIntegrationAdmin(CountedDeletion, ListedFilters, PageContext, Integr
         """Lead past the new signing secret, if there is one."""
         kept = request.session.get(shown_once.KEY)
         if kept and kept["integration"] == obj.pk:
-            return HttpResponseRedirect(reverse(f"admin:{PREFIX}secret", args=[obj.pk]))
+            return HttpResponseRedirect(page_url("tenantintegration", "secret", obj.pk))
         return response
 
     def page_context(self, request: HttpRequest, obj: Any) -> dict[str, Any]:

@@ -13,10 +13,11 @@ from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, path, reverse
+from django.urls import URLPattern, path
 from django.utils.cache import patch_cache_control
 
 from integrations import conf
+from integrations.admin.pages.links import page_name, page_url
 from integrations.connections.models import TenantIntegration
 from integrations.connections.signing_keys import reveal_signing_secret, rotate_signing_secret
 from integrations.connectors.port import Client, TestResult
@@ -30,7 +31,6 @@ from .oauth_connect import ConnectButton
 from .state import old_key_until
 
 TEST_RESULT = "integrations_test_result"  # session key; what is in it is redacted
-PREFIX = "integrations_tenantintegration_"
 Trial = Callable[[TenantIntegration, Client], TestResult]
 
 
@@ -50,7 +50,7 @@ class IntegrationButtons(ConnectButton):
         }
         wrap = self.admin_site.admin_view  # type: ignore[attr-defined]
         own = [
-            path(f"<int:pk>/{name}/", wrap(view), name=f"{PREFIX}{name.replace('-', '_')}")
+            path(f"<int:pk>/{name}/", wrap(view), name=page_name("tenantintegration", name.replace("-", "_")))
             for name, view in buttons.items()
         ]
         return own + super().get_urls()  # type: ignore[misc]
@@ -65,7 +65,7 @@ class IntegrationButtons(ConnectButton):
         return integration
 
     def _back(self, integration: TenantIntegration, anchor: str = "") -> HttpResponseRedirect:
-        return HttpResponseRedirect(reverse(f"admin:{PREFIX}change", args=[integration.pk]) + anchor)
+        return HttpResponseRedirect(page_url("tenantintegration", "change", integration.pk) + anchor)
 
     def trial_view(self, action: str, attempt: Trial, request: HttpRequest, pk: int) -> HttpResponse:
         """Send a test event or check the connection, with the saved settings; the page that follows has the answer."""
@@ -107,7 +107,7 @@ class IntegrationButtons(ConnectButton):
             else:
                 shown_once.keep(request, integration, secret)
                 self.log_change(request, integration, "Rotated the signing secret.")  # type: ignore[attr-defined]
-                return HttpResponseRedirect(reverse(f"admin:{PREFIX}secret", args=[pk]))
+                return HttpResponseRedirect(page_url("tenantintegration", "secret", pk))
         context = {
             **self._context(request, integration, "Rotate the signing secret"),
             "error": error,
@@ -124,7 +124,7 @@ class IntegrationButtons(ConnectButton):
         if secret is not None:
             shown_once.keep(request, integration, secret)
             self.log_change(request, integration, "Saw the new signing secret.")  # type: ignore[attr-defined]
-        return HttpResponseRedirect(reverse(f"admin:{PREFIX}secret", args=[pk]))
+        return HttpResponseRedirect(page_url("tenantintegration", "secret", pk))
 
     def secret_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Show a new signing secret: the first time only."""

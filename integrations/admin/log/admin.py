@@ -7,12 +7,12 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.urls import reverse
 from django.utils.html import format_html
 
 from integrations.admin.lists.filters import IntegrationFilter
 from integrations.admin.lists.history import HistoryAdmin
-from integrations.admin.sync.admin import attempt_badge
+from integrations.admin.pages.links import link, page_url
+from integrations.admin.sync.attempt import attempt_badge
 from integrations.admin.tenancy.scoped_admin import TenantFilter
 from integrations.admin.widgets.display import NOTHING, Assets, exact, short
 from integrations.audit.models import ExecutionLog
@@ -45,15 +45,13 @@ class ExecutionLogAdmin(HistoryAdmin):
         name = f"{obj.integration_name} ({obj.tenant_name})"
         if obj.integration is None:
             return format_html('{}<div class="ig-quiet">deleted</div>', name)
-        url = reverse("admin:integrations_tenantintegration_change", args=[obj.integration_id])
-        return format_html('<a href="{}">{}</a>', url, name)
+        return link(name, page_url("tenantintegration", "change", obj.integration_id))
 
     @admin.display(description="sync")
     def sync_link(self, obj: ExecutionLog) -> Any:
         if obj.sync is None:
             return NOTHING if obj.sync_id is None else f"sync {obj.sync_id} (deleted)"
-        url = reverse("admin:integrations_integrationsync_change", args=[obj.sync_id])
-        return format_html('<a href="{}">sync {}</a>', url, obj.sync_id)
+        return link(f"sync {obj.sync_id}", page_url("integrationsync", "change", obj.sync_id))
 
     @admin.display(description="attempt")
     def tried(self, obj: ExecutionLog) -> Any:

@@ -15,8 +15,9 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 
+from integrations.label import app_label
 from integrations.outbox.models import IntegrationEvent
-from integrations.tenancy.owned import TenantOwned
+from integrations.tenancy.boundary import owner_path
 
 FOUND = 50  # objects that a search by their own words may find
 
@@ -64,7 +65,7 @@ def _found(request: HttpRequest, model: type[Any], object_ids: Iterable[str]) ->
 def search_objects(request: HttpRequest, term: str) -> Iterator[tuple[int, list[str]]]:
     """Yield (content type id, object ids) of the objects that their own admin finds for `term`."""
     for model, model_admin in list(admin.site._registry.items()):
-        if not issubclass(model, TenantOwned) or model._meta.app_label == "integrations":
+        if owner_path(model) in (None, "pk") or model._meta.app_label == app_label():
             continue
         if not model_admin.get_search_fields(request) or not model_admin.has_view_permission(request):
             continue

@@ -13,9 +13,9 @@ from django.utils.html import format_html
 
 from integrations import clock
 from integrations.admin.connector_form.choice import connector_of
-from integrations.admin.inbound.admin import link_to_integration
 from integrations.admin.lists.bounded import BoundedPaginator
 from integrations.admin.lists.filters import IntegrationFilter
+from integrations.admin.pages.links import link_to_integration
 from integrations.admin.tenancy.scoped_admin import TenantFilter, TenantOwnedForm, TenantScopedAdmin, tenant_ids
 from integrations.admin.widgets.display import Badge
 from integrations.connections.access import may_use, usable_by

@@ -6,11 +6,12 @@ from typing import Any
 
 from django.http import HttpRequest
 from django.template.loader import render_to_string
-from django.urls import reverse
 
+from integrations.admin.pages.links import page_url
 from integrations.admin.tenancy.panels import Panel, register_panel
 from integrations.admin.widgets.display import CSS, short, when
 from integrations.connections.models import TenantIntegration
+from integrations.label import permission
 from integrations.pull.models import SyncState
 from integrations.tenancy.harmless_text import harmless
 
@@ -22,12 +23,12 @@ SHOWN = 20
 
 def pulls_panel(request: HttpRequest, obj: TenantIntegration) -> str:
     """Return the pulls of `obj` as a table."""
-    if not request.user.has_perm("integrations.view_syncstate"):
+    if not request.user.has_perm(permission("view", "syncstate")):
         return "You may not see pulls."
     states = SyncState.objects.filter(connection=obj.pk).order_by("resource_type", "id")[:SHOWN]
     rows: list[dict[str, Any]] = [
         {
-            "url": reverse("admin:integrations_syncstate_change", args=[state.pk]),
+            "url": page_url("syncstate", "change", state.pk),
             "resource": harmless(state.resource_type),
             "badge": pull_badge(state),
             "every": every(state.interval_minutes),
@@ -38,8 +39,9 @@ def pulls_panel(request: HttpRequest, obj: TenantIntegration) -> str:
         }
         for state in states
     ]
-    may_add = request.user.has_perm("integrations.add_syncstate") and bool(resources_of(obj.integration_type))
-    add = f"{reverse('admin:integrations_syncstate_add')}?connection={obj.pk}" if may_add else ""
+    may_add = request.user.has_perm(permission("add", "syncstate")) and bool(resources_of(obj.integration_type))
+    add = page_url("syncstate", "add")
+    add = f"{add}?connection={obj.pk}" if may_add and add else ""
     return render_to_string("admin/integrations/pulls.html", {"rows": rows, "add": add, "integration": obj})
 
 

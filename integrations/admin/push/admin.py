@@ -9,11 +9,11 @@ from django.contrib import admin
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Substr
 from django.http import HttpRequest
-from django.urls import reverse
 from django.utils.html import format_html
 
 from integrations.admin.lists.filters import IntegrationFilter
 from integrations.admin.lists.history import HistoryAdmin, is_list
+from integrations.admin.pages.links import link, page_url
 from integrations.admin.tenancy.scoped_admin import TenantFilter
 from integrations.admin.widgets.display import NOTHING, Assets, Badge, Kind, exact, short
 from integrations.erp.connection import ERPConnection
@@ -102,8 +102,8 @@ class ERPPushLogAdmin(HistoryAdmin):
 
     @admin.display(description="idempotency key")
     def key(self, obj: ERPPushLog) -> Any:
-        url = reverse("admin:integrations_integrationsync_change", args=[obj.pk])
-        return format_html('<a href="{}" title="The sync, with every attempt">{}</a>', url, obj.idempotency_key)
+        url = page_url("integrationsync", "change", obj.pk)
+        return link(obj.idempotency_key, url, "The sync, with every attempt")
 
     @admin.display(description="retry count")
     def retries(self, obj: ERPPushLog) -> int:

@@ -13,16 +13,19 @@ from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import PermissionDenied
 from django.db.models import Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
-from django.urls import URLPattern, path, reverse
+from django.urls import URLPattern, path
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from integrations.admin.lists.filters import EventTypeFilter, IntegrationFilter
 from integrations.admin.lists.history import HistoryAdmin
+from integrations.admin.pages.links import link, page_name, page_url
 from integrations.admin.pages.object_links import link_objects, search_objects
 from integrations.admin.pages.page_context import PageContext
+from integrations.admin.sync.attempt import attempt_badge
 from integrations.admin.tenancy.scoped_admin import TenantFilter
-from integrations.admin.widgets.display import NOTHING, Assets, Badge, cause, exact, short, sync_badge, sync_story, when
+from integrations.admin.widgets.display import NOTHING, Assets, cause, exact, short, sync_badge, sync_story, when
+from integrations.label import permission
 from integrations.outbox.models import IntegrationEvent, IntegrationSync
 
 from . import actions as sync_actions
@@ -30,7 +33,6 @@ from . import actions as sync_actions
 ATTEMPTS_SHOWN = 200
 FOUND = 1000  # events that a search may find
 BUTTONS = {"retry": sync_actions.retry, "replay": sync_actions.replay, "cancel": sync_actions.cancel}
-PREFIX = "integrations_integrationsync_"
 
 
 class _SyncList(ChangeList):
@@ -46,6 +48,7 @@ class _SyncList(ChangeList):
 class IntegrationSyncAdmin(PageContext, HistoryAdmin):
     """One row per event and subscribed integration."""
 
+    change_form_template = "admin/integrations/integrationsync/change_form.html"
     tenant_lookup = "integration__tenant"
     list_display = ("state", "what", "destination", "tries", "error", "created")
     list_filter = ("status", IntegrationFilter, EventTypeFilter, TenantFilter, "created_at")
@@ -108,8 +111,7 @@ class IntegrationSyncAdmin(PageContext, HistoryAdmin):
 
     @admin.display(description="integration")
     def destination(self, obj: IntegrationSync) -> SafeString:
-        url = reverse("admin:integrations_tenantintegration_change", args=[obj.integration_id])
-        return format_html('<a href="{}">{}</a>', url, obj.integration)
+        return link(obj.integration, page_url("tenantintegration", "change", obj.integration_id))
 
     @admin.display(description="attempts")
     def tries(self, obj: IntegrationSync) -> int:
@@ -163,14 +165,14 @@ class IntegrationSyncAdmin(PageContext, HistoryAdmin):
         if self.has_operate_permission(request):
             names = ["replay"] if obj.status == IntegrationSync.Status.SYNCED else ["retry"]
             names += ["cancel"] if obj.status == IntegrationSync.Status.PENDING else []
-            context["buttons"] = [(name, reverse(f"admin:{PREFIX}{name}", args=[obj.pk])) for name in names]
+            context["buttons"] = [(name, page_url("integrationsync", name, obj.pk)) for name in names]
         return context
 
     # -- actions ----------------------------------------------------------------------------------
 
     def has_operate_permission(self, request: HttpRequest) -> bool:
         """Tell whether the user may retry and cancel: rows stay read-only even for them."""
-        return bool(request.user.has_perm("integrations.change_integrationsync"))
+        return bool(request.user.has_perm(permission("change", "integrationsync")))
 
     @admin.action(permissions=["operate"], description="Retry (deliver now)")
     def retry(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
@@ -191,7 +193,7 @@ class IntegrationSyncAdmin(PageContext, HistoryAdmin):
     def get_urls(self) -> list[URLPattern]:
         wrap = self.admin_site.admin_view
         own = [
-            path(f"<int:pk>/{name}/", wrap(partial(self.button_view, action)), name=f"{PREFIX}{name}")
+            path(f"<int:pk>/{name}/", wrap(partial(self.button_view, action)), name=page_name("integrationsync", name))
             for name, action in BUTTONS.items()
         ]
         return own + super().get_urls()
@@ -205,13 +207,4 @@ class IntegrationSyncAdmin(PageContext, HistoryAdmin):
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
         self._act(request, self.get_queryset(request).filter(pk=pk), action)
-        return HttpResponseRedirect(reverse(f"admin:{PREFIX}change", args=[pk]))
-
-
-def attempt_badge(log: Any) -> Badge | str:
-    """Return ✓ or ✗ with the HTTP status of an attempt; what people did has neither."""
-    if log.action not in ("deliver", "test", "check"):
-        return NOTHING
-    if log.error:
-        return Badge("bad", f"✗ {log.response_status or 'no answer'}")
-    return Badge("ok", f"✓ {log.response_status or ''}")
+        return HttpResponseRedirect(page_url("integrationsync", "change", pk))

@@ -7,30 +7,31 @@ from typing import Any
 from django.contrib.contenttypes.models import ContentType
 from django.db import models
 from django.http import HttpRequest
-from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 
+from integrations.admin.pages.links import page_url
 from integrations.admin.tenancy.panels import Panel, register_panel
 from integrations.admin.widgets.display import CSS, cause, short, sync_badge, sync_story, when
 from integrations.audit.notes import has_note_writer
-from integrations.outbox.models import IntegrationSync
-from integrations.tenancy.owned import TenantOwned
+from integrations.label import permission
+from integrations.outbox.models import IntegrationSync, object_id_of
+from integrations.tenancy.boundary import owner_of, owner_path
 
 SHOWN = 20
 
 
 def deliveries(request: HttpRequest, obj: Any) -> str:
     """Return the last syncs of `obj` as a table."""
-    if not request.user.has_perm("integrations.view_integrationsync"):
+    if not request.user.has_perm(permission("view", "integrationsync")):
         return "You may not see deliveries."
     content_type = ContentType.objects.get_for_model(obj)
     syncs = IntegrationSync.objects.filter(
-        event__content_type=content_type, event__object_id=str(obj.pk), integration__tenant=obj.tenant_id
+        event__content_type=content_type, event__object_id=object_id_of(obj.pk), integration__tenant=owner_of(obj)
     )
     syncs = syncs.select_related("event__origin", "integration__lane").defer("event__body").order_by("-event_id", "-id")
     rows = [
         (
-            reverse("admin:integrations_integrationsync_change", args=[sync.pk]),
+            page_url("integrationsync", "change", sync.pk),
             sync_badge(sync),
             sync_story(sync),
             sync.event.event_type,
@@ -60,7 +61,7 @@ def deliveries(request: HttpRequest, obj: Any) -> str:
 
 
 def _has_deliveries(model: type[models.Model]) -> bool:
-    return issubclass(model, TenantOwned) and has_note_writer(model)
+    return has_note_writer(model) and owner_path(model) is not None
 
 
 # Not for each registered admin: another app's admin.py may import ours before its neighbours have registered theirs.

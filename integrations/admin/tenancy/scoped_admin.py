@@ -23,7 +23,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.text import capfirst
 
-from integrations.tenancy.deletion import begin, related_rows
+from integrations.tenancy.deletion import begin, goes_with, related_rows
 from integrations.tenancy.owned import TenantOwned
 from integrations.tenancy.scope import tenants_of
 from integrations.tenancy.tenant import is_tenant, name_of, tenant_key
@@ -245,7 +245,7 @@ class CountedDeletion:
             for relation in obj._meta.related_objects:
                 if relation.on_delete is models.PROTECT:
                     protected += map(str, related_rows(relation, [obj.pk], obj._state.db)[:10])
-                if relation.on_delete is not models.CASCADE:
+                if not goes_with(relation):
                     continue
                 rows = relation.related_model._base_manager.filter(**{relation.field.name: obj.pk})
                 count = rows.order_by()[: COUNTED + 1].count()

@@ -1,4 +1,4 @@
-"""The host's two apps in this process, for as long as a module of tests runs."""
+"""A host's apps in this process, for as long as a module of tests runs."""
 
 from __future__ import annotations
 
@@ -12,17 +12,21 @@ from django.conf import settings
 from django.db import connection
 from django.test import override_settings
 
-APPS = ("integrations.tests.hostapp.companies", "integrations.tests.hostapp.connectors")
+CONNECTIONS = ("companies", "connectors")
+INVOICING = ("invoicing",)
 
 
 @contextmanager
-def host_models() -> Iterator[SimpleNamespace]:
+def host_models(
+    labels: tuple[str, ...] = CONNECTIONS, package: str = "integrations.tests.hostapp."
+) -> Iterator[SimpleNamespace]:
     """Install the apps, make their tables, and hand out their models; afterwards nothing is left of either."""
-    with override_settings(INSTALLED_APPS=[*settings.INSTALLED_APPS, *APPS]):
-        for name in APPS:
+    names = [f"{package}{label}" for label in labels]
+    with override_settings(INSTALLED_APPS=[*settings.INSTALLED_APPS, *names]):
+        for name in names:
             import_module(f"{name}.models")
         apps.clear_cache()  # whoever asked while they were away remembers no relation back to them
-        models = [model for label in ("companies", "connectors") for model in apps.get_app_config(label).get_models()]
+        models = [model for label in labels for model in apps.get_app_config(label).get_models()]
         with connection.schema_editor() as editor:
             for model in models:
                 editor.create_model(model)

@@ -18,10 +18,10 @@ from django.db.models.functions import Concat
 from django.db.models.signals import post_save, pre_save
 from django.test.utils import CaptureQueriesContext
 
+from integrations.capture.bulk_writes import rows_updating
 from integrations.connections.conditions import validate_condition
 from integrations.models import IntegrationEvent, IntegrationSync
 from integrations.signals.workitem import WorkItemTrigger, emit_workitem_event
-from integrations.tenancy.announcing import rows_updating
 from integrations.tests.factories import (
     events,
     make_integration,
@@ -197,7 +197,7 @@ def test_in_autocommit_a_failure_to_record_undoes_the_write(monkeypatch: Any, wr
     def broken(*args: Any, **kwargs: Any) -> Any:
         raise RuntimeError("the process died here")
 
-    monkeypatch.setattr("integrations.publish.record", broken)
+    monkeypatch.setattr("integrations.capture.publishing.record", broken)
     writes = {
         "save": lambda: make_item(tenant, reference_id="lost"),
         "delete": lambda: item.delete(),
@@ -336,7 +336,7 @@ def test_a_key_given_as_text_is_the_same_row() -> None:
 
 
 def test_a_proxy_is_the_same_object() -> None:
-    from integrations.signals import trigger_handler
+    from integrations.capture import trigger_handler
 
     class UrgentItem(WorkItem):
         class Meta:
@@ -390,7 +390,7 @@ def test_a_change_whose_event_failed_cannot_be_committed_by_handling_the_error(m
     def broken(*args: Any, **kwargs: Any) -> Any:
         raise RuntimeError
 
-    monkeypatch.setattr("integrations.publish.record", broken)
+    monkeypatch.setattr("integrations.capture.publishing.record", broken)
     with pytest.raises(transaction.TransactionManagementError), transaction.atomic():
         with pytest.raises(RuntimeError):
             make_item(tenant)

@@ -21,12 +21,12 @@ from django.contrib.contenttypes.models import ContentType
 from django.db import connection, models
 from django.utils.functional import lazy
 
+from integrations.capture import trigger_handler
+from integrations.capture.trigger_handler import TriggerHandler
 from integrations.connections import event_types
 from integrations.models import IntegrationEvent, IntegrationSync
 from integrations.outbox.models import object_id_of
 from integrations.outbox.record import Occurrence, record
-from integrations.signals import trigger_handler
-from integrations.signals.trigger_handler import TriggerHandler
 from integrations.signals.workitem import WorkItemTrigger
 from integrations.tests.factories import events, make_integration, make_item, make_tenant
 from tasks.models import Customer, WorkItem

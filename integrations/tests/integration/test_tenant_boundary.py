@@ -15,13 +15,13 @@ from django.contrib.contenttypes.models import ContentType
 from django.db import connection, models, transaction
 
 from integrations.audit.notes import AuditNote, write_notes
+from integrations.capture.trigger_handler import TriggerHandler, trigger_integrations
 from integrations.connections import event_types
 from integrations.delivery.manual import record_manual
 from integrations.erp.push import PushOrchestrator
 from integrations.errors import ConfigurationError
 from integrations.models import IntegrationEvent, IntegrationSync, TenantIntegration
 from integrations.publish import publish
-from integrations.signals.trigger_handler import TriggerHandler, trigger_integrations
 from integrations.signals.workitem import WorkItemTrigger, emit_workitem_event
 from integrations.tasks import send_integration_webhook
 from integrations.tenancy.boundary import OtherTenant

@@ -8,7 +8,7 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.test.utils import isolate_apps
 
-from integrations import conf
+from integrations import checks, conf
 from integrations.checks import _is_key_to, beat_is_set_up, models_are_usable, settings_are_safe, settings_are_usable
 from integrations.models import AbstractConnection, WebhookEvent
 
@@ -202,3 +202,24 @@ def test_settings_from_the_environment() -> None:
 def test_a_typo_is_not_silent(environ: dict[str, str]) -> None:
     with pytest.raises(ImproperlyConfigured, match=next(iter(environ))):
         conf.from_environment(environ)
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("accounts.access.accounts_of", "No module named 'accounts'"),
+        ("tenants.scope.tenants_off", 'does not define a "tenants_off"'),
+        ("tenants.scope.__name__", "that is no function"),
+        ("tenants_of", "doesn't look like a module path"),
+    ],
+)
+def test_a_function_that_names_tenants_must_be_there(settings: Any, path: str, words: str) -> None:
+    settings.INTEGRATIONS_TENANTS_OF = path
+    (error,) = checks.people_can_be_asked_for(None)
+    assert error.id == "integrations.E017"
+    assert repr(path) in error.msg and words in error.msg
+
+
+def test_without_such_a_function_only_superusers_see_tenants(settings: Any) -> None:
+    del settings.INTEGRATIONS_TENANTS_OF
+    assert checks.people_can_be_asked_for(None) == []

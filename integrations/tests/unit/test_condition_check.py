@@ -11,11 +11,11 @@ from django.core.exceptions import ValidationError
 from django.db import models
 from django.test.utils import isolate_apps
 
+from integrations.capture.examples import learnt_shape
 from integrations.connections import event_types
 from integrations.connections.conditions import validate_condition, wants
 from integrations.connections.payload_shapes import Shape
 from integrations.models import EventSubscription
-from integrations.signals.examples import learnt_shape
 
 CREATED, CHANGED = "workitem_created", "workitem_status_changed"
 INVOICE = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
@@ -114,3 +115,11 @@ def test_attributes(settings: object) -> None:
 def test_nothing_starts_with_a_number_that_is_none(name: str, raw: str) -> None:
     with pytest.raises(ImproperlyConfigured, match=f"^INTEGRATIONS_{name} must be a .*[0-9], not '{raw}'\\.$"):
         from_environment({f"INTEGRATIONS_{name}": raw})
+
+
+def test_every_setting_is_read_and_every_one_that_is_read_exists() -> None:
+    package = Path(conf.__file__).parent
+    sources = [path for path in package.rglob("*.py") if "tests" not in path.parts and path.name != "conf.py"]
+    read = {name for path in sources for name in re.findall(r"\bconf\.([A-Z][A-Z_]+)\b", path.read_text())}
+    own = {name for name in vars(conf) if name.isupper()}
+    assert read - own == set(DEFAULTS)

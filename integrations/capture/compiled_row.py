@@ -125,9 +125,12 @@ class CompiledRow:
 
 
 class _Relation(NamedTuple):
-    """A foreign key, its columns, where they stand in a row, and where the related key does."""
+    """A foreign key, the path of the object that has it, its columns, where they stand in a row, and where the related
+    key does."""
 
     field: Any
+    path: str
+    holder: str
     names: list[str]
     part: slice
     key: int
@@ -137,27 +140,32 @@ class CompiledObject:
     """Reads model instances together with their to-one relations, in one join.
 
     Args:
-        related: names of foreign keys of `model`; a null one is None on the instance, as with select_related.
+        related: paths of foreign keys of `model`, as ``owner__project``; a null one is None on the instance, as with
+            select_related.
     """
 
     def __init__(self, model: type[models.Model], related: Sequence[str]) -> None:
         self._model = model
         self._names = _attnames(model)
         self._relations: list[_Relation] = []
+        reached: dict[str, Any] = {"": model}
         paths, start = list(self._names), len(self._names)
-        for name in related:
-            field: Any = model._meta.get_field(name)
+        for path in _with_steps(related):
+            holder, _, name = path.rpartition("__")
+            field: Any = reached[holder]._meta.get_field(name)
+            reached[path] = field.related_model
             names = _attnames(field.related_model)
             key = start + names.index(field.related_model._meta.pk.attname)
-            self._relations.append(_Relation(field, names, slice(start, start + len(names)), key))
-            paths += [f"{name}__{attname}" for attname in names]
+            self._relations.append(_Relation(field, path, holder, names, slice(start, start + len(names)), key))
+            paths += [f"{path}__{attname}" for attname in names]
             start += len(names)
         self._paths = paths
 
     @cached_property
     def row(self) -> CompiledRow:
         """The query for one of them."""
-        return CompiledRow(lambda using: self._model._base_manager.using(using), self._paths)
+        # Of no manager: a host's may leave rows out.
+        return CompiledRow(lambda using: models.QuerySet(self._model, using=using), self._paths)
 
     def fetch(self, pk: Any, using: str) -> Any:
         """Return the instance, or None if there is no such row."""
@@ -176,15 +184,23 @@ class CompiledObject:
             known: the related instances that were built already, by model and key; added to.
         """
         instance = self._model.from_db(using, self._names, values[: len(self._names)])
-        cache = instance._state.fields_cache
-        for field, names, part, key in self._relations:
+        reached: dict[str, Any] = {"": instance}
+        for field, path, holder, names, part, key in self._relations:
             relation = None
             if (pk := values[key]) is not None:
                 identity = (field.related_model, pk)
                 if (relation := known.get(identity)) is None:
                     known[identity] = relation = field.related_model.from_db(using, names, values[part])
-            cache[field.cache_name] = relation
+            reached[path] = relation
+            if reached[holder] is not None:
+                reached[holder]._state.fields_cache[field.cache_name] = relation
         return instance
+
+
+def _with_steps(paths: Sequence[str]) -> list[str]:
+    """Return `paths` with what they pass: of ``owner__project``, ``owner`` before it; each once."""
+    steps = [path.split("__") for path in paths]
+    return list(dict.fromkeys("__".join(names[: n + 1]) for names in steps for n in range(len(names))))
 
 
 def _attnames(model: Any) -> list[str]:

@@ -1,0 +1,86 @@
+"""Find what hosts capture, and say what of it stays unseen.
+
+The ``integrations.py`` of each installed app is imported when Django starts, as ``admin.py`` is: there a host describes
+its models, and connects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from django.apps import apps
+from django.core.checks import CheckMessage, Error, Warning
+from django.db import models
+from django.utils.module_loading import autodiscover_modules
+
+from integrations.tenancy.boundary import bound_relations, owner_path
+
+from .trigger_handler import handlers, problem_of
+
+MODULE = "integrations"
+BULK_WRITES = ("update", "bulk_create")
+
+
+def discover() -> None:
+    """Import the ``integrations.py`` of each app, and let payloads find rows of their own tenant alone."""
+    autodiscover_modules(MODULE)
+    for model in apps.get_models():
+        if owner_path(model) is not None:
+            bound_relations(model)
+
+
+def unusable() -> list[CheckMessage]:
+    """Return errors for descriptions that do not fit their model."""
+    found: list[CheckMessage] = []
+    for handler in handlers():
+        if problem := problem_of(type(handler)):
+            found.append(Error(f"{type(handler).__qualname__}: {problem}.", obj=handler.model, id="integrations.E016"))
+    return found
+
+
+def unseen() -> list[CheckMessage]:
+    """Return warnings for managers of captured models that write in bulk past Django's own querysets."""
+    return [
+        Warning(
+            f"{model._meta.label}.{name}: {what}",
+            hint="Let it call super(), or write through another manager; where no event is meant, use "
+            "unannounced(Model), which nobody warns of.",
+            obj=model,
+            id="integrations.W011",
+        )
+        for handler in handlers()
+        for model in handler.captured_models()
+        for name, manager in _managers(model)
+        for what in _past_us(manager)
+    ]
+
+
+def _managers(model: type[models.Model]) -> list[tuple[str, Any]]:
+    found = [*model._meta.managers, model._meta.base_manager]
+    return list({manager.name: manager for manager in found}.items())
+
+
+def _past_us(manager: Any) -> Iterator[str]:
+    try:
+        rows = manager.get_queryset()
+    except Exception:  # it wants a request, or a tenant: nobody can tell now
+        return
+    if not isinstance(rows, models.QuerySet):
+        yield f"get_queryset() returns a {type(rows).__name__} and no QuerySet; its writes are no events."
+        return
+    for name in BULK_WRITES:
+        for owner in (manager, rows):
+            for kind in type(owner).__mro__:
+                if kind is models.QuerySet:
+                    break
+                if name in vars(kind) and not _passes_on(vars(kind)[name]):
+                    yield f"{kind.__name__}.{name}() does not call super().{name}(); its writes are no events."
+
+
+def _passes_on(method: Any) -> bool:
+    """Tell whether a method leaves the work to what it replaces, or to a queryset, as managers' methods do."""
+    code = getattr(method, "__code__", None)
+    if code is None or method.__module__.startswith("django."):
+        return True
+    return bool({"super", "QuerySet", "get_queryset"} & {*code.co_names, *code.co_freevars})

@@ -1,0 +1,165 @@
+"""The one way in: say that something happened, inside the transaction in which it happened.
+
+    publish(event_type="invoice_paid", tenant=invoice.tenant, obj=invoice, payload={"invoice": {…}})
+
+Trigger handlers (trigger_handler.py) do this for saves and deletes; call it yourself for what no save shows.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib.contenttypes.models import ContentType
+from django.db import models, transaction
+
+from integrations import clock, conf
+from integrations.connections.conditions import wants
+from integrations.delivery.wakeup import wake_on_commit
+from integrations.origin import may_loop, origin
+from integrations.outbox.canonical_json import TRUNCATED, TooLarge, encode_within, sanitise_object
+from integrations.outbox.lazy_savepoint import lazy_savepoint
+from integrations.outbox.loops import refuse_loops
+from integrations.outbox.models import IntegrationEvent, object_id_of
+from integrations.outbox.record import Occurrence, record
+from integrations.tenancy.boundary import only_of, refuse_foreign
+from integrations.tenancy.tenant import name_of, tenant_model
+
+from .subscribers import Subscribers, subscribers_of
+
+logger = logging.getLogger("integrations.publish")
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """What a trigger handler has seen: `payload` without the frame that every event has."""
+
+    event_type: str
+    tenant: models.Model
+    object_id: str
+    payload: Mapping[str, Any]
+    minimal: Mapping[str, Any]
+
+
+def publish_all(
+    happenings: Iterable[Happening],
+    subscribers: Subscribers,
+    *,
+    model: type[models.Model],
+    using: str,
+) -> list[int]:
+    """Record `happenings` of one model for those of `subscribers` whose condition they meet.
+
+    Returns:
+        The ids of the events.
+
+    Raises:
+        IntegrationPermanentError: an integration caused it, and integrations caused too much of one object already.
+    """
+    content_type_id = ContentType.objects.db_manager(using).get_for_model(model).pk
+    now = clock.now()
+    is_answer = may_loop()
+    occurrences = []
+    frames: dict[tuple[Any, str], dict[str, Any]] = {}
+    for happening in happenings:
+        tenant, event_type = happening.tenant, happening.event_type
+        wanted = subscribers.get(tenant.pk, {}).get(event_type)
+        if not wanted:
+            continue
+        frame = frames.get((tenant.pk, event_type))
+        if frame is None:
+            named = {"id": tenant.pk, "name": name_of(tenant)}
+            about = {"event_type": event_type, "timestamp": now, "tenant": named}
+            frame = sanitise_object(about, limit=conf.MAX_BODY_BYTES)
+            frames[tenant.pk, event_type] = frame
+        minimal = {**frame, **happening.minimal}
+        payload = _sendable(frame, happening, using)
+        seen = _with_cuts(frame, payload) if any(TRUNCATED in condition for _, condition in wanted) else payload
+        integration_ids = [pk for pk, condition in wanted if wants(condition, seen)]
+        if integration_ids:
+            occurrences.append(
+                Occurrence(
+                    tenant_id=tenant.pk,
+                    event_type=event_type,
+                    content_type_id=content_type_id,
+                    object_id=happening.object_id,
+                    payload=payload,
+                    is_sanitised=True,
+                    minimal=minimal,
+                    integration_ids=integration_ids,
+                    occurred_at=now,
+                    origin_id=origin() if is_answer else None,
+                )
+            )
+    if not occurrences:
+        return []
+    if is_answer:
+        refuse_loops(occurrences, what=str(model._meta.verbose_name), using=using)
+    event_ids = record(occurrences, using=using)
+    wake_on_commit({pk for occurrence in occurrences for pk in occurrence.integration_ids}, using=using)
+    return event_ids
+
+
+def _sendable(frame: dict[str, Any], happening: Happening, using: str) -> dict[str, Any]:
+    """Return the body in JSON's own types; the minimal one if a value, a lazy text say, raises when it is read."""
+    marks: dict[str, Any] = {}
+    try:
+        with only_of(happening.tenant.pk), lazy_savepoint(using):  # a QuerySet is read here
+            return {**frame, **sanitise_object(happening.payload, limit=conf.MAX_BODY_BYTES)}
+    except TooLarge as error:
+        logger.warning("%s; a minimal event is sent", error)
+        marks = {TRUNCATED: list(happening.payload)}
+    except Exception:  # a mistake in a payload must cost neither the user's save nor the event
+        logger.warning("a value of a payload cannot be read; a minimal event is sent", exc_info=True)
+    return {**frame, **sanitise_object({**happening.minimal, **marks}, limit=conf.MAX_BODY_BYTES)}
+
+
+def _with_cuts(frame: Mapping[str, Any], payload: dict[str, Any]) -> dict[str, Any]:
+    """Return `payload` for conditions about what is cut: whole, and with the names of what will be."""
+    text, _ = encode_within(payload, conf.MAX_BODY_BYTES)
+    names = [name for name in payload if name not in frame] if text is None else json.loads(text).get(TRUNCATED)
+    return {**payload, TRUNCATED: names}
+
+
+def publish(
+    *, event_type: str, tenant: models.Model, obj: models.Model, payload: Mapping[str, Any], using: str = "default"
+) -> list[IntegrationEvent]:
+    """Record that `event_type` happened to `obj`; opens a transaction if none is open.
+
+    Args:
+        event_type: a registered event type, e.g. ``workitem_created``.
+        tenant: the tenant whose integrations are to hear of it.
+        obj: one of its rows, or one that belongs to no tenant.
+        payload: what comes beside ``event_type``, ``timestamp`` and ``tenant`` in the body. Rows of other tenants in it
+            are sent as null.
+
+    Returns:
+        The event in a list; an empty list when nobody subscribes to it.
+
+    Raises:
+        TypeError: `tenant` is no tenant: its key would be taken for that of one.
+        OtherTenant: `obj` belongs to another tenant; nothing was recorded.
+    """
+    if not isinstance(tenant, tenant_model()):
+        label = tenant_model()._meta.label
+        raise TypeError(
+            f"publish(tenant=…) takes a {label} (INTEGRATIONS_TENANT_MODEL), not a {type(tenant).__name__}; "
+            "pass the tenant to which the object belongs."
+        )
+    refuse_foreign(obj, tenant.pk, using=using)
+    with transaction.atomic(using=using, savepoint=False):
+        subscribers = subscribers_of([event_type], [tenant.pk], using=using)
+        if not subscribers:
+            return []
+        happening = Happening(
+            event_type=event_type,
+            tenant=tenant,
+            object_id=object_id_of(obj.pk),
+            payload=payload,
+            minimal={"id": obj.pk},
+        )
+        event_ids = publish_all([happening], subscribers, model=type(obj), using=using)
+        return list(IntegrationEvent.objects.using(using).filter(pk__in=event_ids)) if event_ids else []

@@ -1,0 +1,29 @@
+"""Inside of the host: an account goes, as accounts of theirs do."""
+
+import json
+
+import django
+
+django.setup()
+
+from accounts.models import Account  # noqa: E402
+from billing.models import Invoice  # noqa: E402
+
+from integrations.models import ExecutionLog, IntegrationEvent, IntegrationSync, Lane, TenantIntegration  # noqa: E402
+
+
+def main() -> None:
+    Account.objects.get(title="Acme").delete()
+    rows = {
+        "integrations": TenantIntegration.objects.count(),
+        "events": IntegrationEvent.objects.count(),
+        "syncs": IntegrationSync.objects.count(),
+        "lanes": Lane.objects.count(),
+        "invoices": Invoice.objects.count(),
+        "named in the log": ExecutionLog.objects.filter(tenant_name="Acme", action="delete").exists(),
+    }
+    print(json.dumps(rows))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,79 @@
+"""Inside of the host: an integration for each account, an invoice of one of them, and what a person sees of it."""
+
+import json
+import sys
+
+import django
+
+django.setup()
+
+from accounts.models import Account, User  # noqa: E402
+from billing.integrations import paid  # noqa: E402
+from billing.models import Invoice  # noqa: E402
+from django.contrib.auth.models import Permission  # noqa: E402
+from django.db import transaction  # noqa: E402
+from django.test import Client  # noqa: E402
+from tasks.tasks import double  # noqa: E402
+
+from integrations import get_connector  # noqa: E402
+from integrations.label import app_label  # noqa: E402
+from integrations.models import TenantIntegration  # noqa: E402
+
+
+def make(title: str, url: str) -> TenantIntegration:
+    account = Account.objects.create(title=title)
+    integration = TenantIntegration.objects.create(
+        tenant=account, name=f"Hook of {title}", integration_type="webhook", webhook_url=url, is_signed=False
+    )
+    integration.subscribe("invoice_paid")
+    return integration
+
+
+def seen_by(user: User) -> dict[str, bool]:
+    client = Client()
+    client.force_login(user)
+    label = app_label()
+    lists = {
+        name: client.get(f"/admin/{label}/{name}/?q=hook" if name == "tenantintegration" else f"/admin/{label}/{name}/")
+        for name in ("tenantintegration", "integrationsync", "executionlog")
+    }
+    assert {page.status_code for page in lists.values()} == {200}, lists
+    pages = {name: page.content.decode() for name, page in lists.items()}
+    own, other = (TenantIntegration.objects.get(name=f"Hook of {name}") for name in ("Acme", "Globex"))
+    changes = [client.get(f"/admin/{label}/tenantintegration/{each.pk}/change/") for each in (own, other)]
+    return {
+        "own": "Hook of Acme" in pages["tenantintegration"],
+        "other": any("Globex" in page for page in pages.values()),
+        "own page": changes[0].status_code == 200 and "Hook of Acme" in changes[0].content.decode(),
+        "other page": changes[1].status_code == 200,
+    }
+
+
+def main(url: str) -> None:
+    mine, _ = make("Acme", f"{url}/acme"), make("Globex", f"{url}/globex")
+    invoice = Invoice.objects.create(account=mine.tenant, number="INV-7", total="12.50")
+    with transaction.atomic():
+        invoice.paid = True
+        invoice.save()
+        paid(invoice)
+    person = User.objects.create_user("ann@example.com", "x", is_staff=True)
+    mine.tenant.members.add(person)
+    person.user_permissions.set(Permission.objects.filter(content_type__app_label=app_label()))
+    boss = User.objects.create_user("boss@example.com", "x", is_staff=True, is_superuser=True)
+    task = double.delay(21)
+    print(
+        json.dumps(
+            {
+                "account": str(mine.tenant.pk),
+                "invoice": invoice.pk,
+                "seen": seen_by(person),
+                "boss": seen_by(boss),
+                "connector": get_connector("webhook", str(mine.tenant.pk)).manifest.key,
+                "task": task.id,
+            }
+        )
+    )
+
+
+if __name__ == "__main__":
+    main(**json.loads(sys.argv[1]))

@@ -1,0 +1,129 @@
+"""The library as a team installs it: the wheel, in an empty environment, in a project of its own.
+
+Their tenant model has a UUID key, their invoice an integer one; their users have no user name, and apps of theirs are
+called `tenants` and `tasks` (hostapp/project).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import uuid
+import zipfile
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from django.db import connection
+
+from integrations.tests import services
+from integrations.tests.hostapp.from_wheel import HostProject, build_wheel, make_environment
+from integrations.tests.receiver import Receiver
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.services,
+    pytest.mark.timeout(600),
+    pytest.mark.skipif(connection.vendor != "postgresql", reason="a team runs it on PostgreSQL"),
+]
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_wheel(tmp_path_factory.mktemp("wheel"))
+
+
+@pytest.fixture(scope="module")
+def python(tmp_path_factory: pytest.TempPathFactory, wheel: Path) -> Path:
+    return make_environment(tmp_path_factory.mktemp("environment") / "venv", f"{wheel}[postgres]", "redis")
+
+
+@pytest.fixture
+def database() -> Iterator[str]:
+    """Their database, as JSON for their settings."""
+    import psycopg
+
+    settings = connection.settings_dict
+    name = f"host_{uuid.uuid4().hex}"
+    server = {key.lower(): settings[key] for key in ("HOST", "PORT", "USER", "PASSWORD") if settings[key]}
+    with psycopg.connect(dbname="postgres", autocommit=True, **server) as admin:
+        admin.execute(f"CREATE DATABASE {name}")
+        try:
+            wanted = {key: settings[key] for key in ("ENGINE", "HOST", "PORT", "USER", "PASSWORD")}
+            yield json.dumps({**wanted, "NAME": name})
+        finally:
+            admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def host(tmp_path: Path, python: Path, database: str, receiver: Receiver) -> Iterator[HostProject]:
+    broker = services.redis_broker()
+    env = {"DATABASE": database, "BROKER": broker.url, "BROKER_OPTIONS": json.dumps(broker.options)}
+    try:
+        yield HostProject(tmp_path / "host", python, env, [receiver.netloc])
+    finally:
+        broker.flush()
+
+
+def test_the_wheel_holds_the_library_alone(wheel: Path) -> None:
+    names = zipfile.ZipFile(wheel).namelist()
+    packages = {name.split("/")[0] for name in names}
+    assert {each for each in packages if ".dist-info" not in each} == {"integrations"}
+    assert not [name for name in names if "/tests/" in name or "/workitem" in name]
+    for needed in ("py.typed", "static/integrations/admin.css", "connectors/templates/teams.yaml",
+                   "templates/admin/integrations/health.html", "migrations/0001_initial.py"):  # fmt: skip
+        assert f"integrations/{needed}" in names
+
+
+def test_a_team_uses_it_as_the_page_says(host: HostProject, receiver: Receiver, tmp_path: Path) -> None:
+    host.manage("migrate")
+    assert "No changes detected" in host.manage("makemigrations", "--check", "--dry-run")
+    assert "no issues" in host.manage("check")
+    worker = host.start_worker(tmp_path / "worker.log")
+    try:
+        facts = host.facts("invoice.py", url=receiver.url)
+        (request,) = receiver.wait_for(1)
+        services.wait_until(lambda: f"{facts['task']}] succeeded" in (tmp_path / "worker.log").read_text(), 30)
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(worker.pid, signal.SIGKILL)
+        worker.wait(15)
+    assert request.path.endswith("/acme")
+    assert request.json["tenant"] == {"id": facts["account"], "name": "Acme"}
+    assert request.json["invoice"] == {"id": facts["invoice"], "number": "INV-7", "total": "12.50"}
+    assert facts["connector"] == "webhook"
+    assert facts["seen"] == {"own": True, "other": False, "own page": True, "other page": False}
+    assert facts["boss"] == {"own": True, "other": True, "own page": True, "other page": True}
+    left = host.facts("delete_account.py")
+    assert left == {"integrations": 1, "events": 0, "syncs": 0, "lanes": 1, "invoices": 0, "named in the log": True}
+
+
+THEIR_OWN = {
+    "crm/__init__.py": "",
+    "crm/integrations/__init__.py": "",
+    "crm/integrations/models.py": (
+        "from django.db import models\n\n\nclass TenantIntegration(models.Model):\n    name = models.TextField()\n"
+    ),
+    "project/outbox.py": (
+        "from integrations.apps import IntegrationsConfig\n\n\n"
+        'class OutboxConfig(IntegrationsConfig):\n    label = "outbox"\n'
+    ),
+}
+
+
+def test_a_team_may_have_an_app_called_integrations(host: HostProject, receiver: Receiver) -> None:
+    for path, text in THEIR_OWN.items():
+        (host.folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (host.folder / path).write_text(text)
+    with (host.folder / "project" / "settings.py").open("a") as file:
+        file.write('INSTALLED_APPS.remove("integrations")\n')
+        file.write('INSTALLED_APPS += ["project.outbox.OutboxConfig", "crm.integrations"]\n')
+    host.manage("makemigrations", "integrations")  # theirs
+    host.manage("migrate")
+    assert "No changes detected" in host.manage("makemigrations", "--check", "--dry-run")
+    assert "no issues" in host.manage("check")
+    facts = host.facts("invoice.py", url=receiver.url)
+    assert facts["seen"] == {"own": True, "other": False, "own page": True, "other page": False}
+    assert host.facts("delete_account.py")["integrations"] == 1
