@@ -14,7 +14,7 @@ Nothing else is in this package: no behaviour, and no name that the rest of the 
     ERPPushLog.org_id, draft_order_id,           columns of the sync, its event and its     erp.py
       connector_type, idempotency_key,             integration
       created_at, status, retry_count, …
-    CONNECTOR_… in the environment, BAPP_CONNECTORS   INTEGRATIONS_…                        ../conf.py
+    settings CONNECTOR_…, BAPP_CONNECTORS        INTEGRATIONS_…                             ../conf.py
 
 Columns may be used under either name: as attributes, in the constructor, and in ``filter``, ``exclude``, ``get``,
 ``Q``, ``order_by``, ``values`` and ``values_list`` (columns.py). ``F()`` and ``annotate`` take our names only.
