@@ -37,8 +37,10 @@ class IntegrationsConfig(AppConfig):
         from .erp.connection import ERPConnection
         from .observability import heartbeat  # noqa: F401 - listens to Celery
         from .tenancy.tenant import tenant_model
+        from .transport.policy import AddressPolicy
 
         conf.refuse_problems()
+        AddressPolicy.from_conf()  # raises for what it cannot read
         refuse_unusable_keys()
         register_checks()
         share_gates(gate_of)

@@ -237,13 +237,6 @@ def settings_are_safe(app_configs: Any, **_: Any) -> list[Any]:
         )
     if not getattr(settings, "HTTPS", True):
         found.append(Warning("HTTPS is off: sessions travel unencrypted.", hint="Set HTTPS=1.", id="integrations.W003"))
-    if any(str(network).endswith("/0") for network in conf.ALLOWED_NETWORKS):
-        found.append(
-            Warning(
-                "INTEGRATIONS_ALLOWED_NETWORKS opens every address: the guard against SSRF is off.",
-                id="integrations.W004",
-            )
-        )
     backend = settings.CACHES.get("default", {}).get("BACKEND", "")
     if backend.endswith(PER_PROCESS):
         found.append(

@@ -60,6 +60,11 @@ def test_nothing_starts_with_a_wrong_setting(command: list[str], tmp_path: Path)
     assert "INTEGRATIONS_LEASE_SECONDS must be a number above 0 and at most 1000000000, not '60'." in said
 
 
+def test_no_web_server_starts_with_a_network_that_is_none(tmp_path: Path) -> None:
+    said = refused(["-c", "import app.wsgi"], tmp_path, INTEGRATIONS_ALLOWED_NETWORKS="172.18.0.0/33")
+    assert "INTEGRATIONS_ALLOWED_NETWORKS): '172.18.0.0/33' is not a subnet such as 172.18.0.0/16" in said
+
+
 @pytest.mark.parametrize(
     ("name", "allowed"), [("HTTPS", "true or false"), ("DATABASE_POOL_SIZE", "a whole number from 0")]
 )

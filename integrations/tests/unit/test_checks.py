@@ -163,8 +163,9 @@ def test_a_beat_that_does_not_process_webhooks_is_spoken_of(settings: Any) -> No
 def test_what_is_unsafe_is_spoken_of(settings: Any) -> None:
     settings.INTEGRATIONS = {"ALLOW_HTTP": True, "ALLOWED_NETWORKS": ["0.0.0.0/0"]}
     settings.SECRET_KEY_IS_LOCAL, settings.HTTPS = True, False
-    expected = {"integrations.W001", "integrations.W003", "integrations.W004", "integrations.E005"}
-    assert expected <= ids(settings_are_safe(None))
+    assert {"integrations.W001", "integrations.W003", "integrations.E005"} <= ids(settings_are_safe(None))
+    (found,) = settings_are_usable(None)
+    assert found.id == "integrations.E003" and "'0.0.0.0/0' would switch the address guard off" in found.msg
 
 
 @pytest.mark.parametrize(
