@@ -31,11 +31,9 @@ from integrations.transport.deadline import within
 
 from . import outcome, run_slot
 from .choice import DueRow
-from .circuit_breaker import OWN_LIMIT
 from .outcome import Outcome, log_ids
 from .pacing import Pacer
-from .receipt_facts import redacted
-from .verdicts import Verdict
+from .verdicts import OWN_LIMIT, Verdict
 
 logger = logging.getLogger("integrations.delivery")
 
@@ -181,6 +179,8 @@ class Slice:
         return may_go_on
 
     def _wait_for_turn(self) -> bool:
+        if not self.pacer.interval:
+            return True
         pause = self.pacer.wait(self.patience)
         if pause is None:
             with self._lock:
@@ -215,7 +215,7 @@ class Slice:
             with within(self.connector.binding.timeout or conf.TIMEOUT_SECONDS), run_slot.away():
                 self.connector.connect()
                 receipt = self.connector.deliver(envelope)
-            receipt = redacted(receipt, self.connector)
+            receipt = outcome.redacted(receipt, self.connector)
         except IntegrationError as error:
             failure = error
         except Exception as error:  # whatever a connector throws or returns: the row is settled and tried again

@@ -19,7 +19,7 @@ from django.db import connections
 
 from integrations import conf, sql
 from integrations.alone import MAX_DEATHS, alone
-from integrations.connections.binding import bind
+from integrations.connections.binding import bind, fingerprint
 from integrations.connections.models import TenantIntegration
 from integrations.connectors.base import BaseConnector
 from integrations.connectors.manifest import Manifest
@@ -30,14 +30,13 @@ from integrations.transport.redaction import mask_url
 
 from . import choice, outcome, run_slot, statements
 from .choice import DueRow, Found
-from .circuit_breaker import CircuitBreaker
 from .lease import USING, Lease, extend
 from .outcome import Outcome
 from .pacing import Pacer, interval_of
 from .send import Slice
-from .settle import Settlement, fingerprint, settle
+from .settle import Settlement, settle
 from .unsendable import cancel_pending
-from .verdicts import OTHERS, TRUST_SECONDS, Verdict
+from .verdicts import OTHERS, TRUST_SECONDS, CircuitBreaker, Verdict
 
 logger = logging.getLogger("integrations.delivery")
 
@@ -124,10 +123,11 @@ def take_turn(
         if careful:  # whatever the dead holder had in hand has passed
             lease.renew({"careful_left": ("0", [])})
         return Turn("empty")
-    connector = _bind(lease)
-    if isinstance(connector, str):
-        return Turn("not configured", connector)
-    sending = _slice(lease, connector, policy_for, in_order, stop_at=stop_at, patience=patience)
+    bound = _bind(lease)
+    if isinstance(bound, str):
+        return Turn("not configured", bound)
+    connector, settings = bound
+    sending = _slice(lease, connector, settings, policy_for, in_order, stop_at=stop_at, patience=patience)
     if not asks_others:
         sending.ask_another = lambda *_: None
     with ExitStack() as apart:  # left when all is settled: until then another row's death would be this one's, too
@@ -143,6 +143,7 @@ def take_turn(
             is_slow = _settle(
                 lease,
                 sending,
+                settings,
                 careful_left=max(0, careful - len(sending.outcomes)) if chains else 0,
                 gives_back=gives_back and not careful and _is_all(found, sending),
             )
@@ -174,12 +175,16 @@ def _is_all(found: Iterable[Found], sending: Slice) -> bool:
     return len(rows) < conf.SLICE_ROWS and not sending.stopped and len(sending.outcomes) >= len(rows)
 
 
-def _bind(lease: Lease) -> BaseConnector | str:
-    """Return the connector, or why there is none; then the lane rests, and no row loses an attempt."""
+def _bind(lease: Lease) -> tuple[BaseConnector, str] | str:
+    """Return the connector and the fingerprint of its settings, or why there is none.
+
+    Then the lane rests, and no row loses an attempt.
+    """
     try:
-        connector = bind(lease.integration, client())
+        stored = lease.integration.stored_binding()
+        connector = bind(lease.integration, client(), stored=stored)
         connector.require_connection()
-        return connector
+        return connector, fingerprint(lease.integration, stored)
     except IntegrationNotConfigured as error:
         reason = error.message
     except Exception as error:  # a constructor of anybody's
@@ -200,6 +205,7 @@ def _bind(lease: Lease) -> BaseConnector | str:
 def _slice(
     lease: Lease,
     connector: BaseConnector,
+    settings: str,
     policy_for: PolicyFor,
     in_order: bool,
     *,
@@ -213,7 +219,7 @@ def _slice(
         # The lease must outlive the last request of the slice, however patient this integration is.
         held += longest
         extend(lease, held)
-    was_taken = state.taken_with == fingerprint(integration)
+    was_taken = state.taken_with == settings
     verdict = Verdict(
         CircuitBreaker(state.consecutive_failures, state.times_opened),
         refusals=integration.auth_failure_count,
@@ -318,7 +324,7 @@ def _send_alone(lease: Lease, sending: Slice, row: DueRow, apart: ExitStack) -> 
     sending.send([[row]])
 
 
-def _settle(lease: Lease, sending: Slice, *, careful_left: int, gives_back: bool) -> bool:
+def _settle(lease: Lease, sending: Slice, settings: str, *, careful_left: int, gives_back: bool) -> bool:
     """Settle what was sent; return whether the lane is slow."""
     mean = sending.mean_seconds
     if mean is None:
@@ -331,6 +337,7 @@ def _settle(lease: Lease, sending: Slice, *, careful_left: int, gives_back: bool
         lease,
         Settlement(
             target=mask_url(sending.connector.base_url),
+            settings=settings,
             outcomes=sending.outcomes,
             verdict=sending.verdict,
             mean_seconds=mean,

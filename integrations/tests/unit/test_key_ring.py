@@ -42,7 +42,7 @@ def test_a_list_is_newest_first(settings):
     ring = get_key_ring()
     assert ring.current.id == "y2026"
     assert [key.id for key in ring.keys[:2]] == ["y2026", "y2025"]
-    assert ring.find("y2025") is ring.keys[1]
+    assert ring.by_id["y2025"] is ring.keys[1]
     assert ring.find("y2024") is None
 
 
