@@ -328,7 +328,8 @@ class BaseConnector(Receiving):
     @cached_property
     def _own_secrets(self) -> tuple[str, ...]:
         values = [*self.binding.signing_secrets, *texts_in(self.binding.credentials)]
-        values += [*self.binding.headers.values(), *header_secrets(self.binding.headers)]
+        if self.binding.headers:
+            values += [*self.binding.headers.values(), *header_secrets(self.binding.headers)]
         # n8n's 404 repeats the path without its prefix; a webhook's path may be all that protects it.
         url = urlsplit(self.binding.url)
         in_query = (value for _, value in parse_qsl(url.query))  # the sig of a workflow in Teams

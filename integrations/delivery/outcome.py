@@ -26,6 +26,8 @@ class Outcome:
     """The result of one attempt, ready to be settled.
 
     Attributes:
+        attempt: its number, 1 for the first.
+        response_status: of the answer, if there was one.
         retry_in: seconds until the next attempt; None when the row is final.
         error: what went wrong; None after success.
         was_counted: the attempt was written before it began.
@@ -34,6 +36,8 @@ class Outcome:
     row: DueRow
     status: str
     duration_ms: int
+    attempt: int
+    response_status: int | None = None
     retry_in: float | None = None
     receipt: Receipt | None = None
     error: IntegrationError | None = None
@@ -44,22 +48,11 @@ class Outcome:
         return self.status != PENDING
 
     @property
-    def response_status(self) -> int | None:
-        if self.receipt is not None:
-            return self.receipt.status
-        return self.error.status if self.error is not None else None
-
-    @property
     def error_text(self) -> str:
         """Our words, and the redacted start of the answer: what people read on the row."""
         if self.error is None:
             return ""
         return f"{self.error.message} — {self.error.excerpt}" if self.error.excerpt else self.error.message
-
-    @property
-    def attempt(self) -> int:
-        """The number of this attempt, 1 for the first."""
-        return self.row.attempts if self.was_counted else self.row.attempts + 1
 
 
 def log_ids(row: DueRow, attempt: int) -> dict[str, Any]:
@@ -69,7 +62,8 @@ def log_ids(row: DueRow, attempt: int) -> dict[str, Any]:
 
 def delivered(row: DueRow, receipt: Receipt, duration_ms: int, *, was_counted: bool = False) -> Outcome:
     """The receiver has it."""
-    return Outcome(row, SYNCED, duration_ms, receipt=receipt, was_counted=was_counted)
+    attempt = row.attempts if was_counted else row.attempts + 1
+    return Outcome(row, SYNCED, duration_ms, attempt, receipt.status, receipt=receipt, was_counted=was_counted)
 
 
 def failed(
@@ -79,7 +73,9 @@ def failed(
     attempt = row.attempts if was_counted else row.attempts + 1
     retry_in = policy.delay(attempt, error, row.age)
     status = FAILED if retry_in is None else PENDING
-    return Outcome(row, status, duration_ms, retry_in=retry_in, error=error, was_counted=was_counted)
+    return Outcome(
+        row, status, duration_ms, attempt, error.status, retry_in=retry_in, error=error, was_counted=was_counted
+    )
 
 
 def waits(result: Outcome) -> Outcome:
@@ -89,7 +85,7 @@ def waits(result: Outcome) -> Outcome:
 
 def given_up(row: DueRow, error: IntegrationError) -> Outcome:
     """No further attempt: what `error` says ends the row."""
-    return Outcome(row, FAILED, 0, error=error, was_counted=True)
+    return Outcome(row, FAILED, 0, row.attempts, error.status, error=error, was_counted=True)
 
 
 # -- what a receipt says beside its excerpt (the ERP's order number, the file's name), fit to be stored and shown ------

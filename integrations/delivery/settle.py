@@ -101,7 +101,7 @@ def _settle(lease: Lease, settlement: Settlement) -> None:
             lease.renew(_lane_values(lease, settlement), seconds=0 if settlement.gives_back else None)
             final = _write_rows(settlement)
             _write_log(integration, settlement)
-            write_notes(_note(integration, result) for result in settlement.outcomes if result.row.id in final)
+            write_notes([_note(integration, result) for result in settlement.outcomes if result.row.id in final])
             _write_verdict(before.state.epoch, integration, settlement)
     except BaseException:
         lease.become(before)  # rolled back: it is settled once more by what it was, and given back if that fails too
@@ -317,16 +317,19 @@ def _note(integration: TenantIntegration, result: Outcome) -> AuditNote:
 
 
 def _without_texts(result: Outcome) -> Outcome:
-    error = copy(result.error)
+    error, status = copy(result.error), result.response_status
     if error is not None:
         error.message, error.excerpt = error.code, ""
-        error.status = error.status if isinstance(error.status, int) and 0 <= error.status < 1000 else None
-    return replace(result, error=error, receipt=result.receipt and without_facts(result.receipt))
+        status = status if isinstance(status, int) and 0 <= status < 1000 else None
+    receipt = result.receipt and without_facts(result.receipt)
+    return replace(result, error=error, response_status=status, receipt=receipt)
 
 
 def _as_unexpected(result: Outcome) -> Outcome:
     error = IntegrationTemporaryError("its outcome could not be stored", code="unexpected")
-    return replace(result, status=PENDING, retry_in=conf.RETRY_BASE_SECONDS, receipt=None, error=error)
+    return replace(
+        result, status=PENDING, retry_in=conf.RETRY_BASE_SECONDS, response_status=None, receipt=None, error=error
+    )
 
 
 # -- the integration ------------------------------------------------------------------------------------------
@@ -372,23 +375,25 @@ def _still_stands(epoch: int, row: TenantIntegration, settings: str) -> bool:
 
 def _log(integration: TenantIntegration, settlement: Settlement) -> None:
     """Say what became of each row in one line, successes too."""
-    ids = {**integration.log_ids(), "host": settlement.target.partition("://")[2].partition("/")[0]}
-    name = one_line(integration.name)
     for result in settlement.outcomes:
         level = logging.INFO if result.error is None else logging.ERROR if result.is_final else logging.WARNING
-        if not logger.isEnabledFor(level):
-            continue
-        row, status = result.row, result.response_status
-        extra = {**ids, **log_ids(row, result.attempt), "status": status, "duration_ms": result.duration_ms}
-        logger.log(
-            level,
-            "%s → %s: %s, attempt %s, %s ms%s (%s)",
-            one_line(row.event_type),
-            name,
-            "synced" if result.error is None else result.error.message,
-            result.attempt,
-            result.duration_ms,
-            "" if result.retry_in is None else f". Retrying in {result.retry_in:.1f}s",
-            ", ".join([f"{key.removesuffix('_id')} {extra[key]}" for key in SAID if extra[key] is not None]),
-            extra=extra,
-        )
+        if logger.isEnabledFor(level):
+            _log_one(level, integration, settlement.target, result)
+
+
+def _log_one(level: int, integration: TenantIntegration, target: str, result: Outcome) -> None:
+    host = target.partition("://")[2].partition("/")[0]
+    more = {"host": host, "status": result.response_status, "duration_ms": result.duration_ms}
+    extra = {**integration.log_ids(), **log_ids(result.row, result.attempt), **more}
+    logger.log(
+        level,
+        "%s → %s: %s, attempt %s, %s ms%s (%s)",
+        one_line(result.row.event_type),
+        one_line(integration.name),
+        "synced" if result.error is None else result.error.message,
+        result.attempt,
+        result.duration_ms,
+        "" if result.retry_in is None else f". Retrying in {result.retry_in:.1f}s",
+        ", ".join([f"{key.removesuffix('_id')} {extra[key]}" for key in SAID if extra[key] is not None]),
+        extra=extra,
+    )

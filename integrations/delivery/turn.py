@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from django.db import connections
@@ -238,7 +239,7 @@ def _slice(
 
     return Slice(
         connector=connector,
-        policy=policy_for(integration, connector.manifest),
+        policy=partial(policy_for, integration, connector.manifest),
         verdict=verdict,
         pacer=_pacer(integration, state.next_send_in, connector.manifest),
         ask_another=ask_another,
@@ -329,8 +330,8 @@ def _settle(lease: Lease, sending: Slice, settings: str, *, careful_left: int, g
     mean = sending.mean_seconds
     if mean is None:
         mean = lease.state.mean_seconds or 0.0
-    if sending.policy.repeats_auth:  # nobody waits for the rows: what was not their fault waits for a person
-        waiting = sending.verdict.waiting
+    waiting = sending.verdict.waiting
+    if waiting and sending.policy().repeats_auth:  # nobody waits for the rows: what was not their fault waits
         sending.outcomes = [outcome.waits(each) if each.row.id in waiting else each for each in sending.outcomes]
     is_slow = mean > conf.SLOW_SECONDS or sending.slept > conf.SLOW_SECONDS / 2 or sending.halted == "paced"
     settle(

@@ -46,7 +46,7 @@ def slice_of(answer: Answer, others: list[DueRow], failures: int = 0, **more: An
 
     return Slice(
         connector=Scripted(answer),
-        policy=webhook(),
+        policy=webhook,
         verdict=Verdict(CircuitBreaker(failures)),
         pacer=Pacer(0.0, 0.0, time.monotonic),
         ask_another=ask_another,
