@@ -350,14 +350,19 @@ def sweep(vendor: str, limit: int) -> str:
     return _sweep(vendor, limit, conf.HOLD_SECONDS, hint_seconds())
 
 
-def idle(vendor: str, count: int) -> str:
-    """Return (lane, turn, slow) of those of `count` lanes that a hint would help. Parameters: the lanes."""
+@lru_cache(maxsize=64)
+def _idle(vendor: str, count: int, hint: float) -> str:
     marks = ", ".join(["%s"] * count)
     return (
         f"SELECT l.integration_id, l.turn, l.is_slow FROM {LANE} l JOIN {INTEGRATION} i ON i.id = l.integration_id "
         f"WHERE l.integration_id IN ({marks}) AND i.is_enabled AND l.deleting_since IS NULL "
         f"AND {is_free(vendor, 'l')} AND {is_rested(vendor, 'l')} AND {is_unasked(vendor, 'l')}"
     )
+
+
+def idle(vendor: str, count: int) -> str:
+    """Return (lane, turn, slow) of those of `count` lanes that a hint would help. Parameters: the lanes."""
+    return _idle(vendor, count, hint_seconds())
 
 
 # -- what became of a slice -----------------------------------------------------------------------------------
