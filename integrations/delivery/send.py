@@ -88,7 +88,7 @@ class Slice:
                     self._send_together(waiting)
                 else:
                     self._send_chain(waiting.popleft())
-            if self.verdict.has_asked and not self.stopped:
+            if self.verdict.doubt and self.verdict.has_asked and not self.stopped:
                 # Time is up. Where each request takes a whole turn, a doubt that waits for more answers never ends.
                 self.verdict.conclude()
         finally:

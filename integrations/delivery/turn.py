@@ -141,21 +141,22 @@ def take_turn(
                 sending.send(chains)
         finally:
             # Whatever happens: what was sent is settled, or all of it goes out again.
+            stopped = sending.stopped
             is_slow = _settle(
                 lease,
                 sending,
                 settings,
                 careful_left=max(0, careful - len(sending.outcomes)) if chains else 0,
-                gives_back=gives_back and not careful and _is_all(found, sending),
+                gives_back=gives_back and not careful and not stopped and _is_all(found, sending.outcomes),
             )
     verdict = sending.verdict
     return Turn(
-        state=sending.stopped or "sent",
+        state=stopped or "sent",
         reason=verdict.wait_reason,
         outcomes=sending.outcomes,
         rest=max(verdict.wait or 0.0, verdict.breaker.pause or 0.0),
         is_slow=is_slow,
-        may_go_on=not sending.stopped and bool(sending.outcomes),
+        may_go_on=not stopped and bool(sending.outcomes),
     )
 
 
@@ -170,10 +171,10 @@ def _row(values: Sequence[Any]) -> DueRow:
     return row if connections[USING].vendor == "postgresql" else replace(row, is_due=bool(row.is_due))
 
 
-def _is_all(found: Iterable[Found], sending: Slice) -> bool:
+def _is_all(found: Iterable[Found], outcomes: Sequence[Outcome]) -> bool:
     """Tell whether everything that was read was tried: then there is most likely nothing more."""
     rows = {row.id for _, _, row in found}
-    return len(rows) < conf.SLICE_ROWS and not sending.stopped and len(sending.outcomes) >= len(rows)
+    return len(rows) < conf.SLICE_ROWS and len(outcomes) >= len(rows)
 
 
 def _bind(lease: Lease) -> tuple[BaseConnector, str] | str:
