@@ -2,8 +2,8 @@
 
 A host sets ``INTEGRATIONS = {"LEASE_SECONDS": 60}`` in its Django settings; the example project fills that dict from
 environment variables of the same name with the prefix ``INTEGRATIONS_`` (`from_environment`). Code reads the values
-as attributes of this module: ``conf.LEASE_SECONDS``. Each is looked up once and kept until Django says that the settings
-changed (``override_settings`` does); setting a key of that dict later changes nothing.
+as attributes of this module: ``conf.LEASE_SECONDS``. Each is looked up once and kept until Django says that the
+settings changed (``override_settings`` does); setting a key of that dict later changes nothing.
 
 Nothing starts with a wrong value or an unknown name (`refuse_problems`). ``manage.py integration_settings`` writes
 the table in docs/OPERATIONS.md.
