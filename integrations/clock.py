@@ -9,18 +9,18 @@ nothing. A process that never reached the database has its machine's clock and n
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 
 OFF_SECONDS = 5.0  # a machine's clock that differs by more is spoken of
 
-if hasattr(time, "CLOCK_BOOTTIME"):  # counts on while the machine sleeps
-
-    def _elapsed() -> float:
-        return time.clock_gettime(time.CLOCK_BOOTTIME)
-
-else:
-    _elapsed = time.monotonic
+# Seconds of a clock that only ever counts up, by which `measured` takes the moment; the first one counts on while the
+# machine sleeps.
+elapsed: Callable[[], float] = (
+    partial(time.clock_gettime, time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +31,6 @@ class _Measurement:
 
 
 _last: _Measurement | None = None
-
-
-def elapsed() -> float:
-    """Return seconds of a clock that only ever counts up, by which `measured` takes the moment."""
-    return _elapsed()
 
 
 def measured(skew: float, *, local: float, at: float) -> None:
@@ -57,13 +52,13 @@ def skew() -> float | None:
 
 def age() -> float:
     """Return the seconds since the last comparison; infinite if there was none."""
-    return _elapsed() - _last.elapsed if _last else float("inf")
+    return elapsed() - _last.elapsed if _last else float("inf")
 
 
 def timestamp() -> float:
     """Return the seconds since the epoch, as ``time.time`` would on the database's machine."""
     last = _last  # once: another thread may be measuring
-    return time.time() if last is None else last.database + _elapsed() - last.elapsed
+    return time.time() if last is None else last.database + elapsed() - last.elapsed
 
 
 def now() -> datetime:

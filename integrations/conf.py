@@ -2,7 +2,8 @@
 
 A host sets ``INTEGRATIONS = {"LEASE_SECONDS": 60}`` in its Django settings; the example project fills that dict from
 environment variables of the same name with the prefix ``INTEGRATIONS_`` (`from_environment`). Code reads the values
-as attributes of this module: ``conf.LEASE_SECONDS``. Nothing is cached, so ``override_settings`` works.
+as attributes of this module: ``conf.LEASE_SECONDS``. Each is looked up once and kept until Django says that the
+settings changed (``override_settings`` does); setting a key of that dict later changes nothing.
 
 Nothing starts with a wrong value or an unknown name (`refuse_problems`). ``manage.py integration_settings`` writes
 the table in docs/OPERATIONS.md.
@@ -18,6 +19,7 @@ from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
+from django.core.signals import setting_changed
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 PREFIX = "INTEGRATIONS_"
@@ -302,10 +304,20 @@ BAPP_NAMES: dict[str, str] = {
 def __getattr__(name: str) -> Any:
     if name not in DEFAULTS:
         raise AttributeError(f"no such integration setting: {name}")
-    own = getattr(settings, "INTEGRATIONS", {})  # not _own(): this is read for every row
-    if name not in own and name in BAPP_NAMES:
-        return _bapp().get(BAPP_NAMES[name], DEFAULTS[name])
-    return own.get(name, DEFAULTS[name])
+    own = _own()
+    from_bapp = name not in own and name in BAPP_NAMES
+    value = _bapp().get(BAPP_NAMES[name], DEFAULTS[name]) if from_bapp else own.get(name, DEFAULTS[name])
+    globals()[name] = value  # Python asks here only for what the module does not have yet
+    return value
+
+
+def _forget(*, setting: str, **_: Any) -> None:
+    if setting in ("INTEGRATIONS", "BAPP_CONNECTORS"):
+        for name in DEFAULTS.keys() & globals().keys():
+            del globals()[name]
+
+
+setting_changed.connect(_forget, dispatch_uid="integrations.conf")
 
 
 def _own() -> Mapping[str, Any]:

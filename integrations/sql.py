@@ -6,6 +6,9 @@ For statements that are written out because they are asked for every row; everyt
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
+
+_cached = lru_cache(maxsize=256)  # the same few texts, for every slice
 
 
 def quoted(table: str) -> str:
@@ -13,11 +16,13 @@ def quoted(table: str) -> str:
     return table if '"' in table else f'"{table}"'
 
 
+@_cached
 def now(vendor: str) -> str:
     """Return the database's time, as a timestamp column holds it."""
     return "statement_timestamp()" if vendor == "postgresql" else "strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now')"
 
 
+@_cached
 def shifted(vendor: str, seconds: str) -> str:
     """Return the time that is `seconds` (an SQL expression, may be negative) from now."""
     if vendor == "postgresql":
@@ -25,6 +30,7 @@ def shifted(vendor: str, seconds: str) -> str:
     return f"strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now', ({seconds}) || ' seconds')"
 
 
+@_cached
 def seconds_until(vendor: str, column: str) -> str:
     """Return how far ahead `column` is, in seconds; negative: it has passed."""
     if vendor == "postgresql":
@@ -32,6 +38,7 @@ def seconds_until(vendor: str, column: str) -> str:
     return f"((julianday({column}) - julianday('now')) * 86400.0)"
 
 
+@_cached
 def epoch(vendor: str, moment: str) -> str:
     """Return `moment` in seconds since 1970; 0: it is NULL."""
     if vendor == "postgresql":
@@ -39,6 +46,7 @@ def epoch(vendor: str, moment: str) -> str:
     return f"COALESCE((julianday({moment}) - 2440587.5) * 86400.0, 0.0)"
 
 
+@_cached
 def greatest(vendor: str, *values: str) -> str:
     """Return the greatest of `values`, none of which may be NULL."""
     return f"{'GREATEST' if vendor == 'postgresql' else 'MAX'}({', '.join(values)})"
@@ -53,6 +61,7 @@ def listed(vendor: str, columns: Mapping[str, str]) -> str:
     return f"(SELECT {read} FROM json_each(%s)) AS v"  # noqa: S608 - our own names
 
 
+@_cached
 def looked_up(vendor: str, table: str, alias: str, condition: str) -> str:
     """Return a join that reads at most one row of `table` for each row before it, whatever the planner believes.
 

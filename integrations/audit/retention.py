@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import logging
 
-from django.db import DatabaseError, models
-from django.db.models import BooleanField, ExpressionWrapper, Q
+from django.db import DatabaseError
 
-from integrations import conf
-from integrations.database_clock import after
+from integrations.retention import is_old, old_pages
 from integrations.tenancy.deletion import delete_page
 
 from .models import AbstractExecutionLog, ExecutionLog
 from .tables import log_models
 
 logger = logging.getLogger("integrations.audit")
-DAY = 86400.0
 
 
 def purge_log() -> int:
@@ -35,20 +32,5 @@ def purge_log() -> int:
 
 
 def _purge(model: type[AbstractExecutionLog]) -> int:
-    """Delete in the order of the key: rows are written in that of time, so the first young one is the end.
-
-    A host whose keys do not ascend has its table looked through instead. Old is what the database's clock says.
-    """
-    is_old = Q(created_at__lt=after(-conf.RETENTION_DAYS * DAY))
-    rows = model._base_manager.all()
-    ascends = isinstance(model._meta.pk, models.AutoField | models.BigAutoField | models.SmallAutoField)
-    some = rows.order_by("pk") if ascends else rows.filter(is_old).order_by("pk")
-    some = some.annotate(is_old=ExpressionWrapper(is_old, output_field=BooleanField()))
-    count, last = 0, None
-    while True:
-        left = some if last is None else some.filter(pk__gt=last)
-        old = [pk for pk, is_old_enough in left.values_list("pk", "is_old")[: conf.RETENTION_BATCH] if is_old_enough]
-        if not old:
-            return count
-        last = old[-1]
-        count += delete_page(rows.filter(is_old), old)[model._meta.label]
+    rows, old = model._base_manager.all(), is_old("created_at")
+    return sum(delete_page(rows.filter(old), page)[model._meta.label] for page in old_pages(rows, old))

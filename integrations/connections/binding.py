@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from integrations import conf
+from django.utils.crypto import salted_hmac
+
+from integrations import clock, conf
 from integrations.auth.token import TokenStore
 from integrations.connectors.base import BaseConnector
 from integrations.connectors.manifest import HEADERS, Manifest
@@ -18,13 +21,14 @@ from integrations.credentials import secret_refs
 from integrations.errors import (
     ConfigurationError,
     IncompatibleConnector,
+    IntegrationError,
     IntegrationNotConfigured,
     UnknownConnector,
     forgets_locals,
 )
 from integrations.tenancy.tenant import slug_of
 
-from .row import SIGNING_KEYS, ConnectionRow
+from .row import ConnectionRow
 
 SETTINGS_COLUMNS = ("webhook_url_encrypted", "headers_encrypted", "credentials_encrypted", "config")  # of the row
 
@@ -38,6 +42,7 @@ def bind(
     timeout: float | None = None,
     tokens: TokenStore | None = None,
     may_be_incomplete: bool = False,
+    stored: Binding | None = None,
 ) -> BaseConnector:
     """Return the connector of `connection` with its decrypted settings.
 
@@ -47,6 +52,7 @@ def bind(
         timeout: seconds for one request; None: see `request_seconds`.
         tokens: where OAuth tokens are kept; None: where the connection keeps its own.
         may_be_incomplete: a missing field is no reason to fail: for what it sends us, its secret is enough.
+        stored: its `stored_binding()`, if that was read already.
 
     Raises:
         EncryptionError: a stored credential does not open with our keys.
@@ -56,10 +62,12 @@ def bind(
     manifest = connector.manifest
     if tokens is None and manifest.oauth is not None and connection.pk is not None:
         tokens = connection.token_store()
-    stored = connection.stored_binding()
-    stored = replace(stored, credentials=_with_referred_secrets(connection, stored.credentials))
+    stored = connection.stored_binding() if stored is None else stored
+    if conf.SECRETS_DIR or conf.SECRETS_ENV_PREFIX:
+        stored = replace(stored, credentials=_with_referred_secrets(connection, stored.credentials))
     more: dict[str, Any] = {
-        "signing_secrets": connection.signing_secrets(),
+        "signing_keys": stored.signing_keys,
+        "signing_secrets": signing_secrets(stored.signing_keys) if connection.is_signed else (),
         "timeout": timeout or request_seconds(connection, manifest),
         "attempts": attempts,
         "tokens": tokens,
@@ -70,7 +78,7 @@ def bind(
     is_as_stored = migrated is settings
     binding = replace(stored, **more) if is_as_stored else Binding.from_settings(manifest, migrated, **more)
     if not may_be_incomplete:
-        _refuse_incomplete(manifest, binding.settings)
+        _refuse_incomplete(manifest, settings if is_as_stored else binding.settings)
     return connector(binding, client)
 
 
@@ -85,22 +93,44 @@ def request_seconds(connection: ConnectionRow, manifest: Manifest) -> float | No
 
 def _with_referred_secrets(connection: ConnectionRow, credentials: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the stored credentials, and those that only refer to a file or variable of the operator."""
-    tenant = getattr(connection, "tenant", None) if conf.SECRETS_DIR or conf.SECRETS_ENV_PREFIX else None
+    tenant = getattr(connection, "tenant", None)
     return credentials if tenant is None else secret_refs.resolved(dict(credentials), slug_of(tenant))
 
 
-def signing_secrets(credentials: Mapping[str, Any], now: datetime) -> tuple[str, ...]:
-    """Return the secrets that sign at `now`, newest first.
+def signing_secrets(keys: Sequence[Any]) -> tuple[str, ...]:
+    """Return those secrets of the stored `keys` that sign now, newest first.
 
     Raises:
         IntegrationNotConfigured: they are not as we store them.
     """
-    keys = credentials.get(SIGNING_KEYS) or []
     try:
-        found = [key["secret"] for key in keys if not key.get("until") or datetime.fromisoformat(key["until"]) > now]
+        found = [key["secret"] for key in keys if not (end := key.get("until")) or _is_ahead(end)]
     except (KeyError, TypeError, ValueError):
         raise IntegrationNotConfigured("the signing keys are unreadable; rotate the signing secret") from None
     return tuple(found)
+
+
+def _is_ahead(moment: str) -> bool:
+    return datetime.fromisoformat(moment) > clock.now()
+
+
+def fingerprint(connection: ConnectionRow, stored: Binding | None = None) -> str:
+    """Return what tells the settings of two moments apart: whoever saves new ones makes what was learnt stale.
+
+    Of what the settings say, not of how they are stored: sealed with another key they are the same. Keyed, so that
+    nobody who reads a lane can try secrets on it.
+
+    Args:
+        stored: its `stored_binding()`, if that was read already.
+    """
+    try:
+        found = connection.stored_binding() if stored is None else stored
+        keys = [key.get("secret") for key in found.signing_keys]
+        sealed: Sequence[Any] = (found.url, found.headers, found.credentials, keys)
+    except (IntegrationError, AttributeError, TypeError):  # nothing is sent with what nobody can read
+        sealed = [getattr(connection, name) for name in SETTINGS_COLUMNS]
+    parts = json.dumps([connection.connector_key, connection.config, sealed], sort_keys=True, default=str)
+    return salted_hmac("integrations.delivery.settle", parts, algorithm="sha256").hexdigest()[:16]
 
 
 def settings_of(connection: ConnectionRow) -> dict[str, Any]:
@@ -126,7 +156,7 @@ def _migrated(connector: type[BaseConnector], connection: ConnectionRow, setting
         IncompatibleConnector: nothing reads them, or the code that should fails.
     """
     before, manifest = connection.connector_version, connector.manifest
-    if not check_stored(manifest.key, before, manifest.version, connector.can_migrate):
+    if before == manifest.version or not check_stored(manifest.key, before, manifest.version, connector.can_migrate):
         return settings
     try:
         return connector.migrate_config(settings, before)

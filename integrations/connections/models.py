@@ -14,7 +14,7 @@ from integrations.columns import PlainCharField
 from integrations.compat.integration import IntegrationNames, RenamedIntegrationColumns
 from integrations.connectors.port import Binding
 from integrations.connectors.registry import ConnectorRegistry, connector_choices
-from integrations.credentials.fields import EncryptedJSON, EncryptedText, row_context
+from integrations.credentials.fields import EncryptedJSON, EncryptedText, read_together, row_context
 from integrations.errors import IncompatibleConnector, UnknownConnector
 from integrations.tenancy.deletion import BatchedDeletion, delete_batched
 from integrations.tenancy.key import TenantKey
@@ -198,8 +198,9 @@ class TenantIntegration(IntegrationNames, TenantOwned, AbstractConnection):
         return self.timeout_seconds
 
     def stored_binding(self) -> Binding:
-        credentials = {key: value for key, value in self.credentials.items() if key != SIGNING_KEYS}
-        return Binding(self.webhook_url, self.headers, credentials, self.stored_config())
+        url, headers, credentials = read_together(self, *_SEALED)
+        keys = credentials.pop(SIGNING_KEYS, None) or ()
+        return Binding(url, headers, credentials, self.stored_config(), signing_keys=keys)
 
     def log_ids(self) -> dict[str, Any]:
         return {"tenant_id": self.tenant_id, "integration_id": self.pk, "connector": self.integration_type}
@@ -217,7 +218,8 @@ class TenantIntegration(IntegrationNames, TenantOwned, AbstractConnection):
         return super().may_be_connected_by(user) and tenants_of(user).filter(pk=self.tenant_id).exists()
 
     def signing_secrets(self) -> tuple[str, ...]:
-        return signing_secrets(self.credentials, clock.now()) if self.is_signed else ()
+        """Return the secrets that sign our requests now, newest first."""
+        return signing_secrets(self.stored_binding().signing_keys) if self.is_signed else ()
 
     def encryption_context(self) -> str:
         """What the ciphertexts of this row are bound to: moved to another row or tenant, they do not open."""
@@ -241,6 +243,9 @@ class TenantIntegration(IntegrationNames, TenantOwned, AbstractConnection):
             if subscription.pk is None or condition != subscription.condition:
                 subscription.condition = condition
                 subscription.save()
+
+
+_SEALED = (TenantIntegration.webhook_url, TenantIntegration.headers, TenantIntegration.credentials)
 
 
 class EventSubscription(models.Model):

@@ -106,7 +106,7 @@ class ConnectionRow(CheckedTexts):
         return self.config
 
     def stored_binding(self) -> Binding:
-        """Return the stored settings, decrypted, in the parts that a connector gets; without signing keys."""
+        """Return the stored settings, decrypted, in the parts that a connector gets: the one reading of a row."""
         credentials = self.credentials
         manifest = ConnectorRegistry.type_of(self.connector_key).manifest
         own = {name: value for name, value in credentials.items() if name != SIGNING_KEYS}
@@ -120,6 +120,7 @@ class ConnectionRow(CheckedTexts):
             headers=headers,
             credentials={name: settings[name] for name in settings if name in secret},
             config={name: settings[name] for name in settings if name not in secret},
+            signing_keys=credentials.get(SIGNING_KEYS) or (),
         )
 
     def log_ids(self) -> dict[str, Any]:
@@ -134,10 +135,6 @@ class ConnectionRow(CheckedTexts):
     def token_store(self) -> TokenStore | None:
         """Return where OAuth tokens are kept; None: in memory."""
         return None
-
-    def signing_secrets(self) -> tuple[str, ...]:
-        """Return the secrets that sign our requests now, newest first."""
-        return ()
 
     @property
     def request_timeout(self) -> float | None:

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from types import TracebackType
 from typing import Any, ClassVar, Self
 from urllib.parse import parse_qsl, urlsplit
@@ -41,11 +41,11 @@ from integrations.transport.port import Gate
 from integrations.transport.process_client import client as process_client
 from integrations.transport.redaction import redact, texts_in
 from integrations.transport.response import Response
+from integrations.transport.tcp import Conversation
 
-from .adapter_client import AdapterClient
 from .manifest import Manifest, OAuth
 from .orders import Order, order_body, order_id, order_key
-from .port import Client, Envelope, ExportResult, Receipt, TestResult
+from .port import Envelope, ExportResult, Receipt, TestResult
 from .receiving import Receiving
 from .timer import Timer
 
@@ -90,13 +90,9 @@ class BaseConnector(Receiving):
         return logger_for(self.name, self.binding.ids)
 
     @property
-    def client(self) -> AdapterClient:
-        """What requests travel through; ``client.http`` is this connector's own HTTPClient."""
-        return AdapterClient(self, self._guarded)
-
-    @property
-    def _guarded(self) -> Client:
-        return self._client or process_client()
+    def client(self) -> Self:
+        """The connector, by the name under which seeds/000 looks for its `http`: ``adapter.client.http``."""
+        return self
 
     @cached_property
     def host(self) -> str:
@@ -124,7 +120,7 @@ class BaseConnector(Receiving):
             oauth,
             self.settings,
             self.binding.tokens or process_tokens(fingerprint(oauth, self.settings)),
-            self._guarded,
+            self._client or process_client(),
             allowed_hosts=self.manifest.allowed_hosts,
             timeout=self.binding.timeout or self.manifest.timeout,
         )
@@ -332,12 +328,45 @@ class BaseConnector(Receiving):
     @cached_property
     def _own_secrets(self) -> tuple[str, ...]:
         values = [*self.binding.signing_secrets, *texts_in(self.binding.credentials)]
-        values += [*self.binding.headers.values(), *header_secrets(self.binding.headers)]
+        if self.binding.headers:
+            values += [*self.binding.headers.values(), *header_secrets(self.binding.headers)]
         # n8n's 404 repeats the path without its prefix; a webhook's path may be all that protects it.
         url = urlsplit(self.binding.url)
         in_query = (value for _, value in parse_qsl(url.query))  # the sig of a workflow in Teams
         values += [part for part in (url.path, url.query, *url.path.split("/"), *in_query) if len(part) > 8]
         return tuple(value for value in values if value)
+
+    def request(self, *args: Any, **options: Any) -> Response:
+        """Send one request as it stands through the guarded client (transport/client.py), past the gate.
+
+        `http` is the way for nearly everybody: it adds the base address and the authentication, and says what an answer
+        means.
+        """
+        client, gate = self._client or process_client(), self.gate
+        if gate is None:
+            return client.request(*args, **options)
+        ticket = gate.enter()
+        try:
+            response = client.request(*args, **options)
+        except IntegrationError as error:
+            gate.note(ticket, error)
+            raise
+        gate.note(ticket, None if response.status < 400 else error_for(response, host="the destination"))
+        return response
+
+    def open_tcp(self, *args: Any, **options: Any) -> Conversation:
+        """Open one guarded connection for what is not HTTP, past the gate if there is one."""
+        client, gate = self._client or process_client(), self.gate
+        if gate is None:
+            return client.open_tcp(*args, **options)
+        ticket = gate.enter()
+        try:
+            conversation = client.open_tcp(*args, **options)
+        except IntegrationError as error:
+            gate.note(ticket, error)
+            raise
+        conversation.on_end = partial(gate.note, ticket)
+        return conversation
 
     def receipt(self, response: Response, external_id: object = "", **details: Any) -> Receipt:
         """Return the receipt for a successful `response`."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -68,6 +68,7 @@ class Binding:
     """What one tenant configured, decrypted for the length of a slice; never logged or stored.
 
     Attributes:
+        signing_keys: the stored keys, as signing_keys.py writes them; those that sign now are `signing_secrets`.
         signing_secrets: ``whsec_…``/``whsk_…`` keys that sign now, newest first; empty: unsigned.
         timeout: total deadline of one request, seconds; None: the connector's or the setting.
         attempts: how often the HTTPClient may try: 1 in a lane, which retries itself; more for a call that somebody
@@ -80,6 +81,7 @@ class Binding:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     credentials: Mapping[str, Any] = field(default_factory=dict, repr=False)
     config: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    signing_keys: Sequence[Any] = field(default=(), repr=False, compare=False)
     signing_secrets: tuple[str, ...] = field(default=(), repr=False)
     timeout: float | None = None
     attempts: int = 1

@@ -17,6 +17,7 @@ import binascii
 import json
 import os
 import re
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
@@ -69,26 +70,13 @@ class EncryptionService:
             EncryptionError: the key is missing or wrong, the token was changed or belongs elsewhere.
             ImproperlyConfigured: the settings hold no usable key.
         """
+        return _opened(get_key_ring(), token, aad)
+
+    @staticmethod
+    def open_all(sealed: Iterable[tuple[str, str]]) -> list[str]:
+        """Return the texts of these pairs of token and `aad`; "" for an empty token. Raises as `open` does."""
         ring = get_key_ring()
-        if token.startswith(FERNET_PREFIX):
-            plaintext = _open_fernet(ring, token.encode())
-        else:
-            key_id, raw = _parse(token)
-            key = ring.find(key_id)
-            if key is None:
-                # Verification did fail: for want of the key. A changed key is what operators look up.
-                raise EncryptionError(
-                    f"{VERIFICATION_FAILED}: there is no key with id {key_id!r}. Put that key back, after "
-                    f"the newest one, in ENCRYPTION_MASTER_KEY (or SECRET_KEY_FALLBACKS). {CAUSES}"
-                )
-            plaintext = _decrypt(key.cipher, raw, _bound(key_id, aad))
-        if plaintext is None:
-            raise EncryptionError(f"{VERIFICATION_FAILED}. {CAUSES}")
-        try:
-            return plaintext.decode()
-        except UnicodeDecodeError:
-            pass
-        raise EncryptionError("the decrypted credential is not text; another application wrote it")
+        return [_opened(ring, token, aad) if token else "" for token, aad in sealed]
 
     @staticmethod
     def needs_reseal(token: str) -> bool:
@@ -110,7 +98,7 @@ class EncryptionService:
                 with suppress(InvalidToken):
                     fernet.cipher.decrypt(token.encode())
                     return f"Fernet key of {fernet.source}"
-        elif key := ring.find(_parse(token)[0]):
+        elif key := ring.by_id.get(_parse(token)[0]):
             return key_name(key)
         raise EncryptionError(f"{VERIFICATION_FAILED}: none of the configured keys decrypts it")
 
@@ -199,6 +187,28 @@ def _parse(token: str) -> tuple[str, bytes]:
         if canonical and len(raw) >= NONCE_BYTES + TAG_BYTES:
             return match[1], raw
     raise EncryptionError(f"{VERIFICATION_FAILED}: the stored value is not an encrypted credential. {CAUSES}")
+
+
+def _opened(ring: KeyRing, token: str, aad: str) -> str:
+    if token.startswith(FERNET_PREFIX):
+        plaintext = _open_fernet(ring, token.encode())
+    else:
+        key_id, raw = _parse(token)
+        key = ring.by_id.get(key_id)
+        if key is None:
+            # Verification did fail: for want of the key. A changed key is what operators look up.
+            raise EncryptionError(
+                f"{VERIFICATION_FAILED}: there is no key with id {key_id!r}. Put that key back, after "
+                f"the newest one, in ENCRYPTION_MASTER_KEY (or SECRET_KEY_FALLBACKS). {CAUSES}"
+            )
+        plaintext = _decrypt(key.cipher, raw, _bound(key_id, aad))
+    if plaintext is None:
+        raise EncryptionError(f"{VERIFICATION_FAILED}. {CAUSES}")
+    try:
+        return plaintext.decode()
+    except UnicodeDecodeError:
+        pass
+    raise EncryptionError("the decrypted credential is not text; another application wrote it")
 
 
 def _encrypt(cipher: AESGCM, data: bytes, aad: bytes) -> bytes:

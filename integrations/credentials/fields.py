@@ -97,8 +97,17 @@ class EncryptedAttribute(property, Generic[T]):
         setattr(instance, self.column, EncryptionService.seal(self._open(instance), self._aad(instance)))
         return True
 
-    def _read(self, instance: Any) -> T:
+    def value_of(self, plaintext: str) -> T:
+        """Return what `plaintext` says, "" what an empty column does."""
         raise NotImplementedError
+
+    def _read(self, instance: Any) -> T:
+        plaintext = self._open(instance)
+        try:
+            return self.value_of(plaintext)
+        except EncryptionError as error:
+            message = error.message
+        raise EncryptionError(f"{self._label(instance)}: {message}")
 
     def _write(self, instance: Any, value: T) -> None:
         raise NotImplementedError
@@ -129,14 +138,6 @@ class EncryptedAttribute(property, Generic[T]):
                 return EncryptionService.open(token, f"{context}:{self.bound_as}"), True
         raise EncryptionError(f"{self._label(instance)}: {message}")
 
-    def _named(self, instance: Any, action: Callable[[], Any]) -> Any:
-        """Run `action`; its EncryptionError says which attribute of which model it is about."""
-        try:
-            return action()
-        except EncryptionError as error:
-            message = error.message
-        raise EncryptionError(f"{self._label(instance)}: {message}")
-
     def _seal(self, instance: Any, plaintext: str | bytes) -> None:
         aad = self._aad(instance)  # also for an empty value: a missing tenant shows at once
         setattr(instance, self.column, EncryptionService.seal(plaintext, aad) if plaintext else "")
@@ -145,8 +146,8 @@ class EncryptedAttribute(property, Generic[T]):
 class EncryptedText(EncryptedAttribute[str]):
     """A text, "" when empty. Setting the mask changes nothing (masking.py)."""
 
-    def _read(self, instance: Any) -> str:
-        return self._open(instance)
+    def value_of(self, plaintext: str) -> str:
+        return plaintext
 
     def _write(self, instance: Any, value: str) -> None:
         if not isinstance(value, str):
@@ -162,9 +163,8 @@ class EncryptedJSON(EncryptedAttribute[dict[str, Any]]):
         super().__init__(column, bound_as=bound_as)
         self.default = default
 
-    def _read(self, instance: Any) -> dict[str, Any]:
-        plaintext = self._open(instance)
-        return self._named(instance, lambda: load_json_object(plaintext)) if plaintext else self.default()
+    def value_of(self, plaintext: str) -> dict[str, Any]:
+        return load_json_object(plaintext) if plaintext else self.default()
 
     def _write(self, instance: Any, value: dict[str, Any]) -> None:
         if not isinstance(value, dict):
@@ -174,6 +174,22 @@ class EncryptedJSON(EncryptedAttribute[dict[str, Any]]):
         if has_mask(value):
             value = merge_masked(value, self._read(instance))
         self._seal(instance, dump_json(value) if value else "")
+
+
+def read_together(instance: Any, *attributes: EncryptedAttribute[Any]) -> list[Any]:
+    """Return the values of several attributes of one row, opened at once.
+
+    Raises:
+        EncryptionError: one of them cannot be opened; it names model and attribute.
+    """
+    tokens = [getattr(instance, each.column) for each in attributes]
+    context = instance.encryption_context() if any(tokens) else ""
+    sealed = [(token, f"{context}:{each.bound_as}") for token, each in zip(tokens, attributes, strict=True)]
+    try:
+        return [each.value_of(text) for each, text in zip(attributes, EncryptionService.open_all(sealed), strict=True)]
+    except EncryptionError:
+        pass
+    return [each.__get__(instance) for each in attributes]  # one by one: bound to something else once, or named
 
 
 def encrypted_attributes(model: type) -> Iterator[EncryptedAttribute[Any]]:

@@ -57,11 +57,17 @@ class FernetKey:
 
 @dataclass(frozen=True)
 class KeyRing:
-    """All keys of one set of settings: `keys` newest first, never empty; `fernet` only for old tokens."""
+    """All keys of one set of settings.
+
+    Attributes:
+        keys: newest first, never empty.
+        fernet_keys: only for old tokens.
+        by_id: each of `keys` by its id, and by its fingerprint.
+    """
 
     keys: tuple[Key, ...]
     fernet_keys: tuple[FernetKey, ...]
-    _by_id: dict[str, Key]
+    by_id: dict[str, Key]
 
     @property
     def fernet(self) -> MultiFernet | None:
@@ -72,10 +78,6 @@ class KeyRing:
     def current(self) -> Key:
         """The key that seals."""
         return self.keys[0]
-
-    def find(self, key_id: str) -> Key | None:
-        """Return the key with this id, or with this fingerprint, or None."""
-        return self._by_id.get(key_id)
 
 
 class _Snapshot(NamedTuple):

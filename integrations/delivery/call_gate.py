@@ -41,10 +41,10 @@ from integrations.logs import one_line
 from integrations.retry_policy import asked_seconds
 
 from . import run_slot
-from .circuit_breaker import ASKED, BREAKER_OPEN, OWN_LIMIT, CircuitBreaker
 from .lease import USING
 from .models import Lane
 from .pacing import Pacer, interval_of
+from .verdicts import ASKED, BREAKER_OPEN, OWN_LIMIT, CircuitBreaker
 from .wakeup import wake_idle
 
 logger = logging.getLogger("integrations.delivery")

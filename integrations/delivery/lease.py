@@ -134,18 +134,20 @@ def _returned(sql: str, parameters: Sequence[Any], integration_id: int, token: s
             if row is None:  # given back in the same statement
                 return ()
     count = len(State._fields)
-    return State(*row[:count]), _integration(row[count : count + len(_columns(USING)[0])])
+    return State(*row[:count]), _integration(row[count : count + len(_converters(USING))])
 
 
 def _integration(values: Sequence[Any]) -> TenantIntegration:
-    names, converters = _columns(USING)
-    converted = [convert(value) for convert, value in zip(converters, values, strict=True)]
-    return TenantIntegration.from_db(USING, names, converted)
+    converted = [convert(value) for convert, value in zip(_converters(USING), values, strict=True)]
+    row: Any = TenantIntegration  # not `from_db`: nobody saves this one, so it need not know what was read
+    integration: TenantIntegration = row(*converted)
+    integration._state.adding, integration._state.db = False, USING
+    return integration
 
 
 @lru_cache(maxsize=4)
-def _columns(using: str) -> tuple[list[str], list[Callable[[Any], Any]]]:
-    """Return the names of the integration's columns, and what turns each as the database has it into Python's."""
+def _converters(using: str) -> list[Callable[[Any], Any]]:
+    """Return what turns each of the integration's columns as the database has it into Python's."""
     connection = connections[using]
     table, fields = TenantIntegration._meta.db_table, TenantIntegration._meta.concrete_fields
 
@@ -158,9 +160,9 @@ def _columns(using: str) -> tuple[list[str], list[Callable[[Any], Any]]]:
                 value = step(value, expression, connection)
             return value
 
-        return convert if steps else (lambda value: value)
+        return convert
 
-    return [model_field.attname for model_field in fields], [converter(model_field) for model_field in fields]
+    return [converter(model_field) for model_field in fields]
 
 
 def free() -> Q:

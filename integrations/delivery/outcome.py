@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from integrations import conf
+from integrations.connectors.base import BaseConnector
 from integrations.connectors.port import Receipt
-from integrations.errors import IntegrationError
+from integrations.errors import MAX_MESSAGE, IntegrationError, printable
 from integrations.outbox.models import IntegrationSync
 from integrations.retry_policy import RetryPolicy
+from integrations.transport.redaction import redact
 
 from .choice import DueRow
 
 Status = IntegrationSync.Status
+MAX_FACTS, MAX_NAME = 20, 50  # of a receipt; characters of the name of one
 PENDING, SYNCED, FAILED = str(Status.PENDING), str(Status.SYNCED), str(Status.FAILED)
 
 
@@ -22,6 +26,8 @@ class Outcome:
     """The result of one attempt, ready to be settled.
 
     Attributes:
+        attempt: its number, 1 for the first.
+        response_status: of the answer, if there was one.
         retry_in: seconds until the next attempt; None when the row is final.
         error: what went wrong; None after success.
         was_counted: the attempt was written before it began.
@@ -30,6 +36,8 @@ class Outcome:
     row: DueRow
     status: str
     duration_ms: int
+    attempt: int
+    response_status: int | None = None
     retry_in: float | None = None
     receipt: Receipt | None = None
     error: IntegrationError | None = None
@@ -40,22 +48,11 @@ class Outcome:
         return self.status != PENDING
 
     @property
-    def response_status(self) -> int | None:
-        if self.receipt is not None:
-            return self.receipt.status
-        return self.error.status if self.error is not None else None
-
-    @property
     def error_text(self) -> str:
         """Our words, and the redacted start of the answer: what people read on the row."""
         if self.error is None:
             return ""
         return f"{self.error.message} — {self.error.excerpt}" if self.error.excerpt else self.error.message
-
-    @property
-    def attempt(self) -> int:
-        """The number of this attempt, 1 for the first."""
-        return self.row.attempts if self.was_counted else self.row.attempts + 1
 
 
 def log_ids(row: DueRow, attempt: int) -> dict[str, Any]:
@@ -65,7 +62,8 @@ def log_ids(row: DueRow, attempt: int) -> dict[str, Any]:
 
 def delivered(row: DueRow, receipt: Receipt, duration_ms: int, *, was_counted: bool = False) -> Outcome:
     """The receiver has it."""
-    return Outcome(row, SYNCED, duration_ms, receipt=receipt, was_counted=was_counted)
+    attempt = row.attempts if was_counted else row.attempts + 1
+    return Outcome(row, SYNCED, duration_ms, attempt, receipt.status, receipt=receipt, was_counted=was_counted)
 
 
 def failed(
@@ -75,7 +73,9 @@ def failed(
     attempt = row.attempts if was_counted else row.attempts + 1
     retry_in = policy.delay(attempt, error, row.age)
     status = FAILED if retry_in is None else PENDING
-    return Outcome(row, status, duration_ms, retry_in=retry_in, error=error, was_counted=was_counted)
+    return Outcome(
+        row, status, duration_ms, attempt, error.status, retry_in=retry_in, error=error, was_counted=was_counted
+    )
 
 
 def waits(result: Outcome) -> Outcome:
@@ -85,4 +85,47 @@ def waits(result: Outcome) -> Outcome:
 
 def given_up(row: DueRow, error: IntegrationError) -> Outcome:
     """No further attempt: what `error` says ends the row."""
-    return Outcome(row, FAILED, 0, error=error, was_counted=True)
+    return Outcome(row, FAILED, 0, row.attempts, error.status, error=error, was_counted=True)
+
+
+# -- what a receipt says beside its excerpt (the ERP's order number, the file's name), fit to be stored and shown ------
+# Connectors of others fill it in too, so nothing is taken on trust: flat, short, few, and without known secrets.
+
+
+def redacted(receipt: Receipt, connector: BaseConnector) -> Receipt:
+    """Return `receipt` with facts that may be stored; most receipts have none, and cost nothing here.
+
+    Raises:
+        TypeError: the connector returned something else, or a status that is no number.
+    """
+    if not isinstance(receipt, Receipt) or not isinstance(receipt.status, int | None):
+        raise TypeError("a connector returns a Receipt, with the HTTP status or None")
+    if not (receipt.external_id or receipt.location or receipt.details or receipt.remark):
+        return receipt
+    secrets = connector.secrets
+
+    def clean(value: Any) -> str:
+        return redact(printable(str(value)), secrets)[:MAX_MESSAGE]
+
+    details = list(receipt.details.items())[:MAX_FACTS]
+    return replace(
+        receipt,
+        external_id=clean(receipt.external_id),
+        location=clean(receipt.location),
+        remark=clean(receipt.remark),
+        details={str(name)[:MAX_NAME]: clean(value) for name, value in details if value not in (None, "")},
+    )
+
+
+def without_facts(receipt: Receipt) -> Receipt:
+    """Return `receipt` without anything that the receiver said."""
+    return replace(receipt, excerpt="", external_id="", location="", details={}, remark="")
+
+
+def answer_of(receipt: Receipt) -> str | Mapping[str, Any] | None:
+    """Return what the log keeps of a success: the excerpt, or with facts an object that holds both."""
+    facts = {"external_id": receipt.external_id, "location": receipt.location, **receipt.details}
+    facts = {name: value for name, value in facts.items() if value}
+    if not facts:
+        return receipt.excerpt or None
+    return {"answer": receipt.excerpt, **facts} if receipt.excerpt else facts

@@ -22,7 +22,7 @@ from django.db.models import QuerySet
 
 from integrations import clock, conf
 from integrations.audit.models import ExecutionLog
-from integrations.connections.binding import SETTINGS_COLUMNS, settings_of
+from integrations.connections.binding import SETTINGS_COLUMNS, fingerprint, settings_of
 from integrations.connections.credentials_age import is_overdue
 from integrations.connections.edited_settings import apply_settings
 from integrations.connections.models import TenantIntegration
@@ -35,7 +35,6 @@ from integrations.transport.deadline import within
 from .lanes import lock_lanes
 from .lease import release, take
 from .models import Lane
-from .settle import fingerprint
 from .wakeup import wake_idle
 
 logger = logging.getLogger("integrations.delivery")

@@ -31,11 +31,9 @@ from integrations.transport.deadline import within
 
 from . import outcome, run_slot
 from .choice import DueRow
-from .circuit_breaker import OWN_LIMIT
-from .outcome import Outcome, log_ids
+from .outcome import PENDING, Outcome, log_ids
 from .pacing import Pacer
-from .receipt_facts import redacted
-from .verdicts import Verdict
+from .verdicts import OWN_LIMIT, Verdict
 
 logger = logging.getLogger("integrations.delivery")
 
@@ -47,6 +45,7 @@ class Slice:
     """The rows to send now and everything that decides how far we get.
 
     Attributes:
+        policy: says when a row that failed is tried again; asked where something fails.
         ask_another: finds one more row, of another object, when others must be asked.
         stop_at: time.monotonic() after which no further request is started.
         safe_until: the same on the clock of clock.elapsed: a request that starts later may outlive our lease.
@@ -57,7 +56,7 @@ class Slice:
     """
 
     connector: BaseConnector
-    policy: RetryPolicy
+    policy: Callable[[], RetryPolicy]
     verdict: Verdict
     pacer: Pacer
     ask_another: AskAnother
@@ -89,7 +88,7 @@ class Slice:
                     self._send_together(waiting)
                 else:
                     self._send_chain(waiting.popleft())
-            if self.verdict.has_asked and not self.stopped:
+            if self.verdict.doubt and self.verdict.has_asked and not self.stopped:
                 # Time is up. Where each request takes a whole turn, a doubt that waits for more answers never ends.
                 self.verdict.conclude()
         finally:
@@ -174,13 +173,15 @@ class Slice:
             self.outcomes.append(result)
             self._spent_ms += result.duration_ms
             self.verdict.note(result)
-            may_go_on = result.is_final or not row.holds(elapsed() - started)
+            may_go_on = result.status != PENDING or not row.holds(elapsed() - started)
             if not may_go_on:
                 self._holding.add(row.id)
         run_slot.checkpoint()
         return may_go_on
 
     def _wait_for_turn(self) -> bool:
+        if not self.pacer.interval:
+            return True
         pause = self.pacer.wait(self.patience)
         if pause is None:
             with self._lock:
@@ -215,7 +216,8 @@ class Slice:
             with within(self.connector.binding.timeout or conf.TIMEOUT_SECONDS), run_slot.away():
                 self.connector.connect()
                 receipt = self.connector.deliver(envelope)
-            receipt = redacted(receipt, self.connector)
+            duration_ms = _since(started)
+            receipt = outcome.redacted(receipt, self.connector)
         except IntegrationError as error:
             failure = error
         except Exception as error:  # whatever a connector throws or returns: the row is settled and tried again
@@ -223,10 +225,10 @@ class Slice:
             ours.warning("connector %s raised %s", self.connector.name, type(error).__name__)
             failure = IntegrationTemporaryError(f"unexpected {type(error).__name__}", code="unexpected")
         else:
-            return outcome.delivered(row, receipt, _since(started), was_counted=was_counted)
+            return outcome.delivered(row, receipt, duration_ms, was_counted=was_counted)
         finally:
             sending.reset(about)
-        return outcome.failed(row, failure, _since(started), self.policy, was_counted=was_counted)
+        return outcome.failed(row, failure, _since(started), self.policy(), was_counted=was_counted)
 
     def _may_start(self) -> bool:
         if self.stopped or time.monotonic() >= self.stop_at:

@@ -11,17 +11,15 @@ from typing import Any
 
 from django.db import DataError, connections, transaction
 from django.db.models import F
-from django.utils.crypto import salted_hmac
 
 from integrations import conf, sql
+from integrations.audit import notes
 from integrations.audit.models import ExecutionLog
 from integrations.audit.notes import AuditNote, write_notes
 from integrations.connections import health
-from integrations.connections.binding import SETTINGS_COLUMNS
+from integrations.connections.binding import fingerprint
 from integrations.connections.models import TenantIntegration
-from integrations.connections.row import SIGNING_KEYS
 from integrations.errors import (
-    EncryptionError,
     IntegrationBlocked,
     IntegrationGone,
     IntegrationMoved,
@@ -31,12 +29,10 @@ from integrations.errors import (
 from integrations.logs import one_line
 
 from . import statements
-from .circuit_breaker import ASKED, BREAKER_OPEN
 from .lease import USING, Lease
 from .models import CLOSED, Lane
-from .outcome import FAILED, PENDING, Outcome, log_ids
-from .receipt_facts import answer_of, without_facts
-from .verdicts import Verdict
+from .outcome import FAILED, PENDING, Outcome, answer_of, log_ids, without_facts
+from .verdicts import ASKED, BREAKER_OPEN, Verdict
 
 logger = logging.getLogger("integrations.delivery")
 
@@ -51,12 +47,14 @@ class Settlement:
 
     Attributes:
         target: scheme and host, for the log.
+        settings: the fingerprint (connections/binding.py) of those that it was sent with.
         next_send_in: seconds until the pacer allows the next request; None: no rate limit.
         careful_left: how many rows are still to be sent one at a time.
         gives_back: the lane is given back by the same statement: nothing more was found.
     """
 
     target: str
+    settings: str
     outcomes: list[Outcome]
     verdict: Verdict
     mean_seconds: float
@@ -103,28 +101,12 @@ def _settle(lease: Lease, settlement: Settlement) -> None:
             lease.renew(_lane_values(lease, settlement), seconds=0 if settlement.gives_back else None)
             final = _write_rows(settlement)
             _write_log(integration, settlement)
-            write_notes(_note(integration, result) for result in settlement.outcomes if result.row.id in final)
+            write_notes([_note(integration, result) for result in settlement.outcomes if result.row.id in final])
             _write_verdict(before.state.epoch, integration, settlement)
     except BaseException:
         lease.become(before)  # rolled back: it is settled once more by what it was, and given back if that fails too
         raise
     _log(integration, settlement)
-
-
-def fingerprint(integration: TenantIntegration) -> str:
-    """Return what tells the settings of two moments apart: whoever saves new ones makes what was learnt stale.
-
-    Of what the settings say, not of how they are stored: sealed with another key they are the same. Keyed, so that
-    nobody who reads the lane can try secrets on it.
-    """
-    try:
-        credentials = dict(integration.credentials)
-        keys = [key.get("secret") for key in credentials.pop(SIGNING_KEYS, None) or ()]
-        sealed: Sequence[Any] = (integration.webhook_url, integration.headers, credentials, keys)
-    except (EncryptionError, AttributeError, TypeError):  # nothing is sent with what nobody can read
-        sealed = [getattr(integration, name) for name in SETTINGS_COLUMNS]
-    parts = json.dumps([integration.integration_type, integration.config, sealed], sort_keys=True, default=str)
-    return salted_hmac("integrations.delivery.settle", parts, algorithm="sha256").hexdigest()[:16]
 
 
 # -- the lane --------------------------------------------------------------------------------------------------
@@ -141,7 +123,7 @@ def _lane_values(lease: Lease, settlement: Settlement) -> Values:
     if synced:
         values["last_success_at"] = now
         values["delivered_count"] = ("delivered_count + %s", [synced])
-        values["taken_with"] = ("%s", [fingerprint(lease.integration)])
+        values["taken_with"] = ("%s", [settlement.settings])
     if synced < len(settlement.outcomes):
         values["last_failure_at"] = now
         values["failed_count"] = ("failed_count + %s", [given_up])
@@ -275,7 +257,7 @@ def _write_rows(settlement: Settlement) -> set[int]:
             "state": result.status,
             "retry_in": None if result.retry_in is None else round(result.retry_in, 3),
             "response_status": result.response_status,
-            "error": printable(result.error_text)[:1100],
+            "error": printable(result.error_text)[:1100] if result.error is not None else "",
             "why": _why(result),
             "progress": json.dumps(result.error.progress) if result.error and result.error.progress else None,
         }
@@ -295,7 +277,8 @@ def _why(result: Outcome) -> str:
     """Return what a person must know of a row that is settled, "" if there is nothing."""
     if result.status == FAILED:
         return printable(f"gave up: {result.error_text}")[:500]
-    return printable(result.receipt.remark)[:500] if result.receipt is not None else ""
+    remark = result.receipt.remark if result.receipt is not None else ""
+    return printable(remark)[:500] if remark else ""
 
 
 def _write_log(integration: TenantIntegration, settlement: Settlement) -> None:
@@ -324,29 +307,29 @@ def _answer(result: Outcome) -> str | None:
 
 
 def _note(integration: TenantIntegration, result: Outcome) -> AuditNote:
-    row, tries = result.row, result.attempt
+    row, about = result.row, (integration.name, result.row.event_type)
     if result.error is None:
-        answer = f" (HTTP {result.response_status})" if result.response_status else ""
-        text = f"✓ {integration.name} received {row.event_type}{answer}"
-        text += f" at attempt {tries}." if tries > 1 else "."
-        text += f" {result.receipt.remark}." if result.receipt is not None and result.receipt.remark else ""
+        remark = result.receipt.remark if result.receipt is not None else ""
+        text = notes.received(*about, status=result.response_status, attempt=result.attempt, remark=remark)
     else:
-        times = f"after {tries} attempts" if tries > 1 else "at the first attempt"
-        text = f"✗ {integration.name} did not get {row.event_type}: failed {times}: {result.error.message}."
-    return AuditNote(integration.tenant_id, row.content_type_id, row.object_id, text.replace("..", "."))
+        text = notes.not_received(*about, attempts=result.attempt, why=result.error.message)
+    return AuditNote(integration.tenant_id, row.content_type_id, row.object_id, text)
 
 
 def _without_texts(result: Outcome) -> Outcome:
-    error = copy(result.error)
+    error, status = copy(result.error), result.response_status
     if error is not None:
         error.message, error.excerpt = error.code, ""
-        error.status = error.status if isinstance(error.status, int) and 0 <= error.status < 1000 else None
-    return replace(result, error=error, receipt=result.receipt and without_facts(result.receipt))
+        status = status if isinstance(status, int) and 0 <= status < 1000 else None
+    receipt = result.receipt and without_facts(result.receipt)
+    return replace(result, error=error, response_status=status, receipt=receipt)
 
 
 def _as_unexpected(result: Outcome) -> Outcome:
     error = IntegrationTemporaryError("its outcome could not be stored", code="unexpected")
-    return replace(result, status=PENDING, retry_in=conf.RETRY_BASE_SECONDS, receipt=None, error=error)
+    return replace(
+        result, status=PENDING, retry_in=conf.RETRY_BASE_SECONDS, response_status=None, receipt=None, error=error
+    )
 
 
 # -- the integration ------------------------------------------------------------------------------------------
@@ -363,29 +346,28 @@ def _write_verdict(epoch: int, integration: TenantIntegration, settlement: Settl
     has_changed = verdict.refusals != integration.auth_failure_count
     if gone is None and not has_changed and not verdict.pauses:
         return
-    if (gone is not None or verdict.refusals or verdict.pauses) and not _still_stands(epoch, integration):
+    row = TenantIntegration.unannounced.using(USING).select_for_update(of=("self",)).filter(pk=integration.pk).first()
+    if row is None:
         return
-    # A copy, so that a settlement that is rolled back is the same when it is settled once more.
-    integration = copy(integration)
+    if (gone is not None or verdict.refusals or verdict.pauses) and not _still_stands(epoch, row, settlement.settings):
+        return
     if has_changed:
         # What others counted meanwhile stays, unless a success ended it.
         added = F("auth_failure_count") + (verdict.refusals - integration.auth_failure_count)
-        health.write_refusals(integration, verdict.refusals if verdict.taken else added, verdict.why)
+        health.write_refusals(row, verdict.refusals if verdict.taken else added, verdict.why)
     if gone is not None:
-        health.disable(integration, gone.message)
+        health.disable(row, gone.message)
 
 
-def _still_stands(epoch: int, integration: TenantIntegration) -> bool:
+def _still_stands(epoch: int, row: TenantIntegration, settings: str) -> bool:
     """Tell whether settings and epoch are those of the slice; if the settings are new, end the pause for the old ones.
 
-    The lane is locked already, and the integration from here on.
+    Lane and integration are locked.
     """
-    lane = Lane.objects.using(USING).filter(pk=integration.pk)
+    lane = Lane.objects.using(USING).filter(pk=row.pk)
     if lane.values_list("epoch", flat=True).first() != epoch:
         return False  # the lane's own columns say so themselves (`_verdict_values`)
-    rows = TenantIntegration.unannounced.using(USING).select_for_update(of=("self",)).filter(pk=integration.pk)
-    stored = rows.first()
-    if stored is not None and fingerprint(stored) == fingerprint(integration):
+    if fingerprint(row) == settings:
         return True
     lane.update(**CLOSED)
     return False
@@ -393,23 +375,25 @@ def _still_stands(epoch: int, integration: TenantIntegration) -> bool:
 
 def _log(integration: TenantIntegration, settlement: Settlement) -> None:
     """Say what became of each row in one line, successes too."""
-    ids = {**integration.log_ids(), "host": settlement.target.partition("://")[2].partition("/")[0]}
-    name = one_line(integration.name)
     for result in settlement.outcomes:
         level = logging.INFO if result.error is None else logging.ERROR if result.is_final else logging.WARNING
-        if not logger.isEnabledFor(level):
-            continue
-        row, status = result.row, result.response_status
-        extra = {**ids, **log_ids(row, result.attempt), "status": status, "duration_ms": result.duration_ms}
-        logger.log(
-            level,
-            "%s → %s: %s, attempt %s, %s ms%s (%s)",
-            one_line(row.event_type),
-            name,
-            "synced" if result.error is None else result.error.message,
-            result.attempt,
-            result.duration_ms,
-            "" if result.retry_in is None else f". Retrying in {result.retry_in:.1f}s",
-            ", ".join([f"{key.removesuffix('_id')} {extra[key]}" for key in SAID if extra[key] is not None]),
-            extra=extra,
-        )
+        if logger.isEnabledFor(level):
+            _log_one(level, integration, settlement.target, result)
+
+
+def _log_one(level: int, integration: TenantIntegration, target: str, result: Outcome) -> None:
+    host = target.partition("://")[2].partition("/")[0]
+    more = {"host": host, "status": result.response_status, "duration_ms": result.duration_ms}
+    extra = {**integration.log_ids(), **log_ids(result.row, result.attempt), **more}
+    logger.log(
+        level,
+        "%s → %s: %s, attempt %s, %s ms%s (%s)",
+        one_line(result.row.event_type),
+        one_line(integration.name),
+        "synced" if result.error is None else result.error.message,
+        result.attempt,
+        result.duration_ms,
+        "" if result.retry_in is None else f". Retrying in {result.retry_in:.1f}s",
+        ", ".join([f"{key.removesuffix('_id')} {extra[key]}" for key in SAID if extra[key] is not None]),
+        extra=extra,
+    )

@@ -181,11 +181,13 @@ FAILING = (  # how many wait for a retry, by the last answer; bounded
 # -- the lane ------------------------------------------------------------------------------------------------
 
 
+@lru_cache(maxsize=16)
 def is_free(vendor: str, lane: str) -> str:
     """Return the condition of a lane that nobody holds."""
     return f"({lane}.lease_expires_at IS NULL OR {lane}.lease_expires_at <= {now(vendor)})"
 
 
+@lru_cache(maxsize=16)
 def is_rested(vendor: str, lane: str) -> str:
     """Return the condition of a lane that is not paused."""
     return f"({lane}.paused_until IS NULL OR {lane}.paused_until <= {now(vendor)})"
@@ -247,6 +249,7 @@ def _state(vendor: str, lane: str) -> str:
 _INTEGRATION_COLUMNS = [field.column for field in TenantIntegration._meta.concrete_fields]
 
 
+@lru_cache(maxsize=4)
 def _both(vendor: str, lane: str) -> str:
     return f"{_state(vendor, lane)}, " + ", ".join(f"i.{name}" for name in _INTEGRATION_COLUMNS)
 
@@ -283,6 +286,7 @@ def _returning(vendor: str) -> str:
     return " RETURNING 1"
 
 
+@lru_cache(maxsize=128)  # of the columns that slices change together, few combinations occur
 def renew(vendor: str, assignments: str) -> str:
     """Write a held lane and return what it is then. Parameters: those of `assignments`, the lane, the token.
 
@@ -296,6 +300,7 @@ def renew(vendor: str, assignments: str) -> str:
     )
 
 
+@lru_cache(maxsize=2)
 def read_both(vendor: str) -> str:
     """Return lane and integration. Parameters: the lane, the token."""
     return (
@@ -345,14 +350,19 @@ def sweep(vendor: str, limit: int) -> str:
     return _sweep(vendor, limit, conf.HOLD_SECONDS, hint_seconds())
 
 
-def idle(vendor: str, count: int) -> str:
-    """Return (lane, turn, slow) of those of `count` lanes that a hint would help. Parameters: the lanes."""
+@lru_cache(maxsize=64)
+def _idle(vendor: str, count: int, hint: float) -> str:
     marks = ", ".join(["%s"] * count)
     return (
         f"SELECT l.integration_id, l.turn, l.is_slow FROM {LANE} l JOIN {INTEGRATION} i ON i.id = l.integration_id "
         f"WHERE l.integration_id IN ({marks}) AND i.is_enabled AND l.deleting_since IS NULL "
         f"AND {is_free(vendor, 'l')} AND {is_rested(vendor, 'l')} AND {is_unasked(vendor, 'l')}"
     )
+
+
+def idle(vendor: str, count: int) -> str:
+    """Return (lane, turn, slow) of those of `count` lanes that a hint would help. Parameters: the lanes."""
+    return _idle(vendor, count, hint_seconds())
 
 
 # -- what became of a slice -----------------------------------------------------------------------------------

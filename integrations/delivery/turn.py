@@ -13,13 +13,14 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from django.db import connections
 
 from integrations import conf, sql
 from integrations.alone import MAX_DEATHS, alone
-from integrations.connections.binding import bind
+from integrations.connections.binding import bind, fingerprint
 from integrations.connections.models import TenantIntegration
 from integrations.connectors.base import BaseConnector
 from integrations.connectors.manifest import Manifest
@@ -30,14 +31,13 @@ from integrations.transport.redaction import mask_url
 
 from . import choice, outcome, run_slot, statements
 from .choice import DueRow, Found
-from .circuit_breaker import CircuitBreaker
 from .lease import USING, Lease, extend
 from .outcome import Outcome
 from .pacing import Pacer, interval_of
 from .send import Slice
-from .settle import Settlement, fingerprint, settle
+from .settle import Settlement, settle
 from .unsendable import cancel_pending
-from .verdicts import OTHERS, TRUST_SECONDS, Verdict
+from .verdicts import OTHERS, TRUST_SECONDS, CircuitBreaker, Verdict
 
 logger = logging.getLogger("integrations.delivery")
 
@@ -124,10 +124,11 @@ def take_turn(
         if careful:  # whatever the dead holder had in hand has passed
             lease.renew({"careful_left": ("0", [])})
         return Turn("empty")
-    connector = _bind(lease)
-    if isinstance(connector, str):
-        return Turn("not configured", connector)
-    sending = _slice(lease, connector, policy_for, in_order, stop_at=stop_at, patience=patience)
+    bound = _bind(lease)
+    if isinstance(bound, str):
+        return Turn("not configured", bound)
+    connector, settings = bound
+    sending = _slice(lease, connector, settings, policy_for, in_order, stop_at=stop_at, patience=patience)
     if not asks_others:
         sending.ask_another = lambda *_: None
     with ExitStack() as apart:  # left when all is settled: until then another row's death would be this one's, too
@@ -140,20 +141,22 @@ def take_turn(
                 sending.send(chains)
         finally:
             # Whatever happens: what was sent is settled, or all of it goes out again.
+            stopped = sending.stopped
             is_slow = _settle(
                 lease,
                 sending,
+                settings,
                 careful_left=max(0, careful - len(sending.outcomes)) if chains else 0,
-                gives_back=gives_back and not careful and _is_all(found, sending),
+                gives_back=gives_back and not careful and not stopped and _is_all(found, sending.outcomes),
             )
     verdict = sending.verdict
     return Turn(
-        state=sending.stopped or "sent",
+        state=stopped or "sent",
         reason=verdict.wait_reason,
         outcomes=sending.outcomes,
         rest=max(verdict.wait or 0.0, verdict.breaker.pause or 0.0),
         is_slow=is_slow,
-        may_go_on=not sending.stopped and bool(sending.outcomes),
+        may_go_on=not stopped and bool(sending.outcomes),
     )
 
 
@@ -168,18 +171,22 @@ def _row(values: Sequence[Any]) -> DueRow:
     return row if connections[USING].vendor == "postgresql" else replace(row, is_due=bool(row.is_due))
 
 
-def _is_all(found: Iterable[Found], sending: Slice) -> bool:
+def _is_all(found: Iterable[Found], outcomes: Sequence[Outcome]) -> bool:
     """Tell whether everything that was read was tried: then there is most likely nothing more."""
     rows = {row.id for _, _, row in found}
-    return len(rows) < conf.SLICE_ROWS and not sending.stopped and len(sending.outcomes) >= len(rows)
+    return len(rows) < conf.SLICE_ROWS and len(outcomes) >= len(rows)
 
 
-def _bind(lease: Lease) -> BaseConnector | str:
-    """Return the connector, or why there is none; then the lane rests, and no row loses an attempt."""
+def _bind(lease: Lease) -> tuple[BaseConnector, str] | str:
+    """Return the connector and the fingerprint of its settings, or why there is none.
+
+    Then the lane rests, and no row loses an attempt.
+    """
     try:
-        connector = bind(lease.integration, client())
+        stored = lease.integration.stored_binding()
+        connector = bind(lease.integration, client(), stored=stored)
         connector.require_connection()
-        return connector
+        return connector, fingerprint(lease.integration, stored)
     except IntegrationNotConfigured as error:
         reason = error.message
     except Exception as error:  # a constructor of anybody's
@@ -200,6 +207,7 @@ def _bind(lease: Lease) -> BaseConnector | str:
 def _slice(
     lease: Lease,
     connector: BaseConnector,
+    settings: str,
     policy_for: PolicyFor,
     in_order: bool,
     *,
@@ -213,7 +221,7 @@ def _slice(
         # The lease must outlive the last request of the slice, however patient this integration is.
         held += longest
         extend(lease, held)
-    was_taken = state.taken_with == fingerprint(integration)
+    was_taken = state.taken_with == settings
     verdict = Verdict(
         CircuitBreaker(state.consecutive_failures, state.times_opened),
         refusals=integration.auth_failure_count,
@@ -232,7 +240,7 @@ def _slice(
 
     return Slice(
         connector=connector,
-        policy=policy_for(integration, connector.manifest),
+        policy=partial(policy_for, integration, connector.manifest),
         verdict=verdict,
         pacer=_pacer(integration, state.next_send_in, connector.manifest),
         ask_another=ask_another,
@@ -318,19 +326,20 @@ def _send_alone(lease: Lease, sending: Slice, row: DueRow, apart: ExitStack) -> 
     sending.send([[row]])
 
 
-def _settle(lease: Lease, sending: Slice, *, careful_left: int, gives_back: bool) -> bool:
+def _settle(lease: Lease, sending: Slice, settings: str, *, careful_left: int, gives_back: bool) -> bool:
     """Settle what was sent; return whether the lane is slow."""
     mean = sending.mean_seconds
     if mean is None:
         mean = lease.state.mean_seconds or 0.0
-    if sending.policy.repeats_auth:  # nobody waits for the rows: what was not their fault waits for a person
-        waiting = sending.verdict.waiting
+    waiting = sending.verdict.waiting
+    if waiting and sending.policy().repeats_auth:  # nobody waits for the rows: what was not their fault waits
         sending.outcomes = [outcome.waits(each) if each.row.id in waiting else each for each in sending.outcomes]
     is_slow = mean > conf.SLOW_SECONDS or sending.slept > conf.SLOW_SECONDS / 2 or sending.halted == "paced"
     settle(
         lease,
         Settlement(
             target=mask_url(sending.connector.base_url),
+            settings=settings,
             outcomes=sending.outcomes,
             verdict=sending.verdict,
             mean_seconds=mean,

@@ -9,6 +9,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
+from integrations.audit import notes
 from integrations.audit.notes import AuditNote, write_notes
 from integrations.connections.models import TenantIntegration
 from integrations.outbox.models import IntegrationSync
@@ -66,7 +67,7 @@ def end(ids: list[int], status: str, reason: str) -> int:
                 row.integration.tenant_id,
                 row.event.content_type_id,
                 row.event.object_id,
-                f"✗ {row.event.event_type} was not sent to {row.integration.name}: {word}: {reason}.",
+                notes.not_sent(row.integration.name, row.event.event_type, ended_as=word, why=reason),
             )
             for row in rows
         )

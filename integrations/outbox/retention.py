@@ -9,16 +9,14 @@ from collections import Counter
 from collections.abc import Iterator
 
 from django.db import transaction
-from django.db.models import BooleanField, Exists, ExpressionWrapper, OuterRef, Q
+from django.db.models import Exists, OuterRef
 
 from integrations import conf
 from integrations.connections.models import TenantIntegration
-from integrations.database_clock import after
+from integrations.retention import is_old, old_pages
 from integrations.tenancy.deletion import delete_page
 
 from .models import IntegrationEvent, IntegrationSync
-
-DAY = 86400.0
 
 
 def purge() -> dict[str, int]:
@@ -28,30 +26,11 @@ def purge() -> dict[str, int]:
         How many rows of each kind were deleted. A pending row keeps its event, however old.
     """
     counts: Counter[str] = Counter()
-    for events in _old_events():
+    for events in old_pages(IntegrationEvent.objects.all(), is_old("occurred_at")):
         for some in _of_few_syncs(events):
             counts += _purge_events(some)
     counts += _purge_orphans()
     return {"events": counts[IntegrationEvent._meta.label], "syncs": counts[IntegrationSync._meta.label]}
-
-
-def _is_old() -> Q:
-    return Q(occurred_at__lt=after(-conf.RETENTION_DAYS * DAY))  # by the database's clock, as all that is due
-
-
-def _old_events() -> Iterator[list[int]]:
-    """Yield the ids of old events, page by page, in id order, which is time order: it ends at the first page with a
-    young one instead of looking at all."""
-    last_id = 0
-    is_old = ExpressionWrapper(_is_old(), output_field=BooleanField())
-    while True:
-        rows = IntegrationEvent.objects.filter(id__gt=last_id).order_by("id").annotate(is_old=is_old)
-        page = list(rows.values_list("id", "is_old")[: conf.RETENTION_BATCH])
-        old = [pk for pk, is_old_enough in page if is_old_enough]
-        if not old:
-            return
-        last_id = old[-1]
-        yield old
 
 
 def _of_few_syncs(event_ids: list[int]) -> Iterator[list[int]]:
@@ -69,7 +48,7 @@ def _purge_events(event_ids: list[int]) -> Counter[str]:
         rows = IntegrationSync.objects.select_for_update().filter(event_id__in=event_ids).order_by("id")
         owed = {pk for pk, status in rows.values_list("event_id", "status") if status == IntegrationSync.Status.PENDING}
         pending = IntegrationSync.objects.filter(event_id=OuterRef("pk"), status=IntegrationSync.Status.PENDING)
-        done = IntegrationEvent.objects.filter(_is_old()).exclude(Exists(pending))
+        done = IntegrationEvent.objects.filter(is_old("occurred_at")).exclude(Exists(pending))
         return delete_page(done, [pk for pk in event_ids if pk not in owed])
 
 

@@ -9,8 +9,9 @@ Credentials and settings are each given whole: what is not mentioned is gone, or
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from copy import copy
+from functools import singledispatch
 from typing import Any
 
 from django.db import transaction
@@ -106,20 +107,26 @@ class ConnectionService:
         connection.refresh_from_db(fields=columns)
 
 
+# -- how the two kinds of rows are stored: a host's own model has two columns, a tenant's integration its address and
+# headers beside them, and a lane. Each function does it for a host's; what an integration does instead stands below it.
+
+
+@singledispatch
 def _locked(connection: AbstractConnection) -> Any:
     """Return the row anew, locked: what somebody else has changed meanwhile is not undone."""
-    if isinstance(connection, TenantIntegration):
-        lock_lanes([connection.pk])  # as settle does: the lane first, then the integration
     return health.silent_rows(connection).select_for_update().get()
 
 
+@_locked.register
+def _(connection: TenantIntegration) -> Any:
+    lock_lanes([connection.pk])  # as settle does: the lane first, then the integration
+    return health.silent_rows(connection).select_for_update().get()
+
+
+@singledispatch
 def _put_credentials(row: AbstractConnection, credentials: Mapping[str, Any]) -> list[str]:
     """Put `credentials` on `row` (not saved) and return the columns to save."""
     connector = ConnectorRegistry.type_of(row.connector_key)
-    if isinstance(row, TenantIntegration):
-        stored = settings_of(row)
-        old = stored if connector.manifest.is_open else connector.manifest.secret_names & stored.keys()
-        return change_settings(row, {**dict.fromkeys(old), **credentials})
     signing_keys = {name: value for name, value in row.credentials.items() if name == SIGNING_KEYS}
     stored = settings_of(row)
     own = {INBOUND_SECRET} if _keeps_inbound_secret(connector) else set()
@@ -129,20 +136,20 @@ def _put_credentials(row: AbstractConnection, credentials: Mapping[str, Any]) ->
     return ["credentials_encrypted"]
 
 
+@_put_credentials.register
+def _(row: TenantIntegration, credentials: Mapping[str, Any]) -> list[str]:
+    manifest = ConnectorRegistry.type_of(row.connector_key).manifest
+    stored = settings_of(row)
+    old = stored if manifest.is_open else manifest.secret_names & stored.keys()
+    return change_settings(row, {**dict.fromkeys(old), **credentials})
+
+
+@singledispatch
 def _put_settings(row: AbstractConnection, settings: Mapping[str, Any]) -> list[str]:
     """Put `settings` on `row` (not saved) and return the columns to save."""
     connector = ConnectorRegistry.type_of(row.connector_key)
-    if not isinstance(settings, Mapping):
-        raise ConfigurationError({"config": "must be an object of names and values"})
-    manifest, stored = connector.manifest, settings_of(row)
-    secrets = {name for name in settings if name in manifest.secret_names}
-    if not isinstance(row, TenantIntegration):
-        secrets |= settings.keys() & row.credentials.keys()  # read from there, whatever the settings say
-    if secrets:
-        raise ConfigurationError(dict.fromkeys(sorted(secrets), "belongs to the credentials: rotate_credentials"))
-    if isinstance(row, TenantIntegration):
-        gone = row.config.keys() & stored.keys() - settings.keys() - {URL, HEADERS}
-        return change_settings(row, {**dict.fromkeys(gone), **settings})
+    _refuse_credentials(connector, settings, row.credentials)  # what was stored there is read from there
+    stored = settings_of(row)
     kept = {name: value for name, value in row.credentials.items() if name != SIGNING_KEYS}
     inbound = _inbound_secret(connector, settings, row.config)
     settings = {name: value for name, value in settings.items() if name not in inbound}
@@ -151,6 +158,32 @@ def _put_settings(row: AbstractConnection, settings: Mapping[str, Any]) -> list[
         refuse_to_send_secrets_elsewhere(connector, stored, clean, settings)
     row.config = {**{name: clean[name] for name in settings if name in clean}, **inbound}
     return ["config"]
+
+
+@_put_settings.register
+def _(row: TenantIntegration, settings: Mapping[str, Any]) -> list[str]:
+    _refuse_credentials(ConnectorRegistry.type_of(row.connector_key), settings)
+    gone = row.config.keys() & settings_of(row).keys() - settings.keys() - {URL, HEADERS}
+    return change_settings(row, {**dict.fromkeys(gone), **settings})
+
+
+@singledispatch
+def _save(row: AbstractConnection, columns: list[str]) -> None:
+    """Save `columns` of `row`."""
+    row.save(update_fields=columns)
+
+
+_save.register(TenantIntegration, save_settings)
+
+
+def _refuse_credentials(
+    connector: type[BaseConnector], settings: Mapping[str, Any], stored: Collection[str] = ()
+) -> None:
+    """Raise ConfigurationError if `settings` are no mapping, or name a credential of the kind's or one of `stored`."""
+    if not isinstance(settings, Mapping):
+        raise ConfigurationError({"config": "must be an object of names and values"})
+    if secrets := settings.keys() & {*connector.manifest.secret_names, *stored}:
+        raise ConfigurationError(dict.fromkeys(sorted(secrets), "belongs to the credentials: rotate_credentials"))
 
 
 def _inbound_secret(
@@ -168,10 +201,3 @@ def _inbound_secret(
 def _keeps_inbound_secret(connector: type[BaseConnector]) -> bool:
     """Tell whether the secret of a host's webhooks is none of the kind's own settings."""
     return not connector.manifest.is_open and connector.manifest.field(INBOUND_SECRET) is None
-
-
-def _save(row: AbstractConnection, columns: list[str]) -> None:
-    if isinstance(row, TenantIntegration):
-        save_settings(row, columns)
-    else:
-        row.save(update_fields=columns)

@@ -90,7 +90,9 @@ def exchange(
         raise _failure(handle, code, target)
     status, fields, is_whole = head
     found = Headers(fields)
-    length = found.get("content-length")
+    length, packing, framing, keep_alive = found.several(
+        "content-length", "content-encoding", "transfer-encoding", "keep-alive"
+    )
     if len(fields) > MAX_HEADERS or (not is_whole and handle.is_over):
         raise BadAnswer("sent a head without end")
     lengths = {each.strip() for each in (length or "").split(",")}
@@ -102,14 +104,13 @@ def exchange(
         # A line that is no header, or no length: where the body ends is anybody's guess, but the status stands.
         return Answer(status, found, b"", True, 0.0)
     content, cut = b"".join(handle.body), bool(code)
-    packing = found.get("content-encoding")
     if packing and content:
         content, is_all = _unpacked(content, max_body, packing.lower())
         cut = cut or not is_all
-    is_clean = not cut and handle.is_open and not (length is not None and "transfer-encoding" in found)
+    is_clean = not cut and handle.is_open and (length is None or framing is None)
     if not is_clean:
         return Answer(status, found, content, cut, 0.0)
-    told = _KEEP_ALIVE.search(found.get("keep-alive", ""))
+    told = _KEEP_ALIVE.search(keep_alive or "")
     # A second less than promised: a request must not meet the close half-way.
     return Answer(status, found, content, cut, min(float(told[1]) - 1.0, IDLE_CAP) if told else IDLE_SECONDS)
 

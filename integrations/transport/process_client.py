@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import atexit
 import threading
+from typing import Any
+
+from integrations import conf
 
 from .client import GuardedClient
-from .policy import AddressPolicy
 
 _lock = threading.Lock()
 _current: GuardedClient | None = None
+_made_for: list[Any] = []  # the settings of its address policy
 
 
 def client() -> GuardedClient:
     """Return the client for today's address policy; a changed policy gets a new one."""
-    global _current
-    policy = AddressPolicy.from_conf()
+    global _current, _made_for
+    settings = [conf.ALLOW_HTTP, [*conf.ALLOWED_HOSTS], [*conf.ALLOWED_NETWORKS], [*conf.OWN_HOSTS]]
     with _lock:
-        if _current is None or _current.policy != policy:
+        if _current is None or settings != _made_for:
             _forget()
-            _current = GuardedClient.from_conf()
+            _current, _made_for = GuardedClient.from_conf(), settings
         return _current
 
 

@@ -34,6 +34,10 @@ class Headers(Mapping[str, str]):
         """Return the value of a header, `default` without one."""
         return self._values.get(name.lower(), default)
 
+    def several(self, *names: str) -> tuple[str | None, ...]:
+        """Return the values of these headers, named in lower case; None for one that is missing."""
+        return tuple(map(self._values.get, names))
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._values)
 

@@ -124,7 +124,7 @@ class WebhookConnector(BaseConnector):
         return chosen
 
     def deliver(self, envelope: Envelope) -> Receipt:
-        response = self.client.request(
+        response = self.request(
             "POST",
             self.binding.url,
             headers=self.headers_for(envelope),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from integrations.delivery.circuit_breaker import CircuitBreaker
+from integrations.delivery.verdicts import CircuitBreaker
 
 
 def fail(breaker: CircuitBreaker, times: int) -> None:

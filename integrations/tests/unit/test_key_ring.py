@@ -42,8 +42,8 @@ def test_a_list_is_newest_first(settings):
     ring = get_key_ring()
     assert ring.current.id == "y2026"
     assert [key.id for key in ring.keys[:2]] == ["y2026", "y2025"]
-    assert ring.find("y2025") is ring.keys[1]
-    assert ring.find("y2024") is None
+    assert ring.by_id["y2025"] is ring.keys[1]
+    assert "y2024" not in ring.by_id
 
 
 def test_naming_a_bare_key_later_keeps_its_tokens_readable(settings):

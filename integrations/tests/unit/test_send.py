@@ -10,10 +10,9 @@ from integrations.connectors.base import BaseConnector
 from integrations.connectors.manifest import Manifest
 from integrations.connectors.port import Binding, Envelope, Receipt
 from integrations.delivery.choice import DueRow
-from integrations.delivery.circuit_breaker import CircuitBreaker
 from integrations.delivery.pacing import Pacer
 from integrations.delivery.send import Slice
-from integrations.delivery.verdicts import Verdict
+from integrations.delivery.verdicts import CircuitBreaker, Verdict
 from integrations.errors import IntegrationError, IntegrationTemporaryError
 from integrations.retry_policy import webhook
 
@@ -47,7 +46,7 @@ def slice_of(answer: Answer, others: list[DueRow], failures: int = 0, **more: An
 
     return Slice(
         connector=Scripted(answer),
-        policy=webhook(),
+        policy=webhook,
         verdict=Verdict(CircuitBreaker(failures)),
         pacer=Pacer(0.0, 0.0, time.monotonic),
         ask_another=ask_another,

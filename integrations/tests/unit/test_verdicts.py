@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 
 from integrations.connectors.port import Receipt
-from integrations.delivery.circuit_breaker import CircuitBreaker
 from integrations.delivery.outcome import Outcome, delivered, failed, waits
-from integrations.delivery.verdicts import OTHERS, TRUSTED_REFUSALS, Verdict
+from integrations.delivery.verdicts import OTHERS, TRUSTED_REFUSALS, CircuitBreaker, Verdict
 from integrations.errors import (
     EVENT,
     QUOTA,

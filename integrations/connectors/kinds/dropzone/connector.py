@@ -92,7 +92,7 @@ class DropzoneJsonV1Connector(BaseConnector):
     def _open(self) -> Conversation:
         ssh.library()  # without it, say so before anybody is called
         settings = self.settings
-        return self.client.open_tcp(
+        return self.open_tcp(
             settings["host"], settings["port"], ports=ssh.PORTS, security="ssh", timeout=self.binding.timeout
         )
 

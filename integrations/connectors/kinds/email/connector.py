@@ -138,7 +138,7 @@ class EmailConnector(BaseConnector):
 
     def _open(self, protocol: str, ports: frozenset[int]) -> Conversation:
         host, port, security = (self.settings[f"{protocol}_{name}"] for name in ("host", "port", "security"))
-        return self.client.open_tcp(host, port, ports=ports, security=security, timeout=self.binding.timeout)
+        return self.open_tcp(host, port, ports=ports, security=security, timeout=self.binding.timeout)
 
     @property
     def _login(self) -> Login:
