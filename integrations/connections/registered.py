@@ -22,13 +22,14 @@ def model_of(app_label: str, model_name: str, base: type[M]) -> type[M]:
         IntegrationPermanentError: there is none, or it is something else: whoever can write to the broker must not
             reach ``auth.User``.
     """
-    found: Any = _installed(str(app_label), str(model_name))
-    if found is None and app_label == "integrations":  # as our defaults have it; our label may be set apart
-        found = _installed(label.app_label(), str(model_name))
-    if not (isinstance(found, type) and issubclass(found, base) and not found._meta.abstract):
-        name = f"{str(app_label)[:50]}.{str(model_name)[:50]}"
-        raise IntegrationPermanentError(f"{name} is not an installed model derived from {base.__name__}")
-    return found
+    # Our defaults say "integrations"; a project may have set our label apart from an app of its own (label.py).
+    labels = (app_label, label.app_label()) if app_label == "integrations" else (app_label,)
+    for each in labels:
+        found = _installed(str(each), str(model_name))
+        if isinstance(found, type) and issubclass(found, base) and not found._meta.abstract:
+            return found
+    name = f"{str(app_label)[:50]}.{str(model_name)[:50]}"
+    raise IntegrationPermanentError(f"{name} is not an installed model derived from {base.__name__}")
 
 
 def _installed(app_label: str, model_name: str) -> Any:
