@@ -150,14 +150,14 @@ def _lane_values(lease: Lease, settlement: Settlement) -> Values:
             statements.next_send(vendor),
             [float(settlement.next_send_in), lease.state.booked_until],
         )
-    values |= _verdict_values(lease, settlement, now)
+    said = _verdict_values(lease, settlement, now)
     if (attention := _attention(lease, settlement, synced)) is not None:
-        values["attention"] = ("%s", [attention[:500]])
-    return values
+        said["attention"] = ("%s", [attention[:500]])
+    return values | unless_resumed(lease, said)
 
 
 def _verdict_values(lease: Lease, settlement: Settlement, now: tuple[str, Sequence[Any]]) -> Values:
-    """What the slice says about the destination; it counts only if nobody has resumed the lane meanwhile."""
+    """What the slice says about the destination."""
     vendor = connections[USING].vendor
     verdict = settlement.verdict
     breaker = verdict.breaker
@@ -167,18 +167,11 @@ def _verdict_values(lease: Lease, settlement: Settlement, now: tuple[str, Sequen
     ]
     seconds, reason = max(pauses)
     state = lease.state
-    until = sql.shifted(vendor, "%s") if seconds else "NULL"
-    paused = [float(seconds)] if seconds else []
-    kept = _kept_pause(vendor, until, was_taken=verdict.taken > 0)
     values: Values = {
         "consecutive_failures": ("%s", [breaker.failures]),
         "times_opened": ("%s", [breaker.times_opened]),
         "breaker": ("%s", [Lane.Breaker.OPEN if breaker.is_probing else Lane.Breaker.CLOSED]),
-        "paused_until": (f"CASE WHEN {kept} THEN paused_until ELSE {until} END", paused * 2),
-        "pause_reason": (
-            f"CASE WHEN {kept} THEN pause_reason ELSE %s END",
-            [*paused, reason[:200] if seconds else ""],
-        ),
+        **pause(seconds, reason, was_taken=verdict.taken > 0),
         "refused_object": ("%s", [verdict.refused_object]),
     }
     if not verdict.taken:  # so what calls counted since the slice began stands
@@ -196,23 +189,37 @@ def _verdict_values(lease: Lease, settlement: Settlement, now: tuple[str, Sequen
         values["opened_at"] = ("NULL", [])
     elif breaker.times_opened == 1 and breaker.pause is not None:
         values["opened_at"] = now
-    epoch = lease.state.epoch
+    return values
+
+
+def pause(seconds: float, reason: str, *, was_taken: bool = False) -> Values:
+    """Return what lets a held lane rest for `seconds`; 0: no longer, but for what a call has asked since it was taken.
+
+    A lane that is taken rests for nothing: a pause that is on was set by a call since then. The longer one counts. What
+    was taken ends a breaker's pause; what the destination asked for is never undercut.
+    """
+    vendor = connections[USING].vendor
+    until = sql.shifted(vendor, "%s") if seconds else "NULL"
+    parameters = [float(seconds)] if seconds else []
+    is_on = f"paused_until > {sql.now(vendor)}"
+    kept = f"{is_on} AND pause_reason LIKE '{ASKED}%%'" if was_taken else is_on
+    kept = kept if until == "NULL" else f"{kept} AND paused_until > {until}"
+    return {
+        "paused_until": (f"CASE WHEN {kept} THEN paused_until ELSE {until} END", parameters * 2),
+        "pause_reason": (
+            f"CASE WHEN {kept} THEN pause_reason ELSE %s END",
+            [*parameters, reason[:200] if seconds else ""],
+        ),
+    }
+
+
+def unless_resumed(lease: Lease, values: Values) -> Values:
+    """Return `values` so that they are written only if nobody has resumed the lane since it was taken or renewed."""
+    vendor, epoch = connections[USING].vendor, lease.state.epoch
     return {
         name: (f"CASE WHEN epoch = %s THEN {value}{_cast(vendor, name)} ELSE {name} END", [epoch, *parameters])
         for name, (value, parameters) in values.items()
     }
-
-
-def _kept_pause(vendor: str, until: str, *, was_taken: bool) -> str:
-    """Return the condition of a pause that a call has set since the slice began, and that stands beside our own.
-
-    A lane that is taken rests for nothing. What was taken ends a breaker's pause; what the destination asked for is
-    never undercut.
-    """
-    kept = f"paused_until > {sql.now(vendor)}"
-    if was_taken:
-        kept += f" AND pause_reason LIKE '{ASKED}%%'"
-    return kept if until == "NULL" else f"{kept} AND paused_until > {until}"
 
 
 def _cast(vendor: str, name: str) -> str:

@@ -17,7 +17,7 @@ from typing import Any
 
 from django.db import connections
 
-from integrations import conf, sql
+from integrations import conf
 from integrations.alone import MAX_DEATHS, alone
 from integrations.connections.binding import bind
 from integrations.connections.models import TenantIntegration
@@ -35,7 +35,7 @@ from .lease import USING, Lease, extend
 from .outcome import Outcome
 from .pacing import Pacer, interval_of
 from .send import Slice
-from .settle import Settlement, fingerprint, settle
+from .settle import Settlement, fingerprint, pause, settle, unless_resumed
 from .unsendable import cancel_pending
 from .verdicts import OTHERS, TRUST_SECONDS, Verdict
 
@@ -186,14 +186,8 @@ def _bind(lease: Lease) -> BaseConnector | str:
         logger.exception("lane %s: its connector cannot be made", lease.integration_id)
         reason = f"the connector {lease.integration.integration_type} cannot be made: {type(error).__name__}"
     logger.error("lane %s cannot be sent: %s", lease.integration_id, reason)
-    vendor = connections[USING].vendor
-    lease.renew(
-        {
-            "attention": ("%s", [reason[:500]]),
-            "paused_until": (sql.shifted(vendor, "%s"), [NOT_CONFIGURED_SECONDS]),
-            "pause_reason": ("%s", [reason[:200]]),
-        }
-    )
+    said = {"attention": ("%s", [reason[:500]]), **pause(NOT_CONFIGURED_SECONDS, reason)}
+    lease.renew(unless_resumed(lease, said))  # a person who has mended it meanwhile waits for no pause
     return reason
 
 
