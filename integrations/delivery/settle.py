@@ -206,8 +206,9 @@ def pause(seconds: float, reason: str, *, was_taken: bool = False) -> Values:
     kept = kept if until == "NULL" else f"{kept} AND paused_until > {until}"
     return {
         "paused_until": (f"CASE WHEN {kept} THEN paused_until ELSE {until} END", parameters * 2),
+        # Calls obey what was asked for, and go by the reason: it stays, also where our own pause is longer.
         "pause_reason": (
-            f"CASE WHEN {kept} THEN pause_reason ELSE %s END",
+            f"CASE WHEN {is_on} AND ({kept} OR pause_reason LIKE '{ASKED}%%') THEN pause_reason ELSE %s END",
             [*parameters, reason[:200] if seconds else ""],
         ),
     }

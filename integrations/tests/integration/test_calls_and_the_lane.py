@@ -21,14 +21,24 @@ from integrations.connectors.page import Page
 from integrations.connectors.port import Envelope, Receipt
 from integrations.connectors.registry import ConnectorRegistry
 from integrations.database_clock import after
+from integrations.delivery.call_gate import CallGate
 from integrations.delivery.drain import drain
+from integrations.delivery.lease import take
 from integrations.delivery.operator_actions import resume
-from integrations.errors import IntegrationError, IntegrationRateLimited, IntegrationTemporaryError
+from integrations.delivery.settle import pause
+from integrations.errors import (
+    QUOTA,
+    IntegrationError,
+    IntegrationPermanentError,
+    IntegrationRateLimited,
+    IntegrationTemporaryError,
+)
 from integrations.models import IntegrationSync, Lane, SyncState, TenantIntegration
 from integrations.services import SyncService
 from integrations.services.lookup import get_connector
-from integrations.tests.factories import make_item, make_tenant
+from integrations.tests.factories import make_item, make_tenant, statuses
 from integrations.tests.receiver import Answer, Receiver
+from integrations.transport.response import Response
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
 
@@ -72,10 +82,10 @@ def _kinds(receiver: Receiver, settings: Any) -> Iterator[None]:
         "RETRY_BASE_SECONDS": 0.001,
         "RETRY_JITTER": 0.0,
     }
-    for kind in (Ledger, Patient):
+    for kind in (Ledger, Patient, Spent):
         ConnectorRegistry.register(kind.manifest.key, kind)
     yield
-    for kind in (Ledger, Patient):
+    for kind in (Ledger, Patient, Spent):
         ConnectorRegistry.unregister(kind.manifest.key)
 
 
@@ -318,6 +328,77 @@ def test_retry_after_holds_for_everybody(made: TenantIntegration, receiver: Rece
     make_item(made.tenant)
     assert drain(made.pk).outcome == "busy or paused"
     assert lane(made).breaker == "closed"
+
+
+class Spent(Ledger):
+    """A kind whose refusals are those of an allowance that is used up."""
+
+    manifest = Ledger.manifest.model_copy(update={"key": "spent"})
+
+    def classify(self, response: Response) -> IntegrationError | None:
+        if response.status == 200:
+            return None
+        return IntegrationPermanentError(
+            "this month's allowance is used up", fault=QUOTA, status=402, retry_after=4000.0
+        )
+
+
+@pytest.fixture
+def spent(receiver: Receiver) -> TenantIntegration:
+    receiver.answer_with(402)
+    return make(receiver, "spent")
+
+
+def test_a_quota_that_a_delivery_finds_used_up_holds_for_calls(spent: TenantIntegration, receiver: Receiver) -> None:
+    make_item(spent.tenant)
+    drain(spent.pk)
+    assert statuses() == ["pending"] and "used up" in lane(spent).pause_reason
+    with pytest.raises(IntegrationRateLimited, match="used up") as refusal:
+        get_connector("spent", spent.tenant_id).entry()
+    assert refusal.value.retry_after > 3900 and len(receiver.requests) == 1
+
+
+def test_a_quota_that_a_call_finds_used_up_holds_for_deliveries(spent: TenantIntegration, receiver: Receiver) -> None:
+    with pytest.raises(IntegrationPermanentError, match="used up"):
+        get_connector("spent", spent.tenant_id).entry()
+    make_item(spent.tenant)
+    assert drain(spent.pk).outcome == "busy or paused"
+    assert len(receiver.requests) == 1 and rests(spent) > 3900
+
+
+def rests(made: TenantIntegration) -> float:
+    until = lane(made).paused_until
+    return 0.0 if until is None else (until - timezone.now()).total_seconds()
+
+
+def test_retry_after_is_obeyed_within_a_longer_pause_of_the_lane(made: TenantIntegration, receiver: Receiver) -> None:
+    Lane.objects.update(paused_until=after(600), pause_reason="the destination refused our credentials (2 in a row)")
+    receiver.answer_with(Answer(429, headers={"Retry-After": "90"}))
+    assert fails(made, 2) == ["rate_limited", "paused"]
+    assert len(receiver.requests) == 1 and rests(made) > 500, "the lane's own pause is not shortened"
+
+
+def test_a_longer_pause_of_the_holder_does_not_hide_what_a_call_was_asked_for(
+    made: TenantIntegration, receiver: Receiver
+) -> None:
+    lease = take(made.pk)
+    assert lease is not None
+    receiver.answer_with(Answer(429, headers={"Retry-After": "90"}))
+    assert fails(made) == ["rate_limited"]
+    lease.renew(pause(300.0, "the address is missing"))
+    assert rests(made) > 200 and fails(made) == ["paused"]
+
+
+def test_a_success_under_way_does_not_end_what_was_asked_for(made: TenantIntegration, receiver: Receiver) -> None:
+    """The breaker opens at an answer that asks for 900 s; a request that began before is taken."""
+    gate = CallGate(made.pk, "Ledger", longest=30.0, interval=0.0)
+    Lane.objects.update(consecutive_failures=1)
+    ticket = gate.enter()
+    busy = IntegrationTemporaryError("503", retry_after=900.0)
+    assert not gate.note(gate.enter(), busy) and lane(made).breaker == "open"
+    gate.note(ticket, None)
+    assert rests(made) > 800
+    assert fails(made) == ["paused"]
 
 
 def while_it_is_sent(made: TenantIntegration, receiver: Receiver, events: Answer, *calls: Answer) -> None:
