@@ -368,7 +368,8 @@ def _write_verdict(epoch: int, integration: TenantIntegration, settlement: Settl
     """
     verdict = settlement.verdict
     gone = next((r.error for r in settlement.outcomes if isinstance(r.error, IntegrationGone)), None)
-    has_changed = verdict.refusals != integration.auth_failure_count
+    before = integration.refused_deliveries
+    has_changed = verdict.refusals != before or bool(verdict.taken and integration.refused_calls)
     if gone is None and not has_changed and not verdict.pauses:
         return
     if (gone is not None or verdict.refusals or verdict.pauses) and not _still_stands(epoch, integration):
@@ -377,7 +378,7 @@ def _write_verdict(epoch: int, integration: TenantIntegration, settlement: Settl
     integration = copy(integration)
     if has_changed:
         # What others counted meanwhile stays, unless a success ended it.
-        added = F("auth_failure_count") + (verdict.refusals - integration.auth_failure_count)
+        added = F("auth_failure_count") + (verdict.refusals - before)
         health.write_refusals(integration, verdict.refusals if verdict.taken else added, verdict.why)
     if gone is not None:
         health.disable(integration, gone.message)

@@ -210,7 +210,7 @@ def _slice(
     was_taken = state.taken_with == fingerprint(integration)
     verdict = Verdict(
         CircuitBreaker(state.consecutive_failures, state.times_opened),
-        refusals=integration.auth_failure_count,
+        refusals=integration.refused_deliveries,
         refused_object=state.refused_object,
         is_trusted=was_taken and state.last_success_ago is not None and state.last_success_ago < TRUST_SECONDS,
         was_ever_taken=was_taken,

@@ -24,10 +24,11 @@ from integrations.database_clock import after
 from integrations.delivery.call_gate import CallGate
 from integrations.delivery.drain import drain
 from integrations.delivery.lease import take
-from integrations.delivery.operator_actions import resume
+from integrations.delivery.operator_actions import re_enable, resume
 from integrations.delivery.settle import pause
 from integrations.errors import (
     QUOTA,
+    SETUP,
     IntegrationError,
     IntegrationPermanentError,
     IntegrationRateLimited,
@@ -522,3 +523,84 @@ def test_a_limit_of_its_own_in_a_transaction(receiver: Receiver) -> None:
         with pytest.raises(IntegrationRateLimited):
             adapter.entry()
     assert len(receiver.requests) == 1
+
+
+# -- refusals -------------------------------------------------------------------------------------------------
+
+
+REFUSED = Answer(403)
+
+
+def answers(receiver: Receiver, *, events: Answer, calls: Answer) -> None:
+    receiver.answer_with(default=lambda request: events if request.path == "/events" else calls)
+
+
+def refusals(made: TenantIntegration) -> tuple[int, int, bool]:
+    found = TenantIntegration.objects.get(pk=made.pk)
+    return found.refused_deliveries, found.refused_calls, found.is_enabled
+
+
+def delivers(made: TenantIntegration) -> None:
+    make_item(made.tenant)
+    pause_is_over(made)
+    drain(made.pk)
+
+
+@pytest.mark.parametrize("how", ["call", "pull", "test"])
+def test_calls_that_succeed_do_not_end_the_refusals_of_deliveries(
+    made: TenantIntegration, receiver: Receiver, how: str
+) -> None:
+    answers(receiver, events=REFUSED, calls=Answer())
+    succeed = {"call": call, "pull": pulled, "test": TenantIntegration.mark_connected}[how]
+    for number in (1, 2):
+        delivers(made)
+        assert refusals(made) == (number, 0, True)
+        succeed(TenantIntegration.objects.get(pk=made.pk))
+        assert refusals(made) == (number, 0, True)
+    delivers(made)
+    assert refusals(made) == (3, 0, False)
+    made.refresh_from_db()
+    assert "refused our credentials 3 times in a row" in made.disabled_reason
+    re_enable(made, actor="jane")
+    assert refusals(made) == (0, 0, True)
+
+
+def test_a_success_ends_the_refusals_of_calls(made: TenantIntegration, receiver: Receiver) -> None:
+    """Two refused, one answered, two refused: still enabled (S0-70)."""
+    answers(receiver, events=Answer(), calls=REFUSED)
+    fails(made, 2)
+    assert refusals(made) == (0, 2, True)
+    answers(receiver, events=Answer(), calls=Answer())
+    call(made)
+    assert refusals(made) == (0, 0, True)
+    answers(receiver, events=Answer(), calls=REFUSED)
+    fails(made, 2)
+    delivers(made)
+    assert refusals(made) == (0, 0, True), "an event that is taken ends all"
+    fails(made, 3)
+    assert refusals(made)[2] is False
+
+
+def test_three_refusals_in_a_row_disable_whoever_met_them(made: TenantIntegration, receiver: Receiver) -> None:
+    answers(receiver, events=REFUSED, calls=REFUSED)
+    fails(made, 2)
+    delivers(made)
+    assert refusals(made) == (1, 2, False)
+
+
+def test_a_set_up_that_deliveries_find_wrong_is_counted_apart_from_refused_calls(
+    made: TenantIntegration, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(self: Any, response: Response) -> IntegrationError | None:
+        return IntegrationPermanentError("the channel is gone", fault=SETUP) if response.status == 404 else None
+
+    answers(receiver, events=REFUSED, calls=REFUSED)
+    fails(made, 2)
+    monkeypatch.setattr(Ledger, "classify", gone)
+    answers(receiver, events=Answer(404), calls=REFUSED)
+    for number in (1, 2):
+        delivers(made)
+        assert refusals(made) == (number, 2, True)
+    delivers(made)
+    made.refresh_from_db()
+    assert not made.is_enabled and made.disabled_reason.startswith("the channel is gone. It was so 3 times in a row")
