@@ -25,6 +25,7 @@ from .binding import bind
 from .row import ConnectionRow
 from .status_changes import RUN_TIME, Status, announce_change, announce_disabled
 
+SET_UP_AT_FAULT = "correct the settings or the account"  # in the reason where the credentials are not
 MAX_REASON = 500  # characters of `disabled_reason`
 
 
@@ -156,8 +157,8 @@ def refused_reason(count: int, why: str = "") -> str:
     """Return why an integration is disabled, for people."""
     if why:
         return (
-            f"{why.removesuffix('.')[:300]}. This happened {count} times in a row: correct the settings or the "
-            "account, then re-enable the integration; pending events are delivered then."
+            f"{why.removesuffix('.')[:300]}. This happened {count} times in a row: {SET_UP_AT_FAULT}, "
+            "then re-enable the integration; pending events are delivered then."
         )
     return (
         f"The destination refused our credentials {count} times in a row. "
