@@ -19,6 +19,7 @@ from django.db.models.functions import Greatest
 
 from integrations import clock, conf
 from integrations.connectors.port import Client, TestResult
+from integrations.counted import counted
 from integrations.errors import IntegrationAuthError, IntegrationError
 
 from .binding import bind
@@ -157,11 +158,11 @@ def refused_reason(count: int, why: str = "") -> str:
     """Return why an integration is disabled, for people."""
     if why:
         return (
-            f"{why.removesuffix('.')[:300]}. This happened {count} times in a row: {SET_UP_AT_FAULT}, "
+            f"{why.removesuffix('.')[:300]}. This happened {counted(count, 'time')} in a row: {SET_UP_AT_FAULT}, "
             "then re-enable the integration; pending events are delivered then."
         )
     return (
-        f"The destination refused our credentials {count} times in a row. "
+        f"The destination refused our credentials {counted(count, 'time')} in a row. "
         "Correct them, then re-enable the integration; pending events are delivered then."
     )
 

@@ -79,7 +79,8 @@ class Row:
         if (failures := self.status.auth_failures) and self.status.auth in ("refused", "disabled"):
             parts.append(f"{failures} refusal{'s' if failures > 1 else ''} in a row")
         if (days := self.status.credentials_age_days) is not None:
-            parts.append(f"changed {days} days ago" if days > 1 else "changed yesterday" if days else "changed today")
+            since = f"{days} days ago" if days > 1 else "yesterday" if days else "today"
+            parts.append(f"credentials changed {since}")
         return ", ".join(parts)
 
     @property

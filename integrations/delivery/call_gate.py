@@ -35,6 +35,7 @@ from integrations.audit.patience import briefly, commits_at_once
 from integrations.connections.models import TenantIntegration
 from integrations.connections.row import ConnectionRow
 from integrations.connectors.manifest import Manifest
+from integrations.counted import counted
 from integrations.database_clock import after
 from integrations.errors import DESTINATION, QUOTA, IntegrationError, IntegrationRateLimited, IntegrationTemporaryError
 from integrations.logs import one_line
@@ -242,6 +243,7 @@ class CallGate:
             return True
         breaker.open()
         pause = max(breaker.pause or 0.0, _capped(asked))
+        failures = f"{BREAKER_OPEN}: {counted(breaker.failures, 'failure')} in a row"
         # Once, however many requests were under way when it opened.
         lanes = self._lanes() if ticket.is_probe else self._rested()
         opened = lanes.filter(times_opened=found[1]).update(
@@ -250,7 +252,7 @@ class CallGate:
             opened_at=Case(When(times_opened=0, then=Now()), default=F("opened_at")),
             paused_until=after(pause),
             # A breaker's pause ends with the next success, what was asked for does not.
-            pause_reason=f"{ASKED} to wait" if asked else f"{BREAKER_OPEN}: {breaker.failures} failures in a row",
+            pause_reason=f"{ASKED} to wait" if asked else failures,
         )
         if not opened and asked:
             self._rest(ticket, asked)

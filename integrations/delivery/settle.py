@@ -20,6 +20,7 @@ from integrations.connections import health
 from integrations.connections.binding import SETTINGS_COLUMNS
 from integrations.connections.models import TenantIntegration
 from integrations.connections.row import SIGNING_KEYS
+from integrations.counted import counted
 from integrations.errors import (
     EncryptionError,
     IntegrationBlocked,
@@ -163,7 +164,7 @@ def _verdict_values(lease: Lease, settlement: Settlement, now: tuple[str, Sequen
     breaker = verdict.breaker
     pauses = [
         (verdict.wait or 0.0, verdict.wait_reason),
-        (breaker.pause or 0.0, f"{BREAKER_OPEN}: {breaker.failures} failures in a row"),
+        (breaker.pause or 0.0, f"{BREAKER_OPEN}: {counted(breaker.failures, 'failure')} in a row"),
     ]
     seconds, reason = max(pauses)
     state = lease.state
@@ -245,9 +246,12 @@ def _attention(lease: Lease, settlement: Settlement, synced: int) -> str | None:
     failing = _failing(lease, settlement)
     if not failing or not taken:
         return "" if synced and lease.state.attention else None
-    total = "1000 or more" if (count := sum(failing.values())) >= 1000 else str(count)
+    count = sum(failing.values())
+    total = "1000 or more events wait" if count >= 1000 else f"{counted(count, 'event')} wait{'s' * (count == 1)}"
     answers = ", ".join(f"{status or 'no answer'} for {number}" for status, number in list(failing.items())[:4])
-    return f"{total} event(s) wait for a retry ({answers}), while {taken} others were taken: look at these events."
+    others = f"{counted(taken, 'other')} {'was' if taken == 1 else 'were'} taken"
+    look = "look at this event" if count == 1 else "look at these events"
+    return f"{total} for a retry ({answers}), while {others}: {look}."
 
 
 def _failing(lease: Lease, settlement: Settlement) -> dict[int | None, int]:
