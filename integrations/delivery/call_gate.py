@@ -84,6 +84,7 @@ class CallGate:
         self.integration_id, self.name = integration_id, name
         self.patience: float | None = None
         self._longest, self._interval = longest, interval
+        self._ids = {"integration_id": integration_id}
         self._own = Pacer(interval, 0.0, time.monotonic)  # where nothing can be booked
 
     @property
@@ -102,7 +103,7 @@ class CallGate:
             ticket = self._admitted()
             wait = self._booked()
         except DatabaseError as error:  # what we know of the destination is no reason not to ask it
-            logger.warning("%s: the lane could not be asked: %s", self.name, type(error).__name__)
+            logger.warning("%s: the lane could not be asked: %s", self.name, type(error).__name__, extra=self._ids)
             return Ticket()
         finally:
             if (stay := run_slot.current()) is not None:  # while we wait, others may need the connection
@@ -124,7 +125,7 @@ class CallGate:
                 if asked or ticket.is_probe:
                     self._write(lambda: self._rest(ticket, asked))
         except DatabaseError as problem:
-            logger.warning("%s: the lane could not be told: %s", self.name, type(problem).__name__)
+            logger.warning("%s: the lane could not be told: %s", self.name, type(problem).__name__, extra=self._ids)
         return True
 
     # -- before ---------------------------------------------------------------------------------------------
@@ -257,7 +258,7 @@ class CallGate:
         if not opened and asked:
             self._rest(ticket, asked)
         if opened:
-            logger.warning("%s: the circuit breaker is open for %.0f s", self.name, pause)
+            logger.warning("%s: the circuit breaker is open for %.0f s", self.name, pause, extra=self._ids)
         return False
 
     def _rest(self, ticket: Ticket, asked: float) -> None:

@@ -80,13 +80,15 @@ def settle(lease: Lease, settlement: Settlement) -> None:
         _settle(lease, settlement)
         return
     except UNSTORABLE:
-        logger.exception("lane %s: what came back cannot be stored as it is", lease.integration_id)
+        logger.exception(
+            "lane %s: what came back cannot be stored as it is", lease.integration_id, extra=lease.integration.log_ids()
+        )
     plain = replace(settlement, outcomes=[_without_texts(result) for result in settlement.outcomes])
     try:
         _settle(lease, plain)
         return
     except UNSTORABLE:
-        logger.exception("lane %s: settling row by row", lease.integration_id)
+        logger.exception("lane %s: settling row by row", lease.integration_id, extra=lease.integration.log_ids())
     for index, result in enumerate(plain.outcomes):
         is_last = index == len(plain.outcomes) - 1
         part = replace(plain, outcomes=[result], gives_back=plain.gives_back and is_last)

@@ -183,9 +183,11 @@ def _bind(lease: Lease) -> BaseConnector | str:
     except IntegrationNotConfigured as error:
         reason = error.message
     except Exception as error:  # a constructor of anybody's
-        logger.exception("lane %s: its connector cannot be made", lease.integration_id)
+        logger.exception(
+            "lane %s: its connector cannot be made", lease.integration_id, extra=lease.integration.log_ids()
+        )
         reason = f"the connector {lease.integration.integration_type} cannot be made: {type(error).__name__}"
-    logger.error("lane %s cannot be sent: %s", lease.integration_id, reason)
+    logger.error("lane %s cannot be sent: %s", lease.integration_id, reason, extra=lease.integration.log_ids())
     said = {"attention": ("%s", [reason[:500]]), **pause(NOT_CONFIGURED_SECONDS, reason)}
     lease.renew(unless_resumed(lease, said))  # a person who has mended it meanwhile waits for no pause
     return reason
@@ -294,9 +296,10 @@ def _send_carefully(sending: Slice, row: DueRow, apart: ExitStack) -> None:
 
 def _send_alone(lease: Lease, sending: Slice, row: DueRow, apart: ExitStack) -> None:
     """Send a row whose worker died before: with no other lane in this process, and not for ever."""
+    ids = {**lease.integration.log_ids(), **outcome.log_ids(row, row.attempts)}
     if row.deaths >= MAX_DEATHS:
         problem = f"its worker died {row.deaths} times"
-        logger.error("lane %s: row %s is given up: %s", lease.integration_id, row.id, problem)
+        logger.error("lane %s: row %s is given up: %s", lease.integration_id, row.id, problem, extra=ids)
         sending.outcomes.append(outcome.given_up(row, IntegrationTemporaryError(problem, code="worker_died")))
         return
     with run_slot.away():
@@ -307,7 +310,7 @@ def _send_alone(lease: Lease, sending: Slice, row: DueRow, apart: ExitStack) -> 
             wait = [NOT_ALONE_SECONDS, row.id, row.generation]
             cursor.execute(statements.put_off(connections[USING].vendor), wait)
         return
-    logger.warning("lane %s: row %s is sent alone: its worker died before", lease.integration_id, row.id)
+    logger.warning("lane %s: row %s is sent alone: its worker died before", lease.integration_id, row.id, extra=ids)
     sending.mark = _mark
     sending.send([[row]])
 

@@ -29,13 +29,14 @@ from integrations.connectors.incoming import WebhookDTO, parse
 from integrations.database_clock import after
 from integrations.errors import IntegrationError, IntegrationTemporaryError, printable
 from integrations.lifecycle import announce_now, webhook_event_processed
+from integrations.logs import IdLogger, about
 from integrations.origin import caused_by
 
 from .actions import asks_for_action, run_action
 from .models import MAX_ERROR, AbstractWebhookEvent
 from .receive import cut, described
 
-logger = logging.getLogger("integrations.inbound")
+logger = IdLogger(logging.getLogger("integrations.inbound"))
 
 LAST_CHANCE = (
     MAX_DEATHS - 1
@@ -62,9 +63,14 @@ def process(model: type[AbstractWebhookEvent], pk: Any) -> str:
     if event is None:
         logger.warning("a message names an inbound webhook that does not exist")
         return "unknown"
+    whose = {} if event.connection is None else event.connection.log_ids()
+    with about({**whose, "webhook_event_id": event.pk}):
+        return _process(rows, event, event.connection)
+
+
+def _process(rows: models.QuerySet[Any], event: AbstractWebhookEvent, connection: AbstractConnection | None) -> str:
     if not event.signature_valid:
         return "rejected"
-    connection: AbstractConnection | None = event.connection
     if connection is not None and not (connection.is_enabled and connection.accepts_webhooks):
         rows.filter(pk=event.pk, next_attempt_at__lte=Now()).update(next_attempt_at=after(WAIT_SECONDS))
         return "waiting"

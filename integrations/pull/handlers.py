@@ -81,12 +81,17 @@ def is_heard(connection: AbstractConnection, resource_type: str) -> bool:
     if handler_for(connection, resource_type):
         return True
     whose = (resource_type, connection.provider_family or "an unnamed family", connection.pk)
+    ids = {**connection.log_ids(), "resource_type": resource_type}
     if has_taker(connection, resource_type):
         logger.info(
-            "nobody handles the %s of %s (connection %s): only receivers of sync_completed hear of them", *whose
+            "nobody handles the %s of %s (connection %s): only receivers of sync_completed hear of them",
+            *whose,
+            extra=ids,
         )
         return True
     logger.warning(
-        "nobody takes the %s of %s (connection %s), so they are not pulled: register a handler (docs/pull.md)", *whose
+        "nobody takes the %s of %s (connection %s), so they are not pulled: register a handler (docs/pull.md)",
+        *whose,
+        extra=ids,
     )
     return False

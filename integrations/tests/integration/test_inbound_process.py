@@ -463,6 +463,21 @@ class TestFailures:
         assert event.event_type == "x" * 100
 
 
+def test_every_line_says_whose_it_is(connection: TenantIntegration, caplog: pytest.LogCaptureFixture) -> None:
+    event = receive(connection)
+    ConnectorRegistry.unregister("inbounddemo")
+    with caplog.at_level("INFO", logger="integrations"):
+        assert process(WebhookEvent, event.pk) == "failed"
+        TestDeadWorkers().die_of(event, 5)
+        make_due()
+        assert process(WebhookEvent, event.pk) == "given up"
+    lines = [record for record in caplog.records if record.name == "integrations.inbound"]
+    assert len(lines) == 2
+    for line in lines:
+        ids = (line.tenant_id, line.integration_id, line.connector, line.webhook_event_id)  # type: ignore[attr-defined]
+        assert ids == (connection.tenant_id, connection.pk, "inbounddemo", event.pk)
+
+
 class TestDeadWorkers:
     """A worker that dies writes nothing down; what kills every one is given up all the same (crash/test_poison.py)."""
 
