@@ -323,7 +323,7 @@ class CountedDeletion:
             for relation in obj._meta.related_objects:
                 if relation.on_delete is models.PROTECT:
                     protected += map(str, related_rows(relation, [obj.pk], obj._state.db)[:10])
-                if not goes_with(relation):
+                if not goes_with(relation) or relation.one_to_one:  # the latter is a part of the row itself
                     continue
                 rows = relation.related_model._base_manager.filter(**{relation.field.name: obj.pk})
                 count = rows.order_by()[: COUNTED + 1].count()

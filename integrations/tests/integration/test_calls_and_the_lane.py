@@ -603,4 +603,5 @@ def test_a_set_up_that_deliveries_find_wrong_is_counted_apart_from_refused_calls
         assert refusals(made) == (number, 2, True)
     delivers(made)
     made.refresh_from_db()
-    assert not made.is_enabled and made.disabled_reason.startswith("the channel is gone. This happened 3 times in a row")
+    assert not made.is_enabled
+    assert made.disabled_reason.startswith("the channel is gone. This happened 3 times in a row")
