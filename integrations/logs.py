@@ -4,13 +4,15 @@
 
 The same names everywhere, as ``extra=`` (``LOG_FORMAT=json`` writes them): tenant_id, integration_id (connection_id of
 a host's own connection), connector; and while an event is sent event_type, event_id (the ``webhook-id``), sync_id,
-attempt.
+attempt; while an inbound webhook is processed webhook_event_id; while something is pulled resource_type and
+sync_state_id.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
@@ -19,7 +21,7 @@ from integrations.tenancy.harmless_text import harmless
 
 Ids = Mapping[str, Any]
 
-# What is being sent by this thread; {} while nothing is.
+# What this thread is at: what it sends, processes or pulls; {} while it is at nothing.
 sending: ContextVar[Ids] = ContextVar("sending", default={})  # noqa: B039 - nobody changes it
 
 
@@ -29,6 +31,16 @@ class IdLogger(logging.LoggerAdapter[logging.Logger]):
     def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
         kwargs["extra"] = {**(self.extra or {}), **sending.get(), **(kwargs.get("extra") or {})}
         return msg, kwargs
+
+
+@contextmanager
+def about(ids: Ids) -> Iterator[None]:
+    """Let every line that an `IdLogger` writes meanwhile say `ids`, beside those that are said already."""
+    token = sending.set({**sending.get(), **ids})
+    try:
+        yield
+    finally:
+        sending.reset(token)
 
 
 AnyLogger = logging.Logger | IdLogger

@@ -9,6 +9,7 @@ from typing import Any
 
 from django.utils import timezone
 
+from integrations.counted import counted
 from integrations.models import IntegrationEvent, IntegrationSync
 from integrations.observability.heartbeat import is_alive
 from tasks.models import Note, WorkItem
@@ -85,7 +86,7 @@ class Story:
             )
             lines.append(
                 f"  event      {BOLD}{event.event_type}{RESET} {changes}  {DIM}recorded with the change, "
-                f"owed to {len(owed)} integration(s), {event.idempotency_key}{RESET}"
+                f"owed to {counted(len(owed), 'integration')}, {event.idempotency_key}{RESET}"
             )
         return lines
 
@@ -129,7 +130,7 @@ class Story:
             took = ((row.settled_at or row.created_at) - row.created_at).total_seconds() * 1000
             lines.append(
                 f"  sync       {row.get_status_display()}  {row.integration.name}, {row.event.event_type}  "
-                f"{DIM}{row.attempts} attempt(s), {took:.0f} ms after the change{RESET} {row.last_error}"
+                f"{DIM}{counted(row.attempts, 'attempt')}, {took:.0f} ms after the change{RESET} {row.last_error}"
             )
         return lines
 

@@ -8,7 +8,7 @@ sync/             Integration Syncs: list, every attempt, retry and cancel; "Del
 inbound/          Inbound webhooks: what providers told us, process again; "Calling back" on an integration's page
 pull/             Pulls: how far, when next, pull now, start over; "Pulls" on an integration's page
 log/              Execution log
-push/             ERP push log
+push/             ERP pushes
 system/           GitHub, Weaviate, Microsoft Graph, OpenAI and Gemini for the whole installation
 
 lists/            filters, counting that stops, actions on chosen rows

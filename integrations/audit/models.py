@@ -34,7 +34,7 @@ class AbstractExecutionLog(models.Model):
         abstract = True
         ordering = ["-id"]
         verbose_name = "execution log entry"
-        verbose_name_plural = "execution log"
+        verbose_name_plural = "execution log entries"
 
     def __str__(self) -> str:
         return f"{self.action} {self.pk}"

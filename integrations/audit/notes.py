@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from django.contrib.contenttypes.models import ContentType
 from django.db import models, transaction
 
+from integrations.counted import counted
+
 logger = logging.getLogger("integrations.audit")
 
 
@@ -82,7 +84,7 @@ def write_notes(notes: Iterable[AuditNote]) -> None:
                 with transaction.atomic():
                     writer(group)
         except Exception:
-            logger.exception("could not write %s audit note(s)", len(group))
+            logger.exception("could not write %s", counted(len(group), "audit note"))
 
 
 def _writer_for(content_type_id: int) -> NoteWriter | None:

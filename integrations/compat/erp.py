@@ -106,7 +106,8 @@ class ConnectionNames:
         self.is_active = value == self.Status.ACTIVE
         if self.is_active:
             # A person says so: our own switch goes on too, and the count of refused credentials starts anew.
-            self.is_enabled, self.auth_failure_count, self.disabled_reason = True, 0, ""
+            self.is_enabled, self.disabled_reason = True, ""
+            self.auth_failure_count = self.refused_calls = 0
 
 
 class RenamedPushColumns(RenamedColumns):

@@ -2,6 +2,10 @@
 
 Counters change in the database, not in Python: two workers who are refused at once count as two. Only the
 third refusal in a row touches `is_connected`: whoever skips what is not operational would never come to it otherwise.
+
+What a lane delivers to may be another endpoint than what calls ask, with rights of its own: the success of a call, a
+pull or a test ends the refusals that calls have counted (`refused_calls`), and not those of deliveries. An event that
+is taken ends all.
 """
 
 from __future__ import annotations
@@ -11,15 +15,18 @@ from typing import Any
 from django.db import models, router, transaction
 from django.db.models import F
 from django.db.models.expressions import Combinable
+from django.db.models.functions import Greatest
 
 from integrations import clock, conf
 from integrations.connectors.port import Client, TestResult
+from integrations.counted import counted
 from integrations.errors import IntegrationAuthError, IntegrationError
 
 from .binding import bind
 from .row import ConnectionRow
 from .status_changes import RUN_TIME, Status, announce_change, announce_disabled
 
+SET_UP_AT_FAULT = "correct the settings or the account"  # in the reason where the credentials are not
 MAX_REASON = 500  # characters of `disabled_reason`
 
 
@@ -52,16 +59,29 @@ def record_test(connection: ConnectionRow, result: TestResult) -> None:
 
 def mark_connected(connection: ConnectionRow) -> None:
     """A test passed. Whoever was disabled stays so until a person re-enables it."""
-    write(connection, is_connected=True, last_test_at=clock.now(), auth_failure_count=0, disabled_reason="")
+    write(connection, is_connected=True, last_test_at=clock.now(), disabled_reason="")
+    _end_refusals_of_calls(connection, silent_rows(connection))
 
 
 def record_success(connection: ConnectionRow) -> None:
-    """A call was answered: refusals before it were not in a row with those after it."""
+    """A call was answered: refusals of calls before it were not in a row with those after it."""
+    _end_refusals_of_calls(connection, silent_rows(connection).filter(is_enabled=True))
+
+
+def _end_refusals_of_calls(connection: ConnectionRow, rows: models.QuerySet[Any]) -> None:
     # The row says, not the instance: it may have been read before the refusals. It is asked first: on SQLite even an
     # UPDATE of nothing waits for whoever writes.
-    counted = silent_rows(connection).filter(is_enabled=True, auth_failure_count__gt=0)
-    if (counted.exists() and counted.update(auth_failure_count=0)) or connection.auth_failure_count:
-        _show(connection, {"auth_failure_count": 0})
+    if not connection.has_lane:
+        counted = rows.filter(auth_failure_count__gt=0)
+        if (counted.exists() and counted.update(auth_failure_count=0)) or connection.auth_failure_count:
+            _show(connection, {"auth_failure_count": 0})
+        return
+    counted, left = rows.filter(refused_calls__gt=0), F("auth_failure_count") - F("refused_calls")
+    if counted.exists():
+        counted.update(auth_failure_count=Greatest(left, 0), refused_calls=0)
+    columns = ("auth_failure_count", "refused_calls")
+    if any(getattr(connection, name) for name in columns) and (found := rows.values(*columns).first()) is not None:
+        _show(connection, found)
 
 
 def count_refusal(connection: ConnectionRow, error: BaseException) -> None:
@@ -73,30 +93,37 @@ def count_refusal(connection: ConnectionRow, error: BaseException) -> None:
 
 def record_auth_failure(connection: ConnectionRow) -> None:
     """The credentials were refused; after AUTH_FAILURES_TO_DISABLE times in a row the connection is disabled."""
-    write_refusals(connection, F("auth_failure_count") + 1)
+    write_refusals(connection, F("auth_failure_count") + 1, of_calls=1)
 
 
-def write_refusals(connection: ConnectionRow, count: int | Combinable, why: str = "") -> None:
+def write_refusals(connection: ConnectionRow, count: int | Combinable, why: str = "", *, of_calls: int = 0) -> None:
     """Make `count` the number of refusals in a row, and disable the connection if they are too many.
 
-    Do nothing if the row was deleted meanwhile.
+    Does nothing if the row is gone.
 
     Args:
+        count: a number replaces what calls have counted, too; an expression adds to it.
+        of_calls: how many of what is added were refused calls.
         why: what a person must mend; "": the credentials.
     """
     rows = silent_rows(connection)
     values: dict[str, Any] = {"auth_failure_count": count}
+    if connection.has_lane:
+        values["refused_calls"] = 0 if isinstance(count, int) else F("refused_calls") + of_calls
     if count != 0:
         values["last_auth_failure_at"] = clock.now()
     with transaction.atomic(using=rows.db):
         rows.update(**values)  # first: it takes the row's lock, so that what is read below is true until the end
-        found = rows.values_list("auth_failure_count", *Status._fields).first()
+        counts = ("auth_failure_count", *(("refused_calls",) if connection.has_lane else ()))
+        found = rows.values(*counts, *Status._fields).first()
         if found is None:
             return
-        refused, before = found[0], Status(*found[1:])
-        values["auth_failure_count"] = refused
-        if before.is_enabled and refused >= conf.AUTH_FAILURES_TO_DISABLE:
-            values |= _switch_off(connection, rows, before, refused, refused_reason(refused, why))
+        values |= {name: found[name] for name in counts}
+        refused, before = found["auth_failure_count"], Status(**{name: found[name] for name in Status._fields})
+        # What deliveries found wrong with the set-up says nothing about the credentials that calls were refused with.
+        alike = refused - found.get("refused_calls", 0) if why else refused
+        if before.is_enabled and alike >= conf.AUTH_FAILURES_TO_DISABLE:
+            values |= _switch_off(connection, rows, before, refused, refused_reason(alike, why))
         _show(connection, values)
 
 
@@ -123,18 +150,19 @@ def _switch_off(
 
 def re_enable(connection: ConnectionRow) -> None:
     """A person has mended the credentials. Whether they are right, the next test says."""
-    write(connection, is_enabled=True, auth_failure_count=0, disabled_reason="")
+    calls = {"refused_calls": 0} if connection.has_lane else {}
+    write(connection, is_enabled=True, auth_failure_count=0, disabled_reason="", **calls)
 
 
 def refused_reason(count: int, why: str = "") -> str:
     """Return why an integration is disabled, for people."""
     if why:
         return (
-            f"{why.removesuffix('.')[:300]}. This happened {count} times in a row: correct the settings or the "
-            "account, then re-enable the integration; pending events are delivered then."
+            f"{why.removesuffix('.')[:300]}. This happened {counted(count, 'time')} in a row: {SET_UP_AT_FAULT}, "
+            "then re-enable the integration; pending events are delivered then."
         )
     return (
-        f"The destination refused our credentials {count} times in a row. "
+        f"The destination refused our credentials {counted(count, 'time')} in a row. "
         "Correct them, then re-enable the integration; pending events are delivered then."
     )
 

@@ -70,6 +70,8 @@ class TenantIntegration(IntegrationNames, TenantOwned, AbstractConnection):
     _event_type_when_saved = ""
     _subscribed: Remembered | None = None  # that it was, to that type
 
+    has_lane = True
+
     name = models.CharField(max_length=200)
     integration_type = PlainCharField(max_length=50, choices=connector_choices)
     provider_family = models.CharField(max_length=50, blank=True, editable=False)  # the connector's, for filters
@@ -89,6 +91,9 @@ class TenantIntegration(IntegrationNames, TenantOwned, AbstractConnection):
     )
     secret_renewed_at = models.DateTimeField(null=True, blank=True, editable=False)  # the signing secret
     credentials_rotated_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    # Of `auth_failure_count`, what calls, pulls and tests have counted: their success ends it, and no more.
+    refused_calls = models.PositiveIntegerField(default=0, db_default=0, editable=False)
 
     ordering = models.CharField(max_length=10, choices=Ordering.choices, default=Ordering.OBJECT)
     max_in_flight = models.PositiveSmallIntegerField(
@@ -188,6 +193,11 @@ class TenantIntegration(IntegrationNames, TenantOwned, AbstractConnection):
     @property
     def connector_key(self) -> str:
         return self.integration_type
+
+    @property
+    def refused_deliveries(self) -> int:
+        """How many deliveries in a row were refused."""
+        return max(0, self.auth_failure_count - self.refused_calls)
 
     @property
     def accepts_webhooks(self) -> bool:

@@ -52,6 +52,7 @@ class ConnectionRow(CheckedTexts):
     # Labels that a renamed model had before its secrets were bound to the row alone: ("connectors.shop",)
     former_labels: ClassVar[tuple[str, ...]] = ()
 
+    has_lane: ClassVar[bool] = False  # TenantIntegration has one: events are delivered to it
     is_signed: Any = False  # TenantIntegration makes it a column: its requests carry our signature
 
     class Meta:

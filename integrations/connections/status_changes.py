@@ -18,6 +18,7 @@ RUN_TIME = frozenset(
         "is_enabled",
         "last_test_at",
         "auth_failure_count",
+        "refused_calls",
         "last_auth_failure_at",
         "disabled_reason",
     }

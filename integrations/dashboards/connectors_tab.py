@@ -41,6 +41,13 @@ AUTH = {
     "disabled": ("bad", "✗ Refused"),
     "overdue": ("warn", "⚠ Overdue"),
 }
+FAULTS = {
+    "credentials": "The credentials are at fault: enter the right ones, then re-enable it.",
+    "set-up": "The account or the settings are at fault: mend what it says, then re-enable it.",
+    "gone": "Nobody takes events at this address any more: enter another one, then re-enable it.",
+    "destination": "The destination is at fault: it is asked again by itself, nothing is to be done here.",
+}
+TRIED_AGAIN = "then resume it; it also tries again by itself."
 BREAKERS = {"closed": ("ok", "✓ Closed"), "half-open": ("warn", "⚠ Probing"), "open": ("bad", "✗ Open")}
 SHOWN = ("all", "failing", "overdue")
 
@@ -57,16 +64,23 @@ class Row:
         return Badge(*STATES[self.status.state], self.status.reason)  # type: ignore[arg-type]
 
     @property
+    def fault(self) -> str:
+        """Whose fault it is, and what a person can do."""
+        words = FAULTS.get(self.status.fault, "")
+        return words if self.status.state == "disabled" else words.replace("then re-enable it.", TRIED_AGAIN)
+
+    @property
     def auth(self) -> Badge:
         return Badge(*AUTH[self.status.auth])  # type: ignore[arg-type]
 
     @property
     def auth_words(self) -> str:
         parts = []
-        if failures := self.status.auth_failures:
+        if (failures := self.status.auth_failures) and self.status.auth in ("refused", "disabled"):
             parts.append(f"{failures} refusal{'s' if failures > 1 else ''} in a row")
         if (days := self.status.credentials_age_days) is not None:
-            parts.append(f"changed {days} days ago" if days > 1 else "changed yesterday" if days else "changed today")
+            since = f"{days} days ago" if days > 1 else "yesterday" if days else "today"
+            parts.append(f"credentials changed {since}")
         return ", ".join(parts)
 
     @property

@@ -35,8 +35,9 @@ from integrations.audit.patience import briefly, commits_at_once
 from integrations.connections.models import TenantIntegration
 from integrations.connections.row import ConnectionRow
 from integrations.connectors.manifest import Manifest
+from integrations.counted import counted
 from integrations.database_clock import after
-from integrations.errors import DESTINATION, IntegrationError, IntegrationRateLimited, IntegrationTemporaryError
+from integrations.errors import DESTINATION, QUOTA, IntegrationError, IntegrationRateLimited, IntegrationTemporaryError
 from integrations.logs import one_line
 from integrations.retry_policy import asked_seconds
 
@@ -83,6 +84,7 @@ class CallGate:
         self.integration_id, self.name = integration_id, name
         self.patience: float | None = None
         self._longest, self._interval = longest, interval
+        self._ids = {"integration_id": integration_id}
         self._own = Pacer(interval, 0.0, time.monotonic)  # where nothing can be booked
 
     @property
@@ -101,7 +103,7 @@ class CallGate:
             ticket = self._admitted()
             wait = self._booked()
         except DatabaseError as error:  # what we know of the destination is no reason not to ask it
-            logger.warning("%s: the lane could not be asked: %s", self.name, type(error).__name__)
+            logger.warning("%s: the lane could not be asked: %s", self.name, type(error).__name__, extra=self._ids)
             return Ticket()
         finally:
             if (stay := run_slot.current()) is not None:  # while we wait, others may need the connection
@@ -117,14 +119,13 @@ class CallGate:
                 if not ticket.is_clean:
                     self._write(self._close)
             elif isinstance(error, IntegrationTemporaryError) and error.fault == DESTINATION:
-                return self._write(lambda: self._fail(ticket, asked_seconds(error.retry_after))) is not False
+                return self._write(lambda: self._fail(ticket, _asked(error))) is not False
             else:
-                is_asked = isinstance(error, IntegrationRateLimited | IntegrationTemporaryError)
-                asked = asked_seconds(error.retry_after) if is_asked else 0.0
+                asked = _asked(error)
                 if asked or ticket.is_probe:
                     self._write(lambda: self._rest(ticket, asked))
         except DatabaseError as problem:
-            logger.warning("%s: the lane could not be told: %s", self.name, type(problem).__name__)
+            logger.warning("%s: the lane could not be told: %s", self.name, type(problem).__name__, extra=self._ids)
         return True
 
     # -- before ---------------------------------------------------------------------------------------------
@@ -243,6 +244,7 @@ class CallGate:
             return True
         breaker.open()
         pause = max(breaker.pause or 0.0, _capped(asked))
+        failures = f"{BREAKER_OPEN}: {counted(breaker.failures, 'failure')} in a row"
         # Once, however many requests were under way when it opened.
         lanes = self._lanes() if ticket.is_probe else self._rested()
         opened = lanes.filter(times_opened=found[1]).update(
@@ -250,21 +252,27 @@ class CallGate:
             times_opened=breaker.times_opened,
             opened_at=Case(When(times_opened=0, then=Now()), default=F("opened_at")),
             paused_until=after(pause),
-            pause_reason=f"{BREAKER_OPEN}: {breaker.failures} failures in a row"[:200],
+            # A breaker's pause ends with the next success, what was asked for does not.
+            pause_reason=f"{ASKED} to wait" if asked else failures,
         )
+        if not opened and asked:
+            self._rest(ticket, asked)
         if opened:
-            logger.warning("%s: the circuit breaker is open for %.0f s", self.name, pause)
+            logger.warning("%s: the circuit breaker is open for %.0f s", self.name, pause, extra=self._ids)
         return False
 
     def _rest(self, ticket: Ticket, asked: float) -> None:
         """Let the lane rest as long as was asked; a probe that says neither yes nor no ends its own rest."""
-        until = after(_capped(asked))
+        until, reason = after(_capped(asked)), f"{ASKED} to wait"
         if ticket.is_probe:
             claimed = self._lanes().filter(pause_reason__startswith=BREAKER_OPEN)
-            claimed.update(paused_until=until if asked else None, pause_reason=f"{ASKED} to wait" if asked else "")
-        elif asked:
+            if claimed.update(paused_until=until if asked else None, pause_reason=reason if asked else ""):
+                return
+        if asked:
             shorter = self._lanes().filter(Q(paused_until=None) | Q(paused_until__lt=until))
-            shorter.update(paused_until=until, pause_reason=f"{ASKED} to wait")
+            if not shorter.update(paused_until=until, pause_reason=reason):
+                # It rests for longer already; if for a reason that no call minds, they mind this one.
+                self._lanes().exclude(pause_reason__startswith=ASKED).update(pause_reason=reason)
 
 
 def gate_of(connection: ConnectionRow, manifest: Manifest, longest: float) -> CallGate | None:
@@ -273,6 +281,12 @@ def gate_of(connection: ConnectionRow, manifest: Manifest, longest: float) -> Ca
         return None
     name = one_line(connection.name)  # it stands in lines of the log
     return CallGate(connection.pk, name, longest=longest, interval=interval_of(connection, manifest))
+
+
+def _asked(error: IntegrationError) -> float:
+    """Return how long the destination asked us to wait, 0 if it did not: our own guess holds up no call."""
+    waits = error.fault == QUOTA or isinstance(error, IntegrationRateLimited | IntegrationTemporaryError)
+    return asked_seconds(error.retry_after) if waits else 0.0
 
 
 def _capped(asked: float) -> float:

@@ -45,7 +45,8 @@ def drain(integration_id: int, *, turn: int | None = None, is_slow_worker: bool 
         while _send_slice(lease, drained, is_slow_worker, give_back_at) and time.monotonic() < give_back_at:
             pass
     except LeaseLost:
-        logger.warning("lane %s: the lease was lost; its new holder sends these rows again", integration_id)
+        lost = "lane %s: the lease was lost; its new holder sends these rows again"
+        logger.warning(lost, integration_id, extra=lease.integration.log_ids())
         drained.outcome = "lease lost"
         return drained
     except BaseException:

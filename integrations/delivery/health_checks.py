@@ -76,5 +76,7 @@ def check_one(integration_id: int) -> bool | None:
     with run_slot.away():
         result = integration.test_connection()
     if not result.success:
-        logger.warning("health check of integration %s failed: %s", integration_id, result.message)
+        logger.warning(
+            "health check of integration %s failed: %s", integration_id, result.message, extra=integration.log_ids()
+        )
     return result.success

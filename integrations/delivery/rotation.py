@@ -80,10 +80,17 @@ def _renew_secret(integration: TenantIntegration) -> bool | None:
         # The old secret signs beside it: what the destination took speaks for these settings, too.
         trusted = Lane.objects.filter(pk=integration.pk, taken_with=before)
         trusted.update(taken_with=fingerprint(integration))
-        logger.warning("integration %s has a new signing secret; show it on its page", integration.pk)
+        logger.warning(
+            "integration %s has a new signing secret; show it on its page", integration.pk, extra=integration.log_ids()
+        )
     except IntegrationError as error:
         problem = error.message
-        logger.error("the signing secret of integration %s was not renewed: %s", integration.pk, problem)
+        logger.error(
+            "the signing secret of integration %s was not renewed: %s",
+            integration.pk,
+            problem,
+            extra=integration.log_ids(),
+        )
     ExecutionLog.objects.create(integration=integration, action="rotate", error=problem)
     return not problem
 
@@ -127,7 +134,12 @@ def _rotate(integration_id: int, actor: str) -> bool:
     if renewed:
         _retire(adapter, integration_id)
     if problem:
-        logger.error("the credentials of integration %s were not renewed: %s", integration_id, problem)
+        logger.error(
+            "the credentials of integration %s were not renewed: %s",
+            integration_id,
+            problem,
+            extra={"integration_id": integration_id},
+        )
     return not problem
 
 
@@ -138,4 +150,9 @@ def _retire(adapter: BaseConnector, integration_id: int) -> None:
             adapter.retire()
     except Exception as error:
         problem = error.message if isinstance(error, IntegrationError) else f"unexpected {type(error).__name__}"
-        logger.warning("the replaced credentials of integration %s still work: %s", integration_id, problem)
+        logger.warning(
+            "the replaced credentials of integration %s still work: %s",
+            integration_id,
+            problem,
+            extra={"integration_id": integration_id},
+        )

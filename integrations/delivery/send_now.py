@@ -66,7 +66,9 @@ def send_now(
             with within(ends_at - time.monotonic()):
                 reason = _try_until_settled(lease, sync_id, policy, sleep, ends_at)
         except LeaseLost:
-            logger.warning("lane %s: the lease was lost; its new holder sends row %s again", integration_id, sync_id)
+            ids = {**lease.integration.log_ids(), "sync_id": sync_id}
+            lost = "lane %s: the lease was lost; its new holder sends row %s again"
+            logger.warning(lost, integration_id, sync_id, extra=ids)
             return "another sender has taken the lane"
         except BaseException:
             release(lease)

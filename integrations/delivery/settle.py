@@ -19,6 +19,7 @@ from integrations.audit.notes import AuditNote, write_notes
 from integrations.connections import health
 from integrations.connections.binding import fingerprint
 from integrations.connections.models import TenantIntegration
+from integrations.counted import counted
 from integrations.errors import (
     IntegrationBlocked,
     IntegrationGone,
@@ -77,13 +78,15 @@ def settle(lease: Lease, settlement: Settlement) -> None:
         _settle(lease, settlement)
         return
     except UNSTORABLE:
-        logger.exception("lane %s: what came back cannot be stored as it is", lease.integration_id)
+        logger.exception(
+            "lane %s: what came back cannot be stored as it is", lease.integration_id, extra=lease.integration.log_ids()
+        )
     plain = replace(settlement, outcomes=[_without_texts(result) for result in settlement.outcomes])
     try:
         _settle(lease, plain)
         return
     except UNSTORABLE:
-        logger.exception("lane %s: settling row by row", lease.integration_id)
+        logger.exception("lane %s: settling row by row", lease.integration_id, extra=lease.integration.log_ids())
     for index, result in enumerate(plain.outcomes):
         is_last = index == len(plain.outcomes) - 1
         part = replace(plain, outcomes=[result], gives_back=plain.gives_back and is_last)
@@ -132,35 +135,28 @@ def _lane_values(lease: Lease, settlement: Settlement) -> Values:
             statements.next_send(vendor),
             [float(settlement.next_send_in), lease.state.booked_until],
         )
-    values |= _verdict_values(lease, settlement, now)
+    said = _verdict_values(lease, settlement, now)
     if (attention := _attention(lease, settlement, synced)) is not None:
-        values["attention"] = ("%s", [attention[:500]])
-    return values
+        said["attention"] = ("%s", [attention[:500]])
+    return values | unless_resumed(lease, said)
 
 
 def _verdict_values(lease: Lease, settlement: Settlement, now: tuple[str, Sequence[Any]]) -> Values:
-    """What the slice says about the destination; it counts only if nobody has resumed the lane meanwhile."""
+    """What the slice says about the destination."""
     vendor = connections[USING].vendor
     verdict = settlement.verdict
     breaker = verdict.breaker
     pauses = [
         (verdict.wait or 0.0, verdict.wait_reason),
-        (breaker.pause or 0.0, f"{BREAKER_OPEN}: {breaker.failures} failures in a row"),
+        (breaker.pause or 0.0, f"{BREAKER_OPEN}: {counted(breaker.failures, 'failure')} in a row"),
     ]
     seconds, reason = max(pauses)
     state = lease.state
-    until = sql.shifted(vendor, "%s") if seconds else "NULL"
-    paused = [float(seconds)] if seconds else []
-    kept = _kept_pause(vendor, until, was_taken=verdict.taken > 0)
     values: Values = {
         "consecutive_failures": ("%s", [breaker.failures]),
         "times_opened": ("%s", [breaker.times_opened]),
         "breaker": ("%s", [Lane.Breaker.OPEN if breaker.is_probing else Lane.Breaker.CLOSED]),
-        "paused_until": (f"CASE WHEN {kept} THEN paused_until ELSE {until} END", paused * 2),
-        "pause_reason": (
-            f"CASE WHEN {kept} THEN pause_reason ELSE %s END",
-            [*paused, reason[:200] if seconds else ""],
-        ),
+        **pause(seconds, reason, was_taken=verdict.taken > 0),
         "refused_object": ("%s", [verdict.refused_object]),
     }
     if not verdict.taken:  # so what calls counted since the slice began stands
@@ -178,23 +174,38 @@ def _verdict_values(lease: Lease, settlement: Settlement, now: tuple[str, Sequen
         values["opened_at"] = ("NULL", [])
     elif breaker.times_opened == 1 and breaker.pause is not None:
         values["opened_at"] = now
-    epoch = lease.state.epoch
+    return values
+
+
+def pause(seconds: float, reason: str, *, was_taken: bool = False) -> Values:
+    """Return what lets a held lane rest for `seconds`; 0: no longer, but for what a call has asked since it was taken.
+
+    A lane that is taken rests for nothing: a pause that is on was set by a call since then. The longer one counts. What
+    was taken ends a breaker's pause; what the destination asked for is never undercut.
+    """
+    vendor = connections[USING].vendor
+    until = sql.shifted(vendor, "%s") if seconds else "NULL"
+    parameters = [float(seconds)] if seconds else []
+    is_on = f"paused_until > {sql.now(vendor)}"
+    kept = f"{is_on} AND pause_reason LIKE '{ASKED}%%'" if was_taken else is_on
+    kept = kept if until == "NULL" else f"{kept} AND paused_until > {until}"
+    return {
+        "paused_until": (f"CASE WHEN {kept} THEN paused_until ELSE {until} END", parameters * 2),
+        # Calls obey what was asked for, and go by the reason: it stays, also where our own pause is longer.
+        "pause_reason": (
+            f"CASE WHEN {is_on} AND ({kept} OR pause_reason LIKE '{ASKED}%%') THEN pause_reason ELSE %s END",
+            [*parameters, reason[:200] if seconds else ""],
+        ),
+    }
+
+
+def unless_resumed(lease: Lease, values: Values) -> Values:
+    """Return `values` so that they are written only if nobody has resumed the lane since it was taken or renewed."""
+    vendor, epoch = connections[USING].vendor, lease.state.epoch
     return {
         name: (f"CASE WHEN epoch = %s THEN {value}{_cast(vendor, name)} ELSE {name} END", [epoch, *parameters])
         for name, (value, parameters) in values.items()
     }
-
-
-def _kept_pause(vendor: str, until: str, *, was_taken: bool) -> str:
-    """Return the condition of a pause that a call has set since the slice began, and that stands beside our own.
-
-    A lane that is taken rests for nothing. What was taken ends a breaker's pause; what the destination asked for is
-    never undercut.
-    """
-    kept = f"paused_until > {sql.now(vendor)}"
-    if was_taken:
-        kept += f" AND pause_reason LIKE '{ASKED}%%'"
-    return kept if until == "NULL" else f"{kept} AND paused_until > {until}"
 
 
 def _cast(vendor: str, name: str) -> str:
@@ -219,9 +230,12 @@ def _attention(lease: Lease, settlement: Settlement, synced: int) -> str | None:
     failing = _failing(lease, settlement)
     if not failing or not taken:
         return "" if synced and lease.state.attention else None
-    total = "1000 or more" if (count := sum(failing.values())) >= 1000 else str(count)
+    count = sum(failing.values())
+    total = "1000 or more events wait" if count >= 1000 else f"{counted(count, 'event')} wait{'s' * (count == 1)}"
     answers = ", ".join(f"{status or 'no answer'} for {number}" for status, number in list(failing.items())[:4])
-    return f"{total} event(s) wait for a retry ({answers}), while {taken} others were taken: look at these events."
+    others = f"{counted(taken, 'other')} {'was' if taken == 1 else 'were'} taken"
+    look = "look at this event" if count == 1 else "look at these events"
+    return f"{total} for a retry ({answers}), while {others}: {look}."
 
 
 def _failing(lease: Lease, settlement: Settlement) -> dict[int | None, int]:
@@ -343,7 +357,8 @@ def _write_verdict(epoch: int, integration: TenantIntegration, settlement: Settl
     """
     verdict = settlement.verdict
     gone = next((r.error for r in settlement.outcomes if isinstance(r.error, IntegrationGone)), None)
-    has_changed = verdict.refusals != integration.auth_failure_count
+    before = integration.refused_deliveries
+    has_changed = verdict.refusals != before or bool(verdict.taken and integration.refused_calls)
     if gone is None and not has_changed and not verdict.pauses:
         return
     row = TenantIntegration.unannounced.using(USING).select_for_update(of=("self",)).filter(pk=integration.pk).first()
@@ -353,7 +368,7 @@ def _write_verdict(epoch: int, integration: TenantIntegration, settlement: Settl
         return
     if has_changed:
         # What others counted meanwhile stays, unless a success ended it.
-        added = F("auth_failure_count") + (verdict.refusals - integration.auth_failure_count)
+        added = F("auth_failure_count") + (verdict.refusals - before)
         health.write_refusals(row, verdict.refusals if verdict.taken else added, verdict.why)
     if gone is not None:
         health.disable(row, gone.message)

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from django.db import connections, transaction
 
 from integrations.connections.models import TenantIntegration
+from integrations.counted import counted
 
 from . import statements
 from .lease import USING
@@ -35,7 +36,7 @@ def sweep() -> dict[str, int]:
         woken = set(wake_all(due))
     _forget([lane[0] for lane in due if lane not in woken])
     if due:
-        logger.info("sweep: %s lane(s) due, %s woken", len(due), len(woken))
+        logger.info("sweep: %s due, %s woken", counted(len(due), "lane"), len(woken))
     return {"due": len(due), "woken": len(woken)}
 
 

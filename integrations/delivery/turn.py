@@ -18,7 +18,7 @@ from typing import Any
 
 from django.db import connections
 
-from integrations import conf, sql
+from integrations import conf
 from integrations.alone import MAX_DEATHS, alone
 from integrations.connections.binding import bind, fingerprint
 from integrations.connections.models import TenantIntegration
@@ -35,7 +35,7 @@ from .lease import USING, Lease, extend
 from .outcome import Outcome
 from .pacing import Pacer, interval_of
 from .send import Slice
-from .settle import Settlement, settle
+from .settle import Settlement, pause, settle, unless_resumed
 from .unsendable import cancel_pending
 from .verdicts import OTHERS, TRUST_SECONDS, CircuitBreaker, Verdict
 
@@ -190,17 +190,13 @@ def _bind(lease: Lease) -> tuple[BaseConnector, str] | str:
     except IntegrationNotConfigured as error:
         reason = error.message
     except Exception as error:  # a constructor of anybody's
-        logger.exception("lane %s: its connector cannot be made", lease.integration_id)
+        logger.exception(
+            "lane %s: its connector cannot be made", lease.integration_id, extra=lease.integration.log_ids()
+        )
         reason = f"the connector {lease.integration.integration_type} cannot be made: {type(error).__name__}"
-    logger.error("lane %s cannot be sent: %s", lease.integration_id, reason)
-    vendor = connections[USING].vendor
-    lease.renew(
-        {
-            "attention": ("%s", [reason[:500]]),
-            "paused_until": (sql.shifted(vendor, "%s"), [NOT_CONFIGURED_SECONDS]),
-            "pause_reason": ("%s", [reason[:200]]),
-        }
-    )
+    logger.error("lane %s cannot be sent: %s", lease.integration_id, reason, extra=lease.integration.log_ids())
+    said = {"attention": ("%s", [reason[:500]]), **pause(NOT_CONFIGURED_SECONDS, reason)}
+    lease.renew(unless_resumed(lease, said))  # a person who has mended it meanwhile waits for no pause
     return reason
 
 
@@ -224,7 +220,7 @@ def _slice(
     was_taken = state.taken_with == settings
     verdict = Verdict(
         CircuitBreaker(state.consecutive_failures, state.times_opened),
-        refusals=integration.auth_failure_count,
+        refusals=integration.refused_deliveries,
         refused_object=state.refused_object,
         is_trusted=was_taken and state.last_success_ago is not None and state.last_success_ago < TRUST_SECONDS,
         was_ever_taken=was_taken,
@@ -308,9 +304,10 @@ def _send_carefully(sending: Slice, row: DueRow, apart: ExitStack) -> None:
 
 def _send_alone(lease: Lease, sending: Slice, row: DueRow, apart: ExitStack) -> None:
     """Send a row whose worker died before: with no other lane in this process, and not for ever."""
+    ids = {**lease.integration.log_ids(), **outcome.log_ids(row, row.attempts)}
     if row.deaths >= MAX_DEATHS:
         problem = f"its worker died {row.deaths} times"
-        logger.error("lane %s: row %s is given up: %s", lease.integration_id, row.id, problem)
+        logger.error("lane %s: row %s is given up: %s", lease.integration_id, row.id, problem, extra=ids)
         sending.outcomes.append(outcome.given_up(row, IntegrationTemporaryError(problem, code="worker_died")))
         return
     with run_slot.away():
@@ -321,7 +318,7 @@ def _send_alone(lease: Lease, sending: Slice, row: DueRow, apart: ExitStack) -> 
             wait = [NOT_ALONE_SECONDS, row.id, row.generation]
             cursor.execute(statements.put_off(connections[USING].vendor), wait)
         return
-    logger.warning("lane %s: row %s is sent alone: its worker died before", lease.integration_id, row.id)
+    logger.warning("lane %s: row %s is sent alone: its worker died before", lease.integration_id, row.id, extra=ids)
     sending.mark = _mark
     sending.send([[row]])
 

@@ -173,7 +173,8 @@ class Verdict:
             self.rest(REFUSED_RESTS[0], error.message)
         elif error.fault == QUOTA:
             self.halted = "quota"
-            self.rest(_wish(error, result), error.message)
+            asked = f"{ASKED} to wait: " if asked_seconds(error.retry_after) else ""  # an hour is our own guess
+            self.rest(_wish(error, result), asked + error.message)
         elif isinstance(error, IntegrationGone):
             self.halted = "gone"
         elif error.fault == SETUP:
@@ -207,8 +208,13 @@ class Verdict:
             self._tries = self._alike = 0
 
     def rest(self, seconds: float, reason: str) -> None:
-        """Let the lane rest for at least `seconds` after this slice."""
-        self.wait, self.wait_reason = max((self.wait or 0.0, self.wait_reason), (seconds, reason))
+        """Let the lane rest for at least `seconds` after this slice.
+
+        Of several reasons the one that holds for calls too is kept: that the destination asked for it.
+        """
+        longest = max((self.wait or 0.0, self.wait_reason), (seconds, reason))
+        asked = next((each for each in (longest[1], self.wait_reason, reason) if each.startswith(ASKED)), "")
+        self.wait, self.wait_reason = longest[0], asked or longest[1]
 
     def _was_taken(self) -> None:
         self.taken += 1

@@ -52,7 +52,7 @@ class ERPPushLog(PushNames, IntegrationSync):
         proxy = True
         default_permissions = ("view",)
         verbose_name = "ERP push"
-        verbose_name_plural = "ERP push log"
+        verbose_name_plural = "ERP pushes"
 
     def __str__(self) -> str:
         return f"push {self.pk}"

@@ -29,7 +29,7 @@ class AbstractWebhookEvent(models.Model):
         next_attempt_at: when a worker may look at it, next or again; null: nothing is left to do. While a worker is
             at it, it is the time after which that worker counts as dead.
         unfinished: attempts in a row that nobody ended, the one under way among them: their workers died. Counted by
-            the claim, taken back by whatever is written at the end.
+            the claim, taken back by whatever is written at the end. It stays on a row that was given up for it.
         announced_at: when all receivers of webhook_event_processed had heard of it.
     """
 

@@ -6,7 +6,8 @@
 
 A crash before the mark repeats the whole; one after it only the announcement. Receivers of the signal may therefore
 hear of a webhook twice; `webhook_event.pk` tells. A claim counts the attempt as unfinished, and whatever ends it takes
-that back: a row whose last worker died is processed alone in its process, and given up after MAX_DEATHS of them.
+that back: a row whose last worker died is processed alone in its process, and given up after MAX_DEATHS of them. The
+count stays then: no copy has it tried again (receive.py), only a person, alone and once.
 """
 
 from __future__ import annotations
@@ -28,14 +29,18 @@ from integrations.connectors.incoming import WebhookDTO, parse
 from integrations.database_clock import after
 from integrations.errors import IntegrationError, IntegrationTemporaryError, printable
 from integrations.lifecycle import announce_now, webhook_event_processed
+from integrations.logs import IdLogger, about
 from integrations.origin import caused_by
 
 from .actions import asks_for_action, run_action
 from .models import MAX_ERROR, AbstractWebhookEvent
 from .receive import cut, described
 
-logger = logging.getLogger("integrations.inbound")
+logger = IdLogger(logging.getLogger("integrations.inbound"))
 
+LAST_CHANCE = (
+    MAX_DEATHS - 1
+)  # `unfinished` of a row that a person has tried again: alone, and given up if that dies too
 WAIT_SECONDS = 60.0  # how often a row is looked at whose connection takes nothing now
 
 
@@ -58,9 +63,14 @@ def process(model: type[AbstractWebhookEvent], pk: Any) -> str:
     if event is None:
         logger.warning("a message names an inbound webhook that does not exist")
         return "unknown"
+    whose = {} if event.connection is None else event.connection.log_ids()
+    with about({**whose, "webhook_event_id": event.pk}):
+        return _process(rows, event, event.connection)
+
+
+def _process(rows: models.QuerySet[Any], event: AbstractWebhookEvent, connection: AbstractConnection | None) -> str:
     if not event.signature_valid:
         return "rejected"
-    connection: AbstractConnection | None = event.connection
     if connection is not None and not (connection.is_enabled and connection.accepts_webhooks):
         rows.filter(pk=event.pk, next_attempt_at__lte=Now()).update(next_attempt_at=after(WAIT_SECONDS))
         return "waiting"
@@ -100,8 +110,12 @@ def _unchanged(rows: models.QuerySet[Any], event: AbstractWebhookEvent) -> model
 
 
 def _is_spent(event: AbstractWebhookEvent) -> bool:
-    """Tell whether too many workers in a row died with it, or the last one that the attempts allow."""
-    return event.unfinished >= MAX_DEATHS or (event.unfinished > 0 and event.attempts >= conf.RETRY_MAX_ATTEMPTS)
+    """Tell whether too many workers in a row died with it, or the last one that the attempts allow.
+
+    The very last one is granted whatever the attempts say: a person may have asked for it (`LAST_CHANCE`).
+    """
+    is_late = event.attempts >= conf.RETRY_MAX_ATTEMPTS
+    return event.unfinished >= MAX_DEATHS or (0 < event.unfinished < LAST_CHANCE and is_late)
 
 
 def _give_up(rows: models.QuerySet[Any], event: AbstractWebhookEvent) -> bool:
@@ -112,7 +126,7 @@ def _give_up(rows: models.QuerySet[Any], event: AbstractWebhookEvent) -> bool:
     if event.status == event.Status.PROCESSED:
         text, status = f"{text}; a receiver of its signal may have missed it", event.Status.PROCESSED
     text = f"{text} (given up after {event.attempts} attempt{'s' if event.attempts > 1 else ''})"
-    if not _unchanged(rows, event).update(status=status, error=text, next_attempt_at=None, unfinished=0):
+    if not _unchanged(rows, event).update(status=status, error=text, next_attempt_at=None):
         return False
     logger.error("inbound webhook %s: %s", event.pk, text)
     return True

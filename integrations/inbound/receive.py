@@ -42,6 +42,9 @@ MAX_ID = 200  # characters; of a longer one, the digest
 MAX_OWNER = 180  # the same for what stands before it
 MAX_KEY = 255  # the column
 
+# Given up because its workers died; who wants it tried again looks at it first, and asks on its page.
+HAS_KILLED = Q(unfinished__gt=0, next_attempt_at=None)
+
 _STORABLE_ID = re.compile(rf"[\x20-\x7e]{{1,{MAX_ID}}}")
 
 
@@ -84,7 +87,8 @@ def store(
     """Store a delivery whose signature is proven; return its row, or that of its first copy (`is_duplicate`).
 
     Safe for any number of callers at once, inside and outside of a transaction. A copy of one that failed is a wish to
-    try it now, and of one that was given up, to try it once more: a person pressed *Redeliver* at the provider's.
+    try it now, and of one that was given up, to try it once more: a person pressed *Redeliver* at the provider's. Of
+    one that was given up because its workers died it is counted, and nothing more: providers send again by themselves.
 
     Args:
         event_id: the provider's id of the delivery; "": the body tells copies apart.
@@ -140,11 +144,14 @@ def _forget_copy(rows: QuerySet[Any], key: str) -> bool:
     The same words minutes later are no copy but a new wish: without an id nothing else could tell.
     """
     done = rows.filter(idempotency_key=key, next_attempt_at=None, received_at__lte=after(-conf.INBOUND_COPY_SECONDS))
+    done = done.exclude(HAS_KILLED)
     return bool(done.update(idempotency_key=f"past:{uuid.uuid4().hex}"))
 
 
 def _copy(rows: QuerySet[Any], key: str) -> AbstractWebhookEvent | None:
     """Count one more copy of the row with that key, and have the row tried now if it failed or was given up.
+
+    Not if it was given up because its workers died.
 
     Return the row; None if it is gone.
     """
@@ -154,7 +161,7 @@ def _copy(rows: QuerySet[Any], key: str) -> AbstractWebhookEvent | None:
     failed = Q(status=model.Status.FAILED, signature_valid=True)
     # Processed, but some receiver never heard of it.
     untold = ~Q(error="") & Q(status=model.Status.PROCESSED, announced_at=None, next_attempt_at=None)
-    if copied.filter(failed | untold).update(next_attempt_at=Now()):
+    if copied.filter(failed | untold).exclude(HAS_KILLED).update(next_attempt_at=Now()):
         _hint(model, copied.values_list("pk", flat=True)[0], rows.db, is_slow=True)
     event: AbstractWebhookEvent | None = copied.first()
     if event is not None:

@@ -14,6 +14,7 @@ from django.db import OperationalError, ProgrammingError
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
+from integrations.counted import counted
 from integrations.delivery.sweep import SENDING_SECONDS
 from integrations.delivery.wakeup import together
 
@@ -58,7 +59,7 @@ def request_processing() -> dict[str, int]:
                 found += len(rows)
                 asked += sum(bool(hint(model, pk, is_slow=attempts > 0)) for pk, attempts in rows)
     if asked < found:
-        logger.info("sweep: %s webhook(s) due, %s asked for", found, asked)
+        logger.info("sweep: %s due, %s asked for", counted(found, "webhook"), asked)
     return {"due": found, "asked": asked}
 
 

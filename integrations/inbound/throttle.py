@@ -63,6 +63,7 @@ def count_refused(connection: AbstractConnection) -> bool:
             "connection %s: %s webhooks without a valid signature in this minute; others now get 429 until it ends",
             connection.pk,
             number,
+            extra=connection.log_ids(),
         )
     return number is None or number <= most
 

@@ -122,7 +122,7 @@ def _take_in(request: HttpRequest, connection_id: str, action: str) -> Answer:
         if refused.status != 404 and may_log(connection):
             level = logging.ERROR if refused.status >= 500 else logging.WARNING
             values = (connection.pk, refused.status, refused.reason)
-            logger.log(level, "connection %s: a webhook was refused (%s): %s", *values)
+            logger.log(level, "connection %s: a webhook was refused (%s): %s", *values, extra=connection.log_ids())
         raise
 
 
@@ -253,7 +253,8 @@ def _keep(adapter: BaseConnector, delivery: Delivery) -> Answer:
         raise _Refused(400) from None
     except Exception as error:  # a connector's slip must not cost the delivery: it is stored, and tried later
         pk = delivery.connection and delivery.connection.pk
-        logger.error("connection %s: its connector cannot parse: %s", pk, type(error).__name__)
+        ids = {} if delivery.connection is None else delivery.connection.log_ids()
+        logger.error("connection %s: its connector cannot parse: %s", pk, type(error).__name__, extra=ids)
         dto = WebhookDTO("", payload)
     event_id = copy_id(inbound.scheme, dto.event_id, delivery.headers, delivery.body)
     try:

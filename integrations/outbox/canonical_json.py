@@ -33,6 +33,7 @@ MAX_INTEGER_BITS = 256  # longer ones are identifiers or mistakes: sent as text
 ENDLESS = 1_000_000  # items of something that does not say how many it has, where there is no body limit
 MOST_PARTS, MOST_CHARACTERS = 2, 16  # times the limit; a user waits for it
 SHORTEST = 64  # characters; shorter texts are not cut
+CLOSE = 32  # a body that is cut leaves at most this part of its room empty, where its parts are as fine as that
 NAMED = 20  # of what was cut
 TRUNCATED = "truncated"
 REPLACEMENT = "\ufffd"
@@ -64,18 +65,26 @@ def encode_sanitised(value: Any) -> str:
 def encode_within(payload: dict[str, Any], limit: int) -> tuple[str | None, list[str]]:
     """Return what `sanitise_object` made as JSON of at most `limit` bytes, and the paths of what is cut in it.
 
-    If it is larger, its longest texts and lists are cut, as little as will do. None: that is not enough.
+    If it is larger, its longest texts and lists are cut, no more than is needed: how long they may be is searched by
+    halves, until at most one part in CLOSE of the body is empty, or the next item of a list is one too many. None: that
+    is not enough.
     """
-    text, longest = encode_sanitised(payload), limit
-    while not _fits(text, limit):
-        longest //= 2
-        if longest < 2:
-            return None, []
+    text = encode_sanitised(payload)
+    if _size(text) <= limit:
+        return text, []
+    found: tuple[str | None, list[str]] = None, []
+    fits, over = 1, limit  # characters of one part: what is known to fit, and what does not
+    while over - fits > fits // CLOSE and (longest := (fits + over) // 2) > 1:
         walk = _Walk(limit, max(longest, SHORTEST), longest // 2)
         text = encode_sanitised(walk.named(payload))
-        if _fits(text, limit):
-            return text, walk.cut
-    return text, []
+        size = _size(text)
+        if size > limit:
+            over = longest
+            continue
+        found, fits = (text, walk.cut), longest
+        if limit - size <= limit // CLOSE:
+            break
+    return found
 
 
 def sanitise_object(payload: Mapping[str, Any], *, limit: int) -> dict[str, Any]:
@@ -97,8 +106,8 @@ def sanitise(value: Any) -> Any:
     return _Walk(sys.maxsize).value(value, "", ())
 
 
-def _fits(text: str, limit: int) -> bool:
-    return len(text) <= limit and (text.isascii() or len(text.encode()) <= limit)
+def _size(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode())
 
 
 class _Walk:

@@ -81,10 +81,15 @@ def is_heard(connection: AbstractConnection, resource_type: str) -> bool:
     if handler_for(connection, resource_type):
         return True
     whose = (resource_type, connection.provider_family or "an unnamed family", connection.pk)
+    ids = {**connection.log_ids(), "resource_type": resource_type}
     if has_taker(connection, resource_type):
-        logger.info("no handler for the %s of %s (connection %s): only receivers of sync_completed get them", *whose)
+        logger.info(
+            "no handler for the %s of %s (connection %s): only receivers of sync_completed get them", *whose, extra=ids
+        )
         return True
     logger.warning(
-        "no handler for the %s of %s (connection %s), so they are not pulled: register one (docs/pull.md)", *whose
+        "no handler for the %s of %s (connection %s), so they are not pulled: register one (docs/pull.md)",
+        *whose,
+        extra=ids,
     )
     return False

@@ -31,6 +31,7 @@ from integrations.errors import (
     printable,
 )
 from integrations.lifecycle import announce, sync_completed
+from integrations.logs import IdLogger, about
 from integrations.origin import caused_by
 
 from . import lease as leases
@@ -40,7 +41,7 @@ from .lease import PullLease
 from .models import AbstractSyncState
 from .result import SyncResult
 
-logger = logging.getLogger("integrations.pull")
+logger = IdLogger(logging.getLogger("integrations.pull"))
 
 QUIET = "its last worker died, so it must be read alone, and this process is busy; it is read later"
 LOST = "another run took over while this page was read; it reads the page again"
@@ -81,6 +82,20 @@ def run_page(
         raise ValueError(f"sync_state is of {sync_state.resource_type!r}, not of {str(resource_type)[:50]!r}")
     if getattr(sync_state, "connection_id", connection.pk) != connection.pk:
         raise ValueError("sync_state belongs to another connection")
+    with about({**connection.log_ids(), "resource_type": resource_type, "sync_state_id": sync_state.pk}):
+        return _run(connection, sync_state, resource_type, fetch_fn, process_fn, is_full_resync, from_start, visited)
+
+
+def _run(
+    connection: AbstractConnection,
+    sync_state: AbstractSyncState,
+    resource_type: str,
+    fetch_fn: FetchFn | None,
+    process_fn: ProcessFn | None,
+    is_full_resync: bool,
+    from_start: bool,
+    visited: Collection[str],
+) -> SyncResult:
     name = f"{resource_type} of connection {connection.pk}"
     died = bool(sync_state.unfinished) and leases.is_suspect(sync_state)
     lease = None if died else _claimed(sync_state, from_start, is_alone=False)

@@ -43,7 +43,7 @@ def call_adapter_method(
     if connection is None:
         return None
     if not may_pull(connection):
-        logger.info("connection %s is not operational; nothing is called", connection.pk)
+        logger.info("connection %s is not operational; nothing is called", connection.pk, extra=connection.log_ids())
         return None
     kind = ConnectorRegistry.type_of(connection.connector_key)
     if not isinstance(method_name, str) or method_name not in exported_methods(kind):

@@ -16,6 +16,7 @@ from integrations import clock
 from integrations.audit.models import ExecutionLog
 from integrations.connections.authorization import awaits_connection
 from integrations.connections.credentials_age import credentials_age, overdue_days
+from integrations.connections.health import SET_UP_AT_FAULT
 from integrations.connections.models import TenantIntegration
 from integrations.connectors.registry import ConnectorRegistry
 from integrations.delivery.models import Lane
@@ -33,8 +34,10 @@ class Status:
 
     Attributes:
         state: ``ok``, ``idle`` (nothing sent yet), ``paused``, ``attention``, ``disabled``, ``off``.
+        fault: whose fault it is that nothing arrives: ``credentials``, ``set-up`` (the account or the settings),
+            ``gone`` (410), ``destination``; "": nobody's, or nobody knows.
         auth: ``ok``, ``unproven``, ``not-connected`` (a person must do that at the provider), ``refused`` (lately, but
-            still trying), ``disabled``, ``overdue`` (too old).
+            still trying), ``disabled``, ``overdue`` (too old). What is the set-up's fault says nothing about it.
         breaker: ``closed``, ``open`` (resting), ``half-open`` (the next request is the probe).
         error_rate: part of the calls of the last hour that failed, 0 to 1; None: there were none.
         mean_ms: mean duration of those calls.
@@ -48,6 +51,7 @@ class Status:
     version: str
     state: str
     reason: str
+    fault: str
     auth: str
     auth_failures: int
     credentials_age_days: int | None
@@ -129,6 +133,7 @@ def _status(integration: TenantIntegration, figures: tuple[int, int, float | Non
         family, limit = "unknown", None
     calls, failed, mean = figures
     state, reason = _state(integration, lane, now)
+    fault = _fault(integration, lane)
     is_open = lane.times_opened > 0
     is_resting = bool(lane.paused_until and lane.paused_until > now)
     return Status(
@@ -140,7 +145,8 @@ def _status(integration: TenantIntegration, figures: tuple[int, int, float | Non
         version=integration.connector_version,
         state=state,
         reason=reason,
-        auth=_auth(integration, lane),
+        fault=fault,
+        auth=_auth(integration, lane, fault),
         auth_failures=integration.auth_failure_count,
         credentials_age_days=credentials_age(integration),
         breaker=("open" if is_resting else "half-open") if is_open else "closed",
@@ -175,8 +181,24 @@ def _state(integration: TenantIntegration, lane: Lane, now: datetime) -> tuple[s
     return ("ok", "") if lane.last_success_at else ("idle", "nothing was delivered yet")
 
 
-def _auth(integration: TenantIntegration, lane: Lane) -> str:
+def _fault(integration: TenantIntegration, lane: Lane) -> str:
+    """Say whose fault it is, by the reasons that the lane and its integration keep (delivery/verdicts.py)."""
+    if not integration.is_active:
+        return ""
+    is_enabled = integration.is_enabled
     if integration.auth_failure_count:
+        # Of a lane that still tries, the set-up's fault is what a person must look at, and why it rests.
+        is_set_up = bool(lane.attention) and lane.pause_reason.startswith(lane.attention[:150])
+        if not is_enabled:
+            is_set_up = SET_UP_AT_FAULT in integration.disabled_reason
+        return "set-up" if is_set_up else "credentials"
+    if not is_enabled:
+        return "gone" if integration.disabled_reason else ""
+    return "destination" if lane.times_opened else ""
+
+
+def _auth(integration: TenantIntegration, lane: Lane, fault: str) -> str:
+    if fault == "credentials":
         return "disabled" if not integration.is_enabled else "refused"
     if overdue_days(integration) is not None:
         return "overdue"

@@ -104,5 +104,6 @@ def _parsed(adapter: BaseConnector | None, delivery: Delivery) -> WebhookDTO:
         try:
             return adapter.parse_webhook(delivery.headers, delivery.body)
         except Exception as error:  # a connector's slip too must not cost the delivery
-            logger.warning("%s while parsing a webhook of %s", type(error).__name__, delivery.provider)
+            ids = {} if delivery.connection is None else delivery.connection.log_ids()
+            logger.warning("%s while parsing a webhook of %s", type(error).__name__, delivery.provider, extra=ids)
     return guess(parse(None, delivery.headers, delivery.body), delivery.headers)

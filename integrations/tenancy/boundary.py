@@ -4,6 +4,9 @@
         item.customer            None if the customer belongs to another tenant, and a warning
         item.notes.all()         only this tenant's
 
+    with only_own():
+        item.customer            the same for each row by its own tenant, without a warning: for pages
+
 Rows that refer to each other across tenants should not exist; forms refuse to make them, `save()` does not.
 """
 
@@ -31,6 +34,7 @@ class OtherTenant(ValueError):
 
 
 _only: ContextVar[Any] = ContextVar("only_of_tenant", default=None)
+_own: ContextVar[bool] = ContextVar("only_own", default=False)
 
 
 @contextmanager
@@ -41,6 +45,16 @@ def only_of(tenant_id: Any) -> Iterator[None]:
         yield
     finally:
         _only.reset(token)
+
+
+@contextmanager
+def only_own() -> Iterator[None]:
+    """Keep out of what is read through a relation whatever belongs to another tenant than the row that refers to it."""
+    token = _own.set(True)
+    try:
+        yield
+    finally:
+        _own.reset(token)
 
 
 def only_tenant() -> Any:
@@ -182,14 +196,18 @@ class _Bounded:
     """Mixed into the class of a relation's descriptor."""
 
     def __get__(self, instance: Any, cls: Any = None) -> Any:
-        if instance is None or (only := _only.get()) is None:
+        only = _only.get()
+        if instance is None or (only is None and not _own.get()):
             return super().__get__(instance, cls)  # type: ignore[misc]
         with only_of(None):  # whoever's it is, it is found: then it is judged
             related = super().__get__(instance, cls)  # type: ignore[misc]
         if isinstance(related, models.Manager):
-            return _limited(related, only)
+            return related if only is None else _limited(related, only)
         if not isinstance(related, models.Model):
             return related
+        if only is None:
+            owner = owner_of(instance)  # None: nobody has said yet whose it will be
+            return related if owner is None or is_own(owner_of(related), owner) else None
         return None if is_kept_out(related, f"{instance._meta.verbose_name} {instance.pk}.{_name(self)}") else related
 
 

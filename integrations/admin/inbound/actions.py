@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from django.db.models import F, Q, QuerySet
+from django.db.models import Case, F, Q, QuerySet, When
 from django.db.models.functions import Now
 
 from integrations.admin.lists.one_click import NOT_YOURS, Done, May
@@ -17,7 +17,8 @@ from integrations.delivery.sweep import SENDING_SECONDS
 from integrations.delivery.wakeup import QUEUE, send_hint, together
 from integrations.errors import IntegrationError
 from integrations.inbound.models import AbstractWebhookEvent
-from integrations.inbound.receive import TASK
+from integrations.inbound.process import LAST_CHANCE
+from integrations.inbound.receive import HAS_KILLED, TASK
 from integrations.tenancy.tenant import key_of
 from integrations.transport.outgoing import header_secrets
 from integrations.transport.redaction import texts_in
@@ -30,7 +31,7 @@ Status = AbstractWebhookEvent.Status
 _ANEW = {
     "status": Status.RECEIVED,
     "attempts": F("attempts") + 1,
-    "unfinished": 0,
+    "unfinished": Case(When(HAS_KILLED, then=LAST_CHANCE), default=0),
     "error": "",
     "announced_at": None,
     "processed_at": None,

@@ -20,6 +20,7 @@ from integrations.admin.pages.object_buttons import Button, ObjectButtons
 from integrations.admin.widgets.display import NOTHING, Assets, Badge, exact, when
 from integrations.connections.abstract import AbstractConnection
 from integrations.connections.authorization import awaits_connection, wants_authorization
+from integrations.counted import counted
 from integrations.errors import IntegrationError
 from integrations.oauth_callback import to_provider
 from integrations.tenancy.harmless_text import harmless
@@ -43,7 +44,7 @@ def connection_badge(connection: Any) -> Badge:
         return Badge(
             "warn",
             "⚠ Refused",
-            f"It refused us {connection.auth_failure_count} times in a row: credentials or settings.",
+            f"It refused us {counted(connection.auth_failure_count, 'time')} in a row: credentials or settings.",
         )
     if awaits_connection(connection):
         return Badge("warn", "○ Not connected yet", "Press Connect on its page and agree at the provider.")

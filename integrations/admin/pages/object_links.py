@@ -17,7 +17,7 @@ from django.utils.html import format_html
 
 from integrations.label import app_label
 from integrations.outbox.models import IntegrationEvent
-from integrations.tenancy.boundary import owner_path
+from integrations.tenancy.boundary import is_own, owner_of, owner_path
 
 FOUND = 50  # objects that a search by their own words may find
 
@@ -36,7 +36,7 @@ def link_objects(request: HttpRequest, events: Iterable[IntegrationEvent]) -> No
         found = _found(request, model, {event.object_id for event in group}) if model else {}
         for event in group:
             obj = found.get(event.object_id)
-            if obj is None:
+            if obj is None or not is_own(owner_of(obj), event.tenant_id):
                 link: Any = f"{name} {event.object_id}"
             else:
                 opts = obj._meta

@@ -15,6 +15,7 @@ from django.db.models import QuerySet
 
 from integrations import clock
 from integrations.admin.lists.one_click import NOT_YOURS, Done, May
+from integrations.alone import MAX_DEATHS
 from integrations.delivery.sweep import SENDING_SECONDS
 from integrations.delivery.wakeup import SLOW_QUEUE, send_hint, together
 from integrations.pull.by_name import FULL, INCREMENTAL
@@ -89,7 +90,8 @@ def _ask_each(found: list[Any], may: May, done: Asked, task: str, values: dict[s
             done.notes["skipped: a worker is reading already"] += 1
             continue
         rows = type(state)._base_manager.filter(pk=state.pk)
-        rows.filter(given_up()).update(unfinished=0)  # it was given up; a person says that it may be tried again
+        # It was given up; a person says that it may be tried again: alone, and once.
+        rows.filter(given_up()).update(unfinished=MAX_DEATHS - 1)
         rows.update(**values, next_sync_at=_due(state))
         # A person asked: the message is kept for as long as the workers are busy.
         if send_hint(task, _arguments(state), SLOW_QUEUE):

@@ -7,22 +7,26 @@ theirs: lists, pages, choices, filters, auto-completion, history and actions all
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from functools import reduce
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from copy import copy
+from functools import partial, reduce
 from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.contrib import admin
-from django.contrib.admin.utils import quote
+from django.contrib.admin.utils import NestedObjects, quote
 from django.contrib.auth import get_user_model
 from django.core.exceptions import PermissionDenied
 from django.db import models, router
-from django.db.models import Q, QuerySet
+from django.db.models import F, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.urls import reverse
+from django.template.response import SimpleTemplateResponse
+from django.urls import NoReverseMatch, reverse
 from django.utils.html import format_html
 from django.utils.text import capfirst
 
+from integrations.tenancy.boundary import is_own, only_own, owner_of
 from integrations.tenancy.deletion import begin, goes_with, related_rows
 from integrations.tenancy.owned import TenantOwned
 from integrations.tenancy.scope import tenants_of
@@ -35,6 +39,7 @@ if TYPE_CHECKING:
 else:
     _ModelAdmin = object
 
+NOT_TOLD = "—"  # where a row refers to one of another tenant
 COUNTED = 1000  # more than this is "1000+" on a delete page
 
 
@@ -59,6 +64,7 @@ class TenantOwnedForm(forms.ModelForm):
             # Somebody who left the tenant stays chosen where they were: a save must not unassign them.
             current = getattr(self.instance, f"{name}_id", None) if self.instance.pk else None
             if current is not None and isinstance(field, forms.ModelChoiceField):
+                field.label_from_instance = partial(_label, owner_of(self.instance), field.label_from_instance)  # type: ignore[method-assign]
                 manager = field.queryset.model._base_manager  # type: ignore[union-attr]
                 field.queryset = manager.filter(Q(pk__in=field.queryset.values("pk")) | Q(pk=current))  # type: ignore[union-attr]
 
@@ -75,6 +81,11 @@ class TenantOwnedForm(forms.ModelForm):
             elif isinstance(chosen, get_user_model()) and not _works_for(chosen, tenant_id):
                 self.add_error(name, "This person does not work for the tenant.")
         return cleaned
+
+
+def _label(tenant_id: Any, label: Callable[[Any], str], row: Any) -> str:
+    """Return how a choice is called; not what another tenant calls it, if it was chosen all the same."""
+    return label(row) if tenant_id is None or is_own(owner_of(row), tenant_id) else NOT_TOLD
 
 
 def _works_for(user: Any, tenant_id: Any) -> bool:
@@ -131,6 +142,7 @@ class TenantScopedAdmin(NothingToTell, admin.ModelAdmin):
 
     tenant_lookup = "tenant"
     form = TenantOwnedForm
+    empty_value_display = NOT_TOLD
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER  # each would count the whole list again
 
@@ -138,6 +150,54 @@ class TenantScopedAdmin(NothingToTell, admin.ModelAdmin):
         queryset = super().get_queryset(request)
         ids = tenant_ids(request)
         return queryset if ids is None else self.limit_to(queryset, ids)
+
+    # Nothing of another tenant's row is told by a row that refers to it, whoever looks: not in a list, on a page or on
+    # the way to its deletion, and not by what a search finds.
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        with only_own():
+            return _rendered(super().changelist_view(request, extra_context))
+
+    def changeform_view(self, *args: Any, **kwargs: Any) -> HttpResponse:
+        with only_own():
+            return _rendered(super().changeform_view(*args, **kwargs))
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        found, has_doubles = super().get_search_results(request, queryset, search_term)
+        names = {path.lstrip("^=@").partition("__")[0] for path in self.get_search_fields(request) if "__" in path}
+        relations = [name for name in names if self._is_owned_by(name)]
+        if not search_term.strip() or not relations:
+            return found, has_doubles
+        plain = copy(self)
+        plain.search_fields = [path for path in self.get_search_fields(request) if "__" not in path]  # type: ignore[misc]
+        by_own_words, _ = super(TenantScopedAdmin, plain).get_search_results(request, queryset, search_term)
+        crosses = reduce(
+            Q.__or__,
+            (Q(**{f"{name}__isnull": False}) & ~Q(**{f"{name}__tenant": F("tenant")}) for name in relations),
+        )
+        own = Q(pk__in=by_own_words.order_by().values("pk")) if plain.search_fields else Q(pk__in=[])
+        return found.filter(~crosses | own), has_doubles
+
+    def _is_owned_by(self, name: str) -> bool:
+        """Tell whether `name` leads from a row of a tenant to another row of one."""
+        if not issubclass(self.model, TenantOwned):
+            return False
+        related = self.model._meta.get_field(name).related_model
+        return isinstance(related, type) and issubclass(related, TenantOwned)
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> tuple[Any, ...]:
+        to_delete, *more, protected = super().get_deleted_objects(objs, request)
+        owners = {owner_of(obj) for obj in objs} - {None}
+        if not owners:
+            return to_delete, *more, protected
+        collector = NestedObjects(using=router.db_for_write(self.model), origin=objs)
+        collector.collect(objs)
+        rows = [row for found in collector.model_objs.values() for row in found]
+        told = [row for row in (*rows, *collector.protected) if owner_of(row) not in {None, *owners}]
+        hidden = {words: f"{capfirst(row._meta.verbose_name)}: {NOT_TOLD}" for row in told for words in _words_of(row)}
+        return _replaced(to_delete, hidden), *more, _replaced(protected, hidden)
 
     def limit_to(self, queryset: QuerySet[Any], ids: list[Any]) -> QuerySet[Any]:
         """Return only the rows of these tenants."""
@@ -228,6 +288,24 @@ class TenantScopedAdmin(NothingToTell, admin.ModelAdmin):
         return super().media + forms.Media(css={"all": css})
 
 
+def _rendered(response: HttpResponse) -> HttpResponse:
+    """Render a page now, while what it may not tell is kept out."""
+    return response.render() if isinstance(response, SimpleTemplateResponse) else response
+
+
+def _words_of(row: Any) -> Iterator[str]:
+    """Yield how Django names `row` on the page that asks whether it may be deleted: with a link, and without one."""
+    opts = row._meta
+    yield f"{capfirst(opts.verbose_name)}: {row}"
+    with suppress(NoReverseMatch):
+        url = reverse(f"admin:{opts.app_label}_{opts.model_name}_change", args=[quote(row.pk)])
+        yield format_html('{}: <a href="{}">{}</a>', capfirst(opts.verbose_name), url, row)
+
+
+def _replaced(nested: list[Any], words: Mapping[str, str]) -> list[Any]:
+    return [_replaced(each, words) if isinstance(each, list) else words.get(str(each), each) for each in nested]
+
+
 class CountedDeletion:
     """A delete page that counts what goes too, instead of loading a million rows to list them, and that only marks:
     a task deletes, in batches (deletion.py), however many rows there are."""
@@ -245,7 +323,7 @@ class CountedDeletion:
             for relation in obj._meta.related_objects:
                 if relation.on_delete is models.PROTECT:
                     protected += map(str, related_rows(relation, [obj.pk], obj._state.db)[:10])
-                if not goes_with(relation):
+                if not goes_with(relation) or relation.one_to_one:  # the latter is a part of the row itself
                     continue
                 rows = relation.related_model._base_manager.filter(**{relation.field.name: obj.pk})
                 count = rows.order_by()[: COUNTED + 1].count()

@@ -21,14 +21,25 @@ from integrations.connectors.page import Page
 from integrations.connectors.port import Envelope, Receipt
 from integrations.connectors.registry import ConnectorRegistry
 from integrations.database_clock import after
+from integrations.delivery.call_gate import CallGate
 from integrations.delivery.drain import drain
-from integrations.delivery.operator_actions import resume
-from integrations.errors import IntegrationError, IntegrationRateLimited, IntegrationTemporaryError
+from integrations.delivery.lease import take
+from integrations.delivery.operator_actions import re_enable, resume
+from integrations.delivery.settle import pause
+from integrations.errors import (
+    QUOTA,
+    SETUP,
+    IntegrationError,
+    IntegrationPermanentError,
+    IntegrationRateLimited,
+    IntegrationTemporaryError,
+)
 from integrations.models import IntegrationSync, Lane, SyncState, TenantIntegration
 from integrations.services import SyncService
 from integrations.services.lookup import get_connector
-from integrations.tests.factories import make_item, make_tenant
+from integrations.tests.factories import make_item, make_tenant, statuses
 from integrations.tests.receiver import Answer, Receiver
+from integrations.transport.response import Response
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
 
@@ -72,10 +83,10 @@ def _kinds(receiver: Receiver, settings: Any) -> Iterator[None]:
         "RETRY_BASE_SECONDS": 0.001,
         "RETRY_JITTER": 0.0,
     }
-    for kind in (Ledger, Patient):
+    for kind in (Ledger, Patient, Spent):
         ConnectorRegistry.register(kind.manifest.key, kind)
     yield
-    for kind in (Ledger, Patient):
+    for kind in (Ledger, Patient, Spent):
         ConnectorRegistry.unregister(kind.manifest.key)
 
 
@@ -320,6 +331,77 @@ def test_retry_after_holds_for_everybody(made: TenantIntegration, receiver: Rece
     assert lane(made).breaker == "closed"
 
 
+class Spent(Ledger):
+    """A kind whose refusals are those of an allowance that is used up."""
+
+    manifest = Ledger.manifest.model_copy(update={"key": "spent"})
+
+    def classify(self, response: Response) -> IntegrationError | None:
+        if response.status == 200:
+            return None
+        return IntegrationPermanentError(
+            "this month's allowance is used up", fault=QUOTA, status=402, retry_after=4000.0
+        )
+
+
+@pytest.fixture
+def spent(receiver: Receiver) -> TenantIntegration:
+    receiver.answer_with(402)
+    return make(receiver, "spent")
+
+
+def test_a_quota_that_a_delivery_finds_used_up_holds_for_calls(spent: TenantIntegration, receiver: Receiver) -> None:
+    make_item(spent.tenant)
+    drain(spent.pk)
+    assert statuses() == ["pending"] and "used up" in lane(spent).pause_reason
+    with pytest.raises(IntegrationRateLimited, match="used up") as refusal:
+        get_connector("spent", spent.tenant_id).entry()
+    assert refusal.value.retry_after > 3900 and len(receiver.requests) == 1
+
+
+def test_a_quota_that_a_call_finds_used_up_holds_for_deliveries(spent: TenantIntegration, receiver: Receiver) -> None:
+    with pytest.raises(IntegrationPermanentError, match="used up"):
+        get_connector("spent", spent.tenant_id).entry()
+    make_item(spent.tenant)
+    assert drain(spent.pk).outcome == "busy or paused"
+    assert len(receiver.requests) == 1 and rests(spent) > 3900
+
+
+def rests(made: TenantIntegration) -> float:
+    until = lane(made).paused_until
+    return 0.0 if until is None else (until - timezone.now()).total_seconds()
+
+
+def test_retry_after_is_obeyed_within_a_longer_pause_of_the_lane(made: TenantIntegration, receiver: Receiver) -> None:
+    Lane.objects.update(paused_until=after(600), pause_reason="the destination refused our credentials (2 in a row)")
+    receiver.answer_with(Answer(429, headers={"Retry-After": "90"}))
+    assert fails(made, 2) == ["rate_limited", "paused"]
+    assert len(receiver.requests) == 1 and rests(made) > 500, "the lane's own pause is not shortened"
+
+
+def test_a_longer_pause_of_the_holder_does_not_hide_what_a_call_was_asked_for(
+    made: TenantIntegration, receiver: Receiver
+) -> None:
+    lease = take(made.pk)
+    assert lease is not None
+    receiver.answer_with(Answer(429, headers={"Retry-After": "90"}))
+    assert fails(made) == ["rate_limited"]
+    lease.renew(pause(300.0, "the address is missing"))
+    assert rests(made) > 200 and fails(made) == ["paused"]
+
+
+def test_a_success_under_way_does_not_end_what_was_asked_for(made: TenantIntegration, receiver: Receiver) -> None:
+    """The breaker opens at an answer that asks for 900 s; a request that began before is taken."""
+    gate = CallGate(made.pk, "Ledger", longest=30.0, interval=0.0)
+    Lane.objects.update(consecutive_failures=1)
+    ticket = gate.enter()
+    busy = IntegrationTemporaryError("503", retry_after=900.0)
+    assert not gate.note(gate.enter(), busy) and lane(made).breaker == "open"
+    gate.note(ticket, None)
+    assert rests(made) > 800
+    assert fails(made) == ["paused"]
+
+
 def while_it_is_sent(made: TenantIntegration, receiver: Receiver, events: Answer, *calls: Answer) -> None:
     """Answer the first event with `events`, after calls got `calls`."""
     left = list(calls)
@@ -441,3 +523,85 @@ def test_a_limit_of_its_own_in_a_transaction(receiver: Receiver) -> None:
         with pytest.raises(IntegrationRateLimited):
             adapter.entry()
     assert len(receiver.requests) == 1
+
+
+# -- refusals -------------------------------------------------------------------------------------------------
+
+
+REFUSED = Answer(403)
+
+
+def answers(receiver: Receiver, *, events: Answer, calls: Answer) -> None:
+    receiver.answer_with(default=lambda request: events if request.path == "/events" else calls)
+
+
+def refusals(made: TenantIntegration) -> tuple[int, int, bool]:
+    found = TenantIntegration.objects.get(pk=made.pk)
+    return found.refused_deliveries, found.refused_calls, found.is_enabled
+
+
+def delivers(made: TenantIntegration) -> None:
+    make_item(made.tenant)
+    pause_is_over(made)
+    drain(made.pk)
+
+
+@pytest.mark.parametrize("how", ["call", "pull", "test"])
+def test_calls_that_succeed_do_not_end_the_refusals_of_deliveries(
+    made: TenantIntegration, receiver: Receiver, how: str
+) -> None:
+    answers(receiver, events=REFUSED, calls=Answer())
+    succeed = {"call": call, "pull": pulled, "test": TenantIntegration.mark_connected}[how]
+    for number in (1, 2):
+        delivers(made)
+        assert refusals(made) == (number, 0, True)
+        succeed(TenantIntegration.objects.get(pk=made.pk))
+        assert refusals(made) == (number, 0, True)
+    delivers(made)
+    assert refusals(made) == (3, 0, False)
+    made.refresh_from_db()
+    assert "refused our credentials 3 times in a row" in made.disabled_reason
+    re_enable(made, actor="jane")
+    assert refusals(made) == (0, 0, True)
+
+
+def test_a_success_ends_the_refusals_of_calls(made: TenantIntegration, receiver: Receiver) -> None:
+    """Two refused, one answered, two refused: still enabled (S0-70)."""
+    answers(receiver, events=Answer(), calls=REFUSED)
+    fails(made, 2)
+    assert refusals(made) == (0, 2, True)
+    answers(receiver, events=Answer(), calls=Answer())
+    call(made)
+    assert refusals(made) == (0, 0, True)
+    answers(receiver, events=Answer(), calls=REFUSED)
+    fails(made, 2)
+    delivers(made)
+    assert refusals(made) == (0, 0, True), "an event that is taken ends all"
+    fails(made, 3)
+    assert refusals(made)[2] is False
+
+
+def test_three_refusals_in_a_row_disable_whoever_met_them(made: TenantIntegration, receiver: Receiver) -> None:
+    answers(receiver, events=REFUSED, calls=REFUSED)
+    fails(made, 2)
+    delivers(made)
+    assert refusals(made) == (1, 2, False)
+
+
+def test_a_set_up_that_deliveries_find_wrong_is_counted_apart_from_refused_calls(
+    made: TenantIntegration, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(self: Any, response: Response) -> IntegrationError | None:
+        return IntegrationPermanentError("the channel is gone", fault=SETUP) if response.status == 404 else None
+
+    answers(receiver, events=REFUSED, calls=REFUSED)
+    fails(made, 2)
+    monkeypatch.setattr(Ledger, "classify", gone)
+    answers(receiver, events=Answer(404), calls=REFUSED)
+    for number in (1, 2):
+        delivers(made)
+        assert refusals(made) == (number, 2, True)
+    delivers(made)
+    made.refresh_from_db()
+    assert not made.is_enabled
+    assert made.disabled_reason.startswith("the channel is gone. This happened 3 times in a row")

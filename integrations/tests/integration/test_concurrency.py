@@ -18,10 +18,13 @@ from django.db import IntegrityError, connection, connections, transaction
 from django.db.models import F
 from django.utils import timezone
 
+from integrations.connectors.kinds.webhook import WebhookConnector
+from integrations.connectors.registry import ConnectorRegistry
 from integrations.delivery import operator_actions
 from integrations.delivery.drain import drain
 from integrations.delivery.lease import release, take
 from integrations.delivery.sweep import sweep
+from integrations.errors import IntegrationNotConfigured
 from integrations.models import (
     ExecutionLog,
     IntegrationEvent,
@@ -265,6 +268,37 @@ def waits_for_the_lane(statement: str) -> bool:
             [f"{statement}%integrations_lane%"],
         )
         return bool(cursor.fetchone()[0])
+
+
+def test_a_person_who_resumes_while_the_connector_is_made_waits_for_no_pause(receiver: Receiver) -> None:
+    """The worker has read the old settings, and says what is wrong with them when they are mended already."""
+    is_made, is_mended = threading.Event(), threading.Event()
+
+    class Unfinished(WebhookConnector):
+        manifest = WebhookConnector.manifest.model_copy(update={"key": "unfinished"})
+
+        def require_connection(self) -> None:
+            if not is_mended.is_set():
+                is_made.set()
+                assert is_mended.wait(20)
+                raise IntegrationNotConfigured("the address is missing")
+
+    def resume() -> None:
+        assert is_made.wait(20)
+        operator_actions.resume(target, actor="alice")
+        is_mended.set()
+
+    ConnectorRegistry.register("unfinished", Unfinished)
+    try:
+        target = integration(receiver, integration_type="unfinished")
+        make_item(target.tenant)
+        at_once(partial(drain, target.pk), resume)
+        lane = Lane.objects.get()
+        assert (lane.paused_until, lane.pause_reason, lane.attention) == (None, "", "")
+        drain(target.pk)
+        assert statuses() == ["synced"]
+    finally:
+        ConnectorRegistry.unregister("unfinished")
 
 
 @row_locks

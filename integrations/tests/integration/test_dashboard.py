@@ -9,6 +9,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
+from integrations.connections.health import refused_reason
 from integrations.models import ExecutionLog, Lane, TenantIntegration
 from integrations.services.status import overall, statuses
 from integrations.tests.factories import make_tenant
@@ -53,6 +54,64 @@ def test_three_states_on_one_page(side: Side) -> None:
                   "6 failures in a row", "next probe", "30 a minute", "⚠ Some fail", "100 %"):  # fmt: skip
         assert words in text, words
     assert not any(canary in text for canary in CANARIES)
+
+
+CHANNEL = "Teams: the channel is gone; choose another one"
+
+
+@pytest.mark.parametrize(
+    ("columns", "lane", "fault", "auth", "to_do"),
+    [
+        pytest.param(
+            {"is_enabled": False, "auth_failure_count": 3, "disabled_reason": refused_reason(3)},
+            {},
+            "credentials",
+            "disabled",
+            "enter the right ones, then re-enable it",
+            id="credentials",
+        ),
+        pytest.param(
+            {"is_enabled": False, "auth_failure_count": 3, "disabled_reason": refused_reason(3, CHANNEL)},
+            {"attention": CHANNEL},
+            "set-up",
+            "unproven",
+            "mend what it says, then re-enable it",
+            id="set-up",
+        ),
+        pytest.param(
+            {"auth_failure_count": 2},
+            {"attention": CHANNEL, "pause_reason": f"{CHANNEL} (2 in a row)"},
+            "set-up",
+            "unproven",
+            "mend what it says, then resume it",
+            id="set-up, still trying",
+        ),
+        pytest.param(
+            {"auth_failure_count": 2},
+            {"attention": "3 events wait", "pause_reason": "the destination refused our credentials (2 in a row)"},
+            "credentials",
+            "refused",
+            "enter the right ones, then resume it",
+            id="credentials, still trying",
+        ),
+        pytest.param(
+            {"is_enabled": False, "disabled_reason": "410 Gone"}, {}, "gone", "unproven", "enter another one", id="410"
+        ),
+        pytest.param({}, {"times_opened": 1}, "destination", "unproven", "asked again by itself", id="down"),
+        pytest.param({}, {}, "", "unproven", "", id="nothing"),
+    ],
+)
+def test_whose_fault_it_is_and_what_to_do(
+    side: Side, columns: dict[str, Any], lane: dict[str, Any], fault: str, auth: str, to_do: str
+) -> None:
+    """What is wrong with the set-up stood there as credentials that were refused."""
+    TenantIntegration.objects.filter(pk=side.integration.pk).update(**columns)
+    Lane.objects.filter(pk=side.integration.pk).update(**lane)
+    (found,) = statuses(TenantIntegration.objects.filter(pk=side.integration.pk))
+    assert (found.fault, found.auth) == (fault, auth)
+    text = side.client.get(URL).content.decode()
+    assert to_do in text and ("at fault" in text) == (fault not in ("", "gone"))
+    assert ("Refused" in text) == (fault == "credentials")
 
 
 def test_it_shows_nothing_of_another_tenant(side: Side) -> None:

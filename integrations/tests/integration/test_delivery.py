@@ -441,7 +441,7 @@ def test_a_refused_text_beside_others_that_are_taken_costs_the_others_nothing(re
     assert target.is_enabled and target.auth_failure_count == 0 and lane.paused_until is None
     assert statuses().count("synced") == 21
     assert lane.attention == (
-        "3 event(s) wait for a retry (403 for 3), while 21 others were taken: look at these events."
+        "3 events wait for a retry (403 for 3), while 21 others were taken: look at these events."
     )
     receiver.answer_with(default=200)
     make_due()

@@ -16,6 +16,8 @@ from django.db import connections, transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from integrations import alone as alone_module
+from integrations.admin.inbound.actions import process_again
 from integrations.alone import shared
 from integrations.connectors.base import BaseConnector
 from integrations.connectors.registry import ConnectorRegistry
@@ -461,6 +463,21 @@ class TestFailures:
         assert event.event_type == "x" * 100
 
 
+def test_every_line_says_whose_it_is(connection: TenantIntegration, caplog: pytest.LogCaptureFixture) -> None:
+    event = receive(connection)
+    ConnectorRegistry.unregister("inbounddemo")
+    with caplog.at_level("INFO", logger="integrations"):
+        assert process(WebhookEvent, event.pk) == "failed"
+        TestDeadWorkers().die_of(event, 5)
+        make_due()
+        assert process(WebhookEvent, event.pk) == "given up"
+    lines = [record for record in caplog.records if record.name == "integrations.inbound"]
+    assert len(lines) == 2
+    for line in lines:
+        ids = (line.tenant_id, line.integration_id, line.connector, line.webhook_event_id)  # type: ignore[attr-defined]
+        assert ids == (connection.tenant_id, connection.pk, "inbounddemo", event.pk)
+
+
 class TestDeadWorkers:
     """A worker that dies writes nothing down; what kills every one is given up all the same (crash/test_poison.py)."""
 
@@ -500,6 +517,37 @@ class TestDeadWorkers:
         assert self.outcomes(event) == ["given up", "not due"]
         assert event.status == "processed" and event.announced_at is None and event.next_attempt_at is None
         assert "may have missed it (given up after 5 attempts)" in event.error
+
+    @pytest.mark.parametrize("event_id", ["", "delivery-1"])
+    @pytest.mark.parametrize("status", ["received", "processed"])
+    def test_a_copy_of_what_killed_its_workers_is_counted_and_kills_none(
+        self, flow: TenantIntegration, status: str, event_id: str
+    ) -> None:
+        headers = {"X-Id": event_id}
+        event = receive(flow, action=EFFECT, headers=headers)
+        WebhookEvent.objects.update(status=status)
+        self.die_of(event, 5)
+        assert self.outcomes(event)[0] == "given up"
+        WebhookEvent.objects.update(received_at=after(-7200))  # without an id, the same words would be a new wish
+        receive(flow, action=EFFECT, headers=headers)
+        kept = WebhookEvent.objects.get()
+        assert (kept.next_attempt_at, kept.duplicates, kept.error) == (None, 1, event.error)
+
+    @pytest.mark.parametrize("attempts", [5, 30])
+    def test_a_person_who_asks_for_it_has_it_tried_once_and_alone(self, flow: TenantIntegration, attempts: int) -> None:
+        event = receive(flow, action=EFFECT)
+        self.die_of(event, 5)
+        self.outcomes(event)
+        WebhookEvent.objects.update(attempts=attempts)
+        assert process_again(WebhookEvent.objects.all(), lambda row: True).count == 1
+        during: list[bool] = []
+        effect(lambda dto, connection: during.append(alone_module._is_alone))
+        self.die_of(event, 1)
+        assert self.outcomes(event)[0] == "given up"
+        process_again(WebhookEvent.objects.all(), lambda row: True)
+        assert process(WebhookEvent, event.pk) == "processed" and during == [True]
+        event.refresh_from_db()
+        assert event.unfinished == 0
 
     def test_four_of_them_and_then_none(self, flow: TenantIntegration) -> None:
         """A failure between them, or a success, ends the row of deaths."""

@@ -308,6 +308,14 @@ def test_an_error_of_any_making_is_stored(shop: TenantIntegration, message: Any)
     assert in_database(state).last_error == words and seconds_to_wait(state) > 5
 
 
+def test_every_line_says_what_is_pulled_and_for_whom(shop: TenantIntegration, caplog: Any) -> None:
+    state = state_of(shop)
+    sync(shop, state, "orders", process_fn=lambda items, connection: items["no list"])
+    (line,) = (record for record in caplog.records if record.name == "integrations.pull")
+    assert (line.tenant_id, line.integration_id, line.connector) == (shop.tenant_id, shop.pk, shop.integration_type)
+    assert (line.sync_state_id, line.resource_type) == (state.pk, "orders")
+
+
 def test_a_worker_that_died_counts_and_a_success_takes_it_back(shop: TenantIntegration) -> None:
     state = state_of(shop)
     for deaths in (1, 2, 3, 4):

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 from django.apps import apps as django_apps
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Permission, User
 from django.contrib.contenttypes.fields import GenericForeignKey
 from django.contrib.contenttypes.models import ContentType
 from django.db import connection, models, transaction
+from django.test import Client
 
 from integrations.audit.notes import AuditNote, write_notes
 from integrations.capture.trigger_handler import TriggerHandler, trigger_integrations
@@ -28,7 +29,7 @@ from integrations.tenancy.boundary import OtherTenant
 from integrations.tests.factories import make_integration, make_item, make_tenant
 from integrations.tests.receiver import Receiver
 from tasks.models import Customer, CustomerAsset, DropoffPoint, Note, WorkItem
-from tenants.models import Tenant, TenantOwned
+from tenants.models import Membership, Tenant, TenantOwned
 
 from .admin_world import page, superuser, url
 
@@ -403,3 +404,84 @@ def test_another_tenants_note_is_not_on_the_page(acme: Tenant, zulu: Tenant, set
     Note.objects.create(tenant=acme, work_item=item, text="own note")
     html = page(superuser(), url("workitem", "change", item.pk))
     assert "own note" in html and "Zulu note" not in html
+
+
+@pytest.fixture
+def crossed(acme: Tenant, zulu: Tenant, settings: Any) -> WorkItem:
+    """A work item of Acme whose customer, asset and dropoff point are Zulu's."""
+    settings.SECURE_SSL_REDIRECT = False
+    customer = Customer.objects.create(tenant=zulu, name="Zulu customer")
+    asset = CustomerAsset.objects.create(tenant=zulu, customer=customer, name="Zulu asset")
+    point = DropoffPoint.objects.create(tenant=zulu, name="Zulu store")
+    item = make_item(acme, reference_id="RMA-77")
+    values = {"customer": customer, "customer_asset": asset, "dropoff_point": point}
+    WorkItem.objects.filter(pk=item.pk).update(**values)
+    return WorkItem.objects.get(pk=item.pk)
+
+
+def viewers(acme: Tenant) -> list[Any]:
+    return [superuser(), staff(acme)]
+
+
+def staff(tenant: Tenant) -> Client:
+    user = User.objects.create_user("carla", is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(content_type__app_label__in=["tasks", "integrations"]))
+    Membership.objects.create(tenant=tenant, user=user)
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+def test_no_page_tells_what_a_related_row_of_another_tenant_is_called(acme: Tenant, crossed: WorkItem) -> None:
+    ours = Customer.objects.create(tenant=acme, name="Acme customer")
+    asset = CustomerAsset.objects.create(tenant=acme, customer=ours, name="Acme asset")
+    CustomerAsset.objects.filter(pk=asset.pk).update(customer=crossed.customer_id)
+    pages = [
+        url("workitem", "changelist"),
+        url("workitem", "change", crossed.pk),
+        url("workitem", "history", crossed.pk),
+        url("workitem", "delete", crossed.pk),
+        f"{url('customerasset', 'changelist')}?tenant={acme.pk}",  # Zulu's own are Zulu's
+        url("customerasset", "change", asset.pk),
+    ]
+    for client in viewers(acme):
+        for path in pages:
+            html = page(client, path)
+            assert "Zulu customer" not in html and "Zulu asset" not in html and "Zulu store" not in html, path
+
+
+def test_a_page_that_is_saved_leaves_what_it_does_not_tell(acme: Tenant, crossed: WorkItem) -> None:
+    client = superuser()
+    form = client.get(url("workitem", "change", crossed.pk)).context["adminform"].form
+    values = {name: "" if value is None else value for name, value in form.initial.items()}
+    for name in ("created_date", "due_date"):
+        values |= {f"{name}_0": "2026-01-02", f"{name}_1": "03:04:05"}
+    assert client.post(url("workitem", "change", crossed.pk), {**values, "comments": "new"}).status_code == 302
+    crossed.refresh_from_db()
+    assert crossed.comments == "new" and crossed.customer_id is not None
+
+
+def test_the_page_that_asks_before_deleting_names_nothing_of_another_tenant(
+    acme: Tenant, zulu: Tenant, settings: Any
+) -> None:
+    settings.SECURE_SSL_REDIRECT = False
+    customer = Customer.objects.create(tenant=acme, name="Acme customer")
+    CustomerAsset.objects.create(tenant=acme, customer=customer, name="Acme asset")
+    foreign = CustomerAsset.objects.create(tenant=zulu, customer=customer, name="Zulu asset")
+    assert foreign.tenant_id == zulu.pk
+    html = page(superuser(), url("customer", "delete", customer.pk))
+    assert "Acme asset" in html and "Zulu asset" not in html and "Customer asset: —" in html
+
+
+def test_a_search_does_not_find_by_the_words_of_another_tenant(acme: Tenant, crossed: WorkItem) -> None:
+    own = Customer.objects.create(tenant=acme, name="Acme customer")
+    make_item(acme, reference_id="RMA-78", customer=own)
+    for client in viewers(acme):
+        for term, found in {
+            "Zulu": [],
+            "RMA-77": ["RMA-77"],
+            "Acme customer": ["RMA-78"],
+            "RMA": ["RMA-77", "RMA-78"],
+        }.items():
+            html = page(client, url("workitem", "changelist") + f"?q={term}")
+            assert [name for name in ("RMA-77", "RMA-78") if f">{name}</a>" in html] == found, term

@@ -170,6 +170,30 @@ def test_many_cut_texts_are_counted() -> None:
     assert body["truncated"] == [*(f"lines[{n}]" for n in range(20)), "and 4 more"]
 
 
+@given(
+    over=st.integers(1, 5 * LIMIT),
+    letter=st.sampled_from("xé…🛠"),
+    parts=st.integers(1, 5),
+    beside=st.lists(st.integers(0, 9999), max_size=50),
+)
+@settings(max_examples=200, deadline=None)
+def test_no_more_is_cut_than_is_needed(over: int, letter: str, parts: int, beside: list[int]) -> None:
+    """One byte too many cut the body to half of it."""
+    empty = len(encode({"beside": beside, "texts": [""] * parts}).encode())
+    length = -(-(LIMIT + over - empty) // (parts * len(letter.encode())))
+    payload = sanitise_object({"beside": beside, "texts": [letter * length] * parts}, limit=LIMIT)
+    text, cut = encode_within(payload, LIMIT)
+    assert text is not None and cut and json.loads(text)["beside"] == beside
+    assert LIMIT - LIMIT // 16 <= len(text.encode()) <= LIMIT
+
+
+@settings(deadline=None)
+@given(count=st.integers(LIMIT // 5, 600), item=st.sampled_from([1234, "a text", {"sku": "A-1", "count": 3}]))
+def test_of_a_list_as_many_items_are_kept_as_there_is_room_for(count: int, item: Any) -> None:
+    text, _ = encode_within(sanitise_object({"items": [item] * count}, limit=LIMIT), LIMIT)
+    assert text is not None and LIMIT - LIMIT // 16 <= len(text.encode()) <= LIMIT
+
+
 def test_too_many_small_parts_do_not_fit() -> None:
     assert sent({f"{n}": {"a": {"b": {"c": [n]}}} for n in range(400)})["truncated"]
     assert encode_within({"a" * 60: {"b": "c" * 60}}, 100)[0] is None

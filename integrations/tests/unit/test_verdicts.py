@@ -9,7 +9,7 @@ import pytest
 
 from integrations.connectors.port import Receipt
 from integrations.delivery.outcome import Outcome, delivered, failed, waits
-from integrations.delivery.verdicts import OTHERS, TRUSTED_REFUSALS, CircuitBreaker, Verdict
+from integrations.delivery.verdicts import ASKED, OTHERS, TRUSTED_REFUSALS, CircuitBreaker, Verdict
 from integrations.errors import (
     EVENT,
     QUOTA,
@@ -275,3 +275,11 @@ def test_who_was_under_way_when_the_doubt_arose_was_not_asked() -> None:
     assert verdict.may_ask_another
     judge(verdict, [taken("x")])
     assert (verdict.doubt, verdict.rejections) == ("", 0)
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_of_two_that_were_under_way_the_one_that_names_a_wait_holds_for_calls_too(first: int) -> None:
+    guess = broken(error=IntegrationPermanentError("used up", fault=QUOTA))
+    asked = broken(error=IntegrationRateLimited("slow down", retry_after=90.0))
+    verdict = judge(Verdict(CircuitBreaker()), [guess, asked][:: 1 if first else -1])
+    assert (verdict.wait or 0) >= 3600 and verdict.wait_reason.startswith(ASKED)

@@ -81,7 +81,9 @@ def test_operational_is_enabled_and_connected(
 
 
 def test_mark_connected(connection: AbstractConnection, heard: Heard) -> None:
-    health.write(connection, is_connected=False, auth_failure_count=2, disabled_reason="before")
+    for _ in range(2):
+        connection.record_auth_failure()
+    health.write(connection, is_connected=False, disabled_reason="before")
     heard.clear()
     connection.mark_connected()
     assert state(connection) == (0, True, True) and stored(connection).disabled_reason == ""
