@@ -12,6 +12,7 @@ from typing import Any
 from django.contrib.contenttypes.models import ContentType
 from django.db import transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.migrations.recorder import MigrationRecorder
 
 Rows = list[tuple[Any, ...]]
 
@@ -21,10 +22,9 @@ class EmptyDatabase:
 
     def __init__(self, connection: BaseDatabaseWrapper) -> None:
         self._connection = connection
-        self._tables = connection.introspection.django_table_names(only_existing=True, include_views=False)
         self._columns: dict[str, list[str]] = {}
         self._rows: dict[str, Rows] = {}
-        for table in self._filled(self._tables):
+        for table in self._filled(self._tables()):
             with connection.cursor() as cursor:
                 found = connection.introspection.get_table_description(cursor, table)
             self._columns[table] = [column.name for column in found]
@@ -37,7 +37,7 @@ class EmptyDatabase:
         table and index.
         """
         with transaction.atomic(using=self._connection.alias), self._connection.cursor() as cursor:
-            added = self._filled([table for table in self._tables if table not in self._rows])
+            added = self._filled([table for table in self._tables() if table not in self._rows])
             changed = [table for table, rows in self._rows.items() if self._read(table) != rows]
             for table in (*added, *changed):
                 cursor.execute(f"DELETE FROM {self._quoted(table)}")
@@ -46,6 +46,12 @@ class EmptyDatabase:
                 names, marks = ", ".join(map(self._quoted, columns)), ", ".join(["%s"] * len(columns))
                 cursor.executemany(f"INSERT INTO {self._quoted(table)} ({names}) VALUES ({marks})", self._rows[table])
         ContentType.objects.clear_cache()  # of models that a test made
+
+    def _tables(self) -> list[str]:
+        """Return every table that is there now, also a host's that a module of tests made."""
+        with self._connection.cursor() as cursor:
+            found = self._connection.introspection.table_names(cursor)
+        return [table for table in found if table != MigrationRecorder.Migration._meta.db_table]
 
     def _filled(self, tables: list[str]) -> list[str]:
         """Return those of `tables` that hold a row."""
