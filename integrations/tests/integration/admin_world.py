@@ -43,7 +43,8 @@ def make_side(name: str, *, permissions: tuple[str, ...] = ("tasks", "integratio
     """Make a tenant called `name`; whatever belongs to it carries its name."""
     tenant = Tenant.objects.create(name=f"{name} Corp")
     user = User.objects.create_user(f"{name}-staff", is_staff=True)
-    user.user_permissions.set(Permission.objects.filter(content_type__app_label__in=permissions))
+    allowed = Permission.objects.filter(content_type__app_label__in=permissions)
+    user.user_permissions.add(*allowed.values_list("pk", flat=True))
     Membership.objects.create(tenant=tenant, user=user)
     integration = make_integration(tenant, f"{name} hook")
     customer = Customer.objects.create(tenant=tenant, name=f"{name} customer")
