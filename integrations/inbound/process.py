@@ -64,8 +64,10 @@ def process(model: type[AbstractWebhookEvent], pk: Any) -> str:
     if connection is not None and not (connection.is_enabled and connection.accepts_webhooks):
         rows.filter(pk=event.pk, next_attempt_at__lte=Now()).update(next_attempt_at=after(WAIT_SECONDS))
         return "waiting"
-    if not (event.unfinished and _unchanged(rows, event).exists()):  # the usual: nobody died, or somebody is at it
+    if not event.unfinished:  # the usual: nobody died
         return _claimed_and_done(rows, event, connection)
+    if not _unchanged(rows, event).exists():  # somebody is at it; of who died, the lease has not run out
+        return "not due"
     with alone(PATIENCE) as is_alone:  # before it is claimed: who waits here may die of somebody else
         return _claimed_and_done(rows, event, connection) if is_alone else "busy"
 

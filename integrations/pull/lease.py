@@ -73,7 +73,7 @@ def read_again(state: AbstractSyncState) -> None:
     state.refresh_from_db(using=database_of(state), fields=COLUMNS)
 
 
-def claim(state: AbstractSyncState, *, from_start: bool = False) -> PullLease | None:
+def claim(state: AbstractSyncState, *, from_start: bool = False, is_alone: bool = True) -> PullLease | None:
     """Take the state for PULL_LEASE_SECONDS, or return None: somebody is reading, it is given up, or the row is gone.
 
     The reading counts as unfinished until something ends it: of a worker that dies, the count is what stays.
@@ -81,6 +81,8 @@ def claim(state: AbstractSyncState, *, from_start: bool = False) -> PullLease | 
     Args:
         from_start: forget the cursor in the same statement, and take over from whoever is reading: their page is
             rolled back, and is read again from the beginning. A crash after this repeats, and skips nothing.
+        is_alone: nothing else is under way in this process. Otherwise None also where the last worker died: the
+            statement itself decides, since a lease may run out between a look and the claim.
     """
     token = secrets.token_hex(16)
     rows = rows_of(state)
@@ -88,7 +90,7 @@ def claim(state: AbstractSyncState, *, from_start: bool = False) -> PullLease | 
     if from_start:
         values = {"unfinished": 1, "cursor": "", "pages_in_run": 0}
     else:
-        rows = rows.filter(free(), unfinished__lt=MAX_DEATHS)
+        rows = rows.filter(free(), unfinished__lt=MAX_DEATHS if is_alone else 1)
     held_until = after(conf.PULL_LEASE_SECONDS)
     if not rows.update(lease_token=token, lease_expires_at=held_until, status=Status.RUNNING, **values):
         return None
@@ -96,9 +98,9 @@ def claim(state: AbstractSyncState, *, from_start: bool = False) -> PullLease | 
     return PullLease(state, token)
 
 
-def is_free(state: AbstractSyncState) -> bool:
-    """Tell whether nobody is reading now; who died counts as reading until the lease has run out."""
-    return rows_of(state).filter(free()).exists()
+def is_suspect(state: AbstractSyncState) -> bool:
+    """Tell whether the last worker that read died; until its lease has run out, it counts as reading."""
+    return rows_of(state).filter(free(), unfinished__gt=0).exists()
 
 
 def given_up() -> Q:

@@ -9,7 +9,6 @@ import logging
 from collections.abc import Collection
 from contextlib import nullcontext, suppress
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from traceback import extract_tb
 from typing import Any
@@ -82,44 +81,37 @@ def run_page(
         raise ValueError(f"sync_state is of {sync_state.resource_type!r}, not of {str(resource_type)[:50]!r}")
     if getattr(sync_state, "connection_id", connection.pk) != connection.pk:
         raise ValueError("sync_state belongs to another connection")
-    run = partial(
-        _run_claimed, connection, sync_state, resource_type, fetch_fn, process_fn, is_full_resync, from_start, visited
-    )
-    if not (sync_state.unfinished and leases.is_free(sync_state)):  # the usual: nobody died, or somebody is reading
-        return run()
+    name = f"{resource_type} of connection {connection.pk}"
+    died = bool(sync_state.unfinished) and leases.is_suspect(sync_state)
+    lease = None if died else _claimed(sync_state, from_start, is_alone=False)
+    if lease is not None:  # the usual
+        return _read(_Page(connection, lease, resource_type, is_full_resync), fetch_fn, process_fn, visited)
+    if not (died or leases.is_suspect(sync_state)):
+        return _unclaimed(sync_state, name)
     with alone(PATIENCE) as is_alone:  # before it is claimed: who waits here may die of somebody else
-        if is_alone:
-            return run()
-    logger.warning("pull of %s of connection %s: %s", resource_type, connection.pk, QUIET)
-    return SyncResult(cursor=sync_state.cursor, is_skipped=True)
+        if not is_alone:
+            logger.warning("pull of %s: %s", name, QUIET)
+            return SyncResult(cursor=sync_state.cursor, is_skipped=True)
+        lease = _claimed(sync_state, from_start, is_alone=True)
+        if lease is None:
+            return _unclaimed(sync_state, name)
+        return _read(_Page(connection, lease, resource_type, is_full_resync), fetch_fn, process_fn, visited)
 
 
-def _run_claimed(
-    connection: AbstractConnection,
-    sync_state: AbstractSyncState,
-    resource_type: str,
-    fetch_fn: FetchFn | None,
-    process_fn: ProcessFn | None,
-    is_full_resync: bool,
-    from_start: bool,
-    visited: Collection[str],
-) -> SyncResult:
-    lease = _claimed(sync_state, from_start)
-    if lease is None:
-        return _unclaimed(sync_state, f"{resource_type} of connection {connection.pk}")
-    run = _Page(connection, lease, resource_type, is_full_resync)
+def _read(run: _Page, fetch_fn: FetchFn | None, process_fn: ProcessFn | None, visited: Collection[str]) -> SyncResult:
+    lease = run.lease
     try:
         if (too_many := run.too_many_pages()) is not None:
             return too_many
         try:
             page = run.fetched(fetch_fn)
-            cursor = next_cursor(page, sync_state.cursor, visited)
-            health.record_success(connection)
+            cursor = next_cursor(page, run.state.cursor, visited)
+            health.record_success(run.connection)
             leases.extend(lease, conf.PULL_LEASE_SECONDS)  # the effect has the whole of it
         except LeaseLost:
             raise
         except Exception as error:
-            health.count_refusal(connection, error)
+            health.count_refusal(run.connection, error)
             return run.failed(error, "the fetch")
         try:
             return run.committed(page, cursor, process_fn)
@@ -153,13 +145,13 @@ def _unclaimed(sync_state: AbstractSyncState, name: str) -> SyncResult:
     return SyncResult(cursor=sync_state.cursor, is_skipped=True)
 
 
-def _claimed(sync_state: AbstractSyncState, from_start: bool) -> PullLease | None:
+def _claimed(sync_state: AbstractSyncState, from_start: bool, *, is_alone: bool) -> PullLease | None:
     try:
         # Durable: a claim that others do not see yet would be none, and the fetch would keep the transaction open.
         with transaction.atomic(using=leases.database_of(sync_state), durable=True):
             if sync_state.pk is None:
                 sync_state.save()
-            return leases.claim(sync_state, from_start=from_start)
+            return leases.claim(sync_state, from_start=from_start, is_alone=is_alone)
     except RuntimeError:
         raise RuntimeError(
             "a pull commits page by page: call it outside of transaction.atomic() and of ATOMIC_REQUESTS"

@@ -22,6 +22,7 @@ from integrations.connectors.registry import ConnectorRegistry
 from integrations.database_clock import after
 from integrations.errors import IntegrationPermanentError, IntegrationTemporaryError
 from integrations.inbound import actions, sweep
+from integrations.inbound import process as processing
 from integrations.inbound import receive as receive_module
 from integrations.inbound.process import _claim, process
 from integrations.inbound.receive import Delivery
@@ -519,6 +520,23 @@ class TestDeadWorkers:
         assert process(WebhookEvent, event.pk) == "processed"
         beside.join(10)
         assert during == ["effect", "beside"]
+
+    def test_it_is_not_taken_beside_others_if_its_lease_runs_out_after_the_look(
+        self, flow: TenantIntegration, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        effect()
+        event = receive(flow, action=EFFECT)
+        self.die_of(event, 1)
+        make_due()
+        looks = iter([True])
+        unchanged = processing._unchanged
+        monkeypatch.setattr(
+            processing,
+            "_unchanged",
+            lambda rows, event: unchanged(rows.none() if next(looks, False) else rows, event),
+        )
+        assert process(WebhookEvent, event.pk) == "not due"
+        assert process(WebhookEvent, event.pk) == "processed"
 
     def beside(self, during: list[str]) -> None:
         with shared():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -13,10 +14,13 @@ from django.db.models.functions import Now
 from django.test import override_settings
 from django.utils import timezone
 
+from integrations.alone import shared
 from integrations.connectors.page import Page
 from integrations.errors import IntegrationAuthError, IntegrationRateLimited
 from integrations.models import IntegrationSync, Lane, SyncState, TenantIntegration
 from integrations.origin import origin
+from integrations.pull import lease as leases
+from integrations.pull import page_run
 from integrations.pull.lease import claim
 from integrations.services import SyncService
 from integrations.services.sync import SyncService as TheSame
@@ -313,6 +317,37 @@ def test_a_worker_that_died_counts_and_a_success_takes_it_back(shop: TenantInteg
     state.refresh_from_db()
     assert sync(shop, state, "orders").items_fetched == 2
     assert in_database(state).unfinished == 0
+
+
+@pytest.mark.parametrize("died", ["since it was read", "and its lease ran out after a look"])
+def test_one_whose_worker_died_is_never_read_beside_others(
+    book: OrderBook, shop: TenantIntegration, monkeypatch: pytest.MonkeyPatch, died: str
+) -> None:
+    """Whoever else is under way in this process would die with it, and be begun with once more."""
+    state = state_of(shop)
+    SyncState.objects.update(unfinished=1, lease_token="dead", lease_expires_at=Now())
+    if died != "since it was read":
+        state.refresh_from_db()
+        looks = iter([False])
+        suspect = leases.is_suspect
+        monkeypatch.setattr(leases, "is_suspect", lambda state: next(looks, None) is None and suspect(state))
+    monkeypatch.setattr(page_run, "PATIENCE", 0.05)
+    begun, is_over = threading.Event(), threading.Event()
+
+    def work() -> None:
+        with shared():
+            begun.set()
+            is_over.wait(30)
+
+    beside = threading.Thread(target=work)
+    beside.start()
+    try:
+        assert begun.wait(30)
+        assert sync(shop, state, "orders").is_skipped and book.asked == []
+    finally:
+        is_over.set()
+        beside.join()
+    assert sync(shop, state, "orders").items_fetched == 2
 
 
 def test_five_of_them_are_the_end(book: OrderBook, shop: TenantIntegration, caplog: Any) -> None:
