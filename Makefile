@@ -82,6 +82,18 @@ test-browser: $(STAMP)
 	$(BIN)/python -m pip install -q --group browser
 	$(BIN)/python -m pytest $(TESTS)/browser -q -m browser
 
+# What all lanes of `make test` and `make test-connectors` reach, the processes that tests start included.
+coverage: $(STAMP)
+	rm -rf .local/coverage && mkdir -p .local/coverage
+	$(BIN)/python -m coverage run -m pytest $(TESTS)/unit -q
+	$(BIN)/python -m coverage run -m pytest $(TESTS)/integration -q -m "not slow and not crash and not browser and not n8n"
+	$(BIN)/python -m coverage run -m integrations.tests.lanes $(ON_SERVICES) -q -m "integration and not portable and not slow and not crash and not browser and not n8n"
+	$(BIN)/python -m coverage run -m pytest $(TESTS)/conformance $(TESTS)/connectors -q
+	$(BIN)/python -m coverage combine -q
+	$(BIN)/python -m coverage report --format=total
+	$(BIN)/python -m coverage report > .local/coverage/report.txt
+	@echo "What nothing reaches: .local/coverage/report.txt"
+
 test-long: test-slow test-connectors test-crash test-browser
 
 # Ours, peers and limits in one run (docs/performance.md). Peers are installed beside the project, never into it.

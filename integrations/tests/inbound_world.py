@@ -151,7 +151,7 @@ def _run_until_killed(pk: int, moment: str) -> None:
         stop(AFTER_MARK)
 
     register_action(EFFECT, "An effect", effect)
-    processing.run_action = run_action
+    processing.run_action = run_action  # type: ignore[assignment]
     webhook_event_received.connect(stored)
     webhook_event_processed.connect(heard)
     with provider(is_chosen=True, id_header="X-Id", event_header="X-Event"):

@@ -397,7 +397,12 @@ def test_nothing_of_a_login_becomes_another_command(client_for: Clients) -> None
 
 
 def test_a_slow_server_gives_a_shorter_page(client_for: Clients) -> None:
-    script = [*OPEN, b"* SEARCH 1 2\r\nAAAA0 OK done\r\n", ANY, b"* 1 FETCH (UID 1 RFC822.SIZE 40 BODY[]<0> {40}\r\n"]
+    script: list[Any] = [
+        *OPEN,
+        b"* SEARCH 1 2\r\nAAAA0 OK done\r\n",
+        ANY,
+        b"* 1 FETCH (UID 1 RFC822.SIZE 40 BODY[]<0> {40}\r\n",
+    ]
     script += [Drip(b"x" * 40), b")\r\nAAAA0 OK done\r\n", HANG]
     with TaggedServer(script) as server:
         page = mailbox(client_for(server.port), server.port, "plain", timeout=1).fetch()

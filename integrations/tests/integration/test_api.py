@@ -397,8 +397,8 @@ def test_a_family_that_is_not_theirs_is_refused(side: Side, erp: TenantIntegrati
     path = f"/connections/{erp.public_id}"
     for method, suffix, body in (("patch", "", {"name": "x"}), ("post", "/test", {}), ("post", "/push", {"order": {}})):
         assert call(side.client, method, path + suffix, body).status_code == 403
-    body = {"type": "MOCK", "name": "x", "settings": {}}
-    assert call(side.client, "post", "/connections/", body).status_code == 403
+    new = {"type": "MOCK", "name": "x", "settings": {}}
+    assert call(side.client, "post", "/connections/", new).status_code == 403
     page = side.client.get("/admin/integrations/tenantintegration/add/").content.decode()
     assert 'value="webhook"' in page and 'value="MOCK"' not in page
     page = side.client.get(f"/admin/integrations/tenantintegration/{erp.pk}/change/").content.decode()

@@ -442,7 +442,7 @@ class TestFailures:
         def parse_webhook(self: BaseConnector, headers: Any, body: bytes) -> Any:
             raise ValueError("canary")
 
-        kind.parse_webhook = parse_webhook  # type: ignore[method-assign]
+        kind.parse_webhook = parse_webhook  # type: ignore[assignment, method-assign]
         event = receive(connection)
         assert process(WebhookEvent, event.pk) == "failed"
         del kind.parse_webhook

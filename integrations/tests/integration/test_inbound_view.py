@@ -483,7 +483,7 @@ class TestTheOutsideFails:
             def parse_webhook(self: BaseConnector, headers: Any, body: bytes) -> WebhookDTO:
                 raise KeyError(CANARY)
 
-            ConnectorRegistry.type_of(key).parse_webhook = parse_webhook  # type: ignore[method-assign]
+            ConnectorRegistry.type_of(key).parse_webhook = parse_webhook  # type: ignore[assignment, method-assign]
             shop = make_connection(make_tenant(), key)
             assert send(shop).status_code == 200
         assert rows()[0].status == "received" and CANARY not in caplog.text

@@ -310,7 +310,7 @@ def test_an_error_of_any_making_is_stored(shop: TenantIntegration, message: Any)
 
 def test_every_line_says_what_is_pulled_and_for_whom(shop: TenantIntegration, caplog: Any) -> None:
     state = state_of(shop)
-    sync(shop, state, "orders", process_fn=lambda items, connection: items["no list"])
+    sync(shop, state, "orders", process_fn=lambda items, connection: [][len(items)])
     (line,) = (record for record in caplog.records if record.name == "integrations.pull")
     assert (line.tenant_id, line.integration_id, line.connector) == (shop.tenant_id, shop.pk, shop.integration_type)
     assert (line.sync_state_id, line.resource_type) == (state.pk, "orders")

@@ -368,8 +368,8 @@ def test_the_tenant_by_its_slug(receiver: Receiver) -> None:
         assert PushOrchestrator().push_order(key, ORDER).push_log == by_slug.push_log
         assert PushOrchestrator.generate_idempotency_key(key, ORDER["id"]) == by_slug.idempotency_key
     assert PushOrchestrator().push_order("acme-corp", {"id": 2}, connection=ERPConnection.objects.get()).success
-    for key in ("nobody", 999_999, None):
-        unknown = PushOrchestrator().push_order(key, {"id": 3})
+    for nobody in ("nobody", 999_999, None):
+        unknown = PushOrchestrator().push_order(nobody, {"id": 3})
         assert unknown.status == "FAILED" and "no such tenant" in unknown.message
         assert isinstance(unknown.error, IntegrationNotConfigured)
 

@@ -6,6 +6,7 @@ import json
 import random
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -259,7 +260,7 @@ def test_where_no_thread_is_to_be_had_the_slice_goes_on_alone(
 ) -> None:
     settings.INTEGRATIONS = {"ALLOWED_HOSTS": [receiver.netloc], "PARALLEL_SECONDS": 0.0}
 
-    class NoThreads(send.ThreadPoolExecutor):
+    class NoThreads(ThreadPoolExecutor):
         def submit(self, *_: Any, **__: Any) -> Any:
             raise RuntimeError("can't start new thread")
 

@@ -64,7 +64,7 @@ def test_what_is_given_up_is_final() -> None:
 
 def test_what_people_read() -> None:
     def said(error: IntegrationError) -> tuple[str, int | None]:
-        result = Outcome(row(1), "failed", 0, error=error)
+        result = Outcome(row(1), "failed", 0, 1, error.status, error=error)
         return result.error_text, result.response_status
 
     assert said(IntegrationPermanentError("refused", status=400, excerpt="no such field")) == (

@@ -28,12 +28,12 @@ class Scripted(BaseConnector):
 
     def __init__(self, answer: Answer) -> None:
         super().__init__(Binding())
-        self.answer = answer
+        self.script = answer
         self.asked: list[int] = []
 
     def deliver(self, envelope: Envelope) -> Receipt:
         self.asked.append(envelope.sequence)
-        if (error := self.answer(envelope.sequence)) is not None:
+        if (error := self.script(envelope.sequence)) is not None:
             raise error
         return Receipt(200)
 

@@ -380,7 +380,7 @@ class BusyShop:
             if (after is None or second > after) and (until is None or second < until)
         ]
         is_by_id = bounds["orderby"] == "id"
-        found.sort(key=lambda row: row["id"] if is_by_id else (row["date_modified_gmt"], row["id"]))
+        found.sort(key=lambda row: (*([] if is_by_id else [row["date_modified_gmt"]]), row["id"]))
         if bounds["order"] == "desc":
             found.reverse()
         start = (bounds["page"] - 1) * bounds["per_page"]

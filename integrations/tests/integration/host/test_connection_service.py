@@ -292,5 +292,5 @@ def test_credentials_rotate_beside_it(make: Make) -> None:
     assert row.config["webhook_secret"] == INBOUND and row.credentials == {"token": "canary-new"}
 
 
-def config_form(host: SimpleNamespace) -> type[ConnectionForm]:
+def config_form(host: SimpleNamespace) -> Any:
     return modelform_factory(host.Connection, ConnectionForm, fields=["config"])
