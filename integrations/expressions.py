@@ -1,20 +1,34 @@
-"""JMESPath (jmespath.org) that can only look: what conditions and connector templates may say.
+"""The one expression language: JMESPath (jmespath.org) without what could run long or reach out.
 
-In: an expression. Out: the compiled one. Errors: ``ValueError``, one line that says what is wrong.
-JMESPath has no loops and no side effects, but it can build: forty times ``[@, @]`` is a value of 2^40 parts. So what
-builds values is refused, unless the caller allows it and bounds the result.
+Conditions, YAML templates, and the texts and lines that people write into settings all use it:
+
+    workitem.priority == 'Urgent'               a condition: may only look (LOOKS)
+    lines[*].{sku: sku}                         a template or a setting: may also build values (BUILDS)
+
+JMESPath has no loops and no side effects, but it can build: forty times ``[@, @]`` is a value of 2^40 parts. So a
+condition, which runs in somebody's save, builds nothing, and elsewhere what is built is counted here and its result
+is bounded by the caller.
+
+Two things differ from plain JMESPath. A price travels as text, so that no digit is lost: numbers compare as numbers,
+whichever they are. And what is missing contains nothing, begins with nothing and has no length, instead of failing.
 """
 
 from __future__ import annotations
 
+import json
+import re
+from decimal import Decimal
 from typing import Any
 
 import jmespath
+from jmespath.functions import Functions as _Functions
+from jmespath.functions import signature
+from jmespath.visitor import TreeInterpreter, _is_comparable
 
 MAX_NODES = 64
 MAX_BUILDERS = 4  # objects that one expression may build, where that is allowed
 FUNCTIONS = frozenset({"abs", "contains", "ends_with", "length", "not_null", "starts_with", "to_number", "type"})
-NODES = frozenset(
+LOOKS = frozenset(
     {
         "and_expression",
         "comparator",
@@ -34,10 +48,69 @@ NODES = frozenset(
         "value_projection",
     }
 )
+BUILDS = LOOKS | {"multi_select_dict", "key_val_pair", "flatten"}
+QUOTED = re.compile(r"'(?:\\.|[^'\\])*'|`((?:\\.|[^`\\])*)`|\"(?:\\.|[^\"\\])*\"")
+_NUMBER = re.compile(r"[+-]?[0-9]{1,300}(\.[0-9]{1,300})?")
 
 
-def compile_expression(text: str, *, nodes: frozenset[str] = NODES, functions: frozenset[str] = FUNCTIONS) -> Any:
-    """Return `text` compiled; its ``.parsed`` is the tree, ``.search(value)`` its value.
+class Functions(_Functions):
+    """JMESPath's own functions, where a payload may give them null or a number that is sent as text."""
+
+    @signature({"types": ["number", "string", "null"]})
+    def _func_abs(self, value: Any) -> Any:
+        number = _number(value)
+        return number if number is None else float(abs(number))
+
+    @signature({"types": ["array", "object", "string", "null"]})
+    def _func_length(self, value: Any) -> int | None:
+        return None if value is None else len(value)
+
+    @signature({"types": ["string", "null"]}, {"types": ["string", "null"]})
+    def _func_starts_with(self, subject: str | None, part: str | None) -> bool:
+        return subject is not None and part is not None and subject.startswith(part)
+
+    @signature({"types": ["string", "null"]}, {"types": ["string", "null"]})
+    def _func_ends_with(self, subject: str | None, part: str | None) -> bool:
+        return subject is not None and part is not None and subject.endswith(part)
+
+    @signature({"types": ["array", "string", "null"]}, {"types": []})
+    def _func_contains(self, subject: Any, part: Any) -> bool:
+        return subject is not None and not (isinstance(subject, str) and part is None) and part in subject
+
+
+class Interpreter(TreeInterpreter):
+    """Finds the value of a compiled expression: ``visit(expression.parsed, value)``."""
+
+    def __init__(self, functions: Functions | None = None) -> None:
+        super().__init__(jmespath.Options(custom_functions=functions or Functions()))
+
+    def visit_comparator(self, node: Any, value: Any) -> Any:
+        """Compare numbers as numbers, also those that are sent as text; equal texts are equal letter by letter."""
+        left, right = (self.visit(child, value) for child in node["children"])
+        is_equality = node["value"] in self._EQUALITY_OPS
+        if not is_equality or _is_number(left) or _is_number(right):
+            numbers = _number(left), _number(right)
+            if None not in numbers:
+                left, right = numbers
+        if not (is_equality or (_is_comparable(left) and _is_comparable(right))):
+            return None
+        return self.COMPARATOR_FUNC[node["value"]](left, right)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _number(value: Any) -> Decimal | None:
+    """Return a number, or a text that is nothing else, exactly; None for all others."""
+    if _is_number(value) or (isinstance(value, str) and _NUMBER.fullmatch(value)):
+        number = Decimal(value) if isinstance(value, int) else Decimal(str(value))
+        return number if number.is_finite() else None
+    return None
+
+
+def compile_expression(text: str, *, nodes: frozenset[str] = LOOKS, functions: frozenset[str] = FUNCTIONS) -> Any:
+    """Return `text` compiled; its ``.parsed`` is the tree, for an `Interpreter`.
 
     Raises:
         ValueError: it is not JMESPath, it has too many parts, or it uses more than `nodes` and `functions`.
@@ -64,3 +137,65 @@ def compile_expression(text: str, *, nodes: frozenset[str] = NODES, functions: f
             raise ValueError(f"it builds more than {MAX_BUILDERS} objects")
         waiting += node["children"]
     return expression
+
+
+def literal_problem(text: str) -> str:
+    """Say that a text stands in backticks, "" if none does: JMESPath has announced that it will take it no more."""
+    for found in QUOTED.finditer(text):
+        if (literal := found[1]) is not None:
+            try:
+                json.loads(literal.replace("\\`", "`"))
+            except (ValueError, RecursionError):
+                shown = literal.strip()[:50]
+                return f"What stands in backticks is JSON; a text stands in single quotes: '{shown}'"
+    return ""
+
+
+def split(text: str, opening: str) -> list[tuple[str, bool]]:
+    """Return (part, is it an expression) of a text with expressions between `opening` and ``}``.
+
+    Args:
+        opening: ``${`` in YAML, where ``$${`` is a plain one; ``{`` in settings, where ``{'{'}`` is.
+
+    Raises:
+        ValueError: an expression has no closing brace.
+    """
+    found: list[tuple[str, bool]] = []
+    literal, position = "", 0
+    escape = "$${" if opening == "${" else ""
+    while position < len(text):
+        if escape and text.startswith(escape, position):
+            literal, position = literal + opening, position + len(escape)
+        elif text.startswith(opening, position):
+            start = position + len(opening)
+            end = _end(text, start)
+            if end is None:
+                plain = f"'{escape}'" if escape else "{'{'}"
+                raise ValueError(f"'{opening}' without its '}}'; write {plain} for a plain '{opening}'")
+            found += [(literal, False)] if literal else []
+            found.append((text[start:end], True))
+            literal, position = "", end + 1
+        else:
+            literal, position = literal + text[position], position + 1
+    return [*found, (literal, False)] if literal else found
+
+
+def _end(text: str, position: int) -> int | None:
+    """Return where the expression that begins at `position` has its closing brace."""
+    quote, depth = "", 0
+    while position < len(text):
+        char = text[position]
+        if char == "\\" and quote:
+            position += 1
+        elif quote:
+            quote = "" if char == quote else quote
+        elif char in "'\"`":
+            quote = char
+        elif char == "{":
+            depth += 1
+        elif char == "}":
+            if depth == 0:
+                return position
+            depth -= 1
+        position += 1
+    return None

@@ -30,6 +30,7 @@ from django.dispatch import Signal
 from integrations.audit.notes import AuditNote, forget_note_writer, register_note_writer
 from integrations.connections import event_types
 from integrations.connections.payload_shapes import Shape
+from integrations.connectors.summary import SummaryFormat
 from integrations.outbox.lazy_savepoint import lazy_savepoint
 from integrations.outbox.models import IntegrationEvent, object_id_of
 from integrations.tenancy.boundary import OtherTenant, Way, forget_way, is_own, only_of, tell_way, warn_kept_out
@@ -76,6 +77,7 @@ class TriggerHandler:
         status_field: the one of them whose change is an event of its own; None, or not tracked: no such event.
         events: which of `KINDS` are recorded.
         related: relations that the payload needs, fetched in one join; ``customer__country`` leads further.
+        summary: how its events read in chats, mails, issues and pages; None: what the payload has is listed.
         may_move: whether a row may move to another tenant; if not, a save that would do it is refused.
     """
 
@@ -86,6 +88,7 @@ class TriggerHandler:
     status_field: ClassVar[str | None] = "status"
     events: ClassVar[tuple[str, ...]] = KINDS
     related: ClassVar[tuple[str, ...]] = ()
+    summary: ClassVar[SummaryFormat | None] = None
     may_move: ClassVar[bool] = True
 
     def __init__(self) -> None:
@@ -154,7 +157,8 @@ class TriggerHandler:
         for kind in handler._recorded:
             is_change = kind in ("status_changed", "updated")
             shape = handler._shape_of_changes if is_change else handler._shape
-            event_types.register(f"{cls.name}_{kind}", f"{label} {kind.replace('_', ' ')}", shape=shape)
+            name, shown = f"{cls.name}_{kind}", f"{label} {kind.replace('_', ' ')}"
+            event_types.register(name, shown, shape=shape, summary=cls.summary)
         register_note_writer(cls.model, handler.write_notes)
         announce_writes(cls.model)
         tell_way(cls.model, Way(handler._path.key, handler._path.owner))

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from integrations.connectors.manifest import Manifest
+from integrations.connectors.summary import SummaryFormat
 
 from .payload_shapes import ANY_OBJECT, Shape, shape_of
 
@@ -17,6 +18,7 @@ logger = logging.getLogger("integrations.connections")
 
 _labels: dict[str, str] = {}
 _shapes: dict[str, Shape | Callable[[], Shape]] = {}
+_summaries: dict[str, SummaryFormat] = {}
 
 
 def register(
@@ -25,6 +27,7 @@ def register(
     *,
     example: Mapping[str, Any] | None = None,
     shape: Callable[[], Shape] | None = None,
+    summary: SummaryFormat | None = None,
 ) -> None:
     """Make `event_type` known, with the `label` that people see.
 
@@ -32,13 +35,22 @@ def register(
         example: a payload as `publish` gets it; conditions that name something else are then refused when they are
             saved. An empty object or list in it may hold anything.
         shape: how to learn the same, asked when somebody saves the first condition.
+        summary: how its events read where people read them; None: as any event does (connectors/summary.py).
     """
     _labels[event_type] = label
     _shapes.pop(event_type, None)
+    _summaries.pop(event_type, None)
+    if summary is not None:
+        _summaries[event_type] = summary
     if shape is not None:
         _shapes[event_type] = shape
     elif example is not None:
         _shapes[event_type] = shape_of(example)
+
+
+def summary_format(event_type: str) -> SummaryFormat | None:
+    """Return how events of this type read, None if nobody said."""
+    return _summaries.get(event_type)
 
 
 def choices() -> list[tuple[str, str]]:

@@ -24,7 +24,7 @@ from integrations.transport.policy import AddressPolicy
 from integrations.transport.redaction import is_secret_name, texts_in
 from integrations.transport.rejected import UrlRejected
 
-from . import inbound_secret
+from . import inbound_secret, texts
 from .manifest import HEADERS, URL, Field, Manifest
 
 MAX_TEXT = 16384  # a PEM key is the longest thing that anybody types
@@ -216,6 +216,8 @@ def _text(field: Field, text: str) -> str:
         raise _Wrong(problem)
     if field.pattern and not re.fullmatch(field.pattern, text):
         raise _Wrong(field.hint or f"must match {field.pattern}")
+    if problem := texts.problem_of(field.form, text):
+        raise _WrongIfNew(problem)
     return text
 
 

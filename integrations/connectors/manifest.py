@@ -15,6 +15,7 @@ from pydantic import Field as _Field
 from integrations.auth.spec import OAuth as OAuth
 
 from .inbound_secret import RULE
+from .texts import Form
 from .versions import SDK_VERSION, Version, VersionRange
 
 Kind = Literal["text", "secret", "url", "email", "host", "integer", "boolean", "choice", "lines", "json"]
@@ -41,6 +42,8 @@ class Field(_Model):
         multiline: a text or secret of several lines: a PEM key, a message's text. A one-line box would join them.
         trim: of a secret: none of its kind begins or ends with a space, as no token or PEM key does; those around it
             were pasted along, and are dropped. Elsewhere people are asked about them, and the API refuses them.
+        form: how a text, or each line, uses JMESPath over the payload (texts.py): ``text`` has ``{…}`` in it, ``line``
+            is ``Label: expression``, ``mapping`` is one or ``Label: =constant``, ``expression`` is one; "": not at all.
         pattern: a regular expression that the whole text must match; ``hint`` then says it in words.
         minimum, maximum: bounds of an integer.
     """
@@ -52,6 +55,7 @@ class Field(_Model):
     required: bool = False
     default: Any = None
     choices: tuple[str, ...] = ()
+    form: Form = ""
     pattern: str = ""
     hint: str = ""
     minimum: int | None = None

@@ -2,7 +2,7 @@
 
 In: any text. Out: text in which nothing becomes a link, a mention, a reference, formatting or HTML. One rule for all of
 them (GitHub, Discord, the cards of Teams), because what one does not render it shows as it is. Text that would not be
-rendered stays the same: ``workitem_created``, ``a (b)``, ``5 < 6`` has its ``<`` escaped and no more.
+rendered stays the same: ``order_created``, ``a (b)``, ``5 < 6`` has its ``<`` escaped and no more.
 
 Source: https://spec.commonmark.org/0.31.2/#backslash-escapes, https://github.github.com/gfm/#autolinks-extension-,
 https://docs.discord.com/developers/reference#message-formatting,

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -21,6 +21,8 @@ from integrations.transport.port import HttpClient
 from integrations.transport.tcp import Conversation, Security
 
 from .manifest import HEADERS, URL, Manifest
+from .summary import Summary, SummaryFormat, summarise
+from .texts import filled
 
 __all__ = [
     "Binding",
@@ -43,6 +45,7 @@ class Envelope:
         body: the payload, UTF-8 JSON.
         sequence: ascends per object; 0 for a test event.
         attempt: 1 for the first try.
+        summary_format: how its trigger handler says that it reads; None: as any event does.
         progress: what earlier attempts have done already, as their errors said (`IntegrationError.progress`).
     """
 
@@ -52,6 +55,7 @@ class Envelope:
     sequence: int = 0
     attempt: int = 1
     progress: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    summary_format: SummaryFormat | None = field(default=None, repr=False)
 
     @property
     def payload(self) -> dict[str, Any]:
@@ -61,6 +65,15 @@ class Envelope:
         except (ValueError, RecursionError):
             return {}
         return value if isinstance(value, dict) else {}
+
+    def summary(self, lines: Iterable[str] = ()) -> Summary:
+        """Return the event in words; `lines`: what the tenant wants listed, ``Customer: invoice.customer.name``."""
+        return summarise(self.payload, self.event_type, lines, self.summary_format)
+
+    def title(self, text: str = "") -> str:
+        """Return `text`, whose ``{…}`` are filled in, on one line; without `text`, what happened to what."""
+        filled_in = filled(text, self.payload) if text else self.summary().title
+        return " ".join(filled_in.split()) or self.event_type or "Event"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,21 +1,60 @@
-"""What a payload says, in words: for messages that people read (a chat, an issue, a mail).
+"""An event in words: a title, lines, a link; for messages that people read (a chat, an issue, a mail, a page).
 
-In: any payload, not only a work item's. Out: a `Summary`, or the value at a path. Never raises: what is missing is "".
-The object of an event is found by its type: ``workitem_created`` is about ``payload["workitem"]``.
+In: the payload, and what its trigger handler says of it (`SummaryFormat`), if anything. Out: a `Summary`. It is made of
+the stored payload when it is sent, so events from before a format was written or changed read with it too. Never
+raises: what is missing is "".
+
+Without a format: ``invoice_paid`` is about ``payload["invoice"]``, which is found by the event's type.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
+from urllib.parse import quote
 
-MAX_VALUE = 1000  # characters of one value; a summary is no copy
-_NAMES = ("reference_id", "name", "title", "subject", "number", "id")  # what people call an object by
+from integrations import conf
+
+from .texts import NAMES, filled, is_expression, problem_of, shown, words
+
+MAX_DESCRIPTION = 100_000  # characters
+MAX_LINK = 500
+MAX_LINES, MAX_CHANGES = 10, 5  # that a template gets one by one; its `text` has all
 _DESCRIPTIONS = ("description", "summary", "text")
 _AROUND = frozenset({"event_type", "timestamp", "tenant", "changes", "test", "truncated"})  # not the object
-_PLACE = re.compile(r"\{([A-Za-z0-9_]+(?:\.[A-Za-z0-9_]+)*)\}")
+_LINK = re.compile(r"https?://[^\s<>\"|\\^`{}\x00-\x20\x7f]+", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class SummaryFormat:
+    """How the events of one trigger handler read. Texts and lines are those of texts.py; "" and (): as without it.
+
+    Attributes:
+        name: what the object is called: ``{invoice.number}``. The title is then "Invoice paid: INV-7".
+        title: the whole title, for a handler whose events are of one type: ``{invoice.number} is overdue``.
+        description: one sentence or paragraph more.
+        lines: what is listed: ``Customer: invoice.customer.name``.
+        link: where people see it: ``https://…/invoices/{invoice.id}``, or ``/invoices/{invoice.id}`` below
+            INTEGRATIONS_PUBLIC_URL. Values are percent-encoded, unless the whole link is one.
+
+    Raises:
+        ValueError: one of them is none; the message names it.
+    """
+
+    name: str = ""
+    title: str = ""
+    description: str = ""
+    lines: tuple[str, ...] = ()
+    link: str = ""
+
+    def __post_init__(self) -> None:
+        names = ("name", "title", "description", "link")
+        problems = [f"{name}: {found}" for name in names if (found := problem_of("text", getattr(self, name)))]
+        problems += [f"lines: {problem}" for line in self.lines if (problem := problem_of("line", line))]
+        if problems:
+            raise ValueError(f"a summary cannot be made: {'; '.join(problems)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,74 +62,67 @@ class Summary:
     """An event in words.
 
     Attributes:
-        event: what happened: "Workitem created".
-        name: what the object is called: "RMA-123".
-        fields: (label, value) of everything that is set, in the payload's order.
+        title: "Invoice paid: INV-7".
+        name: what the object is called, "INV-7"; a title of a handler's own.
+        lines: (label, value) of what is set, in the payload's order.
         changes: (label, old, new).
+        link: where people see it, "" if nobody said.
     """
 
-    event: str
+    title: str
     name: str = ""
     description: str = ""
-    fields: tuple[tuple[str, str], ...] = ()
+    lines: tuple[tuple[str, str], ...] = ()
     changes: tuple[tuple[str, str, str], ...] = ()
+    link: str = ""
 
     @property
-    def title(self) -> str:
-        return f"{self.event}: {self.name}" if self.name else self.event
+    def text(self) -> str:
+        """What is below the title, as plain text: description, lines, changes."""
+        lines = "\n".join(f"{label}: {value}" for label, value in self.lines)
+        changes = "\n".join(f"{label}: {old or '–'} → {new or '–'}" for label, old, new in self.changes)
+        return "\n\n".join(filter(None, (self.description, lines, changes)))
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it for templates: ``summary.title``, ``summary.lines[*].label``, ``summary.text``, …."""
+        lines = [{"label": label, "value": value} for label, value in self.lines[:MAX_LINES]]
+        changes = [
+            {"label": label, "old": old, "new": new, "value": f"{old or '–'} → {new or '–'}"}
+            for label, old, new in self.changes[:MAX_CHANGES]
+        ]
+        return {**asdict(self), "lines": lines, "changes": changes, "text": self.text}
 
 
-def summarise(payload: Mapping[str, Any], event_type: str, paths: Iterable[str] = ()) -> Summary:
+def summarise(
+    payload: Mapping[str, Any], event_type: str, lines: Iterable[str] = (), form: SummaryFormat | None = None
+) -> Summary:
     """Return `payload` in words.
 
     Args:
-        paths: what the fields are, as lines ``Customer: workitem.customer.name``; none: all that is set.
+        lines: what a tenant wants listed, ``Customer: invoice.customer.name``; none: what the format says, or all
+            that is set.
     """
-    subject = _subject(payload, event_type)
-    name = next((key for key in _NAMES if words(subject.get(key))), "")
+    form = form or SummaryFormat()
+    subject = object_of(payload, event_type)
+    name = next((key for key in NAMES if words(subject.get(key))), "")
     description = next((key for key in _DESCRIPTIONS if key != name and words(subject.get(key))), "")
-    chosen = [(label.strip(), value_at(payload, path)) for label, _, path in (line.partition(":") for line in paths)]
-    all_of_it = [(_label(key), words(value)) for key, value in subject.items() if key not in (name, description, "id")]
+    called = filled(form.name, payload) or words(subject.get(name))
+    event = _label(event_type) or "Event"
+    title = " ".join(filled(form.title, payload).split())
+    wanted = list(lines) or form.lines
+    all_of_it = ((_label(key), words(value)) for key, value in subject.items() if key not in (name, description, "id"))
     return Summary(
-        _label(event_type) or "Event",
-        words(subject.get(name)),
-        words(subject.get(description)),
-        tuple((label, value) for label, value in chosen or all_of_it if value),
-        tuple(_changes(payload.get("changes"))),
+        title=title or " ".join((f"{event}: {called}" if called else event).split()),
+        name=title or called,
+        description=filled(form.description, payload) or words(subject.get(description), MAX_DESCRIPTION),
+        lines=tuple(shown(wanted, payload) if wanted else ((label, value) for label, value in all_of_it if value)),
+        changes=tuple(_changes(payload.get("changes"))),
+        link=_link(form.link, payload),
     )
 
 
-def value_at(payload: Any, path: str) -> str:
-    """Return the value at ``workitem.customer.name`` in words, "" if there is none."""
-    return words(raw_at(payload, path))
-
-
-def raw_at(payload: Any, path: str) -> Any:
-    """Return the value at ``workitem.customer.name`` as it is, None if there is none."""
-    for key in path.strip().split("."):
-        payload = payload.get(key) if isinstance(payload, Mapping) else None
-    return payload
-
-
-def filled(pattern: str, payload: Mapping[str, Any], escape: Callable[[str], str] = str) -> str:
-    """Return `pattern` with each ``{path}`` replaced by the escaped value there."""
-    return _PLACE.sub(lambda match: escape(value_at(payload, match[1])), pattern)
-
-
-def words(value: Any) -> str:
-    """Return a JSON value as a person reads it: an object by its name, a list with commas."""
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, Mapping):
-        return next((text for key in _NAMES if (text := words(value.get(key)))), "")
-    if isinstance(value, list | tuple):
-        return ", ".join(filter(None, map(words, value[:20])))[:MAX_VALUE]
-    return str(value).strip()[:MAX_VALUE]
-
-
-def _subject(payload: Mapping[str, Any], event_type: str) -> Mapping[str, Any]:
+def object_of(payload: Mapping[str, Any], event_type: str) -> Mapping[str, Any]:
+    """Return what the event is about: ``payload["invoice"]`` for ``invoice_paid``; else the payload itself."""
     found = {key: value for key, value in payload.items() if key not in _AROUND and isinstance(value, Mapping)}
     for key in sorted(found, key=len, reverse=True):  # ``order_line_added`` is about the line, not the order
         if event_type.startswith(key):
@@ -104,6 +136,14 @@ def _changes(changes: Any) -> Iterable[tuple[str, str, str]]:
     for key, change in changes.items() if isinstance(changes, Mapping) else ():
         if isinstance(change, Mapping):
             yield _label(str(key)), words(change.get("old")), words(change.get("new"))
+
+
+def _link(text: str, payload: Mapping[str, Any]) -> str:
+    is_value = is_expression(text)
+    link = filled(text, payload, str if is_value else lambda value: quote(value, safe=""))
+    if link.startswith("/"):
+        link = f"{conf.PUBLIC_URL.rstrip('/')}{link}" if conf.PUBLIC_URL else ""
+    return link if len(link) <= MAX_LINK and _LINK.fullmatch(link) else ""
 
 
 def _label(key: str) -> str:

@@ -21,6 +21,7 @@ from django.db import connections
 
 from integrations import conf
 from integrations.clock import elapsed
+from integrations.connections import event_types
 from integrations.connectors.base import BaseConnector
 from integrations.connectors.port import Envelope
 from integrations.errors import IntegrationError, IntegrationPermanentError, IntegrationTemporaryError
@@ -212,6 +213,7 @@ class Slice:
                 sequence=row.event_id,
                 attempt=attempt,
                 progress=json.loads(row.progress) if row.progress else {},
+                summary_format=event_types.summary_format(row.event_type),
             )
             with within(self.connector.binding.timeout or conf.TIMEOUT_SECONDS), run_slot.away():
                 self.connector.connect()

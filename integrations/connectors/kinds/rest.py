@@ -12,15 +12,17 @@ from typing import Any, ClassVar
 from urllib.parse import urljoin, urlsplit
 
 from integrations.auth.scheme import ApiKeyAuth, Auth, BasicAuth, BearerAuth
+from integrations.connectors.functions import text_of
 from integrations.connectors.manifest import Manifest
 from integrations.connectors.port import Envelope, Receipt
 from integrations.connectors.registry import interprets_templates
+from integrations.connectors.summary import object_of
 from integrations.connectors.template.answers import reason_in
 from integrations.connectors.template.call import Call, render_headers
 from integrations.connectors.template.compiled import Action, Pages
 from integrations.connectors.template.interpreter import TemplateInterpreter
 from integrations.connectors.template.params import checked_params
-from integrations.connectors.template.scope import Scope, answer, public_fields, text_of
+from integrations.connectors.template.scope import Scope, answer, public_fields
 from integrations.connectors.template.values import Value
 from integrations.errors import (
     ConfigurationError,
@@ -52,7 +54,9 @@ class RestConnector(TemplateInterpreter):
         if deliver is None:
             raise IntegrationPermanentError(f"{self.manifest.label} takes no events; untick them", code="no_events")
         event = {"type": envelope.event_type, "id": envelope.idempotency_key, "sequence": envelope.sequence}
-        scope = self._scope(event=event, payload=envelope.payload)
+        payload = envelope.payload
+        about = object_of(payload, envelope.event_type)
+        scope = self._scope(event=event, payload=payload, summary=envelope.summary().as_json(), object=about)
         extra = {deliver.idempotency_header: envelope.idempotency_key} if deliver.idempotency_header else {}
         response = self._send(deliver.call, scope, extra)
         after = scope.plus(response=answer(response))

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from integrations.connectors.functions import text_of
 from integrations.errors import IntegrationError, printable
 from integrations.faults import Fault
 from integrations.transport.classify import retry_after_of
@@ -21,7 +22,7 @@ from integrations.transport.retry_after import LIMIT
 from .expression import Expression
 from .schema import ErrorRule
 from .schema import When as WhenShape
-from .scope import RESPONSE, Names, Scope, text_of
+from .scope import RESPONSE, Names, Scope
 from .source import Text
 from .values import Compiler, Value
 

@@ -14,12 +14,13 @@ from functools import partial
 from typing import Any
 from urllib.parse import quote
 
+from integrations.connectors.functions import text_of
 from integrations.errors import IntegrationPermanentError
 from integrations.transport.headers import HeaderRejected, check_headers
 
 from .answers import When, compile_when
 from .schema import CallShape
-from .scope import Names, Scope, text_of
+from .scope import Names, Scope
 from .source import Block, Text
 from .values import Compiler, Mixed, Value
 

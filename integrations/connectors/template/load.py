@@ -23,7 +23,7 @@ from .compiled import Action, Auth, Check, Deliver, Pages, Returns, Template
 from .expression import Expression
 from .params import default_of, fits, plain
 from .schema import ActionShape, AuthShape, CheckShape, DeliverShape, PagesShape, ReturnsShape, TemplateShape
-from .scope import EVENT, RESPONSE, Names
+from .scope import EVENT, RESPONSE, SUMMARY, Names
 from .source import Block, Items, Text, read
 from .values import Compiler, Value
 from .words import explain
@@ -147,7 +147,7 @@ class _Loader:
         return Auth("header", text(value, names), header=str(name))
 
     def _deliver(self, shape: DeliverShape, names: Names) -> Deliver:
-        names = names.plus(event=EVENT, payload=None)
+        names = names.plus(event=EVENT, payload=None, summary=SUMMARY, object=None)
         after = names.plus(response=RESPONSE)
         if shape.idempotency_header:
             check_name(Text.at(shape.idempotency_header, shape.path.line, shape.path.column), self.compiler)

@@ -5,6 +5,8 @@
     config.<field>       the fields of the manifest that are no secret
     secret.<field>       the secret ones: in headers and auth, nowhere else
     event.type .id .sequence, payload        the event, in ``deliver``
+    summary.title .description .lines .changes .link .text .name     … in words (connectors/summary.py)
+    object.<key>                             … what it is about: ``payload.invoice`` of ``invoice_paid``
     param.<name>, page.cursor                an action's parameters, and where its next page begins
     response.status .json .text .headers     the answer
 """
@@ -12,18 +14,16 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from integrations.connectors.functions import Budget
 from integrations.connectors.manifest import HEADERS, URL, Manifest
-from integrations.errors import IntegrationPermanentError
 from integrations.transport.response import Response
 
-MAX_RENDERED = 4 * 1024 * 1024  # characters of one request or answer, all values together
-MAX_DEPTH = 64  # of a value
 EVENT = frozenset({"type", "id", "sequence"})
+SUMMARY = frozenset({"title", "name", "description", "lines", "changes", "link", "text"})
 RESPONSE = frozenset({"status", "json", "text", "headers"})
 
 
@@ -64,39 +64,10 @@ class Scope:
     """The values of the names for one call, and how much of them may still be written."""
 
     values: dict[str, Any] = field(repr=False)
-    _left: int = field(default=MAX_RENDERED)
+    budget: Budget = field(default_factory=Budget)
 
     def plus(self, **values: Any) -> Scope:
         return Scope({**self.values, **values})
-
-    def plain(self, value: Any, depth: int = 0) -> Any:
-        """Return `value` as what JSON can say, or raise IntegrationPermanentError if it is too much.
-
-        NaN and infinity become null, half surrogate pairs a question mark: neither has a form on the wire.
-        """
-        self._left -= len(value) + 2 if isinstance(value, str) else 2
-        if self._left < 0:
-            raise IntegrationPermanentError(f"what the template makes of this is over {MAX_RENDERED} characters")
-        if isinstance(value, str):
-            return value if value.isascii() else value.encode("utf-8", "replace").decode()
-        if value is None or isinstance(value, bool | int):
-            return value
-        if isinstance(value, float):
-            return value if math.isfinite(value) else None
-        if depth == MAX_DEPTH:
-            raise IntegrationPermanentError(f"what the template makes of this is nested over {MAX_DEPTH} deep")
-        if isinstance(value, Mapping):
-            return {self.plain(str(key)): self.plain(item, depth + 1) for key, item in value.items()}
-        if isinstance(value, list | tuple):
-            return [self.plain(item, depth + 1) for item in value]
-        return str(value)
-
-
-def text_of(value: Any) -> str:
-    """Return a plain value as it stands inside a text: null is nothing, objects and lists are compact JSON."""
-    if isinstance(value, str):
-        return value
-    return "" if value is None else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def answer(response: Response) -> dict[str, Any]:

@@ -15,11 +15,13 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any, Protocol
 
+from integrations import expressions
+from integrations.connectors.functions import text_of
 from integrations.errors import IntegrationPermanentError, TemplateError
 
 from .expression import Expression
 from .scalars import core
-from .scope import Names, Scope, text_of
+from .scope import Names, Scope
 from .source import Block, Items, Text
 
 MAX_EXPRESSIONS = 300  # of one template
@@ -126,22 +128,13 @@ class Compiler:
 
     def parts(self, text: Text, names: Names) -> tuple[str | Expression, ...]:
         """Return literal texts and expressions in turn; a text without any is one part."""
-        found: list[str | Expression] = []
-        literal, position = "", 0
-        while position < len(text):
-            if text.startswith("$${", position):
-                literal, position = literal + "${", position + 3
-            elif text.startswith("${", position):
-                end = _end(text, position + 2)
-                if end is None:
-                    raise self.error("'${' without its '}'; write '$${' for a plain '${'", text)
-                inner = Text(text[position + 2 : end])
-                found += [literal] if literal else []
-                found.append(self.expression(inner, names, text))
-                literal, position = "", end + 1
-            else:
-                literal, position = literal + text[position], position + 1
-        return (*found, literal) if literal else tuple(found)
+        try:
+            found = expressions.split(text, "${")
+        except ValueError as error:
+            problem = str(error)
+        else:
+            return tuple(self.expression(Text(part), names, text) if is_it else part for part, is_it in found)
+        raise self.error(problem, text)
 
     def text(self, text: Text, names: Names, encode: Callable[[Any], str] | None = None) -> Value:
         """Return a text; it stays text whatever it looks like (``no``, ``010``), unless it is one expression."""
@@ -169,24 +162,3 @@ class Compiler:
         # What a person configured may name a key; what a sender wrote may not.
         own = Names({"config": names.roots.get("config", frozenset())})
         return Key(self.text(text, own), is_optional)
-
-
-def _end(text: str, position: int) -> int | None:
-    """Return where the expression that begins at `position` has its closing brace."""
-    quote, depth = "", 0
-    while position < len(text):
-        char = text[position]
-        if char == "\\" and quote:
-            position += 1
-        elif quote:
-            quote = "" if char == quote else quote
-        elif char in "'\"`":
-            quote = char
-        elif char == "{":
-            depth += 1
-        elif char == "}":
-            if depth == 0:
-                return position
-            depth -= 1
-        position += 1
-    return None

@@ -58,12 +58,16 @@ def is_data(texts: list[str]) -> None:
 
 def markdown_of_discord(body: Any) -> list[str]:
     assert body["allowed_mentions"] == {"parse": []}
-    return [body["content"].removeprefix(f"**{markdown(KIND)}**")]
+    title, _, text = body["content"].partition("\n")
+    assert title.startswith("**Workitem created: ") and title.endswith("**")
+    return [title.strip("*"), *filter(None, text.strip().split("\n\n"))]
 
 
 def markdown_of_teams(body: Any) -> list[str]:
-    title, text, facts = body["attachments"][0]["content"]["body"]
-    return [title["text"], text["text"], *(fact["value"] for fact in facts["facts"])]
+    title, text, *lists = body["attachments"][0]["content"]["body"]
+    facts = [fact for each in lists for fact in each["facts"]]
+    assert len(lists) == 2 and len(facts) >= 6  # lines and changes
+    return [title["text"], text["text"], *(fact[part] for fact in facts for part in ("title", "value"))]
 
 
 def markdown_of_github(body: Any) -> list[str]:

@@ -222,9 +222,7 @@ def test_weaviate(here: str, receiver: Receiver) -> None:
     row = WeaviateConfiguration.objects.get()
     row.weaviate_url = here
     row.save()
-    receiver.answer_with(
-        answers({"GET /v1/objects/WorkItemEvent/": {"id": "x"}, "POST /v1/graphql": {"data": {"a": 1}}})
-    )
+    receiver.answer_with(answers({"GET /v1/objects/Event/": {"id": "x"}, "POST /v1/graphql": {"data": {"a": 1}}}))
     exec(use, names)
     assert (names["found"], names["data"]) == ({"id": "x"}, {"a": 1})
 

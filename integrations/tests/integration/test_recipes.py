@@ -27,6 +27,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.django_db, pytest.mark.portab
 
 ONE_FILE = """
 from integrations.capture.trigger_handler import TriggerHandler
+from integrations.connectors.summary import SummaryFormat
 from tasks.models import Customer
 
 
@@ -35,6 +36,7 @@ class CustomerTrigger(TriggerHandler):
     name = "customer"
     tracked = ("name", "email")
     status_field = None
+    summary = SummaryFormat(lines=("E-mail: customer.email",), link="https://crm.example.com/customers/{customer.id}")
 
     def payload(self, obj):
         return {"id": obj.pk, "name": obj.name, "email": obj.email}
@@ -49,6 +51,7 @@ def customer_file(tmp_path: Path, monkeypatch: Any) -> Iterator[None]:
     (tmp_path / "customer_of_this_test.py").write_text(ONE_FILE)
     monkeypatch.setattr(signals, "__path__", [*signals.__path__, str(tmp_path)])
     monkeypatch.setattr(event_types, "_labels", dict(event_types._labels))
+    monkeypatch.setattr(event_types, "_summaries", dict(event_types._summaries))
     signals.connect_all()
     yield
     trigger_handler._handlers[Customer].disconnect()
@@ -71,6 +74,7 @@ def test_another_model_is_one_file() -> None:
     ]  # fmt: skip
     body = json.loads(IntegrationEvent.objects.order_by("id")[1].body)
     assert body["changes"] == {"name": {"old": "Ann", "new": "Anne"}}
+    assert "summary" not in body  # it is made of the body when somebody is to read it
 
 
 def test_a_handler_written_with_plain_signals_works_as_the_guide_prints_it(

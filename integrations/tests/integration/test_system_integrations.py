@@ -173,10 +173,10 @@ def test_weaviate(here: str, receiver: Receiver) -> None:
         answer({"errors": [{"message": "no such class"}]}),
     )
     assert service.get_object("abc")["properties"] == {"title": "x"}
-    assert service.graphql("{ Get { WorkItemEvent { title } } }", {"a": 1}) == {"Get": {}}
+    assert service.graphql("{ Get { Event { title } } }", {"a": 1}) == {"Get": {}}
     with pytest.raises(IntegrationPermanentError, match="GraphQL"):
         service.graphql("{ Get { Nothing } }")
-    assert [request.path for request in receiver.requests[:2]] == ["/v1/objects/WorkItemEvent/abc", "/v1/graphql"]
+    assert [request.path for request in receiver.requests[:2]] == ["/v1/objects/Event/abc", "/v1/graphql"]
     assert receiver.requests[0].headers["authorization"] == f"Bearer {CANARY}"
 
 

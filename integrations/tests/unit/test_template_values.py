@@ -9,8 +9,9 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from integrations.connectors.functions import MAX_RENDERED
 from integrations.connectors.template.call import Request
-from integrations.connectors.template.scope import MAX_RENDERED, Scope
+from integrations.connectors.template.scope import Scope
 from integrations.errors import IntegrationPermanentError, TemplateError
 from integrations.tests.template_files import DELIVER, line_of, template
 
@@ -119,6 +120,7 @@ def test_an_object_in_a_list_goes_with_its_keys() -> None:
         ("${payload | [@, @]}", "not allowed"),
         ("${sort_by(payload, &a)}", "not allowed"),
         ("${eval('1')}", "not allowed"),
+        ("${payload.a == `text`}", "a text stands in single quotes: 'text'"),  # which JMESPath was going to refuse
         ("${payload | {a: @} | {a: @} | {a: @} | {a: @} | {a: @}}", "more than 4"),
         ("${payload" + " || payload" * 80 + "}", "more than 64"),
         ("${payload.a" + "(" * 3000 + "}", "expression"),
@@ -205,9 +207,18 @@ def test_a_query_is_encoded_by_the_client() -> None:
     assert made.query == {"a": "x&y=z", "c": ["1", "true", "x"], "d": "true"}
 
 
+def test_what_is_missing_and_what_is_a_number_is_as_in_conditions() -> None:
+    found = body(
+        "{a: \"${contains(payload.none, 'x')}\", b: '${length(payload.none)}', c: '${payload.price > `100`}', "
+        "d: '${payload.price == `150`}'}",
+        {"price": "150.00"},
+    )
+    assert found == {"a": False, "b": None, "c": True, "d": True}
+
+
 @pytest.mark.parametrize(
     "expression",
-    ["contains(payload.none, 'x')", "length(payload.n)", "join(payload.n, payload.list)", "cut(payload.n, payload.s)"],
+    ["contains(payload.n, 'x')", "length(payload.n)", "join(payload.n, payload.list)", "cut(payload.n, payload.s)"],
 )
 def test_a_function_that_cannot_is_a_permanent_error_without_the_value(expression: str) -> None:
     with pytest.raises(IntegrationPermanentError) as caught:

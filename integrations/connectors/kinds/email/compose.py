@@ -17,7 +17,6 @@ from email.utils import format_datetime
 
 from integrations import clock
 from integrations.connectors.port import Envelope
-from integrations.connectors.summary import filled, summarise
 from integrations.errors import printable
 
 MAX_SUBJECT = 200
@@ -34,11 +33,11 @@ def compose(
     subject: str = "",
     fields: Sequence[str] = (),
 ) -> bytes:
-    """Return the mail for `envelope`; `subject` is a pattern, `fields` are lines ``Label: path``."""
+    """Return the mail for `envelope`; `subject` is a text, `fields` are lines (texts.py)."""
     mail = EmailMessage(policy=_POLICY)
     mail["From"] = Address(one_line(sender_name), addr_spec=sender)
     mail["To"] = [Address(addr_spec=recipient) for recipient in recipients]
-    mail["Subject"] = _subject(envelope, subject)
+    mail["Subject"] = (one_line(envelope.title(subject)) or "Event")[:MAX_SUBJECT]
     mail["Date"] = format_datetime(clock.now())
     mail["Message-ID"] = message_id(envelope.idempotency_key, sender)
     mail["Auto-Submitted"] = "auto-generated"  # no holiday answers, please
@@ -67,21 +66,8 @@ def one_line(text: str) -> str:
     return " ".join(printable(text).split())
 
 
-def _subject(envelope: Envelope, pattern: str) -> str:
-    payload, kind = envelope.payload, envelope.event_type
-    text = one_line(filled(pattern, payload) if pattern else summarise(payload, kind).title)
-    return (text or one_line(kind) or "Event")[:MAX_SUBJECT]
-
-
 def _text(envelope: Envelope, fields: Sequence[str]) -> str:
-    summary = summarise(envelope.payload, envelope.event_type, fields)
-    changes = [f"{label}: {old or '–'} → {new or '–'}" for label, old, new in summary.changes]
-    parts = (
-        summary.title,
-        summary.description,
-        "\n".join(f"{label}: {value}" for label, value in summary.fields),
-        "\n".join(changes),
-        "This mail was made by a program. The attached file holds all of it, as JSON.",
-    )
-    text = "\n\n".join(filter(None, parts))
+    summary = envelope.summary(fields)
+    end = "This mail was made by a program. The attached file holds all of it, as JSON."
+    text = "\n\n".join(filter(None, (summary.title, summary.text, summary.link, end)))
     return "\n".join(printable(line) for line in text.splitlines()) + "\n"

@@ -65,12 +65,15 @@ MANIFEST = Manifest(
             name="subject",
             pattern=_LINE,
             hint=_LINE_HINT,
-            help="Repair {workitem.reference_id} is {workitem.status}. Empty: what happened to what.",
+            form="text",
+            help="Order {order.number} is {order.status}. Empty: what happened to what.",
         ),
         Field(
             name="fields",
             kind="lines",
-            help="What the mail lists, one per line: Customer: workitem.customer.name. Empty: all that is set.",
+            form="line",
+            help="What the mail lists, one per line: Customer: order.customer.name. Empty: what the event's own summary "
+            "lists.",
             advanced=True,
         ),
         Field(name="imap_host", label="IMAP host", kind="host", help="Only to read mail.", advanced=True),

@@ -66,13 +66,16 @@ MANIFEST = Manifest(
         Field(name="labels", kind="lines", help="Of every new issue, one per line."),
         Field(
             name="title",
-            help="Of a new issue: {workitem.reference_id}: {workitem.description}. Empty: what happened to what.",
+            form="text",
+            help="Of a new issue: {order.number}: {order.description}. Empty: what happened to what.",
             advanced=True,
         ),
         Field(
             name="fields",
             kind="lines",
-            help="What the issue lists, one per line: Customer: workitem.customer.name. Empty: all that is set.",
+            form="line",
+            help="What the issue lists, one per line: Customer: order.customer.name. Empty: what the event's own summary "
+            "lists.",
             advanced=True,
         ),
         Field(
@@ -140,12 +143,12 @@ class GitHubConnector(BaseConnector):
     def deliver(self, envelope: Envelope) -> Receipt:
         self.validate_required_fields(self.settings, ("repository",))
         owner, _, repo = str(self.settings["repository"]).partition("/")
-        payload, kind, marker = envelope.payload, envelope.event_type, issue.marker_of(envelope.idempotency_key)
-        found = self._find(owner, repo, marker, payload.get("timestamp"))
+        marker = issue.marker_of(envelope.idempotency_key)
+        found = self._find(owner, repo, marker, envelope.payload.get("timestamp"))
         if found is not None:
             return Receipt(200, external_id=str(found.get("number", "")), location=str(found.get("html_url", "")))
-        body = issue.body(payload, kind, marker, self.settings.get("fields") or ())
-        title = issue.title(payload, kind, self.settings.get("title") or "")
+        body = issue.body(envelope, marker, self.settings.get("fields") or ())
+        title = issue.title(envelope, self.settings.get("title") or "")
         response = self._create(_issues_of(owner, repo), title, body, self.settings.get("labels") or ())
         made = self._parsed(response, dict)
         return Receipt(response.status, external_id=str(made.get("number", "")), location=str(made.get("html_url", "")))

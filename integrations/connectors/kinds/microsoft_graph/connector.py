@@ -62,13 +62,16 @@ MANIFEST = Manifest(
         Field(name="to", label="Recipients", kind="lines", help="One address per line.", pattern=r"[^@\s]+@[^@\s]+"),
         Field(
             name="subject",
-            help="Repair {workitem.reference_id} is {workitem.status}. Empty: what happened to what.",
+            form="text",
+            help="Order {order.number} is {order.status}. Empty: what happened to what.",
             advanced=True,
         ),
         Field(
             name="fields",
             kind="lines",
-            help="What the mail lists, one per line: Customer: workitem.customer.name. Empty: all that is set.",
+            form="line",
+            help="What the mail lists, one per line: Customer: order.customer.name. Empty: what the event's own summary "
+            "lists.",
             advanced=True,
         ),
         Field(name="save", label="Keep in Sent Items", kind="boolean", default=False, advanced=True),
@@ -134,13 +137,14 @@ class MicrosoftGraphConnector(BaseConnector):
         return self.http.send("POST", f"{_user(sender)}/sendMail", json=body)
 
     def deliver(self, envelope: Envelope) -> Receipt:
-        settings, payload, kind = self.settings, envelope.payload, envelope.event_type
+        settings = self.settings
         self.validate_required_fields(settings, ("sender", "to"))
+        summary = envelope.summary(settings.get("fields") or ())
         response = self.send_mail(
             settings["sender"],
             settings["to"],
-            mail.subject(payload, kind, settings.get("subject") or ""),
-            text=mail.text(payload, kind, settings.get("fields") or ()),
+            envelope.title(settings.get("subject") or "")[: mail.MAX_SUBJECT],
+            text="\n\n".join(filter(None, (summary.text, summary.link))) or summary.title,
             save=bool(settings.get("save")),
             key=envelope.idempotency_key,
         )

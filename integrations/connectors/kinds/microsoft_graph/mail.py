@@ -6,26 +6,11 @@ Source: https://learn.microsoft.com/graph/api/user-sendmail.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
-
-from integrations.connectors.summary import filled, summarise
 
 MAX_SUBJECT = 255
 KEY_HEADER = "x-webhook-id"  # Graph takes only names that begin with x-
-
-
-def subject(payload: Mapping[str, Any], event_type: str, pattern: str = "") -> str:
-    text = " ".join((filled(pattern, payload) if pattern else summarise(payload, event_type).title).split())
-    return (text or event_type or "Event")[:MAX_SUBJECT]
-
-
-def text(payload: Mapping[str, Any], event_type: str, fields: Sequence[str] = ()) -> str:
-    """Return description, fields and changes, one per line."""
-    summary = summarise(payload, event_type, fields)
-    changes = [f"{label}: {old or '–'} → {new or '–'}" for label, old, new in summary.changes]
-    parts = [summary.description, "\n".join(f"{label}: {value}" for label, value in summary.fields), "\n".join(changes)]
-    return "\n\n".join(filter(None, parts)) or summary.title
 
 
 def message(

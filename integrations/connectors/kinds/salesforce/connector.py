@@ -23,7 +23,7 @@ from integrations.connectors.manifest import OAuth
 from integrations.connectors.paging import pages
 from integrations.connectors.port import Envelope, Receipt
 from integrations.connectors.registry import register
-from integrations.connectors.summary import raw_at, words
+from integrations.connectors.texts import value_at, words
 from integrations.credentials.secret_refs import is_reference
 from integrations.errors import (
     ConfigurationError,
@@ -114,7 +114,7 @@ class SalesforceConnector(BaseConnector):
         settings, payload = self.settings, envelope.payload
         self.validate_required_fields(settings, ("sobject", "external_id_field", "mapping"))
         path = settings.get("external_id_path")
-        external_id = words(raw_at(payload, path)) if path else envelope.idempotency_key
+        external_id = words(value_at(payload, path)) if path else envelope.idempotency_key
         if not external_id:
             raise IntegrationPermanentError("the payload has nothing at the external id's path", code="no_external_id")
         values = dict(_mapped(line, payload) for line in settings["mapping"])
@@ -186,7 +186,7 @@ def _mapped(line: str, payload: Mapping[str, Any]) -> tuple[str, Any]:
     field, _, source = (part.strip() for part in line.partition(":"))
     if source.startswith("="):
         return field, source[1:]
-    value = raw_at(payload, source)
+    value = value_at(payload, source)
     return field, words(value) if isinstance(value, Mapping | list) else value
 
 

@@ -74,7 +74,7 @@ MANIFEST = Manifest(
             help="jwt_bearer only: test.salesforce.com for a sandbox.",
             advanced=True,
         ),
-        Field(name="sobject", label="Object", help="Into which events go: Case, or Work_Item__c."),
+        Field(name="sobject", label="Object", help="Into which events go: Case, or Order__c."),
         Field(
             name="external_id_field",
             help="A field of that object that is marked “External ID” and “Unique”: Outbox_Id__c. By it a record is "
@@ -82,14 +82,16 @@ MANIFEST = Manifest(
         ),
         Field(
             name="external_id_path",
-            help="Where its value is in the payload: workitem.id gives one record for each work item. Empty: the "
-            "event's own key, one record for each event.",
+            form="expression",
+            help="Where its value is in the payload: order.id gives one record for each order. Empty: the event's own "
+            "key, one record for each event.",
             advanced=True,
         ),
         Field(
             name="mapping",
             kind="lines",
-            help="One field a line: Subject: workitem.reference_id. After “=” stands a constant: Origin: =Repair shop.",
+            form="mapping",
+            help="One field a line: Subject: order.number. After “=” stands a constant: Origin: =Web shop.",
         ),
         Field(
             name="api_version",

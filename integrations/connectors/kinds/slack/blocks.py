@@ -12,34 +12,29 @@ https://docs.slack.dev/reference/block-kit/composition-objects/text-object (verb
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from integrations.connectors.summary import Summary, filled, summarise
+from integrations.connectors.port import Envelope
+from integrations.connectors.summary import Summary
+from integrations.connectors.texts import filled
 
 MAX_MESSAGE, MAX_TEXT, MAX_FIELD, MAX_FIELDS = 4000, 3000, 2000, 10
 MAX_BLOCKS = 12_000  # characters of all blocks together; Slack was seen to refuse more than some 13,200
 _DANGLING = re.compile(r"&[a-z]{0,3}$")
 
 
-def message(
-    payload: Mapping[str, Any],
-    event_type: str,
-    *,
-    text: str = "",
-    heading: str = "",
-    fields: Iterable[str] = (),
-) -> dict[str, Any]:
-    """Return the message for `payload`.
+def message(envelope: Envelope, *, text: str = "", heading: str = "", fields: Iterable[str] = ()) -> dict[str, Any]:
+    """Return the message for an event.
 
     Args:
-        text: the notification, e.g. ``New WorkItem Created: {workitem.reference_id}``; empty: what happened to what.
+        text: the notification, ``New order: {order.number}``; empty: what happened to what.
         heading: the first block, Slack's mrkdwn; empty: the object's name and description.
-        fields: lines ``Customer: workitem.customer.name``; none: all that is set, the first ten.
+        fields: lines ``Customer: order.customer.name``; none: all that is set, the first ten.
     """
-    summary = summarise(payload, event_type, fields)
+    payload, summary = envelope.payload, envelope.summary(fields)
     top = filled(heading, payload, escaped) if heading else _heading(summary)
-    shown = [f"*{escaped(label)}:*\n{escaped(value)}" for label, value in summary.fields[:MAX_FIELDS]]
+    shown = [f"*{escaped(label)}:*\n{escaped(value)}" for label, value in summary.lines[:MAX_FIELDS]]
     changes = "\n".join(_change(*change) for change in summary.changes)
     limits = [MAX_TEXT, MAX_TEXT, *[MAX_FIELD] * len(shown)]
     most = _fair(
@@ -80,10 +75,9 @@ def cut(text: str, limit: int) -> str:
 
 
 def _heading(summary: Summary) -> str:
-    if not summary.name:
-        return f"*{escaped(summary.event)}*"
-    description = f" - {escaped(summary.description)}" if summary.description else ""
-    return f"*{escaped(summary.name)}*{description}"
+    name = f"*{escaped(summary.name or summary.title)}*"
+    shown = f"<{escaped(summary.link)}|{name}>" if summary.link else name
+    return f"{shown} - {escaped(summary.description)}" if summary.name and summary.description else shown
 
 
 def _change(label: str, old: str, new: str) -> str:

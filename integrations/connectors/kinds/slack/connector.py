@@ -56,19 +56,22 @@ MANIFEST = Manifest(
         Field(
             name="text",
             label="Notification",
-            help="What notifications show: New WorkItem Created: {workitem.reference_id}. Empty: what happened.",
+            form="text",
+            help="What notifications show: New order: {order.number}. Empty: what happened to what.",
             advanced=True,
         ),
         Field(
             name="heading",
-            help="The first line, in Slack's mrkdwn: *{workitem.reference_id}* - {workitem.description}. Empty: the "
-            "object's name and description.",
+            form="text",
+            help="The first line, in Slack's mrkdwn: *{order.number}* - {order.description}. Empty: the object's name "
+            "and description.",
             advanced=True,
         ),
         Field(
             name="fields",
             kind="lines",
-            help="At most ten, one per line: Customer: workitem.customer.name. Empty: all that is set.",
+            form="line",
+            help="At most ten, one per line: Customer: order.customer.name. Empty: what the event's own summary lists.",
             advanced=True,
         ),
         Field(
@@ -141,7 +144,7 @@ class SlackConnector(BaseConnector):
 
     def deliver(self, envelope: Envelope) -> Receipt:
         options = {name: self.settings[name] for name in ("text", "heading", "fields") if self.settings.get(name)}
-        post = blocks.message(envelope.payload, envelope.event_type, **options)
+        post = blocks.message(envelope, **options)
         if self.is_webhook:
             return self.receipt(self.http.send("POST", "", json=post))
         self.validate_required_fields(self.settings, ("token", "channel"))

@@ -9,6 +9,7 @@ import pytest
 
 from integrations.connectors.kinds.slack import SlackConnector
 from integrations.connectors.kinds.slack.blocks import cut, escaped, message
+from integrations.connectors.port import Envelope
 from integrations.errors import (
     ConfigurationError,
     IntegrationAuthError,
@@ -65,6 +66,10 @@ LIKE_THE_GUIDE = {
 }
 
 
+def of(payload: Any, event_type: str) -> Envelope:
+    return Envelope(event_type, "evt_7", json.dumps(payload).encode())
+
+
 def webhook(connect: Connect, receiver: Receiver, **more: Any) -> SlackConnector:
     return connect(SlackConnector, url=f"http://{receiver.netloc}{HOOK}", **more)
 
@@ -78,11 +83,11 @@ def bot(connect: Connect, receiver: Receiver, **more: Any) -> SlackConnector:
 
 
 def test_the_printed_example() -> None:
-    assert message(PAYLOAD, "workitem_created", **LIKE_THE_GUIDE) == AS_PRINTED
+    assert message(of(PAYLOAD, "workitem_created"), **LIKE_THE_GUIDE) == AS_PRINTED
 
 
 def test_all_that_is_set_at_most_ten_fields() -> None:
-    made = message(PAYLOAD, "workitem_created")
+    made = message(of(PAYLOAD, "workitem_created"))
     assert made["text"] == "Workitem created: RMA-123"
     heading, fields = made["blocks"]
     assert heading["text"]["text"] == "*RMA-123* - iPhone screen repair"
@@ -93,7 +98,7 @@ def test_all_that_is_set_at_most_ten_fields() -> None:
 
 def test_changes_are_shown_old_and_new() -> None:
     payload = {**PAYLOAD, "changes": {**CHANGES, "due_date": {"old": None, "new": "2025-11-09"}}}
-    made = message(payload, "workitem_status_changed", fields=["Status: workitem.status"])
+    made = message(of(payload, "workitem_status_changed"), fields=["Status: workitem.status"])
     assert made["blocks"][-1]["text"]["text"] == "*Status:* New → In Progress\n*Due date:* – → 2025-11-09"
 
 
@@ -107,13 +112,13 @@ def test_changes_are_shown_old_and_new() -> None:
     ],
 )
 def test_any_payload_makes_a_message(payload: Any, event_type: str, heading: str) -> None:
-    made = message(payload, event_type)
+    made = message(of(payload, event_type))
     assert made["blocks"][0]["text"]["text"] == heading and made["text"]
 
 
 def test_nothing_in_a_payload_can_mention_or_link() -> None:
     payload = {"workitem": {"name": "<!channel>", "description": "a & b <https://evil.example|click>", "by": "<@U1>"}}
-    made = message(payload, "workitem_created", heading="<https://ok.example|Open> {workitem.name}")
+    made = message(of(payload, "workitem_created"), heading="<https://ok.example|Open> {workitem.name}")
     assert made["blocks"][0]["text"]["text"] == "<https://ok.example|Open> &lt;!channel&gt;"  # ours is mrkdwn
     assert "<" not in made["text"] + json.dumps(made["blocks"][1:])
     texts = [made["blocks"][0]["text"], *made["blocks"][1]["fields"]]
@@ -123,7 +128,7 @@ def test_nothing_in_a_payload_can_mention_or_link() -> None:
 def test_the_limits_of_block_kit() -> None:
     payload = {"workitem": {"name": "&" * 5000, **{f"f{number}": "<" * 5000 for number in range(30)}}}
     payload["changes"] = {f"f{number}": {"old": "x" * 900, "new": "y" * 900} for number in range(30)}  # type: ignore[assignment]
-    made = message(payload, "workitem_updated")
+    made = message(of(payload, "workitem_updated"))
     heading, fields, changes = made["blocks"]
     assert len(made["text"]) <= 4000 and len(heading["text"]["text"]) <= 3000 and len(changes["text"]["text"]) <= 3000
     assert len(fields["fields"]) == 10 and all(len(field["text"]) <= 2000 for field in fields["fields"])
@@ -134,7 +139,7 @@ def test_the_limits_of_block_kit() -> None:
 def test_all_blocks_together_fit(size: int, text: str) -> None:
     item = {"name": text * size, "description": text * size, **{f"f{number}": text * size for number in range(12)}}
     changes = {f"f{number}": {"old": text * size, "new": "y"} for number in range(12)}
-    heading, fields, changed = message({"workitem": item, "changes": changes}, "workitem_updated")["blocks"]
+    heading, fields, changed = message(of({"workitem": item, "changes": changes}, "workitem_updated"))["blocks"]
     texts = [heading["text"]["text"], changed["text"]["text"], *(field["text"] for field in fields["fields"])]
     assert sum(map(len, texts)) <= 12_000 and len(fields["fields"]) == 10
     assert all(len(each) >= 150 for each in texts)
@@ -142,7 +147,7 @@ def test_all_blocks_together_fit(size: int, text: str) -> None:
 
 def test_a_short_text_is_not_cut_for_a_long_one() -> None:
     item = {"name": "RMA-1", "note": "x" * 5000, **{f"f{number}": "short" for number in range(3)}}
-    _, fields = message({"workitem": item}, "workitem_created")["blocks"]
+    _, fields = message(of({"workitem": item}, "workitem_created"))["blocks"]
     assert [len(field["text"]) for field in fields["fields"]] == [1000 + len("*Note:*\n"), 11, 11, 11]
 
 

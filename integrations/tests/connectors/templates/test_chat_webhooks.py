@@ -29,7 +29,8 @@ def test_discord_posts_a_line_that_pings_nobody(connect: Connect, receiver: Rece
     assert (request.method, request.path) == ("POST", f"/api/webhooks/1234/{CANARY}?wait=true")
     assert ours(request.headers) == {"content-type": "application/json"}
     assert request.json == {
-        "content": f"**workitem_created** RMA-123 {WORKITEM['description']}",
+        "content": f"**Workitem created: RMA-123**\n{WORKITEM['description']}\n\nStatus: New\nPriority: Urgent\n"
+        "Due date: 2025-11-08T20:30:00Z\nCustomer: John Doe\n",
         "username": "Outbox",
         "allowed_mentions": {"parse": []},
     }
@@ -96,9 +97,9 @@ def test_teams_posts_a_card(connect: Connect, receiver: Receiver, reply: Answer)
     assert connect("teams", **sample("teams", receiver.netloc)).deliver(envelope()).status == reply.status
     (request,) = receiver.requests
     assert request.path == f"/workflows/abc/triggers/manual/paths/invoke?api-version=1&sig={CANARY}"
-    facts = [("Status", "New"), ("Priority", "Urgent"), ("Customer", "John Doe")]
+    facts = [("Status", "New"), ("Priority", "Urgent"), ("Due date", "2025-11-08T20:30:00Z"), ("Customer", "John Doe")]
     body: list[dict[str, Any]] = [
-        {"type": "TextBlock", "weight": "Bolder", "size": "Medium", "wrap": True, "text": "workitem_created RMA-123"},
+        {"type": "TextBlock", "weight": "Bolder", "size": "Medium", "wrap": True, "text": "Workitem created: RMA-123"},
         {"type": "TextBlock", "wrap": True, "text": WORKITEM["description"]},
         {"type": "FactSet", "facts": [{"title": title, "value": value} for title, value in facts]},
     ]

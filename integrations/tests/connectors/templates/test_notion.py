@@ -27,6 +27,9 @@ PAGE = {
 HEADERS = {"authorization": f"Bearer {CANARY}", "notion-version": "2022-06-28"}
 
 
+LINES = "Status: New\nPriority: Urgent\nDue date: 2025-11-08T20:30:00Z\nCustomer: John Doe"
+
+
 def error(status: int, code: str, message: str = "…") -> dict[str, Any]:
     return {"object": "error", "status": status, "code": code, "message": message, "request_id": "6f3c-…"}
 
@@ -46,11 +49,11 @@ def test_a_page_is_made(connect: Connect, receiver: Receiver) -> None:
     assert request.json == {
         "parent": {"database_id": DATABASE},
         "properties": {
-            "Name": {"title": [{"text": {"content": "RMA-123"}}]},
+            "Name": {"title": [{"text": {"content": "Workitem created: RMA-123"}}]},
             "Status": {"select": {"name": "New"}},
             "Due": {"date": {"start": "2025-11-08T20:30:00Z"}},
         },
-        "children": [paragraph(str(WORKITEM["description"]))],
+        "children": [paragraph(f"{WORKITEM['description']}\n\n{LINES}")],
     }
 
 
@@ -60,8 +63,8 @@ def test_columns_that_are_not_configured_or_have_no_value_are_left_out(connect: 
     bare = connect("notion", **sample("notion", receiver.netloc))
     bare.deliver(envelope({"workitem": {"status": None, "description": "x" * 3000}}))
     first, second = (request.json for request in receiver.requests)
-    assert first["properties"] == {"Titel": {"title": [{"text": {"content": "RMA-123"}}]}}
-    assert second["properties"] == {"Name": {"title": [{"text": {"content": "workitem_created"}}]}}
+    assert first["properties"] == {"Titel": {"title": [{"text": {"content": "Workitem created: RMA-123"}}]}}
+    assert second["properties"] == {"Name": {"title": [{"text": {"content": "Workitem created"}}]}}
     assert second["children"] == [paragraph("x" * 2000)]  # Notion takes no more in one piece
 
 

@@ -22,7 +22,7 @@ OBJECT_ID = "6a8e695c-6681-5dba-b067-c5f87edbef1a"  # of evt_1, for ever
 
 
 def test_an_object_is_made(connect: Connect, receiver: Receiver) -> None:
-    receiver.answer_with(answer(200, {"class": "WorkItemEvent", "id": OBJECT_ID, "properties": {}}))
+    receiver.answer_with(answer(200, {"class": "Event", "id": OBJECT_ID, "properties": {}}))
     receipt = connect("weaviate", **sample("weaviate", receiver.netloc)).deliver(envelope())
     assert receipt.external_id == OBJECT_ID
     (request,) = receiver.requests
@@ -31,15 +31,16 @@ def test_an_object_is_made(connect: Connect, receiver: Receiver) -> None:
     body = request.json
     assert json.loads(body["properties"].pop("payload")) == PAYLOAD
     assert body == {
-        "class": "WorkItemEvent",
+        "class": "Event",
         "id": OBJECT_ID,
         "properties": {
             "event_id": "evt_1",
             "event_type": "workitem_created",
             "sequence": 5,
             "occurred_at": "2025-11-05T20:30:00Z",
-            "title": "RMA-123",
-            "text": WORKITEM["description"],
+            "title": "Workitem created: RMA-123",
+            "text": f"{WORKITEM['description']}\n\nStatus: New\nPriority: Urgent\nDue date: 2025-11-08T20:30:00Z\n"
+            "Customer: John Doe",
         },
     }
 
@@ -56,7 +57,7 @@ def test_a_repeated_delivery_finds_its_object(connect: Connect, receiver: Receiv
 @pytest.mark.parametrize(
     ("status", "message", "kind"),
     [
-        (422, "invalid object: no such prop with name 'x' found in class 'WorkItemEvent'", IntegrationPermanentError),
+        (422, "invalid object: no such prop with name 'x' found in class 'Event'", IntegrationPermanentError),
         (422, None, IntegrationPermanentError),
         (401, "anonymous access not enabled, please provide an auth scheme", IntegrationAuthError),
         (403, "forbidden", IntegrationAuthError),
@@ -86,13 +87,13 @@ def test_the_check_asks_whether_it_is_ready_and_who_it_is(connect: Connect, rece
 
 def test_actions(connect: Connect, receiver: Receiver) -> None:
     connector = connect("weaviate", **sample("weaviate", receiver.netloc))
-    found = {"class": "WorkItemEvent", "id": OBJECT_ID, "properties": {"title": "RMA-123"}}
-    data = {"Get": {"WorkItemEvent": [{"title": "RMA-123"}]}}
+    found = {"class": "Event", "id": OBJECT_ID, "properties": {"title": "RMA-123"}}
+    data = {"Get": {"Event": [{"title": "RMA-123"}]}}
     receiver.answer_with(answer(200, found), answer(200, {"data": data}))
     assert connector.call("get_object", id=OBJECT_ID) == found
-    assert connector.call("graphql", query="{Get{WorkItemEvent{title}}}") == data
-    assert receiver.requests[0].path == f"/v1/objects/WorkItemEvent/{OBJECT_ID}"
-    assert receiver.requests[1].json == {"query": "{Get{WorkItemEvent{title}}}"}
+    assert connector.call("graphql", query="{Get{Event{title}}}") == data
+    assert receiver.requests[0].path == f"/v1/objects/Event/{OBJECT_ID}"
+    assert receiver.requests[1].json == {"query": "{Get{Event{title}}}"}
     receiver.answer_with(answer(200, {"data": None, "errors": [{"message": "Syntax Error"}]}), 404)
     with pytest.raises(IntegrationPermanentError, match="refuses the GraphQL query"):
         connector.call("graphql", query="{")
