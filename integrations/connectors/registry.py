@@ -25,9 +25,9 @@ from integrations.errors import IncompatibleConnector, TemplateError, UnknownCon
 
 from .base import BaseConnector
 from .manifest import Manifest
-from .template.compiled import Template
-from .template.folders import templates_in
 from .template.interpreter import TemplateInterpreter
+from .template.load import templates_in
+from .template.schema import Template
 from .versions import check_sdk
 
 ENTRY_POINT_GROUP = "integrations.connectors"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from integrations.connectors.template.compiled import Template
 from integrations.connectors.template.load import load
+from integrations.connectors.template.schema import Template
 
 CONNECTORS = {"rest": "1.0.0"}
 HEAD = """\

@@ -17,12 +17,11 @@ from integrations.connectors.manifest import Manifest
 from integrations.connectors.port import Envelope, Receipt
 from integrations.connectors.registry import interprets_templates
 from integrations.connectors.summary import object_of
-from integrations.connectors.template.answers import reason_in
-from integrations.connectors.template.call import Call, render_headers
-from integrations.connectors.template.compiled import Action, Pages
+from integrations.connectors.template.answers import answer, reason_in
+from integrations.connectors.template.call import render_headers
 from integrations.connectors.template.interpreter import TemplateInterpreter
-from integrations.connectors.template.params import checked_params
-from integrations.connectors.template.scope import Scope, answer, public_fields
+from integrations.connectors.template.schema import Action, Call, Pages
+from integrations.connectors.template.scope import Scope, public_fields
 from integrations.connectors.template.values import Value
 from integrations.errors import (
     ConfigurationError,
@@ -58,7 +57,7 @@ class RestConnector(TemplateInterpreter):
         about = object_of(payload, envelope.event_type)
         scope = self._scope(event=event, payload=payload, summary=envelope.summary().as_json(), object=about)
         extra = {deliver.idempotency_header: envelope.idempotency_key} if deliver.idempotency_header else {}
-        response = self._send(deliver.call, scope, extra)
+        response = self._send(deliver, scope, extra)
         after = scope.plus(response=answer(response))
         return Receipt(
             response.status,
@@ -69,14 +68,14 @@ class RestConnector(TemplateInterpreter):
 
     @property
     def can_check(self) -> bool:
-        return bool(self.template.checks)
+        return bool(self.template.check)
 
     def check(self) -> str:
-        if not self.template.checks:
+        if not self.template.check:
             raise NotImplementedError
         words = ""
-        for check in self.template.checks:
-            response = self._send(check.call, self._scope())
+        for check in self.template.check:
+            response = self._send(check, self._scope())
             words = _told(check.message, self._scope(response=answer(response))) or words
         return printable(redact(words, self.secrets)) or f"{self.host} answers."
 
@@ -92,10 +91,10 @@ class RestConnector(TemplateInterpreter):
         if found is None:
             known = ", ".join(self.template.actions) or "none"
             raise ConfigurationError({"action": f"unknown; {self.manifest.label} has: {known}"})
-        scope = self._scope(param=checked_params(action, found.params, params))
+        scope = self._scope(param=found.checked(action, params))
         if found.pages is not None:
             return [item for page in self._pages(found, found.pages, scope) for item in page]
-        return self._returned(found, self._send(found.call, scope), scope)
+        return self._returned(found, self._send(found, scope), scope)
 
     # -- how ----------------------------------------------------------------------------------------------
 
@@ -104,20 +103,19 @@ class RestConnector(TemplateInterpreter):
         if auth is None:
             return super().make_auth()
         scope = self._secret(self._scope())
-        secret = text_of(auth.secret.render(scope))
+        header, value = auth.header[0] if auth.header else ("", auth.basic.password if auth.basic else auth.bearer)
+        secret = text_of(value.render(scope))
         if not secret:
             return Auth()  # an optional key that was left empty
-        if auth.scheme == "bearer":
-            return BearerAuth(secret)
-        if auth.scheme == "header":
-            return ApiKeyAuth(secret, auth.header)
-        return BasicAuth(text_of(auth.username.render(scope)) if auth.username else "", secret)
+        if auth.basic is not None:
+            return BasicAuth(text_of(auth.basic.username.render(scope)), secret)
+        return ApiKeyAuth(secret, header) if header else BearerAuth(secret)
 
     def default_headers(self) -> Mapping[str, str]:
         return render_headers(self.template.headers, self._secret(self._scope()))
 
     def classify(self, response: Response) -> IntegrationError | None:
-        if rules := [rule for rule in self.template.rules if rule.when.covers(response.status)]:
+        if rules := [rule for rule in self.template.errors if rule.when.covers(response.status)]:
             scope = Scope({"response": answer(response)})
             for rule in rules:
                 if rule.when.holds(scope):
@@ -190,7 +188,7 @@ class RestConnector(TemplateInterpreter):
         url, cursor = "", None
         for _ in range(pages.max):
             scope = scope.plus(page={"cursor": cursor})
-            response = self._send(action.call, scope, url=url)
+            response = self._send(action, scope, url=url)
             found = self._returned(action, response, scope)
             yield found if isinstance(found, list) else [] if found is None else [found]
             after = scope.plus(response=answer(response))
@@ -203,7 +201,7 @@ class RestConnector(TemplateInterpreter):
             if (mark := text_of(following)) in seen:
                 raise IntegrationPermanentError(f"{self.host} named the same page twice", code="pages")
             seen.add(mark)
-            if pages.is_link:
+            if pages.link is not None:
                 url = self._own(urljoin(url or self._url(""), mark))
             else:
                 cursor = following

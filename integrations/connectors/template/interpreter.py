@@ -7,7 +7,7 @@ from typing import ClassVar, Self
 
 from integrations.connectors.base import BaseConnector
 
-from .compiled import Template
+from .schema import Template
 
 
 class TemplateInterpreter(BaseConnector):
@@ -23,6 +23,6 @@ class TemplateInterpreter(BaseConnector):
             "__doc__": template.manifest.description,
             "manifest": template.manifest,
             "template": template,
-            "faults": tuple(replace(rule.fault, code=str(rule.when)) for rule in template.rules),
+            "faults": tuple(replace(rule.fault, code=str(rule.when)) for rule in template.errors),
         }
         return type(name, (cls,), {"__module__": cls.__module__, **members})

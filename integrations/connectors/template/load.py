@@ -1,12 +1,14 @@
-"""A template file, read, checked and compiled: everything wrong with it is found here, before it is used.
+"""Template files, read, checked and compiled: everything wrong with one is found here, before it is used.
 
-In: bytes, and the connectors that interpret templates. Out: `Template`. Errors: ``TemplateError`` with file, line and
-column; ``IncompatibleTemplate`` where it was written for another version of the format or of its connector.
+In: bytes or a folder, and the connectors that interpret templates. Out: `Template`. Errors: ``TemplateError`` with
+file, line and column; ``IncompatibleTemplate`` where it was written for another version of the format or of its
+connector.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
@@ -15,22 +17,37 @@ from pydantic import ValidationError
 from integrations.connectors import config_check
 from integrations.connectors.manifest import URL
 from integrations.connectors.versions import Version, VersionRange
-from integrations.errors import IncompatibleTemplate
+from integrations.errors import IncompatibleTemplate, TemplateError
 
-from .answers import compile_condition, compile_rule
-from .call import check_name, check_value, compile_call, compile_headers
-from .compiled import Action, Auth, Check, Deliver, Pages, Returns, Template
-from .expression import Expression
-from .params import default_of, fits, plain
-from .schema import ActionShape, AuthShape, CheckShape, DeliverShape, PagesShape, ReturnsShape, TemplateShape
-from .scope import EVENT, RESPONSE, SUMMARY, Names
-from .source import Block, Items, Text, read
-from .values import Compiler, Value
+from .schema import FORMAT, Loading, Template
+from .source import MAX_BYTES, Block, Items, Text, plain, read
+from .values import Compiler
 from .words import explain
 
-FORMAT = 1
 BASE_URL = "base_url"
+SUFFIXES = frozenset({".yaml", ".yml"})
 _BOOLEANS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
+
+
+def templates_in(folder: Path, connectors: Mapping[str, str]) -> Iterator[Template | TemplateError]:
+    """Yield a `Template`, or what is wrong with it, for each file (``*.yaml``, ``*.yml``) by name.
+
+    One broken file takes none of the others down. For a folder that cannot be read there is one error.
+    """
+    try:
+        files = sorted(path for path in folder.iterdir() if path.suffix in SUFFIXES)
+    except OSError as error:
+        yield TemplateError(f"the folder cannot be read ({error.strerror}); see TEMPLATE_DIRS", file=str(folder))
+        return
+    for path in files:
+        try:
+            with path.open("rb") as file:
+                data = file.read(MAX_BYTES + 1)
+            yield load(data, str(path), connectors)
+        except OSError as error:
+            yield TemplateError(f"the file cannot be read ({error.strerror})", file=str(path))
+        except TemplateError as problem:
+            yield problem
 
 
 def load(data: bytes, file: str, connectors: Mapping[str, str]) -> Template:
@@ -40,159 +57,67 @@ def load(data: bytes, file: str, connectors: Mapping[str, str]) -> Template:
         file: its name, for messages.
         connectors: {key: version} of the connectors that interpret templates.
     """
-    return _Loader(data, file, connectors).template()
+    tree, compiler = read(data, file), Compiler(file)
+    _check_format(tree, compiler)
+    template = _template(tree, compiler)
+    _check_binding(template, tree, compiler, connectors)
+    _check_manifest(template, tree, compiler)
+    return template
 
 
-class _Loader:
-    """One file on its way to a template."""
+def _check_format(tree: Block, compiler: Compiler) -> None:
+    version = tree.get("version")
+    if version is None:
+        raise compiler.error(f"version is missing; add 'version: {FORMAT}'", tree)
+    if version != str(FORMAT):
+        raise _incompatible(f"the format version must be {FORMAT}; this installation reads no other", version, compiler)
 
-    def __init__(self, data: bytes, file: str, connectors: Mapping[str, str]) -> None:
-        self.tree = read(data, file)
-        self.compiler = Compiler(file)
-        self.error = self.compiler.error
-        self._check_format()
-        self.shape = self._shape()
-        self._check_binding(connectors)
-        self._check_manifest()
 
-    def template(self) -> Template:
-        shape, names, compiler = self.shape, Names.of(self.shape.manifest), self.compiler
-        return Template(
-            file=compiler.file,
-            line=self.tree["manifest"]["key"].line,
-            connector=shape.connector,
-            manifest=shape.manifest,
-            auth=self._auth(shape.auth, names.with_secrets()) if shape.auth else None,
-            headers=compile_headers(shape.headers, names.with_secrets(), compiler),
-            deliver=self._deliver(shape.deliver, names) if shape.deliver else None,
-            checks=tuple(self._check(each, names) for each in shape.check),
-            actions={name: self._action(name, each, names) for name, each in shape.actions.items()},
-            rules=tuple(
-                compile_rule(rule, compiler, raw)
-                for rule, raw in zip(shape.errors, self.tree.get("errors", ()), strict=True)
-            ),
-        )
+def _incompatible(problem: str, at: Any, compiler: Compiler) -> IncompatibleTemplate:
+    line, column = getattr(at, "line", 0), getattr(at, "column", 0)
+    return IncompatibleTemplate(problem, file=compiler.file, line=line, column=column)
 
-    # -- the file as a whole ------------------------------------------------------------------------------
 
-    def _check_format(self) -> None:
-        version = self.tree.get("version")
-        if version is None:
-            raise self.error(f"version is missing; add 'version: {FORMAT}'", self.tree)
-        if version != str(FORMAT):
-            raise self._incompatible(
-                f"the format version must be {FORMAT}; this installation reads no other", "version"
-            )
-
-    def _incompatible(self, problem: str, key: str) -> IncompatibleTemplate:
-        at = self.tree[key]
-        return IncompatibleTemplate(problem, file=self.compiler.file, line=at.line, column=at.column)
-
-    def _shape(self) -> TemplateShape:
-        raw = dict(self.tree)
-        if isinstance(manifest := raw.get("manifest"), Block):
-            raw["manifest"] = _with_typed_defaults(manifest, self._does())
-        try:
-            return TemplateShape.model_validate(raw)
-        except ValidationError as error:
-            problem = explain(error, self.tree, self.compiler.file, TemplateShape)
-        raise problem
-
-    def _does(self) -> list[str]:
+def _template(tree: Block, compiler: Compiler) -> Template:
+    raw, line = dict(tree), 0
+    if isinstance(manifest := raw.get("manifest"), Block):
         blocks = {"deliver": "deliver", "check": "check", "read": "actions"}
-        return [ability for ability, block in blocks.items() if block in self.tree]
+        does = [ability for ability, block in blocks.items() if block in tree]
+        raw["manifest"] = _with_typed_defaults(manifest, does)
+        line = getattr(manifest.get("key"), "line", 0)
+    try:
+        return Template.model_validate(raw, context=Loading(compiler, (compiler.file, line)))
+    except ValidationError as error:
+        problem = explain(error, tree, compiler.file, Template)
+    raise problem
 
-    def _check_binding(self, connectors: Mapping[str, str]) -> None:
-        key, wanted = self.shape.connector, self.shape.connector_version
-        if key not in connectors:
-            known = ", ".join(sorted(connectors))
-            raise self.error(
-                f"connector {key[:50]!r} interprets no templates; there are: {known}", self.tree["connector"]
-            )
-        if Version.parse(connectors[key]) not in VersionRange(wanted):
-            problem = f"it is written for version {wanted} of connector {key}; this is {connectors[key]}"
-            raise self._incompatible(problem, "connector_version")
 
-    def _check_manifest(self) -> None:
-        manifest, raw = self.shape.manifest, self.tree["manifest"]
-        if not {URL, BASE_URL} & {field.name for field in manifest.fields}:
-            raise self.error(f"manifest.fields has no address; add a field named {URL} or {BASE_URL}", raw)
-        try:
-            problems = config_check.check(manifest, manifest.defaults())[1]
-        except ImproperlyConfigured:  # the list of allowed addresses; `manage.py check` says what is wrong with it
-            problems = {}
-        for field, at in zip(manifest.fields, raw["fields"], strict=True):
-            if field.default is not None and field.name in problems:
-                raise self.error(f"the default of {field.name}: {problems[field.name]}", at)
-        for ability in ("deliver", "check"):
-            if (ability in manifest.does) != (ability in self.tree):
-                raise self.error(f"manifest.does and the block {ability!r} must agree; leave out 'does'", raw)
-        if manifest.oauth is not None and self.shape.auth is not None:
-            raise self.error("manifest.oauth and auth are two ways to authenticate; remove one", self.tree["auth"])
+def _check_binding(template: Template, tree: Block, compiler: Compiler, connectors: Mapping[str, str]) -> None:
+    key, wanted = template.connector, template.connector_version
+    if key not in connectors:
+        known = ", ".join(sorted(connectors))
+        raise compiler.error(f"connector {key[:50]!r} interprets no templates; there are: {known}", tree["connector"])
+    if Version.parse(connectors[key]) not in VersionRange(wanted):
+        problem = f"it is written for version {wanted} of connector {key}; this is {connectors[key]}"
+        raise _incompatible(problem, tree["connector_version"], compiler)
 
-    # -- its blocks ---------------------------------------------------------------------------------------
 
-    def _auth(self, shape: AuthShape, names: Names) -> Auth:
-        text = self.compiler.text
-        if shape.bearer is not None:
-            check_value("bearer", shape.bearer, names, self.compiler)
-            return Auth("bearer", text(shape.bearer, names))
-        if shape.basic is not None:
-            return Auth("basic", text(shape.basic.password, names), text(shape.basic.username, names))
-        ((name, value),) = shape.header.entries()
-        check_name(name, self.compiler)
-        if not isinstance(value, Text):
-            raise self.error(f"the header {name} must be text", value)
-        check_value(name, value, names, self.compiler)
-        return Auth("header", text(value, names), header=str(name))
-
-    def _deliver(self, shape: DeliverShape, names: Names) -> Deliver:
-        names = names.plus(event=EVENT, payload=None, summary=SUMMARY, object=None)
-        after = names.plus(response=RESPONSE)
-        if shape.idempotency_header:
-            check_name(Text.at(shape.idempotency_header, shape.path.line, shape.path.column), self.compiler)
-        return Deliver(
-            call=compile_call(shape, names, self.compiler),
-            idempotency_header=shape.idempotency_header,
-            external_id=self._text(shape.external_id, after),
-            location=self._text(shape.location, after),
-        )
-
-    def _check(self, shape: CheckShape, names: Names) -> Check:
-        after = names.plus(response=RESPONSE)
-        return Check(compile_call(shape, names, self.compiler), self._text(shape.message, after))
-
-    def _action(self, name: str, shape: ActionShape, names: Names) -> Action:
-        for param_name, param in shape.params.items():
-            if param.default is not None and not fits(param.kind, default_of(param)):
-                at = self.tree["actions"][name]["params"][param_name]
-                raise self.error(f"the default of {param_name} is no {param.kind}", at)
-        names = names.plus(param=shape.params)
-        if shape.pages is not None and shape.pages.cursor is not None:
-            names = names.plus(page=("cursor",))
-        after = names.plus(response=RESPONSE)
-        return Action(
-            call=compile_call(shape, names, self.compiler),
-            description=shape.description,
-            params=shape.params,
-            returns=self._returns(shape.returns, after) if shape.returns is not None else None,
-            pages=self._pages(shape.pages, after) if shape.pages is not None else None,
-        )
-
-    def _pages(self, shape: PagesShape, names: Names) -> Pages:
-        is_link = shape.link is not None
-        following = self.compiler.text(shape.link if is_link else shape.cursor, names)
-        return Pages(following, self._condition(shape.more, names), is_link, shape.max)
-
-    def _returns(self, shape: ReturnsShape, names: Names) -> Returns:
-        whole = self._condition(shape.whole, names)
-        return Returns(self.compiler.text(shape.value, names), whole, self._text(shape.reason, names))
-
-    def _condition(self, text: Text | None, names: Names) -> Expression | None:
-        return None if text is None else compile_condition(text, self.compiler, names)
-
-    def _text(self, text: Text | None, names: Names) -> Value | None:
-        return None if text is None else self.compiler.text(text, names)
+def _check_manifest(template: Template, tree: Block, compiler: Compiler) -> None:
+    manifest, raw = template.manifest, tree["manifest"]
+    if not {URL, BASE_URL} & {field.name for field in manifest.fields}:
+        raise compiler.error(f"manifest.fields has no address; add a field named {URL} or {BASE_URL}", raw)
+    try:
+        problems = config_check.check(manifest, manifest.defaults())[1]
+    except ImproperlyConfigured:  # the list of allowed addresses; `manage.py check` says what is wrong with it
+        problems = {}
+    for field, at in zip(manifest.fields, raw["fields"], strict=True):
+        if field.default is not None and field.name in problems:
+            raise compiler.error(f"the default of {field.name}: {problems[field.name]}", at)
+    for ability in ("deliver", "check"):
+        if (ability in manifest.does) != (ability in tree):
+            raise compiler.error(f"manifest.does and the block {ability!r} must agree; leave out 'does'", raw)
+    if manifest.oauth is not None and template.auth is not None:
+        raise compiler.error("manifest.oauth and auth are two ways to authenticate; remove one", tree["auth"])
 
 
 def _with_typed_defaults(manifest: Block, does: list[str]) -> dict[str, Any]:

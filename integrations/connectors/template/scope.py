@@ -13,14 +13,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from integrations.connectors.functions import Budget
 from integrations.connectors.manifest import HEADERS, URL, Manifest
-from integrations.transport.response import Response
 
 EVENT = frozenset({"type", "id", "sequence"})
 SUMMARY = frozenset({"title", "name", "description", "lines", "changes", "link", "text"})
@@ -47,6 +45,20 @@ class Names:
         """Return the same for headers and auth, the two places where a secret may stand."""
         return self.plus(secret=self.secrets)
 
+    def problem_of(self, root: str, name: str | None) -> str:
+        """Say that ``root.name`` is not declared, "" if it is; `name` None: it is used by itself."""
+        if root not in self.roots:
+            if root == "secret":
+                return "a secret may stand only in 'headers' and 'auth'"
+            return f"{root[:50]} is not declared here; there are: {self}"
+        fields = self.roots[root]
+        if fields is None or name in fields:
+            return ""
+        known = ", ".join(f"{root}.{field}" for field in sorted(fields)) or "none"
+        if name is None:
+            return f"{root} by itself is not allowed; name one of: {known}"
+        return f"{root}.{name[:50]} is not declared; there are: {known}"
+
     def __str__(self) -> str:
         known: list[str] = []
         for root, fields in self.roots.items():
@@ -68,13 +80,3 @@ class Scope:
 
     def plus(self, **values: Any) -> Scope:
         return Scope({**self.values, **values})
-
-
-def answer(response: Response) -> dict[str, Any]:
-    """Return the fields of ``response`` for a received answer; ``json`` is null for what is no JSON."""
-    try:
-        parsed = json.loads(response.body)
-    except (ValueError, RecursionError):
-        parsed = None
-    text = response.body[:65536].decode("utf-8", "replace")
-    return {"status": response.status, "json": parsed, "text": text, "headers": dict(response.headers.items())}

@@ -5,26 +5,27 @@ nothing but ``${…}`` becomes what the expression gives, with its type; inside 
 plain ``${``. A key that ends with ``?`` is left out where its value is empty: null, "", {}, [] (``??``: a real ``?``);
 an object in a list that lost all its keys goes with them.
 
-In: parts of the tree, the `Names` of their place. Out: `Value`s with ``render(scope)``. Errors: ``TemplateError``.
+In: parts of the tree, the `Names` of their place. Out: `Value`s with ``render(scope)``. Errors: ``TemplateError`` while
+loading; ``IntegrationPermanentError`` (code ``template``) while running, for a function that got the wrong type.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Any, Protocol
 
 from integrations import expressions
+from integrations.connectors import functions
 from integrations.connectors.functions import text_of
 from integrations.errors import IntegrationPermanentError, TemplateError
 
-from .expression import Expression
-from .scalars import core
 from .scope import Names, Scope
-from .source import Block, Items, Text
+from .source import Block, Items, Text, core
 
 MAX_EXPRESSIONS = 300  # of one template
+_STEPS = ("subexpression", "index_expression", "pipe", "projection", "value_projection", "filter_projection")
 
 
 class Value(Protocol):
@@ -40,13 +41,29 @@ class Constant:
 
 
 @dataclass(frozen=True, slots=True)
-class Whole:
-    """A scalar that is one expression."""
+class Expression:
+    """A checked expression; `place` is ``file:line``, for messages."""
 
-    expression: Expression
+    text: str
+    place: str
+    _tree: Any = field(repr=False, compare=False)
 
     def render(self, scope: Scope) -> Any:
-        return self.expression.value(scope)
+        """Return what it says in `scope`, as plain JSON; a name that the sender left out is null."""
+        try:
+            return scope.budget.plain(functions.INTERPRETER.visit(self._tree, scope.values))
+        except IntegrationPermanentError as error:
+            problem = error.message
+        except Exception:  # JMESPath's own errors quote the value
+            problem = "a function got a value that it cannot take"
+        raise IntegrationPermanentError(f"{self.place}: {problem}", code="template")
+
+    def holds(self, scope: Scope) -> bool:
+        """Tell whether it is true, as a condition is; one that fails is not."""
+        try:
+            return bool(functions.INTERPRETER.visit(self._tree, scope.values))
+        except Exception:
+            return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,27 +74,19 @@ class Mixed:
     encode: Callable[[Any], str] = text_of
 
     def render(self, scope: Scope) -> str:
-        return "".join(part if isinstance(part, str) else self.encode(part.value(scope)) for part in self.parts)
-
-
-@dataclass(frozen=True, slots=True)
-class Key:
-    """A key of an object."""
-
-    text: Value
-    is_optional: bool
+        return "".join(part if isinstance(part, str) else self.encode(part.render(scope)) for part in self.parts)
 
 
 @dataclass(frozen=True, slots=True)
 class Object:
-    items: tuple[tuple[Key, Value], ...]
+    items: tuple[tuple[Value, bool, Value], ...]  # key, whether it is left out where it is empty, value
     place: str
 
     def render(self, scope: Scope) -> dict[str, Any]:
         made: dict[str, Any] = {}
-        for key, item in self.items:
-            name, value = text_of(key.text.render(scope)), item.render(scope)
-            if key.is_optional and (name == "" or is_empty(value)):
+        for key, is_optional, item in self.items:
+            name, value = text_of(key.render(scope)), item.render(scope)
+            if is_optional and (name == "" or value is None or (isinstance(value, str | dict | list) and not value)):
                 continue
             if name in made:
                 raise IntegrationPermanentError(f"{self.place}: two keys have the same name here", code="template")
@@ -95,10 +104,6 @@ class Array:
         return [value for item, value in made if value != {} or not (isinstance(item, Object) and item.items)]
 
 
-def is_empty(value: Any) -> bool:
-    return value is None or (isinstance(value, str | dict | list) and not value)
-
-
 class Compiler:
     """Makes values of one file, and counts its expressions."""
 
@@ -114,17 +119,19 @@ class Compiler:
         """Return ``crm.yaml:12``, for messages that people of a tenant read: no folder of ours."""
         return f"{PurePath(self.file).name}:{getattr(at, 'line', 0)}"
 
-    def expression(self, text: Text, names: Names, at: Text | None = None) -> Expression:
-        """Return the bare expression `text`."""
-        at = text if at is None else at
+    def expression(self, text: str, names: Names, at: Text) -> Expression:
+        """Return the bare expression `text`, which stands in `at`."""
         self._count += 1
         if self._count > MAX_EXPRESSIONS:
             raise self.error(f"more than {MAX_EXPRESSIONS} expressions; split the template", at)
         try:
-            return Expression.compile(text, names, self.place(at))
+            tree = functions.compiled(str(text)).parsed
+            problem = _undeclared(tree, names)
         except ValueError as error:
-            problem = f"in the expression {str(text)[:60]!r}: {error}"
-        raise self.error(problem, at)
+            problem = str(error)
+        if problem:
+            raise self.error(f"in the expression {str(text)[:60]!r}: {problem}", at)
+        return Expression(str(text), self.place(at), tree)
 
     def parts(self, text: Text, names: Names) -> tuple[str | Expression, ...]:
         """Return literal texts and expressions in turn; a text without any is one part."""
@@ -133,32 +140,57 @@ class Compiler:
         except ValueError as error:
             problem = str(error)
         else:
-            return tuple(self.expression(Text(part), names, text) if is_it else part for part, is_it in found)
+            return tuple(self.expression(part, names, text) if is_it else part for part, is_it in found)
         raise self.error(problem, text)
 
-    def text(self, text: Text, names: Names, encode: Callable[[Any], str] | None = None) -> Value:
+    def text(self, text: Text, names: Names) -> Value:
         """Return a text; it stays text whatever it looks like (``no``, ``010``), unless it is one expression."""
         parts = self.parts(text, names)
-        if all(isinstance(part, str) for part in parts):
-            return Constant("".join(part for part in parts if isinstance(part, str)))
-        if encode is not None:
-            return Mixed(parts, encode)
         if len(parts) == 1 and isinstance(parts[0], Expression):
-            return Whole(parts[0])
-        return Mixed(parts)
+            return parts[0]
+        return (
+            Mixed(parts) if any(isinstance(part, Expression) for part in parts) else Constant("".join(map(str, parts)))
+        )
 
     def json(self, raw: Any, names: Names) -> Value:
         """Return free JSON: plain scalars as in YAML 1.2, all the rest as it stands."""
         if isinstance(raw, Block):
-            items = ((self._key(key, names), self.json(value, names)) for key, value in raw.entries())
+            items = ((*self._key(key, names), self.json(value, names)) for key, value in raw.entries())
             return Object(tuple(items), self.place(raw))
         if isinstance(raw, Items):
             return Array(tuple(self.json(item, names) for item in raw))
         return self.text(raw, names) if "${" in raw else Constant(core(raw))
 
-    def _key(self, key: Text, names: Names) -> Key:
-        is_optional = key.endswith("?") and not key.endswith("??")
-        text = Text.at(key[:-1] if key.endswith("?") else key, key.line, key.column)
+    def _key(self, key: Text, names: Names) -> tuple[Value, bool]:
+        text = Text.at(key.removesuffix("?"), key.line, key.column)
         # What a person configured may name a key; what a sender wrote may not.
         own = Names({"config": names.roots.get("config", frozenset())})
-        return Key(self.text(text, own), is_optional)
+        return self.text(text, own), key.endswith("?") and not key.endswith("??")
+
+
+def _undeclared(tree: Any, names: Names) -> str:
+    """Say which name of `tree` is not declared, "" if all are. Only what is read from the root is a name."""
+    waiting = [tree]
+    while waiting:
+        node = waiting.pop()
+        kind, children = node["type"], node["children"]
+        if kind in ("current", "identity"):
+            return f"'@' is everything at once; name what is meant: {names}"
+        if kind == "field":
+            if problem := names.problem_of(node["value"], None):
+                return problem
+        elif kind == "subexpression" and children[0]["type"] == "field":
+            if problem := names.problem_of(children[0]["value"], _first_field(children[1])):
+                return problem
+        elif kind in _STEPS:
+            waiting.append(children[0])  # what follows is read from its value
+        else:
+            waiting += children
+    return ""
+
+
+def _first_field(node: Any) -> str | None:
+    """Return the name that `node` begins with: ``lines`` of ``lines[*].sku``; None if it begins with none."""
+    while node["type"] in _STEPS:
+        node = node["children"][0]
+    return node["value"] if node["type"] == "field" else None

@@ -41,6 +41,9 @@ def explain(error: ValidationError, tree: Block, file: str, known: type[BaseMode
     """
     found = []
     for problem in error.errors(include_url=False, include_input=False):
+        if isinstance(own := problem.get("ctx", {}).get("error"), TemplateError):  # it knows its place itself
+            found.append((own.line, own.column, own.problem))
+            continue
         loc = tuple(part for part in problem["loc"] if part != _KEY)
         is_key = len(loc) < len(problem["loc"]) or problem["type"] == "extra_forbidden"
         line, column = _position(tree, loc, is_key)

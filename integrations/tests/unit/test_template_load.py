@@ -15,8 +15,7 @@ from hypothesis import strategies as st
 from integrations.connectors import registry
 from integrations.connectors.base import BaseConnector
 from integrations.connectors.kinds.rest import RestConnector
-from integrations.connectors.template.folders import templates_in
-from integrations.connectors.template.load import load
+from integrations.connectors.template.load import load, templates_in
 from integrations.errors import IncompatibleConnector, TemplateError
 from integrations.tests.template_files import CONNECTORS, DELIVER, HEAD, line_of, template
 
@@ -52,7 +51,7 @@ def refused(text: str = "", *, head: str = HEAD) -> TemplateError:
         ('headers: {X-A: "a\\x07b"}\n', "X-A", "control character"),
         ('auth: {header: {X-Key: "a\\n${secret.token}"}}\n', "X-Key", "line break"),
         ('auth: {bearer: "a\\n${secret.token}"}\n', "bearer", "line break"),
-        (DELIVER + "  idempotency_header: Host\n", "path: /items", "Host"),
+        (DELIVER + "  idempotency_header: Host\n", "idempotency_header", "Host"),
         ("check:\n  method: GET\n  path: /me\n  json: {}\n", "method: GET", "a GET has no json"),
         ("actions:\n  Find:\n    method: GET\n    path: /\n", "Find", "must match"),
         (ACTION + "    params: {q: {kind: string}}\n", "string", "must be one of: 'text', 'integer'"),

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from integrations.connectors.template.scalars import core
-from integrations.connectors.template.source import MAX_BYTES, MAX_DEPTH, MAX_PARTS, Block, Text, read
+from integrations.connectors.template.source import MAX_BYTES, MAX_DEPTH, MAX_PARTS, Block, Text, core, read
 from integrations.errors import IntegrationNotConfigured, TemplateError
 from integrations.tests.effort import computing
 

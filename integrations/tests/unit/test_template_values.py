@@ -24,7 +24,7 @@ def request(text: str, payload: Any = None, config: dict[str, Any] | None = None
     deliver = template(text).deliver
     assert deliver is not None
     scope = Scope({"config": {**CONFIG, **(config or {})}, "event": EVENT, "payload": payload})
-    return deliver.call.request(scope, scope.plus(secret={"token": "t0ken"}))
+    return deliver.request(scope, scope.plus(secret={"token": "t0ken"}))
 
 
 def body(json_lines: str, payload: Any = None, config: dict[str, Any] | None = None) -> Any:
