@@ -13,6 +13,7 @@ from integrations.transport import signing
 
 from . import content
 from .manifest import Inbound
+from .texts import value_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +56,7 @@ def _header(found: Mapping[str, str], name: str) -> str:
     return value or (found.get(name.removeprefix("x-"), "") if name.startswith("x-shopify-") else "")
 
 
-def _at(payload: Any, path: str) -> str:
-    """Return the text or number at ``a.b.c``, "" if there is none."""
-    for key in path.split(".") if path else ():
-        payload = payload.get(key) if isinstance(payload, Mapping) else None
-    is_plain = isinstance(payload, str | int) and not isinstance(payload, bool)
-    return str(payload) if path and is_plain else ""
+def _at(payload: Any, expression: str) -> str:
+    """Return the text or number that `expression` finds, "" if there is none."""
+    value = value_at(payload, expression) if expression else None
+    return str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""

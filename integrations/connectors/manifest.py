@@ -127,8 +127,8 @@ class Inbound(_Model):
         scheme: how they are signed (docs/inbound.md).
         secret_field: the field of the manifest that holds the secret; several secrets, one per line, during a rotation.
         signature_header: for the schemes ``hmac-sha256-…``, which have none of their own.
-        id_header, id_path: where a delivery's id is, by which a second copy is known: a header, or keys in the body
-            joined by dots. Neither: the body itself tells.
+        id_header, id_path: where a delivery's id is, by which a second copy is known: a header, or an
+            expression (JMESPath) over the body, ``event.type``. Neither: the body itself tells.
         event_header, event_path: where the type of the event is.
         keeps_headers: further headers that are stored with a webhook, for whoever handles it; never a login.
         sends_forms: bodies may be ``application/x-www-form-urlencoded`` too.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -67,3 +68,17 @@ class Response:
     elapsed_ms: int = 0
     body_cut: bool = False
     secrets: tuple[str, ...] = field(default=(), repr=False)
+
+    @property
+    def json(self) -> Any:
+        """The body as JSON; None if it is none. Bytes that are no UTF-8 are replaced: they may stand in a text."""
+        try:
+            return json.loads(self.body.decode("utf-8-sig", "replace"))
+        except (ValueError, RecursionError):
+            return None
+
+    @property
+    def json_object(self) -> dict[str, Any]:
+        """The body as a JSON object; {} if it is none."""
+        value = self.json
+        return value if isinstance(value, dict) else {}

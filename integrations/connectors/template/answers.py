@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable
 from typing import Any
@@ -22,12 +21,8 @@ _SECONDS = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)s?", re.ASCII)  # with "s":
 
 def answer(response: Response) -> dict[str, Any]:
     """Return the fields of ``response`` for a received answer; ``json`` is null for what is no JSON."""
-    try:
-        parsed = json.loads(response.body)
-    except (ValueError, RecursionError):
-        parsed = None
     text = response.body[:65536].decode("utf-8", "replace")
-    return {"status": response.status, "json": parsed, "text": text, "headers": dict(response.headers.items())}
+    return {"status": response.status, "json": response.json, "text": text, "headers": dict(response.headers.items())}
 
 
 def reason_in(reason: Value | None, scope: Scope, secrets: Iterable[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from integrations.connectors.common_fields import LINES, SUBJECT
 from integrations.connectors.manifest import Field, Manifest
 
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
@@ -61,21 +62,8 @@ MANIFEST = Manifest(
             hint=_ADDRESS_HINT,
             help="One address per line, at most 100. They see each other.",
         ),
-        Field(
-            name="subject",
-            pattern=_LINE,
-            hint=_LINE_HINT,
-            form="text",
-            help="Order {order.number} is {order.status}. Empty: what happened to what.",
-        ),
-        Field(
-            name="fields",
-            kind="lines",
-            form="line",
-            help="What the mail lists, one per line: Customer: order.customer.name. Empty: what the event's own summary "
-            "lists.",
-            advanced=True,
-        ),
+        SUBJECT.model_copy(update={"pattern": _LINE, "hint": _LINE_HINT}),
+        LINES,
         Field(name="imap_host", label="IMAP host", kind="host", help="Only to read mail.", advanced=True),
         Field(
             name="imap_port",

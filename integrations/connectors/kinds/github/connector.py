@@ -19,7 +19,6 @@ from typing import Any, TypeVar
 
 from integrations.auth.scheme import Auth, BearerAuth
 from integrations.connectors.base import BaseConnector
-from integrations.connectors.manifest import Field, Inbound, Manifest, RateLimit
 from integrations.connectors.paging import next_link, pages
 from integrations.connectors.port import Envelope, Receipt
 from integrations.connectors.registry import register
@@ -33,6 +32,7 @@ from integrations.transport.http_client import with_query
 from integrations.transport.response import Response
 
 from . import errors, issue
+from .manifest import MANIFEST
 
 T = TypeVar("T")
 
@@ -40,68 +40,6 @@ PER_PAGE = 100  # GitHub's maximum
 LOOK_BACK_PAGES = 5
 CLOCK_SKEW = timedelta(minutes=10)  # between GitHub's clock and ours
 _NAME = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._-]{1,100}", re.ASCII)
-
-MANIFEST = Manifest(
-    key="github",
-    label="GitHub",
-    family="code",
-    description="Creates an issue for every event, and reads and lists issues.",
-    docs_url="https://docs.github.com/en/rest/issues/issues",
-    fields=(
-        Field(
-            name="token",
-            kind="secret",
-            trim=True,
-            required=True,
-            help="A fine-grained personal access token, or an installation token, for one repository with the "
-            "permission “Issues: read and write”, and nothing else.",
-        ),
-        Field(
-            name="repository",
-            required=True,
-            pattern=r"[A-Za-z0-9._-]{1,100}/[A-Za-z0-9._-]{1,100}",
-            hint="must be owner/name, such as octocat/hello-world",
-            help="Where issues are created: owner/name.",
-        ),
-        Field(name="labels", kind="lines", help="Of every new issue, one per line."),
-        Field(
-            name="title",
-            form="text",
-            help="Of a new issue: {order.number}: {order.description}. Empty: what happened to what.",
-            advanced=True,
-        ),
-        Field(
-            name="fields",
-            kind="lines",
-            form="line",
-            help="What the issue lists, one per line: Customer: order.customer.name. Empty: what the event's own summary "
-            "lists.",
-            advanced=True,
-        ),
-        Field(
-            name="base_url",
-            label="API address",
-            kind="url",
-            default="https://api.github.com",
-            help="GitHub Enterprise: https://api.SUBDOMAIN.ghe.com, or https://HOST/api/v3 once the operator has "
-            "allow-listed HOST:443.",
-            advanced=True,
-        ),
-        Field(name="api_version", label="API version", default="2022-11-28", pattern=r"\d{4}-\d\d-\d\d", advanced=True),
-        Field(
-            name="webhook_secret",
-            kind="secret",
-            multiline=True,
-            help="The secret of a webhook of the repository: Settings, Webhooks. One per line while it is changed. "
-            "Empty: no webhook is accepted.",
-            advanced=True,
-        ),
-    ),
-    inbound=Inbound(scheme="github", id_header="X-GitHub-Delivery", event_header="X-GitHub-Event", sends_forms=True),
-    allowed_hosts=("api.github.com", "*.ghe.com"),
-    rate_limit=RateLimit(per_minute=80, note="requests that create content; 500 an hour"),
-    does=("deliver", "check", "read"),
-)
 
 
 @register

@@ -10,7 +10,6 @@ https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api 
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any
 
@@ -49,7 +48,7 @@ _NAME = re.compile(r"[A-Za-z_]{1,50}")
 
 def refined(error: IntegrationError, response: Response, host: str) -> IntegrationError:
     """Return what GitHub means where the default table says `error`."""
-    answer = _answer(response)
+    answer = response.json_object
     said = str(answer.get("message", "")).lower()
     status = response.status
     wait = _wait(response, said) if status in (403, 422, 429) else None
@@ -108,11 +107,3 @@ def _wrong_fields(errors: Any) -> str:
         if names and all(map(_NAME.fullmatch, names)):
             found.append(": ".join(names))
     return ", ".join(found[:10])
-
-
-def _answer(response: Response) -> dict[str, Any]:
-    try:
-        answer = json.loads(response.body)
-    except (ValueError, RecursionError):
-        return {}
-    return answer if isinstance(answer, dict) else {}

@@ -17,88 +17,13 @@ from urllib.parse import quote
 
 from integrations.auth.token import MemoryTokens
 from integrations.connectors.base import BaseConnector
-from integrations.connectors.manifest import Field, Manifest, OAuth, RateLimit
 from integrations.connectors.port import Envelope, Receipt
 from integrations.connectors.registry import register
 from integrations.errors import ConfigurationError, IntegrationAuthError, IntegrationError
 from integrations.transport.response import Response
 
 from . import errors, mail, passwords
-
-MANIFEST = Manifest(
-    key="microsoft_graph",
-    label="Microsoft Graph mail",
-    family="email",
-    description="Sends a mail for every event from a Microsoft 365 mailbox.",
-    docs_url="https://learn.microsoft.com/graph/api/user-sendmail",
-    fields=(
-        Field(
-            name="tenant_id",
-            label="Directory (tenant) id",
-            required=True,
-            pattern=r"[A-Za-z0-9][A-Za-z0-9.-]{0,99}",
-            hint="must be the id or a domain of the directory",
-            help="From the app registration's overview in Microsoft Entra.",
-        ),
-        Field(name="client_id", label="Application (client) id", required=True),
-        Field(
-            name="client_secret",
-            kind="secret",
-            trim=True,
-            required=True,
-            help="The secret's value, not its id. The app needs the application permission Mail.Send; restrict it to "
-            "the sender's mailbox with an application access policy. With Application.ReadWrite.OwnedBy, and the app "
-            "among its own owners, the secret is renewed by itself when it is due.",
-        ),
-        Field(
-            name="client_secret_id",
-            label="Client secret's id",
-            pattern=r"[0-9A-Fa-f-]{36}",
-            hint="must be the secret's id, such as 11111111-2222-3333-4444-555555555555",
-            help="Which secret is removed once it is renewed; empty: found by its first characters.",
-            advanced=True,
-        ),
-        Field(name="sender", kind="email", required=True, help="The mailbox that mail is sent from."),
-        Field(name="to", label="Recipients", kind="lines", help="One address per line.", pattern=r"[^@\s]+@[^@\s]+"),
-        Field(
-            name="subject",
-            form="text",
-            help="Order {order.number} is {order.status}. Empty: what happened to what.",
-            advanced=True,
-        ),
-        Field(
-            name="fields",
-            kind="lines",
-            form="line",
-            help="What the mail lists, one per line: Customer: order.customer.name. Empty: what the event's own summary "
-            "lists.",
-            advanced=True,
-        ),
-        Field(name="save", label="Keep in Sent Items", kind="boolean", default=False, advanced=True),
-        Field(
-            name="base_url",
-            label="API address",
-            kind="url",
-            default="https://graph.microsoft.com/v1.0",
-            advanced=True,
-        ),
-        Field(
-            name="login_url",
-            label="Sign-in address",
-            kind="url",
-            default="https://login.microsoftonline.com",
-            advanced=True,
-        ),
-    ),
-    oauth=OAuth(
-        grant="client_credentials",
-        token_url="{login_url}/{tenant_id}/oauth2/v2.0/token",  # noqa: S106 - an address
-        scopes=("https://graph.microsoft.com/.default",),
-    ),
-    allowed_hosts=("graph.microsoft.com", "login.microsoftonline.com"),
-    rate_limit=RateLimit(per_minute=30, note="messages of one mailbox (Exchange Online)"),
-    does=("deliver", "check"),
-)
+from .manifest import MANIFEST
 
 
 @register

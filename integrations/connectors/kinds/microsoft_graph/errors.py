@@ -7,7 +7,6 @@ Source: https://learn.microsoft.com/graph/errors, https://learn.microsoft.com/gr
 
 from __future__ import annotations
 
-import json
 import re
 
 from integrations.errors import IntegrationError, IntegrationTemporaryError
@@ -77,10 +76,6 @@ def refined(error: IntegrationError, response: Response, host: str) -> Integrati
 
 def code_of(response: Response) -> str:
     """Return the code in the answer, "" if there is none."""
-    try:
-        answer = json.loads(response.body)
-    except (ValueError, RecursionError):
-        return ""
-    error = answer.get("error") if isinstance(answer, dict) else None
+    error = response.json_object.get("error")
     code = str(error.get("code", "")) if isinstance(error, dict) else ""
     return code if _CODE.fullmatch(code) else ""

@@ -9,7 +9,6 @@ https://docs.slack.dev/reference/methods/chat.postMessage, https://docs.slack.de
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import replace
@@ -19,7 +18,6 @@ from urllib.parse import parse_qsl
 from integrations.auth.scheme import Auth, BearerAuth
 from integrations.connectors.base import BaseConnector
 from integrations.connectors.incoming import WebhookDTO
-from integrations.connectors.manifest import Field, Inbound, Manifest, RateLimit
 from integrations.connectors.port import Envelope, Receipt
 from integrations.connectors.registry import register
 from integrations.errors import IntegrationError, IntegrationTemporaryError
@@ -27,82 +25,9 @@ from integrations.transport.classify import excerpt_of, retry_after_of
 from integrations.transport.response import Response
 
 from . import blocks, errors
+from .manifest import MANIFEST
 
 _WORD = re.compile(r"[a-z][a-z_]{2,59}")
-
-MANIFEST = Manifest(
-    key="slack",
-    label="Slack",
-    family="chat",
-    description="Posts a message for every event, by an incoming webhook or a bot token.",
-    docs_url="https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks",
-    fields=(
-        Field(
-            name="url",
-            label="Webhook URL",
-            kind="url",
-            help="https://hooks.slack.com/services/…, from your Slack app's “Incoming Webhooks”. Kept encrypted: "
-            "whoever has it can post. Leave it empty to use a bot token.",
-        ),
-        Field(
-            name="token",
-            label="Bot token",
-            kind="secret",
-            trim=True,
-            help="xoxb-…, from “OAuth & Permissions”. The only scope it needs is chat:write; invite the app to the "
-            "channel. Not used with a webhook URL.",
-        ),
-        Field(name="channel", help="The channel's id, such as C0123456789. A webhook has its own channel."),
-        Field(
-            name="text",
-            label="Notification",
-            form="text",
-            help="What notifications show: New order: {order.number}. Empty: what happened to what.",
-            advanced=True,
-        ),
-        Field(
-            name="heading",
-            form="text",
-            help="The first line, in Slack's mrkdwn: *{order.number}* - {order.description}. Empty: the object's name "
-            "and description.",
-            advanced=True,
-        ),
-        Field(
-            name="fields",
-            kind="lines",
-            form="line",
-            help="At most ten, one per line: Customer: order.customer.name. Empty: what the event's own summary lists.",
-            advanced=True,
-        ),
-        Field(
-            name="base_url",
-            label="API address",
-            kind="url",
-            default="https://slack.com/api",
-            help="Of the Web API, for bot tokens.",
-            advanced=True,
-        ),
-        Field(
-            name="signing_secret",
-            kind="secret",
-            trim=True,
-            multiline=True,
-            help="From “Basic Information”, “Signing Secret”, if the app sends us events. Empty: none is accepted.",
-            advanced=True,
-        ),
-    ),
-    inbound=Inbound(
-        scheme="slack",
-        secret_field="signing_secret",  # noqa: S106 - the name of a field
-        id_path="event_id",
-        event_path="event.type",
-        sends_forms=True,  # commands and buttons
-    ),
-    allowed_hosts=("slack.com", "hooks.slack.com", "slack-gov.com", "hooks.slack-gov.com"),
-    rate_limit=RateLimit(per_minute=60, note="one message a second for each channel"),
-    secret_path=True,
-    does=("deliver", "check"),
-)
 
 
 @register
@@ -152,7 +77,7 @@ class SlackConnector(BaseConnector):
         response = self.http.send(
             "POST", "chat.postMessage", json={"channel": self.settings["channel"], **post, "metadata": metadata}
         )
-        answer = json.loads(response.body)  # `classify` has read it before
+        answer = response.json_object
         return self.receipt(response, answer.get("ts"), channel=str(answer.get("channel", "")))
 
     def check(self) -> str:
@@ -194,11 +119,8 @@ def _word_in(response: Response) -> str | None:
     text = response.body.decode("utf-8", "replace").strip()
     if _WORD.fullmatch(text):
         return text
-    try:
-        answer = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(answer, dict) or "ok" not in answer:
+    answer = response.json_object
+    if "ok" not in answer:
         return None
     if answer["ok"] is True:
         return ""

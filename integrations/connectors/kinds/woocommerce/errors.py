@@ -12,7 +12,6 @@ Source: the REST API's documentation (errors), and the issues of woocommerce/woo
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any
 
@@ -53,7 +52,7 @@ _PARAMETER = re.compile(r"[a-z_]{1,40}")
 
 def refined(error: IntegrationError, response: Response, host: str) -> IntegrationError:
     """Return what the shop means where the default table says `error`."""
-    answer = _answer(response)
+    answer = response.json_object
     code = str(answer.get("code", ""))
     if not _CODE.fullmatch(code):
         code = ""
@@ -91,11 +90,3 @@ def _about(code: str, answer: dict[str, Any]) -> str:
     if names == ["status"]:
         return "the shop has no such order status; check “Statuses for the shop”"
     return f"it does not take {', '.join(names[:10])}" if names else ""
-
-
-def _answer(response: Response) -> dict[str, Any]:
-    try:
-        answer = json.loads(response.body)
-    except (ValueError, RecursionError):
-        return {}
-    return answer if isinstance(answer, dict) else {}
