@@ -15,6 +15,7 @@ from django.utils.module_loading import import_string
 from integrations import clock, conf, database_clock
 from integrations.capture.discovery import unseen, unusable
 from integrations.connections.abstract import AbstractConnection
+from integrations.connections.conditions import problems_of_summaries
 from integrations.connections.registered import model_of
 from integrations.connectors.registry import ConnectorRegistry
 from integrations.errors import IntegrationPermanentError
@@ -204,6 +205,19 @@ def clocks_agree(app_configs: Any, databases: Any = None, **_: Any) -> list[Any]
             id="integrations.W008",
         )
         for name, skew in found
+    ]
+
+
+@register()
+def summaries_can_be_made(app_configs: Any, **_: Any) -> list[Any]:
+    """Warnings for summaries that name what their payload does not have, where they would show nothing."""
+    return [
+        Warning(
+            f"The summary of {event_type}: {problem}",
+            hint="Correct it in the SummaryFormat of its trigger handler, or add the value to the payload.",
+            id="integrations.W011",
+        )
+        for event_type, problem in problems_of_summaries()
     ]
 
 

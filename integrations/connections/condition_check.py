@@ -55,11 +55,15 @@ _TESTS: dict[str, Any] = {
 }
 
 
-def problems(text: str, tree: Mapping[str, Any], payload: Shape) -> list[str]:
-    """Return what is wrong with the expression `text`, whose parsed `tree` this is; nothing: it makes sense."""
+def problems(text: str, tree: Mapping[str, Any], payload: Shape, *, may_be_fixed: bool = False) -> list[str]:
+    """Return what is wrong with the expression `text`, whose parsed `tree` this is; nothing: it makes sense.
+
+    Args:
+        may_be_fixed: it may look at no field, as a part of a text may.
+    """
     checker = _Checker(text)
     checker.shape_of(tree, payload, "")
-    if not checker.found and not _looks(tree):
+    if not checker.found and not may_be_fixed and not _looks(tree):
         checker.found.append("It looks at no field, so it is always the same; fields stand without quotes")
     return [each if each.endswith("?") else f"{each}." for each in dict.fromkeys(checker.found)]
 

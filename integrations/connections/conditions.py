@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
 from django.core.exceptions import ValidationError
 
+from integrations.connectors import functions
 from integrations.expressions import QUOTED, Interpreter, compile_expression, literal_problem
 
-from . import condition_check
+from . import condition_check, event_types
 from .event_types import payload_shape
 
 logger = logging.getLogger("integrations.connections")
@@ -48,6 +50,15 @@ def validate_condition(condition: str, event_type: str = "") -> None:
         raise ValidationError(f"Not a usable JMESPath expression: {error}{_hint(condition)}") from None
     if found := condition_check.problems(condition, tree, payload_shape(event_type)):
         raise ValidationError(found)
+
+
+def problems_of_summaries() -> Iterator[tuple[str, str]]:
+    """Yield (event type, what is wrong) for each expression of a summary that its payload can never meet."""
+    for event_type, form in event_types.summary_formats().items():
+        for text in form.expressions():
+            tree = functions.compiled(text).parsed
+            problems = condition_check.problems(text, tree, payload_shape(event_type), may_be_fixed=True)
+            yield from ((event_type, problem) for problem in problems)
 
 
 def _hint(condition: str) -> str:

@@ -53,6 +53,11 @@ def summary_format(event_type: str) -> SummaryFormat | None:
     return _summaries.get(event_type)
 
 
+def summary_formats() -> dict[str, SummaryFormat]:
+    """Return {event type: how its events read} of those of which somebody said it."""
+    return dict(_summaries)
+
+
 def choices() -> list[tuple[str, str]]:
     """Return ``[(event_type, label), …]`` in the order of registration, as Django's choices."""
     return list(_labels.items())

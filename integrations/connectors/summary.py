@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 from integrations import conf
 
-from .texts import NAMES, filled, is_expression, problem_of, shown, words
+from .texts import NAMES, expressions_in, filled, is_expression, problem_of, shown, words
 
 MAX_DESCRIPTION = 100_000  # characters
 MAX_LINK = 500
@@ -55,6 +55,12 @@ class SummaryFormat:
         problems += [f"lines: {problem}" for line in self.lines if (problem := problem_of("line", line))]
         if problems:
             raise ValueError(f"a summary cannot be made: {'; '.join(problems)}")
+
+    def expressions(self) -> list[str]:
+        """Return every expression in it, for whoever knows what the payload holds."""
+        texts = (self.name, self.title, self.description, self.link)
+        found = [each for text in texts for each in expressions_in("text", text)]
+        return found + [each for line in self.lines for each in expressions_in("line", line)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,6 +61,13 @@ def _advice(form: Form, text: str) -> str:
     return "; a plain brace is written {'{'}"
 
 
+def expressions_in(form: Form, text: str) -> list[str]:
+    """Return the expressions of a setting that `problem_of` finds nothing wrong with."""
+    if form == "text":
+        return [part for part, is_it in expressions.split(text, "{") if is_it]
+    return [text.partition(":")[2].strip() if form == "line" else text]
+
+
 def value_at(payload: Any, expression: str) -> Any:
     """Return the value of `expression`, null if it is none or fails."""
     try:

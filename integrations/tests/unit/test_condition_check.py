@@ -7,14 +7,17 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.core.checks import WARNING
 from django.core.exceptions import ValidationError
 from django.db import models
 from django.test.utils import isolate_apps
 
 from integrations.capture.examples import learnt_shape
+from integrations.checks import summaries_can_be_made
 from integrations.connections import event_types
-from integrations.connections.conditions import validate_condition, wants
+from integrations.connections.conditions import problems_of_summaries, validate_condition, wants
 from integrations.connections.payload_shapes import Shape
+from integrations.connectors.summary import SummaryFormat
 from integrations.models import EventSubscription
 
 CREATED, CHANGED = "workitem_created", "workitem_status_changed"
@@ -267,3 +270,14 @@ def test_a_payload_that_takes_no_example_allows_everything() -> None:
     finally:
         event_types._labels.pop("parcel_sent")
         event_types._shapes.pop("parcel_sent")
+
+
+def test_a_summary_that_names_what_the_payload_does_not_have_is_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    form = SummaryFormat(
+        name="{workitem.referenceid}", lines=("Who: workitem.customer.name", "Odd: workitem.colour"), link="/{'{'}"
+    )
+    monkeypatch.setattr(event_types, "_summaries", {"workitem_created": form})
+    assert [event_type for event_type, _ in problems_of_summaries()] == ["workitem_created"] * 2
+    first, second = summaries_can_be_made(None)
+    assert first.msg.endswith("did you mean workitem.reference_id?") and "There is no workitem.colour" in second.msg
+    assert (first.id, first.level) == ("integrations.W011", WARNING)
