@@ -76,19 +76,13 @@ def _sentence(problem: Any, known: type[BaseModel]) -> str:
 def _keys_at(model: Any, loc: tuple[int | str, ...]) -> list[str]:
     """Return the keys of the model at `loc`; [] where it cannot be told."""
     for part in loc:
-        if isinstance(part, int):
-            continue
-        field = _field(model, part)
+        field = next((each for name, each in model.model_fields.items() if part == (each.alias or name)), None)
         if field is None:
-            continue  # the name of an entry, as in actions.<name>
+            continue  # the place in a list, or the name of an entry, as in actions.<name>
         model = _inner(field.annotation)
         if model is None:
             return []
     return [field.alias or name for name, field in model.model_fields.items()]
-
-
-def _field(model: type[BaseModel], key: str) -> Any:
-    return next((field for name, field in model.model_fields.items() if key == (field.alias or name)), None)
 
 
 def _inner(annotation: Any) -> Any:

@@ -55,6 +55,7 @@ def refused(text: str) -> TemplateError:
         ("${payload.lines[?q == `1`].s | [0]}", "A"),
         ("${payload.nested[].s}", ["A", "B"]),
         ("${not_null(payload.none, config.column, event.type)}", ""),
+        ("${config.folder[0]}", None),  # declared, and a text has no parts
         ("${cut(payload.s, `2`)}", "a}"),
         ("${cut(payload.none, `2`)}", None),
         ("${join(', ', payload.lines[*].s)}", "A, B"),

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from integrations.connectors.config_check import check
 from integrations.connectors.manifest import Field, Manifest
+from integrations.connectors.registry import ConnectorRegistry
 from integrations.connectors.texts import Form, filled, problem_of, shown, value_at, words
 
 PAYLOAD: dict[str, Any] = {
@@ -128,6 +129,13 @@ def test_the_form_refuses_a_new_one_and_lets_a_stored_one_stay() -> None:
     assert "a plain brace is written" in problems["subject"] and "write Label: expression" in problems["lines"]
     assert check(manifest, old, stored=old) == (old, {})
     assert check(manifest, {**old, "subject": "{another one}"}, stored=old)[1].keys() == {"subject"}
+
+
+def test_a_stored_text_stops_nobody_from_changing_other_settings() -> None:
+    slack = ConnectorRegistry.type_of("slack")
+    stored = {"url": "https://hooks.slack.com/services/T0/B0/X", "text": "{order.2nd}", "fields": ["Customer"]}
+    assert slack.validate_config(stored).keys() == {"text", "fields"}
+    assert slack.checked_config({**stored, "heading": "*{order.number}*"}, stored)["text"] == "{order.2nd}"
 
 
 def test_nothing_of_a_value_is_too_large_for_words() -> None:

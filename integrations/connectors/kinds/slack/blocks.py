@@ -35,7 +35,9 @@ def message(envelope: Envelope, *, text: str = "", heading: str = "", fields: It
     payload, summary = envelope.payload, envelope.summary(fields)
     top = filled(heading, payload, escaped) if heading else _heading(summary)
     shown = [f"*{escaped(label)}:*\n{escaped(value)}" for label, value in summary.lines[:MAX_FIELDS]]
-    changes = "\n".join(_change(*change) for change in summary.changes)
+    changes = "\n".join(
+        f"*{escaped(label)}:* {escaped(old) or '–'} → {escaped(new) or '–'}" for label, old, new in summary.changes
+    )
     limits = [MAX_TEXT, MAX_TEXT, *[MAX_FIELD] * len(shown)]
     most = _fair(
         [min(len(each), limit) for each, limit in zip((top, changes, *shown), limits, strict=True)], MAX_BLOCKS
@@ -78,10 +80,6 @@ def _heading(summary: Summary) -> str:
     name = f"*{escaped(summary.name or summary.title)}*"
     shown = f"<{escaped(summary.link)}|{name}>" if summary.link else name
     return f"{shown} - {escaped(summary.description)}" if summary.name and summary.description else shown
-
-
-def _change(label: str, old: str, new: str) -> str:
-    return f"*{escaped(label)}:* {escaped(old) or '–'} → {escaped(new) or '–'}"
 
 
 def _section(text: str, limit: int) -> dict[str, Any]:
