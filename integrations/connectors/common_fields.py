@@ -13,7 +13,7 @@ LINES = Field(
     name="fields",
     kind="lines",
     form="line",
-    help="What is listed, one a line: Customer: order.customer.name. Empty: what the event's own summary lists.",
+    help="What is listed, one per line: Customer: order.customer.name. Empty: what the event's own summary lists.",
     advanced=True,
 )
 

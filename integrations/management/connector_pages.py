@@ -24,6 +24,12 @@ CAN = {
     "check": "can be tested without sending anything",
     "read": "can be read from",
 }
+_FORMS = {
+    "text": "Each `{…}` holds an",
+    "line": "Behind the colon stands an",
+    "mapping": "Behind the colon stands an",
+    "expression": "It is an",
+}
 
 
 def pages(kinds: Iterable[type[BaseConnector]]) -> dict[str, str]:
@@ -126,7 +132,8 @@ def _marks(field: Field) -> str:
 def _help(field: Field) -> str:
     choices = f"One of: {', '.join(field.choices)}." if field.choices else ""
     hint = f"It {field.hint}." if field.hint else ""
-    return " ".join(part for part in (field.help, choices, hint) if part)
+    form = f"{_FORMS[field.form]} [expression](../adding-a-model.md#how-its-events-read)." if field.form else ""
+    return " ".join(part for part in (field.help, choices, hint, form) if part)
 
 
 def _access(manifest: Manifest) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -79,24 +80,41 @@ def _loading(info: ValidationInfo) -> Loading:
 # -- types of keys ----------------------------------------------------------------------------------------
 
 
-def _compiled(shape: type, problem: str, compile_it: Callable[[Any, Names, Compiler], Any], also: str = "") -> Any:
-    """Return the type of what is compiled: a part of the tree of the type `shape`; `also`: a further name there."""
+_SHAPES: dict[type, str] = {Text: "must be text", Block: "must be a mapping (key: value)"}
+
+
+def _compiled(
+    compile_it: Callable[[Any, Names, Compiler], Any], shape: type = Text, *, also: str = "", only: Names | None = None
+) -> Any:
+    """Return the type of what is compiled on the spot.
+
+    Args:
+        compile_it: gets the part of the tree, the names of its place, and the compiler.
+        shape: what the part must be.
+        also: a further name there: ``response`` or ``secret``.
+        only: the names instead of those of the place.
+    """
 
     def compiled(raw: Any, info: ValidationInfo) -> Any:
         if not isinstance(raw, shape):
-            raise ValueError(problem)
+            raise ValueError(_SHAPES[shape])
         loading = _loading(info)
-        names = loading.names
-        if names is None:
+        if loading.names is None:
             return None  # the manifest is wrong; that is said first
-        more = {"response": RESPONSE, "secret": names.secrets}
-        return compile_it(raw, names.plus(**{also: more[also]}) if also else names, loading.compiler)
+        names = only or loading.names
+        if also:
+            names = names.plus(**{also: RESPONSE if also == "response" else names.secrets})
+        return compile_it(raw, names, loading.compiler)
 
     return PlainValidator(compiled)
 
 
-def _text(also: str = "") -> Any:
-    return _compiled(Text, "must be text", lambda raw, names, compiler: compiler.text(raw, names), also)
+def _text(raw: Text, names: Names, compiler: Compiler) -> Value:
+    return compiler.text(raw, names)
+
+
+def _json(raw: Any, names: Names, compiler: Compiler) -> Value:
+    return compiler.json(raw, names)
 
 
 def _condition(raw: Text, names: Names, compiler: Compiler) -> Expression:
@@ -128,24 +146,15 @@ def _is_status(value: str) -> str:
     return value
 
 
-_MAPPING = "must be a mapping (key: value)"
-Templated = Annotated[Any, _text()]
-OfAnswer = Annotated[Any, _text("response")]
-WithSecret = Annotated[Any, _text("secret")]
-Json = Annotated[Any, _compiled(object, "", lambda raw, names, compiler: compiler.json(raw, names))]
-Query = Annotated[Any, _compiled(Block, _MAPPING, lambda raw, names, compiler: compiler.json(raw, names))]
-HeaderBlock = Annotated[Any, _compiled(Block, _MAPPING, compile_headers, "secret")]
-Bearer = Annotated[
-    Any,
-    _compiled(
-        Text, "must be text", lambda raw, names, compiler: compile_header("bearer", raw, names, compiler), "secret"
-    ),
-]
-Condition = Annotated[Any, _compiled(Text, "must be text", _condition, "response")]
-AnswersOnly = Annotated[
-    Any, _compiled(Text, "must be text", lambda raw, names, compiler: _condition(raw, _ANSWER, compiler))
-]
-AnswersText = Annotated[Any, _compiled(Text, "must be text", lambda raw, names, compiler: compiler.text(raw, _ANSWER))]
+OfAnswer = Annotated[Any, _compiled(_text, also="response")]
+OnlyAnswer = Annotated[Any, _compiled(_text, only=_ANSWER)]
+WithSecret = Annotated[Any, _compiled(_text, also="secret")]
+Bearer = Annotated[Any, _compiled(partial(compile_header, "bearer"), also="secret")]
+Condition = Annotated[Any, _compiled(_condition, also="response")]
+AnswerCondition = Annotated[Any, _compiled(_condition, only=_ANSWER)]
+Json = Annotated[Any, _compiled(_json, object)]
+Query = Annotated[Any, _compiled(_json, Block)]
+HeaderBlock = Annotated[Any, _compiled(compile_headers, Block, also="secret")]
 _AsItems = BeforeValidator(lambda value: value if isinstance(value, Items | tuple) else (value,))
 Name = Annotated[str, _Field(pattern=r"^[a-z][a-z0-9_]{0,49}$")]
 Status = Annotated[str, AfterValidator(_is_status)]
@@ -162,7 +171,7 @@ class When(_Block):
     """An answer with one of these statuses (all, if none is named), on which the condition holds."""
 
     status: Annotated[tuple[Status, ...], _AsItems] = ()
-    condition: AnswersOnly = None
+    condition: AnswerCondition = None
 
     @model_validator(mode="after")
     def _says_something(self) -> When:
@@ -188,8 +197,8 @@ class Rule(_Block):
     kind: ErrorKind
     message: str = _Field(min_length=1, max_length=300)
     code: str = _Field(default="", pattern=r"^([a-z][a-z0-9_]{0,49})?$")
-    retry_after: AnswersText = None
-    reason: AnswersText = None
+    retry_after: OnlyAnswer = None
+    reason: OnlyAnswer = None
 
     @model_validator(mode="after")
     def _is_fixed(self) -> Rule:
@@ -223,7 +232,7 @@ class Call(_Block):
     """One HTTP call."""
 
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
-    path: Annotated[Any, _compiled(Text, "must be text", compile_path)]
+    path: Annotated[Any, _compiled(compile_path)]
     query: Query = None
     headers: HeaderBlock = ()
     body: Json = _Field(default=None, alias="json")
@@ -249,7 +258,7 @@ class Call(_Block):
 class Deliver(Call):
     """How an event is sent, and what of the answer goes into the receipt."""
 
-    idempotency_header: Annotated[Any, _compiled(Text, "must be text", _header_name)] = ""
+    idempotency_header: Annotated[Any, _compiled(_header_name)] = ""
     external_id: OfAnswer = None
     location: OfAnswer = None
 
@@ -389,7 +398,7 @@ class AuthBlock(_Block):
 
     bearer: Bearer = None
     basic: Basic | None = None
-    header: Annotated[Any, _compiled(Block, _MAPPING, _header, "secret")] = None
+    header: Annotated[Any, _compiled(_header, Block, also="secret")] = None
 
     @model_validator(mode="after")
     def _one(self) -> AuthBlock:

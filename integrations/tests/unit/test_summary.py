@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from integrations.connectors.summary import Summary, SummaryFormat, object_of, summarise
 
@@ -92,6 +95,22 @@ def test_a_format_that_is_wrong_says_where() -> None:
 )
 def test_what_an_event_is_about(payload: Any, event_type: str, expected: Any) -> None:
     assert object_of(payload, event_type) == expected
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["id", "name", "a", ""]), inner),
+    max_leaves=10,
+)
+
+
+@given(st.dictionaries(st.sampled_from(["invoice", "changes", "tenant", "title", "x"]), _JSON))
+def test_any_payload_has_a_summary(payload: dict[str, Any]) -> None:
+    form = SummaryFormat("{invoice.name}", "", "{x}", ("A: invoice.a", "B: join(',', x)"), "https://x.example/{title}")
+    for made in (summarise(payload, "invoice_paid"), summarise(payload, "invoice_paid", form=form)):
+        assert made.title.startswith("Invoice paid") and "\n" not in made.title
+        json.dumps(made.as_json())
+        assert all(label and value for label, value in made.lines)
 
 
 def test_a_template_gets_a_bounded_number_of_lines_and_all_of_the_text() -> None:

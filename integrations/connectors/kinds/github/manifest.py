@@ -27,7 +27,7 @@ MANIFEST = Manifest(
             hint="must be owner/name, such as octocat/hello-world",
             help="Where issues are created: owner/name.",
         ),
-        Field(name="labels", kind="lines", help="Of every new issue, one a line."),
+        Field(name="labels", kind="lines", help="Of every new issue, one per line."),
         Field(
             name="title",
             form="text",
@@ -45,7 +45,7 @@ MANIFEST = Manifest(
             name="webhook_secret",
             kind="secret",
             multiline=True,
-            help="The secret of a webhook of the repository: Settings, Webhooks. One a line while it is changed. "
+            help="The secret of a webhook of the repository: Settings, Webhooks. One per line while it is changed. "
             "Empty: no webhook is accepted.",
             advanced=True,
         ),

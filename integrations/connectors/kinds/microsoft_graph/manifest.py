@@ -39,7 +39,7 @@ MANIFEST = Manifest(
             advanced=True,
         ),
         Field(name="sender", kind="email", required=True, help="The mailbox that mail is sent from."),
-        Field(name="to", label="Recipients", kind="lines", help="One address a line.", pattern=r"[^@\s]+@[^@\s]+"),
+        Field(name="to", label="Recipients", kind="lines", help="One address per line.", pattern=r"[^@\s]+@[^@\s]+"),
         SUBJECT.model_copy(update={"advanced": True}),
         LINES,
         Field(name="save", label="Keep in Sent Items", kind="boolean", default=False, advanced=True),
