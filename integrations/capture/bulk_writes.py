@@ -11,7 +11,7 @@ Django saves outside of any transaction, and sends no signals for ``bulk_create`
                                                            answers with a `Watch`
 
 Both are replaced on Django's own class, once, when the first handler connects: related managers, base managers and
-every queryset class of a host end there (docs/adr/00XX). Other models pay one look into a dict.
+every queryset class of a host end there (docs/adr/0031). Other models pay one look into a dict.
 """
 
 from __future__ import annotations
