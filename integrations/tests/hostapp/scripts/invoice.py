@@ -47,6 +47,17 @@ def seen_by(user: User) -> dict[str, bool]:
     }
 
 
+def api_of(user: User, others: Account, url: str) -> dict[str, object]:
+    client = Client()
+    client.force_login(user)
+    mine = [each["name"] for each in client.get("/api/connections/").json()]
+    wanted = {"type": "webhook", "name": "Another", "settings": {"url": url}}
+    made = client.post("/api/connections/", wanted, "application/json")
+    for_another = client.post("/api/connections/", {**wanted, "tenant": str(others.pk)}, "application/json")
+    TenantIntegration.objects.filter(name="Another").delete()
+    return {"mine": mine, "made": made.status_code, "made for another": for_another.status_code}
+
+
 def main(url: str) -> None:
     mine, other = make("Acme", f"{url}/acme"), make("Globex", f"{url}/globex")
     account = mine.tenant
@@ -73,6 +84,7 @@ def main(url: str) -> None:
                 "kept": kept.pk,
                 "seen": seen_by(person),
                 "boss": seen_by(boss),
+                "api": api_of(person, other.tenant, f"{url}/api"),
                 "connector": get_connector("webhook", str(mine.tenant.pk)).manifest.key,
                 "task": task.id,
             }

@@ -37,7 +37,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def python(tmp_path_factory: pytest.TempPathFactory, wheel: Path) -> Path:
-    return make_environment(tmp_path_factory.mktemp("environment") / "venv", f"{wheel}[postgres]", "redis")
+    return make_environment(tmp_path_factory.mktemp("environment") / "venv", f"{wheel}[api,postgres]", "redis")
 
 
 @pytest.fixture
@@ -90,7 +90,7 @@ def test_a_team_uses_it_as_the_page_says(host: HostProject, receiver: Receiver, 
     worker = host.start_worker(tmp_path / "worker.log")
     try:
         facts = host.facts("invoice.py", url=receiver.url)
-        requests = receiver.wait_for(7)
+        requests = receiver.wait_for(8)  # one is a test event
         services.wait_until(lambda: f"{facts['task']}] succeeded" in (tmp_path / "worker.log").read_text(), 30)
     finally:
         with suppress(ProcessLookupError):
@@ -111,6 +111,7 @@ def test_a_team_uses_it_as_the_page_says(host: HostProject, receiver: Receiver, 
     assert next(each for each in requests if each.path.endswith("/acme")).json["tenant"]["id"] == facts["account"]
     assert facts["connector"] == "webhook"
     assert facts["seen"] == {"own": True, "other": False, "own page": True, "other page": False}
+    assert facts["api"] == {"mine": ["Hook of Acme"], "made": 201, "made for another": 422}
     assert facts["boss"] == {"own": True, "other": True, "own page": True, "other page": True}
     left = host.facts("delete_account.py")
     assert left == {"integrations": 1, "events": 2, "syncs": 2, "lanes": 1, "invoices": 0, "named in the log": True}
