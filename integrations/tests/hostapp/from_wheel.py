@@ -63,6 +63,7 @@ class HostProject:
         self.manage("makemigrations", "accounts", "billing", "tenants", "tasks")  # what they had before
         for path, text in blocks():
             place = folder / path
+            text = text.replace('    # path("", include', '    path("", include')  # all that may be mounted
             place.write_text(place.read_text() + text if "at the end" in text.split("\n", 1)[0] else text)
         with (folder / "project" / "settings.py").open("a") as file:
             file.write(f"INTEGRATIONS = {{'ALLOWED_HOSTS': {allowed!r}}}\n")

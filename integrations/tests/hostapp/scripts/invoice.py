@@ -8,10 +8,8 @@ import django
 django.setup()
 
 from accounts.models import Account, User  # noqa: E402
-from billing.integrations import paid  # noqa: E402
 from billing.models import Invoice  # noqa: E402
 from django.contrib.auth.models import Permission  # noqa: E402
-from django.db import transaction  # noqa: E402
 from django.test import Client  # noqa: E402
 from tasks.tasks import double  # noqa: E402
 
@@ -25,7 +23,7 @@ def make(title: str, url: str) -> TenantIntegration:
     integration = TenantIntegration.objects.create(
         tenant=account, name=f"Hook of {title}", integration_type="webhook", webhook_url=url, is_signed=False
     )
-    integration.subscribe("invoice_paid")
+    integration.subscribe("invoice_created", "invoice_updated", "invoice_deleted")
     return integration
 
 
@@ -49,13 +47,30 @@ def seen_by(user: User) -> dict[str, bool]:
     }
 
 
+def api_of(user: User, others: Account, url: str) -> dict[str, object]:
+    client = Client()
+    client.force_login(user)
+    mine = [each["name"] for each in client.get("/api/connections/").json()]
+    wanted = {"type": "webhook", "name": "Another", "settings": {"url": url}}
+    made = client.post("/api/connections/", wanted, "application/json")
+    for_another = client.post("/api/connections/", {**wanted, "tenant": str(others.pk)}, "application/json")
+    TenantIntegration.objects.filter(name="Another").delete()
+    return {"mine": mine, "made": made.status_code, "made for another": for_another.status_code}
+
+
 def main(url: str) -> None:
-    mine, _ = make("Acme", f"{url}/acme"), make("Globex", f"{url}/globex")
-    invoice = Invoice.objects.create(account=mine.tenant, number="INV-7", total="12.50")
-    with transaction.atomic():
-        invoice.paid = True
-        invoice.save()
-        paid(invoice)
+    mine, other = make("Acme", f"{url}/acme"), make("Globex", f"{url}/globex")
+    account = mine.tenant
+    invoice = Invoice(account=account, number="INV-7", total="12.50")
+    invoice.save()
+    Invoice.objects.filter(pk=invoice.pk).update(total="13.00")
+    account.invoice_set.update(paid=True)
+    invoice.refresh_from_db()
+    invoice.account = other.tenant
+    invoice.save()
+    pk = invoice.pk
+    invoice.delete()
+    kept = Invoice.objects.create(account=account, number="INV-8")
     person = User.objects.create_user("ann@example.com", "x", is_staff=True)
     mine.tenant.members.add(person)
     person.user_permissions.set(Permission.objects.filter(content_type__app_label=app_label()))
@@ -65,9 +80,11 @@ def main(url: str) -> None:
         json.dumps(
             {
                 "account": str(mine.tenant.pk),
-                "invoice": invoice.pk,
+                "invoice": pk,
+                "kept": kept.pk,
                 "seen": seen_by(person),
                 "boss": seen_by(boss),
+                "api": api_of(person, other.tenant, f"{url}/api"),
                 "connector": get_connector("webhook", str(mine.tenant.pk)).manifest.key,
                 "task": task.id,
             }

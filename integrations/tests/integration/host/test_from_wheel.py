@@ -20,7 +20,7 @@ from django.db import connection
 
 from integrations.tests import services
 from integrations.tests.hostapp.from_wheel import HostProject, build_wheel, make_environment
-from integrations.tests.receiver import Receiver
+from integrations.tests.receiver import Receiver, Request
 
 pytestmark = [
     pytest.mark.slow,
@@ -37,7 +37,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def python(tmp_path_factory: pytest.TempPathFactory, wheel: Path) -> Path:
-    return make_environment(tmp_path_factory.mktemp("environment") / "venv", f"{wheel}[postgres]", "redis")
+    return make_environment(tmp_path_factory.mktemp("environment") / "venv", f"{wheel}[api,postgres]", "redis")
 
 
 @pytest.fixture
@@ -77,6 +77,12 @@ def test_the_wheel_holds_the_library_alone(wheel: Path) -> None:
         assert f"integrations/{needed}" in names
 
 
+def told(requests: list[Request], where: str, pk: int) -> list[tuple[str, str, bool]]:
+    """What one receiver heard of one invoice: (event type, total, paid), as it came."""
+    heard = [each for each in requests if each.path.endswith(f"/{where}") and each.json["invoice"]["id"] == pk]
+    return [(each.json["event_type"], each.json["invoice"]["total"], each.json["invoice"]["paid"]) for each in heard]
+
+
 def test_a_team_uses_it_as_the_page_says(host: HostProject, receiver: Receiver, tmp_path: Path) -> None:
     host.manage("migrate")
     assert "No changes detected" in host.manage("makemigrations", "--check", "--dry-run")
@@ -84,20 +90,31 @@ def test_a_team_uses_it_as_the_page_says(host: HostProject, receiver: Receiver, 
     worker = host.start_worker(tmp_path / "worker.log")
     try:
         facts = host.facts("invoice.py", url=receiver.url)
-        (request,) = receiver.wait_for(1)
+        requests = receiver.wait_for(8)  # one is a test event
         services.wait_until(lambda: f"{facts['task']}] succeeded" in (tmp_path / "worker.log").read_text(), 30)
     finally:
         with suppress(ProcessLookupError):
             os.killpg(worker.pid, signal.SIGKILL)
         worker.wait(15)
-    assert request.path.endswith("/acme")
-    assert request.json["tenant"] == {"id": facts["account"], "name": "Acme"}
-    assert request.json["invoice"] == {"id": facts["invoice"], "number": "INV-7", "total": "12.50"}
+    assert {each.json["tenant"]["name"] for each in requests} == {"Acme", "Globex"}
+    assert told(requests, "acme", facts["invoice"]) == [
+        ("invoice_created", "12.50", False),
+        ("invoice_updated", "13.00", False),
+        ("invoice_updated", "13.00", True),
+        ("invoice_deleted", "13.00", True),  # it moved to the other account
+    ]
+    assert told(requests, "globex", facts["invoice"]) == [
+        ("invoice_created", "13.00", True),
+        ("invoice_deleted", "13.00", True),
+    ]
+    assert told(requests, "acme", facts["kept"]) == [("invoice_created", "0.00", False)]
+    assert next(each for each in requests if each.path.endswith("/acme")).json["tenant"]["id"] == facts["account"]
     assert facts["connector"] == "webhook"
     assert facts["seen"] == {"own": True, "other": False, "own page": True, "other page": False}
+    assert facts["api"] == {"mine": ["Hook of Acme"], "made": 201, "made for another": 422}
     assert facts["boss"] == {"own": True, "other": True, "own page": True, "other page": True}
     left = host.facts("delete_account.py")
-    assert left == {"integrations": 1, "events": 0, "syncs": 0, "lanes": 1, "invoices": 0, "named in the log": True}
+    assert left == {"integrations": 1, "events": 2, "syncs": 2, "lanes": 1, "invoices": 0, "named in the log": True}
 
 
 THEIR_OWN = {
