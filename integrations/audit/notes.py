@@ -1,6 +1,6 @@
 """The audit note on the business object: one per final outcome, so that it can answer "did it arrive?".
 
-Who knows how to write a note on a kind of object registers here (signals/); nobody else needs to know.
+Who knows how to write a note on a kind of object registers here (trigger handlers do); nobody else needs to know.
 """
 
 from __future__ import annotations

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from operator import itemgetter
 from typing import Any
 
 from django.db import connections, models
@@ -155,7 +156,7 @@ class RowReader:
         return self.path.with_owner(rows)
 
     def _old_row(self, values: Sequence[Any]) -> OldRow:
-        owner, holder, *tracked = (values[place] for place in self._places)
+        owner, holder, *tracked = self._picked(values)
         return OldRow(owner, holder, tuple(tracked))
 
     @cached_property
@@ -163,10 +164,10 @@ class RowReader:
         return list(dict.fromkeys((self.path.owner_column, self.path.holder, *self.attnames.values())))
 
     @cached_property
-    def _places(self) -> list[int]:
-        """Where in `_columns` the owner, the holder and the tracked fields stand."""
+    def _picked(self) -> Callable[[Sequence[Any]], tuple[Any, ...]]:
+        """Of the values of `_columns`, the owner, the holder and the tracked fields: one may be the other, too."""
         wanted = (self.path.owner_column, self.path.holder, *self.attnames.values())
-        return [self._columns.index(name) for name in wanted]
+        return itemgetter(*(self._columns.index(name) for name in wanted))
 
     @cached_property
     def _locked_row(self) -> CompiledRow:

@@ -59,6 +59,8 @@ class TenantPath:
 
     def owner(self, obj: Any) -> Any:
         """Return the key of the tenant of `obj`, None if it has none."""
+        if len(self._steps) == 1:
+            return getattr(obj, self.holder)
         return getattr(self._walk(obj, self._steps[:-1]), self._steps[-1].attname, None)
 
     @staticmethod

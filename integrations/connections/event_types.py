@@ -1,6 +1,6 @@
 """The event types that exist: what can be subscribed to, and what their payloads look like.
 
-Trigger handlers (signals/) register theirs when Django starts; everybody else reads.
+Trigger handlers (capture/) register theirs when Django starts; everybody else reads.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What an integration may do here when it calls back: named actions, allowed one by one.
 
-    register_action("task-close", "Close a task", close_task, help="…")      in a file of signals/, for one's own model
+    register_action("task-close", "Close a task", close_task, help="…")      in integrations.py of its app
 
 An action does its work in the transaction in which its webhook is marked as processed, on behalf of the integration:
 it hears nothing of what it did itself (origin.py).
