@@ -173,8 +173,10 @@ _FRESH_ID = f"SELECT id FROM {SYNC} WHERE integration_id = %s AND status = 'pend
 FRESH_RANGE = f"SELECT ({_FRESH_ID} ORDER BY id LIMIT 1), ({_FRESH_ID} ORDER BY id DESC LIMIT 1)"
 FAILING = (  # how many wait for a retry, by the last answer; bounded
     "SELECT response_status, count(*) FROM (SELECT response_status FROM "
-    f"{SYNC} WHERE integration_id = %s AND status = 'pending' AND first_failed_at IS NOT NULL LIMIT 1000) waiting "
-    "GROUP BY response_status ORDER BY count(*) DESC"
+    f"{SYNC} WHERE integration_id = %s AND status = 'pending' AND first_failed_at IS NOT NULL "
+    # In the order of the index of retries: while the tables are empty all indexes cost the same, and without an order
+    # the one that was made first would be chosen, and kept.
+    "ORDER BY next_attempt_at, id LIMIT 1000) waiting GROUP BY response_status ORDER BY count(*) DESC"
 )
 
 
