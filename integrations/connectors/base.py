@@ -91,7 +91,7 @@ class BaseConnector(Receiving):
 
     @property
     def client(self) -> Self:
-        """The connector, by the name under which seeds/000 looks for its `http`: ``adapter.client.http``."""
+        """The connector itself: ``adapter.client.http`` is where callbacks are added."""
         return self
 
     @cached_property

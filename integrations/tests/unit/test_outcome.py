@@ -6,7 +6,7 @@ import pytest
 
 from integrations import conf
 from integrations.connectors.port import Receipt
-from integrations.delivery.outcome import Outcome, delivered, failed, given_up, log_ids, waits
+from integrations.delivery.outcome import delivered, failed, given_up, log_ids, waits
 from integrations.errors import IntegrationError, IntegrationPermanentError, IntegrationTemporaryError
 from integrations.retry_policy import RetryPolicy
 
@@ -64,7 +64,7 @@ def test_what_is_given_up_is_final() -> None:
 
 def test_what_people_read() -> None:
     def said(error: IntegrationError) -> tuple[str, int | None]:
-        result = Outcome(row(1), "failed", 0, 1, error.status, error=error)
+        result = given_up(row(1), error)
         return result.error_text, result.response_status
 
     assert said(IntegrationPermanentError("refused", status=400, excerpt="no such field")) == (
