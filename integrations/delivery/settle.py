@@ -28,6 +28,7 @@ from integrations.errors import (
     printable,
 )
 from integrations.logs import one_line
+from integrations.tenancy.tenant import name_of, tenant_field, tenant_model
 
 from . import statements
 from .lease import USING, Lease
@@ -311,7 +312,16 @@ def _write_log(integration: TenantIntegration, settlement: Settlement) -> None:
     ]
     sql = statements.log_attempts(connections[USING].vendor, ExecutionLog._meta.db_table)
     with connections[USING].cursor() as cursor:
-        cursor.execute(sql, [integration.pk, "deliver", "POST", settlement.target[:500], "system", json.dumps(listed)])
+        about: list[Any] = [*_tenant_named(integration), integration.pk]
+        cursor.execute(sql, [*about, "deliver", "POST", settlement.target[:500], "system", json.dumps(listed)])
+
+
+def _tenant_named(integration: TenantIntegration) -> list[str]:
+    """Return the name of the tenant, where the database cannot look it up in a column."""
+    if tenant_field("name") is not None:
+        return []
+    tenant = tenant_model()._base_manager.using(USING).filter(pk=integration.tenant_id).first()
+    return [str(integration.tenant_id) if tenant is None else name_of(tenant)]
 
 
 def _answer(result: Outcome) -> str | None:

@@ -426,15 +426,17 @@ KEEP_PROGRESS = f"UPDATE {SYNC} SET progress = %s WHERE id = %s AND status <> 's
 def log_attempts(vendor: str, table: str) -> str:
     """Add one line per attempt, with the names that outlive what it tells about.
 
-    Parameters: integration, action, method, url, actor, a JSON list of LOG_COLUMNS.
+    Parameters: the tenant's name, if its model has no such column; integration, action, method, url, actor, a JSON list
+    of LOG_COLUMNS.
     """
     answer = "v.answer::jsonb" if vendor == "postgresql" else "v.answer"
     kind = "::varchar" if vendor == "postgresql" else ""
     tenant, named = tenant_model()._meta, tenant_field("name")
     assert tenant.pk is not None  # noqa: S101 - every model has one
-    name = f't."{named.column}"' if named is not None else f'CAST(t."{tenant.pk.column}" AS text)'
+    name = f't."{named.column}"' if named is not None else "%s"
+    named_as = f"COALESCE(substr(CAST({name} AS text), 1, 200), '') AS tenant_name"
     return (
-        f"WITH w AS (SELECT i.id, i.name, i.tenant_id, {name} AS tenant_name FROM {INTEGRATION} i "
+        f"WITH w AS (SELECT i.id, i.name, i.tenant_id, {named_as} FROM {INTEGRATION} i "
         f'LEFT JOIN {quoted(tenant.db_table)} t ON t."{tenant.pk.column}" = i.tenant_id WHERE i.id = %s) '
         f"INSERT INTO {table} (integration_id, integration_name, tenant_id, tenant_name, sync_id, action, method, url, "
         "actor, attempt, response_status, response_payload, duration_ms, error, created_at) "

@@ -44,12 +44,18 @@ def main() -> None:
     print(json.dumps({**found, **provider_of_ones_own(company), **workers()}))
 
 
+def queue_of(task: str) -> str:
+    """Return the queue to which beat's message for `task` goes."""
+    return app.amqp.router.route(dict(app.tasks[task]._get_exec_options()), task)["queue"].name
+
+
 def workers() -> dict[str, object]:
     """What a worker of the project knows, and what its beat asks for, by the rows and by the dict of the page."""
     app.loader.import_default_modules()
     rows = PeriodicTask.objects.filter(task__startswith="integrations.").values_list("task", "interval__every")
     return {
         "default queue": app.conf.task_default_queue,
+        "queues": {task: queue_of(task) for task, _ in rows},
         "rows": sorted(rows),
         "schedule": sorted((entry["task"], int(entry["schedule"])) for entry in CELERY_BEAT_SCHEDULE.values()),
         "unknown": sorted({task for task, _ in rows} - set(app.tasks)),

@@ -121,7 +121,10 @@ def test_admin_urls_and_a_provider_of_ones_own(project: FreshProject) -> None:
     assert found["receiver"] == f"/webhooks/{found['public_id']}/orders/" and found["webhook"] == 401
     assert found["callback"] == "/webhooks/oauth/callback/woocommerce/"
     assert found["companies"] == 200
-    assert found["default queue"] == "deliveries" and found["unknown"] == []
+    assert found["unknown"] == []
+    assert set(found["queues"].values()) == {"deliveries", "slow"}, "what beat asks for goes there"
+    assert found["queues"]["integrations.tasks.retry_failed_syncs"] == "deliveries"
+    assert found["default queue"] == "celery", "theirs stays as it was"
     assert found["rows"] == found["schedule"] and len(found["rows"]) == 7, "the rows make themselves"
     assert found["shelf"] == "Shelf of Acme" and found["shops"] == ["shelf", "woocommerce"]
     assert found["missing"] == ["token"]

@@ -13,6 +13,7 @@ from integrations.models import ExecutionLog, IntegrationEvent, IntegrationSync,
 
 
 def main() -> None:
+    names = set(ExecutionLog.objects.filter(action="deliver").values_list("tenant_name", flat=True))
     Account.objects.get(title="Acme").delete()
     rows = {
         "integrations": TenantIntegration.objects.count(),
@@ -20,6 +21,7 @@ def main() -> None:
         "syncs": IntegrationSync.objects.count(),
         "lanes": Lane.objects.count(),
         "invoices": Invoice.objects.count(),
+        "delivered for": sorted(names),
         "named in the log": ExecutionLog.objects.filter(tenant_name="Acme", action="delete").exists(),
     }
     print(json.dumps(rows))
