@@ -225,10 +225,10 @@ class TriggerHandler:
         holder = self._path.held_by(instance)
         subscribers, old = self._rows.ask_locked(self._types(*kinds), holder, instance.pk, using)
         if subscribers:
+            if any(holder not in (UNKNOWN, row.holder) for row in old.values()):
+                subscribers = self._with_holders(old, subscribers, using)
+                self._remember_gone(old, subscribers, using)
             captures[-1] = Capture(subscribers, old)
-            for pk, row in old.items():
-                if holder not in (UNKNOWN, row.holder):
-                    self._remember_gone({pk: row}, subscribers, using)
 
     def _after_save(self, instance: Any, created: bool, using: str, **_: Any) -> None:
         captures: list[Capture | None] = instance.__dict__.get(self._saves) or [None]
@@ -254,9 +254,10 @@ class TriggerHandler:
             return  # the tenant goes with all it has: its integrations too, so nobody is left to tell
         # Locked: our id comes after that of any change still being committed.
         holder = self._path.held_by(instance)
-        subscribers, _old = self._rows.ask_locked(self._types("deleted"), holder, instance.pk, using)
+        subscribers, old = self._rows.ask_locked(self._types("deleted"), holder, instance.pk, using)
         if not subscribers:
             return
+        subscribers = self._with_holders(old, subscribers, using)
         rows = self._rows.stored([instance.pk], using)
         happenings = tuple(self.happening(self.deleted, row, using=using) for row in rows)
         setattr(instance, self._deletion, Capture(subscribers, {}, happenings))
@@ -300,13 +301,14 @@ class TriggerHandler:
 
         def look(batch: Sequence[Any]) -> Callable[[], None]:
             old = self._rows.locked(batch, using)
+            present = self._with_holders(old, subscribers, using)
             if moves:
-                self._remember_gone(old, subscribers, using)
+                self._remember_gone(old, present, using)
 
             def afterwards() -> None:
                 with _together(using):
                     rows = list(self._rows.stored(batch, using))
-                    wanted = self._with_newcomers(rows, old, subscribers, using) if moves else subscribers
+                    wanted = self._with_newcomers(rows, old, present, using) if moves else present
                     self._publish(rows, created=False, subscribers=wanted, old=old, using=using)
 
             return afterwards
@@ -314,6 +316,12 @@ class TriggerHandler:
         return Watch(None if is_for_all else ~watched, pks, look)
 
     # -- rows that move to another tenant ---------------------------------------------------------
+
+    def _with_holders(self, old: OldRows, subscribers: Subscribers, using: str) -> Subscribers:
+        """Return `subscribers` with those of the tenants that have the rows now that the locks are ours: somebody else
+        may have moved them while we waited."""
+        owners = {row.owner for row in old.values() if row.owner not in subscribers}
+        return {**subscribers, **subscribers_of(self._types(*KINDS), owners, using=using)}
 
     def _remember_gone(self, old: OldRows, subscribers: Subscribers, using: str) -> None:
         """Note what the tenants of these rows are told if the write takes the rows away from them."""

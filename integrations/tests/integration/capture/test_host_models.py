@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 from typing import Any
 
@@ -20,6 +21,7 @@ from integrations.delivery.manual import record_manual
 from integrations.models import IntegrationEvent, TenantIntegration
 from integrations.tenancy.boundary import OtherTenant, owner_path
 from integrations.tests.factories import make_integration, make_tenant
+from integrations.tests.services import wait_until
 from tenants.models import Tenant
 
 from .world import INVOICES, bodies, heard
@@ -315,6 +317,48 @@ def test_a_receiver_that_moves_the_row_behind_our_back(billing: SimpleNamespace,
     gone, come = bodies()
     assert gone["invoice"] == {"id": invoice.pk} and come["invoice"]["client"] == "Zoe"
     assert heard() == moved(invoice)
+
+
+CAME = [("zulu", "invoice_deleted"), ("acme", "invoice_created")]
+LATE: dict[str, tuple[Callable[[Any, Any], Any], list[tuple[str, str]]]] = {
+    "a save of all": (lambda b, i: i.save(), CAME),
+    "a save of one field": (
+        lambda b, i: _with(i, amount=5).save(update_fields=["amount"]),
+        [("zulu", "invoice_updated")],
+    ),
+    "an update": (lambda b, i: b.Invoice.objects.update(amount=5), [("zulu", "invoice_updated")]),
+    "a moving update": (lambda b, i: b.Invoice.objects.update(client=i.client), CAME),
+    "a deletion": (lambda b, i: i.delete(), [("zulu", "invoice_deleted")]),
+}
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="needs row locks: run with DATABASE_URL=postgres://…")
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("way", LATE)
+def test_a_row_that_moved_while_we_waited_for_it(billing: SimpleNamespace, invoice: Any, zoe: Any, way: str) -> None:
+    write, told = LATE[way]
+    stale = billing.Invoice.objects.select_related("client").get(pk=invoice.pk)
+
+    def late_write() -> None:
+        try:
+            write(billing, stale)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            _with(invoice, client=zoe).save()
+            late = pool.submit(late_write)
+            wait_until(_somebody_waits)
+        late.result(20)
+    pk = str(invoice.pk)
+    assert heard() == moved(invoice) + [(whose, kind, pk) for whose, kind in told]
+
+
+def _somebody_waits() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")
+        return cursor.fetchone() is not None
 
 
 def test_a_host_may_forbid_moves(billing: SimpleNamespace, acme: Tenant, zulu: Tenant, monkeypatch: Any) -> None:
