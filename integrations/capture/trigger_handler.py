@@ -321,6 +321,8 @@ class TriggerHandler:
         """Return `subscribers` with those of the tenants that have the rows now that the locks are ours: somebody else
         may have moved them while we waited."""
         owners = {row.owner for row in old.values() if row.owner not in subscribers}
+        if not owners:
+            return subscribers
         return {**subscribers, **subscribers_of(self._types(*KINDS), owners, using=using)}
 
     def _remember_gone(self, old: OldRows, subscribers: Subscribers, using: str) -> None:
@@ -341,9 +343,9 @@ class TriggerHandler:
     def _with_newcomers(self, rows: Sequence[Any], old: OldRows, subscribers: Subscribers, using: str) -> Subscribers:
         """Return `subscribers` with those who are told that rows have come to them."""
         owners = {self._path.owner(row) for row in rows if row.pk in old and old[row.pk].owner != self._path.owner(row)}
-        found = subscribers_of(self._types("created"), owners, using=using)
-        if not found:
+        if not owners:
             return subscribers
+        found = subscribers_of(self._types("created"), owners, using=using)
         return {owner: {**subscribers.get(owner, {}), **found.get(owner, {})} for owner in {**subscribers, **found}}
 
     # -- what happened ----------------------------------------------------------------------------
@@ -405,7 +407,7 @@ class TriggerHandler:
         return changes
 
     def _shown(self, row: Any, name: str, value: Any, owner: Any) -> Any:
-        if is_own(owner, self._path.owner(row)):
+        if owner is None or is_own(owner, self._path.owner(row)):
             return self._rows.shown(name, value)
         path = f"{self.model._meta.verbose_name} {row.pk}.{name}"
         warn_kept_out(path, self._rows.related_model(name), value, self._path.owner(row))
