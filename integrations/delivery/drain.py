@@ -15,7 +15,7 @@ from integrations.connectors.manifest import Manifest
 from . import statements
 from .lease import USING, Lease, LeaseLost, release, take
 from .models import Lane
-from .turn import read_due, take_turn
+from .slice import read_due, send_slice
 from .wakeup import wake
 
 logger = logging.getLogger("integrations.delivery")
@@ -73,7 +73,7 @@ def give_back(lease: Lease) -> None:
 
 def _send_slice(lease: Lease, drained: Drained, is_slow_worker: bool, stop_at: float) -> bool:
     """Send one slice; return True if another may follow at once."""
-    turn = take_turn(
+    ended = send_slice(
         lease,
         read_due,
         _policy_for,
@@ -81,12 +81,12 @@ def _send_slice(lease: Lease, drained: Drained, is_slow_worker: bool, stop_at: f
         patience=conf.PACE_SECONDS if is_slow_worker else conf.SLOW_SECONDS / 2,
         gives_back=True,
     )
-    if turn.state == "empty":
+    if ended.state == "empty":
         return False
-    drained.sent += len(turn.outcomes)
-    drained.outcome = turn.state
+    drained.sent += len(ended.outcomes)
+    drained.outcome = ended.state
     rests = (lease.state.rests or 0.0) > 0
-    return lease.is_held and turn.may_go_on and not rests and (is_slow_worker or not turn.is_slow)
+    return lease.is_held and ended.may_go_on and not rests and (is_slow_worker or not ended.is_slow)
 
 
 def _policy_for(integration: TenantIntegration, manifest: Manifest) -> retry_policy.RetryPolicy:

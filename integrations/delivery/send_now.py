@@ -26,7 +26,7 @@ from integrations.transport.deadline import within
 from .drain import give_back
 from .lease import Lease, LeaseLost, extend, release, take
 from .models import Lane
-from .turn import Turn, read_one, take_turn
+from .slice import SliceResult, read_one, send_slice
 from .wakeup import wake_idle
 
 logger = logging.getLogger("integrations.delivery")
@@ -104,37 +104,37 @@ def _try_until_settled(
     while True:
         patience = max(0.0, min(conf.PACE_SECONDS, ends_at - time.monotonic()))
         until = time.monotonic() + patience + 1
-        turn = take_turn(lease, read_row, lambda *_: policy, stop_at=until, patience=patience, asks_others=False)
-        if not turn.outcomes:
-            return _why_not(turn, sync_id)
-        (result,) = turn.outcomes
+        ended = send_slice(lease, read_row, lambda *_: policy, stop_at=until, patience=patience, asks_others=False)
+        if not ended.outcomes:
+            return _why_not(ended, sync_id)
+        (result,) = ended.outcomes
         if result.is_final:
             return ""
-        if (wait := _wait(turn, policy)) is None:
-            return f"{result.error.message}; the lane tries again" if result.error else turn.state
+        if (wait := _wait(ended, policy)) is None:
+            return f"{result.error.message}; the lane tries again" if result.error else ended.state
         if time.monotonic() + wait + LEAST_SECONDS > ends_at:
-            return f"{result.error.message if result.error else turn.state}; waiting longer was not asked for"
+            return f"{result.error.message if result.error else ended.state}; waiting longer was not asked for"
         extend(lease, conf.LEASE_SECONDS + wait)
         sleep(wait)
 
 
-def _wait(turn: Turn, policy: RetryPolicy) -> float | None:
+def _wait(ended: SliceResult, policy: RetryPolicy) -> float | None:
     """Return the seconds until the next attempt; None: longer than anybody was asked to wait."""
-    (result,) = turn.outcomes
-    wait = max(turn.rest, result.retry_in or 0.0)
+    (result,) = ended.outcomes
+    wait = max(ended.rest, result.retry_in or 0.0)
     planned = policy.delay(result.row.attempts + 1, IntegrationTemporaryError(), 0.0) or 0.0
     return None if wait > max(planned, conf.HTTP_WAIT_CAP_SECONDS) else wait
 
 
-def _why_not(turn: Turn, sync_id: int) -> str:
+def _why_not(ended: SliceResult, sync_id: int) -> str:
     """Say why the row was not even tried; "" if it is settled already."""
     if not _is_pending(sync_id):
         return ""
-    if turn.state == "empty":
+    if ended.state == "empty":
         return "an earlier one of the same object must go first"
-    if turn.state == "paced":
+    if ended.state == "paced":
         return "the integration's own rate limit is reached"
-    return turn.reason or turn.state
+    return ended.reason or ended.state
 
 
 def _is_pending(sync_id: int) -> bool:

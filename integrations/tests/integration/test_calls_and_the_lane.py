@@ -566,7 +566,7 @@ def test_calls_that_succeed_do_not_end_the_refusals_of_deliveries(
 
 
 def test_a_success_ends_the_refusals_of_calls(made: TenantIntegration, receiver: Receiver) -> None:
-    """Two refused, one answered, two refused: still enabled (S0-70)."""
+    """Two refused, one answered, two refused: still enabled."""
     answers(receiver, events=Answer(), calls=REFUSED)
     fails(made, 2)
     assert refusals(made) == (0, 2, True)

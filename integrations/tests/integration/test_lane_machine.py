@@ -325,6 +325,7 @@ class Delivering(RuleBasedStateMachine):
         assert not any(row.status == "pending" for row in self.rows.values()), "something is left"
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.usefixtures("broker")
 def test_a_lane_keeps_its_promises_whatever_happens(monkeypatch: pytest.MonkeyPatch) -> None:
     machines: list[Delivering] = []

@@ -51,8 +51,8 @@ PolicyFor = Callable[[TenantIntegration, Manifest], RetryPolicy]
 
 
 @dataclass(slots=True)
-class Turn:
-    """What one turn came to.
+class SliceResult:
+    """What one slice came to.
 
     Attributes:
         state: ``sent``, ``empty``, ``inactive``, ``disabled``, ``not configured``, or why it halted (Slice.stopped).
@@ -87,7 +87,7 @@ def read_one(sync_id: int) -> ReadRows:
     return read
 
 
-def take_turn(
+def send_slice(
     lease: Lease,
     read_rows: ReadRows,
     policy_for: PolicyFor,
@@ -96,7 +96,7 @@ def take_turn(
     patience: float,
     gives_back: bool = False,
     asks_others: bool = True,
-) -> Turn:
+) -> SliceResult:
     """Send what `read_rows` finds, and settle it.
 
     Args:
@@ -112,9 +112,9 @@ def take_turn(
     integration = lease.integration
     if not integration.is_active:
         cancel_pending(integration, "the integration is switched off", stop_at=stop_at)
-        return Turn("inactive", "the integration is switched off")
+        return SliceResult("inactive", "the integration is switched off")
     if not integration.is_enabled:
-        return Turn("disabled", integration.disabled_reason or "the integration is disabled")
+        return SliceResult("disabled", integration.disabled_reason or "the integration is disabled")
     in_order = integration.ordering == TenantIntegration.Ordering.OBJECT
     found = read_rows(lease, in_order)
     chains = choice.chains(found, in_order=in_order)
@@ -123,10 +123,10 @@ def take_turn(
     if not chains and suspect is None:
         if careful:  # whatever the dead holder had in hand has passed
             lease.renew({"careful_left": ("0", [])})
-        return Turn("empty")
+        return SliceResult("empty")
     bound = _bind(lease)
     if isinstance(bound, str):
-        return Turn("not configured", bound)
+        return SliceResult("not configured", bound)
     connector, settings = bound
     sending = _slice(lease, connector, settings, policy_for, in_order, stop_at=stop_at, patience=patience)
     if not asks_others:
@@ -150,7 +150,7 @@ def take_turn(
                 gives_back=gives_back and not careful and not stopped and _is_all(found, sending.outcomes),
             )
     verdict = sending.verdict
-    return Turn(
+    return SliceResult(
         state=stopped or "sent",
         reason=verdict.wait_reason,
         outcomes=sending.outcomes,
