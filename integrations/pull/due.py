@@ -23,10 +23,12 @@ TASK = "integrations.tasks.pull_one"
 AT_ONCE = 500  # asked for by one look; the next one takes the others
 
 
+IS_TIME = Q(next_sync_at=None) | Q(next_sync_at__lte=Now())
+
+
 def _due() -> models.QuerySet[SyncState]:
-    is_time = Q(next_sync_at=None) | Q(next_sync_at__lte=Now())
     return SyncState.objects.filter(
-        is_time,
+        IS_TIME,
         ~given_up(),
         interval_minutes__isnull=False,
         connection__is_active=True,
@@ -55,7 +57,8 @@ def pull_one(sync_state_id: int) -> Run:
         return Run(outcome=DISABLED)
     if not is_heard(connection, state.resource_type):
         return Run(outcome=NOBODY)
-    run = pull_pages(connection, state, state.resource_type, handler_for(connection, state.resource_type))
+    handler = handler_for(connection, state.resource_type)
+    run = pull_pages(connection, state, state.resource_type, handler, still=IS_TIME)
     if run.outcome == "continues":
         send_hint(TASK, {"sync_state_id": sync_state_id}, SLOW_QUEUE)  # lost: the state is due, and beat sees it
     return run

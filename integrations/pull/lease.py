@@ -73,7 +73,9 @@ def read_again(state: AbstractSyncState) -> None:
     state.refresh_from_db(using=database_of(state), fields=COLUMNS)
 
 
-def claim(state: AbstractSyncState, *, from_start: bool = False, is_alone: bool = True) -> PullLease | None:
+def claim(
+    state: AbstractSyncState, *, from_start: bool = False, is_alone: bool = True, still: Q | None = None
+) -> PullLease | None:
     """Take the state for PULL_LEASE_SECONDS, or return None: somebody is reading, it is given up, or the row is gone.
 
     The reading counts as unfinished until something ends it: of a worker that dies, the count is what stays.
@@ -83,6 +85,8 @@ def claim(state: AbstractSyncState, *, from_start: bool = False, is_alone: bool 
             rolled back, and is read again from the beginning. A crash after this repeats, and skips nothing.
         is_alone: nothing else is under way in this process. Otherwise None also where the last worker died: the
             statement itself decides, since a lease may run out between a look and the claim.
+        still: what the row must be besides, such as due: whoever waited to be alone, or came second, may find that
+            somebody has read the page meanwhile.
     """
     token = secrets.token_hex(16)
     rows = rows_of(state)
@@ -91,6 +95,8 @@ def claim(state: AbstractSyncState, *, from_start: bool = False, is_alone: bool 
         values = {"unfinished": 1, "cursor": "", "pages_in_run": 0}
     else:
         rows = rows.filter(free(), unfinished__lt=MAX_DEATHS if is_alone else 1)
+    if still is not None:
+        rows = rows.filter(still)
     held_until = after(conf.PULL_LEASE_SECONDS)
     if not rows.update(lease_token=token, lease_expires_at=held_until, status=Status.RUNNING, **values):
         return None

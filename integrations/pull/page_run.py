@@ -6,15 +6,17 @@ A crash before that transaction commits repeats the page; after it, the next pag
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from contextlib import nullcontext, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from traceback import extract_tb
 from typing import Any
 
 from django.db import Error as DatabaseFailure
 from django.db import transaction
+from django.db.models import Q
 
 from integrations import conf, retry_policy
 from integrations.alone import MAX_DEATHS, PATIENCE, alone, times_died
@@ -59,6 +61,7 @@ def run_page(
     is_full_resync: bool = False,
     from_start: bool = False,
     visited: Collection[str] = (),
+    still: Q | None = None,
 ) -> SyncResult:
     """Fetch the page at the saved cursor, have its items processed, and save the next cursor with that.
 
@@ -69,6 +72,7 @@ def run_page(
         is_full_resync: what receivers of sync_completed are told.
         from_start: begin at the beginning; see lease.claim.
         visited: cursors that must not come again.
+        still: see lease.claim; a row that is no longer so is skipped.
 
     Returns:
         The page, or what went wrong; whatever a provider, connector or `process_fn` does is a result.
@@ -83,7 +87,8 @@ def run_page(
     if getattr(sync_state, "connection_id", connection.pk) != connection.pk:
         raise ValueError("sync_state belongs to another connection")
     with about({**connection.log_ids(), "resource_type": resource_type, "sync_state_id": sync_state.pk}):
-        return _run(connection, sync_state, resource_type, fetch_fn, process_fn, is_full_resync, from_start, visited)
+        claimed = partial(_claimed, sync_state, from_start, still)
+        return _run(connection, sync_state, resource_type, fetch_fn, process_fn, is_full_resync, claimed, visited)
 
 
 def _run(
@@ -93,12 +98,12 @@ def _run(
     fetch_fn: FetchFn | None,
     process_fn: ProcessFn | None,
     is_full_resync: bool,
-    from_start: bool,
+    claimed: Callable[[bool], PullLease | None],
     visited: Collection[str],
 ) -> SyncResult:
     name = f"{resource_type} of connection {connection.pk}"
     died = bool(sync_state.unfinished) and leases.is_suspect(sync_state)
-    lease = None if died else _claimed(sync_state, from_start, is_alone=False)
+    lease = None if died else claimed(False)
     if lease is not None:  # the usual
         return _read(_Page(connection, lease, resource_type, is_full_resync), fetch_fn, process_fn, visited)
     if not (died or leases.is_suspect(sync_state)):
@@ -107,7 +112,7 @@ def _run(
         if not is_alone:
             logger.warning("pull of %s: %s", name, QUIET)
             return SyncResult(cursor=sync_state.cursor, is_skipped=True)
-        lease = _claimed(sync_state, from_start, is_alone=True)
+        lease = claimed(True)
         if lease is None:
             return _unclaimed(sync_state, name)
         return _read(_Page(connection, lease, resource_type, is_full_resync), fetch_fn, process_fn, visited)
@@ -160,13 +165,13 @@ def _unclaimed(sync_state: AbstractSyncState, name: str) -> SyncResult:
     return SyncResult(cursor=sync_state.cursor, is_skipped=True)
 
 
-def _claimed(sync_state: AbstractSyncState, from_start: bool, *, is_alone: bool) -> PullLease | None:
+def _claimed(sync_state: AbstractSyncState, from_start: bool, still: Q | None, is_alone: bool) -> PullLease | None:
     try:
         # Durable: a claim that others do not see yet would be none, and the fetch would keep the transaction open.
         with transaction.atomic(using=leases.database_of(sync_state), durable=True):
             if sync_state.pk is None:
                 sync_state.save()
-            return leases.claim(sync_state, from_start=from_start, is_alone=is_alone)
+            return leases.claim(sync_state, from_start=from_start, is_alone=is_alone, still=still)
     except RuntimeError:
         raise RuntimeError(
             "a pull commits page by page: call it outside of transaction.atomic() and of ATOMIC_REQUESTS"

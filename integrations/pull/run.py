@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
+from django.db.models import Q
 from django.db.models.functions import Now
 
 from integrations import conf
@@ -51,6 +52,7 @@ def pull_pages(
     *,
     is_full_resync: bool = False,
     from_start: bool = False,
+    still: Q | None = None,
 ) -> Run:
     """Pull until the end, an error, or PULL_SECONDS; see `run_page`."""
     run, visited = Run(), set[str]()
@@ -64,6 +66,7 @@ def pull_pages(
             is_full_resync=is_full_resync,
             from_start=from_start,
             visited=visited,
+            still=still,
         )
         from_start = False
         run.pages += result.pages

@@ -372,6 +372,28 @@ def test_a_scheduled_pull_comes_again_after_its_interval(shop: TenantIntegration
     assert tasks.pull_one(state.pk)["outcome"] == "not due"  # the same message again
 
 
+def test_a_doubled_message_reads_no_page_that_was_not_due(
+    shop: TenantIntegration, book: OrderBook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both saw that it is due; whoever came second, or waited to be alone, finds that it has been read."""
+    state = state_of(shop, interval_minutes=5)
+    heard = due.is_heard
+    others: list[Any] = []
+
+    def after_somebody_else(*args: Any) -> bool:
+        monkeypatch.setattr(due, "is_heard", heard)
+        others.append(pull_one(state.pk))
+        return heard(*args)
+
+    for unfinished in (0, 1):
+        SyncState.objects.update(unfinished=unfinished, lease_token="", lease_expires_at=None, next_sync_at=None)
+        monkeypatch.setattr(due, "is_heard", after_somebody_else)
+        run = pull_one(state.pk)
+        assert (run.outcome, run.pages, others.pop().outcome) == ("busy", 0, "done")
+    state.refresh_from_db()
+    assert state.status == "completed" and state.unfinished == 0
+
+
 @pytest.mark.integration
 def test_a_scheduled_pull_waits_after_a_failure_and_goes_on(shop: TenantIntegration, book: OrderBook) -> None:
     state, book.outage = state_of(shop, interval_minutes=15), 503
