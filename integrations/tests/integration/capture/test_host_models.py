@@ -19,7 +19,7 @@ from integrations.capture import TriggerHandler, publish, unannounced
 from integrations.capture.discovery import unseen, unusable
 from integrations.delivery.manual import record_manual
 from integrations.models import IntegrationEvent, TenantIntegration
-from integrations.tenancy.boundary import OtherTenant, owner_path
+from integrations.tenancy.boundary import OtherTenant, only_own, owner_of, owner_path
 from integrations.tests.factories import make_integration, make_tenant
 from integrations.tests.services import wait_until
 from tenants.models import Tenant
@@ -628,3 +628,11 @@ def test_the_tenant_goes_with_all_it_has(billing: SimpleNamespace, invoice: Any,
     acme.delete()
     assert not IntegrationEvent.objects.exists()
     call_command("check")
+
+
+def test_pages_find_the_tenant_of_a_row_two_steps_away(billing: SimpleNamespace, ann: Any, acme: Tenant) -> None:
+    own = billing.Invoice.objects.create(client=ann)
+    with only_own():
+        found = billing.Invoice.objects.get(pk=own.pk)
+        assert owner_of(found) == acme.pk
+        assert found.client == ann
