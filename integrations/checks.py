@@ -13,7 +13,7 @@ from django.db.models import ForeignKey
 from django.utils.module_loading import import_string
 
 from integrations import clock, conf, database_clock
-from integrations.capture.discovery import unseen, unusable
+from integrations.capture.discovery import unconnected, unseen, unusable
 from integrations.connections.abstract import AbstractConnection
 from integrations.connections.conditions import problems_of_summaries
 from integrations.connections.registered import model_of
@@ -144,25 +144,32 @@ def pulls_have_a_provider(app_configs: Any, **_: Any) -> list[Any]:
 @register(Tags.models)
 def captured_models_are_covered(app_configs: Any, **_: Any) -> list[Any]:
     """Errors for models that cannot be captured as described, warnings for managers whose writes nobody sees."""
-    return [*unusable(), *unseen()]
+    return [*unusable(), *unconnected(), *unseen()]
 
 
 PROCESSES = "integrations.tasks.process_received_webhooks"
 
 
+OUR_SCHEDULER = "integrations.observability.scheduler:DatabaseClockScheduler"
+
+
 @register()
 def beat_is_set_up(app_configs: Any, **_: Any) -> list[Any]:
-    """A warning where nothing asks for what is due: a hint that is lost would be the end of a webhook."""
-    if "django_celery_beat" in settings.INSTALLED_APPS:
-        return []  # its rows make themselves (delivery/schedule.py)
+    """A warning where nothing asks for what is due: a hint that is lost would be the end of an event or a webhook."""
+    has_rows = "django_celery_beat" in settings.INSTALLED_APPS  # they make themselves (delivery/schedule.py)
+    if has_rows and getattr(settings, "CELERY_BEAT_SCHEDULER", None):
+        return []
     schedule = getattr(settings, "CELERY_BEAT_SCHEDULE", None) or {}
     if any(isinstance(entry, Mapping) and entry.get("task") == PROCESSES for entry in schedule.values()):
         return []
+    if has_rows:
+        what = f'Set CELERY_BEAT_SCHEDULER = "{OUR_SCHEDULER}", or beat does not read the rows of django_celery_beat'
+    else:
+        what = "Set CELERY_BEAT_SCHEDULE = {**integrations.beat_schedule()}, with entries of your own beside them"
     return [
         Warning(
-            "Nothing is scheduled: webhooks that fail or whose hint is lost are not looked at again.",
-            hint=f"Add django_celery_beat to INSTALLED_APPS, or {PROCESSES} and the other periodic tasks to "
-            "CELERY_BEAT_SCHEDULE (docs/your-own-models.md); if beat has them from elsewhere, silence this.",
+            "Nothing is scheduled: events and webhooks that fail, or whose hint is lost, are not looked at again.",
+            hint=f"{what}. If beat has them from elsewhere (its option --scheduler, another file), silence this.",
             id="integrations.W006",
         )
     ]
@@ -180,7 +187,7 @@ def scheduler_keeps_going(app_configs: Any, **_: Any) -> list[Any]:
         Warning(
             "The scheduler goes by its machine's clock: after a step back, nothing is scheduled until it has caught up "
             "with the last run.",
-            hint='Set CELERY_BEAT_SCHEDULER = "integrations.observability.scheduler:DatabaseClockScheduler".',
+            hint=f'Set CELERY_BEAT_SCHEDULER = "{OUR_SCHEDULER}".',
             id="integrations.W007",
         )
     ]
@@ -237,7 +244,7 @@ def settings_are_safe(app_configs: Any, **_: Any) -> list[Any]:
         found.append(
             Warning(
                 "The database is SQLite: one writer at a time, and a power cut may lose the last commits.",
-                hint="Set DATABASE_URL=postgres://…",
+                hint='Name a PostgreSQL database in DATABASES["default"].',
                 id="integrations.W002",
             )
         )
@@ -257,7 +264,7 @@ def settings_are_safe(app_configs: Any, **_: Any) -> list[Any]:
             Warning(
                 "The cache is each process's own: INTEGRATIONS_INBOUND_PER_MINUTE, and the number of rejected webhooks "
                 "that are kept, are multiplied by the number of web processes (DummyCache counts nothing).",
-                hint="Set CACHE_URL=redis://…",
+                hint='Name a cache that all processes share in CACHES["default"], such as Redis.',
                 id="integrations.W005",
             )
         )

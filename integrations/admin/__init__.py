@@ -23,10 +23,14 @@ from importlib import import_module
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
-from .inbound.mixin import WebhookEventAdminMixin
-from .integration.mixin import ConnectionAdminMixin
-from .log.mixin import ExecutionLogAdminMixin
-from .pull.mixin import SyncStateAdminMixin
+from integrations.tenancy.tenant import tenant_model
+
+tenant_model()  # raises before the forms below do, which cannot say which setting is wrong
+
+from .inbound.mixin import WebhookEventAdminMixin  # noqa: E402
+from .integration.mixin import ConnectionAdminMixin  # noqa: E402
+from .log.mixin import ExecutionLogAdminMixin  # noqa: E402
+from .pull.mixin import SyncStateAdminMixin  # noqa: E402
 
 __all__ = [
     "ConnectionAdminMixin",

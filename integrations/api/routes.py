@@ -182,7 +182,7 @@ def _tried(request: HttpRequest, integration: TenantIntegration) -> TestOut:
     )
 
 
-def _tenant(request: HttpRequest, key: str | None) -> Any:
+def _tenant(request: HttpRequest, key: str | int | None) -> Any:
     mine = tenants_of(request.user)
     if key is None:
         only = list(mine[:2])

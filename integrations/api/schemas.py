@@ -43,7 +43,7 @@ class ConnectionIn(Schema):
 
     type: str = Field(max_length=50)
     name: Name
-    tenant: Typed | None = Field(default=None, description="slug or id; needed only by people of several tenants")
+    tenant: Typed | int | None = Field(default=None, description="slug or id; needed only by people of several tenants")
     settings: dict[str, Any] = {}
     events: list[str] = []
     conditions: dict[str, str] = Field(default={}, description="event type → JMESPath over its payload; none: always")

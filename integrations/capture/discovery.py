@@ -6,6 +6,7 @@ its models, and connects.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,7 +17,7 @@ from django.utils.module_loading import autodiscover_modules
 
 from integrations.tenancy.boundary import bound_relations, owner_path
 
-from .trigger_handler import handlers, problem_of
+from .trigger_handler import TriggerHandler, handlers, problem_of
 
 MODULE = "integrations"
 BULK_WRITES = ("update", "bulk_create")
@@ -35,7 +36,34 @@ def unusable() -> list[CheckMessage]:
     found: list[CheckMessage] = []
     for handler in handlers():
         if problem := problem_of(type(handler)):
-            found.append(Error(f"{type(handler).__qualname__}: {problem}.", obj=handler.model, id="integrations.E016"))
+            found.append(
+                Error(
+                    f"{type(handler).__qualname__}: {problem.removesuffix('.')}.",
+                    obj=handler.model,
+                    id="integrations.E016",
+                )
+            )
+    return found
+
+
+def unconnected() -> list[CheckMessage]:
+    """Return warnings for trigger handlers of an ``integrations.py`` that nobody connected."""
+    found: list[CheckMessage] = []
+    waiting: list[type[TriggerHandler]] = TriggerHandler.__subclasses__()
+    while waiting:
+        kind = waiting.pop()
+        waiting += kind.__subclasses__()
+        module = sys.modules.get(kind.__module__)
+        if kind.__subclasses__() or getattr(module, kind.__qualname__, None) is not kind:
+            continue  # a base of others; or of a module that was read anew, or inside of a function
+        if kind.__module__.rpartition(".")[2] == MODULE and not any(type(handler) is kind for handler in handlers()):
+            found.append(
+                Warning(
+                    f"{kind.__qualname__} ({kind.__module__}) is not connected: it records no events.",
+                    hint=f"Write {kind.__qualname__}.connect() below it.",
+                    id="integrations.W013",
+                )
+            )
     return found
 
 
@@ -47,7 +75,7 @@ def unseen() -> list[CheckMessage]:
             hint="Let it call super(), or write through another manager; where no event is meant, use "
             "unannounced(Model), which nobody warns of.",
             obj=model,
-            id="integrations.W011",
+            id="integrations.W012",
         )
         for handler in handlers()
         for model in handler.captured_models()

@@ -11,7 +11,7 @@ from django.core.exceptions import FieldDoesNotExist, ObjectDoesNotExist
 from django.db import models
 from django.db.models import OuterRef, Subquery
 
-from integrations.tenancy.boundary import only_of
+from integrations.tenancy.boundary import whoevers
 from integrations.tenancy.tenant import tenant_model
 
 from .compiled_row import CompiledRow
@@ -65,7 +65,7 @@ class TenantPath:
 
     @staticmethod
     def _walk(obj: Any, steps: list[Any]) -> Any:
-        with only_of(None), suppress(ObjectDoesNotExist):
+        with whoevers(), suppress(ObjectDoesNotExist):
             for step in steps:
                 if obj is None:
                     return None

@@ -148,7 +148,7 @@ class TriggerHandler:
             TypeError: the description is wrong; says what, and the way out.
         """
         if problem := problem_of(cls):
-            raise TypeError(f"{cls.__qualname__} ({cls.__module__}): {problem}.")
+            raise TypeError(f"{cls.__qualname__} ({cls.__module__}): {problem.removesuffix('.')}.")
         known = _handlers.get(cls.model)
         if known is not None and type(known) is not cls:  # its module was read anew
             known.disconnect()

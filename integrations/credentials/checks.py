@@ -52,7 +52,8 @@ def check_master_key_set(app_configs: Any = None, **kwargs: Any) -> list[checks.
     return [
         checks.Error(
             f"{MASTER} is not set: credentials are encrypted with a key derived from SECRET_KEY.",
-            hint=f"{GENERATE} Credentials stored so far stay readable; re-seal them afterwards.",
+            hint=f"{GENERATE} Set it in the settings module, from a secret of its own. Credentials stored so far stay "
+            "readable; `manage.py rotate_encryption` seals them with it.",
             id=NO_MASTER_KEY,
         )
     ]

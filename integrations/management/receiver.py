@@ -22,11 +22,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socketserver import TCPServer
 from typing import Any
 
+from integrations.connectors.texts import NAMES
 from integrations.transport.signing import SignatureInvalid, verify
 
 MAX_BODY = 1 << 20
 SHOWN = 100  # requests on the page
 REMEMBERED = 10_000  # webhook-ids told apart from duplicates
+FRAME = ("tenant", "changes")  # objects of every payload; what it is about stands beside them
 DRIP_BYTES = 120
 IDLE_SECONDS = 120.0  # a kept connection without a request
 
@@ -106,8 +108,7 @@ class Receiver(ThreadingHTTPServer):
     def take(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Received:
         """Judge one request, remember and announce it."""
         payload = _payload(body)
-        subject = payload.get("workitem")
-        named = subject if isinstance(subject, dict) else {}
+        named = _subject(payload)
         signature = self._signature(headers, body)
         webhook_id = headers.get("webhook-id") or ""
         with self._lock:
@@ -124,7 +125,7 @@ class Receiver(ThreadingHTTPServer):
                 method=plain(method, 10),
                 path=plain(path, 200),
                 event_type=plain(payload.get("event_type") or payload.get("type") or "?", 60),
-                reference=plain(named.get("reference_id") or named.get("id") or "", 60),
+                reference=plain(next((named[key] for key in NAMES if named.get(key)), ""), 60),
                 webhook_id=plain(webhook_id, 80),
                 sequence=plain(headers.get("webhook-sequence") or payload.get("sequence") or "", 20),
                 copy=copies + 1,
@@ -273,6 +274,12 @@ def _payload(body: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError):
         return {}
     return payload if isinstance(payload, dict) else {}
+
+
+def _subject(payload: dict[str, Any]) -> dict[str, Any]:
+    """Return the object that a payload is about, {} if there is none."""
+    found = (value for name, value in payload.items() if name not in FRAME and isinstance(value, dict))
+    return next(found, {})
 
 
 def marker(received: Received) -> str:

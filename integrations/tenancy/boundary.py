@@ -57,6 +57,17 @@ def only_own() -> Iterator[None]:
         _own.reset(token)
 
 
+@contextmanager
+def whoevers() -> Iterator[None]:
+    """Keep nothing out: for finding out whose a row is, which `only_of` and `only_own` need to know first."""
+    only, own = _only.set(None), _own.set(False)
+    try:
+        yield
+    finally:
+        _own.reset(own)
+        _only.reset(only)
+
+
 def only_tenant() -> Any:
     """Return the key of the tenant whose rows alone may be read now, None if everybody's."""
     return _only.get()
@@ -199,7 +210,7 @@ class _Bounded:
         only = _only.get()
         if instance is None or (only is None and not _own.get()):
             return super().__get__(instance, cls)  # type: ignore[misc]
-        with only_of(None):  # whoever's it is, it is found: then it is judged
+        with whoevers():  # it is found first, then it is judged
             related = super().__get__(instance, cls)  # type: ignore[misc]
         if isinstance(related, models.Manager):
             return related if only is None else _limited(related, only)

@@ -52,7 +52,7 @@ class IntegrationForm(ConnectorForm):
     event_types = EventTypesField(
         required=False,
         help_text="Tick what this destination wants to hear of. A condition is a JMESPath expression over the "
-        "payload, for example workitem.priority == 'Urgent'; empty: always.",
+        "payload, for example changes.total != null; empty: always.",
     )
     inbound_actions = InboundActionsField()
 

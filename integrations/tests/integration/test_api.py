@@ -180,7 +180,9 @@ def test_people_of_several_tenants_say_which(side: Side) -> None:
     assert "tenant" in call(side.client, "post", "/connections/", body).json()["fields"]
     with override_settings(INTEGRATIONS={"DNS_TIMEOUT_SECONDS": 1.0}):
         assert call(side.client, "post", "/connections/", {**body, "tenant": "umbrella-corp"}).status_code == 201
-    assert TenantIntegration.objects.get(name="x").tenant == other.tenant
+        by_key = {**body, "name": "y", "tenant": other.tenant.pk}
+        assert call(side.client, "post", "/connections/", by_key).status_code == 201
+    assert {row.tenant for row in TenantIntegration.objects.filter(name__in="xy")} == {other.tenant}
 
 
 def test_the_description_is_for_staff_and_needs_nobody_elses_server(side: Side) -> None:

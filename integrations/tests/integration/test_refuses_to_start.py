@@ -53,6 +53,16 @@ def test_nothing_starts_with_a_malformed_key(command: list[str], tmp_path: Path)
 
 
 @STARTS
+def test_nothing_starts_without_the_tenant_model(command: list[str], tmp_path: Path) -> None:
+    (tmp_path / "host_settings.py").write_text(
+        'from app.settings import *\n\nINTEGRATIONS_TENANT_MODEL = "tenants.Tenent"\n'
+    )
+    path = os.pathsep.join([str(tmp_path), str(ROOT)])
+    said = refused(command, tmp_path, DJANGO_SETTINGS_MODULE="host_settings", PYTHONPATH=path)
+    assert "INTEGRATIONS_TENANT_MODEL is 'tenants.Tenent', and there is no such model" in said
+
+
+@STARTS
 def test_nothing_starts_with_a_wrong_setting(command: list[str], tmp_path: Path) -> None:
     (tmp_path / "host_settings.py").write_text('from app.settings import *\n\nINTEGRATIONS = {"LEASE_SECONDS": "60"}\n')
     path = os.pathsep.join([str(tmp_path), str(ROOT)])

@@ -8,8 +8,15 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.test.utils import isolate_apps
 
-from integrations import checks, conf
-from integrations.checks import _is_key_to, beat_is_set_up, models_are_usable, settings_are_safe, settings_are_usable
+from integrations import beat_schedule, checks, conf
+from integrations.checks import (
+    OUR_SCHEDULER,
+    _is_key_to,
+    beat_is_set_up,
+    models_are_usable,
+    settings_are_safe,
+    settings_are_usable,
+)
 from integrations.models import AbstractConnection, WebhookEvent
 
 
@@ -157,6 +164,17 @@ def test_a_beat_that_does_not_process_webhooks_is_spoken_of(settings: Any) -> No
         "task": "integrations.tasks.process_received_webhooks",
         "schedule": 15.0,
     }
+    assert beat_is_set_up(None) == []
+
+
+def test_rows_that_beat_does_not_read_are_spoken_of(settings: Any) -> None:
+    assert "django_celery_beat" in settings.INSTALLED_APPS
+    settings.CELERY_BEAT_SCHEDULER, settings.CELERY_BEAT_SCHEDULE = None, {}
+    (warning,) = beat_is_set_up(None)
+    assert warning.id == "integrations.W006" and "Set CELERY_BEAT_SCHEDULER = " in warning.hint
+    settings.CELERY_BEAT_SCHEDULE = beat_schedule()
+    assert beat_is_set_up(None) == []
+    settings.CELERY_BEAT_SCHEDULER, settings.CELERY_BEAT_SCHEDULE = OUR_SCHEDULER, {}
     assert beat_is_set_up(None) == []
 
 

@@ -95,6 +95,21 @@ def test_a_verified_webhook_is_one_line(run):
 
 
 @pytest.mark.parametrize(
+    ("payload", "name"),
+    [
+        ({"invoice": {"id": 7, "number": "INV-7"}}, "INV-7"),
+        ({"tenant": {"name": "Acme"}, "changes": {"name": {}}, "invoice": {"id": 7}}, "  7  "),
+        ({"tenant": {"name": "Acme"}, "days": 3}, "  -  "),
+    ],
+)
+def test_the_object_is_called_as_its_payload_calls_it(run, payload, name):
+    running = run()
+    running.send(body=json.dumps({"event_type": "invoice_created", **payload}))
+    (line,) = running.lines
+    assert name in line and "Acme" not in line
+
+
+@pytest.mark.parametrize(
     ("headers", "words"),
     [
         ({}, "signature ✗ "),

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pickle
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,10 +17,10 @@ from django.db.models import F
 from django.db.models.signals import post_save, pre_save
 
 from integrations.capture import TriggerHandler, publish, unannounced
-from integrations.capture.discovery import unseen, unusable
+from integrations.capture.discovery import unconnected, unseen, unusable
 from integrations.delivery.manual import record_manual
 from integrations.models import IntegrationEvent, TenantIntegration
-from integrations.tenancy.boundary import OtherTenant, owner_path
+from integrations.tenancy.boundary import OtherTenant, only_own, owner_of, owner_path
 from integrations.tests.factories import make_integration, make_tenant
 from integrations.tests.services import wait_until
 from tenants.models import Tenant
@@ -537,6 +538,7 @@ def test_a_description_that_does_not_fit_is_refused(billing: SimpleNamespace, wh
     with pytest.raises(TypeError, match=says) as refused:
         wrong(billing, **values(billing)).connect()
     assert "Wrong (" in str(refused.value)
+    assert not str(refused.value).endswith("..")
 
 
 def test_check_says_what_does_not_fit_any_more(billing: SimpleNamespace, settings: Any) -> None:
@@ -628,3 +630,27 @@ def test_the_tenant_goes_with_all_it_has(billing: SimpleNamespace, invoice: Any,
     acme.delete()
     assert not IntegrationEvent.objects.exists()
     call_command("check")
+
+
+def test_pages_find_the_tenant_of_a_row_two_steps_away(billing: SimpleNamespace, ann: Any, acme: Tenant) -> None:
+    own = billing.Invoice.objects.create(client=ann)
+    with only_own():
+        found = billing.Invoice.objects.get(pk=own.pk)
+        assert owner_of(found) == acme.pk
+        assert found.client == ann
+
+
+def test_a_handler_that_nobody_connects_is_spoken_of(billing: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = ModuleType("shop.integrations")
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    assert not unconnected()
+
+    class StockEvents(TriggerHandler):
+        model = billing.Stock
+        name = "shelf"
+
+    StockEvents.__module__, StockEvents.__qualname__ = module.__name__, "StockEvents"
+    module.StockEvents = StockEvents  # type: ignore[attr-defined]
+    (warning,) = unconnected()
+    assert warning.msg == "StockEvents (shop.integrations) is not connected: it records no events."
+    assert warning.hint == "Write StockEvents.connect() below it."
