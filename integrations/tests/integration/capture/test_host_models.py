@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext, suppress
 from types import SimpleNamespace
 from typing import Any
 
@@ -211,6 +212,94 @@ def test_in_autocommit_row_and_event_are_written_together_or_not_at_all(
         ways[way]()
     assert list(billing.Invoice.everything.values_list("number", flat=True)) == ["before"]
     assert heard() == []
+
+
+def _failing(billing: Any, when: Any, save: Callable[[], Any], *, handled: bool = False) -> None:
+    """Save while a receiver raises that runs before ours."""
+    from integrations.tests.hostapp.invoicing.integrations import InvoiceEvents
+
+    def fails(sender: Any, **_: Any) -> None:
+        raise LookupError("of the host")
+
+    InvoiceEvents.connect().disconnect()
+    when.connect(fails, sender=billing.Invoice)
+    InvoiceEvents.connect()
+    try:
+        with pytest.raises(LookupError), transaction.atomic() if handled else nullcontext():
+            save()
+    finally:
+        when.disconnect(fails, sender=billing.Invoice)
+
+
+SAVES: dict[str, tuple[Callable[[Any, Any], Any], str]] = {
+    "a new row": (lambda b, i: b.Invoice.objects.create(client=i.client, number="after"), "created"),
+    "a changed row": (lambda b, i: _with(i, number="after").save(), "updated"),
+}
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("when", [pre_save, post_save])
+@pytest.mark.parametrize("way", SAVES)
+def test_a_receiver_that_raises_leaves_row_and_event_or_neither(
+    billing: SimpleNamespace, acme: Tenant, way: str, when: Any
+) -> None:
+    save, kind = SAVES[way]
+    invoice = billing.Invoice.objects.create(client=billing.Client.objects.create(account=acme, name="Ann"))
+    heard()
+    _failing(billing, when, lambda: save(billing, invoice))
+    with transaction.atomic():
+        _failing(billing, when, lambda: save(billing, invoice), handled=True)
+    assert heard() == [] and not billing.Invoice.everything.filter(number="after").exists()
+    with transaction.atomic():
+        _failing(billing, when, lambda: save(billing, invoice))
+    is_written = when is post_save
+    assert billing.Invoice.everything.filter(number="after").count() == is_written
+    assert [each[1] for each in heard()] == [f"invoice_{kind}"] * is_written
+    assert "_outbox_saves" not in vars(invoice)
+
+
+def test_a_receiver_that_raises_where_the_event_cannot_be_recorded(
+    billing: SimpleNamespace, invoice: Any, monkeypatch: Any, caplog: Any
+) -> None:
+    def broken(*args: Any, **kwargs: Any) -> Any:
+        raise RuntimeError("the process died here")
+
+    monkeypatch.setattr("integrations.capture.publishing.record", broken)
+    with pytest.raises(transaction.TransactionManagementError), transaction.atomic():
+        _failing(billing, post_save, lambda: _with(invoice, number="after").save())
+        billing.Invoice.everything.count()
+    invoice.refresh_from_db()
+    assert invoice.number != "after" and "cannot be recorded" in caplog.text
+
+
+def test_a_save_inside_of_a_save_that_raises_keeps_the_outer_one(billing: SimpleNamespace, invoice: Any) -> None:
+    from integrations.tests.hostapp.invoicing.integrations import InvoiceEvents
+
+    depth = 0
+
+    def saves_again(sender: Any, instance: Any, **_: Any) -> None:
+        nonlocal depth
+        depth += 1
+        if depth == 2:
+            raise LookupError("of the host")
+        if depth == 1:
+            with suppress(LookupError):
+                _with(instance, amount=5).save()
+
+    InvoiceEvents.connect().disconnect()
+    post_save.connect(saves_again, sender=billing.Invoice)
+    InvoiceEvents.connect()
+    try:
+        _with(invoice, number="after").save()
+    finally:
+        post_save.disconnect(saves_again, sender=billing.Invoice)
+    assert {tuple(body["changes"]) for body in bodies()} == {("amount",), ("number", "amount")}
+
+
+def test_a_save_that_goes_past_ours(billing: SimpleNamespace, invoice: Any) -> None:
+    models.Model.save_base(_with(invoice, number="after"))
+    models.Model.save_base(_with(invoice, number="raw"), raw=True)
+    assert [kind for _, kind, _ in heard()] == ["invoice_updated"]
 
 
 def test_a_rollback_takes_the_event_with_it(billing: SimpleNamespace, ann: Any) -> None:
