@@ -635,6 +635,26 @@ def test_check_says_what_does_not_fit_any_more(billing: SimpleNamespace, setting
     assert any("InvoiceEvents: " in each and "tenant model is invoicing.Client" in each for each in found), found
 
 
+class Router:
+    def db_for_write(self, model: Any, **hints: Any) -> str | None:
+        return {"Stock": "elsewhere"}.get(model.__name__)
+
+
+class ShyRouter:
+    def db_for_write(self, model: Any, **hints: Any) -> str:
+        raise LookupError("which tenant?")
+
+
+def test_check_says_what_no_transaction_can_hold_together(billing: SimpleNamespace, settings: Any) -> None:
+    settings.DATABASE_ROUTERS = [f"{__name__}.Router"]
+    (error,) = unusable()
+    assert error.msg == (
+        "invoicing.Stock is written to the database 'elsewhere', its events to 'default': no transaction holds both."
+    )
+    settings.DATABASE_ROUTERS = [f"{__name__}.ShyRouter"]
+    assert not unusable()
+
+
 def test_check_names_managers_whose_writes_nobody_sees(billing: SimpleNamespace, monkeypatch: Any) -> None:
     assert not unseen()
 
