@@ -136,14 +136,27 @@ def _updating(original: Callable[..., int]) -> Callable[..., int]:
             return original(self, **kwargs)
         self._for_write = True  # type: ignore[attr-defined]
         with own_transaction(self.db):
-            answers = rows_updating.send(sender=self.model, queryset=self.all(), values=kwargs, using=self.db)
+            rows = _without_distinct(self)
+            answers = rows_updating.send(sender=self.model, queryset=_unlocked(rows), values=kwargs, using=self.db)
             given: list[Any] = [answer for _, answer in answers]
             watches = [answer for answer in given if isinstance(answer, Watch)]
-            count = _update_watched(self, original, watches, kwargs) if watches else original(self, **kwargs)
+            count = _update_watched(rows, original, watches, kwargs) if watches else original(self, **kwargs)
         self._result_cache = None
         return count
 
     return update
+
+
+def _unlocked(rows: models.QuerySet[Any]) -> models.QuerySet[Any]:
+    """Return `rows` to ask about: PostgreSQL takes no locks in a question with DISTINCT, and who watches locks them."""
+    copy = rows.all()
+    copy.query.select_for_update = False
+    return copy
+
+
+def _without_distinct(rows: models.QuerySet[Any]) -> models.QuerySet[Any]:
+    """Return `rows` without a ``distinct("client")`` that an update of one table ignores, and our conditions do not."""
+    return rows.distinct() if rows.query.distinct_fields and rows.query.count_active_tables() <= 1 else rows
 
 
 def _is_announced(rows: models.QuerySet[Any], signal: Signal) -> bool:

@@ -89,6 +89,10 @@ WRITES: dict[str, tuple[Callable[[Any, Any], Any], list[str]]] = {
     "a queryset by hand": (lambda b, i: models.QuerySet(b.Invoice).update(amount=5), ["updated"]),
     "an expression": (lambda b, i: b.Invoice.objects.update(amount=F("amount") + 5), ["updated"]),
     "a related condition": (lambda b, i: b.Invoice.objects.filter(client__name="Ann").update(amount=5), ["updated"]),
+    "locked rows": (lambda b, i: b.Invoice.objects.select_for_update().update(amount=5), ["updated"]),
+    "the first of each client": (
+        lambda b, i: b.Invoice.objects.order_by("client", "pk").distinct("client").update(amount=5), ["updated"]
+    ),
     "bulk_update": (lambda b, i: b.Invoice.objects.bulk_update([_with(i, amount=5)], ["amount"]), ["updated"]),
     "update_or_create": (
         lambda b, i: b.Invoice.objects.update_or_create(pk=i.pk, defaults={"amount": 5}), ["updated"]
