@@ -222,9 +222,12 @@ class TriggerHandler:
             kept[self.name] = Capture(None, {})  # nothing to lock; asked together with the row as it is then stored
             return
         kinds = KINDS if self.may_move else ("created", "updated", "status_changed")
-        holder = self._path.held_by(instance)
+        holder = self._holder(instance)
         subscribers, old = self._rows.ask_locked(self._types(*kinds), holder, instance.pk, using)
-        if subscribers:
+        if holder is UNKNOWN and self._path.held_by(instance) is not UNKNOWN:  # to whomever: they are asked afterwards
+            old = old or self._rows.locked([instance.pk], using)
+            kept[self.name] = Capture(subscribers if old else None, old)
+        elif subscribers:
             if any(holder not in (UNKNOWN, row.holder) for row in old.values()):
                 subscribers = self._with_holders(old, subscribers, using)
                 self._remember_gone(old, subscribers, using)
@@ -242,7 +245,7 @@ class TriggerHandler:
                 wanted = self._with_newcomers(rows, capture.old, capture.subscribers, using)
                 self._publish(rows, created=created, subscribers=wanted, old=capture.old, using=using)
             elif created:
-                holder = self._path.held_by(instance)
+                holder = self._holder(instance)
                 subscribers, row = self._rows.ask_stored(self._types("created"), holder, instance.pk, using)
                 if row is not None:
                     self._publish([row], created=True, subscribers=subscribers, old={}, using=using)
@@ -256,12 +259,17 @@ class TriggerHandler:
             except Exception:  # the transaction is to be rolled back, and the caller hears why the save failed
                 logger.exception("%s %s: the event of a save that failed cannot be recorded", self.name, instance.pk)
 
+    def _holder(self, instance: Any) -> Any:
+        """Return what leads to the tenant; `UNKNOWN` if that is not loaded, or an expression for the database."""
+        holder = self._path.held_by(instance)
+        return UNKNOWN if self.may_move and hasattr(holder, "resolve_expression") else holder
+
     def _before_delete(self, instance: Any, using: str, origin: Any = None, **_: Any) -> None:
         instance.__dict__.pop(self._deletion, None)
         if _is_of_tenants(getattr(origin, "model", type(origin))):
             return  # the tenant goes with all it has: its integrations too, so nobody is left to tell
         # Locked: our id comes after that of any change still being committed.
-        holder = self._path.held_by(instance)
+        holder = self._holder(instance)
         subscribers, old = self._rows.ask_locked(self._types("deleted"), holder, instance.pk, using)
         if not subscribers:
             return
@@ -279,7 +287,12 @@ class TriggerHandler:
     # -- many objects -----------------------------------------------------------------------------
 
     def _after_bulk_create(self, objs: list[Any], using: str, **_: Any) -> None:
-        owners = self._path.owners_of({self._path.held_by(obj) for obj in objs}, using)
+        holders = {self._holder(obj) for obj in objs}
+        owners = self._path.owners_of(holders - {UNKNOWN}, using)
+        if UNKNOWN in holders:
+            unknown = [obj.pk for obj in objs if self._holder(obj) is UNKNOWN]
+            for batch in batches(unknown):
+                owners += {self._path.owner(row) for row in self._rows.stored(batch, using)}
         subscribers = subscribers_of(self._types("created"), owners, using=using)
         if not subscribers:
             return

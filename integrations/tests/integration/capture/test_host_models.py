@@ -13,7 +13,7 @@ import pytest
 from django.contrib.contenttypes.models import ContentType
 from django.core.management import call_command
 from django.db import connection, models, transaction
-from django.db.models import F
+from django.db.models import F, Value
 from django.db.models.signals import post_save, pre_save
 
 from integrations.capture import TriggerHandler, publish, unannounced
@@ -357,6 +357,27 @@ def test_only_the_one_who_listens_is_told(
     TenantIntegration.objects.filter(tenant__name__startswith=silent).delete()
     MOVES[way](billing, invoice, zoe)
     assert heard() == [each for each in moved(invoice) if each[0] != silent.lower()]
+
+
+def test_a_foreign_key_that_the_database_works_out(billing: SimpleNamespace, invoice: Any, zoe: Any) -> None:
+    key = Value(invoice.client_id)
+    stock = billing.Stock(code="a", account_id=Value(invoice.client.account_id))
+    stock.save()
+    _with(billing.Stock.objects.get(), account_id=Value(zoe.account_id)).save()
+    new = billing.Invoice(client_id=key)
+    new.save_base()
+    (bulk,) = billing.Invoice.objects.bulk_create([billing.Invoice(client_id=key)])
+    _with(billing.Invoice.objects.get(pk=invoice.pk), client_id=F("client_id"), amount=5).save()
+    assert heard() == [
+        ("acme", "stock_created", "a"), ("acme", "stock_deleted", "a"), ("zulu", "stock_created", "a"),
+        ("acme", "invoice_created", str(new.pk)), ("acme", "invoice_created", str(bulk.pk)),
+        ("acme", "invoice_updated", str(invoice.pk)),
+    ]  # fmt: skip
+    _with(billing.Invoice.objects.get(pk=invoice.pk), client_id=Value(zoe.pk)).save()
+    assert heard() == moved(invoice)
+    TenantIntegration.objects.filter(tenant=zoe.account).delete()
+    _with(billing.Invoice.objects.get(pk=invoice.pk), client_id=key).save()
+    assert heard() == [("acme", "invoice_created", str(invoice.pk))]
 
 
 def test_a_row_that_stays_with_its_tenant_is_updated(billing: SimpleNamespace, invoice: Any, acme: Tenant) -> None:
