@@ -394,6 +394,9 @@ def from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
 
 def problems() -> list[str]:
     """Return what is wrong with the settings, one sentence each."""
+    for setting, dicts in (("INTEGRATIONS", _own()), ("BAPP_CONNECTORS", _bapp())):
+        if not isinstance(dicts, Mapping):
+            return [f"{setting} must be a dict of settings, not a {type(dicts).__name__}."]
     given: dict[Any, _Given] = {
         name: _Given(f'BAPP_CONNECTORS["{theirs}"]', _bapp()[theirs], _bapp()[theirs])
         for name, theirs in BAPP_NAMES.items()
@@ -432,7 +435,7 @@ def _split(raw: str) -> Any:
         return [part.strip() for part in raw.split(",") if part.strip()]
     try:
         return json.loads(raw)
-    except ValueError:
+    except (ValueError, RecursionError):
         return raw
 
 
@@ -448,9 +451,17 @@ def _validated(given: Mapping[Any, _Given], *, strict: bool) -> tuple[dict[str, 
 
 def _problem(name: Any, given: _Given) -> str:
     if name in DEFAULTS:
-        written = re.sub(r"(?<=://)[^/@\s]*@", "***@", repr(given.written))  # an address may hold a password
-        return f"{given.place} must be {allowed(name)}, not {written}."
+        return f"{given.place} must be {allowed(name)}, not {_shown(given.written)}."
     return _unknown(given.place, str(name))
+
+
+def _shown(written: Any) -> str:
+    """Return `written` for an error: an address may hold a password, which ends before the last @."""
+    if isinstance(written, list | tuple | set):
+        return f"[{', '.join(map(_shown, written))}]"[:200]
+    if isinstance(written, str):
+        written = re.sub(r"^(\w+://)?.*@", r"\1***@", written, flags=re.DOTALL)
+    return repr(written)[:200]
 
 
 def _unknown(place: str, name: str) -> str:

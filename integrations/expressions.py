@@ -7,7 +7,7 @@ Conditions, YAML templates, and the texts and lines that people write into setti
 
 JMESPath has no loops and no side effects, but it can build: forty times ``[@, @]`` is a value of 2^40 parts. So a
 condition, which runs in somebody's save, builds nothing, and elsewhere what is built is counted here and its result
-is bounded by the caller.
+is bounded by the caller. A filter can also look at every part of a large payload: each evaluation has so many steps.
 
 Two things differ from plain JMESPath. A price travels as text, so that no digit is lost: numbers compare as numbers,
 whichever they are. And what is missing contains nothing, begins with nothing and has no length, instead of failing.
@@ -25,8 +25,12 @@ from jmespath.functions import Functions as _Functions
 from jmespath.functions import signature
 from jmespath.visitor import TreeInterpreter, _is_comparable
 
+from integrations.errors import IntegrationPermanentError
+
+MAX_LENGTH = 4096  # characters of one expression
 MAX_NODES = 64
 MAX_BUILDERS = 4  # objects that one expression may build, where that is allowed
+MAX_STEPS = 100_000  # parts that one evaluation visits, again for each element of a list: a tenth of a second
 FUNCTIONS = frozenset({"abs", "contains", "ends_with", "length", "not_null", "starts_with", "to_number", "type"})
 LOOKS = frozenset(
     {
@@ -79,10 +83,27 @@ class Functions(_Functions):
 
 
 class Interpreter(TreeInterpreter):
-    """Finds the value of a compiled expression: ``visit(expression.parsed, value)``."""
+    """Finds the value of one compiled expression: ``visit(expression.parsed, value)``; for the next, make another.
 
-    def __init__(self, functions: Functions | None = None) -> None:
+    Raises:
+        IntegrationPermanentError: it takes more than `steps`.
+    """
+
+    def __init__(self, functions: Functions | None = None, steps: int = MAX_STEPS) -> None:
         super().__init__(jmespath.Options(custom_functions=functions or Functions()))
+        self._left = steps
+
+    def visit(self, node: Any, *args: Any, **kwargs: Any) -> Any:
+        self._left -= 1
+        if self._left < 0:
+            raise IntegrationPermanentError("the expression takes too many steps; let it look at fewer parts")
+        return super().visit(node, *args, **kwargs)
+
+    def visit_function_expression(self, node: Any, value: Any) -> Any:
+        values = [self.visit(child, value) for child in node["children"]]
+        if node["value"] == "contains" and values and isinstance(values[0], list):
+            self._left -= len(values[0]) // 10  # it looks at each part of the list
+        return self._functions.call_function(node["value"], values)
 
     def visit_comparator(self, node: Any, value: Any) -> Any:
         """Compare numbers as numbers, also those that are sent as text; equal texts are equal letter by letter."""
@@ -115,6 +136,8 @@ def compile_expression(text: str, *, nodes: frozenset[str] = LOOKS, functions: f
     Raises:
         ValueError: it is not JMESPath, it has too many parts, or it uses more than `nodes` and `functions`.
     """
+    if len(text) > MAX_LENGTH:
+        raise ValueError(f"it is longer than {MAX_LENGTH} characters")
     try:
         expression = jmespath.compile(text)
     except RecursionError:
@@ -141,6 +164,8 @@ def compile_expression(text: str, *, nodes: frozenset[str] = LOOKS, functions: f
 
 def literal_problem(text: str) -> str:
     """Say that a text stands in backticks, "" if none does: JMESPath has announced that it will take it no more."""
+    if len(text) > MAX_LENGTH:  # `QUOTED` would look for the end of each quote through all of it
+        return f"It is longer than {MAX_LENGTH} characters"
     for found in QUOTED.finditer(text):
         if (literal := found[1]) is not None:
             try:

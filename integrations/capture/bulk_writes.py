@@ -3,7 +3,12 @@
 Django saves outside of any transaction, and sends no signals for ``bulk_create`` and ``update``. So
 
 - `save_base()` of a captured model opens a transaction where there is none: Django sends ``post_save`` after an
-  autocommit save is durable, and whatever a receiver records would be a second commit (docs/adr/0002);
+  autocommit save is durable, and whatever a receiver records would be a second commit (docs/adr/0002). Where the
+  caller has one, an exception of some receiver that the caller handles leaves the row written, so that receivers after
+  it get
+
+    save_failed(sender, instance, using)                   after a save that raised; the transaction goes on
+
 - ``QuerySet.bulk_create`` and ``QuerySet.update`` ask whether the model is captured, and if so send
 
     rows_created(sender=model, objs, using)                after a bulk_create
@@ -28,8 +33,10 @@ from integrations.tenancy.querysets import own_transaction
 
 rows_created = Signal(use_caching=True)
 rows_updating = Signal(use_caching=True)
+save_failed = Signal(use_caching=True)
 
 BATCH = 500
+_SAVES = "_outbox_saves"  # on an instance while it is being saved
 _MARK = "_announces_writes"  # on what is replaced already
 
 
@@ -69,10 +76,30 @@ def _replace(owner: Any, name: str, make: Callable[[Any], Any]) -> None:
 def _saving(original: Callable[..., None]) -> Callable[..., None]:
     def save_base(self: models.Model, *args: Any, **kwargs: Any) -> None:
         using = args[3] if len(args) > 3 else kwargs.get("using")
-        with own_transaction(using or router.db_for_write(type(self), instance=self)):
-            original(self, *args, **kwargs)
+        using = using or router.db_for_write(type(self), instance=self)
+        is_callers = connections[using].in_atomic_block
+        # A stack: a receiver may save the object once more.
+        saves = vars(self).setdefault(_SAVES, [])
+        saves.append({})
+        try:
+            with own_transaction(using):
+                original(self, *args, **kwargs)
+        except BaseException:
+            if is_callers and not connections[using].needs_rollback:
+                save_failed.send(sender=type(self), instance=self, using=using)
+            raise
+        finally:
+            saves.pop()
+            if not saves:
+                del vars(self)[_SAVES]
 
     return save_base
+
+
+def kept_of_save(instance: models.Model) -> dict[str, Any]:
+    """Return what receivers keep between the signals of the save that `instance` is in."""
+    saves: list[dict[str, Any]] = vars(instance).setdefault(_SAVES, [{}])  # somebody may go past our save_base()
+    return saves[-1]
 
 
 def _creating(original: Callable[..., list[Any]]) -> Callable[..., list[Any]]:
@@ -109,14 +136,27 @@ def _updating(original: Callable[..., int]) -> Callable[..., int]:
             return original(self, **kwargs)
         self._for_write = True  # type: ignore[attr-defined]
         with own_transaction(self.db):
-            answers = rows_updating.send(sender=self.model, queryset=self.all(), values=kwargs, using=self.db)
+            rows = _without_distinct(self)
+            answers = rows_updating.send(sender=self.model, queryset=_unlocked(rows), values=kwargs, using=self.db)
             given: list[Any] = [answer for _, answer in answers]
             watches = [answer for answer in given if isinstance(answer, Watch)]
-            count = _update_watched(self, original, watches, kwargs) if watches else original(self, **kwargs)
+            count = _update_watched(rows, original, watches, kwargs) if watches else original(self, **kwargs)
         self._result_cache = None
         return count
 
     return update
+
+
+def _unlocked(rows: models.QuerySet[Any]) -> models.QuerySet[Any]:
+    """Return `rows` to ask about: PostgreSQL takes no locks in a question with DISTINCT, and who watches locks them."""
+    copy = rows.all()
+    copy.query.select_for_update = False
+    return copy
+
+
+def _without_distinct(rows: models.QuerySet[Any]) -> models.QuerySet[Any]:
+    """Return `rows` without a ``distinct("client")`` that an update of one table ignores, and our conditions do not."""
+    return rows.distinct() if rows.query.distinct_fields and rows.query.count_active_tables() <= 1 else rows
 
 
 def _is_announced(rows: models.QuerySet[Any], signal: Signal) -> bool:

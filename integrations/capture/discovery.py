@@ -12,14 +12,16 @@ from typing import Any
 
 from django.apps import apps
 from django.core.checks import CheckMessage, Error, Warning
-from django.db import models
+from django.db import models, router
 from django.utils.module_loading import autodiscover_modules
 
+from integrations.outbox.models import IntegrationEvent
 from integrations.tenancy.boundary import bound_relations, owner_path
 
 from .trigger_handler import TriggerHandler, handlers, problem_of
 
 MODULE = "integrations"
+_BESIDE = "Let your database router send the model and integrations to one database, or do not capture the model."
 BULK_WRITES = ("update", "bulk_create")
 
 
@@ -43,6 +45,8 @@ def unusable() -> list[CheckMessage]:
                     id="integrations.E016",
                 )
             )
+        elif problem := _elsewhere(handler.model):
+            found.append(Error(problem, hint=_BESIDE, obj=handler.model, id="integrations.E016"))
     return found
 
 
@@ -65,6 +69,16 @@ def unconnected() -> list[CheckMessage]:
                 )
             )
     return found
+
+
+def _elsewhere(model: type[models.Model]) -> str:
+    try:
+        its, ours = (router.db_for_write(each) for each in (model, IntegrationEvent))
+    except Exception:  # it wants an instance, or a request: nobody can tell now
+        return ""
+    if its == ours:
+        return ""
+    return f"{model._meta.label} is written to the database {its!r}, its events to {ours!r}: no transaction holds both."
 
 
 def unseen() -> list[CheckMessage]:

@@ -90,7 +90,7 @@ class RowReader:
         """Return who wants these events and, if anybody does, the row as `stored`; None if it is gone."""
         if not event_types:
             return {}, None
-        whose = [self.path.whose(holder, using)]
+        whose = [self.path.whose_row(pk, using) if holder is UNKNOWN else self.path.whose(holder, using)]
         subscribers, values = ask_with_row(event_types, whose, self._stored_row.row, pk, using=using, lately=holder)
         return subscribers, None if values is None else self._stored_row.built(values, using, {})
 

@@ -3,6 +3,7 @@
     pre_save     does anybody want this?  and if so the old row, under its lock: one statement
     post_save    the row as stored, with its relations in one join; what changed; publish
                  (of a new row: does anybody want this?  and if so the row as stored: one statement)
+    save_failed  the same, if a receiver of post_save raised before and the transaction goes on (bulk_writes.py)
     pre_delete   the payload, while the row is still there;  post_delete  publish
     rows_created, rows_updating    the same for bulk writes (bulk_writes.py)
 
@@ -36,7 +37,7 @@ from integrations.outbox.models import IntegrationEvent, object_id_of
 from integrations.tenancy.boundary import OtherTenant, Way, forget_way, is_own, only_of, tell_way, warn_kept_out
 from integrations.tenancy.tenant import is_tenant, tenant_model
 
-from .bulk_writes import Watch, announce_writes, batches, rows_created, rows_updating
+from .bulk_writes import Watch, announce_writes, batches, kept_of_save, rows_created, rows_updating, save_failed
 from .examples import learnt_shape
 from .publishing import Happening, publish, publish_all
 from .row_reader import OldRow, OldRows, RowReader
@@ -93,7 +94,7 @@ class TriggerHandler:
 
     def __init__(self) -> None:
         # Kept on the instance between the signal before a write and the one after it.
-        self._saves, self._deletion = f"_outbox_saves_{self.name}", f"_outbox_deletion_{self.name}"
+        self._deletion = f"_outbox_deletion_{self.name}"
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -191,6 +192,7 @@ class TriggerHandler:
         return (
             (pre_save, self._before_save),
             (post_save, self._after_save),
+            (save_failed, self._after_failed_save),
             (pre_delete, self._before_delete),
             (post_delete, self._after_delete),
             (rows_created, self._after_bulk_create),
@@ -213,28 +215,28 @@ class TriggerHandler:
     # -- one object -------------------------------------------------------------------------------
 
     def _before_save(self, instance: Any, raw: bool, using: str, **_: Any) -> None:
-        # A stack: a post_save receiver that runs before ours may save the object once more.
-        captures = instance.__dict__.setdefault(self._saves, [])
-        captures.append(None)
         if raw:  # loaddata: rows that exist elsewhere already
             return
+        kept = kept_of_save(instance)
         if not instance._is_pk_set():
-            captures[-1] = Capture(None, {})  # nothing to lock; asked together with the row as it is then stored
+            kept[self.name] = Capture(None, {})  # nothing to lock; asked together with the row as it is then stored
             return
         kinds = KINDS if self.may_move else ("created", "updated", "status_changed")
-        holder = self._path.held_by(instance)
+        holder = self._holder(instance)
         subscribers, old = self._rows.ask_locked(self._types(*kinds), holder, instance.pk, using)
-        if subscribers:
+        if holder is UNKNOWN and self._path.held_by(instance) is not UNKNOWN:  # to whomever: they are asked afterwards
+            old = old or self._rows.locked([instance.pk], using)
+            kept[self.name] = Capture(subscribers if old else None, old)
+        elif subscribers:
             if any(holder not in (UNKNOWN, row.holder) for row in old.values()):
                 subscribers = self._with_holders(old, subscribers, using)
                 self._remember_gone(old, subscribers, using)
-            captures[-1] = Capture(subscribers, old)
+            kept[self.name] = Capture(subscribers, old)
 
-    def _after_save(self, instance: Any, created: bool, using: str, **_: Any) -> None:
-        captures: list[Capture | None] = instance.__dict__.get(self._saves) or [None]
-        capture = captures.pop()
-        if not captures:
-            instance.__dict__.pop(self._saves, None)
+    def _after_save(self, instance: Any, created: bool, using: str, raw: bool = False, **_: Any) -> None:
+        if raw:
+            return
+        capture: Capture | None = kept_of_save(instance).pop(self.name, None)
         if capture is None:
             return
         with _together(using):
@@ -243,17 +245,31 @@ class TriggerHandler:
                 wanted = self._with_newcomers(rows, capture.old, capture.subscribers, using)
                 self._publish(rows, created=created, subscribers=wanted, old=capture.old, using=using)
             elif created:
-                holder = self._path.held_by(instance)
+                holder = self._holder(instance)
                 subscribers, row = self._rows.ask_stored(self._types("created"), holder, instance.pk, using)
                 if row is not None:
                     self._publish([row], created=True, subscribers=subscribers, old={}, using=using)
+
+    def _after_failed_save(self, instance: Any, using: str, **_: Any) -> None:
+        # Whether it was written shows by what is stored: nothing, or the same as before, if it was not.
+        capture: Capture | None = kept_of_save(instance).get(self.name)
+        if capture is not None and instance._is_pk_set():
+            try:
+                self._after_save(instance, created=not capture.old, using=using)
+            except Exception:  # the transaction is to be rolled back, and the caller hears why the save failed
+                logger.exception("%s %s: the event of a save that failed cannot be recorded", self.name, instance.pk)
+
+    def _holder(self, instance: Any) -> Any:
+        """Return what leads to the tenant; `UNKNOWN` if that is not loaded, or an expression for the database."""
+        holder = self._path.held_by(instance)
+        return UNKNOWN if self.may_move and hasattr(holder, "resolve_expression") else holder
 
     def _before_delete(self, instance: Any, using: str, origin: Any = None, **_: Any) -> None:
         instance.__dict__.pop(self._deletion, None)
         if _is_of_tenants(getattr(origin, "model", type(origin))):
             return  # the tenant goes with all it has: its integrations too, so nobody is left to tell
         # Locked: our id comes after that of any change still being committed.
-        holder = self._path.held_by(instance)
+        holder = self._holder(instance)
         subscribers, old = self._rows.ask_locked(self._types("deleted"), holder, instance.pk, using)
         if not subscribers:
             return
@@ -271,7 +287,12 @@ class TriggerHandler:
     # -- many objects -----------------------------------------------------------------------------
 
     def _after_bulk_create(self, objs: list[Any], using: str, **_: Any) -> None:
-        owners = self._path.owners_of({self._path.held_by(obj) for obj in objs}, using)
+        holders = {self._holder(obj) for obj in objs}
+        owners = self._path.owners_of(holders - {UNKNOWN}, using)
+        if UNKNOWN in holders:
+            unknown = [obj.pk for obj in objs if self._holder(obj) is UNKNOWN]
+            for batch in batches(unknown):
+                owners += {self._path.owner(row) for row in self._rows.stored(batch, using)}
         subscribers = subscribers_of(self._types("created"), owners, using=using)
         if not subscribers:
             return

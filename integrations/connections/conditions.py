@@ -24,7 +24,6 @@ from .event_types import payload_shape
 logger = logging.getLogger("integrations.connections")
 
 _compiled = lru_cache(maxsize=1024)(compile_expression)
-_INTERPRETER = Interpreter()
 _SLIPS = (
     (re.compile(r"(?<![=!<>])=(?!=)"), "write == to compare"),
     (re.compile(r"(==|!=|<=?|>=?)\s*-?[0-9]"), "a number stands in backticks: `100`"),
@@ -75,7 +74,7 @@ def wants(condition: str, payload: dict[str, Any]) -> bool:
     if not condition:
         return True
     try:
-        return bool(_INTERPRETER.visit(_compiled(condition).parsed, payload))
+        return bool(Interpreter().visit(_compiled(condition).parsed, payload))
     except Exception as error:
         logger.warning("a condition failed (%s), the event is sent", type(error).__name__)
         return True

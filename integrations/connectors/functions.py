@@ -22,6 +22,7 @@ from .markup import markdown
 
 MAX_RENDERED = 4 * 1024 * 1024  # characters of one request or answer, all values together
 MAX_DEPTH = 64  # of a value
+MAX_STEPS = 1_000_000  # of one evaluation (expressions.py): here no user waits, and orders have many lines
 NAMESPACE = uuid.UUID("6f0f5a0e-3f0c-5d0e-9a51-6a3a5a1f9d27")  # of the ids that uuid() makes; never changes
 FUNCTIONS = expressions.FUNCTIONS | {"cut", "cut_bytes", "join", "markdown", "to_string", "uuid", "without_prefix"}
 
@@ -32,14 +33,18 @@ class Budget:
 
     left: int = MAX_RENDERED
 
+    def spend(self, characters: int) -> None:
+        """Raise IntegrationPermanentError if there are not so many left."""
+        self.left -= characters
+        if self.left < 0:
+            raise IntegrationPermanentError(f"what the template makes of this is over {MAX_RENDERED} characters")
+
     def plain(self, value: Any, depth: int = 0) -> Any:
         """Return `value` as what JSON can say, or raise IntegrationPermanentError if it is too much.
 
         NaN and infinity become null, half surrogate pairs a question mark: neither has a form on the wire.
         """
-        self.left -= len(value) + 2 if isinstance(value, str) else 2
-        if self.left < 0:
-            raise IntegrationPermanentError(f"what the template makes of this is over {MAX_RENDERED} characters")
+        self.spend(len(value) + 2 if isinstance(value, str) else 2)
         if isinstance(value, str):
             return value if value.isascii() else value.encode("utf-8", "replace").decode()
         if value is None or isinstance(value, bool | int):
@@ -63,44 +68,49 @@ def text_of(value: Any) -> str:
 
 
 class TextFunctions(expressions.Functions):
-    """The functions that make text; each is bounded."""
+    """The functions that make text, for one evaluation: what all of them make is bounded together."""
+
+    def __init__(self) -> None:
+        self._budget = Budget()
+
+    def _text(self, value: Any) -> str:
+        return text_of(self._budget.plain(value))
 
     @signature({"types": []}, {"types": ["number"]})
     def _func_cut(self, value: Any, length: float) -> str | None:
         """The first `length` characters of a text; null stays null."""
-        return None if value is None else text_of(value)[: max(0, int(length))]
+        return None if value is None else self._text(value)[: max(0, int(length))]
 
     @signature({"types": []}, {"types": ["number"]})
     def _func_markdown(self, value: Any, length: float) -> str | None:
         """A text as Markdown that shows it as it is, `length` characters at most; null stays null."""
-        return None if value is None else markdown(text_of(Budget().plain(value)), max(0, int(length)))
+        return None if value is None else markdown(self._text(value), max(0, int(length)))
 
     @signature({"types": []}, {"types": ["number"]})
     def _func_cut_bytes(self, value: Any, size: float) -> str | None:
         """As much of a text as takes at most `size` bytes in the body that is sent; null stays null."""
-        return None if value is None else cut_bytes(text_of(value), max(0, int(size)))
+        return None if value is None else cut_bytes(self._text(value), max(0, int(size)))
 
     @signature({"types": []}, {"types": ["string"]})
     def _func_without_prefix(self, value: Any, prefix: str) -> str | None:
         """A text without the words that it may begin with; null stays null."""
-        return None if value is None else text_of(value).removeprefix(prefix)
+        return None if value is None else self._text(value).removeprefix(prefix)
 
     @signature({"types": []})
     def _func_uuid(self, value: Any) -> str:
         """The same UUID for the same value, at every attempt."""
-        return str(uuid.uuid5(NAMESPACE, text_of(value)))
+        return str(uuid.uuid5(NAMESPACE, self._text(value)))
 
     @signature({"types": []})
     def _func_to_string(self, value: Any) -> str | None:
         """Text as it is, everything else as compact JSON; null stays null."""
-        return None if value is None else text_of(Budget().plain(value))
+        return None if value is None else self._text(value)
 
     @signature({"types": ["string"]}, {"types": ["array"]})
     def _func_join(self, separator: str, values: list[Any]) -> str:
         """The texts of a list in one; nulls are left out."""
-        texts = [text_of(Budget().plain(value)) for value in values if value is not None]
-        if sum(map(len, texts)) + len(separator) * len(texts) > MAX_RENDERED:
-            raise ValueError("too long")
+        texts = [self._text(value) for value in values if value is not None]
+        self._budget.spend(len(separator) * len(texts))
         return separator.join(texts)
 
 
@@ -116,7 +126,14 @@ def cut_bytes(text: str, size: int) -> str:
     return text
 
 
-INTERPRETER = expressions.Interpreter(TextFunctions())
+def value_of(tree: Any, value: Any) -> Any:
+    """Return what the tree of a `compiled` expression finds in `value`.
+
+    Raises:
+        IntegrationPermanentError: it makes too much text, or takes too many steps.
+        ValueError: a function got the wrong type (JMESPath's own, which quotes the value).
+    """
+    return expressions.Interpreter(TextFunctions(), MAX_STEPS).visit(tree, value)
 
 
 def compiled(text: str) -> Any:

@@ -71,7 +71,7 @@ def expressions_in(form: Form, text: str) -> list[str]:
 def value_at(payload: Any, expression: str) -> Any:
     """Return the value of `expression`, null if it is none or fails."""
     try:
-        return functions.INTERPRETER.visit(_compiled(expression).parsed, payload)
+        return functions.value_of(_compiled(expression).parsed, payload)
     except Exception:  # JMESPath's own errors quote the value
         return _at_path(payload, expression)
 

@@ -51,7 +51,7 @@ class Expression:
     def render(self, scope: Scope) -> Any:
         """Return what it says in `scope`, as plain JSON; a name that the sender left out is null."""
         try:
-            return scope.budget.plain(functions.INTERPRETER.visit(self._tree, scope.values))
+            return scope.budget.plain(functions.value_of(self._tree, scope.values))
         except IntegrationPermanentError as error:
             problem = error.message
         except Exception:  # JMESPath's own errors quote the value
@@ -61,7 +61,7 @@ class Expression:
     def holds(self, scope: Scope) -> bool:
         """Tell whether it is true, as a condition is; one that fails is not."""
         try:
-            return bool(functions.INTERPRETER.visit(self._tree, scope.values))
+            return bool(functions.value_of(self._tree, scope.values))
         except Exception:
             return False
 

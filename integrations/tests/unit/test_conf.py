@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
@@ -123,3 +124,42 @@ def test_every_setting_is_read_and_every_one_that_is_read_exists() -> None:
     read = {name for path in sources for name in re.findall(r"\bconf\.([A-Z][A-Z_]+)\b", path.read_text())}
     own = {name for name in vars(conf) if name.isupper()}
     assert read - own == set(DEFAULTS)
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("https://us:canary 7f3@app.example.com", "'https://***@app.example.com'"),
+        ("ftp://us:a@canary-7f3@app.example.com", "'ftp://***@app.example.com'"),
+        ("ftp://us:canary/7f3@app.example.com", "'ftp://***@app.example.com'"),
+        ("us:canary-7f3@app.example.com", "'***@app.example.com'"),
+        ("ftp://us:\"canary'7f3@app.example.com", "'ftp://***@app.example.com'"),
+    ],
+)
+def test_no_password_in_an_address_is_repeated_whatever_is_in_it(address: str, shown: str) -> None:
+    for environ in ({"INTEGRATIONS_PUBLIC_URL": address}, {"INTEGRATIONS_ALLOW_HTTP": address}):
+        with pytest.raises(ImproperlyConfigured) as caught:
+            from_environment(environ)
+        assert "canary" not in str(caught.value) and shown in str(caught.value)
+
+
+def test_a_list_is_shown_without_passwords(settings: Any) -> None:
+    settings.INTEGRATIONS = {"SLICE_ROWS": ["redis://:canary-7f3@cache", 5]}
+    assert conf.problems() == [
+        "INTEGRATIONS_SLICE_ROWS must be a whole number from 1 to 10000, not ['redis://***@cache', 5]."
+    ]
+
+
+def test_a_value_is_shown_as_far_as_a_person_reads_it() -> None:
+    for raw in ("9" * 5000, "[" * 100_000):
+        with pytest.raises(ImproperlyConfigured) as caught:
+            from_environment({"INTEGRATIONS_SLICE_ROWS": raw, "INTEGRATIONS_ALLOWED_HOSTS": "[" * 100_000})
+        assert all(len(line) < 400 for line in str(caught.value).splitlines())
+
+
+@pytest.mark.parametrize("name", ["INTEGRATIONS", "BAPP_CONNECTORS"])
+@pytest.mark.parametrize("value", [[1], "x", 1])
+def test_settings_that_are_no_dict_are_refused(settings: Any, name: str, value: object) -> None:
+    settings.BAPP_CONNECTORS = {}
+    setattr(settings, name, value)
+    assert conf.problems() == [f"{name} must be a dict of settings, not a {type(value).__name__}."]

@@ -6,6 +6,7 @@ import pickle
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext, suppress
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 from django.contrib.contenttypes.models import ContentType
 from django.core.management import call_command
 from django.db import connection, models, transaction
-from django.db.models import F
+from django.db.models import F, Value
 from django.db.models.signals import post_save, pre_save
 
 from integrations.capture import TriggerHandler, publish, unannounced
@@ -89,6 +90,10 @@ WRITES: dict[str, tuple[Callable[[Any, Any], Any], list[str]]] = {
     "a queryset by hand": (lambda b, i: models.QuerySet(b.Invoice).update(amount=5), ["updated"]),
     "an expression": (lambda b, i: b.Invoice.objects.update(amount=F("amount") + 5), ["updated"]),
     "a related condition": (lambda b, i: b.Invoice.objects.filter(client__name="Ann").update(amount=5), ["updated"]),
+    "locked rows": (lambda b, i: b.Invoice.objects.select_for_update().update(amount=5), ["updated"]),
+    "the first of each client": (
+        lambda b, i: b.Invoice.objects.order_by("client", "pk").distinct("client").update(amount=5), ["updated"]
+    ),
     "bulk_update": (lambda b, i: b.Invoice.objects.bulk_update([_with(i, amount=5)], ["amount"]), ["updated"]),
     "update_or_create": (
         lambda b, i: b.Invoice.objects.update_or_create(pk=i.pk, defaults={"amount": 5}), ["updated"]
@@ -214,6 +219,94 @@ def test_in_autocommit_row_and_event_are_written_together_or_not_at_all(
     assert heard() == []
 
 
+def _failing(billing: Any, when: Any, save: Callable[[], Any], *, handled: bool = False) -> None:
+    """Save while a receiver raises that runs before ours."""
+    from integrations.tests.hostapp.invoicing.integrations import InvoiceEvents
+
+    def fails(sender: Any, **_: Any) -> None:
+        raise LookupError("of the host")
+
+    InvoiceEvents.connect().disconnect()
+    when.connect(fails, sender=billing.Invoice)
+    InvoiceEvents.connect()
+    try:
+        with pytest.raises(LookupError), transaction.atomic() if handled else nullcontext():
+            save()
+    finally:
+        when.disconnect(fails, sender=billing.Invoice)
+
+
+SAVES: dict[str, tuple[Callable[[Any, Any], Any], str]] = {
+    "a new row": (lambda b, i: b.Invoice.objects.create(client=i.client, number="after"), "created"),
+    "a changed row": (lambda b, i: _with(i, number="after").save(), "updated"),
+}
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("when", [pre_save, post_save])
+@pytest.mark.parametrize("way", SAVES)
+def test_a_receiver_that_raises_leaves_row_and_event_or_neither(
+    billing: SimpleNamespace, acme: Tenant, way: str, when: Any
+) -> None:
+    save, kind = SAVES[way]
+    invoice = billing.Invoice.objects.create(client=billing.Client.objects.create(account=acme, name="Ann"))
+    heard()
+    _failing(billing, when, lambda: save(billing, invoice))
+    with transaction.atomic():
+        _failing(billing, when, lambda: save(billing, invoice), handled=True)
+    assert heard() == [] and not billing.Invoice.everything.filter(number="after").exists()
+    with transaction.atomic():
+        _failing(billing, when, lambda: save(billing, invoice))
+    is_written = when is post_save
+    assert billing.Invoice.everything.filter(number="after").count() == is_written
+    assert [each[1] for each in heard()] == [f"invoice_{kind}"] * is_written
+    assert "_outbox_saves" not in vars(invoice)
+
+
+def test_a_receiver_that_raises_where_the_event_cannot_be_recorded(
+    billing: SimpleNamespace, invoice: Any, monkeypatch: Any, caplog: Any
+) -> None:
+    def broken(*args: Any, **kwargs: Any) -> Any:
+        raise RuntimeError("the process died here")
+
+    monkeypatch.setattr("integrations.capture.publishing.record", broken)
+    with pytest.raises(transaction.TransactionManagementError), transaction.atomic():
+        _failing(billing, post_save, lambda: _with(invoice, number="after").save())
+        billing.Invoice.everything.count()
+    invoice.refresh_from_db()
+    assert invoice.number != "after" and "cannot be recorded" in caplog.text
+
+
+def test_a_save_inside_of_a_save_that_raises_keeps_the_outer_one(billing: SimpleNamespace, invoice: Any) -> None:
+    from integrations.tests.hostapp.invoicing.integrations import InvoiceEvents
+
+    depth = 0
+
+    def saves_again(sender: Any, instance: Any, **_: Any) -> None:
+        nonlocal depth
+        depth += 1
+        if depth == 2:
+            raise LookupError("of the host")
+        if depth == 1:
+            with suppress(LookupError):
+                _with(instance, amount=5).save()
+
+    InvoiceEvents.connect().disconnect()
+    post_save.connect(saves_again, sender=billing.Invoice)
+    InvoiceEvents.connect()
+    try:
+        _with(invoice, number="after").save()
+    finally:
+        post_save.disconnect(saves_again, sender=billing.Invoice)
+    assert {tuple(body["changes"]) for body in bodies()} == {("amount",), ("number", "amount")}
+
+
+def test_a_save_that_goes_past_ours(billing: SimpleNamespace, invoice: Any) -> None:
+    models.Model.save_base(_with(invoice, number="after"))
+    models.Model.save_base(_with(invoice, number="raw"), raw=True)
+    assert [kind for _, kind, _ in heard()] == ["invoice_updated"]
+
+
 def test_a_rollback_takes_the_event_with_it(billing: SimpleNamespace, ann: Any) -> None:
     with pytest.raises(RuntimeError), transaction.atomic():
         billing.Invoice.objects.create(client=ann)
@@ -265,6 +358,27 @@ def test_only_the_one_who_listens_is_told(
     TenantIntegration.objects.filter(tenant__name__startswith=silent).delete()
     MOVES[way](billing, invoice, zoe)
     assert heard() == [each for each in moved(invoice) if each[0] != silent.lower()]
+
+
+def test_a_foreign_key_that_the_database_works_out(billing: SimpleNamespace, invoice: Any, zoe: Any) -> None:
+    key = Value(invoice.client_id)
+    stock = billing.Stock(code="a", account_id=Value(invoice.client.account_id))
+    stock.save()
+    _with(billing.Stock.objects.get(), account_id=Value(zoe.account_id)).save()
+    new = billing.Invoice(client_id=key)
+    new.save_base()
+    (bulk,) = billing.Invoice.objects.bulk_create([billing.Invoice(client_id=key)])
+    _with(billing.Invoice.objects.get(pk=invoice.pk), client_id=F("client_id"), amount=5).save()
+    assert heard() == [
+        ("acme", "stock_created", "a"), ("acme", "stock_deleted", "a"), ("zulu", "stock_created", "a"),
+        ("acme", "invoice_created", str(new.pk)), ("acme", "invoice_created", str(bulk.pk)),
+        ("acme", "invoice_updated", str(invoice.pk)),
+    ]  # fmt: skip
+    _with(billing.Invoice.objects.get(pk=invoice.pk), client_id=Value(zoe.pk)).save()
+    assert heard() == moved(invoice)
+    TenantIntegration.objects.filter(tenant=zoe.account).delete()
+    _with(billing.Invoice.objects.get(pk=invoice.pk), client_id=key).save()
+    assert heard() == [("acme", "invoice_created", str(invoice.pk))]
 
 
 def test_a_row_that_stays_with_its_tenant_is_updated(billing: SimpleNamespace, invoice: Any, acme: Tenant) -> None:
@@ -546,6 +660,26 @@ def test_check_says_what_does_not_fit_any_more(billing: SimpleNamespace, setting
     settings.INTEGRATIONS_TENANT_MODEL = "invoicing.Client"
     found = [error.msg for error in unusable()]
     assert any("InvoiceEvents: " in each and "tenant model is invoicing.Client" in each for each in found), found
+
+
+class Router:
+    def db_for_write(self, model: Any, **hints: Any) -> str | None:
+        return {"Stock": "elsewhere"}.get(model.__name__)
+
+
+class ShyRouter:
+    def db_for_write(self, model: Any, **hints: Any) -> str:
+        raise LookupError("which tenant?")
+
+
+def test_check_says_what_no_transaction_can_hold_together(billing: SimpleNamespace, settings: Any) -> None:
+    settings.DATABASE_ROUTERS = [f"{__name__}.Router"]
+    (error,) = unusable()
+    assert error.msg == (
+        "invoicing.Stock is written to the database 'elsewhere', its events to 'default': no transaction holds both."
+    )
+    settings.DATABASE_ROUTERS = [f"{__name__}.ShyRouter"]
+    assert not unusable()
 
 
 def test_check_names_managers_whose_writes_nobody_sees(billing: SimpleNamespace, monkeypatch: Any) -> None:
