@@ -117,6 +117,7 @@ class Migration(migrations.Migration):
                 ('renew_secret_days', models.PositiveSmallIntegerField(blank=True, help_text='A new secret is then made by itself and waits on this page; the old one signs beside it until a day after somebody has seen the new one. Empty: only by hand.', null=True, validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(3650)], verbose_name='renew the signing secret every … days')),
                 ('secret_renewed_at', models.DateTimeField(blank=True, editable=False, null=True)),
                 ('credentials_rotated_at', models.DateTimeField(blank=True, editable=False, null=True)),
+                ('refused_calls', models.PositiveIntegerField(db_default=0, default=0, editable=False)),
                 ('ordering', models.CharField(choices=[('object', 'In order per object'), ('none', 'Any order (fastest)')], default='object', max_length=10)),
                 ('max_in_flight', models.PositiveSmallIntegerField(blank=True, help_text='How many requests this destination gets in parallel; empty: 8.', null=True, validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(64)], verbose_name='requests at once')),
                 ('rate_limit_per_minute', models.PositiveIntegerField(blank=True, help_text='At most so many requests a minute, evenly spaced; empty: no limit.', null=True, validators=[django.core.validators.MinValueValidator(1)])),
@@ -263,7 +264,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 'verbose_name': 'ERP push',
-                'verbose_name_plural': 'ERP push log',
+                'verbose_name_plural': 'ERP pushes',
                 'proxy': True,
                 'default_permissions': ('view',),
                 'indexes': [],
@@ -350,7 +351,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 'verbose_name': 'execution log entry',
-                'verbose_name_plural': 'execution log',
+                'verbose_name_plural': 'execution log entries',
                 'ordering': ['-id'],
                 'abstract': False,
             },
