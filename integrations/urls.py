@@ -10,5 +10,6 @@ urlpatterns = [
     path("health/", health, name="health"),
     path("api/", api.urls),
     *connectors_tab.urlpatterns,
+    path("console/", include("integrations.console.urls")),
     path("webhooks/", include("integrations.webhooks.urls")),
 ]

@@ -17,9 +17,10 @@ from django.template.response import TemplateResponse
 from django.urls import path
 
 from integrations.admin.pages.links import page_url
-from integrations.admin.widgets.display import NOTHING, Assets, Badge, clock, when
+from integrations.admin.widgets.assets import Assets
 from integrations.connections.models import TenantIntegration
 from integrations.connectors.registry import ConnectorRegistry
+from integrations.display import NOTHING, Badge, clock, when
 from integrations.errors import UnknownConnector
 from integrations.label import permission
 from integrations.services.status import MAX_LISTED, Status, overall, statuses

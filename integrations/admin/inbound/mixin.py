@@ -15,8 +15,9 @@ from integrations.admin.inbound.received import shown_body, shown_headers, shown
 from integrations.admin.lists.history import History
 from integrations.admin.lists.recent_filters import ActionFilter, ConnectionFilter, EventTypeFilter, OutcomeFilter
 from integrations.admin.pages.object_buttons import Button, ObjectButtons
-from integrations.admin.widgets.display import NOTHING, Assets, Badge, Kind, clock, exact, short, when
+from integrations.admin.widgets.assets import Assets
 from integrations.clock import now as clock_now
+from integrations.display import NOTHING, Badge, Kind, clock, exact, short, when
 from integrations.inbound.models import AbstractWebhookEvent
 from integrations.tenancy.harmless_text import harmless
 

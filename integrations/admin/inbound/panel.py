@@ -15,10 +15,10 @@ from django.template.loader import render_to_string
 
 from integrations.admin.connector_form.choice import calls_back, connector_of
 from integrations.admin.pages.links import page_url
-from integrations.admin.widgets.display import Badge, short, when
 from integrations.connections.models import TenantIntegration
 from integrations.connections.registered import connection_model
 from integrations.connectors.manifest import Inbound
+from integrations.display import Badge, short, when
 from integrations.errors import IntegrationError
 from integrations.inbound.actions import action_named
 from integrations.inbound.models import WebhookEvent

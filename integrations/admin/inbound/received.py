@@ -13,7 +13,7 @@ from typing import Any
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from integrations.admin.widgets.display import NOTHING
+from integrations.display import NOTHING
 from integrations.tenancy.harmless_text import harmless
 from integrations.transport.redaction import MASK, is_secret_name, redact
 

@@ -20,7 +20,7 @@ from integrations.admin.lists.listed_filters import ListedFilters
 from integrations.admin.pages.links import link, page_url
 from integrations.admin.pages.page_context import PageContext
 from integrations.admin.tenancy.scoped_admin import CountedDeletion, TenantFilter, TenantScopedAdmin
-from integrations.admin.widgets.display import NOTHING, Assets, Badge, when
+from integrations.admin.widgets.assets import Assets
 from integrations.connections.access import may_use
 from integrations.connections.destinations import shown_target
 from integrations.connections.models import TenantIntegration
@@ -28,6 +28,7 @@ from integrations.connections.signing_keys import rotate_signing_secret
 from integrations.connectors.base import BaseConnector
 from integrations.credentials.masking import mask_values
 from integrations.delivery.wakeup import wake_on_commit
+from integrations.display import NOTHING, Badge, when
 from integrations.errors import EncryptionError
 from integrations.outbox.models import IntegrationSync
 from integrations.tenancy.tenant import tenant_field

@@ -17,7 +17,6 @@ from django.utils.safestring import mark_safe
 from integrations.admin.connector_form.choice import offers_actions
 from integrations.admin.connector_form.fields import OPEN, form_name, settings_from
 from integrations.admin.connector_form.form import ConnectorForm
-from integrations.admin.widgets.display import clock
 from integrations.clock import now as clock_now
 from integrations.connections.destinations import destinations
 from integrations.connections.edited_settings import apply_settings
@@ -26,6 +25,7 @@ from integrations.connectors.base import BaseConnector
 from integrations.connectors.config_check import check
 from integrations.connectors.manifest import HEADERS, URL, Manifest
 from integrations.credentials.masking import MASK
+from integrations.display import clock
 from integrations.inbound.actions import not_theirs
 from integrations.tenancy.tenant import tenant_model
 

@@ -17,10 +17,11 @@ from integrations.admin.inbound.way_back import way_back
 from integrations.admin.integration.oauth_connect import GrantState
 from integrations.admin.lists.listed_filters import ListedFilters
 from integrations.admin.pages.object_buttons import Button, ObjectButtons
-from integrations.admin.widgets.display import NOTHING, Assets, Badge, exact, when
+from integrations.admin.widgets.assets import Assets
 from integrations.connections.abstract import AbstractConnection
 from integrations.connections.authorization import awaits_connection, wants_authorization
 from integrations.counted import counted
+from integrations.display import NOTHING, Badge, exact, when
 from integrations.errors import IntegrationError
 from integrations.oauth_callback import to_provider
 from integrations.tenancy.harmless_text import harmless

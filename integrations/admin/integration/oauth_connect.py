@@ -10,12 +10,12 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from integrations import clock
-from integrations.admin.widgets.display import when
 from integrations.connections.abstract import AbstractConnection
 from integrations.connections.authorization import missing_scopes, wants_authorization
 from integrations.connections.grants import AbstractGrant
 from integrations.connections.models import TenantIntegration
 from integrations.connections.token_store import GrantTokens
+from integrations.display import when
 from integrations.errors import IntegrationError
 from integrations.oauth_callback import to_provider
 

@@ -14,8 +14,9 @@ from integrations.admin.lists.history import HistoryAdmin
 from integrations.admin.pages.links import link, page_url
 from integrations.admin.sync.attempt import attempt_badge
 from integrations.admin.tenancy.scoped_admin import TenantFilter
-from integrations.admin.widgets.display import NOTHING, Assets, exact, short
+from integrations.admin.widgets.assets import Assets
 from integrations.audit.models import ExecutionLog
+from integrations.display import NOTHING, exact, short
 
 
 @admin.register(ExecutionLog)

@@ -8,7 +8,7 @@ from django.contrib.admin.utils import quote
 from django.urls import NoReverseMatch, reverse
 from django.utils.html import format_html
 
-from integrations.admin.widgets.display import NOTHING
+from integrations.display import NOTHING
 from integrations.label import app_label
 
 

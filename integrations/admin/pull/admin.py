@@ -17,9 +17,9 @@ from integrations.admin.lists.bounded import BoundedPaginator
 from integrations.admin.lists.filters import IntegrationFilter
 from integrations.admin.pages.links import link_to_integration
 from integrations.admin.tenancy.scoped_admin import TenantFilter, TenantOwnedForm, TenantScopedAdmin, tenant_ids
-from integrations.admin.widgets.display import Badge
 from integrations.connections.access import may_use, usable_by
 from integrations.connections.models import TenantIntegration
+from integrations.display import Badge
 from integrations.pull import fetch
 from integrations.pull.handlers import handler_for
 from integrations.pull.models import SyncState

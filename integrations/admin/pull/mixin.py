@@ -14,7 +14,8 @@ from integrations import clock
 from integrations.admin.lists.listed_filters import ListedFilters
 from integrations.admin.lists.recent_filters import ConnectionFilter
 from integrations.admin.pages.object_buttons import Button, ObjectButtons
-from integrations.admin.widgets.display import NOTHING, Assets, Badge, Kind, exact, short, when
+from integrations.admin.widgets.assets import Assets
+from integrations.display import NOTHING, Badge, Kind, exact, short, when
 from integrations.pull.handlers import NOBODY
 from integrations.pull.models import AbstractSyncState
 from integrations.tenancy.harmless_text import harmless

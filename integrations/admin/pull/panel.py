@@ -9,8 +9,9 @@ from django.template.loader import render_to_string
 
 from integrations.admin.pages.links import page_url
 from integrations.admin.tenancy.panels import Panel, register_panel
-from integrations.admin.widgets.display import CSS, short, when
+from integrations.admin.widgets.assets import CSS
 from integrations.connections.models import TenantIntegration
+from integrations.display import short, when
 from integrations.label import permission
 from integrations.pull.models import SyncState
 from integrations.tenancy.harmless_text import harmless

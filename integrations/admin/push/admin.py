@@ -15,7 +15,8 @@ from integrations.admin.lists.filters import IntegrationFilter
 from integrations.admin.lists.history import HistoryAdmin, is_list
 from integrations.admin.pages.links import link, page_url
 from integrations.admin.tenancy.scoped_admin import TenantFilter
-from integrations.admin.widgets.display import NOTHING, Assets, Badge, Kind, exact, short
+from integrations.admin.widgets.assets import Assets
+from integrations.display import NOTHING, Badge, Kind, exact, short
 from integrations.erp.connection import ERPConnection
 from integrations.erp.push_log import ERPPushLog
 

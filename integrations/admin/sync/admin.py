@@ -24,7 +24,8 @@ from integrations.admin.pages.object_links import link_objects, search_objects
 from integrations.admin.pages.page_context import PageContext
 from integrations.admin.sync.attempt import attempt_badge
 from integrations.admin.tenancy.scoped_admin import TenantFilter
-from integrations.admin.widgets.display import NOTHING, Assets, cause, exact, short, sync_badge, sync_story, when
+from integrations.admin.widgets.assets import Assets
+from integrations.display import NOTHING, cause, exact, short, sync_badge, sync_story, when
 from integrations.label import permission
 from integrations.outbox.models import IntegrationEvent, IntegrationSync
 

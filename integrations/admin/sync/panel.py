@@ -11,8 +11,9 @@ from django.utils.html import format_html, format_html_join
 
 from integrations.admin.pages.links import page_url
 from integrations.admin.tenancy.panels import Panel, register_panel
-from integrations.admin.widgets.display import CSS, cause, short, sync_badge, sync_story, when
+from integrations.admin.widgets.assets import CSS
 from integrations.audit.notes import has_note_writer
+from integrations.display import cause, short, sync_badge, sync_story, when
 from integrations.label import permission
 from integrations.outbox.models import IntegrationSync, object_id_of
 from integrations.tenancy.boundary import owner_of, owner_path

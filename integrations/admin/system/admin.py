@@ -16,7 +16,7 @@ from integrations.admin.connector_form.choice import about
 from integrations.admin.connector_form.fields import form_name, names_of
 from integrations.admin.pages.secret_pages import SecretPages
 from integrations.admin.tenancy.scoped_admin import NothingToTell
-from integrations.admin.widgets.display import Assets
+from integrations.admin.widgets.assets import Assets
 from integrations.configuration.models import (
     GeminiConfiguration,
     GitHubConfiguration,

@@ -14,19 +14,10 @@ from django.utils.timesince import timesince, timeuntil
 from integrations.clock import now as clock_now
 from integrations.outbox.models import IntegrationEvent, IntegrationSync
 
-CSS = "integrations/admin.css"
-JS = "integrations/admin.js"
 NOTHING = "–"
 
 Kind = Literal["ok", "warn", "bad", "off"]
 _SYNC_KINDS: dict[str, Kind] = {"pending": "warn", "synced": "ok", "failed": "bad", "cancelled": "off"}
-
-
-class Assets:
-    """The admin's ``Media`` for our pages."""
-
-    css = {"all": [CSS]}
-    js = [JS]
 
 
 @dataclass(frozen=True, slots=True)

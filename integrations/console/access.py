@@ -1,0 +1,132 @@
+"""Who looks at the console, at which tenants' rows, and what they may do there."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest
+
+from integrations.tenancy.roles import Role, role_of
+from integrations.tenancy.scope import tenants_of
+from integrations.tenancy.tenant import name_of, tenant_key
+
+CHOSEN = "integrations_console_tenant"  # in the session: the key of the tenant that is looked at, as text
+LISTED = 500  # tenants that the switch names
+
+
+class RoleNeeded(PermissionDenied):
+    """A person's role is too small for what they asked for."""
+
+    def __init__(self, needed: Role, has: Role | None) -> None:
+        self.needed, self.has = needed, has
+        super().__init__(f"This needs the role {needed.word}.")
+
+
+class Access:
+    """What the signed-in person may see and do; made once for each request.
+
+    Attributes:
+        user: the person.
+        tenant: the tenant that is looked at; None: all that the person may see.
+    """
+
+    def __init__(self, request: HttpRequest) -> None:
+        self.user: Any = request.user
+        self._roles: dict[Any, Role | None] = {}
+        self._wanted = request.session.get(CHOSEN, "")
+
+    @cached_property
+    def tenants(self) -> list[Any]:
+        """The tenants that the person may see, the first LISTED by name or key."""
+        return list(self._all[:LISTED])
+
+    @property
+    def _all(self) -> QuerySet[Any]:
+        return tenants_of(self.user)
+
+    @cached_property
+    def tenant(self) -> Any:
+        key = tenant_key(self._wanted) if self._wanted else None
+        found = self._all.filter(pk=key).first() if key is not None else None
+        if found is None and len(self.tenants) == 1:
+            return self.tenants[0]
+        return found
+
+    @property
+    def tenant_name(self) -> str:
+        """The name of the tenant that is looked at, or that it is all of them."""
+        return name_of(self.tenant) if self.tenant is not None else "All tenants"
+
+    @property
+    def sees_several(self) -> bool:
+        """True: rows of several tenants may be on one page, so that each must say whose it is."""
+        return self.tenant is None and len(self.tenants) > 1
+
+    @property
+    def is_operator(self) -> bool:
+        """True: the person runs the product, and sees processes, queues and clocks."""
+        return bool(self.user.is_active and self.user.is_staff)
+
+    def rows(self, queryset: QuerySet[Any], path: str = "tenant") -> QuerySet[Any]:
+        """Return the rows of the tenant that is looked at, or of all that the person may see.
+
+        Args:
+            path: how the rows lead to their tenant, such as ``integration__tenant``.
+        """
+        if self.tenant is not None:
+            return queryset.filter(**{path: self.tenant.pk})
+        return self.visible(queryset, path)
+
+    def visible(self, queryset: QuerySet[Any], path: str = "tenant") -> QuerySet[Any]:
+        """Return the rows of all tenants that the person may see, whichever is looked at: for a page of one row."""
+        if self.user.is_active and self.user.is_superuser:
+            return queryset
+        return queryset.filter(**{f"{path}__in": [tenant.pk for tenant in self._all.only("pk")]})
+
+    def one(self, queryset: QuerySet[Any], path: str = "tenant", **lookup: Any) -> Any:
+        """Return the row that `lookup` names.
+
+        Raises:
+            Http404: there is none, or it is of a tenant that this person does not see.
+        """
+        found = self.visible(queryset, path).filter(**lookup).first()
+        if found is None:
+            raise Http404
+        return found
+
+    def role_in(self, tenant_key: Any) -> Role | None:
+        """Return the person's role for one tenant; None: it does not exist for them."""
+        if tenant_key not in self._roles:
+            self._roles[tenant_key] = role_of(self.user, tenant_key)
+        return self._roles[tenant_key]
+
+    @cached_property
+    def role(self) -> Role | None:
+        """The person's role for the tenant that is looked at; the smallest one where several are."""
+        keys = [self.tenant.pk] if self.tenant is not None else [tenant.pk for tenant in self.tenants[:20]]
+        roles = [self.role_in(key) for key in keys]
+        known = [role for role in roles if role is not None]
+        if not keys and self.user.is_active and self.user.is_superuser:
+            return Role.MANAGER
+        return min(known, default=None)
+
+    def require(self, role: Role, tenant_key: Any) -> None:
+        """Refuse who has a smaller role than `role` for that tenant.
+
+        Raises:
+            Http404: the tenant does not exist for this person.
+            RoleNeeded: what the page of the refusal says.
+        """
+        has = self.role_in(tenant_key)
+        if has is None:
+            raise Http404
+        if has < role:
+            raise RoleNeeded(role, has)
+
+    def may(self, role: Role, tenant_key: Any) -> bool:
+        """Tell whether the person has at least `role` for that tenant: to offer a button."""
+        has = self.role_in(tenant_key)
+        return has is not None and has >= role

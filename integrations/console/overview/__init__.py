@@ -1,0 +1,1 @@
+"""What happens now, at one look."""

@@ -1,0 +1,1 @@
+"""Choose whose rows the lists show."""

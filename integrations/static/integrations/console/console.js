@@ -1,0 +1,116 @@
+"use strict";
+// What pages of the console need of a script, by attributes: copying, confirming, switches, charts. Nothing is written in line.
+(() => {
+  const root = document.documentElement;
+  const colour = (name) => getComputedStyle(root).getPropertyValue(`--${name}`).trim();
+  const say = (words) => { document.getElementById("spoken").textContent = words; };
+
+  // data-copies="id": copy the text of that element. Without an id: its own data-text.
+  document.addEventListener("click", async (event) => {
+    const button = event.target.closest("[data-copies], [data-text]");
+    if (!button) return;
+    const source = button.dataset.copies ? document.getElementById(button.dataset.copies) : null;
+    const text = source ? source.textContent : button.dataset.text;
+    try {
+      await navigator.clipboard.writeText(text);
+    } catch {  // no permission, or plain HTTP
+      const area = document.createElement("textarea");
+      area.value = text;
+      document.body.append(area);
+      area.select();
+      document.execCommand("copy");
+      area.remove();
+    }
+    button.classList.add("copied");
+    say("Copied");
+    setTimeout(() => button.classList.remove("copied"), 1500);
+  });
+
+  // data-toggles="id": open or close that element.
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest("[data-toggles]");
+    if (!button) return;
+    const isOpen = document.getElementById(button.dataset.toggles).classList.toggle("open");
+    button.setAttribute("aria-expanded", String(isOpen));
+  });
+
+  // data-submits: a choice sends its form at once.
+  document.addEventListener("change", (event) => {
+    if (event.target.matches("[data-submits]")) event.target.form.requestSubmit();
+  });
+
+  // data-checks="name": tick or clear every box of that name in the form.
+  document.addEventListener("change", (event) => {
+    if (!event.target.matches("[data-checks]")) return;
+    for (const box of event.target.form.querySelectorAll(`input[name="${event.target.dataset.checks}"]`)) {
+      box.checked = event.target.checked;
+    }
+  });
+
+  // data-confirms="words" on a button or form: ask before it is sent. Any button is sent once only.
+  document.addEventListener("submit", (event) => {
+    const form = event.target, words = event.submitter?.dataset.confirms ?? form.dataset.confirms;
+    if (form.method === "dialog") return;
+    if (words && form.dataset.agreed !== "yes") {
+      event.preventDefault();
+      event.stopImmediatePropagation();
+      const dialog = document.getElementById("confirm"), submitter = event.submitter;
+      dialog.querySelector("p").textContent = words;
+      dialog.querySelector("[data-confirmed]").textContent = submitter?.textContent.trim() || "Continue";
+      dialog.returnValue = "no";
+      dialog.onclose = () => {
+        if (dialog.returnValue !== "yes") return;
+        form.dataset.agreed = "yes";
+        form.requestSubmit(submitter);
+        delete form.dataset.agreed;
+      };
+      dialog.showModal();
+      return;
+    }
+    if (form.method === "post" && event.submitter && !form.hasAttribute("hx-post")) {
+      const submitter = event.submitter;  // after the browser has read which button it was
+      setTimeout(() => { submitter.disabled = true; }, 0);
+      window.addEventListener("pageshow", () => { submitter.disabled = false; }, { once: true });
+    }
+  }, true);
+
+  // -- charts --------------------------------------------------------------------------------------------------
+  const KINDS = { ok: "ok", warn: "warn", bad: "bad", off: "quiet", accent: "accent" };
+  const drawn = new Map();
+
+  function draw(holder) {
+    const source = document.getElementById(holder.dataset.chart);
+    if (!source || typeof uPlot === "undefined") return;
+    const { times, series, unit = "" } = JSON.parse(source.textContent);
+    drawn.get(holder)?.destroy();
+    holder.textContent = "";
+    const line = colour("line"), text = colour("quiet");
+    const axis = { stroke: text, grid: { stroke: line, width: 1 }, ticks: { show: false }, font: "12px system-ui, sans-serif" };
+    const chart = new uPlot({
+      width: holder.clientWidth || 300,
+      height: holder.clientHeight || 220,
+      cursor: { points: { size: 6 } },
+      legend: { live: true },
+      scales: { y: { range: (_, low, high) => [0, Math.max(1, high * 1.1)] } },
+      axes: [axis, { ...axis, size: 48, values: (_, ticks) => ticks.map((tick) => `${tick}`) }],
+      series: [{}, ...series.map((one) => ({
+        label: unit ? `${one.label} ${unit}` : one.label,
+        stroke: colour(KINDS[one.kind] ?? "accent"),
+        fill: one.fill ? `color-mix(in srgb, ${colour(KINDS[one.kind] ?? "accent")} 14%, transparent)` : undefined,
+        width: 1.75, spanGaps: false, points: { show: false },
+      }))],
+    }, [times, ...series.map((one) => one.values)], holder);
+    drawn.set(holder, chart);
+  }
+
+  function drawAll(within) {
+    for (const holder of drawn.keys()) if (!holder.isConnected) { drawn.get(holder).destroy(); drawn.delete(holder); }
+    for (const holder of within.querySelectorAll("[data-chart]")) draw(holder);
+  }
+
+  let waiting;
+  window.addEventListener("resize", () => { clearTimeout(waiting); waiting = setTimeout(() => drawAll(document), 150); });
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => drawAll(document));
+  document.addEventListener("htmx:after:swap", () => drawAll(document));
+  drawAll(document);
+})();

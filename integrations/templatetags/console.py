@@ -1,0 +1,96 @@
+"""Tags of the console's templates: symbols, times, states, charts, and links to pages that may be absent."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import template
+from django.contrib import admin
+from django.urls import NoReverseMatch, reverse
+from django.utils.html import format_html, json_script
+from django.utils.safestring import SafeString, mark_safe
+
+from integrations.console.icons import ICONS
+from integrations.display import Badge, exact, short, when
+from integrations.tenancy.tenant import name_of
+
+register = template.Library()
+register.filter("when", when)
+register.filter("exact", exact)
+register.filter("short", short)
+register.filter("tenant_name", name_of)
+
+
+@register.simple_tag
+def icon(name: str) -> SafeString:
+    """Draw the symbol of this name; it says nothing that the words beside it do not."""
+    shapes = mark_safe(ICONS[name])  # noqa: S308 - a constant of ours
+    return format_html('<svg class="icon" viewBox="0 0 24 24" aria-hidden="true">{}</svg>', shapes)
+
+
+@register.simple_tag
+def page_of(name: str, *args: Any, **kwargs: Any) -> str:
+    """Return the address of a page of the console, "" if it is not installed: ``{% page_of "audit" as url %}``."""
+    try:
+        return reverse(f"console:{name}", args=args, kwargs=kwargs)
+    except NoReverseMatch:
+        return ""
+
+
+@register.simple_tag
+def admin_url(name: str = "index", *args: Any) -> str:
+    """Return the address of an admin page, "" if the project has no admin."""
+    try:
+        return reverse(f"{admin.site.name}:{name}", args=args)
+    except NoReverseMatch:
+        return ""
+
+
+@register.filter
+def badge(state: Badge) -> SafeString:
+    """Show a state: its symbol, its word and a colour."""
+    return format_html('<span class="badge {}" title="{}">{}</span>', state.kind, state.hint, state.label)
+
+
+@register.simple_tag
+def chart(name: str, data: Any, label: str) -> SafeString:
+    """Draw a chart.
+
+    Args:
+        name: unique on the page.
+        data: ``{"times": [seconds since 1970], "series": [{"label": "Delivered", "kind": "ok", "values": [1, None]}],
+            "unit": "a minute", "stacked": False}``; kind: ok, warn, bad, off or accent.
+        label: what it shows, for people who hear the page.
+    """
+    return format_html(
+        '<div class="chart" data-chart="{}" role="img" aria-label="{}"></div>{}',
+        f"chart-{name}",
+        label,
+        json_script(data, f"chart-{name}"),
+    )
+
+
+@register.simple_tag
+def sparkline(values: list[int | float | None], label: str, bad: list[int | float | None] | None = None) -> SafeString:
+    """Draw a line of one word's size: `values` oldest first, and on it in red where `bad` is above zero."""
+    known = [value or 0 for value in values]
+    if not known:
+        return SafeString("")
+    top, step, width = max([*known, 1]), 100 / max(len(known), 1), 100 / max(len(known), 1) * 0.8
+    wrong = [value or 0 for value in bad] if bad is not None else [0] * len(known)
+    bars = [
+        format_html(
+            '<rect class="{}" x="{:.2f}" y="{:.2f}" width="{:.2f}" height="{:.2f}"/>',
+            "bad" if wrong[index] else "ok",
+            index * step,
+            24 - (height := max(24 * value / top, 1.5 if value else 0.5)),
+            width,
+            height,
+        )
+        for index, value in enumerate(known)
+    ]
+    return format_html(
+        '<svg class="sparkline" viewBox="0 0 100 24" preserveAspectRatio="none" role="img" aria-label="{}">{}</svg>',
+        label,
+        mark_safe("".join(bars)),  # noqa: S308 - each part was escaped
+    )
