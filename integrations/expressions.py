@@ -4,6 +4,7 @@ Conditions, YAML templates, and the texts and lines that people write into setti
 
     workitem.priority == 'Urgent'               a condition: may only look (LOOKS)
     lines[*].{sku: sku}                         a template or a setting: may also build values (BUILDS)
+    {text: join(' ', [order.number, 'is paid'])}     a payload: may build more (connections/payloads.py)
 
 JMESPath has no loops and no side effects, but it can build: forty times ``[@, @]`` is a value of 2^40 parts. So a
 condition, which runs in somebody's save, builds nothing, and elsewhere what is built is counted here and its result
@@ -130,8 +131,18 @@ def _number(value: Any) -> Decimal | None:
     return None
 
 
-def compile_expression(text: str, *, nodes: frozenset[str] = LOOKS, functions: frozenset[str] = FUNCTIONS) -> Any:
+def compile_expression(
+    text: str,
+    *,
+    nodes: frozenset[str] = LOOKS,
+    functions: frozenset[str] = FUNCTIONS,
+    max_parts: int = MAX_NODES,
+    max_builders: int = MAX_BUILDERS,
+) -> Any:
     """Return `text` compiled; its ``.parsed`` is the tree, for an `Interpreter`.
+
+    Args:
+        max_builders: how many objects and lists it may build.
 
     Raises:
         ValueError: it is not JMESPath, it has too many parts, or it uses more than `nodes` and `functions`.
@@ -148,16 +159,16 @@ def compile_expression(text: str, *, nodes: frozenset[str] = LOOKS, functions: f
     while waiting:
         node = waiting.pop()
         count += 1
-        if count > MAX_NODES:
-            raise ValueError(f"it has more than {MAX_NODES} parts")
+        if count > max_parts:
+            raise ValueError(f"it has more than {max_parts} parts")
         kind = node["type"]
         if kind not in nodes:
             raise ValueError(f"{kind.replace('_', ' ')} is not allowed here; compare fields instead")
         if kind == "function_expression" and node["value"] not in functions:
             raise ValueError(f"{node['value']}() is not allowed here; there are: {', '.join(sorted(functions))}")
-        builders += kind == "multi_select_dict"
-        if builders > MAX_BUILDERS:
-            raise ValueError(f"it builds more than {MAX_BUILDERS} objects")
+        builders += kind in ("multi_select_dict", "multi_select_list")
+        if builders > max_builders:
+            raise ValueError(f"it builds more than {max_builders} objects")
         waiting += node["children"]
     return expression
 

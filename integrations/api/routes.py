@@ -11,14 +11,13 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib.admin.views.decorators import staff_member_required
-from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.http import HttpRequest
 from ninja import NinjaAPI, Query, Status
 from ninja.security import django_auth
 
 from integrations.connections import event_types
-from integrations.connections.conditions import validate_condition
 from integrations.connections.models import EventSubscription, TenantIntegration
 from integrations.connectors.manifest import Manifest
 from integrations.connectors.registry import ConnectorRegistry
@@ -127,11 +126,11 @@ def setup_connection(request: HttpRequest, data: ConnectionIn) -> Any:
     )
     change_settings(integration, data.settings)
     _check_events(integration, data.events, {})
-    _check_conditions(data.conditions, data.events, {})
+    _check_expressions(data, data.events, {})
     _tick(request, integration, data.inbound_actions)
     with transaction.atomic():
         save_settings(integration, [])
-        integration.subscribe(*data.events, conditions=data.conditions)
+        integration.subscribe(*data.events, conditions=data.conditions, payloads=data.payloads)
     return Status(201, _tried(request, integration))
 
 
@@ -202,14 +201,13 @@ def _check(field: str, names: list[str], choices: list[tuple[str, str]]) -> None
 
 
 def _change_events(integration: TenantIntegration, data: ConnectionChange) -> None:
-    stored = {each.event_type: each.condition for each in integration.subscriptions.all()}
+    stored = {each.event_type: each for each in integration.subscriptions.all()}
     events = data.events if data.events is not None else list(stored)
     if data.events is not None:
         _check_events(integration, events, stored)
-    if data.conditions is not None:
-        _check_conditions(data.conditions, events, stored)
-    if data.events is not None or data.conditions is not None:
-        integration.subscribe(*events, conditions=data.conditions)
+    _check_expressions(data, events, stored)
+    if not data.events is data.conditions is data.payloads is None:
+        integration.subscribe(*events, conditions=data.conditions, payloads=data.payloads)
 
 
 def _check_events(integration: TenantIntegration, names: list[str], stored: Collection[str]) -> None:
@@ -222,19 +220,22 @@ def _check_events(integration: TenantIntegration, names: list[str], stored: Coll
     _check("events", names, [(name, "") for name in sorted(offered)])
 
 
-def _check_conditions(conditions: Mapping[str, str], events: Collection[str], stored: Mapping[str, str]) -> None:
-    """Refuse what no event can meet, as the admin's form does; what is stored already may stay."""
+def _check_expressions(
+    data: ConnectionIn | ConnectionChange, events: Collection[str], stored: Mapping[str, EventSubscription]
+) -> None:
+    """Refuse conditions that no event can meet and payloads that cannot be made, as forms do; what is stored already
+    may stay."""
     problems = {}
-    for event_type, condition in conditions.items():
-        name = f"conditions.{event_type[:100]}"
-        if event_type not in events:
-            problems[name] = "this event type is not among the events"
-        elif condition != stored.get(event_type):
-            try:
-                EventSubscription(event_type=event_type, condition=condition).clean_fields(exclude=["integration"])
-                validate_condition(condition, event_type)
-            except ValidationError as error:
-                problems[name] = " ".join(error.messages)
+    for column, given in (("condition", data.conditions), ("payload", data.payloads)):
+        for event_type, expression in (given or {}).items():
+            name = f"{column}s.{event_type[:100]}"
+            before = stored.get(event_type)
+            if event_type not in events:
+                problems[name] = "this event type is not among the events"
+            elif before is None or expression != getattr(before, column):
+                found = EventSubscription(event_type=event_type, **{column: expression}).problems()
+                if messages := [message for each in found.values() for message in each]:
+                    problems[name] = " ".join(messages)
     if problems:
         raise ConfigurationError(problems)
 
@@ -287,5 +288,6 @@ def _connection(integration: TenantIntegration) -> ConnectionOut:
         settings=_settings(integration),
         events=sorted(subscription.event_type for subscription in integration.subscriptions.all()),
         conditions={each.event_type: each.condition for each in integration.subscriptions.all() if each.condition},
+        payloads={each.event_type: each.payload for each in integration.subscriptions.all() if each.payload},
         **{name: getattr(integration, name) for name in same},
     )

@@ -47,6 +47,9 @@ class ConnectionIn(Schema):
     settings: dict[str, Any] = {}
     events: list[str] = []
     conditions: dict[str, str] = Field(default={}, description="event type → JMESPath over its payload; none: always")
+    payloads: dict[str, str] = Field(
+        default={}, description="event type → JMESPath that makes what is sent; none: the event's body as it is"
+    )
     inbound_actions: list[str] = Field(default=[], description="what it may do here when it calls back")
     is_active: bool = True
 
@@ -59,6 +62,9 @@ class ConnectionChange(Schema):
     events: list[str] | None = None
     conditions: dict[str, str] | None = Field(
         default=None, description="of all events; an event type that is not named is sent always"
+    )
+    payloads: dict[str, str] | None = Field(
+        default=None, description="of all events; of an event type that is not named the body is sent as it is"
     )
     inbound_actions: list[str] | None = None
     is_active: bool | None = None
@@ -79,6 +85,7 @@ class ConnectionOut(Schema):
     settings: dict[str, Any]
     events: list[str]
     conditions: dict[str, str]
+    payloads: dict[str, str]
     inbound_actions: list[str]
     last_test_at: datetime | None
     created_at: datetime

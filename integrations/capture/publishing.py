@@ -77,9 +77,9 @@ def publish_all(
             frames[tenant.pk, event_type] = frame
         minimal = {**frame, **happening.minimal}
         payload = _sendable(frame, happening, using)
-        seen = _with_cuts(frame, payload) if any(TRUNCATED in condition for _, condition in wanted) else payload
-        integration_ids = [pk for pk, condition in wanted if wants(condition, seen)]
-        if integration_ids:
+        seen = _with_cuts(frame, payload) if any(TRUNCATED in condition for _, condition, _ in wanted) else payload
+        met = [(pk, shaped) for pk, condition, shaped in wanted if wants(condition, seen)]
+        if met:
             occurrences.append(
                 Occurrence(
                     tenant_id=tenant.pk,
@@ -89,7 +89,8 @@ def publish_all(
                     payload=payload,
                     is_sanitised=True,
                     minimal=minimal,
-                    integration_ids=integration_ids,
+                    integration_ids=[pk for pk, _ in met],
+                    payloads={pk: shaped for pk, shaped in met if shaped},
                     occurred_at=now,
                     origin_id=origin() if is_answer else None,
                 )

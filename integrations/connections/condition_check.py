@@ -61,11 +61,23 @@ def problems(text: str, tree: Mapping[str, Any], payload: Shape, *, may_be_fixed
     Args:
         may_be_fixed: it may look at no field, as a part of a text may.
     """
+    return examine(text, tree, payload, may_be_fixed=may_be_fixed)[0]
+
+
+def examine(
+    text: str, tree: Mapping[str, Any], payload: Shape, *, may_be_fixed: bool = False
+) -> tuple[list[str], Shape]:
+    """Return (`problems`, what the expression gives)."""
     checker = _Checker(text)
-    checker.shape_of(tree, payload, "")
+    shape = checker.shape_of(tree, payload, "")
     if not checker.found and not may_be_fixed and not _looks(tree):
         checker.found.append("It looks at no field, so it is always the same; fields stand without quotes")
-    return [each if each.endswith("?") else f"{each}." for each in dict.fromkeys(checker.found)]
+    return [each if each.endswith("?") else f"{each}." for each in dict.fromkeys(checker.found)], shape
+
+
+def kinds_in_words(shape: Shape) -> str:
+    """Return what kinds of values may stand somewhere: "text or a number"."""
+    return _kinds(shape)
 
 
 def _looks(node: Any) -> bool:
@@ -158,6 +170,12 @@ class _Checker:
 
     _filter_projection = _projection
 
+    def _flatten(self, node: Any, scope: Shape, where: str) -> Shape:
+        base = node["children"][0]
+        element = self._element(self.shape_of(base, scope, where), _path(base, where))
+        inner = element.items if element.items and element.kinds == {"array"} else ANYTHING
+        return Shape(frozenset({"array"}), items=inner if "array" in element.kinds else element)
+
     def _value_projection(self, node: Any, scope: Shape, where: str) -> Shape:
         self.shape_of(node["children"][0], scope, where)
         return Shape(frozenset({"array"}))
@@ -166,6 +184,17 @@ class _Checker:
         return scope
 
     _current = _identity
+
+    # -- what a payload builds --------------------------------------------------------------------
+
+    def _multi_select_dict(self, node: Any, scope: Shape, where: str) -> Shape:
+        fields = {pair["value"]: self.shape_of(pair["children"][0], scope, where) for pair in node["children"]}
+        return Shape(frozenset({"object"}), fields)
+
+    def _multi_select_list(self, node: Any, scope: Shape, where: str) -> Shape:
+        for child in node["children"]:
+            self.shape_of(child, scope, where)
+        return Shape(frozenset({"array"}))
 
     # -- values -----------------------------------------------------------------------------------
 

@@ -28,6 +28,7 @@ from .abstract import AbstractConnection
 from .binding import signing_secrets
 from .conditions import validate_condition
 from .grants import OAuthGrant
+from .payloads import MAX_LENGTH, validate_payload
 from .remembered import Remembered, still_known
 from .row import SIGNING_KEYS
 from .token_store import GrantTokens
@@ -239,19 +240,28 @@ class TenantIntegration(IntegrationNames, TenantOwned, AbstractConnection):
         """Add a subscription to `event_type` with the next `save`; for a row that has no id yet."""
         self._event_type_when_saved, self._subscribed = event_type, None
 
-    def subscribe(self, *types: str, conditions: Mapping[str, str] | None = None) -> None:
-        """Make these the subscribed event types; without `conditions`, those that stay keep theirs.
+    def subscribe(
+        self,
+        *types: str,
+        conditions: Mapping[str, str] | None = None,
+        payloads: Mapping[str, str] | None = None,
+    ) -> None:
+        """Make these the subscribed event types; those that stay keep what is not given.
 
         Args:
             conditions: event type → condition; a type that is not named has none.
+            payloads: event type → payload; a type that is not named has none.
         """
         self.subscriptions.exclude(event_type__in=types).delete()
         have = {subscription.event_type: subscription for subscription in self.subscriptions.all()}
         for event_type in dict.fromkeys(types):
             subscription = have.get(event_type) or EventSubscription(integration=self, event_type=event_type)
-            condition = subscription.condition if conditions is None else conditions.get(event_type, "")
-            if subscription.pk is None or condition != subscription.condition:
-                subscription.condition = condition
+            before = subscription.condition, subscription.payload
+            if conditions is not None:
+                subscription.condition = conditions.get(event_type, "")
+            if payloads is not None:
+                subscription.payload = payloads.get(event_type, "")
+            if subscription.pk is None or before != (subscription.condition, subscription.payload):
                 subscription.save()
 
 
@@ -259,7 +269,7 @@ _SEALED = (TenantIntegration.webhook_url, TenantIntegration.headers, TenantInteg
 
 
 class EventSubscription(models.Model):
-    """One event type that an integration wants, perhaps only under a condition."""
+    """One event type that an integration wants, perhaps only under a condition, perhaps with a payload of its own."""
 
     integration = models.ForeignKey(TenantIntegration, on_delete=models.CASCADE, related_name="subscriptions")
     event_type = models.CharField(max_length=100)
@@ -269,6 +279,14 @@ class EventSubscription(models.Model):
         validators=[validate_condition],
         help_text="JMESPath over the payload, e.g. workitem.priority == 'Urgent'; empty: always.",
     )
+    payload = models.TextField(
+        max_length=MAX_LENGTH,
+        blank=True,
+        default="",
+        db_default="",
+        validators=[validate_payload],
+        help_text="JMESPath that makes what is sent, e.g. {text: workitem.title}; empty: the event's body as it is.",
+    )
 
     class Meta:
         unique_together = [("integration", "event_type")]
@@ -277,9 +295,21 @@ class EventSubscription(models.Model):
     def __str__(self) -> str:
         return self.event_type
 
-    def clean(self) -> None:
-        """Refuse a condition that events of this type can never meet."""
+    def problems(self) -> dict[str, list[str]]:
+        """Return {field: what is wrong}; {}: it may be saved. The one check of forms and of the API."""
         try:
-            validate_condition(self.condition, self.event_type)
+            self.full_clean(exclude=["integration"], validate_unique=False, validate_constraints=False)
         except ValidationError as error:
-            raise ValidationError({"condition": error.messages}) from None
+            return {name: list(dict.fromkeys(messages)) for name, messages in error.message_dict.items()}
+        return {}
+
+    def clean(self) -> None:
+        """Refuse a condition that events of this type can never meet, and a payload that cannot be made of them."""
+        problems = {}
+        for name, check in (("condition", validate_condition), ("payload", validate_payload)):
+            try:
+                check(getattr(self, name), self.event_type)
+            except ValidationError as error:
+                problems[name] = error.messages
+        if problems:
+            raise ValidationError(problems)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from integrations.auth.token import TokenStore
@@ -22,7 +22,7 @@ from integrations.transport.tcp import Conversation, Security
 
 from .manifest import HEADERS, URL, Manifest
 from .summary import Summary, SummaryFormat, summarise
-from .texts import filled
+from .texts import filled, shown
 
 __all__ = [
     "Binding",
@@ -42,7 +42,8 @@ class Envelope:
 
     Attributes:
         idempotency_key: the ``webhook-id`` on the wire; a receiver drops what it has seen.
-        body: the payload, UTF-8 JSON.
+        body: the payload, UTF-8 JSON: the event's body, or what the subscription makes of it.
+        event_body: the event's own body where `body` is another; empty: they are the same.
         sequence: ascends per object; 0 for a test event.
         attempt: 1 for the first try.
         summary_format: how its trigger handler says that it reads; None: as any event does.
@@ -56,24 +57,37 @@ class Envelope:
     attempt: int = 1
     progress: Mapping[str, Any] = field(default_factory=dict, repr=False)
     summary_format: SummaryFormat | None = field(default=None, repr=False)
+    event_body: bytes = field(default=b"", repr=False)
 
     @property
     def payload(self) -> dict[str, Any]:
         """The body as a dict; {} if it is no JSON object."""
-        try:
-            value = json.loads(self.body)
-        except (ValueError, RecursionError):
-            return {}
-        return value if isinstance(value, dict) else {}
+        return _object(self.body)
 
     def summary(self, lines: Iterable[str] = ()) -> Summary:
-        """Return the event in words; `lines`: what the tenant wants listed, ``Customer: invoice.customer.name``."""
-        return summarise(self.payload, self.event_type, lines, self.summary_format)
+        """Return the event in words; `lines`: what the tenant wants listed, ``Customer: invoice.customer.name``.
+
+        Whoever wrote the trigger handler knows the event's body, and a tenant the payload that the subscription makes:
+        title, description and link are read from the one, `lines` from the other.
+        """
+        if not self.event_body:
+            return summarise(self.payload, self.event_type, lines, self.summary_format)
+        summary = summarise(_object(self.event_body), self.event_type, (), self.summary_format)
+        wanted = list(lines)
+        return replace(summary, lines=tuple(shown(wanted, self.payload))) if wanted else summary
 
     def title(self, text: str = "") -> str:
         """Return `text`, whose ``{…}`` are filled in, on one line; without `text`, what happened to what."""
         filled_in = filled(text, self.payload) if text else self.summary().title
         return " ".join(filled_in.split()) or self.event_type or "Event"
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,7 @@ class DueRow:
         is_cleared: the destination has taken something since this row failed last.
         has_failed: it has failed before.
         progress: what attempts before this one have done already, as JSON; "" nothing.
+        payload: the expression that makes what is sent of the body (connections/payloads.py); "" the body as it is.
     """
 
     id: int
@@ -57,6 +58,7 @@ class DueRow:
     body: str = field(repr=False)
     tenant_id: Any = None
     progress: str = field(default="", repr=False)
+    payload: str = field(default="", repr=False)
 
     def holds(self, later: float = 0.0) -> bool:
         """Tell whether its object's later rows wait for it, `later` seconds after it was read."""

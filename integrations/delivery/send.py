@@ -22,6 +22,7 @@ from django.db import connections
 from integrations import conf
 from integrations.clock import elapsed
 from integrations.connections import event_types
+from integrations.connections.payloads import bytes_of
 from integrations.connectors.base import BaseConnector
 from integrations.connectors.port import Envelope
 from integrations.errors import IntegrationError, IntegrationPermanentError, IntegrationTemporaryError
@@ -209,7 +210,8 @@ class Slice:
             envelope = Envelope(
                 event_type=row.event_type,
                 idempotency_key=row.idempotency_key,
-                body=row.body.encode(),
+                body=bytes_of(row.payload, row.body) if row.payload else row.body.encode(),
+                event_body=row.body.encode() if row.payload else b"",
                 sequence=row.event_id,
                 attempt=attempt,
                 progress=json.loads(row.progress) if row.progress else {},

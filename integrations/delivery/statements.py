@@ -95,6 +95,7 @@ def _row_columns(vendor: str) -> str:
             "e.body",
             "e.tenant_id",
             "r.progress",
+            "r.payload",
         )
     )
 

@@ -23,6 +23,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from integrations import conf
+from integrations.connections.payloads import PayloadFailed
 from integrations.errors import (
     EVENT,
     QUOTA,
@@ -164,6 +165,8 @@ class Verdict:
     def note(self, result: Outcome) -> None:
         """Judge one outcome."""
         error = result.error
+        if isinstance(error, PayloadFailed):
+            return  # nothing was sent: it says nothing of the destination
         self._noted += 1
         self._tries += bool(self.doubt)
         if error is None:

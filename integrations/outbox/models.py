@@ -106,6 +106,8 @@ class IntegrationSync(models.Model):
     deaths = models.PositiveSmallIntegerField(default=0, db_default=0)
     # What attempts that failed have done already, as JSON: the next one does the rest. "" after a success.
     progress = models.TextField(blank=True, default="", db_default="", editable=False)
+    # The subscription's payload when the event was recorded (connections/payloads.py); "": the event's body as it is.
+    payload = models.TextField(blank=True, default="", db_default="", editable=False)
     last_error = models.CharField(max_length=1100, blank=True)
     response_status = models.PositiveSmallIntegerField(null=True, blank=True)
     reason = models.CharField(max_length=500, blank=True)

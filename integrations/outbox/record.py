@@ -31,6 +31,7 @@ class Occurrence:
         is_sanitised: `payload` is made of JSON's own types already.
         minimal: what is sent instead if `payload` cannot be read or stored, or is far larger than MAX_BODY_BYTES.
         integration_ids: the subscribed integrations of the tenant.
+        payloads: of those that want another payload than the body: integration → its expression, frozen in the row.
         idempotency_key: the event's identity; recording the same key again is refused by the database.
         origin_id: the integration that caused it by calling back; None: a person, or the application.
         sync_values: columns of its syncs that are not as usual, e.g. a later ``next_attempt_at``.
@@ -47,6 +48,7 @@ class Occurrence:
     idempotency_key: str = field(default_factory=new_idempotency_key)
     origin_id: int | None = None
     sync_values: Mapping[str, Any] = field(default_factory=dict)
+    payloads: Mapping[int, str] = field(default_factory=dict)
     is_sanitised: bool = False
 
     @property
@@ -123,6 +125,7 @@ def _insert(occurrences: Sequence[Occurrence], body: Callable[[Occurrence], str]
                 event=event,
                 integration_id=integration_id,
                 object_key=occurrence.object_key,
+                payload=occurrence.payloads.get(integration_id, ""),
                 **occurrence.sync_values,
             )
             for occurrence, event in zip(occurrences, events, strict=True)
@@ -141,8 +144,11 @@ def _insert_at_once(occurrences: Sequence[Occurrence], body: Callable[[Occurrenc
         for start in range(0, len(occurrences), BATCH):
             batch = occurrences[start : start + BATCH]
             owed = [(each.idempotency_key, pk) for each in batch for pk in each.integration_ids]
+            payloads = []  # the usual statement knows nothing of them, and costs what it did
+            if any(each.payloads for each in batch):
+                payloads = [_array(each.payloads.get(pk, "") for each in batch for pk in each.integration_ids)]
             cursor.execute(
-                _at_once_sql(_TENANT.rel_db_type(connections[using])),
+                _at_once_sql(_TENANT.rel_db_type(connections[using]), has_payloads=bool(payloads)),
                 [
                     _array(str(each.tenant_id) for each in batch),
                     _array(each.event_type for each in batch),
@@ -154,6 +160,7 @@ def _insert_at_once(occurrences: Sequence[Occurrence], body: Callable[[Occurrenc
                     _array(each.origin_id for each in batch),
                     _array(key for key, _ in owed),
                     _array(pk for _, pk in owed),
+                    *payloads,
                 ],
             )
             id_of = {key: pk for pk, key in cursor.fetchall()}
@@ -178,9 +185,13 @@ def _quoted(value: str | int | None) -> str:
 
 
 @cache
-def _at_once_sql(tenant_type: str) -> str:
+def _at_once_sql(tenant_type: str, *, has_payloads: bool) -> str:
     """Return the statement: events in the order of the arrays, so that their ids ascend, and a sync for each pair."""
     owed = _constants(IntegrationSync, {"event", "integration", "object_key"})
+    payloads, owes = "", "idempotency_key, integration_id"
+    if has_payloads:
+        payloads, owes = ", %s::text[]", f"{owes}, payload"
+        owed["payload"] = "new.payload"
     return f"""
         WITH happened AS (
             INSERT INTO {IntegrationEvent._meta.db_table} (
@@ -201,7 +212,7 @@ def _at_once_sql(tenant_type: str) -> str:
             )
             SELECT happened.id, new.integration_id, happened.content_type_id || ':' || happened.object_id,
                 {", ".join(owed.values())}
-            FROM unnest(%s::text[], %s::bigint[]) WITH ORDINALITY AS new (idempotency_key, integration_id, n)
+            FROM unnest(%s::text[], %s::bigint[]{payloads}) WITH ORDINALITY AS new ({owes}, n)
             JOIN happened USING (idempotency_key)
             ORDER BY new.n
         )
