@@ -15,10 +15,12 @@ from uuid import UUID
 
 from django.db import connections, models, router, transaction
 from django.utils.functional import Promise
+from django.utils.text import capfirst
 
 from integrations.connections.payload_shapes import Shape, shape_of, union, with_choices
 
 RELATIONS = 3  # a relation's relation's relation
+MOST_SAMPLES = 20
 Payload = Callable[[Any], Mapping[str, Any]]
 
 # Two values of each kind; the first field class that fits decides.
@@ -36,6 +38,8 @@ _SAMPLES: tuple[tuple[type[models.Field[Any, Any]], tuple[Any, Any]], ...] = (
     (models.BinaryField, (b"one", b"two")),
     (models.JSONField, ({}, {})),
     (models.FileField, ("one", "two")),
+    (models.EmailField, ("ann@example.com", "bob@example.com")),
+    (models.URLField, ("https://example.com/1", "https://example.com/2")),
     (models.CharField, ("one", "two")),
     (models.TextField, ("one", "two")),
 )
@@ -51,6 +55,21 @@ def learnt_shape(model: type[models.Model], payload: Payload) -> Shape:
     # A payload() that asks the database, and wrongly, must not spoil the transaction of whoever saves a condition.
     with transaction.atomic(using=using) if connections[using].in_atomic_block else nullcontext():
         return _learnt(model, payload)
+
+
+def sample_payloads(model: type[models.Model], payload: Payload) -> list[Mapping[str, Any]]:
+    """Return what `payload` returns for made-up objects, different ones: each value of each choice occurs.
+
+    Raises:
+        Exception: whatever `payload` raises for an object with everything set.
+    """
+    using = router.db_for_read(model)
+    with transaction.atomic(using=using) if connections[using].in_atomic_block else nullcontext():
+        first, second = (_example(model, variant) for variant in (0, 1))
+        found = [payload(first), payload(second)]
+        for field in model._meta.concrete_fields:
+            found += _each(first, field, _choices(field), payload)
+    return found[:MOST_SAMPLES]
 
 
 def _learnt(model: type[models.Model], payload: Payload) -> Shape:
@@ -83,6 +102,8 @@ def _example(model: type[models.Model], variant: int, *, is_bare: bool = False, 
 
 
 def _sample(field: Any, variant: int) -> Any:
+    if type(field) in (models.CharField, models.TextField):
+        return f"{capfirst(str(field.verbose_name))} {variant + 1}"  # people read it
     return next((samples[variant] for kind, samples in _SAMPLES if isinstance(field, kind)), None)
 
 

@@ -38,7 +38,7 @@ from integrations.tenancy.boundary import OtherTenant, Way, forget_way, is_own, 
 from integrations.tenancy.tenant import is_tenant, tenant_model
 
 from .bulk_writes import Watch, announce_writes, batches, kept_of_save, rows_created, rows_updating, save_failed
-from .examples import learnt_shape
+from .examples import learnt_shape, sample_payloads
 from .publishing import Happening, publish, publish_all
 from .row_reader import OldRow, OldRows, RowReader
 from .subscribers import Subscribers, subscribers_of
@@ -159,7 +159,8 @@ class TriggerHandler:
             is_change = kind in ("status_changed", "updated")
             shape = handler._shape_of_changes if is_change else handler._shape
             name, shown = f"{cls.name}_{kind}", f"{label} {kind.replace('_', ' ')}"
-            event_types.register(name, shown, shape=shape, summary=cls.summary)
+            samples = handler._samples_of_changes if is_change else handler._samples
+            event_types.register(name, shown, shape=shape, summary=cls.summary, samples=samples)
         register_note_writer(cls.model, handler.write_notes)
         announce_writes(cls.model)
         tell_way(cls.model, Way(handler._path.key, handler._path.owner))
@@ -202,10 +203,22 @@ class TriggerHandler:
     # -- what conditions may name -----------------------------------------------------------------
 
     def _shape(self) -> Shape:
-        return learnt_shape(self.model, lambda obj: {self.name: self.payload(obj)})
+        return learnt_shape(self.model, self._example)
 
     def _shape_of_changes(self) -> Shape:
-        return learnt_shape(self.model, lambda obj: {self.name: self.payload(obj), "changes": self._changes_of(obj)})
+        return learnt_shape(self.model, self._example_of_changes)
+
+    def _samples(self) -> list[Mapping[str, Any]]:
+        return sample_payloads(self.model, self._example)
+
+    def _samples_of_changes(self) -> list[Mapping[str, Any]]:
+        return sample_payloads(self.model, self._example_of_changes)
+
+    def _example(self, obj: Any) -> dict[str, Any]:
+        return {self.name: self.payload(obj)}
+
+    def _example_of_changes(self, obj: Any) -> dict[str, Any]:
+        return {self.name: self.payload(obj), "changes": self._changes_of(obj)}
 
     def _changes_of(self, obj: Any) -> dict[str, dict[str, Any]]:
         """Return the changes of an example: everything, from what it is to what it is."""

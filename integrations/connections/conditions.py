@@ -31,6 +31,15 @@ _SLIPS = (
 )
 
 
+def compiled_condition(condition: str) -> Any:
+    """Return the tree of a condition, for an `Interpreter`.
+
+    Raises:
+        ValueError: it is not one.
+    """
+    return _compiled(condition).parsed
+
+
 def validate_condition(condition: str, event_type: str = "") -> None:
     """Raise ValidationError, saying what is wrong, when `condition` can never be what its author means.
 

@@ -6,7 +6,7 @@ Trigger handlers (capture/) register theirs when Django starts; everybody else r
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from integrations.connectors.manifest import Manifest
@@ -19,6 +19,7 @@ logger = logging.getLogger("integrations.connections")
 _labels: dict[str, str] = {}
 _shapes: dict[str, Shape | Callable[[], Shape]] = {}
 _summaries: dict[str, SummaryFormat] = {}
+_samples: dict[str, Callable[[], Sequence[Mapping[str, Any]]]] = {}
 
 
 def register(
@@ -28,6 +29,7 @@ def register(
     example: Mapping[str, Any] | None = None,
     shape: Callable[[], Shape] | None = None,
     summary: SummaryFormat | None = None,
+    samples: Callable[[], Sequence[Mapping[str, Any]]] | None = None,
 ) -> None:
     """Make `event_type` known, with the `label` that people see.
 
@@ -36,10 +38,15 @@ def register(
             saved. An empty object or list in it may hold anything.
         shape: how to learn the same, asked when somebody saves the first condition.
         summary: how its events read where people read them; None: as any event does (connectors/summary.py).
+        samples: makes payloads like `example`, for people who try a condition before anything has happened.
     """
     _labels[event_type] = label
-    _shapes.pop(event_type, None)
-    _summaries.pop(event_type, None)
+    for known in (_shapes, _summaries, _samples):
+        known.pop(event_type, None)
+    if samples is not None:
+        _samples[event_type] = samples
+    elif example is not None:
+        _samples[event_type] = lambda: [example]
     if summary is not None:
         _summaries[event_type] = summary
     if shape is not None:
@@ -56,6 +63,17 @@ def summary_format(event_type: str) -> SummaryFormat | None:
 def summary_formats() -> dict[str, SummaryFormat]:
     """Return {event type: how its events read} of those of which somebody said it."""
     return dict(_summaries)
+
+
+def samples(event_type: str) -> list[Mapping[str, Any]]:
+    """Return made-up payloads, as `publish` gets them; [] where nobody can make one. Values of any type."""
+    try:
+        return list(_samples[event_type]())
+    except KeyError:
+        return []
+    except Exception:  # a host's payload() that takes no example
+        logger.info("there are no samples of %s: its payload takes no example", event_type)
+        return []
 
 
 def choices() -> list[tuple[str, str]]:

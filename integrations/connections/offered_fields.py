@@ -1,0 +1,75 @@
+"""The fields of an event's body that conditions and payloads may name, as a list to choose from."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from .condition_check import kinds_in_words
+from .event_types import payload_shape
+from .payload_shapes import Shape
+
+MOST, DEEPEST = 200, 6
+_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+@dataclass(frozen=True, slots=True)
+class OfferedField:
+    """One field: ``workitem.priority``.
+
+    Attributes:
+        path: as it is written in an expression.
+        kind: what stands there, in words: "text", "a number", "a list".
+        choices: all that ever stands there, as literals of an expression; (): anything of its kind.
+        example: a value as a literal, "" for none.
+    """
+
+    path: str
+    kind: str
+    choices: tuple[str, ...] = ()
+    example: str = ""
+
+
+def offered_fields(event_type: str, body: Mapping[str, Any] | None = None) -> list[OfferedField]:
+    """Return the fields of events of this type, MOST of them, those of the object before those of the frame.
+
+    Args:
+        body: an event's, for examples.
+    """
+    shape = payload_shape(event_type)
+    frame = [name for name in ("event_type", "timestamp", "tenant", "truncated") if name in shape.fields]
+    names = [name for name in shape.fields if name not in frame] + frame
+    fields = {name: shape.fields[name] for name in names}
+    found = _below(fields, "", body, DEEPEST)
+    return [each for each, _ in zip(found, range(MOST), strict=False)]
+
+
+def _below(fields: Mapping[str, Shape], path: str, value: Any, levels: int) -> Iterator[OfferedField]:
+    for name, shape in fields.items():
+        written = name if _PLAIN.fullmatch(name) else json.dumps(name)
+        at = f"{path}.{written}" if path else written
+        inside = value.get(name) if isinstance(value, Mapping) else None
+        yield from _one(shape, at, inside, levels)
+
+
+def _one(shape: Shape, at: str, value: Any, levels: int) -> Iterator[OfferedField]:
+    if shape.fields and levels:
+        yield from _below(shape.fields, at, value, levels - 1)
+        return
+    if shape.items is not None and shape.items.fields and levels:
+        first = value[0] if isinstance(value, list) and value else None
+        yield from _below(shape.items.fields, f"{at}[*]", first, levels - 1)
+        return
+    choices = tuple(sorted(map(literal, shape.values))) if shape.values is not None else ()
+    example = literal(value) if value is not None and not isinstance(value, dict | list) else ""
+    yield OfferedField(at, kinds_in_words(shape) if shape.kinds else "anything", choices, example)
+
+
+def literal(value: Any) -> str:
+    """Return a value as it is written in an expression: ``'Urgent'``, `` `100` ``."""
+    if isinstance(value, str):
+        return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+    return f"`{json.dumps(value)}`"

@@ -1,0 +1,176 @@
+"""What a subscription would have done: its condition and payload tried on the last real events of a tenant.
+
+In: a condition, a payload, an event type, a tenant's key. Out: a `SubscriptionTrial`: for each of the last events
+whether it would have been sent, the values that decided, and what would have gone out. Where nothing has happened yet,
+made-up objects stand in. Nothing is written, nothing is sent.
+
+The events are found through the deliveries of the integrations that want this type: there is no index of events by
+type, and the outbox is never read through. So a look is bounded, and may find fewer than there are.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from integrations import clock, conf
+from integrations.connections import event_types
+from integrations.connections.conditions import compiled_condition
+from integrations.connections.deciding import decided_by
+from integrations.connections.models import EventSubscription, TenantIntegration
+from integrations.connections.payloads import PayloadFailed, made_of, text_of
+from integrations.connectors.summary import summarise
+from integrations.connectors.texts import words
+from integrations.expressions import Interpreter
+from integrations.outbox.canonical_json import sanitise_object
+from integrations.outbox.models import IntegrationEvent, IntegrationSync
+from integrations.tenancy.tenant import name_of
+
+MOST = 20  # events that are tried
+LOOKED_AT = 400  # deliveries of one integration that are looked at for them
+NEIGHBOURS = 4  # other integrations of the tenant that are asked
+
+
+@dataclass(frozen=True, slots=True)
+class TriedEvent:
+    """One event, and what the subscription would have done with it.
+
+    Attributes:
+        event_id: None: a made-up one.
+        title: what it is about, in words.
+        is_sent: the condition is met, or fails on it: then the event is sent, too.
+        decided: (path, value in words) of what decided.
+        remark: why the condition counts as met although it is not; "".
+        payload: what goes out, as JSON to read; "" if it cannot be made or is not sent.
+        problem: why it cannot be made, which would end the delivery as failed; "".
+    """
+
+    event_id: int | None
+    occurred_at: datetime
+    title: str
+    is_sent: bool
+    decided: tuple[tuple[str, str], ...] = ()
+    remark: str = ""
+    payload: str = ""
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriptionTrial:
+    """What a subscription would have done.
+
+    Attributes:
+        problems: {``condition`` or ``payload``: what is wrong with it}; nothing was tried if there are any.
+        events: the newest first.
+        are_samples: nothing of this type has happened; the events are made up.
+    """
+
+    problems: dict[str, list[str]] = field(default_factory=dict)
+    events: tuple[TriedEvent, ...] = ()
+    are_samples: bool = False
+
+    @property
+    def sent(self) -> int:
+        """How many would have been sent."""
+        return sum(event.is_sent and not event.problem for event in self.events)
+
+    @property
+    def failed(self) -> int:
+        """Of how many no payload can be made."""
+        return sum(bool(event.problem) for event in self.events)
+
+    @property
+    def preview(self) -> TriedEvent | None:
+        """The event to show the payload of: the newest that would have been sent, else the newest that fails."""
+        found = [event for event in self.events if event.payload] or [each for each in self.events if each.problem]
+        return found[0] if found else None
+
+
+def try_subscription(
+    condition: str, payload: str, event_type: str, tenant: Any, *, integration_id: int | None = None
+) -> SubscriptionTrial:
+    """Try a condition and a payload, "" for none, on the last MOST events of this type of a tenant.
+
+    Args:
+        tenant: the tenant.
+        integration_id: whose deliveries are looked through first.
+    """
+    problems = EventSubscription(event_type=event_type, condition=condition, payload=payload).problems()
+    if problems:
+        return SubscriptionTrial(problems)
+    rows = recent_events(event_type, tenant, integration_id)
+    if rows:
+        tried = (_tried(condition, payload, event_type, row.pk, row.occurred_at, json.loads(row.body)) for row in rows)
+        return SubscriptionTrial(events=tuple(tried))
+    now = clock.now()
+    made_up = (_tried(condition, payload, event_type, None, now, body) for body in sample_bodies(event_type, tenant))
+    return SubscriptionTrial(events=tuple(made_up), are_samples=True)
+
+
+def recent_events(event_type: str, tenant: Any, integration_id: int | None = None) -> list[IntegrationEvent]:
+    """Return the last events of this type of a tenant, the newest first, MOST at most."""
+    found: dict[int, IntegrationEvent] = {}
+    for each in _asked(event_type, tenant, integration_id):
+        newest = IntegrationSync.objects.filter(integration_id=each).order_by("-id")
+        ids = list(newest.values_list("event_id", flat=True)[:LOOKED_AT])
+        rows = IntegrationEvent.objects.filter(pk__in=ids, event_type=event_type, tenant=tenant)
+        found |= {row.pk: row for row in rows.order_by("-id")[:MOST]}
+        if len(found) >= MOST:
+            break
+    return sorted(found.values(), key=lambda row: -row.pk)[:MOST]
+
+
+def sample_bodies(event_type: str, tenant: Any) -> Iterator[dict[str, Any]]:
+    """Yield bodies of made-up events, as they would be sent."""
+    frame = {"event_type": event_type, "timestamp": clock.now(), "tenant": {"id": tenant.pk, "name": name_of(tenant)}}
+    for payload in event_types.samples(event_type)[:MOST]:
+        yield sanitise_object({**frame, **payload}, limit=conf.MAX_BODY_BYTES)
+
+
+def _asked(event_type: str, tenant: Any, integration_id: int | None) -> list[int]:
+    subscribed = EventSubscription.objects.filter(event_type=event_type, integration__tenant=tenant)
+    others = subscribed.exclude(integration_id=integration_id).order_by("-integration_id")
+    found = list(others.values_list("integration_id", flat=True)[:NEIGHBOURS])
+    if integration_id is not None and TenantIntegration.objects.filter(pk=integration_id, tenant=tenant).exists():
+        found.insert(0, integration_id)
+    return found
+
+
+def _tried(
+    condition: str, expression: str, event_type: str, event_id: int | None, occurred_at: datetime, body: Any
+) -> TriedEvent:
+    title = summarise(body, event_type, (), event_types.summary_format(event_type)).title
+    is_met, remark = _met(condition, body)
+    decided = tuple((path, _words(value)) for path, value in decided_by(condition, body))
+    payload = problem = ""
+    if is_met:
+        try:
+            made = made_of(expression, body) if expression else body
+            size = len(text_of(made).encode())
+            if size > conf.MAX_BODY_BYTES:
+                problem = f"it has {size} bytes, and a body has at most {conf.MAX_BODY_BYTES}"
+            else:
+                payload = json.dumps(made, ensure_ascii=False, indent=2)
+        except PayloadFailed as error:
+            problem = error.message
+    return TriedEvent(event_id, occurred_at, title, is_met, decided, remark, payload, problem)
+
+
+def _met(condition: str, body: Any) -> tuple[bool, str]:
+    if not condition:
+        return True, ""
+    try:
+        return bool(Interpreter().visit(compiled_condition(condition), body)), ""
+    except Exception:  # JMESPath's own errors quote the value
+        return True, "The condition fails on this event, so it is sent: one too many is better than one lost."
+
+
+def _words(value: Any) -> str:
+    if value is None or isinstance(value, bool):
+        return json.dumps(value)
+    if isinstance(value, str):
+        return f"'{value[:80]}{'…' * (len(value) > 80)}'"
+    return (words(value, 80) or json.dumps(value)[:80]) if isinstance(value, dict | list) else json.dumps(value)
