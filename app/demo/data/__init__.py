@@ -1,0 +1,10 @@
+"""``make demo-data``: a week of traffic, made in seconds by the rules that workers go by.
+
+    places     the tenants, their people and destinations, and how each destination answers when; pure
+    lane       one integration's rows sent on a clock that runs fast: attempts, retries, pauses, what is left; pure
+    business   work items, what people change of them, in which events that shows
+    others     what comes in and what is handed over: inbound webhooks, pulls, pushes
+    fill       all of it into a database, by bulk inserts
+
+The same seed and time give the same week. What is random is spread over the times of day at which shops work.
+"""

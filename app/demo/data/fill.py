@@ -1,0 +1,488 @@
+"""Write the week into the database: who, what they did, what came of it. Bulk inserts, in the order of time."""
+
+from __future__ import annotations
+
+import random
+import secrets
+import uuid
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.contrib.auth.models import Permission, User
+from django.contrib.contenttypes.models import ContentType
+from django.db import models, transaction
+from django.utils import timezone
+
+from integrations import retry_policy
+from integrations.audit import notes
+from integrations.audit.models import ExecutionLog
+from integrations.capture.trigger_handler import TriggerHandler, handlers
+from integrations.connections.binding import bind, fingerprint
+from integrations.connections.conditions import wants
+from integrations.connections.models import TenantIntegration
+from integrations.connectors.base import BaseConnector
+from integrations.connectors.manifest import URL
+from integrations.connectors.registry import ConnectorRegistry
+from integrations.delivery.models import CLOSED, Lane
+from integrations.errors import IntegrationError, IntegrationTemporaryError
+from integrations.label import app_label
+from integrations.models import IntegrationEvent, IntegrationSync, SyncState, WebhookEvent
+from integrations.transport.response import Headers, Response
+from tasks.models import Customer, CustomerAsset, DropoffPoint, Note, WorkItem
+from tenants.models import Membership, Tenant
+
+from . import business, lane, others
+from .places import COMPANIES, Company, Place, answer_of, milliseconds
+
+BATCH = 500
+DAYS = 7
+PAUSED_SINCE = timedelta(hours=52)
+PEOPLE = (("viewer", "Vera", "Viewer"), ("operator", "Oscar", "Operator"), ("manager", "Mona", "Manager"))
+PERMISSIONS = {  # of each role, beside those of the smaller ones
+    "viewer": ("view_tenantintegration", "view_integrationsync", "view_webhookevent", "view_syncstate"),
+    "operator": ("change_integrationsync", "change_webhookevent", "change_syncstate"),
+    "manager": ("add_tenantintegration", "change_tenantintegration", "delete_tenantintegration"),
+}
+TECHNICIANS = ("Bob Tech", "Rita Bench", "Sam Solder")
+
+
+@dataclass(slots=True)
+class Account:
+    """A person made just now; the password is told once and stored nowhere else."""
+
+    username: str
+    password: str
+    role: str
+    tenant: str
+
+
+@dataclass(slots=True)
+class Filled:
+    """What was made."""
+
+    accounts: list[Account] = field(default_factory=list)
+    counts: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Target:
+    place: Place
+    integration: TenantIntegration
+    connector: BaseConnector | None
+    rows: list[tuple[lane.Owed, int]] = field(default_factory=list)  # with the place of the event
+
+
+def fill(receiver: str, *, seed: int = 1, since: datetime | None = None, now: datetime | None = None) -> Filled:
+    """Make what is missing of the demo's tenants, people and integrations, and their traffic from `since` until now.
+
+    Args:
+        receiver: where all destinations are: ``http://127.0.0.1:8098``.
+        since: None: a week ago.
+    """
+    now = now or timezone.now()
+    since = since or now - timedelta(days=DAYS)
+    filled = Filled()
+    with transaction.atomic(), _dated(ExecutionLog, Note, TenantIntegration):
+        casts, targets = [], []
+        for company in COMPANIES:
+            cast = _cast(company, filled, seed)
+            casts.append(cast)
+            targets += [_target(cast.tenant, place, receiver, now) for place in company.places]
+        _traffic(casts, targets, since, now, seed, filled)
+        _others(targets, since, now, seed, filled)
+    return filled
+
+
+# -- who -------------------------------------------------------------------------------------------------------
+
+
+def _cast(company: Company, filled: Filled, seed: int) -> business.Cast:
+    chance = random.Random(f"{seed} {company.name}")  # noqa: S311
+    tenant, _ = Tenant.objects.get_or_create(name=company.name)
+    people = _people(tenant, company, filled)
+    counters = [DropoffPoint.objects.get_or_create(tenant=tenant, name=name)[0] for name in company.counters]
+    assets = list(CustomerAsset.objects.filter(tenant=tenant, name__in=company.things).select_related("customer"))
+    if not assets:
+        for name in business.customer_names(company, chance):
+            email = f"{name.split()[0].lower()}.{name.split()[1].lower()}@example.com"
+            customer = Customer.objects.create(tenant=tenant, name=name, email=email)
+            thing = chance.choice(company.things)
+            assets.append(CustomerAsset.objects.create(tenant=tenant, customer=customer, name=thing))
+    return business.Cast(company, tenant, people, assets, counters)
+
+
+def _people(tenant: Tenant, company: Company, filled: Filled) -> list[User]:
+    short = tenant.name.split()[0].lower()
+    found = []
+    for role, first, last in PEOPLE if company.has_people else ():
+        user, is_new = User.objects.get_or_create(
+            username=f"{short}-{role}", defaults={"first_name": first, "last_name": last}
+        )
+        if is_new:
+            password = secrets.token_urlsafe(9)
+            user.set_password(password)
+            user.save()
+            filled.accounts.append(Account(user.username, password, role, tenant.name))
+        _give_role(tenant, user, role)
+        found.append(user)
+    for name in TECHNICIANS:
+        first, last = name.split()
+        defaults = {"first_name": first, "last_name": last}
+        user, _ = User.objects.get_or_create(username=f"{short}-{first.lower()}", defaults=defaults)
+        Membership.objects.get_or_create(tenant=tenant, user=user)
+        found.append(user)
+    return found
+
+
+def _give_role(tenant: Tenant, user: User, role: str) -> None:
+    Membership.objects.get_or_create(tenant=tenant, user=user)
+    upto = list(PERMISSIONS)[: list(PERMISSIONS).index(role) + 1]
+    names = [name for each in upto for name in PERMISSIONS[each]]
+    user.user_permissions.add(*Permission.objects.filter(content_type__app_label=app_label(), codename__in=names))
+
+
+def _target(tenant: Tenant, place: Place, receiver: str, now: datetime) -> _Target:
+    integration = TenantIntegration.objects.filter(tenant=tenant, name=place.name).first()
+    if integration is None:
+        integration = TenantIntegration(tenant=tenant, name=place.name, integration_type=place.kind)
+        integration.created_at = now - (timedelta(days=37) if place.hours is None else timedelta(hours=place.hours))
+    _settings(integration, place, receiver)
+    integration.rate_limit_per_minute = place.limit
+    integration.inbound_actions = list(place.actions)
+    integration.save()
+    integration.subscribe(*place.wants, conditions=dict(place.wants))
+    try:
+        connector = bind(integration)
+    except IntegrationError:
+        connector = None
+    return _Target(place, integration, connector)
+
+
+def _settings(integration: TenantIntegration, place: Place, receiver: str) -> None:
+    manifest = ConnectorRegistry.type_of(place.kind).manifest
+    address = f"{receiver}/{place.path}"
+    if manifest.field(URL) is not None and place.state != "set up":
+        integration.webhook_url = address
+    kept = integration.credentials
+    made: dict[str, Any] = {}
+    if place.actions:
+        made["webhook_secret"] = secrets.token_urlsafe(24)
+    if place.kind == "woocommerce":
+        made |= {"consumer_key": f"ck_{secrets.token_hex(20)}", "consumer_secret": f"cs_{secrets.token_hex(20)}"}
+        integration.config = {"store_url": address}
+    if place.kind == "salesforce":
+        made |= {"client_secret": secrets.token_hex(16)}
+        integration.config = {
+            "base_url": "https://acme.my.salesforce.com", "grant": "authorization_code",
+            "client_id": "3MVG9demo", "sobject": "Case", "external_id_field": "Outbox_Id__c",
+            "mapping": ["Subject: workitem.description", "Priority: workitem.priority"],
+        }  # fmt: skip
+    if place.config:
+        integration.config = dict(place.config)
+    integration.credentials = {**made, **kept}
+
+
+# -- what happened and where it went ---------------------------------------------------------------------------
+
+
+def _traffic(
+    casts: Sequence[business.Cast],
+    targets: Sequence[_Target],
+    since: datetime,
+    now: datetime,
+    seed: int,
+    filled: Filled,
+) -> None:
+    handler = next(each for each in handlers() if each.model is WorkItem)
+    items = _items(casts, since, now, seed)
+    happened, said = _lives(items, handler, now, seed)
+    WorkItem.unannounced.bulk_update(
+        [item for _, item in items],
+        ["status", "priority", "technician", "estimated_price", "final_price", "comments"],
+        batch_size=100,
+    )
+    by_tenant: dict[Any, list[_Target]] = defaultdict(list)
+    for target in targets:
+        by_tenant[target.integration.tenant_id].append(target)
+    kept: list[business.Happened] = []
+    for event in happened:
+        wanting = [each for each in by_tenant[event.cast.tenant.pk] if _wants(each, event, now)]
+        for target in wanting:
+            owed = lane.Owed(event.at.timestamp(), str(event.item.pk))
+            target.rows.append((owed, len(kept)))
+        if wanting:
+            kept.append(event)
+    content_type = ContentType.objects.get_for_model(WorkItem)
+    keys = random.Random(f"{seed} {since:%F %T}")  # noqa: S311
+    events = IntegrationEvent.objects.bulk_create(
+        [
+            IntegrationEvent(
+                tenant=event.cast.tenant,
+                event_type=event.event_type,
+                content_type=content_type,
+                object_id=str(event.item.pk),
+                body=event.body,
+                occurred_at=event.at,
+                idempotency_key=f"evt_{uuid.UUID(int=keys.getrandbits(128)).hex}",
+            )
+            for event in kept
+        ],
+        batch_size=BATCH,
+    )
+    filled.counts |= {"work items": len(items), "events": len(events)}
+    _deliver(targets, kept, events, content_type, said, now, seed, filled)
+
+
+def _items(
+    casts: Sequence[business.Cast], since: datetime, now: datetime, seed: int
+) -> list[tuple[business.Cast, WorkItem]]:
+    born: list[tuple[datetime, business.Cast]] = []
+    for cast in casts:
+        chance = random.Random(f"{seed} {cast.company.name} {since:%F %H}")  # noqa: S311
+        born += [(at, cast) for at in business.moments(since, now, cast.company.a_day, chance)]
+    born.sort(key=lambda each: each[0])
+    numbers = {cast.tenant.pk: 4000 + WorkItem.objects.filter(tenant=cast.tenant).count() for cast in casts}
+    items = []
+    for at, cast in born:
+        number = numbers[cast.tenant.pk] = numbers[cast.tenant.pk] + 1
+        chance = random.Random(f"{seed} {cast.company.name} {number}")  # noqa: S311
+        items.append((cast, business.new_item(cast, number, at, chance)))
+    WorkItem.unannounced.bulk_create([item for _, item in items], batch_size=BATCH)
+    return items
+
+
+def _lives(
+    items: Sequence[tuple[business.Cast, WorkItem]], handler: TriggerHandler, now: datetime, seed: int
+) -> tuple[list[business.Happened], list[Note]]:
+    happened, said = [], []
+    for cast, item in items:
+        chance = random.Random(f"{seed} {item.reference_id}")  # noqa: S311
+        for change in business.life(cast, item, now, chance):
+            happened += business.events_of(change, handler)
+            if change.remark:
+                author = chance.choice(cast.people)
+                note = Note(tenant=cast.tenant, work_item=item, author=author, text=change.remark)
+                note.created_at = change.at + timedelta(minutes=2)
+                said.append(note)
+    happened.sort(key=lambda each: each.at)
+    return happened, [note for note in said if note.created_at < now]
+
+
+def _wants(target: _Target, event: business.Happened, now: datetime) -> bool:
+    condition = target.place.wants.get(event.event_type)
+    if condition is None or (target.place.state == "paused" and event.at > now - PAUSED_SINCE):
+        return False
+    return event.at >= target.integration.created_at and wants(condition, event.payload)
+
+
+def _deliver(
+    targets: Sequence[_Target],
+    kept: Sequence[business.Happened],
+    events: Sequence[IntegrationEvent],
+    content_type: ContentType,
+    said: list[Note],
+    now: datetime,
+    seed: int,
+    filled: Filled,
+) -> None:
+    sent: list[tuple[lane.Owed, int, _Target]] = []
+    for target in targets:
+        chance = random.Random(f"{seed} {target.place.name}")  # noqa: S311
+        rows = [row for row, _ in target.rows]
+        ended = lane.send(
+            rows if target.connector is not None and target.place.state != "no grant" else [],
+            _asked(target, now, chance),
+            now=now.timestamp(),
+            policy=_policy(target),
+            chance=chance,
+        )
+        if target.place.state == "paused":
+            _cancel(rows, now - PAUSED_SINCE)
+        _write_lane(target, ended, now)
+        sent += [(row, place, target) for row, place in target.rows]
+    sent.sort(key=lambda each: (each[1], each[2].integration.pk))  # as they were recorded
+    syncs = IntegrationSync.objects.bulk_create(
+        [_sync(row, events[place], target, content_type) for row, place, target in sent], batch_size=BATCH
+    )
+    logs, told = [], said
+    for (row, place, target), sync in zip(sent, syncs, strict=True):
+        scheme = target.connector.host if target.connector is not None else ""
+        logs += [_log(attempt, sync, target, scheme) for attempt in row.log]
+        if row.settled is not None:
+            told.append(_note(row, kept[place], target))
+    ExecutionLog.objects.bulk_create(sorted(logs, key=lambda log: log.created_at), batch_size=BATCH)
+    Note.unannounced.bulk_create(sorted(told, key=lambda note: note.created_at), batch_size=BATCH)
+    filled.counts |= {"deliveries": len(syncs), "attempts": len(logs), "notes": len(told)}
+
+
+def _policy(target: _Target) -> retry_policy.RetryPolicy:
+    manifest = ConnectorRegistry.type_of(target.place.kind).manifest
+    return retry_policy.webhook(target.integration.max_attempts, repeats_answers=manifest.repeats_answers)
+
+
+def _asked(target: _Target, now: datetime, chance: random.Random) -> Callable[[float, lane.Owed], lane.Answer]:
+    """Return what the destination answers, judged as its connector judges."""
+    place, connector, end = target.place, target.connector, now.timestamp()
+
+    def ask(at: float, row: lane.Owed) -> lane.Answer:
+        assert connector is not None
+        status, body = answer_of(place, hours_ago=(end - at) / 3600, subject=row.subject, chance=chance)
+        ms = milliseconds(place, status, chance)
+        if status == 0:
+            error: IntegrationError | None = IntegrationTemporaryError(
+                f"{connector.host} did not answer in time", code="timeout"
+            )
+            return None, "", error, ms
+        headers = Headers([("content-type", "application/json"), *([("retry-after", "20")] if status == 429 else [])])
+        response = Response(status=status, headers=headers, body=body.encode(), elapsed_ms=ms)
+        return status, body, connector.classify(response), ms
+
+    return ask
+
+
+def _cancel(rows: Sequence[lane.Owed], at: datetime) -> None:
+    """End what was pending when the tenant switched the integration off."""
+    for row in rows:
+        row.log = [attempt for attempt in row.log if attempt.ended < at.timestamp()]
+        if row.status == "pending" or (row.settled or 0) >= at.timestamp():
+            row.attempts = len(row.log)
+            row.status, row.settled, row.reason = "cancelled", at.timestamp(), "the integration is switched off"
+
+
+def _write_lane(target: _Target, ended: lane.Lane, now: datetime) -> None:
+    integration = target.integration
+    values: dict[str, Any] = {
+        **CLOSED,
+        "breaker": Lane.Breaker.OPEN if ended.breaker.is_probing else Lane.Breaker.CLOSED,
+        "consecutive_failures": ended.breaker.failures,
+        "times_opened": ended.breaker.times_opened,
+        "opened_at": _time(ended.opened),
+        "last_success_at": _time(ended.last_success),
+        "last_failure_at": _time(ended.last_failure),
+        "delivered_count": ended.delivered,
+        "failed_count": ended.failed,
+        "mean_seconds": sum(ended.seconds) / len(ended.seconds) if ended.seconds else None,
+        "taken_with": fingerprint(integration) if ended.delivered else "",
+    }
+    if ended.paused_until > now.timestamp():
+        values |= {"paused_until": _time(ended.paused_until), "pause_reason": ended.pause_reason}
+    values["is_slow"] = (values["mean_seconds"] or 0) > 0.5
+    Lane.objects.update_or_create(integration=integration, defaults=values)
+    is_tested = bool(ended.delivered) or target.place.kind in ("woocommerce", "MOCK")
+    columns: dict[str, Any] = {
+        "is_active": target.place.state != "paused",
+        "is_enabled": ended.disabled_at is None,
+        "is_connected": is_tested and ended.disabled_at is None,
+        "last_test_at": integration.created_at if is_tested else None,
+        "auth_failure_count": ended.refusals,
+        "last_auth_failure_at": _time(ended.last_refused),
+        "disabled_reason": ended.disabled_reason,
+    }
+    TenantIntegration.unannounced.filter(pk=integration.pk).update(**columns)
+    for name, value in columns.items():
+        setattr(integration, name, value)
+
+
+def _sync(row: lane.Owed, event: IntegrationEvent, target: _Target, content_type: ContentType) -> IntegrationSync:
+    return IntegrationSync(
+        event=event,
+        integration=target.integration,
+        object_key=f"{content_type.pk}:{event.object_id}",
+        status=row.status,
+        attempts=row.attempts,
+        next_attempt_at=business.utc(row.due or row.made),
+        first_failed_at=_time(row.first_failed),
+        last_failed_at=_time(row.last_failed),
+        last_error=row.last_error[:1100],
+        response_status=row.response_status,
+        reason=row.reason[:500],
+        created_at=business.utc(row.made),
+        synced_at=_time(row.settled) if row.status == "synced" else None,
+        settled_at=_time(row.settled),
+    )
+
+
+def _log(attempt: lane.Attempt, sync: IntegrationSync, target: _Target, host: str) -> ExecutionLog:
+    return ExecutionLog(
+        integration=target.integration,
+        sync=sync,
+        action="deliver",
+        method="POST",
+        url=f"http://{host}" if host else "",
+        response_status=attempt.status,
+        response_payload=(attempt.error.excerpt if attempt.error is not None else attempt.excerpt) or None,
+        duration_ms=attempt.ms,
+        error=attempt.error.message if attempt.error is not None else "",
+        attempt=attempt.number,
+        created_at=business.utc(attempt.ended),
+    )
+
+
+def _note(row: lane.Owed, event: business.Happened, target: _Target) -> Note:
+    about = (target.integration.name, event.event_type)
+    if row.status == "synced":
+        text = notes.received(*about, status=row.response_status, attempt=row.attempts)
+    elif row.status == "failed":
+        error = row.log[-1].error
+        text = notes.not_received(*about, attempts=row.attempts, why=error.message if error else "")
+    else:
+        text = notes.not_sent(*about, ended_as=row.status, why=row.reason)
+    note = Note(tenant=event.cast.tenant, work_item=event.item, text=text)
+    note.created_at = business.utc(row.settled or row.made)
+    return note
+
+
+# -- what came in and what was handed over -----------------------------------------------------------------------
+
+
+def _others(targets: Sequence[_Target], since: datetime, now: datetime, seed: int, filled: Filled) -> None:
+    chance = random.Random(f"{seed} others {since:%F %H}")  # noqa: S311
+    received: list[WebhookEvent] = []
+    wrote: list[Note] = []
+    for target in targets:
+        if target.place.actions:
+            items = list(WorkItem.objects.filter(tenant=target.integration.tenant_id).order_by("pk"))
+            times = list(business.moments(since, now, 14, chance))
+            calls, said = others.calls(target.integration, items, times, chance)
+            received += calls
+            wrote += said
+    received.sort(key=lambda event: event.received_at)
+    WebhookEvent.objects.bulk_create(received, batch_size=BATCH)
+    Note.unannounced.bulk_create([note for note in wrote if note.created_at < now], batch_size=BATCH)
+    shops = [target.integration for target in targets if target.place.kind == "woocommerce"]
+    if not SyncState.objects.filter(connection__in=shops).exists():
+        SyncState.objects.bulk_create(others.pulls(shops, now))
+    pushed = 0
+    for target in targets:
+        if target.place.kind == "MOCK":
+            times = list(business.moments(since, now - timedelta(minutes=5), 9, chance))
+            have = IntegrationEvent.objects.filter(
+                event_type=others.ORDER_PUSH, tenant=target.integration.tenant
+            ).count()
+            events, syncs, logs = others.pushes(target.integration, times, chance, first=20_001 + have)
+            IntegrationEvent.objects.bulk_create(events, batch_size=BATCH)
+            IntegrationSync.objects.bulk_create(syncs, batch_size=BATCH)
+            ExecutionLog.objects.bulk_create(logs, batch_size=BATCH)
+            pushed += len(syncs)
+    filled.counts |= {"inbound webhooks": len(received), "pushes": pushed}
+
+
+def _time(seconds: float | None) -> datetime | None:
+    return None if seconds is None else business.utc(seconds)
+
+
+@contextmanager
+def _dated(*kinds: type[models.Model]) -> Iterator[None]:
+    """Let rows of these models bring their own time of making."""
+    columns: list[Any] = [each for kind in kinds for each in kind._meta.fields if getattr(each, "auto_now_add", False)]
+    for column in columns:
+        column.auto_now_add = False
+    try:
+        yield
+    finally:
+        for column in columns:
+            column.auto_now_add = True

@@ -1,0 +1,73 @@
+"""People at work while the demo runs: every few seconds somebody brings in a work item, or gets on with one."""
+
+from __future__ import annotations
+
+import random
+import time
+
+from django.contrib.auth.models import User
+from django.utils import timezone
+
+from tasks.models import CustomerAsset, DropoffPoint, Note, WorkItem
+from tenants.models import Tenant
+
+from .data import business
+from .data.places import COMPANIES
+
+SECONDS = (1.0, 5.0)  # between two changes
+NEW = 0.3  # the part of them that is a new item
+RECENT = 60  # how many of a tenant's items somebody may still be at
+
+
+class Trickle:
+    """Changes one work item of the demo's tenants at a time, as the example's forms do.
+
+    Attributes:
+        items: keys of those that it touched: the story in the terminal is not about them.
+    """
+
+    def __init__(self) -> None:
+        self.items: set[str] = set()
+        self.chance = random.Random()  # noqa: S311
+        self.casts = [self._cast(company) for company in COMPANIES]
+        self.next_at = time.monotonic() + SECONDS[1]
+
+    def step(self) -> None:
+        """Change something, if it is time."""
+        if time.monotonic() < self.next_at:
+            return
+        self.next_at = time.monotonic() + self.chance.uniform(*SECONDS)
+        weights = [cast.company.a_day for cast in self.casts]
+        cast = self.chance.choices(self.casts, weights)[0]
+        if self.chance.random() < NEW:
+            self._create(cast)
+        else:
+            self._get_on(cast)
+
+    def _cast(self, company: business.Company) -> business.Cast:
+        tenant = Tenant.objects.get(name=company.name)
+        assets = list(CustomerAsset.objects.filter(tenant=tenant).select_related("customer"))
+        people = list(User.objects.filter(tenants=tenant).order_by("pk"))
+        return business.Cast(company, tenant, people, assets, list(DropoffPoint.objects.filter(tenant=tenant)))
+
+    def _create(self, cast: business.Cast) -> None:
+        number = 4001 + WorkItem.objects.filter(tenant=cast.tenant).count()
+        item = business.new_item(cast, number, timezone.now(), self.chance)
+        item.save()
+        self.items.add(str(item.pk))
+
+    def _get_on(self, cast: business.Cast) -> None:
+        recent = WorkItem.objects.filter(tenant=cast.tenant).order_by("-pk")[:RECENT]
+        open_ones = [item for item in recent if item.status not in ("completed", "cancelled")]
+        if not open_ones:
+            self._create(cast)
+            return
+        item = self.chance.choice(open_ones)
+        values = business.next_values(item, cast, self.chance)
+        for name, value in values.items():
+            setattr(item, name, value)
+        self.items.add(str(item.pk))
+        item.save()
+        if self.chance.random() < 0.2:
+            author = self.chance.choice(cast.people)
+            Note.objects.create(tenant=cast.tenant, work_item=item, author=author, text=self.chance.choice(business.SAID))
