@@ -13,10 +13,14 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 # Empty: not set, whatever the shell says. Otherwise each process that a test starts compiles all it imports.
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: run bench bench-quick test test-unit test-embedded test-services check check-style check-imports check-types check-django model test-slow test-connectors test-sandbox test-crash test-browser test-long wheel format clean
+.PHONY: run demo-data bench bench-quick test test-unit test-embedded test-services check check-style check-imports check-types check-django model test-slow test-connectors test-sandbox test-crash test-browser test-long wheel format clean
 
 run: $(STAMP)
 	@exec $(BIN)/python -m app.demo
+
+# A week of traffic into the database of `make run`, which does it by itself; ARGS="--database URL" fills another one.
+demo-data: $(STAMP)
+	@exec $(BIN)/python -m app.demo.data $(ARGS)
 
 # The whole fast suite on the embedded default and, side by side, wherever they answer, on PostgreSQL, Redis and RabbitMQ.
 # With REQUIRE_SERVICES=1 a missing one is a failure. One after the other: make test-unit test-embedded test-services

@@ -1,4 +1,4 @@
-"""Set up, start web, worker, beat and a receiver, change a work item, tell what happens, stop it all.
+"""Set up with a week of data, start web, worker, beat, receivers, change a work item, tell what happens, stop it all.
 
 Uses the embedded broker and an SQLite file of its own, whatever ``.env`` says (environment.py).
 """
@@ -36,9 +36,9 @@ def main() -> int:
 
 def _run(stack: contextlib.ExitStack) -> int:
     make_own(os.environ, LOGS)
-    web_port, receiver_port = free_port(8000), free_port(8099)
+    web_port, receiver_port, places_port = free_port(8000), free_port(8099), free_port(8180)
     secret = os.environ["WEBHOOK_RECEIVER_SECRETS"] = generate_secret()
-    os.environ["INTEGRATIONS_ALLOWED_HOSTS"] = f"127.0.0.1:{receiver_port}"
+    os.environ["INTEGRATIONS_ALLOWED_HOSTS"] = f"127.0.0.1:{receiver_port},127.0.0.1:{places_port}"
     os.environ["DJANGO_SETTINGS_MODULE"] = "app.demo.settings"
     os.environ.setdefault("LOG_LEVEL", "WARNING")
     if "CELERY_BROKER_URL" not in os.environ:
@@ -51,16 +51,22 @@ def _run(stack: contextlib.ExitStack) -> int:
     import django
 
     django.setup()
+    from .data.here import continue_week
     from .seed import seed
     from .story import Story
+    from .trickle import Trickle
 
     demo = seed(f"http://127.0.0.1:{receiver_port}/webhook/workitem", secret)
-    story = Story(demo, f"http://127.0.0.1:{web_port}", f"http://127.0.0.1:{receiver_port}/")
-    story.begin()
+    sys.stdout.write("Filling the week before with traffic (the first time takes some seconds) …\n")
+    sys.stdout.flush()
+    filled = continue_week(f"http://127.0.0.1:{places_port}")
+    story = Story(demo, f"http://127.0.0.1:{web_port}", f"http://127.0.0.1:{receiver_port}/", Trickle())
+    story.begin(filled)
     with Processes() as processes:
         manage = [sys.executable, "manage.py"]
         celery = [sys.executable, "-m", "celery", "-A", "app", "worker", "-P", "threads", "-c", "100", "-B"]
         processes.start("receiver", [*manage, "webhook_receiver", "--port", str(receiver_port), "--json"])
+        processes.start("destinations", [sys.executable, "-m", "app.demo.receiver", str(places_port)])
         processes.start("worker", [*celery, "-s", os.devnull, "--loglevel", "WARNING"])
         processes.start(
             "web", [sys.executable, "-m", "gunicorn", "-b", f"127.0.0.1:{web_port}", "--threads", "4", "app.wsgi"]

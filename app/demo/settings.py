@@ -2,6 +2,7 @@
 
 from app.settings import *  # noqa: F403
 
+INSTALLED_APPS = [*INSTALLED_APPS, "app.demo"]  # noqa: F405
 ROOT_URLCONF = "app.demo.urls"
 HTTPS = SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = False
 SECURE_HSTS_SECONDS = 0

@@ -7,6 +7,7 @@ import sys
 import time
 from typing import Any
 
+from django.contrib.auth.models import User
 from django.utils import timezone
 
 from integrations.counted import counted
@@ -15,8 +16,10 @@ from integrations.observability.heartbeat import is_alive
 from tasks.models import Note, WorkItem
 
 from .callback import call_back
+from .data.fill import Filled
 from .processes import Processes, free_port
 from .seed import Demo, new_item_values
+from .trickle import Trickle
 from .urls import sign_in_path
 
 LOOK_SECONDS = 0.1
@@ -29,8 +32,9 @@ BOLD, DIM, GREEN, RED, RESET = (
 class Story:
     """Follows the database and the receiver's log, and prints each new thing once."""
 
-    def __init__(self, demo: Demo, web_url: str, receiver_url: str) -> None:
+    def __init__(self, demo: Demo, web_url: str, receiver_url: str, trickle: Trickle) -> None:
         self.demo = demo
+        self.trickle = trickle
         self.web_url = web_url
         self.receiver_url = receiver_url
         self.seen_event = self._last(IntegrationEvent)
@@ -38,8 +42,10 @@ class Story:
         self.unsettled: set[int] = set()
         self.read_bytes = 0
 
-    def begin(self) -> None:
-        """Say what is being started."""
+    def begin(self, filled: Filled | None) -> None:
+        """Say what was filled in, and what is being started."""
+        if filled is not None:
+            self._say(f"  {', '.join(f'{number:,} {what}' for what, number in filled.counts.items())}")
         self._say(f"{BOLD}Starting web, worker, beat and a receiver …{RESET}")
 
     def wait_until_ready(self, processes: Processes) -> None:
@@ -55,7 +61,7 @@ class Story:
     def change_something(self) -> None:
         """Create a work item and change its status, as a person would."""
         self._say(f"\n{BOLD}A work item is created, then goes to work:{RESET}")
-        number = 123 + WorkItem.objects.filter(tenant=self.demo.tenant).count()
+        number = 123 + WorkItem.objects.filter(tenant=self.demo.tenant, reference_id__startswith="RMA-").count()
         item = WorkItem.objects.create(**new_item_values(self.demo, number))
         item.status = WorkItem.Status.IN_PROGRESS
         item.save()
@@ -66,6 +72,8 @@ class Story:
         has_told_urls = False
         while True:
             self._check(processes)
+            if has_told_urls:
+                self.trickle.step()
             news = self._events() + self._deliveries(processes) + self._settled() + self._notes()
             for line in news:
                 self._say(line)
@@ -78,8 +86,11 @@ class Story:
         lines = []
         for event in IntegrationEvent.objects.filter(id__gt=self.seen_event).order_by("id"):
             self.seen_event = event.pk
-            owed = list(event.syncs.values_list("pk", flat=True))
-            self.unsettled.update(owed)
+            if event.object_id in self.trickle.items:
+                continue
+            owed = dict(event.syncs.values_list("integration", "pk"))
+            # Of the other destinations some fail, as they are made to: the console tells of them.
+            self.unsettled.update(pk for key, pk in owed.items() if key == self.demo.integration.pk)
             changes = ", ".join(
                 f"{name}: {change['old']} → {change['new']}"
                 for name, change in json.loads(event.body).get("changes", {}).items()
@@ -138,6 +149,9 @@ class Story:
         lines = []
         for note in Note.objects.filter(id__gt=self.seen_note).order_by("id").select_related("work_item"):
             self.seen_note = note.pk
+            is_told = note.author_id is not None or self.demo.integration.name in note.text
+            if str(note.work_item_id) in self.trickle.items or not is_told:
+                continue
             lines.append(f"  note       on {note.work_item}: {note.text}")
         return lines
 
@@ -145,14 +159,23 @@ class Story:
         admin = f"{self.web_url}/admin/"
         self._say(
             f"\n{BOLD}Look around:{RESET}\n"
-            f"  sign in as admin      {self.web_url}{sign_in_path(self.demo.admin)}\n"
+            f"  the console           {self.web_url}{sign_in_path(self.demo.admin)}\n"
+            f"{self._people()}"
             f"  this work item        {admin}tasks/workitem/{self.item.pk}/change/\n"
-            f"  what was sent         {admin}integrations/integrationsync/\n"
-            f"  the integration       {admin}integrations/tenantintegration/{self.demo.integration.pk}/change/\n"
             f"  what the receiver got {self.receiver_url}\n"
             f"  health                {self.web_url}/health/\n\n"
-            f"Change the work item in the admin and watch here. {BOLD}Ctrl-C stops everything.{RESET}\n"
+            f"The first link signs you in as admin, who sees all tenants. Change the work item in the admin and watch\n"
+            f"here; meanwhile the demo's shops go on working. {BOLD}Ctrl-C stops everything.{RESET}\n"
         )
+
+    def _people(self) -> str:
+        """Return a link for a person of each role, who sees one tenant and has no staff flag."""
+        lines = []
+        for role in ("viewer", "operator", "manager"):
+            user = User.objects.filter(username=f"acme-{role}").first()
+            if user is not None:
+                lines.append(f"  as Acme's {role:<12}{self.web_url}{sign_in_path(user)}\n")
+        return "".join(lines)
 
     def _check(self, processes: Processes) -> None:
         if name := processes.dead():

@@ -12,7 +12,7 @@ from tasks.models import CustomerAsset, DropoffPoint, Note, WorkItem
 from tenants.models import Tenant
 
 from .data import business
-from .data.places import COMPANIES
+from .data.places import COMPANIES, Company
 
 SECONDS = (1.0, 5.0)  # between two changes
 NEW = 0.3  # the part of them that is a new item
@@ -44,7 +44,7 @@ class Trickle:
         else:
             self._get_on(cast)
 
-    def _cast(self, company: business.Company) -> business.Cast:
+    def _cast(self, company: Company) -> business.Cast:
         tenant = Tenant.objects.get(name=company.name)
         assets = list(CustomerAsset.objects.filter(tenant=tenant).select_related("customer"))
         people = list(User.objects.filter(tenants=tenant).order_by("pk"))
@@ -70,4 +70,6 @@ class Trickle:
         item.save()
         if self.chance.random() < 0.2:
             author = self.chance.choice(cast.people)
-            Note.objects.create(tenant=cast.tenant, work_item=item, author=author, text=self.chance.choice(business.SAID))
+            Note.objects.create(
+                tenant=cast.tenant, work_item=item, author=author, text=self.chance.choice(business.SAID)
+            )

@@ -11,7 +11,7 @@ from app.demo.environment import make_own
 from app.demo.processes import LOGS
 from app.terminal import print_anywhere
 
-RECEIVER_PORT = 8098
+RECEIVER_PORT = 8180  # where make run has them
 
 
 def main() -> int:
@@ -20,6 +20,7 @@ def main() -> int:
     parser.add_argument("--database", metavar="URL", help="another database than that of make run, migrated already")
     parser.add_argument("--beside", action="store_true", help="also beside other tenants' data")
     parser.add_argument("--seed", type=int, default=1, help="another number makes another week (default: 1)")
+    parser.add_argument("--pace", type=float, default=1.0, help="how much happens (default: 1)")
     options = parser.parse_args()
     if options.database:
         os.environ["DATABASE_URL"] = options.database
@@ -48,7 +49,7 @@ def main() -> int:
         )
         return 1
     started = time.monotonic()
-    filled = fill(f"http://127.0.0.1:{RECEIVER_PORT}", seed=options.seed, since=last_filled())
+    filled = fill(f"http://127.0.0.1:{RECEIVER_PORT}", seed=options.seed, since=last_filled(), pace=options.pace)
     say = sys.stdout.write
     say(", ".join(f"{number:,} {what}" for what, number in filled.counts.items()))
     say(f", in {time.monotonic() - started:.1f} s.\n")

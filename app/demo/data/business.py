@@ -11,7 +11,7 @@ from typing import Any
 
 from integrations.capture.trigger_handler import TriggerHandler
 from integrations.outbox.canonical_json import encode, sanitise_object
-from tasks.models import Customer, CustomerAsset, DropoffPoint, WorkItem
+from tasks.models import CustomerAsset, DropoffPoint, WorkItem
 from tenants.models import Tenant
 
 from .places import Company
@@ -163,7 +163,7 @@ def events_of(change: Change, handler: TriggerHandler) -> Iterator[Happened]:
 
 def _shown(item: WorkItem, name: str) -> Any:
     """Return a value as events show it: the label of a choice, the key of a relation."""
-    field = WorkItem._meta.get_field(name)
+    field: Any = WorkItem._meta.get_field(name)
     value = getattr(item, getattr(field, "attname", name))
     return dict(field.flatchoices).get(value, value) if getattr(field, "choices", None) else value
 

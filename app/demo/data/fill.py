@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import random
+import re
 import secrets
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.contrib.auth.models import Permission, User
 from django.contrib.contenttypes.models import ContentType
 from django.db import models, transaction
+from django.db.models import F
 from django.utils import timezone
 
 from integrations import retry_policy
@@ -28,6 +30,7 @@ from integrations.connectors.base import BaseConnector
 from integrations.connectors.manifest import URL
 from integrations.connectors.registry import ConnectorRegistry
 from integrations.delivery.models import CLOSED, Lane
+from integrations.erp.push_log import ORDER_PUSH
 from integrations.errors import IntegrationError, IntegrationTemporaryError
 from integrations.label import app_label
 from integrations.models import IntegrationEvent, IntegrationSync, SyncState, WebhookEvent
@@ -39,6 +42,7 @@ from . import business, lane, others
 from .places import COMPANIES, Company, Place, answer_of, milliseconds
 
 BATCH = 500
+LOOPBACK = re.compile(r"^http://127\.0\.0\.1:[0-9]+")
 DAYS = 7
 PAUSED_SINCE = timedelta(hours=52)
 PEOPLE = (("viewer", "Vera", "Viewer"), ("operator", "Oscar", "Operator"), ("manager", "Mona", "Manager"))
@@ -73,22 +77,26 @@ class _Target:
     place: Place
     integration: TenantIntegration
     connector: BaseConnector | None
+    is_new: bool
     rows: list[tuple[lane.Owed, int]] = field(default_factory=list)  # with the place of the event
 
 
-def fill(receiver: str, *, seed: int = 1, since: datetime | None = None, now: datetime | None = None) -> Filled:
+def fill(
+    receiver: str, *, seed: int = 1, since: datetime | None = None, now: datetime | None = None, pace: float = 1.0
+) -> Filled:
     """Make what is missing of the demo's tenants, people and integrations, and their traffic from `since` until now.
 
     Args:
         receiver: where all destinations are: ``http://127.0.0.1:8098``.
         since: None: a week ago.
+        pace: how much happens; 1.0: some 800 work items a week.
     """
     now = now or timezone.now()
     since = since or now - timedelta(days=DAYS)
     filled = Filled()
     with transaction.atomic(), _dated(ExecutionLog, Note, TenantIntegration):
         casts, targets = [], []
-        for company in COMPANIES:
+        for company in (replace(each, a_day=each.a_day * pace) for each in COMPANIES):
             cast = _cast(company, filled, seed)
             casts.append(cast)
             targets += [_target(cast.tenant, place, receiver, now) for place in company.places]
@@ -147,19 +155,33 @@ def _give_role(tenant: Tenant, user: User, role: str) -> None:
 
 def _target(tenant: Tenant, place: Place, receiver: str, now: datetime) -> _Target:
     integration = TenantIntegration.objects.filter(tenant=tenant, name=place.name).first()
+    is_new = integration is None
     if integration is None:
         integration = TenantIntegration(tenant=tenant, name=place.name, integration_type=place.kind)
         integration.created_at = now - (timedelta(days=37) if place.hours is None else timedelta(hours=place.hours))
-    _settings(integration, place, receiver)
-    integration.rate_limit_per_minute = place.limit
-    integration.inbound_actions = list(place.actions)
-    integration.save()
-    integration.subscribe(*place.wants, conditions=dict(place.wants))
+        _settings(integration, place, receiver)
+        integration.rate_limit_per_minute = place.limit
+        integration.inbound_actions = list(place.actions)
+        integration.save()
+        integration.subscribe(*place.wants, conditions=dict(place.wants))
+    elif _moved(integration, receiver):
+        integration.save()
     try:
         connector = bind(integration)
     except IntegrationError:
         connector = None
-    return _Target(place, integration, connector)
+    return _Target(place, integration, connector, is_new)
+
+
+def _moved(integration: TenantIntegration, receiver: str) -> bool:
+    """Let a destination of the demo be where it listens this time; what people changed stays."""
+    old = integration.webhook_url or integration.config.get("store_url", "")
+    new = LOOPBACK.sub(receiver, old)
+    if new != old and integration.webhook_url:
+        integration.webhook_url = new
+    elif new != old:
+        integration.config = {**integration.config, "store_url": new}
+    return new != old
 
 
 def _settings(integration: TenantIntegration, place: Place, receiver: str) -> None:
@@ -258,7 +280,8 @@ def _items(
 def _lives(
     items: Sequence[tuple[business.Cast, WorkItem]], handler: TriggerHandler, now: datetime, seed: int
 ) -> tuple[list[business.Happened], list[Note]]:
-    happened, said = [], []
+    happened: list[business.Happened] = []
+    said: list[Note] = []
     for cast, item in items:
         chance = random.Random(f"{seed} {item.reference_id}")  # noqa: S311
         for change in business.life(cast, item, now, chance):
@@ -329,7 +352,8 @@ def _asked(target: _Target, now: datetime, chance: random.Random) -> Callable[[f
     place, connector, end = target.place, target.connector, now.timestamp()
 
     def ask(at: float, row: lane.Owed) -> lane.Answer:
-        assert connector is not None
+        if connector is None:
+            raise ValueError(f"{place.name} has no connector")
         status, body = answer_of(place, hours_ago=(end - at) / 3600, subject=row.subject, chance=chance)
         ms = milliseconds(place, status, chance)
         if status == 0:
@@ -355,6 +379,13 @@ def _cancel(rows: Sequence[lane.Owed], at: datetime) -> None:
 
 def _write_lane(target: _Target, ended: lane.Lane, now: datetime) -> None:
     integration = target.integration
+    if not target.is_new:  # what is known of it since, workers and people have written
+        more = {
+            "delivered_count": F("delivered_count") + ended.delivered,
+            "failed_count": F("failed_count") + ended.failed,
+        }
+        Lane.objects.filter(integration=integration).update(**more)
+        return
     values: dict[str, Any] = {
         **CLOSED,
         "breaker": Lane.Breaker.OPEN if ended.breaker.is_probing else Lane.Breaker.CLOSED,
@@ -460,9 +491,7 @@ def _others(targets: Sequence[_Target], since: datetime, now: datetime, seed: in
     for target in targets:
         if target.place.kind == "MOCK":
             times = list(business.moments(since, now - timedelta(minutes=5), 9, chance))
-            have = IntegrationEvent.objects.filter(
-                event_type=others.ORDER_PUSH, tenant=target.integration.tenant
-            ).count()
+            have = IntegrationEvent.objects.filter(event_type=ORDER_PUSH, tenant=target.integration.tenant).count()
             events, syncs, logs = others.pushes(target.integration, times, chance, first=20_001 + have)
             IntegrationEvent.objects.bulk_create(events, batch_size=BATCH)
             IntegrationSync.objects.bulk_create(syncs, batch_size=BATCH)

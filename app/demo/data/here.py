@@ -9,7 +9,7 @@ from django.utils import timezone
 from integrations.models import IntegrationEvent
 from tenants.models import Tenant
 
-from .fill import DAYS
+from .fill import DAYS, Filled, fill
 from .places import COMPANIES
 
 
@@ -18,6 +18,17 @@ def others_here() -> str:
     names = Tenant.objects.exclude(name__in=[company.name for company in COMPANIES]).values_list("name", flat=True)
     found = list(names[:4])
     return ", ".join(found[:3]) + (" and others" if len(found) > 3 else "")
+
+
+ENOUGH = timedelta(minutes=30)
+
+
+def continue_week(receiver: str) -> Filled | None:
+    """Fill a week, or what is missing since the last time; None: nothing is missing. Addresses are set anew."""
+    since, now = last_filled(), timezone.now()
+    is_quiet = since is not None and now - since < ENOUGH
+    filled = fill(receiver, since=now if is_quiet else since, now=now)
+    return None if is_quiet else filled
 
 
 def last_filled() -> datetime | None:

@@ -101,13 +101,20 @@ def send(
     lane = Lane()
     waiting: dict[str, deque[Owed]] = defaultdict(deque)  # behind an earlier row of their object
     held: dict[str, Owed] = {}
+    starts: dict[str, float] = defaultdict(float)
+    busy: dict[str, float] = defaultdict(float)
     agenda: list[tuple[float, int, Owed]] = []
     for number, row in enumerate(rows):
         row.due = row.made
-        heapq.heappush(agenda, (row.made + chance.uniform(*PICK_UP), number, row))
+        # In the order of an object's rows: those behind come after those before.
+        starts[row.subject] = max(starts[row.subject], row.made + chance.uniform(*PICK_UP))
+        heapq.heappush(agenda, (starts[row.subject], number, row))
     number = len(rows)
     while agenda and lane.disabled_at is None:
-        at, _, row = heapq.heappop(agenda)
+        at, place, row = heapq.heappop(agenda)
+        if at < busy[row.subject]:  # an earlier one of its object is under way
+            heapq.heappush(agenda, (busy[row.subject], place, row))
+            continue
         blocker = held.get(row.subject)
         if blocker is not None and blocker is not row and _holds(blocker, at):
             waiting[row.subject].append(row)
@@ -118,7 +125,7 @@ def send(
             continue
         if at > now:
             break  # all others are later still
-        ended = _try(lane, row, at, ask, policy)
+        ended = busy[row.subject] = _try(lane, row, at, ask, policy)
         if row.status == "pending":
             held[row.subject] = row
             number += 1

@@ -49,7 +49,7 @@ def calls(
             _processed(event, at, chance)
             event.duplicates = int(roll > 0.9)
             said = f"{integration.name}: {text}"
-            notes.append(Note(tenant_id=item.tenant_id, work_item=item, text=said, created_at=event.processed_at))
+            notes.append(Note(tenant_id=item.tenant_id, work_item=item, text=said, created_at=event.processed_at or at))
         events.append(event)
     return events, notes
 
@@ -104,7 +104,7 @@ def pulls(shops: Sequence[TenantIntegration], now: datetime) -> list[SyncState]:
 def pushes(
     erp: TenantIntegration, times: Sequence[datetime], chance: random.Random, *, first: int
 ) -> tuple[list[IntegrationEvent], list[IntegrationSync], list[ExecutionLog]]:
-    """Return orders handed to a tenant's ERP at `times`: nearly all taken, some at a later attempt, a few not wanted."""
+    """Return orders handed to an ERP at `times`: nearly all taken, some at a later attempt, a few not wanted."""
     content_type = ContentType.objects.get_for_model(ERPPushLog, for_concrete_model=False)
     events, syncs, logs = [], [], []
     for number, at in enumerate(times, first):

@@ -1,0 +1,91 @@
+"""The demo's week is made without workers; it must look as if workers had made it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.db.models import Count, F, Q
+from django.utils import timezone
+
+from app.demo.data.fill import fill
+from app.demo.data.here import last_filled, others_here
+from app.demo.data.places import COMPANIES
+from integrations.models import ExecutionLog, IntegrationEvent, IntegrationSync, Lane, TenantIntegration, WebhookEvent
+from tasks.models import Note
+from tenants.models import Tenant
+
+pytestmark = [pytest.mark.integration, pytest.mark.django_db]
+RECEIVER = "http://127.0.0.1:8180"
+
+
+def test_a_filled_database_looks_like_one_that_workers_wrote() -> None:
+    now = timezone.now()
+    filled = fill(RECEIVER, now=now, pace=0.2)
+
+    syncs = IntegrationSync.objects.all()
+    assert set(syncs.values_list("status", flat=True)) == {
+        "pending",
+        "synced",
+        "failed",
+        "cancelled",
+    }
+    assert not syncs.filter(status="synced").filter(Q(synced_at=None) | Q(settled_at=None) | ~Q(last_error="")).exists()
+    assert not syncs.filter(status="pending").filter(~Q(settled_at=None) | ~Q(reason="")).exists()
+    assert not syncs.filter(status__in=["failed", "cancelled"], reason="").exists()
+    assert (
+        not syncs.filter(attempts__gt=0, status="pending").filter(Q(first_failed_at=None) | Q(last_error="")).exists()
+    )
+    assert not syncs.filter(next_attempt_at=None).exists()
+    assert not IntegrationEvent.objects.filter(syncs=None).exists(), "an event that nobody wants is not recorded"
+    assert not IntegrationEvent.objects.filter(occurred_at__gt=now).exists()
+    assert not ExecutionLog.objects.filter(created_at__gt=now + timedelta(minutes=1)).exists()
+
+    # As many attempts in the log as on the row; a note for each end.
+    wrong = syncs.annotate(tried=Count("logs", filter=Q(logs__action="deliver"))).exclude(tried=F("attempts"))
+    assert not wrong.exists()
+    ends = syncs.exclude(status="pending").exclude(event__event_type="order_push").count()
+    assert Note.objects.filter(Q(text__startswith="✓") | Q(text__startswith="✗"), author=None).count() == ends
+
+    # One object's rows went out in order: what was taken later was recorded later, unless an hour had passed.
+    for integration in TenantIntegration.objects.filter(integration_type="n8n"):
+        last: dict[str, IntegrationSync] = {}
+        for sync in integration.syncs.filter(status="synced").order_by("id"):
+            before = last.get(sync.object_key)
+            if before is not None and before.settled_at and sync.settled_at and before.first_failed_at is None:
+                assert before.settled_at <= sync.settled_at
+            last[sync.object_key] = sync
+
+    states = {lane.integration.name: lane for lane in Lane.objects.select_related("integration")}
+    assert states["Warehouse data lake"].breaker == "open"
+    assert "circuit breaker" in states["Warehouse data lake"].pause_reason
+    refused = states["Insurance claims"].integration
+    assert not refused.is_enabled
+    assert "refused our credentials 3 times" in refused.disabled_reason
+    assert not states["Legacy CRM"].integration.is_active
+    assert states["Archive"].integration.syncs.count() == 0
+    assert not states["Teams: management"].integration.subscriptions.exists()
+    assert states["Salesforce Service Cloud"].integration.syncs.filter(attempts__gt=0).count() == 0
+    for lane in states.values():
+        assert (
+            lane.delivered_count
+            == lane.integration.syncs.filter(status="synced").exclude(event__event_type="order_push").count()
+        )
+
+    assert WebhookEvent.objects.filter(signature_valid=False).exists()
+    assert {account.role for account in filled.accounts} == {"viewer", "operator", "manager"}
+    assert not Tenant.objects.exclude(name__in=[company.name for company in COMPANIES]).exists()
+
+    # A second time it goes on where it ended, and destinations are where they listen now.
+    assert others_here() == ""
+    assert (last_filled() or now) <= now
+    before_count = syncs.count()
+    fill("http://127.0.0.1:8181", since=now, now=now, pace=0.2)
+    assert syncs.count() == before_count
+    portal = TenantIntegration.objects.get(name="Customer portal")
+    assert portal.webhook_url == "http://127.0.0.1:8181/acme/customer-portal"
+
+
+def test_tenants_of_others_are_named(settings: object) -> None:
+    Tenant.objects.create(name="A real customer")
+    assert others_here() == "A real customer"
