@@ -3,7 +3,6 @@
     INTEGRATIONS_ADMIN_PAGES = ["integration", "sync", "log"]   without this setting: all
 
 integration/      Tenant Integrations: list, form, status, buttons, the secret that is shown once
-connector_form/   the part of a form that the chosen connector decides, from its manifest
 sync/             Integration Syncs: list, every attempt, retry and cancel; "Deliveries" on the page of an object
 inbound/          Inbound webhooks: what providers told us, process again; "Calling back" on an integration's page
 pull/             Pulls: how far, when next, pull now, start over; "Pulls" on an integration's page

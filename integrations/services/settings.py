@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,9 +9,9 @@ from django.db import IntegrityError, transaction
 
 from integrations import clock
 from integrations.connections.binding import settings_of
-from integrations.connections.destinations import destinations
 from integrations.connections.edited_settings import apply_settings
 from integrations.connections.models import TenantIntegration
+from integrations.connections.settings_check import checked_change, kept_elsewhere
 from integrations.connectors.base import BaseConnector
 from integrations.connectors.config_check import doubts
 from integrations.connectors.manifest import HEADERS, URL, Manifest
@@ -22,7 +21,6 @@ from integrations.errors import ConfigurationError
 from integrations.transport.redaction import mask_url
 
 NOTHING_STORED = "the dots stand for a stored value, but none is stored: enter the value"
-_PLACE_NAME = re.compile(r"url|uri|host|server|domain|endpoint|address", re.IGNORECASE)
 
 
 def shown_settings(integration: TenantIntegration) -> dict[str, Any]:
@@ -82,14 +80,17 @@ def change_settings(integration: TenantIntegration, changes: Mapping[str, Any]) 
 def checked_settings(
     connector: type[BaseConnector], settings: Mapping[str, Any], stored: Mapping[str, Any] | None
 ) -> dict[str, Any]:
-    """Return `settings` as ``checked_config`` does, and refuse what a page would ask a person about.
+    """Return `settings` in their types, and refuse what a page would ask a person about, too.
 
     Args:
         stored: those in whose place they come; None: they are new.
+
+    Raises:
+        ConfigurationError: naming what is wrong.
     """
-    clean = connector.checked_config(settings, stored)
-    if questions := doubts(connector.manifest, clean, stored):
-        raise ConfigurationError(questions)
+    clean, problems = checked_change(connector, settings, stored or {})
+    if problems := problems or doubts(connector.manifest, clean, stored):
+        raise ConfigurationError(problems)
     return clean
 
 
@@ -118,32 +119,6 @@ def refuse_to_send_secrets_elsewhere(
     Raises:
         ConfigurationError: naming those secrets.
     """
-    manifest = connector.manifest
-    if manifest.is_open:  # nobody says what its settings mean, so whatever looks like a place is one
-        is_moved = any(stored[name] != clean.get(name) for name in stored if _is_place(name, stored[name]))
-    else:
-        is_moved = bool(destinations(connector, clean) - destinations(connector, stored))
-    if not (stored and is_moved):
-        return
-    kept = [
-        name
-        for name, value in stored.items()
-        if not (manifest.is_open and _is_place(name, value))
-        and (name == HEADERS or manifest.is_open or name in manifest.secret_names)
-        and _is_kept(value, clean.get(name), changes.get(name, MASK))
-    ]
-    if kept:
+    if kept := kept_elsewhere(connector, stored, clean, changes):
         advice = "the address leads to another server: enter this again, or remove it"
         raise ConfigurationError(dict.fromkeys(kept, advice))
-
-
-def _is_place(name: str, value: Any) -> bool:
-    return "://" in str(value) or bool(_PLACE_NAME.search(name))
-
-
-def _is_kept(old: Any, new: Any, entered: Any) -> bool:
-    """Tell whether something of the secret `old` is still in `new` without having been `entered` again."""
-    if isinstance(old, Mapping) and isinstance(new, Mapping):
-        told = entered if isinstance(entered, Mapping) else dict.fromkeys(old, entered)
-        return any(_is_kept(old[key], new[key], told.get(key, MASK)) for key in old.keys() & new.keys())
-    return bool(new == old and is_mask(entered))

@@ -13,13 +13,13 @@ from typing import Any, NamedTuple
 from django.http import HttpRequest
 from django.template.loader import render_to_string
 
-from integrations.admin.connector_form.choice import calls_back, connector_of
 from integrations.admin.pages.links import page_url
 from integrations.connections.models import TenantIntegration
 from integrations.connections.registered import connection_model
 from integrations.connectors.manifest import Inbound
 from integrations.display import Badge, short, when
 from integrations.errors import IntegrationError
+from integrations.forms.choice import calls_back, connector_of
 from integrations.inbound.actions import action_named
 from integrations.inbound.models import WebhookEvent
 from integrations.label import permission

@@ -10,8 +10,6 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from integrations.admin.connector_form.choice import connector_of, title
-from integrations.admin.connector_form.fields import all_names
 from integrations.admin.inbound.panel import calling_back_field
 from integrations.admin.lists.bounded import BoundedCount
 from integrations.admin.lists.filters import CredentialsFilter
@@ -30,6 +28,8 @@ from integrations.credentials.masking import mask_values
 from integrations.delivery.wakeup import wake_on_commit
 from integrations.display import NOTHING, Badge, when
 from integrations.errors import EncryptionError
+from integrations.forms.choice import connector_of, title
+from integrations.forms.fields import all_names
 from integrations.outbox.models import IntegrationSync
 from integrations.tenancy.tenant import tenant_field
 

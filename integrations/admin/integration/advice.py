@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterator
 from urllib.parse import parse_qsl, urlsplit
 
-from integrations.admin.connector_form.choice import calls_back, takes_events
-from integrations.admin.connector_form.fields import form_name
 from integrations.connections.models import TenantIntegration
 from integrations.connectors.config_check import doubts
 from integrations.connectors.manifest import HEADERS, URL
+from integrations.forms.choice import calls_back, takes_events
+from integrations.forms.fields import form_name
 
 from .form import IntegrationForm
 

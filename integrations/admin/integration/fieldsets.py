@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from integrations.admin.connector_form.choice import NOT_INSTALLED, about, offers_actions, offers_events, takes_events
-from integrations.admin.connector_form.fields import names_of
 from integrations.connections.models import TenantIntegration
 from integrations.connectors.base import BaseConnector
+from integrations.forms.choice import NOT_INSTALLED, about, offers_actions, offers_events, takes_events
+from integrations.forms.fields import names_of
 
 Fieldset = tuple[str | None, dict[str, Any]]
 

@@ -12,7 +12,6 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html
 
-from integrations.admin.connector_form.choice import connector_of
 from integrations.admin.inbound.way_back import way_back
 from integrations.admin.integration.oauth_connect import GrantState
 from integrations.admin.lists.listed_filters import ListedFilters
@@ -23,6 +22,7 @@ from integrations.connections.authorization import awaits_connection, wants_auth
 from integrations.counted import counted
 from integrations.display import NOTHING, Badge, exact, when
 from integrations.errors import IntegrationError
+from integrations.forms.choice import connector_of
 from integrations.oauth_callback import to_provider
 from integrations.tenancy.harmless_text import harmless
 

@@ -10,7 +10,6 @@ from typing import Any
 
 from django import forms
 
-from integrations.admin.connector_form.choice import connector_of, grouped_choices
 from integrations.admin.widgets.masked_json import MaskedJSONField
 from integrations.connections.destinations import destinations
 from integrations.connectors.base import BaseConnector
@@ -18,6 +17,7 @@ from integrations.connectors.config_check import check, check_inbound_secret, do
 from integrations.connectors.inbound_secret import INBOUND_SECRET
 from integrations.connectors.manifest import HEADERS, URL, Field
 from integrations.errors import EncryptionError
+from integrations.forms.choice import connector_of, grouped_choices
 from integrations.transport.redaction import is_secret_name
 
 CREDENTIALS, CONFIG, PROVIDER, FAMILY = "credentials", "config", "provider_name", "provider_family"

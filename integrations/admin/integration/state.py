@@ -12,7 +12,6 @@ from django.db.models import Max
 from django.utils.html import format_html
 
 from integrations import conf
-from integrations.admin.connector_form.choice import connector_of, takes_events
 from integrations.admin.lists.bounded import count_up_to
 from integrations.clock import now as clock_now
 from integrations.connections import event_types
@@ -25,6 +24,7 @@ from integrations.connections.signing_keys import has_unseen_secret
 from integrations.delivery.models import Lane
 from integrations.display import NOTHING, Badge, clock, exact, when
 from integrations.errors import EncryptionError, IntegrationNotConfigured, UnknownConnector
+from integrations.forms.choice import connector_of, takes_events
 from integrations.observability.heartbeat import is_alive
 from integrations.outbox.models import IntegrationSync
 

@@ -12,7 +12,6 @@ from django.http import HttpRequest
 from django.utils.html import format_html
 
 from integrations import clock
-from integrations.admin.connector_form.choice import connector_of
 from integrations.admin.lists.bounded import BoundedPaginator
 from integrations.admin.lists.filters import IntegrationFilter
 from integrations.admin.pages.links import link_to_integration
@@ -20,6 +19,7 @@ from integrations.admin.tenancy.scoped_admin import TenantFilter, TenantOwnedFor
 from integrations.connections.access import may_use, usable_by
 from integrations.connections.models import TenantIntegration
 from integrations.display import Badge
+from integrations.forms.choice import connector_of
 from integrations.pull import fetch
 from integrations.pull.handlers import handler_for
 from integrations.pull.models import SyncState

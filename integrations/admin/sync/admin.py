@@ -25,6 +25,7 @@ from integrations.admin.pages.page_context import PageContext
 from integrations.admin.sync.attempt import attempt_badge
 from integrations.admin.tenancy.scoped_admin import TenantFilter
 from integrations.admin.widgets.assets import Assets
+from integrations.connections.payloads import PayloadFailed, bytes_of
 from integrations.display import NOTHING, cause, exact, short, sync_badge, sync_story, when
 from integrations.label import permission
 from integrations.outbox.models import IntegrationEvent, IntegrationSync
@@ -57,7 +58,7 @@ class IntegrationSyncAdmin(PageContext, HistoryAdmin):
     search_help_text = "A webhook-id, an object's id or words of the object, such as its reference."
     actions = ("retry", "replay", "cancel")
     readonly_fields = ("status_now", "event_type", "object", "destination", "tries", "last_error", "reason", "times",
-                       "webhook_id", "sequence", "payload")  # fmt: skip
+                       "webhook_id", "sequence", "sent")  # fmt: skip
     fieldsets = (
         (None, {"fields": readonly_fields[:8]}),
         ("On the wire", {"fields": readonly_fields[8:]}),
@@ -148,10 +149,13 @@ class IntegrationSyncAdmin(PageContext, HistoryAdmin):
         return obj.event_id
 
     @admin.display(description="payload")
-    def payload(self, obj: IntegrationSync) -> SafeString:
-        """The body, indented for reading; on the wire it is one line."""
+    def sent(self, obj: IntegrationSync) -> SafeString:
+        """What is sent, indented for reading; on the wire it is one line."""
         try:
-            text = json.dumps(json.loads(obj.event.body), indent=2, ensure_ascii=False)
+            body = bytes_of(obj.payload, obj.event.body).decode() if obj.payload else obj.event.body
+            text = json.dumps(json.loads(body), indent=2, ensure_ascii=False)
+        except PayloadFailed as error:
+            text = error.message
         except ValueError:
             text = obj.event.body
         return format_html('<pre class="ig-code ig-payload">{}</pre>', text)

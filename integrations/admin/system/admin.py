@@ -12,8 +12,6 @@ from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 
-from integrations.admin.connector_form.choice import about
-from integrations.admin.connector_form.fields import form_name, names_of
 from integrations.admin.pages.secret_pages import SecretPages
 from integrations.admin.tenancy.scoped_admin import NothingToTell
 from integrations.admin.widgets.assets import Assets
@@ -26,6 +24,8 @@ from integrations.configuration.models import (
 )
 from integrations.connectors.manifest import Manifest
 from integrations.connectors.registry import ConnectorRegistry
+from integrations.forms.choice import about
+from integrations.forms.fields import form_name, names_of
 from integrations.system.connected import ConnectedIntegration
 from integrations.system.github import GitHubIntegration
 

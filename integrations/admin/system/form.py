@@ -9,8 +9,6 @@ from typing import Any
 
 from django import forms
 
-from integrations.admin.connector_form.fields import fields_for, form_name, settings_from
-from integrations.admin.integration.form import ELSEWHERE, sentence
 from integrations.configuration.models import IntegrationConfiguration
 from integrations.connections.destinations import destinations
 from integrations.connectors.base import BaseConnector
@@ -18,6 +16,8 @@ from integrations.connectors.config_check import check, doubts
 from integrations.connectors.registry import ConnectorRegistry
 from integrations.credentials.masking import MASK
 from integrations.errors import EncryptionError
+from integrations.forms.fields import fields_for, form_name, settings_from
+from integrations.forms.settings_form import ELSEWHERE, sentence
 
 UNREADABLE = "The stored credentials cannot be opened with our keys. Put the old key back, or enter everything again."
 

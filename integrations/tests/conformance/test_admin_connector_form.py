@@ -12,13 +12,13 @@ from django.contrib.auth.models import Permission
 from django.test import Client
 from django.utils import timezone
 
-from integrations.admin.connector_form.fields import OPEN, form_name
 from integrations.connections.binding import settings_of
 from integrations.connections.edited_settings import apply_settings
 from integrations.connectors.base import BaseConnector
 from integrations.connectors.manifest import Manifest
 from integrations.connectors.registry import ConnectorRegistry, connector_choices, manifests
 from integrations.credentials.masking import MASK
+from integrations.forms.fields import OPEN, form_name
 from integrations.models import ExecutionLog, TenantIntegration
 from integrations.tests import many_fields
 from integrations.tests.integration.admin_world import (

@@ -12,9 +12,9 @@ from django.core.exceptions import ValidationError
 from django.test import Client
 
 from integrations.admin.integration.form import IntegrationForm
-from integrations.admin.widgets.secret_fields import parse_masked_headers
 from integrations.connections.signing_keys import rotate_signing_secret
 from integrations.credentials.masking import MASK
+from integrations.forms.secret_fields import parse_masked_headers
 from integrations.models import IntegrationSync, TenantIntegration
 from integrations.tests import case_files
 from tasks.models import WorkItem

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from django import forms
 
-from integrations.admin.connector_form.choice import family_title
-from integrations.admin.widgets.secret_fields import AddressField, HeadersField, SecretField, SecretTextarea
 from integrations.connectors.manifest import Field
 from integrations.credentials.masking import MASK
+from integrations.forms.choice import family_title
+from integrations.forms.secret_fields import AddressField, HeadersField, SecretField, SecretTextarea
 
 
 def shown_again(field: forms.Field, typed: str) -> str:

@@ -1,4 +1,4 @@
-"""From a connector's manifest to the fields of the admin's form, and back to settings.
+"""From a connector's manifest to the fields of a form, and back to settings.
 
 In: a manifest and what is stored. Out: Django fields that draw and read; whether a value is right is said by the
 manifest's own check (connectors/config_check.py), so that forms, API and code have one set of rules.
@@ -14,16 +14,11 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.utils.html import escape
 
-from integrations.admin.widgets.secret_fields import (
-    AddressField,
-    HeadersField,
-    SecretField,
-    SecretInput,
-    SecretTextarea,
-)
 from integrations.connections.models import TenantIntegration
 from integrations.connectors.manifest import HEADERS, URL, Field, Manifest
 from integrations.credentials.masking import is_mask
+
+from .secret_fields import AddressField, HeadersField, SecretField, SecretInput, SecretTextarea
 
 OPEN = "configuration"  # the one form field of a connector without a manifest: JSON, all of it secret
 SETTING = "_setting"  # after the name of a manifest's field that the form uses for something else

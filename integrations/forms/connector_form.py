@@ -12,14 +12,13 @@ from django import forms
 from django.forms.utils import ErrorDict
 from django.utils.html import format_html
 
-from integrations.admin.tenancy.scoped_admin import TenantOwnedForm
-from integrations.admin.widgets.secret_fields import SecretField
 from integrations.connections.edited_settings import settings_to_edit
 from integrations.connections.models import TenantIntegration
 from integrations.connectors.manifest import RateLimit
 
 from .choice import connector_of, grouped_choices
 from .fields import fields_for
+from .secret_fields import SecretField
 
 AGAIN = "Please type this again: it is never sent back to the browser."
 OTHER_KIND = "These are the fields of {label}. Nothing was saved yet: fill them in, and save again."
@@ -38,7 +37,7 @@ class ShownTypeField(forms.CharField):
         return False
 
 
-class ConnectorForm(TenantOwnedForm):
+class ConnectorForm(forms.ModelForm):
     """Base of the form of a tenant integration.
 
     Attributes:
@@ -48,7 +47,7 @@ class ConnectorForm(TenantOwnedForm):
     """
 
     instance: TenantIntegration
-    user: Any = None  # who fills it in; the admin sets it
+    user: Any = None  # who fills it in; whoever makes the form sets it
     shown_type = ShownTypeField(required=False)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -1,0 +1,8 @@
+"""Forms about integrations, for the console and the admin alike.
+
+choice.py          which connector types a person may choose, and what is said of one
+secret_fields.py   fields whose value never travels back to a browser
+fields.py          from a manifest to the fields of a form, and back to settings
+connector_form.py  the part of a form that the chosen connector type decides
+settings_form.py   the settings of an integration: checked, saved, and refused if somebody else was faster
+"""
