@@ -35,12 +35,15 @@ class IntegrationsConfig(AppConfig):
         from .delivery.lanes import close_lanes, hold_lane, hold_lanes, make_lane
         from .delivery.schedule import ensure_schedule
         from .erp.connection import ERPConnection
+        from .metrics import worker  # noqa: F401 - listens to Celery
+        from .metrics.view import networks as networks_of_metrics
         from .observability import heartbeat  # noqa: F401 - listens to Celery
         from .tenancy.tenant import tenant_model
         from .transport.policy import AddressPolicy
 
         conf.refuse_problems()
         AddressPolicy.from_conf()  # raises for what it cannot read
+        networks_of_metrics()  # raises for what is no subnet
         refuse_unusable_keys()
         register_checks()
         share_gates(gate_of)

@@ -279,6 +279,20 @@ class Settings(BaseModel):
     )
     RETENTION_DAYS: int = _number(30, "see [Retention](#retention)", most=36_500)
     RETENTION_BATCH: int = _number(1000, "events deleted at once", most=30_000)  # parameters of one statement
+    METRICS_TOKEN: str = _text(
+        "",
+        "who asks `/metrics` with `Authorization: Bearer <this>` gets them ([observability.md](observability.md)); "
+        "empty and no `METRICS_NETWORKS`: nobody does",
+    )
+    METRICS_NETWORKS: Sequence[str] = _texts("subnets that `/metrics` answers without a token, such as `10.0.0.0/8`")
+    METRICS_PORT: int = _number(
+        0,
+        "port of the metrics of a worker's machine, on METRICS_HOST; 0: none. The second worker on a machine says "
+        "that the port is taken, and goes on",
+        least=0,
+        most=65_535,
+    )
+    METRICS_HOST: str = _text("127.0.0.1", "address on which a worker answers for its metrics; it asks for no token")
     HEARTBEAT_STALE_SECONDS: float = _number(120.0, "silence after which a worker or beat counts as down")
 
 

@@ -4,10 +4,14 @@ from django.urls import include, path
 
 from .api.routes import api
 from .dashboards import connectors_tab
+from .metrics.view import live, metrics, ready
 from .observability.health import health
 
 urlpatterns = [
     path("health/", health, name="health"),
+    path("health/live", live, name="health-live"),
+    path("health/ready", ready, name="health-ready"),
+    path("metrics", metrics, name="metrics"),
     path("api/", api.urls),
     *connectors_tab.urlpatterns,
     path("console/", include("integrations.console.urls")),

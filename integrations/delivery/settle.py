@@ -20,6 +20,7 @@ from integrations.connections import health
 from integrations.connections.binding import fingerprint
 from integrations.connections.models import TenantIntegration
 from integrations.counted import counted
+from integrations.counters import count_deliveries
 from integrations.errors import (
     IntegrationBlocked,
     IntegrationGone,
@@ -110,7 +111,17 @@ def _settle(lease: Lease, settlement: Settlement) -> None:
     except BaseException:
         lease.become(before)  # rolled back: it is settled once more by what it was, and given back if that fails too
         raise
+    count_deliveries(
+        integration.integration_type,
+        [(_counted_as(each), each.duration_ms, each.row.age + each.duration_ms / 1000) for each in settlement.outcomes],
+    )
     _log(integration, settlement)
+
+
+def _counted_as(result: Outcome) -> str:
+    if result.error is None:
+        return "delivered"
+    return "given_up" if result.is_final else "failed"
 
 
 # -- the lane --------------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from django.db import connections, transaction
 
 from integrations.connections.models import TenantIntegration
 from integrations.counted import counted
+from integrations.counters import SWEEPS, SWEPT_LANES
 
 from . import statements
 from .lease import USING
@@ -35,6 +36,9 @@ def sweep() -> dict[str, int]:
     with together(SENDING_SECONDS):
         woken = set(wake_all(due))
     _forget([lane[0] for lane in due if lane not in woken])
+    SWEEPS.inc()
+    SWEPT_LANES.labels("due").inc(len(due))
+    SWEPT_LANES.labels("woken").inc(len(woken))
     if due:
         logger.info("sweep: %s due, %s woken", counted(len(due), "lane"), len(woken))
     return {"due": len(due), "woken": len(woken)}

@@ -23,6 +23,8 @@ from celery import current_app
 from django.db import connections
 from kombu.pools import producers
 
+from integrations.counters import WAKE_UPS
+
 from . import statements
 
 logger = logging.getLogger("integrations.delivery")
@@ -158,6 +160,7 @@ def send_hint(task: str, kwargs: dict[str, Any], queue: str) -> bool:
     It never expires: whether it had would be decided by comparing the clocks of two machines.
     """
     if is_away():
+        WAKE_UPS.labels(queue, "lost").inc()
         return False
     hints: _Together | None = getattr(_here, "together", None)
     left = WAKE_SECONDS if hints is None else min(WAKE_SECONDS, hints.ends_at - time.monotonic())
@@ -165,6 +168,7 @@ def send_hint(task: str, kwargs: dict[str, Any], queue: str) -> bool:
         _send_in_time(task, kwargs, queue, left)
     except Exception as error:  # whatever a broker's client library throws
         logger.warning("broker away (%s); the sweep will find what is due", type(error).__name__)
+        WAKE_UPS.labels(queue, "lost").inc()
         if hints is not None:
             hints.failures += 1
         if hints is None or hints.failures >= FAILURES:
@@ -172,6 +176,7 @@ def send_hint(task: str, kwargs: dict[str, Any], queue: str) -> bool:
         return False
     if hints is not None:
         hints.failures = 0
+    WAKE_UPS.labels(queue, "sent").inc()
     return True
 
 

@@ -33,6 +33,7 @@ from integrations.connectors.base import BaseConnector
 from integrations.connectors.inbound_answers import Answer
 from integrations.connectors.inbound_secret import any_weak
 from integrations.connectors.incoming import WebhookDTO
+from integrations.counters import INBOUND
 from integrations.credentials.error_reports import hides_secrets
 from integrations.errors import EncryptionError, IncompatibleConnector, IntegrationError, UnknownConnector
 from integrations.transport.signing import SignatureInvalid
@@ -91,12 +92,14 @@ def webhook_receiver(request: HttpRequest, connection_id: str, action: str) -> H
     """Take in one delivery."""
     try:
         answer = _take_in(request, connection_id, action)
+        INBOUND.labels("200").inc()
         return HttpResponse() if answer.body is None else JsonResponse(dict(answer.body))
     except _Refused as refused:
         refusal = refused
     except DatabaseAway as error:
         logger.error("an inbound webhook was not stored: %s", type(error).__name__)
         refusal = _Refused(503, Retry_After=str(RETRY_SECONDS))
+    INBOUND.labels(str(refusal.status)).inc()
     response = JsonResponse({"detail": refusal.sentence}, status=refusal.status, headers=refusal.headers)
     # Django would write a line about each one, and strangers decide how many there are; those that matter we log.
     response._has_been_logged = refusal.status < 500  # type: ignore[attr-defined]

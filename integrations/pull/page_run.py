@@ -23,6 +23,7 @@ from integrations.alone import MAX_DEATHS, PATIENCE, alone, times_died
 from integrations.connections import health
 from integrations.connections.abstract import AbstractConnection
 from integrations.connections.models import TenantIntegration
+from integrations.counters import PULL_PAGES
 from integrations.delivery.call_gate import CallGate
 from integrations.delivery.lease import LeaseLost
 from integrations.errors import (
@@ -234,6 +235,7 @@ class _Page:
             if not self.is_durable:
                 raise
             logger.error("pull of %s: a callback after the commit failed: %s", self.name, _kind_and_place(error))
+        PULL_PAGES.labels("committed").inc()
         return result
 
     def failed(self, error: BaseException, what: str, **more: Any) -> SyncResult:
@@ -249,6 +251,7 @@ class _Page:
         words = str(getattr(known, "message", "") or f"{what} failed: {getattr(known, 'code', type(known).__name__)}")
         problem = printable(words[:MAX_MESSAGE])
         leases.save_failure(self.lease, problem, _wait(known, self.state.error_count + 1), **more)
+        PULL_PAGES.labels("failed").inc()
         leases.read_again(self.state)
         return SyncResult(cursor=self.state.cursor, errors=[problem])
 

@@ -19,6 +19,7 @@ from math import isnan
 from time import monotonic
 
 from integrations import conf
+from integrations.counters import CONNECTIONS
 from integrations.errors import (
     IntegrationBlocked,
     IntegrationError,
@@ -178,6 +179,7 @@ class GuardedClient:
                 answer = self._sent(handle, method, target, headers, body, deadline, max_body)
             except NotSent:  # it was closed in this very moment, and nothing left: this is still the first time
                 handle = None
+        CONNECTIONS.labels("opened" if answer is None else "kept").inc()
         if answer is None or handle is None:
             handle = self._dialled(target, deadline)
             answer = self._sent(handle, method, target, headers, body, deadline, max_body)

@@ -1,0 +1,121 @@
+"""What is, read from the database when Prometheus asks: lanes, backlog, pulls, processes, clocks, signs of life.
+
+Every query is bounded, whatever the history: lanes and processes are few, and of a lane's rows only the first is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from django.db.models import Case, Count, F, Max, Min, OuterRef, Q, Subquery, Value, When
+from django.db.models.functions import Abs, Coalesce, Least, Now
+from prometheus_client.core import GaugeMetricFamily
+
+from integrations import clock
+from integrations.connections.models import TenantIntegration
+from integrations.delivery.models import Lane
+from integrations.delivery.wakeup import QUEUE, SLOW_QUEUE
+from integrations.observability import health, processes
+from integrations.observability.models import Heartbeat
+from integrations.outbox.models import IntegrationSync
+from integrations.pull.models import SyncState
+
+COUNTED = 100_000  # rows that wait are counted up to this
+_PENDING = Q(status=IntegrationSync.Status.PENDING)
+
+
+class StateCollector:
+    """Reads the state at each `collect`."""
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        yield _gauge("parts_up", "1: this part of the system answers (database, broker, worker, …).", "part", _parts())
+        yield _gauge("lanes", "Lanes of integrations, by what they do.", "state", _lanes())
+        yield _gauge("backlog_rows", f"Deliveries that wait, counted up to {COUNTED}.", None, {None: _backlog()})
+        yield _gauge(
+            "oldest_due_seconds",
+            "For how long the oldest due delivery waits: in lanes that nothing holds back (free), and in those that "
+            "rest after failures (resting).",
+            "lanes",
+            _oldest_due(),
+        )
+        yield _gauge("pulls", "Pulls, by how their last run went.", "state", _pulls())
+        yield _gauge("processes", "Processes that are alive.", "kind", _counted_by("kind"))
+        yield _gauge("queue_workers", "Workers that take messages from a queue.", "queue", _workers_of_queues())
+        yield _gauge(
+            "clock_skew_seconds", "By how much the worst clock of these processes is off.", "kind", _worst_clocks()
+        )
+        yield _gauge("heartbeat_age_seconds", "Since when a part has not been seen.", "name", _heartbeat_ages())
+
+
+def _gauge(name: str, meaning: str, label: str | None, values: dict[Any, float]) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(f"integrations_{name}", meaning, labels=[label] if label else None)
+    for value, number in sorted(values.items(), key=lambda item: str(item[0])):
+        family.add_metric([value] if label else [], number)
+    return family
+
+
+def _parts() -> dict[Any, float]:
+    return {part: float(up) for part, up in health.status().items()}
+
+
+def _lanes() -> dict[Any, float]:
+    state = Case(
+        When(lane__deleting_since__isnull=False, then=Value("being_deleted")),
+        When(is_active=False, then=Value("off")),
+        When(is_enabled=False, then=Value("disabled")),
+        When(lane__paused_until__gt=Now(), then=Value("resting")),
+        When(lane__lease_expires_at__gt=Now(), then=Value("sending")),
+        default=Value("idle"),
+    )
+    found = TenantIntegration.unannounced.values_list(state).annotate(number=Count("pk")).order_by()
+    names = ("being_deleted", "off", "disabled", "resting", "sending", "idle")
+    return {**dict.fromkeys(names, 0.0), **{name: float(number) for name, number in found}}
+
+
+def _backlog() -> float:
+    return float(IntegrationSync.objects.filter(_PENDING).order_by()[:COUNTED].count())
+
+
+def _oldest_due() -> dict[Any, float]:
+    rows = IntegrationSync.objects.filter(_PENDING, integration_id=OuterRef("pk"))
+    fresh = rows.filter(first_failed_at=None).order_by("id").values("next_attempt_at")[:1]
+    retry = rows.filter(first_failed_at__isnull=False).order_by("next_attempt_at", "id").values("next_attempt_at")[:1]
+    oldest = Least(Coalesce(Subquery(fresh), Subquery(retry)), Coalesce(Subquery(retry), Subquery(fresh)))
+    lanes = Lane.objects.filter(deleting_since=None, integration__is_active=True, integration__is_enabled=True)
+    found = lanes.annotate(oldest=oldest).aggregate(
+        free=Min("oldest", filter=Q(paused_until=None) | Q(paused_until__lte=Now())),
+        resting=Min("oldest", filter=Q(paused_until__gt=Now())),
+    )
+    now = clock.now()
+    return {name: max(0.0, (now - since).total_seconds()) if since else 0.0 for name, since in found.items()}
+
+
+def _pulls() -> dict[Any, float]:
+    found = SyncState.objects.values_list("status").annotate(number=Count("pk")).order_by()
+    return {str(status): float(number) for status, number in found}
+
+
+def _counted_by(column: str) -> dict[Any, float]:
+    kinds = dict.fromkeys((processes.WEB, processes.WORKER, processes.BEAT), 0.0)
+    found = processes.seen_lately().order_by().values_list(column).annotate(number=Count("pk"))
+    return {**kinds, **{kind: float(number) for kind, number in found}}
+
+
+def _workers_of_queues() -> dict[Any, float]:
+    numbers = dict.fromkeys((QUEUE, SLOW_QUEUE), 0.0)
+    lists = processes.seen_lately().filter(kind=processes.WORKER).values_list("queues", flat=True)
+    for queue in (queue for queues in lists for queue in queues.split(",")):
+        if queue in numbers:  # a host's own queues are not ours to tell of
+            numbers[queue] += 1
+    return numbers
+
+
+def _worst_clocks() -> dict[Any, float]:
+    found = processes.seen_lately().order_by().values_list("kind").annotate(worst=Max(Abs(F("skew_seconds"))))
+    return dict(found)
+
+
+def _heartbeat_ages() -> dict[Any, float]:
+    now = clock.now()
+    return {beat.name: max(0.0, (now - beat.beaten_at).total_seconds()) for beat in Heartbeat.objects.all()[:100]}
