@@ -19,7 +19,8 @@ class IntegrationsConfig(AppConfig):
         from integrations.tenancy.deletion import batch_begins, deletion_begins
 
         from . import checks, conf, signals  # noqa: F401 - checks register themselves
-        from .audit.deletion import log_deletion
+        from .audit import watch
+        from .audit.deletion import note_deletion
         from .capture.discovery import discover
         from .connections.access import ensure_permissions
         from .connections.adapters import share_gates
@@ -54,8 +55,9 @@ class IntegrationsConfig(AppConfig):
             pre_delete.connect(hold_lane, sender=model, dispatch_uid=f"hold-lane of {model.__name__}")
         for owner in (TenantIntegration, tenant_model()):
             deletion_begins.connect(close_lanes, sender=owner, dispatch_uid=f"close-lanes of {owner.__name__}")
-            deletion_begins.connect(log_deletion, sender=owner, dispatch_uid=f"log deletion of {owner.__name__}")
+            deletion_begins.connect(note_deletion, sender=owner, dispatch_uid=f"note deletion of {owner.__name__}")
             deletion_begins.connect(hint_on_commit, sender=owner, dispatch_uid=f"delete {owner.__name__}")
+        self._watch(watch)
         tenant_deletion.connect()
         batch_begins.connect(hold_lanes, sender=TenantIntegration, dispatch_uid="hold-lanes")
 
@@ -64,3 +66,17 @@ class IntegrationsConfig(AppConfig):
             ensure_permissions(using)
 
         post_migrate.connect(schedule, sender=self, dispatch_uid="schedule", weak=False)
+
+    def _watch(self, watch: Any) -> None:
+        """Have the audit trail written for what people configure, a host's own models included."""
+        from django.apps import apps
+
+        from .configuration.models import AbstractConfiguration
+        from .connections.abstract import AbstractConnection
+        from .connections.models import TenantIntegration
+
+        models = [model for model in apps.get_models() if issubclass(model, AbstractConnection | AbstractConfiguration)]
+        watch.watch(*models)
+        watch.watch_deletions(*(model for model in models if not issubclass(model, TenantIntegration)))
+        watch.watch_subscriptions()
+        watch.watch_disabling()

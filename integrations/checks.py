@@ -25,6 +25,7 @@ from integrations.observability.processes import with_wrong_clocks
 from integrations.pull.handlers import families
 from integrations.transport.policy import AddressPolicy
 
+ACTING_USER = "integrations.middleware.ActingUser"
 PER_PROCESS = ("LocMemCache", "DummyCache")
 
 
@@ -266,6 +267,14 @@ def settings_are_safe(app_configs: Any, **_: Any) -> list[Any]:
                 "that are kept, are multiplied by the number of web processes (DummyCache counts nothing).",
                 hint='Name a cache that all processes share in CACHES["default"], such as Redis.',
                 id="integrations.W005",
+            )
+        )
+    if ACTING_USER not in settings.MIDDLEWARE:
+        found.append(
+            Warning(
+                'The audit trail cannot tell who changed something on a page: it says "system".',
+                hint=f'Add "{ACTING_USER}" to MIDDLEWARE, anywhere.',
+                id="integrations.W014",
             )
         )
     return found

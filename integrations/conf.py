@@ -278,6 +278,7 @@ class Settings(BaseModel):
         '`"truncated": ["workitem.description"]` names them',
     )
     RETENTION_DAYS: int = _number(30, "see [Retention](#retention)", most=36_500)
+    AUDIT_RETENTION_DAYS: int = _number(400, "how long the [audit trail](audit.md) is kept", most=36_500)
     RETENTION_BATCH: int = _number(1000, "events deleted at once", most=30_000)  # parameters of one statement
     METRICS_TOKEN: str = _text(
         "",
@@ -293,6 +294,13 @@ class Settings(BaseModel):
         most=65_535,
     )
     METRICS_HOST: str = _text("127.0.0.1", "address on which a worker answers for its metrics; it asks for no token")
+    PROXIES: int = _number(
+        0,
+        "proxies in front of the web process that each add to `X-Forwarded-For`: the audit trail names the address "
+        "that the outermost of them saw; 0: the address of the connection itself",
+        least=0,
+        most=10,
+    )
     HEARTBEAT_STALE_SECONDS: float = _number(120.0, "silence after which a worker or beat counts as down")
 
 

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
 from django.urls import Resolver404, resolve
 
+from .acting import serving
+
 
 class RefuseNul:
     """Answer 400 to an address with a NUL in its path or query: PostgreSQL takes none, and a page would fail with 500.
@@ -23,6 +25,20 @@ class RefuseNul:
         if ("\0" in request.path_info or "%00" in query or "\0" in query) and not _takes_nul(request):
             return HttpResponseBadRequest("The address contains a NUL character (%00).", content_type="text/plain")
         return self.get_response(request)
+
+
+class ActingUser:
+    """Let what a request changes be written down as its user's doing, with address and path (audit/trail.py).
+
+    It asks for the user when something is written, so its place in the list does not matter.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        with serving(request):
+            return self.get_response(request)
 
 
 def _takes_nul(request: HttpRequest) -> bool:

@@ -1,6 +1,7 @@
 """Index of the models; each lives beside the code that owns it."""
 
 from .audit.models import AbstractExecutionLog, ExecutionLog
+from .audit.trail import AuditEntry
 from .configuration.models import (
     GeminiConfiguration,
     GitHubConfiguration,
@@ -25,6 +26,7 @@ __all__ = [
     "AbstractExecutionLog",
     "AbstractSyncState",
     "AbstractWebhookEvent",
+    "AuditEntry",
     "ConnectionGrant",
     "ERPConnection",
     "ERPPushLog",

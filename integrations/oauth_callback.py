@@ -23,6 +23,7 @@ from django.views.decorators.http import require_GET
 
 from integrations import conf
 from integrations.audit.calls import log_action
+from integrations.audit.trail import record
 from integrations.connections.abstract import AbstractConnection
 from integrations.connections.authorization import (
     AuthorizationRefused,
@@ -119,8 +120,9 @@ def callback(request: HttpRequest, provider: str) -> HttpResponse:
         return _page(f"{error.message}. Start again from the integration's page.", 502 if is_theirs else 400)
     if not isinstance(connection, TenantIntegration):
         log_action(connection, "connect", actor=request.user.get_username())
+        record("connected", connection, request=request)
     elif connection.is_enabled:  # what has waited for this goes out now
-        resume(connection, actor=request.user.get_username(), action="connect")
+        resume(connection, actor=request.user.get_username(), action="connected")
     return _back(request, connection, site, asked.return_to if asked else "")
 
 

@@ -9,7 +9,7 @@ from django.db import close_old_connections
 from kombu.exceptions import OperationalError
 
 from integrations.alone import shared
-from integrations.audit.retention import purge_log
+from integrations.audit.retention import purge_log, purge_trail
 from integrations.connections.registered import model_of
 from integrations.delivery import run_slot
 from integrations.delivery.deletion import delete_marked as go_on_deleting
@@ -143,9 +143,12 @@ def retry_failed_syncs() -> dict[str, int]:
 
 @shared_task(base=PeriodicTask, name="integrations.tasks.purge_settled", time_limit=1800)
 def purge_settled() -> dict[str, int]:
-    """Delete what is settled, logged or received and older than RETENTION_DAYS; scheduled by beat. Returns counts."""
+    """Delete what is settled, logged or received and older than RETENTION_DAYS; scheduled by beat. Returns counts.
+
+    The audit trail has a time of its own: AUDIT_RETENTION_DAYS.
+    """
     close_old_connections()
-    return {**purge(), "log": purge_log(), "webhooks": purge_received()}
+    return {**purge(), "log": purge_log(), "audit": purge_trail(), "webhooks": purge_received()}
 
 
 @shared_task(base=SlowTask, name="integrations.tasks.delete_marked", time_limit=300)

@@ -56,9 +56,12 @@ def log_hooks(model: type[AbstractExecutionLog], whose: Mapping[str, Any]) -> tu
 
 
 def log_action(connection: AbstractConnection, action: str, *, actor: str = "system") -> None:
-    """Leave a line about what a person or a service did, in every log that tells of such connections."""
+    """Leave a line about what a person or a service did, in every log of a host that tells of such connections.
+
+    Of an integration the audit trail tells.
+    """
     for model in log_models():
-        if key := key_to(connection, model):
+        if model is not ExecutionLog and (key := key_to(connection, model)):
             _insert(model, {key: connection, "actor": actor[:150], "action": action})
 
 

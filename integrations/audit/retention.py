@@ -1,4 +1,4 @@
-"""Forget log entries that are old, whether what they tell about is still there or not."""
+"""Forget entries of the logs and of the audit trail that are old, whether what they tell about is there or not."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import logging
 
 from django.db import DatabaseError
 
+from integrations import conf
 from integrations.retention import is_old, old_pages
 from integrations.tenancy.deletion import delete_page
 
 from .models import AbstractExecutionLog, ExecutionLog
 from .tables import log_models
+from .trail import AuditEntry
 
 logger = logging.getLogger("integrations.audit")
 
@@ -29,6 +31,12 @@ def purge_log() -> int:
         except DatabaseError as problem:
             logger.error("the log %s was not purged: %s", model._meta.label, type(problem).__name__)
     return count
+
+
+def purge_trail() -> int:
+    """Delete audit entries older than AUDIT_RETENTION_DAYS, in batches; return how many."""
+    rows, old = AuditEntry.objects.all(), is_old("created_at", conf.AUDIT_RETENTION_DAYS)
+    return sum(delete_page(rows.filter(old), page)[AuditEntry._meta.label] for page in old_pages(rows, old))
 
 
 def _purge(model: type[AbstractExecutionLog]) -> int:

@@ -33,6 +33,11 @@ class Moment:
         return _durable, ()  # in another process nobody can tell; it takes the instance's word
 
     @property
+    def is_open(self) -> bool:
+        """True until the transaction is committed."""
+        return self._connection is not None
+
+    @property
     def stands(self) -> bool:
         """True unless it was rolled back: Django then drops what was to run after the commit."""
         if self._connection is None:

@@ -16,6 +16,7 @@ from typing import Any
 from django.db import transaction
 
 from integrations import clock, conf
+from integrations.acting import doing
 from integrations.transport import signing
 
 from .models import TenantIntegration
@@ -47,7 +48,8 @@ def rotate_signing_secret(integration: TenantIntegration, secret: str | None = N
         new = {"secret": secret, "until": None} | ({} if is_seen else {UNSEEN: True})
         row.credentials = {**row.credentials, SIGNING_KEYS: [new, *(kept or [])]}
         row.credentials_rotated_at = row.secret_renewed_at = now
-        row.save(update_fields=[*_COLUMNS, "credentials_rotated_at", "secret_renewed_at"])
+        with doing("rotated"):
+            row.save(update_fields=[*_COLUMNS, "credentials_rotated_at", "secret_renewed_at"])
     integration.refresh_from_db()
     return secret
 
@@ -75,7 +77,8 @@ def reveal_signing_secret(integration: TenantIntegration) -> str | None:
         secret: str = newest["secret"]
         keys = [{"secret": secret, "until": None}, *_ending(others, clock.now())]
         row.credentials = {**row.credentials, SIGNING_KEYS: keys}
-        row.save(update_fields=_COLUMNS)
+        with doing("secret shown"):
+            row.save(update_fields=_COLUMNS)
     integration.refresh_from_db()
     return secret
 

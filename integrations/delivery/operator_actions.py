@@ -1,14 +1,20 @@
-"""What a person does by hand: retry, cancel, re-enable, reset a breaker. Each leaves a line in the log."""
+"""What a person does by hand: retry, replay, cancel, re-enable, resume. Each leaves an entry in the audit trail.
+
+One call of a bulk action is one entry; each row has a line in its own log beside it, where its attempts are.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
 
 from django.db import transaction
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from integrations.audit.models import ExecutionLog
+from integrations.audit.trail import record
 from integrations.connections.models import TenantIntegration
 from integrations.outbox.models import IntegrationSync
 
@@ -18,57 +24,108 @@ from .unsendable import BATCH, end
 from .wakeup import wake_on_commit
 
 Status = IntegrationSync.Status
+RETRIED, REPLAYED, CANCELLED = "retried", "replayed", "cancelled"
+
+Touched = dict[int, list[int]]  # integration → rows
 
 
-def retry(sync_ids: Iterable[int], *, actor: str) -> int:
-    """Make those of these rows due now that are not synced, with fresh attempts; return how many."""
-    return _again(sync_ids, Q(status__in=[Status.PENDING, Status.FAILED, Status.CANCELLED]), "retried", actor)
+def retry(sync_ids: Iterable[int], *, actor: str, touched: Touched | None = None) -> int:
+    """Make those of these rows due now that are not synced, with fresh attempts; return how many.
+
+    Args:
+        touched: where the rows are counted in, for a part of something larger: its caller writes the audit entry
+            (`note_rows`, or a job's own). None: it is written here.
+    """
+    which = Q(status__in=[Status.PENDING, Status.FAILED, Status.CANCELLED])
+    return _again(sync_ids, which, RETRIED, actor, touched)
 
 
-def replay(sync_ids: Iterable[int], *, actor: str) -> int:
+def replay(sync_ids: Iterable[int], *, actor: str, touched: Touched | None = None) -> int:
     """Send those of these rows once more that are synced; return how many.
 
     Same ``webhook-id``, same bytes: a receiver that drops what it has seen drops a replay too.
     """
-    return _again(sync_ids, Q(status=Status.SYNCED), "replayed", actor)
+    return _again(sync_ids, Q(status=Status.SYNCED), REPLAYED, actor, touched)
 
 
-def _again(sync_ids: Iterable[int], which: Q, verb: str, actor: str) -> int:
+def _again(sync_ids: Iterable[int], which: Q, verb: str, actor: str, touched: Touched | None) -> int:
     reason = f"{verb} by {actor}"
+
+    def act(rows: list[tuple[int, int]]) -> int:
+        IntegrationSync.objects.filter(pk__in=[pk for pk, _ in rows]).update(
+            status=Status.PENDING,
+            attempts=0,
+            next_attempt_at=Now(),
+            retried_at=Now(),  # the three days of retries start anew
+            first_failed_at=None,
+            last_failed_at=None,
+            settled_at=None,
+            deaths=0,
+            generation=F("generation") + 1,  # what is under way with the row does not write its failure over this
+            reason=reason[:500],
+        )
+        _log(rows, verb, actor)
+        wake_on_commit({integration_id for _, integration_id in rows})
+        return len(rows)
+
+    return _in_batches(sync_ids, which, act, verb, actor, touched)
+
+
+def cancel(sync_ids: Iterable[int], *, actor: str, touched: Touched | None = None) -> int:
+    """Cancel those of these rows that are pending; return how many."""
+
+    def act(rows: list[tuple[int, int]]) -> int:
+        _log(rows, CANCELLED, actor)
+        return end([pk for pk, _ in rows], Status.CANCELLED, f"{CANCELLED} by {actor}")
+
+    return _in_batches(sync_ids, Q(status=Status.PENDING), act, CANCELLED, actor, touched)
+
+
+def _in_batches(
+    sync_ids: Iterable[int],
+    which: Q,
+    act: Callable[[list[tuple[int, int]]], int],
+    verb: str,
+    actor: str,
+    touched: Touched | None,
+) -> int:
     count = 0
+    mine: Touched = defaultdict(list) if touched is None else touched
     for wanted in _batches(sync_ids):
         with transaction.atomic():
             lock_lanes(integration_id for integration_id, _ in wanted)
             rows = _hold(which, [pk for _, pk in wanted])
-            IntegrationSync.objects.filter(pk__in=[pk for pk, _ in rows]).update(
-                status=Status.PENDING,
-                attempts=0,
-                next_attempt_at=Now(),
-                retried_at=Now(),  # the three days of retries start anew
-                first_failed_at=None,
-                last_failed_at=None,
-                settled_at=None,
-                deaths=0,
-                generation=F("generation") + 1,  # what is under way with the row does not write its failure over this
-                reason=reason[:500],
-            )
-            _log(rows, reason, actor)
-            wake_on_commit({integration_id for _, integration_id in rows})
-        count += len(rows)
+            count += act(rows)
+        for pk, integration_id in rows:
+            mine[integration_id].append(pk)
+    if touched is None:
+        note_rows(verb, mine, actor=actor)
     return count
 
 
-def cancel(sync_ids: Iterable[int], *, actor: str) -> int:
-    """Cancel those of these rows that are pending; return how many."""
-    reason = f"cancelled by {actor}"
-    count = 0
-    for wanted in _batches(sync_ids):
-        with transaction.atomic():
-            lock_lanes(integration_id for integration_id, _ in wanted)
-            rows = _hold(Q(status=Status.PENDING), [pk for _, pk in wanted])
-            _log(rows, reason, actor)
-            count += end([pk for pk, _ in rows], Status.CANCELLED, reason)
-    return count
+def note_rows(action: str, touched: Mapping[int, list[int]], *, actor: str, **details: Any) -> None:
+    """Write into the audit trail what was done to these rows: one entry for each tenant whose they are.
+
+    Args:
+        action: `RETRIED`, `REPLAYED` or `CANCELLED`.
+        touched: integration → its rows.
+        details: what else is to be said, such as the filter by which they were chosen.
+    """
+    integrations = TenantIntegration.unannounced.select_related("tenant").in_bulk(touched)
+    of_tenants: dict[Any, list[TenantIntegration]] = defaultdict(list)
+    for integration in integrations.values():
+        of_tenants[integration.tenant_id].append(integration)
+    for mine in of_tenants.values():
+        pks = [pk for integration in mine for pk in touched[integration.pk]]
+        only = mine[0] if len(mine) == 1 else None
+        if len(pks) == 1 and (row := IntegrationSync.objects.filter(pk=pks[0]).select_related("event").first()):
+            name = f"{row.event.event_type} to {mine[0]}"
+            record(action, row, integration=mine[0], actor=actor, name=name, details=details)
+        elif pks:
+            said = {"deliveries": len(pks), "first": min(pks), "last": max(pks), **details}
+            if only is None:
+                said["integrations"] = len(mine)
+            record(action, integration=only, tenant=mine[0].tenant, actor=actor, details=said)
 
 
 def _batches(sync_ids: Iterable[int]) -> Iterator[list[tuple[int, int]]]:
@@ -101,24 +158,27 @@ def re_enable(integration: TenantIntegration, *, actor: str) -> None:
     with transaction.atomic():
         lock_lanes([integration.pk])
         integration.re_enable()
-        resume(integration, actor=actor, action="re-enable")
+        resume(integration, actor=actor, action="re-enabled")
     integration.refresh_from_db()
 
 
-def resume(integration: TenantIntegration, *, actor: str, action: str = "resume") -> None:
-    """End a lane's pause and close its breaker, so that its rows are tried at once."""
+def resume(integration: TenantIntegration, *, actor: str, action: str = "resumed") -> None:
+    """End a lane's pause and close its breaker, so that its rows are tried at once.
+
+    Args:
+        action: what the audit trail calls it.
+    """
     with transaction.atomic():
         Lane.objects.filter(pk=integration.pk, deleting_since=None).update(
             **CLOSED,
             attention="",
             epoch=F("epoch") + 1,  # verdicts on what was sent before this do not count any more
         )
-        ExecutionLog.objects.create(integration=integration, action=action, actor=actor)
+        record(action, integration, actor=actor)
         wake_on_commit({integration.pk})
 
 
-def _log(rows: Iterable[tuple[int, int]], action: str, actor: str) -> None:
+def _log(rows: Iterable[tuple[int, int]], verb: str, actor: str) -> None:
     ExecutionLog.objects.bulk_create(
-        ExecutionLog(integration_id=integration_id, sync_id=pk, action=action.split()[0], actor=actor)
-        for pk, integration_id in rows
+        ExecutionLog(integration_id=integration_id, sync_id=pk, action=verb, actor=actor) for pk, integration_id in rows
     )

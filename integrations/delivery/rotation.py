@@ -21,7 +21,8 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 from integrations import clock, conf
-from integrations.audit.models import ExecutionLog
+from integrations.acting import NOBODY, doing
+from integrations.audit.trail import record
 from integrations.connections.binding import SETTINGS_COLUMNS, fingerprint, settings_of
 from integrations.connections.credentials_age import is_overdue
 from integrations.connections.edited_settings import apply_settings
@@ -91,12 +92,18 @@ def _renew_secret(integration: TenantIntegration) -> bool | None:
             problem,
             extra=integration.log_ids(),
         )
-    ExecutionLog.objects.create(integration=integration, action="rotate", error=problem)
+    if problem:
+        _note_failure(integration, NOBODY, problem)
     return not problem
 
 
+def _note_failure(integration: TenantIntegration, actor: str, problem: str) -> None:
+    named = None if actor == NOBODY else actor
+    record("could not rotate", integration, actor=named, details={"error": problem})
+
+
 def rotate(integration_id: int, *, actor: str = "system") -> bool:
-    """Renew the credentials of one integration now; return whether it worked. Leaves a line in the log.
+    """Renew the credentials of one integration now; return whether it worked. Leaves an entry in the audit trail.
 
     Holds the lane's lease meanwhile, so that nothing is under way with the old credentials when they end, and nobody
     else renews them too. A lane that is busy or paused is left for the next time.
@@ -129,8 +136,10 @@ def _rotate(integration_id: int, actor: str) -> bool:
         if renewed:
             apply_settings(row, {**settings_of(row), **renewed})
             row.credentials_rotated_at = clock.now()
-            row.save(update_fields=[*SETTINGS_COLUMNS, "credentials_rotated_at", "updated_at"])
-        ExecutionLog.objects.create(integration=row, action="rotate", actor=actor, error=problem)
+            with doing("rotated", actor):
+                row.save(update_fields=[*SETTINGS_COLUMNS, "credentials_rotated_at", "updated_at"])
+        if problem:
+            _note_failure(row, actor, problem)
     if renewed:
         _retire(adapter, integration_id)
     if problem:

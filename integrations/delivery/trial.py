@@ -7,6 +7,7 @@ from typing import Any
 
 from integrations import clock, conf
 from integrations.audit.models import ExecutionLog
+from integrations.audit.trail import record
 from integrations.connections import health
 from integrations.connections.binding import bind
 from integrations.connections.destinations import shown_target
@@ -72,7 +73,11 @@ def send_test_event(integration: TenantIntegration, client: Client) -> TestResul
 
 
 def log_trial(integration: TenantIntegration, action: str, result: TestResult, *, actor: str) -> None:
-    """Leave a line about a trial in the execution log; `action`: ``test`` (an event was sent) or ``check``."""
+    """Leave a line about a trial in the execution log, and an entry in the audit trail.
+
+    Args:
+        action: ``test`` (an event was sent) or ``check``.
+    """
     try:
         url = shown_target(integration)
     except EncryptionError:
@@ -89,6 +94,8 @@ def log_trial(integration: TenantIntegration, action: str, result: TestResult, *
         duration_ms=round(result.latency_ms),
         error="" if result.success else result.message,
     )
+    said = {"result": "it worked" if result.success else result.message}
+    record("tested" if action == "test" else "checked", integration, actor=actor, details=said)
 
 
 def _since(started: float) -> int:

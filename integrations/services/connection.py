@@ -16,6 +16,7 @@ from typing import Any
 
 from django.db import transaction
 
+from integrations.acting import doing
 from integrations.audit.calls import log_action
 from integrations.connections import health
 from integrations.connections.abstract import AbstractConnection
@@ -54,7 +55,7 @@ class ConnectionService:
     def rotate_credentials(
         connection: AbstractConnection, credentials: Mapping[str, Any], *, actor: str = "system"
     ) -> None:
-        """Store `credentials` in the place of all that were there, and leave a line in the log.
+        """Store `credentials` in the place of all that were there; the audit trail and a host's own log say so.
 
         A call that has begun ends with the old ones; the next one reads the new ones. Whoever was disabled stays so:
         ``connection.re_enable()`` and a test follow.
@@ -73,7 +74,8 @@ class ConnectionService:
         with transaction.atomic(using=health.silent_rows(connection).db):
             row = _locked(connection)
             columns = _put_credentials(row, credentials)
-            _save(row, columns)
+            with doing("rotated", actor):
+                _save(row, columns)
             log_action(row, "rotate", actor=actor)
         connection.refresh_from_db(fields=columns)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -47,7 +47,7 @@ def retry(syncs: QuerySet[Any], *, actor: str) -> Done:
             return False
         return _is_sendable(done, is_active, is_enabled)
 
-    return _run(done, syncs, wanted, operator_actions.retry, actor)
+    return _run(done, syncs, wanted, operator_actions.retry, operator_actions.RETRIED, actor)
 
 
 def replay(syncs: QuerySet[Any], *, actor: str) -> Done:
@@ -60,7 +60,7 @@ def replay(syncs: QuerySet[Any], *, actor: str) -> Done:
             return False
         return _is_sendable(done, is_active, is_enabled)
 
-    return _run(done, syncs, wanted, operator_actions.replay, actor)
+    return _run(done, syncs, wanted, operator_actions.replay, operator_actions.REPLAYED, actor)
 
 
 def cancel(syncs: QuerySet[Any], *, actor: str) -> Done:
@@ -72,7 +72,7 @@ def cancel(syncs: QuerySet[Any], *, actor: str) -> Done:
             done.notes["skipped: not pending"] += 1
         return status == Status.PENDING
 
-    return _run(done, syncs, wanted, operator_actions.cancel, actor)
+    return _run(done, syncs, wanted, operator_actions.cancel, operator_actions.CANCELLED, actor)
 
 
 def _is_sendable(done: Done, is_active: bool, is_enabled: bool) -> bool:
@@ -89,6 +89,7 @@ def _run(
     syncs: QuerySet[Any],
     wanted: Callable[[str, bool, bool], bool],
     act: Callable[..., int],
+    verb: str,
     actor: str,
 ) -> Done:
     rows = list(
@@ -98,8 +99,10 @@ def _run(
     )
     done.is_cut = len(rows) > MOST
     ids = [pk for pk, *facts in rows[:MOST] if wanted(*facts)]
+    touched: operator_actions.Touched = defaultdict(list)
     for chunk in _chunks(ids):
-        done.count += act(chunk, actor=actor)
+        done.count += act(chunk, actor=actor, touched=touched)
+    operator_actions.note_rows(verb, touched, actor=actor)
     return done
 
 

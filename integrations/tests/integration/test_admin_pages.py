@@ -16,7 +16,7 @@ from django.urls import path
 from django.utils import timezone
 
 from integrations.admin.lists import bounded
-from integrations.models import ExecutionLog, IntegrationEvent, IntegrationSync, Lane, TenantIntegration
+from integrations.models import AuditEntry, ExecutionLog, IntegrationEvent, IntegrationSync, Lane, TenantIntegration
 from integrations.tests.receiver import Answer, Receiver
 from tasks.models import Note, WorkItem
 
@@ -240,9 +240,9 @@ def test_re_enable_and_resume(acme: Side) -> None:
     acme.client.post(url("tenantintegration", "resume", acme.integration.pk))
     lane = Lane.objects.get(pk=acme.integration.pk)
     assert lane.paused_until is None and lane.breaker == "closed"
-    assert set(ExecutionLog.objects.filter(actor="Acme-staff").values_list("action", flat=True)) == {
-        "re-enable",
-        "resume",
+    assert set(AuditEntry.objects.filter(actor="Acme-staff").values_list("action", flat=True)) == {
+        "re-enabled",
+        "resumed",
     }
 
 

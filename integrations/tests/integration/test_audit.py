@@ -9,12 +9,11 @@ import pytest
 from django.db.models import F
 from django.utils import timezone
 
-from integrations.audit.calls import log_action
 from integrations.audit.retention import purge_log
 from integrations.delivery import operator_actions
 from integrations.delivery.deletion import delete_marked
 from integrations.delivery.drain import drain
-from integrations.models import ExecutionLog, IntegrationEvent, IntegrationSync, TenantIntegration
+from integrations.models import AuditEntry, ExecutionLog, IntegrationEvent, IntegrationSync, TenantIntegration
 from integrations.outbox.retention import purge
 from integrations.tests.factories import make_integration, make_item, make_tenant
 from integrations.tests.integration.admin_world import make_side, page, superuser, url
@@ -96,13 +95,17 @@ def test_the_log_outlives_integration_and_tenant(receiver: Receiver, how: str) -
     lines = ExecutionLog.objects.exclude(integration_id=None).order_by("id")
     assert {(line.tenant_name, line.integration_name) for line in lines} == {("Acme Corp", "Production n8n Workflow")}
     assert {line.integration_id for line in lines} == {integration.pk} and len({line.tenant_id for line in lines}) == 1
-    by_whom = [(line.action, line.actor) for line in lines]
+    assert [(line.action, line.actor) for line in lines] == [("deliver", "system"), ("replayed", "alice")]
+    assert all(line.sync_id for line in lines)
+    entries = AuditEntry.objects.exclude(integration_key=None).order_by("id")
+    assert {(each.tenant_name, each.integration_name) for each in entries} == {("Acme Corp", integration.name)}
     deleter = "root" if how == "background" else "system"
-    assert by_whom == [("deliver", "system"), ("replayed", "alice"), ("resume", "bob"), ("delete", deleter)]
-    assert all(line.sync_id for line in lines[:2])
+    told = [(each.action, each.actor) for each in entries]
+    assert told == [("created", "system"), ("replayed", "alice"), ("resumed", "bob"), ("deleted", deleter)]
     if how in ("tenant", "background"):
-        last = ExecutionLog.objects.get(integration_id=None)
-        assert (last.action, last.actor, last.tenant_name) == ("delete", deleter, "Acme Corp")
+        last = AuditEntry.objects.get(integration_key=None)
+        assert (last.action, last.actor, last.tenant_name) == ("deleted", deleter, "Acme Corp")
+        assert (last.object_type, last.object_name) == ("tenants.tenant", "Acme Corp")
     assert not Tenant.objects.exists() or how in ("integration", "queryset")
 
 
@@ -121,7 +124,7 @@ def test_only_age_ends_the_log(receiver: Receiver) -> None:
 
 def test_every_way_to_write_a_line_keeps_the_names(receiver: Receiver) -> None:
     integration = make_integration(make_tenant(), receiver.url)
-    log_action(TenantIntegration.objects.get(), "rotate", actor="carol")
+    ExecutionLog.objects.create(integration=TenantIntegration.objects.get(), action="check", actor="carol")
     ExecutionLog.objects.bulk_create([ExecutionLog(integration_id=integration.pk, action="x", actor="y" * 200)])
     make_item(integration.tenant)
     drain(integration.pk)
@@ -135,7 +138,7 @@ def test_the_names_are_those_of_the_time(receiver: Receiver) -> None:
     integration = make_integration(make_tenant(), receiver.url)
     operator_actions.resume(integration, actor="bob")
     TenantIntegration.objects.update(name="Another name")
-    assert ExecutionLog.objects.get().integration_name == "Production n8n Workflow"
+    assert {each.integration_name for each in AuditEntry.objects.all()} == {"Production n8n Workflow"}
 
 
 def test_a_tenant_sees_what_its_deleted_integrations_did() -> None:

@@ -10,7 +10,7 @@ from django.test import Client
 from django.utils import timezone
 
 from integrations.connections.health import refused_reason
-from integrations.models import ExecutionLog, Lane, TenantIntegration
+from integrations.models import AuditEntry, ExecutionLog, Lane, TenantIntegration
 from integrations.services.status import overall, statuses
 from integrations.tests.factories import make_tenant
 
@@ -139,7 +139,7 @@ def test_the_breaker_can_be_reset_and_the_log_says_who(side: Side) -> None:
     assert reset in side.client.get(URL).content.decode()
     side.client.post(reset)
     assert reset not in side.client.get(URL).content.decode()
-    assert ExecutionLog.objects.filter(integration=side.integration, action="resume", actor="acme-staff").exists()
+    assert AuditEntry.objects.filter(integration_key=side.integration.pk, action="resumed", actor="acme-staff").exists()
 
 
 def test_it_is_for_staff_with_the_permission(side: Side) -> None:

@@ -22,7 +22,7 @@ from integrations.connectors.registry import ConnectorRegistry
 from integrations.delivery import lease
 from integrations.delivery.drain import drain
 from integrations.delivery.rotation import overdue, rotate, rotate_overdue
-from integrations.models import ExecutionLog, IntegrationSync, TenantIntegration
+from integrations.models import AuditEntry, ExecutionLog, IntegrationSync, TenantIntegration
 from integrations.tests.factories import SECRET, make_integration, make_item, make_tenant
 from integrations.tests.integration.admin_world import make_side, page, url
 from integrations.tests.receiver import Answer, Receiver, Request
@@ -74,7 +74,7 @@ def test_what_is_too_old_and_can_renew_itself_is_renewed(renewing: TenantIntegra
     renewing.refresh_from_db()
     assert renewing.credentials == {"token": "canary-new", "signing_keys": keys}
     assert list(overdue()) == [old_webhook]  # a person must: its receiver has to learn the new key
-    assert ExecutionLog.objects.get(action="rotate").error == ""
+    assert AuditEntry.objects.get(action="rotated").changes == {"credentials.token": "changed"}
     assert rotate_overdue()["rotated"] == 0
 
 
@@ -83,7 +83,7 @@ def test_a_failure_keeps_the_old_ones_and_is_logged(renewing: TenantIntegration,
     assert rotate_overdue() == {"overdue": 1, "rotated": 0, "failed": 1}
     renewing.refresh_from_db()
     assert renewing.credentials["token"] == "canary-old"
-    error = ExecutionLog.objects.get(action="rotate").error
+    error = AuditEntry.objects.get(action="could not rotate").details["error"]
     assert "500" in error and "canary" not in error
     assert lease.take(renewing.pk) is not None  # the lane was given back
 
@@ -100,7 +100,7 @@ def test_whatever_a_connector_throws_is_survived(renewing: TenantIntegration, mo
 
     monkeypatch.setattr(Renewing, "rotate", explode)
     assert rotate(renewing.pk) is False
-    assert ExecutionLog.objects.get(action="rotate").error == "unexpected KeyError"
+    assert AuditEntry.objects.get(action="could not rotate").details == {"error": "unexpected KeyError"}
 
 
 @pytest.mark.slow
@@ -205,8 +205,7 @@ def test_signing_secrets_are_renewed_where_the_tenant_wishes(receiver: Receiver)
         integration.refresh_from_db()
         new = integration.credentials["signing_keys"][0]["secret"]
         assert new != SECRET and all(verifies(receiver.requests[0], secret) for secret in (new, SECRET))
-        line = ExecutionLog.objects.get(action="rotate")
-        assert (line.actor, line.error) == ("system", "")
+        assert AuditEntry.objects.get(action="rotated").actor == "system"
 
         assert reveal_signing_secret(integration) == new and reveal_signing_secret(integration) is None
         first, second = integration.credentials["signing_keys"]

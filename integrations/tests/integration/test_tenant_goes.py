@@ -10,6 +10,7 @@ from django.db.models.deletion import Collector
 from django.test.utils import CaptureQueriesContext
 
 from integrations.models import (
+    AuditEntry,
     EventSubscription,
     ExecutionLog,
     IntegrationEvent,
@@ -44,7 +45,7 @@ def test_what_it_has_goes_with_it_and_nothing_of_others(delete: Any) -> None:
     for model in OURS:
         path = "tenant" if hasattr(model, "tenant") else "integration__tenant"
         assert set(model.objects.values_list(path, flat=True)) == {globex.pk}, model  # type: ignore[attr-defined]
-    gone = ExecutionLog.objects.filter(action="delete").order_by("id")
+    gone = AuditEntry.objects.filter(action="deleted").order_by("id")
     assert list(gone.values_list("tenant_name", "integration_name")) == [
         ("Acme", "Production n8n Workflow"),
         ("Acme", "another"),

@@ -9,7 +9,14 @@ django.setup()
 from accounts.models import Account  # noqa: E402
 from billing.models import Invoice  # noqa: E402
 
-from integrations.models import ExecutionLog, IntegrationEvent, IntegrationSync, Lane, TenantIntegration  # noqa: E402
+from integrations.models import (  # noqa: E402
+    AuditEntry,
+    ExecutionLog,
+    IntegrationEvent,
+    IntegrationSync,
+    Lane,
+    TenantIntegration,
+)
 
 
 def main() -> None:
@@ -22,7 +29,7 @@ def main() -> None:
         "lanes": Lane.objects.count(),
         "invoices": Invoice.objects.count(),
         "delivered for": sorted(names),
-        "named in the log": ExecutionLog.objects.filter(tenant_name="Acme", action="delete").exists(),
+        "named in the log": AuditEntry.objects.filter(tenant_name="Acme", action="deleted").exists(),
     }
     print(json.dumps(rows))
 

@@ -1,0 +1,128 @@
+"""Write down by itself what is saved through the models: integrations, their subscriptions, configurations.
+
+A form, the API, a shell and a command save alike, so the models are watched and not the pages. The row is read once
+more before each save, so that what is said to have been there was there. What no save shows is not seen:
+``QuerySet.update()`` and raw SQL, and a fixture that is loaded.
+
+None of these models is saved on the way of an event: workers write their run-time columns with updates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from django.db import models
+from django.db.models.signals import post_delete, post_save, pre_save
+
+from integrations.acting import NOBODY, deed
+from integrations.connections.models import EventSubscription, TenantIntegration
+from integrations.connections.status_changes import RUN_TIME
+from integrations.lifecycle import connection_disabled
+
+from .differences import Changes, changes_between
+from .trail import CHANGED, CREATED, DELETED, AuditEntry, record
+
+SWITCHED_ON, SWITCHED_OFF = "switched on", "switched off"
+SUBSCRIPTION = "subscription "  # before the event type, in the names of changes; [old condition, new condition]
+
+# Columns that follow from others, or that tests and workers write.
+_FOLLOW = (RUN_TIME - {"is_enabled"}) | {
+    "public_id",
+    "provider_name",
+    "provider_family",
+    "connector_version",
+    "exclusive_group",
+    "credentials_rotated_at",
+    "secret_renewed_at",
+    "rotated_at",
+}
+_BEFORE = "_audit_before"
+
+
+def watch(*senders: type[models.Model]) -> None:
+    """Write down whoever saves rows of these models; proxies are named beside their models."""
+    for sender in senders:
+        name = sender._meta.label
+        pre_save.connect(_note_before, sender=sender, dispatch_uid=f"audit before {name}")
+        post_save.connect(_note_save, sender=sender, dispatch_uid=f"audit {name}")
+
+
+def watch_deletions(*senders: type[models.Model]) -> None:
+    """Write down whoever deletes rows of these models, where no deletion in batches does."""
+    for sender in senders:
+        post_delete.connect(_note_deletion, sender=sender, dispatch_uid=f"audit deletion {sender._meta.label}")
+
+
+def watch_subscriptions() -> None:
+    """Write down changes of subscriptions, as changes of their integration."""
+    pre_save.connect(_note_before, sender=EventSubscription, dispatch_uid="audit before subscription")
+    post_save.connect(_note_subscription, sender=EventSubscription, dispatch_uid="audit subscription")
+    post_delete.connect(_note_end, sender=EventSubscription, dispatch_uid="audit end of subscription")
+
+
+def watch_disabling() -> None:
+    """Write down when we disable a connection."""
+    connection_disabled.connect(_note_disabled, dispatch_uid="audit disabled")
+
+
+def _note_before(sender: type[models.Model], instance: Any, raw: bool, using: str, **_: Any) -> None:
+    if not raw:
+        old = None if instance._state.adding else sender._base_manager.using(using).filter(pk=instance.pk).first()
+        instance.__dict__[_BEFORE] = old
+
+
+def _note_save(instance: Any, raw: bool, created: bool, using: str, update_fields: Any = None, **_: Any) -> None:
+    if raw:
+        return
+    changes = _changes(instance, update_fields)
+    if created or changes:
+        action, actor = deed()
+        verb = CREATED if created else action or _verb(changes)
+        record(verb, instance, changes=changes, actor=actor, using=_where(instance, using))
+
+
+def _where(instance: Any, using: str) -> str | None:
+    """Return the database of the entry: the row's, if our tables are there; None: where our tables are."""
+    return using if instance._meta.app_label == AuditEntry._meta.app_label else None
+
+
+def _changes(instance: Any, columns: Collection[str] | None, ignored: Collection[str] = _FOLLOW) -> Changes:
+    before = instance.__dict__.pop(_BEFORE, None)
+    return changes_between(before, instance, ignored=ignored, only=columns)
+
+
+def _verb(changes: Changes) -> str:
+    switch = changes.get("is_active")
+    if isinstance(switch, list) and len(changes) == 1:
+        return SWITCHED_ON if switch[1] else SWITCHED_OFF
+    return CHANGED
+
+
+def _note_subscription(instance: Any, raw: bool, created: bool, using: str, **_: Any) -> None:
+    before = instance.__dict__.pop(_BEFORE, None)
+    if raw:
+        return
+    old = None if created or before is None else before.condition
+    changes: Changes = {}
+    if before is not None and before.event_type != instance.event_type:
+        changes, old = {SUBSCRIPTION + before.event_type: [before.condition, None]}, None
+    if old != instance.condition:
+        changes[SUBSCRIPTION + instance.event_type] = [old, instance.condition]
+    if changes:
+        record(CHANGED, instance.integration, changes=changes, using=using)
+
+
+def _note_end(instance: Any, using: str, origin: Any = None, **_: Any) -> None:
+    mine = TenantIntegration.unannounced.using(using).filter(pk=instance.integration_id, lane__deleting_since=None)
+    if (integration := mine.first()) is not None:
+        changes = {SUBSCRIPTION + instance.event_type: [instance.condition, None]}
+        record(CHANGED, integration, changes=changes, using=using)
+
+
+def _note_deletion(instance: Any, using: str, **_: Any) -> None:
+    record(DELETED, instance, using=_where(instance, using))
+
+
+def _note_disabled(connection: Any, reason: str, **_: Any) -> None:
+    record("disabled", connection, actor=NOBODY, details={"reason": reason})
