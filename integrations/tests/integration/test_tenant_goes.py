@@ -12,7 +12,6 @@ from django.test.utils import CaptureQueriesContext
 from integrations.models import (
     AuditEntry,
     EventSubscription,
-    ExecutionLog,
     IntegrationEvent,
     IntegrationSync,
     Lane,

@@ -74,7 +74,7 @@ def test_new_credentials_replace_all_old_ones(connection: AbstractConnection, ho
     assert [line.action for line in log_of(connection, host)] == ([] if is_ours else ["rotate"])
     entry = AuditEntry.objects.filter(action="rotated").get()
     assert entry.actor == "jane" and "canary" not in str(vars(entry))
-    assert entry.changes == {"credentials.token": "changed", "credentials.pin": "changed"}
+    assert entry.changes["credentials.token"] == entry.changes["credentials.pin"] == "changed"
 
 
 @pytest.mark.parametrize(
