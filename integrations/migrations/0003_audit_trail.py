@@ -10,7 +10,7 @@ APP = apps.get_containing_app_config(__name__).label
 class Migration(migrations.Migration):
 
     dependencies = [
-        (APP, '0001_initial'),
+        (APP, '0002_payloads'),
     ]
 
     operations = [
