@@ -64,7 +64,13 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_every_setting_is_documented_with_its_default(setting: str) -> None:
     line = row_of(conf.PREFIX + setting)
     default: Any = conf.DEFAULTS[setting]
-    shown = str(default).lower() if isinstance(default, bool) else str(default) if default or isinstance(default, int) else "empty"
+    shown = (
+        str(default).lower()
+        if isinstance(default, bool)
+        else str(default)
+        if default or isinstance(default, int)
+        else "empty"
+    )
     if isinstance(default, float):
         shown = f"{default:g}"
     assert (shown or "empty") in line.split("|")[2]
