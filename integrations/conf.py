@@ -301,6 +301,11 @@ class Settings(BaseModel):
         least=0,
         most=10,
     )
+    FIGURES_MINUTE_DAYS: int = _number(
+        2, "how many days the console's figures are kept by the minute", least=2, most=366
+    )
+    FIGURES_HOUR_DAYS: int = _number(35, "how many days they are kept by the hour", least=31, most=3660)
+    FIGURES_DAY_DAYS: int = _number(400, "how many days they are kept by the day", most=36_500)
     HEARTBEAT_STALE_SECONDS: float = _number(120.0, "silence after which a worker or beat counts as down")
 
 

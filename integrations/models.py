@@ -20,6 +20,7 @@ from .inbound.models import AbstractWebhookEvent, WebhookEvent
 from .observability.models import Heartbeat, ProcessHeartbeat
 from .outbox.models import IntegrationEvent, IntegrationSync
 from .pull.models import AbstractSyncState, SyncState
+from .statistics.models import IntegrationFigures, RollUp, TenantFigures, TotalFigures
 
 __all__ = [
     "AbstractConnection",
@@ -38,14 +39,18 @@ __all__ = [
     "Heartbeat",
     "IntegrationConfiguration",
     "IntegrationEvent",
+    "IntegrationFigures",
     "IntegrationSync",
     "Lane",
     "OAuthGrant",
     "OAuthRequest",
     "OpenAIConfiguration",
     "ProcessHeartbeat",
+    "RollUp",
     "SyncState",
+    "TenantFigures",
     "TenantIntegration",
+    "TotalFigures",
     "WeaviateConfiguration",
     "WebhookEvent",
 ]

@@ -31,6 +31,8 @@ from integrations.pull.by_name import Request, pull_by_name
 from integrations.pull.due import pull_one as pull_one_state
 from integrations.pull.due import request_pulls
 from integrations.services.adapter_call import call_adapter_method
+from integrations.statistics.retention import purge_figures
+from integrations.statistics.rolling import roll_up
 
 SEND_SECONDS = 1.8  # how long whoever sends one of our tasks waits for the broker
 
@@ -143,12 +145,20 @@ def retry_failed_syncs() -> dict[str, int]:
 
 @shared_task(base=PeriodicTask, name="integrations.tasks.purge_settled", time_limit=1800)
 def purge_settled() -> dict[str, int]:
-    """Delete what is settled, logged or received and older than RETENTION_DAYS; scheduled by beat. Returns counts.
+    """Delete what is settled, logged or received and older than RETENTION_DAYS, and old figures.
 
-    The audit trail has a time of its own: AUDIT_RETENTION_DAYS.
+    Scheduled by beat. Returns counts. The audit trail has a time of its own: AUDIT_RETENTION_DAYS.
     """
     close_old_connections()
-    return {**purge(), "log": purge_log(), "audit": purge_trail(), "webhooks": purge_received()}
+    done = {"log": purge_log(), "audit": purge_trail(), "webhooks": purge_received(), "figures": purge_figures()}
+    return {**purge(), **done}
+
+
+@shared_task(base=PeriodicTask, name="integrations.tasks.roll_up_figures", time_limit=300)
+def roll_up_figures() -> dict[str, int]:
+    """Sum up the figures of deliveries that are over; scheduled by beat. Returns counts."""
+    close_old_connections()
+    return roll_up()
 
 
 @shared_task(base=SlowTask, name="integrations.tasks.delete_marked", time_limit=300)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,6 +12,7 @@ from integrations.connectors.port import Receipt
 from integrations.errors import MAX_MESSAGE, IntegrationError, printable
 from integrations.outbox.models import IntegrationSync
 from integrations.retry_policy import RetryPolicy
+from integrations.statistics.figures import Figures
 from integrations.transport.redaction import redact
 
 from .choice import DueRow
@@ -31,6 +32,7 @@ class Outcome:
         retry_in: seconds until the next attempt; None when the row is final.
         error: what went wrong; None after success.
         was_counted: the attempt was written before it began.
+        age: seconds from when its retries are counted to the answer, of what was delivered.
     """
 
     row: DueRow
@@ -42,6 +44,7 @@ class Outcome:
     receipt: Receipt | None = None
     error: IntegrationError | None = None
     was_counted: bool = False
+    age: float | None = None
 
     @property
     def is_final(self) -> bool:
@@ -60,10 +63,12 @@ def log_ids(row: DueRow, attempt: int) -> dict[str, Any]:
     return {"event_type": row.event_type, "event_id": row.idempotency_key, "sync_id": row.id, "attempt": attempt}
 
 
-def delivered(row: DueRow, receipt: Receipt, duration_ms: int, *, was_counted: bool = False) -> Outcome:
+def delivered(
+    row: DueRow, receipt: Receipt, duration_ms: int, *, was_counted: bool = False, age: float | None = None
+) -> Outcome:
     """The receiver has it."""
     attempt = row.attempts if was_counted else row.attempts + 1
-    return Outcome(row, SYNCED, duration_ms, attempt, receipt.status, receipt=receipt, was_counted=was_counted)
+    return Outcome(row, SYNCED, duration_ms, attempt, receipt.status, receipt=receipt, was_counted=was_counted, age=age)
 
 
 def failed(
@@ -86,6 +91,23 @@ def waits(result: Outcome) -> Outcome:
 def given_up(row: DueRow, error: IntegrationError) -> Outcome:
     """No further attempt: what `error` says ends the row."""
     return Outcome(row, FAILED, 0, row.attempts, error.status, error=error, was_counted=True)
+
+
+def figures_of(outcomes: Iterable[Outcome]) -> Figures:
+    """Return what statistics keep of these attempts."""
+    figures = Figures()
+    for result in outcomes:
+        if result.error is None:
+            figures.delivered += 1
+        elif result.status == FAILED:
+            figures.given_up += 1
+        else:
+            figures.retrying += 1
+        if result.error is None or result.response_status is not None or result.duration_ms:  # else none was sent
+            figures.add_duration(result.duration_ms)
+        if result.age is not None:
+            figures.add_age(max(0, round(result.age * 1000)))
+    return figures
 
 
 # -- what a receipt says beside its excerpt (the ERP's order number, the file's name), fit to be stored and shown ------

@@ -27,6 +27,7 @@ def _tasks(sweep_seconds: float) -> tuple[tuple[str, str, float], ...]:
         ("Process webhooks that came in", "integrations.tasks.process_received_webhooks", sweep_seconds),
         ("Forget what is settled and old", "integrations.tasks.purge_settled", 3600),
         ("Delete what is marked", "integrations.tasks.delete_marked", 60),
+        ("Sum up figures", "integrations.tasks.roll_up_figures", 60),
         ("Check connections", "integrations.tasks.check_connections", 60),
         ("Pull what is due", "integrations.tasks.pull_due", 60),
         ("Renew old credentials", "integrations.tasks.rotate_credentials", 86400),

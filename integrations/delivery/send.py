@@ -55,6 +55,7 @@ class Slice:
         mark: counts an attempt in the database before it begins, and returns the row as it is then; None: not needed.
         tenant_id: whose lane it is; events of others are not sent. None: not known.
         slept: seconds spent waiting for the rate limit.
+        read_at: when the rows were read, on the clock of clock.elapsed.
     """
 
     connector: BaseConnector
@@ -69,6 +70,7 @@ class Slice:
     mark: Callable[[DueRow], DueRow | None] | None = None
     tenant_id: Any = None
     slept: float = 0.0
+    read_at: float = field(default_factory=elapsed)
     halted: str = ""
     outcomes: list[Outcome] = field(default_factory=list)
     _spent_ms: int = 0
@@ -229,7 +231,8 @@ class Slice:
             ours.warning("connector %s raised %s", self.connector.name, type(error).__name__)
             failure = IntegrationTemporaryError(f"unexpected {type(error).__name__}", code="unexpected")
         else:
-            return outcome.delivered(row, receipt, duration_ms, was_counted=was_counted)
+            age = row.age + elapsed() - self.read_at
+            return outcome.delivered(row, receipt, duration_ms, was_counted=was_counted, age=age)
         finally:
             sending.reset(about)
         return outcome.failed(row, failure, _since(started), self.policy(), was_counted=was_counted)

@@ -29,12 +29,13 @@ from integrations.errors import (
     printable,
 )
 from integrations.logs import one_line
+from integrations.statistics import writing
 from integrations.tenancy.tenant import name_of, tenant_field, tenant_model
 
 from . import statements
 from .lease import USING, Lease
 from .models import CLOSED, Lane
-from .outcome import FAILED, PENDING, Outcome, answer_of, log_ids, without_facts
+from .outcome import FAILED, PENDING, Outcome, answer_of, figures_of, log_ids, without_facts
 from .verdicts import ASKED, BREAKER_OPEN, Verdict
 
 logger = logging.getLogger("integrations.delivery")
@@ -321,9 +322,14 @@ def _write_log(integration: TenantIntegration, settlement: Settlement) -> None:
         }
         for result in settlement.outcomes
     ]
-    sql = statements.log_attempts(connections[USING].vendor, ExecutionLog._meta.db_table)
+    vendor, figures = connections[USING].vendor, figures_of(settlement.outcomes)
+    sql = statements.log_attempts(vendor, ExecutionLog._meta.db_table)
+    about: list[Any] = [*_tenant_named(integration), integration.pk]
+    if vendor == "postgresql":
+        about.append(writing.packed(figures))
+    else:
+        writing.add({integration.pk: figures}, using=USING)
     with connections[USING].cursor() as cursor:
-        about: list[Any] = [*_tenant_named(integration), integration.pk]
         cursor.execute(sql, [*about, "deliver", "POST", settlement.target[:500], "system", json.dumps(listed)])
 
 

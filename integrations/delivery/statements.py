@@ -18,6 +18,7 @@ from integrations import conf
 from integrations.connections.models import TenantIntegration
 from integrations.outbox.models import IntegrationEvent, IntegrationSync
 from integrations.sql import epoch, greatest, listed, looked_up, now, quoted, seconds_until, shifted
+from integrations.statistics import writing
 from integrations.tenancy.tenant import tenant_field, tenant_model
 
 from .choice import FRESH, RETRY, SUSPECT
@@ -427,8 +428,10 @@ KEEP_PROGRESS = f"UPDATE {SYNC} SET progress = %s WHERE id = %s AND status <> 's
 def log_attempts(vendor: str, table: str) -> str:
     """Add one line per attempt, with the names that outlive what it tells about.
 
-    Parameters: the tenant's name, if its model has no such column; integration, action, method, url, actor, a JSON list
-    of LOG_COLUMNS.
+    PostgreSQL adds to the figures of the minute in the same round trip; elsewhere `statistics.writing.add` does.
+
+    Parameters: the tenant's name, if its model has no such column; integration, on PostgreSQL `writing.packed` figures;
+    action, method, url, actor, a JSON list of LOG_COLUMNS.
     """
     answer = "v.answer::jsonb" if vendor == "postgresql" else "v.answer"
     kind = "::varchar" if vendor == "postgresql" else ""
@@ -436,9 +439,10 @@ def log_attempts(vendor: str, table: str) -> str:
     assert tenant.pk is not None  # noqa: S101 - every model has one
     name = f't."{named.column}"' if named is not None else "%s"
     named_as = f"COALESCE(substr(CAST({name} AS text), 1, 200), '') AS tenant_name"
+    counted = f", counted AS ({writing.adding('w')}) " if vendor == "postgresql" else " "
     return (
         f"WITH w AS (SELECT i.id, i.name, i.tenant_id, {named_as} FROM {INTEGRATION} i "
-        f'LEFT JOIN {quoted(tenant.db_table)} t ON t."{tenant.pk.column}" = i.tenant_id WHERE i.id = %s) '
+        f'LEFT JOIN {quoted(tenant.db_table)} t ON t."{tenant.pk.column}" = i.tenant_id WHERE i.id = %s){counted}'
         f"INSERT INTO {table} (integration_id, integration_name, tenant_id, tenant_name, sync_id, action, method, url, "
         "actor, attempt, response_status, response_payload, duration_ms, error, created_at) "
         f"SELECT w.id, w.name, w.tenant_id, w.tenant_name, v.id, %s{kind}, %s{kind}, %s{kind}, %s{kind}, v.attempt, "

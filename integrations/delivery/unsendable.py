@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
+from collections.abc import Iterable
 from math import inf
 
 from django.db import transaction
@@ -13,6 +15,8 @@ from integrations.audit import notes
 from integrations.audit.notes import AuditNote, write_notes
 from integrations.connections.models import TenantIntegration
 from integrations.outbox.models import IntegrationSync
+from integrations.statistics.figures import Figures
+from integrations.statistics.writing import add
 
 from .lanes import lock_lanes
 
@@ -62,6 +66,7 @@ def end(ids: list[int], status: str, reason: str) -> int:
         IntegrationSync.objects.filter(id__in=[row.id for row in rows]).update(
             status=status, reason=reason[:500], settled_at=Now()
         )
+        add(_counted(rows, status))
         write_notes(
             AuditNote(
                 row.integration.tenant_id,
@@ -72,6 +77,12 @@ def end(ids: list[int], status: str, reason: str) -> int:
             for row in rows
         )
     return len(rows)
+
+
+def _counted(rows: Iterable[IntegrationSync], status: str) -> dict[int, Figures]:
+    counts = Counter(row.integration_id for row in rows)
+    is_cancelled = status == Status.CANCELLED
+    return {pk: Figures(cancelled=n) if is_cancelled else Figures(given_up=n) for pk, n in counts.items()}
 
 
 def _pending(integration_id: int) -> QuerySet[IntegrationSync]:

@@ -19,6 +19,8 @@ from integrations.audit.models import ExecutionLog
 from integrations.delivery import statements
 from integrations.delivery.lease import take
 from integrations.models import Lane, TenantIntegration
+from integrations.statistics.figures import Figures
+from integrations.statistics.writing import packed
 from integrations.tests.factories import make_integration, make_tenant
 from tasks.models import WorkItem
 
@@ -152,7 +154,7 @@ def asked(lane: int) -> dict[str, Asked]:
         "look": (statements.look(PG), [lane], 10),
         "idle": (statements.idle(PG, 1), [lane], 0),
         "settle": (statements.settle_rows(PG), [listed], 10),
-        "log": (log, [lane, "deliver", "POST", "u", "system", logged], 0),
+        "log": (log, [lane, packed(Figures()), "deliver", "POST", "u", "system", logged], 0),
         "mark": (statements.mark_attempt(PG), [1, 0], 10),
     }
 
