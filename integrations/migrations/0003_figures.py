@@ -24,7 +24,7 @@ def _stretch():
 class Migration(migrations.Migration):
 
     dependencies = [
-        (APP, '0001_initial'),
+        (APP, '0002_payloads'),
     ]
 
     operations = [
