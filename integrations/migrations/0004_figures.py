@@ -24,7 +24,7 @@ def _stretch():
 class Migration(migrations.Migration):
 
     dependencies = [
-        (APP, '0002_payloads'),
+        (APP, '0003_audit_trail'),
     ]
 
     operations = [
