@@ -35,7 +35,7 @@ from integrations.connections.authorization import (
 )
 from integrations.connections.models import TenantIntegration
 from integrations.credentials.error_reports import hides_secrets
-from integrations.delivery.operator_actions import resume
+from integrations.delivery.operator_actions import free_lane
 from integrations.errors import IntegrationError, IntegrationRateLimited, IntegrationTemporaryError
 from integrations.label import permission
 
@@ -122,7 +122,7 @@ def callback(request: HttpRequest, provider: str) -> HttpResponse:
         log_action(connection, "connect", actor=request.user.get_username())
         record("connected", connection, request=request)
     elif connection.is_enabled:  # what has waited for this goes out now
-        resume(connection, actor=request.user.get_username(), action="connected")
+        free_lane(connection, actor=request.user.get_username(), action="connected")
     return _back(request, connection, site, asked.return_to if asked else "")
 
 

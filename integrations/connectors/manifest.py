@@ -241,6 +241,11 @@ class Manifest(_Model):
         return frozenset(field.name for field in self.fields if field.is_secret)
 
     @property
+    def takes_events(self) -> bool:
+        """Tell whether events or orders go to this kind of system; it may be there to be read from alone."""
+        return "deliver" in self.does or "export" in self.does
+
+    @property
     def is_open(self) -> bool:
         """True for a connector without fields: it takes any configuration, and all of it is secret."""
         return not self.fields

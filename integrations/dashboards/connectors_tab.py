@@ -26,14 +26,6 @@ from integrations.label import permission
 from integrations.services.status import MAX_LISTED, Status, overall, statuses
 from integrations.tenancy.scope import tenants_of
 
-STATES = {
-    "ok": ("ok", "✓ Working"),
-    "idle": ("off", "○ Ready"),
-    "paused": ("warn", "⚠ Paused"),
-    "attention": ("bad", "✗ Needs attention"),
-    "disabled": ("bad", "✗ Disabled"),
-    "off": ("off", "– Off"),
-}
 AUTH = {
     "ok": ("ok", "✓ Accepted"),
     "unproven": ("off", "○ Not tried"),
@@ -42,13 +34,6 @@ AUTH = {
     "disabled": ("bad", "✗ Refused"),
     "overdue": ("warn", "⚠ Overdue"),
 }
-FAULTS = {
-    "credentials": "The credentials are at fault: enter the right ones, then re-enable it.",
-    "set-up": "The account or the settings are at fault: mend what it says, then re-enable it.",
-    "gone": "Nobody takes events at this address any more: enter another one, then re-enable it.",
-    "destination": "The destination is at fault: it is asked again by itself, nothing is to be done here.",
-}
-TRIED_AGAIN = "then resume it; it also tries again by itself."
 BREAKERS = {"closed": ("ok", "✓ Closed"), "half-open": ("warn", "⚠ Probing"), "open": ("bad", "✗ Open")}
 SHOWN = ("all", "failing", "overdue")
 
@@ -62,13 +47,7 @@ class Row:
 
     @property
     def state(self) -> Badge:
-        return Badge(*STATES[self.status.state], self.status.reason)  # type: ignore[arg-type]
-
-    @property
-    def fault(self) -> str:
-        """Whose fault it is, and what a person can do."""
-        words = FAULTS.get(self.status.fault, "")
-        return words if self.status.state == "disabled" else words.replace("then re-enable it.", TRIED_AGAIN)
+        return Badge(self.status.kind, self.status.label, self.status.reason)
 
     @property
     def auth(self) -> Badge:
@@ -117,7 +96,7 @@ class Row:
 
     @property
     def can_reset(self) -> bool:
-        return self.may_change and self.status.state not in ("disabled", "off") and self.status.is_failing
+        return self.may_change and self.status.state not in ("disabled", "off", "deleting") and self.status.is_failing
 
     @property
     def url(self) -> str:

@@ -46,6 +46,17 @@ class Lane(models.Model):
     is_slow = models.BooleanField(default=False)  # woken on the queue "slow", away from everybody else
     mean_seconds = models.FloatField(null=True, blank=True)  # of the last slice's requests
     attention = models.CharField(max_length=500, blank=True)  # something only a person can mend
+    trouble = models.CharField(max_length=500, blank=True, default="", db_default="")  # what fails beside what is taken
+    # A person's pause: rows wait, whatever the breaker says, until a person resumes.
+    paused_since = models.DateTimeField(null=True, blank=True)
+    paused_by = models.CharField(max_length=150, blank=True, default="", db_default="")
+    # Since when nothing was taken; until then how many rows failed, and how many attempts that speak against the
+    # destination or the set-up. What failed before the last success says nothing and is not counted (health/rule.py).
+    failing_since = models.DateTimeField(null=True, blank=True)
+    failing_rows = models.PositiveIntegerField(default=0, db_default=0)
+    failing_attempts = models.PositiveIntegerField(default=0, db_default=0)
+    gave_up_at = models.DateTimeField(null=True, blank=True)  # an event ended as failed
+    last_error = models.CharField(max_length=500, blank=True, default="", db_default="")  # stays after a success
     last_success_at = models.DateTimeField(null=True, blank=True)
     last_failure_at = models.DateTimeField(null=True, blank=True)
     taken_with = models.CharField(max_length=16, blank=True, default="", db_default="")  # the settings of that success

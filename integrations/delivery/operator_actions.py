@@ -1,4 +1,4 @@
-"""What a person does by hand: retry, replay, cancel, re-enable, resume. Each leaves an entry in the audit trail.
+"""What a person does by hand: retry, replay, cancel, pause, resume, re-enable. Each leaves an entry in the audit trail.
 
 One call of a bulk action is one entry; each row has a line in its own log beside it, where its attempts are.
 """
@@ -154,25 +154,47 @@ def _hold(which: Q, pks: list[int]) -> list[tuple[int, int]]:
 
 
 def re_enable(integration: TenantIntegration, *, actor: str) -> None:
-    """Switch `integration` on again after its credentials or address were mended; what is pending goes out."""
+    """Switch `integration` on again after its credentials or address were mended; what is pending goes out.
+
+    A person's pause stays.
+    """
     with transaction.atomic():
         lock_lanes([integration.pk])
         integration.re_enable()
-        resume(integration, actor=actor, action="re-enabled")
+        free_lane(integration, actor=actor, action="re-enabled")
     integration.refresh_from_db()
 
 
-def resume(integration: TenantIntegration, *, actor: str, action: str = "resumed") -> None:
-    """End a lane's pause and close its breaker, so that its rows are tried at once.
+def resume(integration: TenantIntegration, *, actor: str) -> None:
+    """End a person's pause and the lane's own, and close its breaker, so that its rows are tried at once."""
+    free_lane(integration, actor=actor, action="resumed", paused_since=None, paused_by="")
+
+
+def pause(integration: TenantIntegration, *, actor: str) -> None:
+    """Send nothing more until a person resumes; what happens meanwhile waits, and no attempt is lost.
+
+    What is under way is finished. Whoever paused it first stays written there.
+    """
+    with transaction.atomic():
+        free = Lane.objects.filter(pk=integration.pk, deleting_since=None, paused_since=None)
+        if free.update(paused_since=Now(), paused_by=actor[:150] or "somebody"):
+            record("paused", integration, actor=actor)
+
+
+def free_lane(integration: TenantIntegration, *, actor: str, action: str, **more: Any) -> None:
+    """Let a lane rest for nothing and hold nothing against its destination; a person's pause stays.
 
     Args:
         action: what the audit trail calls it.
+        more: other columns of the lane.
     """
     with transaction.atomic():
         Lane.objects.filter(pk=integration.pk, deleting_since=None).update(
             **CLOSED,
             attention="",
+            trouble="",
             epoch=F("epoch") + 1,  # verdicts on what was sent before this do not count any more
+            **more,
         )
         record(action, integration, actor=actor)
         wake_on_commit({integration.pk})

@@ -22,9 +22,13 @@ from integrations.connections.models import TenantIntegration
 from integrations.counted import counted
 from integrations.counters import count_deliveries
 from integrations.errors import (
+    DESTINATION,
+    QUOTA,
+    SETUP,
     IntegrationBlocked,
     IntegrationGone,
     IntegrationMoved,
+    IntegrationRateLimited,
     IntegrationTemporaryError,
     printable,
 )
@@ -42,6 +46,7 @@ logger = logging.getLogger("integrations.delivery")
 
 UNSTORABLE = (DataError, TypeError, ValueError, OverflowError)
 SAID = ("tenant_id", "integration_id", "connector", "event_id", "sync_id", "host", "status")  # in words, too
+SAME_SECONDS = 1.0  # between reading the lane and reading its rows
 Values = dict[str, tuple[str, Sequence[Any]]]  # column → SQL, parameters
 
 
@@ -143,15 +148,57 @@ def _lane_values(lease: Lease, settlement: Settlement) -> Values:
     if synced < len(settlement.outcomes):
         values["last_failure_at"] = now
         values["failed_count"] = ("failed_count + %s", [given_up])
+    if given_up:
+        values["gave_up_at"] = now
+    values |= _spell(lease, settlement, now)
     if settlement.next_send_in is not None:
         values["next_send_at"] = (
             statements.next_send(vendor),
             [float(settlement.next_send_in), lease.state.booked_until],
         )
     said = _verdict_values(lease, settlement, now)
-    if (attention := _attention(lease, settlement, synced)) is not None:
-        said["attention"] = ("%s", [attention[:500]])
+    texts = {"attention": _attention(lease, settlement, synced), "trouble": _trouble(lease, settlement, synced)}
+    for name, text in texts.items():
+        if text is not None:
+            said[name] = ("%s", [text[:500]])
     return values | unless_resumed(lease, said)
+
+
+def _spell(lease: Lease, settlement: Settlement, now: tuple[str, Sequence[Any]]) -> Values:
+    """Since when nothing is taken, how much failed since then, and the last error."""
+    state, outcomes = lease.state, settlement.outcomes
+    values: Values = {}
+    last = next((result.error for result in reversed(outcomes) if result.error is not None), None)
+    if last is not None:
+        values["last_error"] = ("%s", [printable(last.message)[:500]])
+    taken = [index for index, result in enumerate(outcomes) if result.error is None or result.error.progress]
+    after = outcomes[taken[-1] + 1 :] if taken else outcomes
+    since = None if taken else state.failing_ago
+    counts = [result for result in after if result.error is not None and _began_within(result, since)]
+    rows, attempts = (0, 0) if taken else (state.failing_rows, state.failing_attempts)
+    for result in counts:
+        if not isinstance(result.error, IntegrationRateLimited) and result.error.fault != QUOTA:  # type: ignore[union-attr]
+            rows += not result.row.has_failed
+            attempts += result.error.fault in (DESTINATION, SETUP)  # type: ignore[union-attr]
+    if counts and since is None:
+        values["failing_since"] = now
+    elif taken and state.failing_ago is not None:
+        values["failing_since"] = ("NULL", [])
+    if (rows, attempts) != (state.failing_rows, state.failing_attempts):
+        values["failing_rows"], values["failing_attempts"] = ("%s", [rows]), ("%s", [attempts])
+    return values
+
+
+def _began_within(result: Outcome, since: float | None) -> bool:
+    """Tell whether the row failed first while nothing was taken: others were taken since then, it is its own trouble.
+
+    Args:
+        since: how many seconds ago that began; None: it begins with this row.
+    """
+    row = result.row
+    if not row.has_failed or row.hold_left is None:
+        return True
+    return since is not None and conf.HOLD_SECONDS - row.hold_left <= since + SAME_SECONDS
 
 
 def _verdict_values(lease: Lease, settlement: Settlement, now: tuple[str, Sequence[Any]]) -> Values:
@@ -237,12 +284,17 @@ def _attention(lease: Lease, settlement: Settlement, synced: int) -> str | None:
             return result.error.message
     if settlement.verdict.refusals and settlement.verdict.why:
         return settlement.verdict.why
-    if synced == len(settlement.outcomes) and not lease.state.attention:
+    return "" if synced and lease.state.attention else None
+
+
+def _trouble(lease: Lease, settlement: Settlement, synced: int) -> str | None:
+    """Return what fails beside what is taken; "" if that is over, None if nothing is to be written."""
+    if synced == len(settlement.outcomes) and not lease.state.trouble:
         return None
     taken = lease.state.delivered_count + synced
     failing = _failing(lease, settlement)
     if not failing or not taken:
-        return "" if synced and lease.state.attention else None
+        return "" if lease.state.trouble else None
     count = sum(failing.values())
     total = "1000 or more events wait" if count >= 1000 else f"{counted(count, 'event')} wait{'s' * (count == 1)}"
     answers = ", ".join(f"{status or 'no answer'} for {number}" for status, number in list(failing.items())[:4])

@@ -55,7 +55,8 @@ class SliceResult:
     """What one slice came to.
 
     Attributes:
-        state: ``sent``, ``empty``, ``inactive``, ``disabled``, ``not configured``, or why it halted (Slice.stopped).
+        state: ``sent``, ``empty``, ``inactive``, ``disabled``, ``paused``, ``not configured``, or why it
+            halted (Slice.stopped).
         reason: the same in words, where a person has to do something about it.
         rest: seconds that the lane rests now.
         may_go_on: nothing says that the next slice should not be sent at once.
@@ -115,6 +116,8 @@ def send_slice(
         return SliceResult("inactive", "the integration is switched off")
     if not integration.is_enabled:
         return SliceResult("disabled", integration.disabled_reason or "the integration is disabled")
+    if lease.state.paused_by:
+        return SliceResult("paused", f"paused by {lease.state.paused_by}")
     in_order = integration.ordering == TenantIntegration.Ordering.OBJECT
     found = read_rows(lease, in_order)
     chains = choice.chains(found, in_order=in_order)

@@ -197,6 +197,11 @@ def is_rested(vendor: str, lane: str) -> str:
     return f"({lane}.paused_until IS NULL OR {lane}.paused_until <= {now(vendor)})"
 
 
+def is_not_stopped(lane: str) -> str:
+    """Return the condition of a lane that no person has paused, or whose rows an inactive integration `i` cancels."""
+    return f"({lane}.paused_since IS NULL OR NOT i.is_active)"
+
+
 def hint_seconds() -> float:
     """Return how long a hint counts as under way: a lost one costs no more than a dead worker's lease."""
     return float(min(conf.HINT_SECONDS, conf.LEASE_SECONDS))
@@ -232,6 +237,11 @@ class State(NamedTuple):
     rejected_as: str
     rejected_object: str
     attention: str
+    trouble: str
+    paused_by: str
+    failing_ago: float | None
+    failing_rows: int
+    failing_attempts: int
     next_send_in: float | None
     booked_until: float  # seconds since the epoch: when the next request might have begun, as the lane had it
     last_success_ago: float | None
@@ -246,6 +256,7 @@ def _state(vendor: str, lane: str) -> str:
         "booked_until": greatest(vendor, epoch(vendor, f"{lane}.next_send_at"), epoch(vendor, now(vendor))),
         "rests": seconds_until(vendor, f"{lane}.paused_until"),
         "last_success_ago": f"-{seconds_until(vendor, f'{lane}.last_success_at')}",
+        "failing_ago": f"-{seconds_until(vendor, f'{lane}.failing_since')}",
     }
     return ", ".join(columns.get(name, f"{lane}.{name}") for name in State._fields)
 
@@ -318,7 +329,7 @@ def _look(vendor: str, hold: float, hint: float) -> str:
     # Written as a subquery because SQLite's UPDATE does not join; the lane's own row is locked by the UPDATE.
     found = (
         f"SELECT i.id FROM {INTEGRATION} i WHERE i.id = l.integration_id AND (i.is_enabled OR NOT i.is_active) "
-        f"AND {something_is_due(vendor, lane='i.id')}"
+        f"AND {is_not_stopped('l')} AND {something_is_due(vendor, lane='i.id')}"
     )
     return (
         f"UPDATE {LANE} AS l SET hinted_at = {now(vendor)} WHERE l.integration_id = %s "
@@ -339,7 +350,7 @@ def _sweep(vendor: str, limit: int, hold: float, hint: float) -> str:
         f"SELECT l.integration_id FROM {LANE} l JOIN {INTEGRATION} i ON i.id = l.integration_id "
         # An inactive integration's rows are due too: its lane cancels them, with a reason.
         f"WHERE l.deleting_since IS NULL AND (i.is_enabled OR NOT i.is_active) AND {is_free(vendor, 'l')} "
-        f"AND {is_rested(vendor, 'l')} AND {is_unasked(vendor, 'l')} "
+        f"AND {is_rested(vendor, 'l')} AND {is_not_stopped('l')} AND {is_unasked(vendor, 'l')} "
         f"AND {something_is_due(vendor, lane='l.integration_id')} "
         f"ORDER BY l.hinted_at NULLS FIRST, l.integration_id LIMIT {limit}{locking}"
     )
@@ -360,7 +371,8 @@ def _idle(vendor: str, count: int, hint: float) -> str:
     return (
         f"SELECT l.integration_id, l.turn, l.is_slow FROM {LANE} l JOIN {INTEGRATION} i ON i.id = l.integration_id "
         f"WHERE l.integration_id IN ({marks}) AND i.is_enabled AND l.deleting_since IS NULL "
-        f"AND {is_free(vendor, 'l')} AND {is_rested(vendor, 'l')} AND {is_unasked(vendor, 'l')}"
+        f"AND {is_free(vendor, 'l')} AND {is_rested(vendor, 'l')} AND {is_not_stopped('l')} "
+        f"AND {is_unasked(vendor, 'l')}"
     )
 
 

@@ -85,11 +85,6 @@ def version(manifest: Manifest, stored: str) -> str:
     return manifest.version if stored in ("", manifest.version) else f"{manifest.version}, saved by {stored}"
 
 
-def takes_events(manifest: Manifest) -> bool:
-    """Tell whether events or orders go to this kind of system; it may be there to be read from alone."""
-    return "deliver" in manifest.does or "export" in manifest.does
-
-
 def offers_events(manifest: Manifest, integration: TenantIntegration | None = None) -> bool:
     """Tell whether there are events to tick; what was ticked before stays on offer, so that it can be taken away."""
     return bool(offered_to(manifest)) or (integration is not None and integration.subscriptions.exists())

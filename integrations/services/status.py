@@ -16,11 +16,12 @@ from integrations import clock
 from integrations.audit.models import ExecutionLog
 from integrations.connections.authorization import awaits_connection
 from integrations.connections.credentials_age import credentials_age, overdue_days
-from integrations.connections.health import SET_UP_AT_FAULT
 from integrations.connections.models import TenantIntegration
 from integrations.connectors.registry import ConnectorRegistry
 from integrations.delivery.models import Lane
 from integrations.errors import UnknownConnector
+from integrations.health.reading import health_of
+from integrations.health.rule import Health, Kind, State
 from integrations.tenancy.tenant import name_of
 
 RECENT_ROWS = 50_000  # of the execution log, all tenants together
@@ -33,9 +34,11 @@ class Status:
     """One integration, as people and monitors want to see it.
 
     Attributes:
-        state: ``ok``, ``idle`` (nothing sent yet), ``paused``, ``attention``, ``disabled``, ``off``.
+        state: a word of `health.rule.State`; `since` and `until`, if it has a beginning and an end of its own.
+        reason: why, in a sentence; `what_to_do`: what a person can do.
         fault: whose fault it is that nothing arrives: ``credentials``, ``set-up`` (the account or the settings),
             ``gone`` (410), ``destination``; "": nobody's, or nobody knows.
+        is_failing: events that are due do not arrive, and nobody wanted that.
         auth: ``ok``, ``unproven``, ``not-connected`` (a person must do that at the provider), ``refused`` (lately, but
             still trying), ``disabled``, ``overdue`` (too old). What is the set-up's fault says nothing about it.
         breaker: ``closed``, ``open`` (resting), ``half-open`` (the next request is the probe).
@@ -50,8 +53,14 @@ class Status:
     family: str
     version: str
     state: str
+    kind: Kind
+    label: str
+    since: datetime | None
+    until: datetime | None
     reason: str
+    what_to_do: str
     fault: str
+    is_failing: bool
     auth: str
     auth_failures: int
     credentials_age_days: int | None
@@ -69,19 +78,16 @@ class Status:
     last_test_at: datetime | None
     pk: int = 0
 
-    @property
-    def is_failing(self) -> bool:
-        return self.state in ("attention", "disabled") or self.breaker != "closed"
-
     def as_dict(self) -> dict[str, Any]:
-        """Return it as JSON values' dict; without the database key."""
+        """Return it as JSON values' dict; without the database key and what only a page wants."""
         values = asdict(self)
-        del values["pk"]
+        for name in ("pk", "kind", "label"):
+            del values[name]
         return values
 
 
 def statuses(integrations: QuerySet[TenantIntegration]) -> list[Status]:
-    """Return the status of (at most MAX_LISTED) `integrations`: three queries, however many they are."""
+    """Return the status of (at most MAX_LISTED) `integrations`: a few queries, however many they are."""
     rows = list(
         integrations.select_related("tenant", "lane", "oauth_grant").order_by("integration_type", "name", "id")[
             :MAX_LISTED
@@ -89,18 +95,23 @@ def statuses(integrations: QuerySet[TenantIntegration]) -> list[Status]:
     )
     figures = _figures([row.pk for row in rows])
     now = clock.now()
-    return [_status(row, figures.get(row.pk, (0, 0, None)), now) for row in rows]
+    health = health_of(rows, now)
+    return [_status(row, health[row.pk], figures.get(row.pk, (0, 0, None)), now) for row in rows if row.pk in health]
 
 
-def overall(found: Iterable[Status], *, tenants: int = 1) -> str:
+def overall(found: Iterable[Status], *, tenants: int | None = None) -> str:
     """Return ``ok``, ``degraded`` (something fails) or ``down`` (a kind of system of which nothing works).
 
     Args:
-        tenants: how many must use a kind before it counts as down.
+        tenants: how many must use a kind before it counts as down. None: two, or one where only one is to be seen: one
+            tenant's trouble is no outage for whoever looks after several.
     """
+    every = list(found)
+    if tenants is None:
+        tenants = min(2, len({each.tenant for each in every}))
     kinds: dict[str, list[Status]] = {}
-    for each in found:
-        if each.state != "off":
+    for each in every:
+        if each.state not in (State.OFF, State.DELETING):
             kinds.setdefault(each.connector, []).append(each)
     for group in kinds.values():
         if all(each.is_failing for each in group) and len({each.tenant for each in group}) >= tenants:
@@ -124,7 +135,9 @@ def _figures(pks: list[int]) -> dict[int, tuple[int, int, float | None]]:
     return {row["integration"]: (row["calls"], row["failed"], row["mean"]) for row in rows}
 
 
-def _status(integration: TenantIntegration, figures: tuple[int, int, float | None], now: datetime) -> Status:
+def _status(
+    integration: TenantIntegration, health: Health, figures: tuple[int, int, float | None], now: datetime
+) -> Status:
     lane: Lane = getattr(integration, "lane", None) or Lane()
     try:
         manifest = ConnectorRegistry.type_of(integration.integration_type).manifest
@@ -132,8 +145,6 @@ def _status(integration: TenantIntegration, figures: tuple[int, int, float | Non
     except UnknownConnector:
         family, limit = "unknown", None
     calls, failed, mean = figures
-    state, reason = _state(integration, lane, now)
-    fault = _fault(integration, lane)
     is_open = lane.times_opened > 0
     is_resting = bool(lane.paused_until and lane.paused_until > now)
     return Status(
@@ -143,10 +154,16 @@ def _status(integration: TenantIntegration, figures: tuple[int, int, float | Non
         connector=integration.integration_type,
         family=family,
         version=integration.connector_version,
-        state=state,
-        reason=reason,
-        fault=fault,
-        auth=_auth(integration, lane, fault),
+        state=health.state,
+        kind=health.kind,
+        label=health.label,
+        since=health.since,
+        until=health.until,
+        reason=health.why if health.state != State.WORKING or health.is_partial else "",
+        what_to_do=health.what_to_do,
+        fault=health.fault,
+        is_failing=health.is_failing,
+        auth=_auth(integration, lane, health.fault),
         auth_failures=integration.auth_failure_count,
         credentials_age_days=credentials_age(integration),
         breaker=("open" if is_resting else "half-open") if is_open else "closed",
@@ -163,38 +180,6 @@ def _status(integration: TenantIntegration, figures: tuple[int, int, float | Non
         last_test_at=integration.last_test_at,
         pk=integration.pk,
     )
-
-
-def _state(integration: TenantIntegration, lane: Lane, now: datetime) -> tuple[str, str]:
-    if lane.deleting_since is not None:
-        return "off", lane.attention
-    if not integration.is_active:
-        return "off", "switched off by the tenant"
-    if not integration.is_enabled:
-        return "disabled", integration.disabled_reason
-    if awaits_connection(integration):
-        return "idle", "not connected yet"
-    if lane.attention:
-        return "attention", lane.attention
-    if lane.paused_until and lane.paused_until > now:
-        return "paused", lane.pause_reason
-    return ("ok", "") if lane.last_success_at else ("idle", "nothing was delivered yet")
-
-
-def _fault(integration: TenantIntegration, lane: Lane) -> str:
-    """Say whose fault it is, by the reasons that the lane and its integration keep (delivery/verdicts.py)."""
-    if not integration.is_active:
-        return ""
-    is_enabled = integration.is_enabled
-    if integration.auth_failure_count:
-        # Of a lane that still tries, the set-up's fault is what a person must look at, and why it rests.
-        is_set_up = bool(lane.attention) and lane.pause_reason.startswith(lane.attention[:150])
-        if not is_enabled:
-            is_set_up = SET_UP_AT_FAULT in integration.disabled_reason
-        return "set-up" if is_set_up else "credentials"
-    if not is_enabled:
-        return "gone" if integration.disabled_reason else ""
-    return "destination" if lane.times_opened else ""
 
 
 def _auth(integration: TenantIntegration, lane: Lane, fault: str) -> str:

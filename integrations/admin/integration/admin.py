@@ -30,6 +30,7 @@ from integrations.display import NOTHING, Badge, when
 from integrations.errors import EncryptionError
 from integrations.forms.choice import connector_of, title
 from integrations.forms.fields import all_names
+from integrations.health.reading import health_of
 from integrations.outbox.models import IntegrationSync
 from integrations.tenancy.tenant import tenant_field
 
@@ -37,7 +38,7 @@ from . import advice, shown_once
 from .buttons import IntegrationButtons, take_test_result
 from .fieldsets import edit_fieldsets, view_fieldsets
 from .form import IntegrationForm
-from .state import COUNTED, Health, badge, is_being_deleted, rotation_badge
+from .state import COUNTED, Panel, badge_of, is_being_deleted, rotation_badge
 
 
 @admin.register(TenantIntegration)
@@ -62,6 +63,16 @@ class TenantIntegrationAdmin(CountedDeletion, ListedFilters, PageContext, Integr
 
     # -- list -------------------------------------------------------------------------------------
 
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        """Judge all that the page shows at once."""
+        changelist = super().get_changelist_instance(request)
+        shown = list(changelist.result_list)
+        health = health_of(shown)
+        changelist.result_list = [row for row in shown if row.pk in health]
+        for row in changelist.result_list:
+            row.health = health[row.pk]
+        return changelist
+
     @admin.display(description="destination")
     def host(self, obj: TenantIntegration) -> Any:
         try:
@@ -76,8 +87,8 @@ class TenantIntegrationAdmin(CountedDeletion, ListedFilters, PageContext, Integr
         return format_html_join("", '<div class="ig-nowrap">{}</div>', ((line,) for line in lines)) or NOTHING
 
     @admin.display(description="state")
-    def state(self, obj: TenantIntegration) -> Any:
-        badges = [badge(obj, subscribed=bool(obj.subscriptions.all())), rotation_badge(obj)]
+    def state(self, obj: Any) -> Any:
+        badges = [badge_of(obj.health), rotation_badge(obj)]
         return format_html_join("", "<div>{}</div>", ((each,) for each in badges if each))
 
     @admin.display(description="last success", ordering="lane__last_success_at")
@@ -175,7 +186,7 @@ class TenantIntegrationAdmin(CountedDeletion, ListedFilters, PageContext, Integr
         return response
 
     def page_context(self, request: HttpRequest, obj: Any) -> dict[str, Any]:
-        own = {"health": Health(obj), "test_result": take_test_result(request, obj)}
+        own = {"health": Panel(obj), "test_result": take_test_result(request, obj)}
         return {**super().page_context(request, obj), **own}
 
 

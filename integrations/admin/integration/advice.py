@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, urlsplit
 from integrations.connections.models import TenantIntegration
 from integrations.connectors.config_check import doubts
 from integrations.connectors.manifest import HEADERS, URL
-from integrations.forms.choice import calls_back, takes_events
+from integrations.forms.choice import calls_back
 from integrations.forms.fields import form_name
 
 from .form import IntegrationForm
@@ -50,7 +50,7 @@ def about(integration: TenantIntegration, form: IntegrationForm) -> Iterator[str
     if form.is_address_new:
         yield from about_url(str(form.settings.get(URL) or ""))
     manifest = form.connector.manifest if form.connector is not None else None
-    if manifest is None or takes_events(manifest):
+    if manifest is None or manifest.takes_events:
         if (manifest is None or "deliver" in manifest.does) and not integration.subscriptions.exists():
             yield "No event type is ticked: nothing will be sent."
         if not integration.is_active:

@@ -7,7 +7,7 @@ from typing import Any
 
 from integrations.connections.models import TenantIntegration
 from integrations.connectors.base import BaseConnector
-from integrations.forms.choice import NOT_INSTALLED, about, offers_actions, offers_events, takes_events
+from integrations.forms.choice import NOT_INSTALLED, about, offers_actions, offers_events
 from integrations.forms.fields import names_of
 
 Fieldset = tuple[str | None, dict[str, Any]]
@@ -21,7 +21,7 @@ _SEEN = ("host", "header_names")
 def view_fieldsets(connector: type[BaseConnector] | None, calling_back: Any = None) -> list[Fieldset]:
     """Return the page for whoever may only look; `calling_back` is the field of that name, None for no such field."""
     signed = _SIGNED if connector is not None and connector.manifest.signs else ()
-    receives = ("events",) if connector is None or takes_events(connector.manifest) else ()
+    receives = ("events",) if connector is None or connector.manifest.takes_events else ()
     fieldsets: list[Fieldset] = [
         (None, {"fields": ("tenant", "name", "connector", "is_active", *receives, *_SEEN, *signed)})
     ]
@@ -42,7 +42,7 @@ def edit_fieldsets(
     fieldsets: list[Fieldset] = [
         (None, {"fields": ("tenant", "name", kind, "is_active", "version", "shown_type")}),
     ]
-    delivers = connector is None or takes_events(connector.manifest)
+    delivers = connector is None or connector.manifest.takes_events
     if connector is None or offers_events(connector.manifest, integration):
         fieldsets.append(_part("Events", ("event_types",)))
     if connector is not None:

@@ -17,12 +17,14 @@ from integrations.admin.integration.oauth_connect import GrantState
 from integrations.admin.lists.listed_filters import ListedFilters
 from integrations.admin.pages.object_buttons import Button, ObjectButtons
 from integrations.admin.widgets.assets import Assets
+from integrations.clock import now as clock_now
 from integrations.connections.abstract import AbstractConnection
-from integrations.connections.authorization import awaits_connection, wants_authorization
-from integrations.counted import counted
-from integrations.display import NOTHING, Badge, exact, when
+from integrations.connections.authorization import wants_authorization
+from integrations.display import NOTHING, Badge, when
 from integrations.errors import IntegrationError
 from integrations.forms.choice import connector_of
+from integrations.health.reading import facts_of_connection
+from integrations.health.rule import judge
 from integrations.oauth_callback import to_provider
 from integrations.tenancy.harmless_text import harmless
 
@@ -37,23 +39,8 @@ GRANT = "oauth_grant"
 
 def connection_badge(connection: Any) -> Badge:
     """Return the state of `connection` in one word."""
-    if not connection.is_enabled:
-        return Badge("bad", "✗ Disabled", connection.disabled_reason or "Switched off by hand.")
-    if connector_of(connection.connector_key) is None:
-        return Badge("bad", "✗ No connector", f"No connector called {connection.connector_key} is installed.")
-    if connection.auth_failure_count:
-        return Badge(
-            "warn",
-            "⚠ Refused",
-            f"It refused us {counted(connection.auth_failure_count, 'time')} in a row: credentials or settings.",
-        )
-    if awaits_connection(connection):
-        return Badge("warn", "○ Not connected yet", "Press Connect on its page and agree at the provider.")
-    if connection.is_connected:
-        return Badge("ok", "✓ Connected", f"Last successful test {exact(connection.last_test_at)}.")
-    if connection.last_test_at is None:
-        return Badge("off", "○ Not tested", "Test it: until a test has passed, nothing is pulled.")
-    return Badge("bad", "✗ Failing", "The last test did not pass.")
+    health = judge(facts_of_connection(connection), clock_now())
+    return Badge(health.kind, health.label, f"{health.why} {health.what_to_do}".strip())
 
 
 class ConnectionAdminMixin(ListedFilters, ObjectButtons):

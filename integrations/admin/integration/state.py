@@ -24,52 +24,31 @@ from integrations.connections.signing_keys import has_unseen_secret
 from integrations.delivery.models import Lane
 from integrations.display import NOTHING, Badge, clock, exact, when
 from integrations.errors import EncryptionError, IntegrationNotConfigured, UnknownConnector
-from integrations.forms.choice import connector_of, takes_events
+from integrations.forms.choice import connector_of
+from integrations.health.reading import facts_of
+from integrations.health.rule import Health, judge
 from integrations.observability.heartbeat import is_alive
 from integrations.outbox.models import IntegrationSync
 
-from .mixin import connection_badge
 from .oauth_connect import GrantState
 
 COUNTED = 1000
 
 
-def badge(integration: TenantIntegration, *, subscribed: bool) -> Badge:
-    """Return the state of `integration` in one word; needs its lane joined."""
-    lane = getattr(integration, "lane", None) or Lane()
-    if lane.deleting_since is not None:
-        return Badge("off", f"– {lane.attention.capitalize()}", f"Since {exact(lane.deleting_since)}.")
-    if not integration.is_active:
-        return Badge("off", "– Off", "Switched off by the tenant.")
-    if not integration.is_enabled:
-        return Badge("bad", "✗ Disabled", integration.disabled_reason)
-    if awaits_connection(integration):
-        return Badge("warn", "○ Not connected yet", "Press Connect on its page and agree at the provider.")
-    if lane.attention:
-        return Badge("bad", "✗ Needs attention", lane.attention)
-    if lane.paused_until and lane.paused_until > clock_now():
-        return Badge("warn", "⚠ Paused", f"{lane.pause_reason}, until {clock(lane.paused_until)}")
-    if lane.breaker == Lane.Breaker.OPEN:
-        return Badge("warn", "⚠ Probing", "The pause is over; the next request decides.")
-    if not _takes_events(integration):
-        return connection_badge(integration)
-    if not subscribed and _is_for_events(integration):
-        return Badge("off", "– No events", "No event type is ticked.")
-    if lane.last_success_at is None:
-        return Badge("off", "○ Ready", "Nothing was delivered yet.")
-    return Badge("ok", "✓ Working", f"Last delivery {exact(lane.last_success_at)}.")
+def badge_of(health: Health) -> Badge:
+    """Return the state of an integration in one word."""
+    hint = f"{health.why} {health.what_to_do}".strip()
+    if health.since is not None:
+        hint = f"Since {exact(health.since)}. {hint}"
+    if health.until is not None:
+        hint = f"{hint} Until {clock(health.until)}."
+    return Badge(health.kind, health.label, hint)
 
 
 def is_being_deleted(integration: TenantIntegration | None) -> bool:
     """Tell whether somebody deleted it and its rows are still on their way out; needs its lane joined."""
     lane: Lane | None = getattr(integration, "lane", None)
     return lane is not None and lane.deleting_since is not None
-
-
-def _takes_events(integration: TenantIntegration) -> bool:
-    """False: it is there to be read from, or to call us; whether anything is sent is no question."""
-    connector = connector_of(integration.integration_type)
-    return connector is None or takes_events(connector.manifest)
 
 
 def _is_for_events(integration: TenantIntegration) -> bool:
@@ -89,7 +68,7 @@ def rotation_badge(integration: TenantIntegration) -> Badge | None:
 
 
 @dataclass
-class Health:
+class Panel:
     """The status panel of one integration; every query behind it is bounded."""
 
     integration: TenantIntegration
@@ -97,9 +76,11 @@ class Health:
     def __post_init__(self) -> None:
         self.lane: Lane = getattr(self.integration, "lane", None) or Lane()
         self.subscriptions = list(self.integration.subscriptions.order_by("id"))
-        self.takes_events = _takes_events(self.integration)
+        facts = facts_of([self.integration])[self.integration.pk]
+        self.takes_events = facts.takes_events
         self.grant = GrantState(self.integration)
-        self.badge = badge(self.integration, subscribed=bool(self.subscriptions))
+        self.health = judge(facts, clock_now())
+        self.badge = badge_of(self.health)
         rows = self.integration.syncs.order_by("-id")
         pending = rows.filter(status=IntegrationSync.Status.PENDING).order_by("next_attempt_at", "id")
         self.pending = count_up_to(pending, COUNTED)

@@ -138,8 +138,9 @@ def test_states_in_the_list(acme: Side) -> None:
         "– Off": ({"is_active": False}, {}),
         "✗ Disabled": ({"is_enabled": False, "disabled_reason": "refused three times"}, {}),
         "✗ Needs attention": ({}, {"attention": "it moved"}),
-        "⚠ Paused": ({}, {"paused_until": now + timedelta(minutes=5), "pause_reason": "breaker", "breaker": "open"}),
-        "⚠ Probing": ({}, {"paused_until": now - timedelta(minutes=5), "breaker": "open"}),
+        "⚠ Resting": ({}, {"paused_until": now + timedelta(minutes=5), "pause_reason": "the destination asked us"}),
+        "⚠ Paused": ({}, {"paused_since": now, "paused_by": "jane"}),
+        "✗ Failing": ({}, {"paused_until": now - timedelta(minutes=5), "breaker": "open", "times_opened": 1}),
     }
     for label, (values, lane) in rows.items():
         integration = make_integration(acme.tenant, f"is {label}", **values)

@@ -169,14 +169,14 @@ def test_the_public_health_says_one_word(side: Side) -> None:
     assert "pk" not in details
 
 
-def test_figures_cost_three_queries(side: Side, django_assert_num_queries: Any) -> None:
+def test_figures_cost_four_queries(side: Side, django_assert_num_queries: Any) -> None:
     for number in range(5):
         canary_integration(side.tenant, f"hook {number}")
     ExecutionLog.objects.bulk_create(
         ExecutionLog(integration=side.integration, action="deliver", attempt=1, duration_ms=10, error="" if n else "x")
         for n in range(9)
     )
-    with django_assert_num_queries(3):
+    with django_assert_num_queries(4):
         found = statuses(TenantIntegration.objects.all())
     (mine,) = [status for status in found if status.name == "acme hook"]
     assert (mine.calls, mine.error_rate, mine.mean_ms) == (10, 0.2, 9)

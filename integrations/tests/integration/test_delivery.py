@@ -440,13 +440,11 @@ def test_a_refused_text_beside_others_that_are_taken_costs_the_others_nothing(re
     lane = Lane.objects.get()
     assert target.is_enabled and target.auth_failure_count == 0 and lane.paused_until is None
     assert statuses().count("synced") == 21
-    assert lane.attention == (
-        "3 events wait for a retry (403 for 3), while 21 others were taken: look at these events."
-    )
+    assert lane.trouble == ("3 events wait for a retry (403 for 3), while 21 others were taken: look at these events.")
     receiver.answer_with(default=200)
     make_due()
     drain(target.pk)
-    assert Lane.objects.get().attention == ""
+    assert Lane.objects.get().trouble == ""
 
 
 @pytest.mark.parametrize("bad", [6, 20, 40])

@@ -13,7 +13,6 @@ from django.core.management import call_command
 from django.db import connection, transaction
 from django.utils import timezone
 
-from integrations.admin.integration.state import badge
 from integrations.auth.oauth2 import fingerprint
 from integrations.auth.token import Token
 from integrations.connections import token_store
@@ -28,6 +27,7 @@ from integrations.errors import (
     IntegrationNotConnected,
     IntegrationTemporaryError,
 )
+from integrations.health.reading import health_of
 from integrations.models import ExecutionLog, IntegrationSync, Lane, OAuthGrant, TenantIntegration
 from integrations.services.status import statuses as statuses_of
 from integrations.tests.factories import make_item, statuses
@@ -334,9 +334,9 @@ def test_a_refused_grant_still_counts(provider: Provider) -> None:
 
 def test_one_whose_state_is_shown(provider: Provider) -> None:
     hub = make_hub(provider.url, refresh_token="")
-    assert badge(hub, subscribed=True).label == "○ Not connected yet"
+    assert health_of([hub])[hub.pk].label == "○ Not connected yet"
     (status,) = statuses_of(TenantIntegration.objects.all())
-    assert (status.state, status.auth, status.is_failing) == ("idle", "not-connected", False)
+    assert (status.state, status.auth, status.is_failing) == ("not_connected", "not-connected", False)
     GrantTokens(hub).write(lambda grant: grant.granted(Token("by-hand", refresh_token="new"), "jane"))
     hub = TenantIntegration.objects.get()
-    assert badge(hub, subscribed=True).label == "○ Ready"
+    assert health_of([hub])[hub.pk].label == "○ Ready"

@@ -12,13 +12,13 @@ from django.core.management import call_command
 from django.db.models import F
 from django.utils import timezone
 
-from integrations.admin.integration.state import badge
 from integrations.connections import signing_keys
 from integrations.connections.edited_settings import apply_settings
 from integrations.connectors.registry import ConnectorRegistry
 from integrations.delivery import operator_actions, rotation
 from integrations.delivery.drain import drain
 from integrations.delivery.settle import fingerprint
+from integrations.health.reading import health_of
 from integrations.models import IntegrationSync, Lane, TenantIntegration
 from integrations.tests.factories import make_integration, make_item, make_tenant, statuses
 from integrations.tests.receiver import Answer, Receiver
@@ -110,7 +110,7 @@ def test_what_is_wrong_with_the_set_up_stops_the_lane_and_loses_nothing(
     lane = Lane.objects.get()
     assert statuses() == ["pending"] * 5 and target.is_enabled
     assert words in lane.attention and lane.paused_until and lane.consecutive_failures == 0
-    assert badge(TenantIntegration.objects.get(), subscribed=True).label == "✗ Needs attention"
+    assert health_of([target])[target.pk].label == "✗ Needs attention"
     until_it_stops(target)
     assert not target.is_enabled and words in target.disabled_reason and "re-enable" in target.disabled_reason
     assert statuses() == ["pending"] * 5
