@@ -13,7 +13,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 # Empty: not set, whatever the shell says. Otherwise each process that a test starts compiles all it imports.
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: run demo-data bench bench-quick test test-unit test-embedded test-services check check-style check-imports check-types check-django model test-slow test-connectors test-sandbox test-crash test-browser test-long wheel format clean
+.PHONY: run demo-data bench bench-quick test test-unit test-embedded test-services check check-style check-imports check-types check-django model test-slow test-connectors test-sandbox test-crash test-browser test-long wheel docs format clean
 
 run: $(STAMP)
 	@exec $(BIN)/python -m app.demo
@@ -58,6 +58,12 @@ check-django: $(STAMP)
 wheel: $(STAMP)
 	$(BIN)/python -m pip wheel -q --no-deps --wheel-dir dist .
 	@ls dist/*.whl
+
+# The pages of docs/ as a site that needs no network: .local/site/index.html. A link that leads nowhere is an error.
+docs: $(STAMP)
+	$(BIN)/python -m pip install -q --group docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
+	@echo "Open .local/site/index.html"
 
 format: $(STAMP)
 	$(BIN)/ruff check --fix .
