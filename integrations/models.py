@@ -17,6 +17,7 @@ from .delivery.models import Lane
 from .erp.connection import ERPConnection
 from .erp.push_log import ERPPushLog
 from .inbound.models import AbstractWebhookEvent, WebhookEvent
+from .jobs.models import Job
 from .observability.models import Heartbeat, ProcessHeartbeat
 from .outbox.models import IntegrationEvent, IntegrationSync
 from .pull.models import AbstractSyncState, SyncState
@@ -41,6 +42,7 @@ __all__ = [
     "IntegrationEvent",
     "IntegrationFigures",
     "IntegrationSync",
+    "Job",
     "Lane",
     "OAuthGrant",
     "OAuthRequest",

@@ -23,6 +23,9 @@ from integrations.inbound.models import AbstractWebhookEvent
 from integrations.inbound.process import process
 from integrations.inbound.retention import purge_received
 from integrations.inbound.sweep import request_processing
+from integrations.jobs.retention import purge_jobs
+from integrations.jobs.run import request_jobs
+from integrations.jobs.run import run_job as take_turn
 from integrations.observability.heartbeat import beat
 from integrations.observability.periodic import has_just_run, note_end, scheduled_as
 from integrations.outbox.models import IntegrationSync
@@ -151,7 +154,7 @@ def purge_settled() -> dict[str, int]:
     """
     close_old_connections()
     done = {"log": purge_log(), "audit": purge_trail(), "webhooks": purge_received(), "figures": purge_figures()}
-    return {**purge(), **done}
+    return {**purge(), **done, "jobs": purge_jobs()}
 
 
 @shared_task(base=PeriodicTask, name="integrations.tasks.roll_up_figures", time_limit=300)
@@ -274,3 +277,18 @@ def pull_one(sync_state_id: int) -> dict[str, int | str]:
     close_old_connections()
     with run_slot.running(f"pull {sync_state_id}", limit=600):
         return pull_one_state(sync_state_id).answer()
+
+
+@shared_task(base=PeriodicTask, name="integrations.tasks.run_jobs", time_limit=300)
+def run_jobs() -> dict[str, int]:
+    """Ask for the replays and backfills that nobody works on; scheduled by beat. Returns counts."""
+    close_old_connections()
+    return request_jobs()
+
+
+@shared_task(base=SlowTask, name="integrations.tasks.run_job", time_limit=120)
+def run_job(job_id: int) -> dict[str, str]:
+    """Work on one replay or backfill for one turn."""
+    close_old_connections()
+    with run_slot.running(f"job {job_id}", limit=90):
+        return {"outcome": take_turn(job_id)}

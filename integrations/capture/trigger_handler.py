@@ -32,6 +32,7 @@ from integrations.audit.notes import AuditNote, forget_note_writer, register_not
 from integrations.connections import event_types
 from integrations.connections.payload_shapes import Shape
 from integrations.connectors.summary import SummaryFormat
+from integrations.jobs.snapshots import forget_source, register_source
 from integrations.outbox.lazy_savepoint import lazy_savepoint
 from integrations.outbox.models import IntegrationEvent, object_id_of
 from integrations.tenancy.boundary import OtherTenant, Way, forget_way, is_own, only_of, tell_way, warn_kept_out
@@ -41,6 +42,7 @@ from .bulk_writes import Watch, announce_writes, batches, kept_of_save, rows_cre
 from .examples import learnt_shape, sample_payloads
 from .publishing import Happening, publish, publish_all
 from .row_reader import OldRow, OldRows, RowReader
+from .snapshots import Snapshots
 from .subscribers import Subscribers, subscribers_of
 from .tenant_path import STAYS, UNKNOWN, TenantPath, tenant_path
 
@@ -128,6 +130,11 @@ class TriggerHandler:
     def deleted(self) -> str:
         return f"{self.name}_deleted"
 
+    @property
+    def snapshot(self) -> str:
+        """What a backfill sends: nothing happened, this is how the object is (snapshots.py)."""
+        return f"{self.name}_snapshot"
+
     def _types(self, *kinds: str) -> tuple[str, ...]:
         """Return the event types of those of `kinds` that are recorded."""
         return tuple(f"{self.name}_{kind}" for kind in kinds if kind in self._recorded)
@@ -161,6 +168,15 @@ class TriggerHandler:
             name, shown = f"{cls.name}_{kind}", f"{label} {kind.replace('_', ' ')}"
             samples = handler._samples_of_changes if is_change else handler._samples
             event_types.register(name, shown, shape=shape, summary=cls.summary, samples=samples)
+        event_types.register(
+            handler.snapshot,
+            f"{label} snapshot",
+            shape=handler._shape,
+            summary=cls.summary,
+            samples=handler._samples,
+            on_request=True,
+        )
+        register_source(Snapshots(handler, handler._rows))
         register_note_writer(cls.model, handler.write_notes)
         announce_writes(cls.model)
         tell_way(cls.model, Way(handler._path.key, handler._path.owner))
@@ -179,6 +195,7 @@ class TriggerHandler:
             for sender in self.captured_models():
                 signal.disconnect(sender=sender, dispatch_uid=type(self).__name__)
         forget_note_writer(self.model)
+        forget_source(self.model._meta.label_lower)
         forget_way(self.model)
         _handlers.pop(self.model, None)
 

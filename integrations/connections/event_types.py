@@ -17,6 +17,7 @@ from .payload_shapes import ANY_OBJECT, Shape, shape_of
 logger = logging.getLogger("integrations.connections")
 
 _labels: dict[str, str] = {}
+_on_request: dict[str, str] = {}  # the labels of those that nobody subscribes to
 _shapes: dict[str, Shape | Callable[[], Shape]] = {}
 _summaries: dict[str, SummaryFormat] = {}
 _samples: dict[str, Callable[[], Sequence[Mapping[str, Any]]]] = {}
@@ -30,6 +31,7 @@ def register(
     shape: Callable[[], Shape] | None = None,
     summary: SummaryFormat | None = None,
     samples: Callable[[], Sequence[Mapping[str, Any]]] | None = None,
+    on_request: bool = False,
 ) -> None:
     """Make `event_type` known, with the `label` that people see.
 
@@ -39,8 +41,10 @@ def register(
         shape: how to learn the same, asked when somebody saves the first condition.
         summary: how its events read where people read them; None: as any event does (connectors/summary.py).
         samples: makes payloads like `example`, for people who try a condition before anything has happened.
+        on_request: it is recorded only when somebody asks for it (a backfill): nobody can subscribe to it, and no note
+            on the object tells that it arrived.
     """
-    _labels[event_type] = label
+    (_on_request if on_request else _labels)[event_type] = label
     for known in (_shapes, _summaries, _samples):
         known.pop(event_type, None)
     if samples is not None:
@@ -79,6 +83,16 @@ def samples(event_type: str) -> list[Mapping[str, Any]]:
 def choices() -> list[tuple[str, str]]:
     """Return ``[(event_type, label), …]`` in the order of registration, as Django's choices."""
     return list(_labels.items())
+
+
+def is_on_request(event_type: str) -> bool:
+    """Tell whether `event_type` is recorded only when somebody asks for it."""
+    return event_type in _on_request
+
+
+def recorded() -> list[tuple[str, str]]:
+    """Return `choices` and those that are recorded on request: what a list of events can be filtered by."""
+    return [*_labels.items(), *_on_request.items()]
 
 
 def offered_to(manifest: Manifest) -> list[tuple[str, str]]:

@@ -6,7 +6,7 @@ One call of a bulk action is one entry; each row has a line in its own log besid
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from django.db import transaction
@@ -52,23 +52,43 @@ def _again(sync_ids: Iterable[int], which: Q, verb: str, actor: str, touched: To
     reason = f"{verb} by {actor}"
 
     def act(rows: list[tuple[int, int]]) -> int:
-        IntegrationSync.objects.filter(pk__in=[pk for pk, _ in rows]).update(
-            status=Status.PENDING,
-            attempts=0,
-            next_attempt_at=Now(),
-            retried_at=Now(),  # the three days of retries start anew
-            first_failed_at=None,
-            last_failed_at=None,
-            settled_at=None,
-            deaths=0,
-            generation=F("generation") + 1,  # what is under way with the row does not write its failure over this
-            reason=reason[:500],
-        )
+        _make_due(rows, reason)
         _log(rows, verb, actor)
-        wake_on_commit({integration_id for _, integration_id in rows})
         return len(rows)
 
     return _in_batches(sync_ids, which, act, verb, actor, touched)
+
+
+def make_due(wanted: Sequence[tuple[int, int]], which: Q, *, reason: str) -> list[tuple[int, int]]:
+    """Make those of `wanted` that are as `which` says due now; a part of the caller's transaction and of its log.
+
+    Args:
+        wanted: (integration, sync) of BATCH rows at most.
+        reason: who did it, for people who read the row.
+
+    Returns:
+        (sync, integration) of each that was, under its lock: a purge that looked before leaves it.
+    """
+    lock_lanes(integration_id for integration_id, _ in wanted)
+    rows = _hold(which, [pk for _, pk in wanted])
+    _make_due(rows, reason)
+    return rows
+
+
+def _make_due(rows: list[tuple[int, int]], reason: str) -> None:
+    IntegrationSync.objects.filter(pk__in=[pk for pk, _ in rows]).update(
+        status=Status.PENDING,
+        attempts=0,
+        next_attempt_at=Now(),
+        retried_at=Now(),  # the three days of retries start anew
+        first_failed_at=None,
+        last_failed_at=None,
+        settled_at=None,
+        deaths=0,
+        generation=F("generation") + 1,  # what is under way with the row does not write its failure over this
+        reason=reason[:500],
+    )
+    wake_on_commit({integration_id for _, integration_id in rows})
 
 
 def cancel(sync_ids: Iterable[int], *, actor: str, touched: Touched | None = None) -> int:

@@ -25,6 +25,7 @@ def _tasks(sweep_seconds: float) -> tuple[tuple[str, str, float], ...]:
     return (
         ("Deliver what is due", "integrations.tasks.retry_failed_syncs", sweep_seconds),
         ("Process webhooks that came in", "integrations.tasks.process_received_webhooks", sweep_seconds),
+        ("Go on with replays and backfills", "integrations.tasks.run_jobs", sweep_seconds),
         ("Forget what is settled and old", "integrations.tasks.purge_settled", 3600),
         ("Delete what is marked", "integrations.tasks.delete_marked", 60),
         ("Sum up figures", "integrations.tasks.roll_up_figures", 60),

@@ -18,6 +18,7 @@ from integrations.audit.models import ExecutionLog
 from integrations.audit.notes import AuditNote, write_notes
 from integrations.connections import health
 from integrations.connections.binding import fingerprint
+from integrations.connections.event_types import is_on_request
 from integrations.connections.models import TenantIntegration
 from integrations.counted import counted
 from integrations.counters import count_deliveries
@@ -112,7 +113,7 @@ def _settle(lease: Lease, settlement: Settlement) -> None:
             lease.renew(_lane_values(lease, settlement), seconds=0 if settlement.gives_back else None)
             final = _write_rows(settlement)
             _write_log(integration, settlement)
-            write_notes([_note(integration, result) for result in settlement.outcomes if result.row.id in final])
+            write_notes([_note(integration, result) for result in settlement.outcomes if _is_noted(result, final)])
             _write_verdict(before.state.epoch, integration, settlement)
     except BaseException:
         lease.become(before)  # rolled back: it is settled once more by what it was, and given back if that fails too
@@ -397,6 +398,10 @@ def _answer(result: Outcome) -> str | None:
     """Return what the log keeps of the answer, as JSON."""
     found = answer_of(result.receipt) if result.receipt is not None else result.error and result.error.excerpt
     return json.dumps(found) if found else None
+
+
+def _is_noted(result: Outcome, final: set[int]) -> bool:
+    return result.row.id in final and not is_on_request(result.row.event_type)
 
 
 def _note(integration: TenantIntegration, result: Outcome) -> AuditNote:

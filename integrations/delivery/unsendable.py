@@ -13,6 +13,7 @@ from django.db.models.functions import Now
 
 from integrations.audit import notes
 from integrations.audit.notes import AuditNote, write_notes
+from integrations.connections.event_types import is_on_request
 from integrations.connections.models import TenantIntegration
 from integrations.outbox.models import IntegrationSync
 from integrations.statistics.figures import Figures
@@ -75,6 +76,7 @@ def end(ids: list[int], status: str, reason: str) -> int:
                 notes.not_sent(row.integration.name, row.event.event_type, ended_as=word, why=reason),
             )
             for row in rows
+            if not is_on_request(row.event.event_type)
         )
     return len(rows)
 

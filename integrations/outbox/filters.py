@@ -20,7 +20,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 from uuid import UUID
 
 from django.contrib.contenttypes.models import ContentType
@@ -171,7 +171,7 @@ class SyncFilter(BaseModel):
     until: Annotated[Moment, BeforeValidator(_end)] = None
 
     @model_validator(mode="after")
-    def _range(self) -> SyncFilter:
+    def _range(self) -> Self:
         begin, end = self.moments()
         if begin is not None and end is not None and begin >= end:
             raise ValueError("until: is not after “from”; nothing could be found between them")
@@ -180,7 +180,7 @@ class SyncFilter(BaseModel):
     # -- from and to ------------------------------------------------------------------------------
 
     @classmethod
-    def from_query(cls, query: Mapping[str, Any]) -> tuple[SyncFilter, dict[str, str]]:
+    def from_query(cls, query: Mapping[str, Any]) -> tuple[Self, dict[str, str]]:
         """Return the filter that a query string (or a form) names, and what is wrong with it, by field.
 
         What is wrong is left out of the filter, so that a page can still be shown; keys of other things are ignored.
@@ -225,7 +225,7 @@ class SyncFilter(BaseModel):
         """Return it for a JSON column; `SyncFilter.model_validate` reads it."""
         return self.model_dump(mode="json", exclude_defaults=True)
 
-    def fixed(self) -> SyncFilter:
+    def fixed(self) -> Self:
         """Return it with "24h" turned into the moment that is meant now: for what is kept."""
         begin, end = self.moments()
         return self.model_copy(update={"since": begin, "until": end})

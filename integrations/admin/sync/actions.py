@@ -10,9 +10,13 @@ from typing import Any
 from django.db.models import QuerySet
 
 from integrations.delivery import operator_actions
+from integrations.jobs.actions import start_replay
+from integrations.jobs.models import MOST_PACE
+from integrations.jobs.replay import ReplayFilter
 from integrations.outbox.models import IntegrationSync
 
-MOST = 10_000  # rows per click; the request must end
+MOST = 10_000  # rows per click
+AT_ONCE = 100  # of them in the request; more are a job's
 CHUNK = 500
 
 Status = IntegrationSync.Status
@@ -31,14 +35,16 @@ class Done:
     def __str__(self) -> str:
         rows = "1 sync" if self.count == 1 else f"{self.count} syncs"
         parts = [f"{rows} {self.verb}."]
-        parts += [f"{number} {note}." for note, number in self.notes.items()]
+        parts += [f"{number} {note}." if number else f"{note}." for note, number in self.notes.items()]
         if self.is_cut:
             parts.append(f"Only the first {MOST} were looked at; repeat for the rest.")
         return " ".join(parts)
 
 
 def retry(syncs: QuerySet[Any], *, actor: str) -> Done:
-    """Make the unfinished ones of `syncs` due now."""
+    """Make the unfinished ones of `syncs` due now; many of them by a job, which leaves alone what is pending."""
+    if (jobs := _as_jobs(syncs, (Status.FAILED, Status.CANCELLED), actor)) is not None:
+        return jobs
     done = Done("due now")
 
     def wanted(status: str, is_active: bool, is_enabled: bool) -> bool:
@@ -51,7 +57,9 @@ def retry(syncs: QuerySet[Any], *, actor: str) -> Done:
 
 
 def replay(syncs: QuerySet[Any], *, actor: str) -> Done:
-    """Send the delivered ones of `syncs` again, with the same webhook-id and body."""
+    """Send the delivered ones of `syncs` again, with the same webhook-id and body; many of them by a job."""
+    if (jobs := _as_jobs(syncs, (Status.SYNCED,), actor)) is not None:
+        return jobs
     done = Done("will be sent again")
 
     def wanted(status: str, is_active: bool, is_enabled: bool) -> bool:
@@ -61,6 +69,23 @@ def replay(syncs: QuerySet[Any], *, actor: str) -> Done:
         return _is_sendable(done, is_active, is_enabled)
 
     return _run(done, syncs, wanted, operator_actions.replay, operator_actions.REPLAYED, actor)
+
+
+def _as_jobs(syncs: QuerySet[Any], states: tuple[str, ...], actor: str) -> Done | None:
+    """Start a job for each tenant whose rows are among `syncs`; None if they are few enough for the request."""
+    rows = list(syncs.order_by("id").values_list("integration__tenant_id", "pk")[: MOST + 1])
+    if len(rows) <= AT_ONCE:
+        return None
+    done = Done("handed to a job in the background", is_cut=len(rows) > MOST)
+    of_tenant: dict[Any, list[int]] = {}
+    for tenant_id, pk in rows[:MOST]:
+        of_tenant.setdefault(tenant_id, []).append(pk)
+    for tenant_id, pks in of_tenant.items():
+        which = ReplayFilter(ids=tuple(pks), status=states)
+        job = start_replay(tenant_id, which, actor=actor, pace=MOST_PACE)
+        done.count += len(pks)
+        done.notes[f"{job}: {job.in_words}"] += 0
+    return done
 
 
 def cancel(syncs: QuerySet[Any], *, actor: str) -> Done:

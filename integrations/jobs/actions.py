@@ -1,0 +1,126 @@
+"""What people do to jobs. Who may, the page says: a replay sends again what a destination was owed, a backfill gives it
+what it never was."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import transaction
+from django.db.models.functions import Now
+
+from integrations import clock
+from integrations.audit.trail import record
+from integrations.connections.models import TenantIntegration
+from integrations.connectors.registry import ConnectorRegistry
+from integrations.tenancy.tenant import find_tenant
+
+from . import backfill, replay
+from .backfill import BackfillFilter
+from .models import ACTIVE, MOST_MESSAGES, MOST_PACE, OVER, RELEASED, USUAL_PACE, Job
+from .replay import ReplayFilter
+from .run import ask_for
+from .step import Preview
+
+PREVIEW_SECONDS = 1.0
+PREVIEW_ROWS = 10_000
+
+State = Job.State
+
+
+class CannotStart(ValueError):
+    """What is wrong with the job that somebody wants, for them to read."""
+
+
+def preview_replay(tenant_id: Any, which: ReplayFilter) -> Preview:
+    """Look at what a replay would do; more than PREVIEW_ROWS, or PREVIEW_SECONDS of them, are not counted."""
+    return replay.preview(tenant_id, which, seconds=PREVIEW_SECONDS, most=PREVIEW_ROWS)
+
+
+def preview_backfill(tenant_id: Any, which: BackfillFilter) -> Preview:
+    """Look at what a backfill would do; more than PREVIEW_ROWS are not counted."""
+    return backfill.preview(tenant_id, which, most=PREVIEW_ROWS)
+
+
+def start_replay(tenant_id: Any, which: ReplayFilter, *, actor: str, pace: int = USUAL_PACE) -> Job:
+    """Make a job that replays what `which` chooses of a tenant's deliveries, as they are now, and ask for a worker.
+
+    Raises:
+        CannotStart: the filter names what there is not.
+    """
+    which = which.fixed()
+    integration = None
+    if which.integration is not None:
+        integration = TenantIntegration.objects.present().filter(public_id=which.integration, tenant=tenant_id).first()
+        if integration is None:
+            raise CannotStart("There is no such integration.")
+    walk = replay.begin(tenant_id, which)
+    job = Job(kind=Job.Kind.REPLAY, first=walk.after, cursor=walk.after, last=walk.last, pace=pace)
+    job.in_words = which.in_words(integration.name if integration is not None else None)[:500]
+    return _start(job, which.to_json(), tenant_id, integration, actor)
+
+
+def start_backfill(integration: TenantIntegration, which: BackfillFilter, *, actor: str, pace: int = USUAL_PACE) -> Job:
+    """Make a job that sends `integration` a snapshot of each object that `which` chooses, and ask for a worker.
+
+    Raises:
+        CannotStart: the condition can never be met, or the integration takes no events.
+    """
+    if problem := which.problem():
+        raise CannotStart(problem)
+    manifest = ConnectorRegistry.type_of(integration.integration_type).manifest
+    if "deliver" not in manifest.does:
+        raise CannotStart(f"{integration.name} takes no events: {manifest.label} is asked, or asks us.")
+    job = Job(kind=Job.Kind.BACKFILL, last=which.source.last(integration.tenant_id), pace=pace)
+    job.in_words = which.in_words(integration.name)
+    return _start(job, which.model_dump(mode="json"), integration.tenant_id, integration, actor)
+
+
+def _start(job: Job, which: dict[str, Any], tenant_id: Any, integration: TenantIntegration | None, actor: str) -> Job:
+    if not 1 <= job.pace <= MOST_PACE:
+        raise CannotStart(f"A pace of {job.pace} rows per second is not possible; 1 to {MOST_PACE} are.")
+    job.filter, job.tenant_id, job.made_by = which, tenant_id, actor[:150]
+    if integration is not None:
+        job.integration, job.integration_name = integration, integration.name
+    with transaction.atomic():
+        job.save()
+        _record("started", job, actor, what=job.in_words, filter=job.filter if len(str(job.filter)) < 1000 else "")
+        transaction.on_commit(lambda: ask_for(job.pk), robust=True)
+    return job
+
+
+def pause(job: Job, *, actor: str) -> bool:
+    """Let the job rest after the batch under way; return False if it does not run any more."""
+    return _change(job, ACTIVE, "paused", actor, state=State.PAUSED, **RELEASED)
+
+
+def resume(job: Job, *, actor: str) -> bool:
+    """Let a paused job, or one that failed, go on where it was; return False if it is neither."""
+    fresh = {"state": State.WAITING, "deaths": 0, "errors": 0, "last_error": "", "ended_at": None}
+    if not _change(job, (State.PAUSED, State.FAILED), "resumed", actor, next_turn_at=Now(), **fresh, **RELEASED):
+        return False
+    ask_for(job.pk)
+    return True
+
+
+def cancel(job: Job, *, actor: str) -> bool:
+    """End the job after the batch under way; what is done stays done. Return False if it had ended."""
+    every = [state for state in State.values if state not in OVER]
+    return _change(job, every, "cancelled", actor, state=State.CANCELLED, ended_at=Now(), **RELEASED)
+
+
+def _change(job: Job, states: Any, verb: str, actor: str, **values: Any) -> bool:
+    with transaction.atomic():
+        row = Job.objects.select_for_update().filter(pk=job.pk, state__in=states).first()
+        if row is None:
+            return False
+        said = {"at": clock.now().isoformat(timespec="seconds"), "text": f"{verb.capitalize()} by {actor}."}
+        messages = [*row.messages, said][-MOST_MESSAGES:]
+        Job.objects.filter(pk=job.pk).update(messages=messages, waits_for="", **values)
+        _record(verb, job, actor, done=row.done)
+    job.refresh_from_db()
+    return True
+
+
+def _record(verb: str, job: Job, actor: str, **details: Any) -> None:
+    tenant = find_tenant(job.tenant_id)
+    record(verb, job, actor=actor, tenant=tenant, details=details)

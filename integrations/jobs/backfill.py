@@ -1,0 +1,88 @@
+"""Backfill: one integration is sent the present state of a tenant's objects, as a new destination needs it.
+
+Each is an event of its own type, ``workitem_snapshot``, owed to that integration alone, whatever it subscribes to.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from django.core.exceptions import ValidationError as FormError
+from pydantic import AfterValidator, BaseModel, ConfigDict
+
+from integrations.connections.conditions import validate_condition
+from integrations.connections.models import TenantIntegration
+
+from .models import Job
+from .snapshots import SnapshotSource, source_of, sources
+from .step import Preview, Step
+
+MOST_COUNTED = 1_000_000
+MOST_LOCKED = 100  # objects in one batch: whoever saves one of them waits for the batch
+
+
+def _known(label: str) -> str:
+    if source_of(label) is None:
+        offered = ", ".join(source.label for source in sources()) or "none"
+        raise ValueError(f"“{label[:60]}” cannot be backfilled; there are: {offered}")
+    return label
+
+
+class BackfillFilter(BaseModel):
+    """Chooses objects.
+
+    Attributes:
+        model: of which model: ``tasks.workitem``.
+        condition: JMESPath over the payload, as a subscription's; "": all.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: Annotated[str, AfterValidator(_known)]
+    condition: str = ""
+
+    @property
+    def source(self) -> SnapshotSource:
+        found = source_of(self.model)
+        assert found is not None  # noqa: S101 - `_known`
+        return found
+
+    def problem(self) -> str:
+        """Say what is wrong with the condition, "" if nothing is."""
+        try:
+            validate_condition(self.condition, self.source.event_type)
+        except FormError as error:
+            return " ".join(error.messages)
+        return ""
+
+    def in_words(self, integration_name: str) -> str:
+        """Return it for people."""
+        which = f" for which {self.condition}" if self.condition else ""
+        return f"the present state of all {self.source.plural}{which} to {integration_name}"[:500]
+
+
+def preview(tenant_id: object, which: BackfillFilter, *, most: int, sample: int = 5) -> Preview:
+    """Look at what a backfill would do; of objects that a condition leaves out the count knows nothing."""
+    count = which.source.count(tenant_id, most + 1)
+    found = Preview(count=count, is_complete=count <= most)
+    found.sample = list(which.source.shown(tenant_id, which.condition, sample))
+    return found
+
+
+def step(job: Job, integration: TenantIntegration, limit: int, *, passes_over: bool = False) -> Step:
+    """Record the snapshots of the next `limit` objects, inside the caller's transaction.
+
+    Args:
+        passes_over: of them no snapshot can be taken: count them as failed.
+    """
+    which = BackfillFilter.model_validate(job.filter)
+    keys = which.source.keys(job.tenant_id, job.cursor, job.last, min(limit, MOST_LOCKED))
+    if not keys:
+        return Step(job.cursor, is_over=True)
+    if passes_over:
+        words = f"No snapshot could be taken of {which.source.label} {', '.join(map(str, keys))}; the log says why."
+        return Step(keys[-1], failed=len(keys), messages=[words])
+    looked_at, done = which.source.record(keys, integration, which.condition)
+    if not looked_at:
+        return Step(job.cursor, waits_for=f"Somebody is just changing {which.source.label} {keys[0]}.")
+    return Step(keys[looked_at - 1], done=done, skipped=looked_at - done)

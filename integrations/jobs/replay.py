@@ -1,0 +1,182 @@
+"""Replay: deliveries that ended are made due again; same webhook-id, same body.
+
+Rows are walked in the order of their ids, WINDOW at a time, however few of them the filter chooses: no statement reads
+more. What is still pending is left alone, and so is what came after the job was started.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db.models import Max, Q, QuerySet
+
+from integrations.connections.models import TenantIntegration
+from integrations.delivery.operator_actions import make_due
+from integrations.outbox.filters import SyncFilter
+from integrations.outbox.models import IntegrationSync
+
+from .models import Job
+from .step import Preview, Step
+
+WINDOW = 2000  # rows that one statement reads
+MOST_CHOSEN = 10_000  # rows that a filter may name one by one
+SLACK = timedelta(hours=1)  # between the order of ids and that of times: how long a transaction may be open
+
+Status = IntegrationSync.Status
+SKIPPED = "skipped"
+
+
+class ReplayFilter(SyncFilter):
+    """A filter that may also name its rows.
+
+    Attributes:
+        ids: only these, None: no matter which.
+    """
+
+    ids: tuple[int, ...] | None = None
+
+    def in_words(self, integration_name: str | None = None) -> str:
+        if self.ids is None:
+            return super().in_words(integration_name)
+        which = SyncFilter(**self.model_dump(exclude={"ids"}))
+        rest = "" if which.is_empty else f", of them {which.in_words(integration_name)}"
+        return f"{len(self.ids):,} chosen deliver{'y' if len(self.ids) == 1 else 'ies'}{rest}"
+
+
+@dataclass
+class Walk:
+    """A way through the deliveries of one tenant, in the order of their ids.
+
+    Attributes:
+        tenant_id: whose they are.
+        which: those that are wanted.
+        after: the id after which it goes on.
+        last: the id that it ends with.
+    """
+
+    tenant_id: Any
+    which: ReplayFilter
+    after: int
+    last: int
+    condition: Q = field(init=False)
+    integration_id: int | None = field(init=False, default=None)
+
+    def __post_init__(self) -> None:
+        self.condition = self.which.q()
+        if self.which.integration is not None:
+            found = TenantIntegration.unannounced.filter(public_id=self.which.integration)
+            self.integration_id = found.values_list("pk", flat=True).first()
+
+    def indexed(self) -> QuerySet[IntegrationSync]:
+        """Return the rows by the one index that walks them in the order of ids."""
+        rows = IntegrationSync.objects.order_by("id")
+        if self.which.ids is not None:
+            return rows.filter(pk__in=self.which.ids)
+        if self.integration_id is not None:
+            return rows.filter(integration_id=self.integration_id)
+        return rows.filter(status=Status.FAILED) if self.which.status == (Status.FAILED,) else rows
+
+    def window(self) -> int | None:
+        """Return the last id of the next WINDOW rows; None if there are none."""
+        some = self.indexed().filter(pk__gt=self.after, pk__lte=self.last).values("pk")[:WINDOW]
+        found: int | None = IntegrationSync.objects.filter(pk__in=some).aggregate(Max("pk"))["pk__max"]
+        return found
+
+    def wanted(self, end: int) -> QuerySet[IntegrationSync]:
+        """Return the wanted rows up to the id `end`."""
+        rows = self.indexed().filter(pk__gt=self.after, pk__lte=end)
+        return rows.filter(self.condition, integration__tenant_id=self.tenant_id)
+
+    def bounded(self) -> Walk:
+        """Return it without what was recorded before or after the times of the filter, as far as ids tell."""
+        begin, end = self.which.moments()
+        if begin is not None:
+            self.after = self._first_since(begin - SLACK) - 1
+        if end is not None:
+            self.last = min(self.last, self._first_since(end + SLACK))
+        return self
+
+    def _first_since(self, moment: datetime) -> int:
+        """Return about the first id of a row that was recorded at `moment` or later, by bisection."""
+        low, high = self.after + 1, self.last + 1
+        while low < high:
+            middle = (low + high) // 2
+            row = self.indexed().filter(pk__gte=middle, pk__lt=high).values_list("pk", "created_at").first()
+            if row is None or row[1] >= moment:
+                high = middle
+            else:
+                low = row[0] + 1
+        return low
+
+
+def walk_of(job: Job) -> Walk:
+    """Return the way that is left to `job`."""
+    return Walk(job.tenant_id, ReplayFilter.model_validate(job.filter), job.cursor or 0, job.last or 0)
+
+
+def begin(tenant_id: Any, which: ReplayFilter) -> Walk:
+    """Return the whole way, up to what is there now."""
+    if which.ids is not None:
+        return Walk(tenant_id, which, min(which.ids, default=1) - 1, max(which.ids, default=0))
+    last = IntegrationSync.objects.aggregate(Max("pk"))["pk__max"] or 0
+    return Walk(tenant_id, which, 0, last).bounded()
+
+
+def preview(tenant_id: Any, which: ReplayFilter, *, seconds: float, most: int, sample: int = 5) -> Preview:
+    """Look at what a replay would do, for so many seconds and rows at most."""
+    walk, found = begin(tenant_id, which), Preview()
+    stop_at = time.monotonic() + seconds
+    while (end := walk.window()) is not None:
+        rows = walk.wanted(end)
+        if len(found.sample) < sample:
+            told = rows.select_related("event", "integration")
+            found.sample += list(told[: sample - len(found.sample)])
+        found.count += rows.order_by().count()
+        found.left_alone += rows.order_by().filter(status=Status.PENDING).count()
+        walk.after = end
+        if found.count > most or time.monotonic() > stop_at:
+            found.is_complete = False
+            break
+    return found
+
+
+def count(job: Job, *, seconds: float) -> int | None:
+    """Return how many rows there are to look at; None if so many seconds do not suffice."""
+    walk, found, stop_at = walk_of(job), 0, time.monotonic() + seconds
+    while (end := walk.window()) is not None:
+        found += walk.wanted(end).order_by().count()
+        walk.after = end
+        if time.monotonic() > stop_at:
+            return None
+    return found
+
+
+def step(job: Job, limit: int) -> Step:
+    """Make the next `limit` rows due again, inside the caller's transaction."""
+    walk = walk_of(job)
+    end = walk.window()
+    if end is None:
+        return Step(job.cursor, is_over=True)
+    rows = list(walk.wanted(end).values_list("integration_id", "pk", "status", "integration__is_active")[:limit])
+    due = [(integration_id, pk) for integration_id, pk, status, is_active in rows if is_active and _ended(walk, status)]
+    done = len(make_due(sorted(due), ~Q(status=Status.PENDING), reason=f"replayed by {job.made_by} (job {job.pk})"))
+    cursor = rows[-1][1] if len(rows) == limit else end
+    found = Step(cursor, done=done, skipped=len(rows) - done)
+    found.messages = list(_why_skipped(rows))
+    return found
+
+
+def _ended(walk: Walk, status: str) -> bool:
+    """Tell whether a row in this state is replayed: what was owed, or what the filter names though it never was."""
+    return status != Status.PENDING and (status != SKIPPED or SKIPPED in walk.which.status)
+
+
+def _why_skipped(rows: list[Any]) -> Iterator[str]:
+    if any(row[2] == Status.PENDING for row in rows):
+        yield "Deliveries that are still pending are left alone; they are tried by themselves."
+    if not all(row[3] for row in rows):
+        yield "Deliveries of integrations that are switched off are left alone; nothing is sent there."

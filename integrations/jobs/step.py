@@ -1,0 +1,50 @@
+"""What a job's kinds tell the worker that runs them, and the page that previews them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(slots=True)
+class Step:
+    """What one batch did.
+
+    Attributes:
+        cursor: the key of the last row that is done with.
+        done: rows that were replayed, or snapshots that were recorded.
+        skipped: rows that were left alone.
+        failed: rows for which it went wrong.
+        messages: what people are told, each text once per job.
+        is_over: there was nothing left.
+        waits_for: why nothing was done: it is tried again in a moment.
+    """
+
+    cursor: Any
+    done: int = 0
+    skipped: int = 0
+    failed: int = 0
+    messages: list[str] = field(default_factory=list)
+    is_over: bool = False
+    waits_for: str = ""
+
+    @property
+    def rows(self) -> int:
+        return self.done + self.skipped + self.failed
+
+
+@dataclass(slots=True)
+class Preview:
+    """What a job would do.
+
+    Attributes:
+        count: rows that it would look at.
+        left_alone: of them, those that are known to be left alone.
+        is_complete: all were counted; else there are at least so many.
+        sample: some of them.
+    """
+
+    count: int = 0
+    left_alone: int = 0
+    is_complete: bool = True
+    sample: list[Any] = field(default_factory=list)
