@@ -174,6 +174,7 @@ CACHES = {"default": env.cache_url("CACHE_URL", default="locmemcache://")}
 # -- tenants ------------------------------------------------------------------------------------------
 INTEGRATIONS_TENANT_MODEL = "tenants.Tenant"
 INTEGRATIONS_TENANTS_OF = "tenants.scope.tenants_of"
+INTEGRATIONS_ROLE_OF = "tenants.scope.role_of"
 
 # -- integrations -------------------------------------------------------------------------------------
 INTEGRATIONS = from_environment(os.environ)

@@ -24,7 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 PREFIX = "INTEGRATIONS_"
 # Settings of their own, not keys of INTEGRATIONS: see tenant_label().
-BY_THEMSELVES = ("TENANT_MODEL", "TENANTS_OF", "ROLE_OF", "ADMIN_PAGES")
+BY_THEMSELVES = ("TENANT_MODEL", "TENANTS_OF", "ROLE_OF", "PEOPLE", "ADMIN_PAGES")
 LARGEST = 1_000_000_000  # of any number: 30 years in seconds, a gigabyte
 MOST_INBOUND_BYTES = 26_214_400  # 25 MiB, the most that GitHub sends
 
@@ -269,6 +269,19 @@ class Settings(BaseModel):
         "",
         "where `env:NAME` in a secret field is looked up: the variable `<prefix><TENANT_SLUG>_NAME`; empty: no such "
         "references",
+    )
+
+    # -- API keys and sign-in -----------------------------------------------------------------------------
+    API_KEY_PER_MINUTE: int = _number(
+        600,
+        "requests of one [API key](api.md#api-keys) in a minute; more are answered 429. Counted in Django's cache: with "
+        "`locmemcache` each process counts for itself",
+    )
+    API_KEYS_PER_TENANT: int = _number(50, "API keys that a tenant may have at once, revoked and expired ones apart")
+    SIGN_IN_PER_MINUTE: int = _number(
+        10,
+        "wrong passwords for one name, and three times as many from one address, that the console's sign-in takes in a "
+        "minute; then it asks people to wait. Counted in Django's cache",
     )
 
     # -- payload and retention ----------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """Index of the models; each lives beside the code that owns it."""
 
+from .api_keys.models import APIKey
 from .audit.models import AbstractExecutionLog, ExecutionLog
 from .audit.trail import AuditEntry
 from .configuration.models import (
@@ -24,6 +25,7 @@ from .pull.models import AbstractSyncState, SyncState
 from .statistics.models import IntegrationFigures, RollUp, TenantFigures, TotalFigures
 
 __all__ = [
+    "APIKey",
     "AbstractConnection",
     "AbstractExecutionLog",
     "AbstractSyncState",

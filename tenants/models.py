@@ -56,10 +56,24 @@ def free_slug(name: str, others: models.QuerySet[Any]) -> str:
 
 
 class Membership(models.Model):
-    """A user works for a tenant; what they may do there, Django's permissions say."""
+    """A user works for a tenant, with a role; without one, Django's permissions say what they may do there."""
+
+    class Role(models.TextChoices):
+        VIEWER = "viewer", "Viewer: sees"
+        OPERATOR = "operator", "Operator: retries, tests, pauses"
+        MANAGER = "manager", "Manager: settings, secrets, keys, people"
 
     tenant = models.ForeignKey(Tenant, on_delete=models.CASCADE)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE)
+    # Empty also for everybody who was a member before there were roles: they may do what they could.
+    role = models.CharField(
+        max_length=10,
+        choices=Role.choices,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="What they may do with the tenant's integrations; empty: what their Django permissions say.",
+    )
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["tenant", "user"], name="one_membership_per_user")]

@@ -8,11 +8,12 @@ from typing import Any
 from django.contrib.auth import get_user_model
 from django.db.models import QuerySet
 
+from integrations.tenancy.roles import BY_PERMISSIONS
 from integrations.tenancy.tenant import find_tenant
 
-from .models import Tenant
+from .models import Membership, Tenant
 
-__all__ = ["find_tenant", "people_of", "tenants_of"]
+__all__ = ["find_tenant", "people_of", "role_of", "tenants_of"]
 
 
 def tenants_of(user: Any) -> QuerySet[Tenant]:
@@ -23,6 +24,12 @@ def tenants_of(user: Any) -> QuerySet[Tenant]:
     if user.is_active and user.is_superuser:
         return Tenant.objects.all()
     return Tenant.objects.filter(membership__user_id=user.pk, deleting_since=None)
+
+
+def role_of(user: Any, tenant_key: Any) -> str | None:
+    """Return the role of `user` for one tenant, "permissions" if nobody gave them one, None if they are not of it."""
+    roles = Membership.objects.filter(user_id=user.pk, tenant_id=tenant_key).values_list("role", flat=True)
+    return next((role or BY_PERMISSIONS for role in roles), None)
 
 
 def people_of(tenant_ids: Iterable[Any]) -> QuerySet[Any]:

@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
 
-from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import reverse
@@ -22,11 +21,10 @@ from integrations import conf
 from integrations.erp.push import PushOrchestrator
 from integrations.erp.push_log import ERPPushLog
 from integrations.errors import IntegrationNotConfigured
-from integrations.label import permission
-from integrations.tenancy.scope import tenants_of
+from integrations.tenancy.capabilities import Capability
 
 from .schemas import MAX_OFFSET, Problem, PushIn, PushOut
-from .scope import one, require, require_kind
+from .scope import allowed_tenants, one, require_kind
 
 router = Router()
 _SAME = ("connector_type", "draft_order_id", "idempotency_key", "retry_count", "latency_ms", "created_at")
@@ -55,9 +53,8 @@ def push(request: HttpRequest, response: HttpResponse, connection_id: UUID, data
 
     The same order and number are pushed once; one that failed and was changed since is pushed anew.
     """
-    require(request, "change")
-    integration = one(request, connection_id)
-    require_kind(request, integration.integration_type)
+    integration = one(request, connection_id, Capability.PUSH)
+    require_kind(request, integration.integration_type, integration.tenant)
     with _place(data.wait and data.not_before is None) as is_waited_for:
         result = PushOrchestrator().push_order(
             integration.tenant_id,
@@ -98,9 +95,8 @@ def push_status(request: HttpRequest, push_id: int) -> Any:
 
 
 def _mine(request: HttpRequest) -> QuerySet[Any]:
-    if not request.user.has_perm(permission("view", "integrationsync")):
-        raise PermissionDenied
-    found: QuerySet[Any] = ERPPushLog.objects.filter(integration__tenant__in=tenants_of(request.user))
+    tenants = allowed_tenants(request, Capability.VIEW_DELIVERIES)
+    found: QuerySet[Any] = ERPPushLog.objects.filter(integration__tenant__in=tenants)
     return found
 
 

@@ -1,7 +1,8 @@
 """The JSON API under /api/: kinds of connectors, a tenant's connections, tests, health.
 
-Session authentication with Django's CSRF protection; permissions are those of the admin. What belongs to another
-tenant is answered as what does not exist. ``GET /api/docs`` describes the calls.
+An API key, or a session of Django with its CSRF protection (authentication.py); what the caller may do is in
+tenancy/capabilities.py. What belongs to another tenant is answered as what does not exist. ``GET /api/docs`` describes
+the calls.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.http import HttpRequest
 from ninja import NinjaAPI, Query, Status
-from ninja.security import django_auth
 
+from integrations.api_keys.proof import KeyRefused, TooManyRequests
 from integrations.connections import event_types
 from integrations.connections.models import EventSubscription, TenantIntegration
 from integrations.connectors.manifest import Manifest
@@ -24,15 +25,16 @@ from integrations.connectors.registry import ConnectorRegistry
 from integrations.credentials.error_reports import hides_secrets
 from integrations.delivery.wakeup import wake_on_commit
 from integrations.errors import ConfigurationError, IntegrationError, IntegrationNotConfigured, UnknownConnector
-from integrations.inbound.actions import action_choices, not_theirs
-from integrations.label import permission
+from integrations.inbound.actions import action_choices
 from integrations.services.lookup import list_available_providers
 from integrations.services.settings import change_settings, save_settings, shown_settings
 from integrations.services.status import overall, statuses
 from integrations.services.trial import try_connection
-from integrations.tenancy.scope import tenants_of
+from integrations.tenancy.capabilities import Capability
 from integrations.tenancy.tenant import find_tenant, slug_of
 
+from .authentication import Anybody, KeyAuth, PersonAuth, tells_quota
+from .caller import Caller, caller_of
 from .pushes import router as pushes
 from .schemas import (
     MAX_OFFSET,
@@ -43,16 +45,17 @@ from .schemas import (
     Problem,
     TestOut,
 )
-from .scope import one, require, require_kind, visible
+from .scope import one, require_kind, visible
 
 api = NinjaAPI(
     title="Integrations",
     version="1",
     urls_namespace="integrations-api",
-    auth=django_auth,
+    auth=[KeyAuth(), PersonAuth()],
     docs_decorator=staff_member_required,
 )
 api.add_decorator(hides_secrets, mode="view")
+api.add_decorator(tells_quota, mode="view")
 api.add_router("", pushes)
 
 
@@ -80,7 +83,21 @@ def _failed(request: HttpRequest, error: IntegrationError) -> Any:
 
 @api.exception_handler(PermissionDenied)
 def _forbidden(request: HttpRequest, error: PermissionDenied) -> Any:
-    return api.create_response(request, Problem(code="forbidden", message="you may not do this"), status=403)
+    message = str(error) or "You may not do this."
+    return api.create_response(request, Problem(code="forbidden", message=message), status=403)
+
+
+@api.exception_handler(KeyRefused)
+def _wrong_key(request: HttpRequest, error: KeyRefused) -> Any:
+    response = api.create_response(request, Problem(code="wrong_api_key", message=str(error)), status=401)
+    response["WWW-Authenticate"] = 'Bearer error="invalid_token"'
+    return response
+
+
+@api.exception_handler(TooManyRequests)
+def _too_many(request: HttpRequest, error: TooManyRequests) -> Any:
+    problem = Problem(code="too_many_requests", message="The requests of this API key are used up for this minute.")
+    return api.create_response(request, problem, status=429)
 
 
 @api.get("/connectors/", response=list[ConnectorOut])
@@ -89,20 +106,26 @@ def connectors(request: HttpRequest, family: str | None = Query(None)) -> Any:
     return [_connector(manifest) for manifest in list_available_providers(family)]
 
 
-@api.get("/connectors/health", response={200: dict[str, Any], 503: dict[str, Any]}, auth=None)
+@api.get(
+    "/connectors/health",
+    response={200: dict[str, Any], 503: dict[str, Any]},
+    auth=[KeyAuth(), PersonAuth(), Anybody()],
+)
 def health(request: HttpRequest) -> Any:
-    """Say how the connectors are; who is signed in sees those of their own tenants. 503: one kind is down.
+    """Say how the connectors are; who is known sees those of their own tenants. 503: one kind is down.
 
     For everybody else, and for whoever sees several tenants, one tenant's trouble is no outage: a kind counts as down
     if it fails for several.
     """
-    user = request.user
-    everybody = not user.is_authenticated
-    rows = TenantIntegration.objects.all() if everybody else visible(request)
-    found = statuses(rows)
+    caller = caller_of(request)
+    everybody = not isinstance(caller, Caller)
+    tenants = None if everybody else caller.tenants_where(Capability.VIEW)
+    is_shown = tenants is not None and tenants.exists()
+    rows = TenantIntegration.objects.all() if everybody else TenantIntegration.objects.present()
+    found = statuses(rows if everybody else rows.filter(tenant__in=tenants if is_shown else caller.tenants()))
     state = overall(found, tenants=2 if everybody else None)
     body: dict[str, Any] = {"status": state}
-    if not everybody and user.has_perm(permission("view", "tenantintegration")):
+    if is_shown:
         body["connectors"] = [status.as_dict() for status in found]
     return Status(503 if state == "down" else 200, body)
 
@@ -112,19 +135,17 @@ def connections(
     request: HttpRequest, limit: int = Query(100, ge=1, le=500), offset: int = Query(0, ge=0, le=MAX_OFFSET)
 ) -> Any:
     """List the connections of your tenants."""
-    require(request, "view")
-    rows = visible(request).select_related("tenant").prefetch_related("subscriptions").order_by("id")
+    rows = visible(request, Capability.VIEW).select_related("tenant").prefetch_related("subscriptions").order_by("id")
     return [_connection(row) for row in rows[offset : offset + limit]]
 
 
 @api.post("/connections/", response={201: TestOut, 422: Problem})
 def setup_connection(request: HttpRequest, data: ConnectionIn) -> Any:
     """Make a connection, store its secrets encrypted, and try it; it is kept also if the try fails."""
-    require(request, "add")
-    require_kind(request, data.type)
-    integration = TenantIntegration(
-        tenant=_tenant(request, data.tenant), integration_type=data.type, name=data.name, is_active=data.is_active
-    )
+    tenant = _tenant(request, data.tenant)
+    caller_of(request).require(Capability.ADD, tenant.pk)
+    require_kind(request, data.type, tenant)
+    integration = TenantIntegration(tenant=tenant, integration_type=data.type, name=data.name, is_active=data.is_active)
     change_settings(integration, data.settings)
     _check_events(integration, data.events, {})
     _check_expressions(data, data.events, {})
@@ -137,17 +158,15 @@ def setup_connection(request: HttpRequest, data: ConnectionIn) -> Any:
 
 @api.get("/connections/{uuid:connection_id}", response=ConnectionOut)
 def connection(request: HttpRequest, connection_id: UUID) -> Any:
-    require(request, "view")
-    return _connection(one(request, connection_id))
+    return _connection(one(request, connection_id, Capability.VIEW))
 
 
 @api.patch("/connections/{uuid:connection_id}", response={200: ConnectionOut, 422: Problem})
 def change_connection(request: HttpRequest, connection_id: UUID, data: ConnectionChange) -> Any:
     """Change what is mentioned; nothing is saved unless all of it is right."""
-    require(request, "change")
     with transaction.atomic():
-        integration = one(request, connection_id, lock=True)
-        require_kind(request, integration.integration_type)
+        integration = one(request, connection_id, Capability.SETTINGS, lock=True)
+        require_kind(request, integration.integration_type, integration.tenant)
         columns = change_settings(integration, data.settings) if data.settings is not None else []
         for name in ("name", "is_active"):
             if (value := getattr(data, name)) is not None and value != getattr(integration, name):
@@ -165,14 +184,13 @@ def change_connection(request: HttpRequest, connection_id: UUID, data: Connectio
 @api.post("/connections/{uuid:connection_id}/test", response=TestOut)
 def test_connection(request: HttpRequest, connection_id: UUID) -> Any:
     """Try the stored settings now."""
-    require(request, "change")
-    integration = one(request, connection_id)
-    require_kind(request, integration.integration_type)
+    integration = one(request, connection_id, Capability.TEST)
+    require_kind(request, integration.integration_type, integration.tenant)
     return _tried(request, integration)
 
 
 def _tried(request: HttpRequest, integration: TenantIntegration) -> TestOut:
-    result = try_connection(integration, actor=request.user.get_username())
+    result = try_connection(integration, actor=caller_of(request).name)
     return TestOut(
         id=integration.public_id,
         connected=result.success,
@@ -183,7 +201,7 @@ def _tried(request: HttpRequest, integration: TenantIntegration) -> TestOut:
 
 
 def _tenant(request: HttpRequest, key: str | int | None) -> Any:
-    mine = tenants_of(request.user)
+    mine = caller_of(request).tenants()
     if key is None:
         only = list(mine[:2])
         if len(only) == 1:
@@ -246,7 +264,7 @@ def _tick(request: HttpRequest, integration: TenantIntegration, names: list[str]
     # What is ticked already may stay, offered or not: whoever sends back what they got says nothing wrong.
     ticked = integration.inbound_actions
     _check("inbound_actions", names, action_choices() + [(name, "") for name in ticked])
-    if problem := not_theirs(request.user, names, ticked):
+    if problem := caller_of(request).why_not_tick(names, ticked):
         raise ConfigurationError({"inbound_actions": problem})
     integration.inbound_actions = sorted(set(names))
 

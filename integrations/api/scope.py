@@ -2,43 +2,61 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest
 
-from integrations.connections.access import may_use
 from integrations.connections.models import TenantIntegration
 from integrations.connectors.registry import ConnectorRegistry
-from integrations.label import permission
-from integrations.tenancy.scope import tenants_of
+from integrations.tenancy.capabilities import Capability
+
+from .caller import caller_of
 
 
-def visible(request: HttpRequest) -> QuerySet[TenantIntegration]:
-    """Return the connections of the tenants that the person works for; one that is being deleted is gone."""
-    return TenantIntegration.objects.present().filter(tenant__in=tenants_of(request.user))
+def visible(request: HttpRequest, capability: Capability) -> QuerySet[TenantIntegration]:
+    """Return the connections of the tenants for which the caller may do it; one that is being deleted is gone.
+
+    Raises:
+        PermissionDenied: there is no such tenant.
+    """
+    return TenantIntegration.objects.present().filter(tenant__in=allowed_tenants(request, capability))
 
 
-def one(request: HttpRequest, connection_id: UUID, *, lock: bool = False) -> TenantIntegration:
-    """Return one of them, locked until the end of the transaction if asked."""
-    rows = visible(request)
-    found = (rows.select_for_update(of=("self",)) if lock else rows.select_related("tenant")).filter(
-        public_id=connection_id
-    )
+def allowed_tenants(request: HttpRequest, capability: Capability) -> QuerySet[Any]:
+    """Return the tenants for which the caller may do it.
+
+    Raises:
+        PermissionDenied: there is none, although the caller has tenants.
+    """
+    caller = caller_of(request)
+    tenants = caller.tenants_where(capability)
+    if not tenants.exists() and caller.tenants().exists():
+        raise PermissionDenied(caller.lacks(capability))
+    return tenants
+
+
+def one(request: HttpRequest, connection_id: UUID, capability: Capability, *, lock: bool = False) -> TenantIntegration:
+    """Return one connection with which the caller may do it, locked until the end of the transaction if asked.
+
+    Raises:
+        Http404: it does not exist for this caller.
+        PermissionDenied: the caller may not do that with it.
+    """
+    caller = caller_of(request)
+    rows = TenantIntegration.objects.present().filter(tenant__in=caller.tenants(), public_id=connection_id)
+    found = rows.select_for_update(of=("self",)) if lock else rows.select_related("tenant")
     integration = found.first()
     if integration is None:
         raise Http404
+    caller.require(capability, integration.tenant_id)
     return integration
 
 
-def require(request: HttpRequest, action: str) -> None:
-    """Refuse who lacks Django's permission for `action` (view, add, change) on integrations."""
-    if not request.user.has_perm(permission(action, "tenantintegration")):
-        raise PermissionDenied
-
-
-def require_kind(request: HttpRequest, key: str) -> None:
-    """Refuse kinds of systems that are not this person's to use (docs/COLLABORATION.md)."""
-    if not may_use(request.user, ConnectorRegistry.type_of(key).manifest):
-        raise PermissionDenied
+def require_kind(request: HttpRequest, key: str, tenant: Any) -> None:
+    """Refuse kinds of systems that are not this caller's to use for `tenant` (docs/COLLABORATION.md)."""
+    manifest = ConnectorRegistry.type_of(key).manifest
+    if not caller_of(request).may_use(manifest, tenant):
+        raise PermissionDenied(f"Connectors of the family {manifest.family} are not yours to use.")

@@ -4,8 +4,7 @@
 tenants they work for; ``integrations.use_any_connector`` those of every family. Superusers may use all. They are rows
 of Django's own, made after each migration, so that teams are groups as everywhere else (docs/COLLABORATION.md).
 
-Beside these, Django's ``add_``, ``change_``, ``delete_`` and ``view_tenantintegration`` hold as before: they say what
-a person may do with integrations at all, these say with which.
+What a person may do with integrations at all, tenancy/capabilities.py says; these say with which.
 """
 
 from __future__ import annotations
@@ -20,6 +19,7 @@ from django.db import models
 from integrations.connectors.manifest import Manifest
 from integrations.connectors.registry import manifests
 from integrations.label import app_label
+from integrations.tenancy.roles import Role, role_in_scope, said_role
 from integrations.tenancy.scope import tenants_of
 
 from .models import TenantIntegration
@@ -30,16 +30,44 @@ ANY = "use_any_connector"
 def may_use(user: Any, manifest: Manifest, tenant: models.Model | None = None) -> bool:
     """Tell whether `user` may set up or change integrations of this kind; with `tenant`, for that tenant.
 
-    Ask it wherever somebody chooses a kind, saves an integration, or acts on one.
+    Ask it wherever somebody chooses a kind, saves an integration, or acts on one; whether they may do that at all,
+    tenancy/capabilities.py says. A person with a role for the tenant uses every family.
     """
-    if not any(user.has_perm(f"{app_label()}.{name}") for name in (ANY, codename_of(manifest.family))):
-        return False
-    return tenant is None or tenants_of(user).filter(pk=tenant.pk).exists()
+    if _has_any(user, ANY, codename_of(manifest.family)):
+        return tenant is None or tenants_of(user).filter(pk=tenant.pk).exists()
+    return _uses_all_by_role(user, tenant.pk if tenant is not None else None)
 
 
-def usable_by(user: Any) -> list[Manifest]:
-    """Return the manifests of the connectors that `user` may use, sorted by key: the choices of a form."""
-    return [manifest for manifest in manifests() if may_use(user, manifest)]
+def may_use_all(user: Any, tenant_key: Any) -> bool:
+    """Tell whether `user` may use connectors of every family for this tenant, also of families that come later."""
+    return _uses_all_by_role(user, tenant_key) or (
+        _has_any(user, ANY) and tenants_of(user).filter(pk=tenant_key).exists()
+    )
+
+
+def usable_by(user: Any, tenant: models.Model | None = None) -> list[Manifest]:
+    """Return the manifests of the connectors that `user` may use, sorted by key: the choices of a form.
+
+    Args:
+        tenant: for which tenant; None: for any of theirs.
+    """
+    key = tenant.pk if tenant is not None else None
+    if _uses_all_by_role(user, key):
+        return manifests()
+    if key is not None and not tenants_of(user).filter(pk=key).exists():
+        return []
+    return [manifest for manifest in manifests() if _has_any(user, ANY, codename_of(manifest.family))]
+
+
+def _has_any(user: Any, *codenames: str) -> bool:
+    return any(user.has_perm(f"{app_label()}.{name}") for name in codenames)
+
+
+def _uses_all_by_role(user: Any, tenant_key: Any) -> bool:
+    """Tell whether a role says it: whoever has one uses the connectors of every family, as far as the role goes."""
+    if tenant_key is None:
+        return any(isinstance(role_in_scope(user, key), Role) for key in tenants_of(user).values_list("pk", flat=True))
+    return isinstance(said_role(user, tenant_key), Role)
 
 
 def codename_of(family: str) -> str:

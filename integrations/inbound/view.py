@@ -25,7 +25,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 
-from integrations import clock, conf
+from integrations import clock, conf, per_minute
 from integrations.connections.abstract import AbstractConnection
 from integrations.connections.registered import connection_model
 from integrations.connectors import content
@@ -43,7 +43,7 @@ from .actions import asks_for_action, is_allowed, why_not
 from .receive import Delivery, copy_id, store, store_rejected, webhook_event_model
 from .request_body import BodyRefused, check_announced, read_body
 from .stored_headers import kept_names
-from .throttle import count_refused, is_closed, is_within, may_log, seconds_to_next_minute
+from .throttle import count_refused, is_closed, is_within, may_log
 
 logger = logging.getLogger("integrations.inbound")
 
@@ -174,7 +174,7 @@ def _prove_and_keep(request: HttpRequest, connection: AbstractConnection, action
 
 
 def _too_often(reason: str) -> _Refused:
-    return _Refused(429, reason=reason, Retry_After=str(seconds_to_next_minute()))
+    return _Refused(429, reason=reason, Retry_After=str(per_minute.seconds_left()))
 
 
 @contextmanager

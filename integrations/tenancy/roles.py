@@ -1,8 +1,13 @@
 """What a person may do for a tenant: viewer, operator or manager.
 
-``INTEGRATIONS_ROLE_OF = "accounts.access.role_of"`` names a function ``(user, tenant_key) -> "viewer" | "operator" |
-"manager" | None``. Without it, Django's permissions say: who may change integrations is a manager, who may change their
-deliveries an operator, who may see either a viewer; in the tenants that the person may see (scope.py).
+``INTEGRATIONS_ROLE_OF = "accounts.access.role_of"`` names a function ``(user, tenant_key)`` that answers
+
+    "viewer", "operator", "manager"   the role, whatever Django's permissions are
+    "permissions"                     Django's permissions say what this person may do for this tenant
+    None                              nothing
+
+Without that setting, Django's permissions say it for every tenant that the person may see (scope.py). A superuser is a
+manager everywhere. What each role may is in capabilities.py.
 """
 
 from __future__ import annotations
@@ -11,11 +16,15 @@ from enum import IntEnum
 from typing import Any
 
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
 from integrations.label import permission
 
 from .scope import tenants_of
+
+SETTING = "INTEGRATIONS_ROLE_OF"
+BY_PERMISSIONS = "permissions"
 
 
 class Role(IntEnum):
@@ -30,25 +39,59 @@ class Role(IntEnum):
         """The name of the role, for people."""
         return self.name.lower()
 
+    @classmethod
+    def named(cls, word: str) -> Role:
+        """Return the role that is called `word`.
+
+        Raises:
+            ValueError: there is none of that name.
+        """
+        for role in cls:
+            if role.word == word:
+                return role
+        raise ValueError(f"There is no role {word!r}; there are {', '.join(role.word for role in cls)}.")
+
 
 def role_of(user: Any, tenant_key: Any) -> Role | None:
-    """Return the role of `user` for one tenant; None: that tenant does not exist for this person."""
-    if not user.is_active or not tenants_of(user).filter(pk=tenant_key).exists():
+    """Return the role of `user` for one tenant; None: that tenant does not exist for this person.
+
+    Of somebody for whom Django's permissions say it, the largest role whose work they allow.
+    """
+    said = said_role(user, tenant_key)
+    return said if isinstance(said, Role) else role_by_permissions(user) if said else None
+
+
+def said_role(user: Any, tenant_key: Any) -> Role | str | None:
+    """Return the role that somebody gave to `user` for one tenant; BY_PERMISSIONS where nobody did."""
+    if not user.is_active:
         return None
-    path = getattr(settings, "INTEGRATIONS_ROLE_OF", "")
-    if not path or user.is_superuser:
-        return role_by_permissions(user)
-    word = import_string(path)(user, tenant_key)
-    return Role[word.upper()] if word else None
+    if not tenants_of(user).filter(pk=tenant_key).exists():
+        return None
+    return role_in_scope(user, tenant_key)
+
+
+def role_in_scope(user: Any, tenant_key: Any) -> Role | str | None:
+    """Return the same for a tenant that the caller found among those of the user."""
+    if user.is_superuser:
+        return Role.MANAGER
+    path = getattr(settings, SETTING, "")
+    word = import_string(path)(user, tenant_key) if path else BY_PERMISSIONS
+    if word is None or word == BY_PERMISSIONS:
+        return word
+    try:
+        return Role.named(word)
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{SETTING}: {path} answered {word!r}. {error}") from None
 
 
 def role_by_permissions(user: Any) -> Role | None:
     """Return the role that Django's permissions amount to; a superuser is a manager."""
-    if user.has_perm(permission("change", "tenantintegration")):
+
+    def has(*actions: str, model: str = "tenantintegration") -> bool:
+        return all(user.has_perm(permission(action, model)) for action in actions)
+
+    if has("add", "change", "delete"):
         return Role.MANAGER
-    if user.has_perm(permission("change", "integrationsync")):
+    if has("change", model="integrationsync"):
         return Role.OPERATOR
-    may_see = user.has_perm(permission("view", "tenantintegration")) or user.has_perm(
-        permission("view", "integrationsync")
-    )
-    return Role.VIEWER if may_see else None
+    return Role.VIEWER if has("view") or has("view", model="integrationsync") else None

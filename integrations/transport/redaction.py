@@ -60,6 +60,7 @@ _PATTERNS = tuple(
         (1, r"([?&][\w.~%\[\]-]{1,128}=)[^&\s#\"'<>]+", rf"\1{MASK}"),
         (1, rf"((?:{_KEY_WORDS})[\w-]{{0,30}}\\?[\"']?\s?(?:=>|[:=])\s?){_VALUE}", rf"\1{MASK}"),
         (0, r"\bwh(?:sec|sk)_[A-Za-z0-9+/=_-]+", MASK),
+        (0, r"(\biok_[A-Za-z0-9]{12}_)[A-Za-z0-9]+", rf"\1{MASK}"),  # an API key of ours; what is left names it
         (0, r"\b(?:xox[a-z]|xapp)-[A-Za-z0-9-]+", MASK),
         (0, r"\b(?:gh[pousr]_|github_pat_|glpat-|npm_|shp(?:at|ca|pa|ss)_|ya29\.)[A-Za-z0-9_.-]{10,}", MASK),
         (0, r"\b(?:sk|rk|pk)[-_](?:(?:live|test|proj|ant)[-_])?[A-Za-z0-9_-]{16,}", MASK),

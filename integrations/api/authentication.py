@@ -1,0 +1,78 @@
+"""How the API learns who calls: ``Authorization: Bearer iok_…``, or a session of Django with its CSRF protection.
+
+A key goes before a session: whoever sends one means it, and a wrong one is refused even where a person is signed in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from django.contrib.auth.models import AnonymousUser
+from django.http import HttpRequest, HttpResponseBase
+from ninja.security import SessionAuth
+from ninja.security.base import AuthBase
+
+from integrations.api_keys.proof import KeyRefused, Quota, TooManyRequests, note_use, presented, prove, take_quota
+
+from .caller import Caller, Person, Program
+
+_QUOTA = "_api_key_quota"
+
+
+class KeyAuth(AuthBase):
+    """A program that sends an API key."""
+
+    openapi_type = "http"
+    openapi_scheme = "bearer"
+
+    def __call__(self, request: HttpRequest) -> Caller | None:
+        text = presented(request)
+        if text is None:
+            return None
+        request.user = AnonymousUser()  # whoever is signed in in the same browser has nothing to do with it
+        key = prove(text)
+        quota = take_quota(key)
+        setattr(request, _QUOTA, quota)
+        if quota.left < 0:
+            raise TooManyRequests
+        note_use(key, request.META.get("REMOTE_ADDR", ""))
+        return Program(key)
+
+
+class PersonAuth(SessionAuth):
+    """Somebody who is signed in."""
+
+    def authenticate(self, request: HttpRequest, key: str | None) -> Caller | None:
+        user = super().authenticate(request, key)
+        return Person(user) if user else None
+
+
+class Anybody(AuthBase):
+    """Nobody in particular, for what is public; comes last."""
+
+    openapi_type = "http"
+
+    def __call__(self, request: HttpRequest) -> str:
+        return "anybody"
+
+
+def tells_quota(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
+    """Decorate a view of the API: a response to a key says what the key may still do in this minute."""
+
+    @wraps(view)
+    def answered(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        response = view(request, *args, **kwargs)
+        quota: Quota | None = getattr(request, _QUOTA, None)
+        if quota is not None:
+            for name, value in quota.headers.items():
+                response.headers[name] = value
+            if quota.left < 0:
+                response.headers["Retry-After"] = str(quota.seconds)
+        return response
+
+    return answered
+
+
+__all__ = ["Anybody", "KeyAuth", "KeyRefused", "PersonAuth", "TooManyRequests", "tells_quota"]

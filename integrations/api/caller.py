@@ -1,0 +1,122 @@
+"""Who calls the API: a person with a session, or a program with an API key. Every call asks this what it may do."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+from django.contrib.auth.models import AnonymousUser
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from integrations.api_keys.models import APIKey
+from integrations.api_keys.scopes import scopes
+from integrations.connections.access import may_use
+from integrations.connectors.manifest import Manifest
+from integrations.inbound.actions import not_theirs
+from integrations.tenancy.capabilities import Capability, may, tenants_where
+from integrations.tenancy.scope import tenants_of
+from integrations.tenancy.tenant import present
+
+
+class Caller(ABC):
+    """Whose rows there are for a call, and what it may do with them.
+
+    Attributes:
+        name: who it is, for logs.
+    """
+
+    name: str
+
+    @abstractmethod
+    def tenants(self) -> QuerySet[Any]:
+        """Return the tenants that exist for this caller."""
+
+    @abstractmethod
+    def tenants_where(self, capability: Capability) -> QuerySet[Any]:
+        """Return those of them for which the caller may do it."""
+
+    @abstractmethod
+    def may(self, capability: Capability, tenant_key: Any) -> bool:
+        """Tell whether the caller may do it for this tenant."""
+
+    @abstractmethod
+    def may_use(self, manifest: Manifest, tenant: Any) -> bool:
+        """Tell whether the caller may set up and change integrations of this kind for `tenant`."""
+
+    @abstractmethod
+    def why_not_tick(self, names: list[str], ticked: list[str]) -> str:
+        """Say why the caller may not let an integration do these inbound actions, "" if they may."""
+
+    @abstractmethod
+    def lacks(self, capability: Capability) -> str:
+        """Say what it takes to be allowed to do it."""
+
+    def require(self, capability: Capability, tenant_key: Any) -> None:
+        """Refuse a caller who may not do it.
+
+        Raises:
+            PermissionDenied: the message says what it takes.
+        """
+        if not self.may(capability, tenant_key):
+            raise PermissionDenied(self.lacks(capability))
+
+
+class Person(Caller):
+    """Somebody who is signed in."""
+
+    def __init__(self, user: Any) -> None:
+        self.user = user
+        self.name = user.get_username()
+
+    def tenants(self) -> QuerySet[Any]:
+        return tenants_of(self.user)
+
+    def tenants_where(self, capability: Capability) -> QuerySet[Any]:
+        return tenants_where(self.user, capability)
+
+    def may(self, capability: Capability, tenant_key: Any) -> bool:
+        return may(self.user, capability, tenant_key)
+
+    def may_use(self, manifest: Manifest, tenant: Any) -> bool:
+        return may_use(self.user, manifest, tenant)
+
+    def why_not_tick(self, names: list[str], ticked: list[str]) -> str:
+        return not_theirs(self.user, names, ticked)
+
+    def lacks(self, capability: Capability) -> str:
+        return f"To {capability.words} takes the role {capability.role.word}."
+
+
+class Program(Caller):
+    """Somebody's program, which sent an API key."""
+
+    def __init__(self, key: APIKey) -> None:
+        self.key = key
+        self.name = key.actor[:150]
+
+    def tenants(self) -> QuerySet[Any]:
+        return present().filter(pk=self.key.tenant_id)
+
+    def tenants_where(self, capability: Capability) -> QuerySet[Any]:
+        return self.tenants() if self.key.may(capability) else self.tenants().none()
+
+    def may(self, capability: Capability, tenant_key: Any) -> bool:
+        return bool(self.key.tenant_id == tenant_key) and self.key.may(capability)
+
+    def may_use(self, manifest: Manifest, tenant: Any) -> bool:
+        return True  # only who may use all gives a key that sets up any (api_keys/keys.py)
+
+    def why_not_tick(self, names: list[str], ticked: list[str]) -> str:
+        return not_theirs(AnonymousUser(), names, ticked)
+
+    def lacks(self, capability: Capability) -> str:
+        fitting = [scope.name for scope in scopes() if capability in scope.capabilities]
+        return f"To {capability.words} takes the scope {' or '.join(fitting) or 'of a person'}."
+
+
+def caller_of(request: HttpRequest) -> Caller:
+    """Return who calls; the API's authentication (authentication.py) has put it there."""
+    caller: Caller = request.auth  # type: ignore[attr-defined]
+    return caller

@@ -1,0 +1,107 @@
+"""Make API keys and revoke them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.db.models import Q, QuerySet
+
+from integrations import clock, conf
+from integrations.connections.access import may_use_all
+from integrations.counted import counted
+from integrations.tenancy.capabilities import Capability, may
+from integrations.tenancy.tenant import tenant_model
+
+from .models import APIKey
+from .scopes import Scope, scopes, unknown
+from .token import new_token
+
+
+def keys_of(tenant_key: Any) -> QuerySet[APIKey]:
+    """Return the keys of one tenant, the newest first; those that are revoked or expired among them."""
+    found: QuerySet[APIKey] = APIKey.objects.filter(tenant=tenant_key)
+    return found
+
+
+def in_use(rows: QuerySet[APIKey], now: datetime | None = None) -> QuerySet[APIKey]:
+    """Return those of `rows` that are neither revoked nor expired."""
+    return rows.filter(Q(expires_at=None) | Q(expires_at__gt=now or clock.now()), revoked_at=None)
+
+
+def scopes_for(user: Any, tenant_key: Any) -> list[Scope]:
+    """Return the scopes that `user` may give to a key of this tenant: nobody gives what they may not do themselves.
+
+    Whoever may use connectors of some families only gives no key that sets up any.
+    """
+    return [
+        scope
+        for scope in scopes()
+        if all(may(user, capability, tenant_key) for capability in scope.capabilities)
+        and (Capability.ADD not in scope.capabilities or may_use_all(user, tenant_key))
+    ]
+
+
+def make_key(
+    tenant: Any, name: str, wanted: Iterable[str], *, user: Any, expires_at: datetime | None = None
+) -> tuple[APIKey, str]:
+    """Make a key and return it with its text: the one time that there is one.
+
+    Args:
+        wanted: names of scopes.
+        user: who makes it, and must be allowed to do what it may do.
+
+    Raises:
+        ValidationError: a dict of what is wrong, by field.
+    """
+    names = sorted(set(wanted))
+    token = new_token()
+    key = APIKey(
+        tenant=tenant,
+        name=name.strip(),
+        prefix=token.prefix,
+        digest=token.digest,
+        scopes=names,
+        made_by=user.get_username()[:150],
+        made_by_key=str(user.pk)[:64],
+        expires_at=expires_at,
+    )
+    _check(key, user)
+    with transaction.atomic():
+        # One after the other, or two at once would both be the last one allowed.
+        tenant_model()._base_manager.select_for_update(no_key=True).get(pk=tenant.pk)
+        if in_use(keys_of(tenant.pk)).count() >= conf.API_KEYS_PER_TENANT:
+            most = counted(conf.API_KEYS_PER_TENANT, "API key")
+            raise ValidationError({"name": f"The tenant has {most} already; revoke one that is not used any more."})
+        key.save()
+    return key, token.text
+
+
+def _check(key: APIKey, user: Any) -> None:
+    problems: dict[str, Any] = {}
+    try:
+        key.clean_fields(exclude=["tenant"])
+    except ValidationError as error:
+        problems = error.update_error_dict(problems)
+    if "name" not in problems and in_use(keys_of(key.tenant_id)).filter(name=key.name).exists():
+        problems["name"] = [f"There is a key called {key.name} already."]
+    if not key.scopes:
+        problems["scopes"] = ["Choose what the key may do."]
+    elif strange := unknown(key.scopes):
+        problems["scopes"] = [f"There is no scope {', '.join(strange)}."]
+    elif refused := sorted(set(key.scopes) - {scope.name for scope in scopes_for(user, key.tenant_id)}):
+        problems["scopes"] = [f"You may not give {', '.join(refused)}: it allows more than you may do yourself."]
+    if key.expires_at is not None and key.expires_at <= clock.now():
+        problems["expires_at"] = ["This is in the past."]
+    if problems:
+        raise ValidationError(problems)
+
+
+def revoke(key: APIKey, *, actor: str) -> bool:
+    """Refuse `key` from now on; return False if it was revoked before."""
+    count = APIKey.objects.filter(pk=key.pk, revoked_at=None).update(revoked_at=clock.now(), revoked_by=actor[:150])
+    key.refresh_from_db(fields=["revoked_at", "revoked_by"])
+    return bool(count)

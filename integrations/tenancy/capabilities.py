@@ -1,0 +1,78 @@
+"""What there is to be done, and who may do it: the one table that console, API, admin and documentation ask.
+
+    may(request.user, Capability.RETRY, integration.tenant_id)
+
+A person with a role may do what the role may. Where Django's permissions say what a person may (roles.py), each line
+names those that it takes; one that names none is for people with a role, and for superusers.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Any
+
+from django.db.models import QuerySet
+
+from integrations.label import permission
+
+from .roles import BY_PERMISSIONS, Role, role_in_scope, said_role
+from .scope import tenants_of
+
+_INTEGRATION, _SYNC, _KEY = "tenantintegration", "integrationsync", "apikey"
+
+
+class Capability(Enum):
+    """One kind of thing to do for a tenant.
+
+    Attributes:
+        role: the smallest role that may do it.
+        words: what it is, after "may".
+        permissions: (action, model) of each permission that somebody without a role needs.
+    """
+
+    VIEW = Role.VIEWER, "see integrations, their settings without secrets, and their health", (("view", _INTEGRATION),)
+    VIEW_DELIVERIES = Role.VIEWER, "see events, deliveries, inbound webhooks, pulls and pushes", (("view", _SYNC),)
+    RETRY = Role.OPERATOR, "retry and replay deliveries", (("change", _SYNC),)
+    CANCEL = Role.OPERATOR, "cancel deliveries", (("change", _SYNC),)
+    TEST = Role.OPERATOR, "test a connection, send a test event", (("change", _INTEGRATION),)
+    PAUSE = Role.OPERATOR, "pause, resume and re-enable an integration", (("change", _INTEGRATION),)
+    PULL = Role.OPERATOR, "start a pull, process an inbound webhook again", (("change", "syncstate"),)
+    PUSH = Role.OPERATOR, "push an order", (("change", _INTEGRATION),)
+    ADD = Role.MANAGER, "set up integrations", (("add", _INTEGRATION),)
+    SETTINGS = Role.MANAGER, "change integrations and their subscriptions", (("change", _INTEGRATION),)
+    SECRETS = Role.MANAGER, "enter, rotate and see secrets", (("change", _INTEGRATION),)
+    DELETE = Role.MANAGER, "delete integrations", (("delete", _INTEGRATION),)
+    BACKFILL = Role.MANAGER, "send the present state of all objects", (("change", _INTEGRATION), ("change", _SYNC))
+    AUDIT = Role.MANAGER, "read who did what", (("view", "executionlog"),)
+    KEYS = Role.MANAGER, "make and revoke API keys", (("add", _KEY), ("change", _KEY))
+    PEOPLE = Role.MANAGER, "say who works for the tenant, and as what", ()
+
+    def __init__(self, role: Role, words: str, permissions: tuple[tuple[str, str], ...]) -> None:
+        # Enum takes members of equal value for one; these differ in their words.
+        self.role, self.words, self.permissions = role, words, permissions
+
+    def permission_names(self) -> list[str]:
+        """Return the permissions as ``user.has_perms`` takes them."""
+        return [permission(action, model) for action, model in self.permissions]
+
+    def is_allowed_by(self, user: Any, said: Role | str | None) -> bool:
+        """Tell whether `user`, of whom `said` is the role or BY_PERMISSIONS (roles.py), may do it."""
+        if isinstance(said, Role):
+            return said >= self.role
+        return said == BY_PERMISSIONS and bool(self.permissions) and user.has_perms(self.permission_names())
+
+
+def may(user: Any, capability: Capability, tenant_key: Any) -> bool:
+    """Tell whether `user` may do it for this tenant; False also where the tenant does not exist for them."""
+    return capability.is_allowed_by(user, said_role(user, tenant_key))
+
+
+def tenants_where(user: Any, capability: Capability) -> QuerySet[Any]:
+    """Return the tenants for which `user` may do it."""
+    tenants = tenants_of(user)
+    if not user.is_active:
+        return tenants.none()
+    if user.is_superuser:
+        return tenants
+    keys = tenants.values_list("pk", flat=True)
+    return tenants.filter(pk__in=[key for key in keys if capability.is_allowed_by(user, role_in_scope(user, key))])
