@@ -24,6 +24,7 @@ class IntegrationsConfig(AppConfig):
         from .capture.discovery import discover
         from .connections.access import ensure_permissions
         from .connections.adapters import share_gates
+        from .connections.groups import ensure_groups
         from .connections.models import TenantIntegration
         from .credentials.checks import refuse_unusable_keys, register_checks
         from .delivery import (
@@ -64,6 +65,7 @@ class IntegrationsConfig(AppConfig):
         def schedule(using: str, **_: Any) -> None:
             ensure_schedule(using)
             ensure_permissions(using)
+            ensure_groups(self, using)
 
         post_migrate.connect(schedule, sender=self, dispatch_uid="schedule", weak=False)
 

@@ -274,14 +274,14 @@ class Settings(BaseModel):
     # -- API keys and sign-in -----------------------------------------------------------------------------
     API_KEY_PER_MINUTE: int = _number(
         600,
-        "requests of one [API key](api.md#api-keys) in a minute; more are answered 429. Counted in Django's cache: with "
-        "`locmemcache` each process counts for itself",
+        "requests of one [API key](api.md#api-keys) in a minute; more are answered 429. Counted in Django's cache: "
+        "with `locmemcache` each process counts for itself",
     )
     API_KEYS_PER_TENANT: int = _number(50, "API keys that a tenant may have at once, revoked and expired ones apart")
     SIGN_IN_PER_MINUTE: int = _number(
         10,
-        "wrong passwords for one name, and three times as many from one address, that the console's sign-in takes in a "
-        "minute; then it asks people to wait. Counted in Django's cache",
+        "wrong passwords for one name from one address that the console's sign-in takes in a minute; three times as "
+        "many from one address, ten times as many for one name. Then it asks people to wait. Counted in Django's cache",
     )
 
     # -- payload and retention ----------------------------------------------------------------------------

@@ -37,7 +37,7 @@ from integrations.connections.models import TenantIntegration
 from integrations.credentials.error_reports import hides_secrets
 from integrations.delivery.operator_actions import free_lane
 from integrations.errors import IntegrationError, IntegrationRateLimited, IntegrationTemporaryError
-from integrations.label import permission
+from integrations.tenancy.capabilities import Capability, may
 
 CALLBACK = "oauth-callback"
 LONGEST = 500  # characters of an address to return to
@@ -104,10 +104,7 @@ def connect(request: HttpRequest, connection: AbstractConnection, *, return_to: 
 def callback(request: HttpRequest, provider: str) -> HttpResponse:
     """Finish what the button *Connect* or `connect` began, and lead back to where it began."""
     asked = asked_with(request.GET.get("state", ""))
-    is_ours = asked is not None and asked.integration_id is not None
-    if not request.user.is_authenticated or (
-        is_ours and not request.user.has_perm(permission("change", "tenantintegration"))
-    ):
+    if not request.user.is_authenticated or not _may_ask(request.user, asked):
         return _page("You are not logged in, or may not do this. Log in and start again.")
     site = asked.admin_site if asked else ""
     may_connect = partial(_may_change, request, site) if site else None
@@ -128,6 +125,14 @@ def callback(request: HttpRequest, provider: str) -> HttpResponse:
 
 # RefuseNul: its own page says what is wrong
 callback.takes_nul = True  # type: ignore[attr-defined]
+
+
+def _may_ask(user: Any, asked: Any) -> bool:
+    """Tell whether `user` may connect an integration of ours at all; of a host's own connection the host says it."""
+    if asked is None or asked.integration_id is None:
+        return True
+    tenants = TenantIntegration.objects.filter(pk=asked.integration_id).values_list("tenant", flat=True)
+    return any(may(user, Capability.SETTINGS, key) for key in tenants)
 
 
 def _may_change(request: HttpRequest, site_name: str, connection: AbstractConnection) -> bool:

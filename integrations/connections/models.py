@@ -16,11 +16,11 @@ from integrations.connectors.port import Binding
 from integrations.connectors.registry import ConnectorRegistry, connector_choices
 from integrations.credentials.fields import EncryptedJSON, EncryptedText, read_together, row_context
 from integrations.errors import IncompatibleConnector, UnknownConnector
+from integrations.tenancy.capabilities import Capability, may
 from integrations.tenancy.deletion import BatchedDeletion, delete_batched
 from integrations.tenancy.key import TenantKey
 from integrations.tenancy.owned import TenantOwned
 from integrations.tenancy.querysets import OwnedQuerySet
-from integrations.tenancy.scope import tenants_of
 from integrations.transport import signing
 
 from . import event_types
@@ -225,8 +225,8 @@ class TenantIntegration(IntegrationNames, TenantOwned, AbstractConnection):
         return GrantTokens(self)
 
     def may_be_connected_by(self, user: Any) -> bool:
-        """Tell whether `user` has the change permission and is of the tenant."""
-        return super().may_be_connected_by(user) and tenants_of(user).filter(pk=self.tenant_id).exists()
+        """Tell whether `user` may change its settings, as role or permissions say."""
+        return may(user, Capability.SETTINGS, self.tenant_id)
 
     def signing_secrets(self) -> tuple[str, ...]:
         """Return the secrets that sign our requests now, newest first."""

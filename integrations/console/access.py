@@ -9,20 +9,33 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest
 
-from integrations.tenancy.roles import Role, role_of
+from integrations.tenancy.capabilities import Capability
+from integrations.tenancy.roles import Role, role_by_permissions, said_role
 from integrations.tenancy.scope import tenants_of
 from integrations.tenancy.tenant import name_of, tenant_key
 
 CHOSEN = "integrations_console_tenant"  # in the session: the key of the tenant that is looked at, as text
 LISTED = 500  # tenants that the switch names
+ASKED = 20  # tenants whose roles are read where no tenant is chosen
+
+
+Needed = Role | Capability
 
 
 class RoleNeeded(PermissionDenied):
-    """A person's role is too small for what they asked for."""
+    """A person's role is too small for what they asked for.
 
-    def __init__(self, needed: Role, has: Role | None) -> None:
-        self.needed, self.has = needed, has
-        super().__init__(f"This needs the role {needed.word}.")
+    Attributes:
+        needed: the smallest role that may do it.
+        has: the role that the person has.
+        tenant: for which tenant it was asked; None: for all that are looked at.
+    """
+
+    def __init__(self, needed: Needed, has: Role | None, tenant: Any = None) -> None:
+        self.needed = needed if isinstance(needed, Role) else needed.role
+        self.has, self.tenant = has, tenant
+        words = f"To {needed.words} takes" if isinstance(needed, Capability) else "This takes"
+        super().__init__(f"{words} the role {self.needed.word}.")
 
 
 class Access:
@@ -35,7 +48,7 @@ class Access:
 
     def __init__(self, request: HttpRequest) -> None:
         self.user: Any = request.user
-        self._roles: dict[Any, Role | None] = {}
+        self._said: dict[Any, Role | str | None] = {}
         self._wanted = request.session.get(CHOSEN, "")
 
     @cached_property
@@ -99,34 +112,47 @@ class Access:
 
     def role_in(self, tenant_key: Any) -> Role | None:
         """Return the person's role for one tenant; None: it does not exist for them."""
-        if tenant_key not in self._roles:
-            self._roles[tenant_key] = role_of(self.user, tenant_key)
-        return self._roles[tenant_key]
+        said = self._said_in(tenant_key)
+        return said if isinstance(said, Role) else role_by_permissions(self.user) if said else None
+
+    def _said_in(self, tenant_key: Any) -> Role | str | None:
+        if tenant_key not in self._said:
+            self._said[tenant_key] = said_role(self.user, tenant_key)
+        return self._said[tenant_key]
 
     @cached_property
     def role(self) -> Role | None:
         """The person's role for the tenant that is looked at; the smallest one where several are."""
-        keys = [self.tenant.pk] if self.tenant is not None else [tenant.pk for tenant in self.tenants[:20]]
+        keys = [self.tenant.pk] if self.tenant is not None else [tenant.pk for tenant in self.tenants[:ASKED]]
         roles = [self.role_in(key) for key in keys]
         known = [role for role in roles if role is not None]
         if not keys and self.user.is_active and self.user.is_superuser:
             return Role.MANAGER
         return min(known, default=None)
 
-    def require(self, role: Role, tenant_key: Any) -> None:
-        """Refuse who has a smaller role than `role` for that tenant.
+    def require(self, needed: Needed, tenant_key: Any) -> None:
+        """Refuse who may not do it for that tenant, or has a smaller role there.
 
         Raises:
             Http404: the tenant does not exist for this person.
             RoleNeeded: what the page of the refusal says.
         """
-        has = self.role_in(tenant_key)
-        if has is None:
-            raise Http404
-        if has < role:
-            raise RoleNeeded(role, has)
+        if not self.may(needed, tenant_key):
+            if (has := self.role_in(tenant_key)) is None:
+                raise Http404
+            raise RoleNeeded(needed, has, self._all.filter(pk=tenant_key).first())
 
-    def may(self, role: Role, tenant_key: Any) -> bool:
-        """Tell whether the person has at least `role` for that tenant: to offer a button."""
+    def may(self, needed: Needed, tenant_key: Any) -> bool:
+        """Tell whether the person may do it for that tenant, or has at least that role there: to offer a button."""
+        if isinstance(needed, Capability):
+            return needed.is_allowed_by(self.user, self._said_in(tenant_key))
         has = self.role_in(tenant_key)
-        return has is not None and has >= role
+        return has is not None and has >= needed
+
+    def may_here(self, needed: Needed) -> bool:
+        """Tell the same of the tenant that is looked at; where several are, of at least one of them."""
+        if self.tenant is not None:
+            return self.may(needed, self.tenant.pk)
+        if self.user.is_active and self.user.is_superuser:
+            return True
+        return any(self.may(needed, tenant.pk) for tenant in self.tenants[:ASKED])

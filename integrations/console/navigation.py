@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
 
+from integrations.tenancy.capabilities import Capability
 from integrations.tenancy.roles import Role
 
-from .access import Access
+from .access import Access, Needed
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +28,8 @@ class Entry:
     is_current: bool
 
 
-# Title, name of the url, icon, the role that it takes. "" begins a new group.
-_ENTRIES: tuple[tuple[str, str, str, Role], ...] = (
+# Title, name of the url, icon, what it takes. "" begins a new group.
+_ENTRIES: tuple[tuple[str, str, str, Needed], ...] = (
     ("Overview", "overview", "overview", Role.VIEWER),
     ("Integrations", "integrations", "integrations", Role.VIEWER),
     ("Deliveries", "deliveries", "deliveries", Role.VIEWER),
@@ -40,8 +41,9 @@ _ENTRIES: tuple[tuple[str, str, str, Role], ...] = (
     ("Pushes", "pushes", "pushes", Role.VIEWER),
     ("", "", "", Role.VIEWER),
     ("People", "people", "people", Role.VIEWER),
-    ("Keys", "keys", "keys", Role.MANAGER),
-    ("Audit", "audit", "audit", Role.MANAGER),
+    ("Keys", "keys", "keys", Capability.KEYS),
+    ("Secrets", "secrets", "lock", Capability.SECRETS),
+    ("Audit", "audit", "audit", Capability.AUDIT),
 )
 _FOR_OPERATORS = (("System", "system", "system"),)
 
@@ -49,10 +51,10 @@ _FOR_OPERATORS = (("System", "system", "system"),)
 def entries(request: HttpRequest, access: Access) -> list[Entry | None]:
     """Return the links that this person may follow; None between two groups."""
     found: list[Entry | None] = []
-    for title, name, icon, role in _ENTRIES:
+    for title, name, icon, needed in _ENTRIES:
         if not title:
             found.append(None)
-        elif access.role is not None and access.role >= role:
+        elif access.may_here(needed):
             _add(found, request, title, name, icon)
     if access.is_operator:
         for title, name, icon in _FOR_OPERATORS:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
@@ -18,11 +19,13 @@ from django.template.loader import render_to_string
 from django.urls import reverse
 from django.views.decorators.cache import never_cache
 
+from integrations.tenancy.capabilities import Capability
+from integrations.tenancy.people import managers_of
 from integrations.tenancy.roles import Role
 
-from .access import Access, RoleNeeded
+from .access import Access, Needed, RoleNeeded
 from .navigation import entries
-from .sign_in.address import sign_in_url
+from .sign_in.address import has_password, sign_in_url
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
@@ -33,13 +36,14 @@ FOLDER = "integrations/console/"
 View = Callable[..., HttpResponse]
 
 
-def page(role: Role, *, operators_only: bool = False) -> Callable[[View], View]:
+def page(needed: Needed, *, operators_only: bool = False) -> Callable[[View], View]:
     """Make a view of the console: it gets the request, the person's `Access`, and what its address names.
 
-    Who is not signed in is sent to do so; who has no tenant, or a smaller role than `role` where one tenant is looked
-    at, reads why not. A page of one row asks `access.one` and `access.require` itself.
+    Who is not signed in is sent to do so; who has no tenant, or may not do it for the tenant that is looked at (where
+    several are: for none of them), reads why not. A page of one row asks `access.one` and `access.require` itself.
 
     Args:
+        needed: what the person must be allowed to do, or the role that it takes.
         operators_only: only people who run the product (staff) see it.
     """
 
@@ -47,28 +51,51 @@ def page(role: Role, *, operators_only: bool = False) -> Callable[[View], View]:
         @wraps(view)
         def answered(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
             if not request.user.is_authenticated or not request.user.is_active:
-                return redirect_to_login(request.get_full_path(), sign_in_url())
+                return _to_sign_in(request)
             access = Access(request)
             try:
                 if operators_only and not access.is_operator:
                     raise PermissionDenied("This page is for the people who run the product.")
                 if access.role is None:
                     raise PermissionDenied("Your account does not belong to a tenant yet.")
-                if access.role < role and access.tenant is not None:
-                    raise RoleNeeded(role, access.role)
+                if not access.may_here(needed):
+                    raise RoleNeeded(needed, access.role, access.tenant)
                 response = view(request, access, *args, **kwargs)
             except PermissionDenied as error:
-                response = show(request, access, "forbidden.html", {"error": error}, status=403)
-            except Http404 as error:
-                response = show(request, access, "not_found.html", {"error": error}, status=404)
+                template = "parts/refused.html" if is_part(request) else "forbidden.html"
+                response = show(request, access, template, _refusal(error, access), status=403)
+            except Http404:
+                template = "parts/gone.html" if is_part(request) else "not_found.html"
+                response = show(request, access, template, status=404)
             response.headers.setdefault("Content-Security-Policy", POLICY)
             response.headers.setdefault("Referrer-Policy", "same-origin")
             return response
 
-        answered.console_role = role  # type: ignore[attr-defined]
+        answered.console_needs = needed  # type: ignore[attr-defined]
         return never_cache(answered)
 
     return decorate
+
+
+def _to_sign_in(request: HttpRequest) -> HttpResponse:
+    """Lead to the sign-in, and from there back; a part of a page leads the whole page there."""
+    if not is_part(request):
+        return redirect_to_login(request.get_full_path(), sign_in_url())
+    whole = urlsplit(request.headers.get("HX-Current-URL", ""))
+    back = f"{whole.path}?{whole.query}" if whole.query else whole.path
+    to = redirect_to_login(back or reverse("console:overview"), sign_in_url())
+    return HttpResponse(headers={"HX-Redirect": to.url})
+
+
+def _refusal(error: PermissionDenied, access: Access) -> dict[str, Any]:
+    tenant = getattr(error, "tenant", None) or access.tenant
+    managers = managers_of(tenant) if isinstance(error, RoleNeeded) and tenant is not None else []
+    return {"error": error, "managers": managers[:3], "of": tenant}
+
+
+def is_part(request: HttpRequest) -> bool:
+    """Tell whether htmx asks, for a part of a page."""
+    return request.headers.get("HX-Request") == "true"
 
 
 def show(
@@ -76,15 +103,17 @@ def show(
 ) -> HttpResponse:
     """Return a page, or a part of one, from ``templates/integrations/console/``.
 
-    Templates get `access`, `Role`, the entries at the side and `is_part`: True if htmx asked, which then wants no frame
-    around what it swaps.
+    Templates get `access`, `Role`, `Capability`, the entries at the side and `is_part`: True if htmx asked, which then
+    wants no frame around what it swaps.
     """
     values = {
         "access": access,
         "Role": Role,
+        "Capability": Capability,
         "entries": entries(request, access),
-        "is_part": request.headers.get("HX-Request") == "true",
+        "is_part": is_part(request),
         "overview_url": reverse("console:overview"),
+        "may_change_password": has_password(access.user),
         **(context or {}),
     }
     return HttpResponse(render_to_string(FOLDER + template, values, request), status=status)

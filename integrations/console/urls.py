@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import path
 
 from .overview.views import overview
-from .sign_in.views import SignIn, sign_out
+from .sign_in.views import SignIn, password, sign_out
 from .tenant.views import choose_tenant
 
 app_name = "console"
@@ -14,4 +14,5 @@ urlpatterns = [
     path("tenant/", choose_tenant, name="tenant"),
     path("sign-in/", SignIn.as_view(), name="sign-in"),
     path("sign-out/", sign_out, name="sign-out"),
+    path("password/", password, name="password"),
 ]

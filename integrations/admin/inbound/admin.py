@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.http import HttpRequest
@@ -13,6 +13,7 @@ from integrations.admin.lists.recent_filters import ActionFilter, EventTypeFilte
 from integrations.admin.pages.links import link_to_integration
 from integrations.admin.tenancy.scoped_admin import TenantFilter
 from integrations.inbound.models import WebhookEvent
+from integrations.tenancy.capabilities import Capability
 
 from .mixin import WebhookEventAdminMixin
 
@@ -23,11 +24,18 @@ class WebhookEventAdmin(WebhookEventAdminMixin, HistoryAdmin):
 
     tenant_lookup = "connection__tenant"
     integration_field = "connection"
+    capabilities: ClassVar = {"view": Capability.VIEW_DELIVERIES, "operate": Capability.PULL}
     list_filter = (OutcomeFilter, IntegrationFilter, ActionFilter, EventTypeFilter, TenantFilter)
 
     @admin.display(description="integration")
     def connection_name(self, obj: WebhookEvent) -> Any:
         return link_to_integration(obj.connection)
+
+    def may_operate(self, request: HttpRequest, obj: Any) -> bool:
+        return super().may_operate(request, obj) and self.role_allows(request, "operate", obj)
+
+    def role_allows(self, request: HttpRequest, action: str, obj: Any) -> bool:
+        return obj is None or obj.connection is None or super().role_allows(request, action, obj)
 
     def _in_scope(self, request: HttpRequest, obj: Any) -> bool:
         if obj is not None and obj.connection is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin, messages
 from django.db.models import OuterRef, QuerySet
@@ -32,6 +32,7 @@ from integrations.forms.choice import connector_of, title
 from integrations.forms.fields import all_names
 from integrations.health.reading import health_of
 from integrations.outbox.models import IntegrationSync
+from integrations.tenancy.capabilities import Capability
 from integrations.tenancy.tenant import tenant_field
 
 from . import advice, shown_once
@@ -46,6 +47,12 @@ class TenantIntegrationAdmin(CountedDeletion, ListedFilters, PageContext, Integr
     """Where a tenant's events go."""
 
     form = IntegrationForm
+    capabilities: ClassVar = {
+        "view": Capability.VIEW,
+        "add": Capability.ADD,
+        "change": Capability.SETTINGS,
+        "delete": Capability.DELETE,
+    }
     list_display = ("name", "state", "tenant", "host", "events", "last_success", "pending", "is_active")
     list_filter = (TenantFilter, "integration_type", "is_active", "is_enabled", CredentialsFilter)
     list_per_page = 50
@@ -192,7 +199,7 @@ class TenantIntegrationAdmin(CountedDeletion, ListedFilters, PageContext, Integr
 
 def _may_use(request: HttpRequest, obj: Any) -> bool:
     connector = connector_of(obj.integration_type) if obj is not None else None
-    return connector is None or may_use(request.user, connector.manifest)
+    return connector is None or may_use(request.user, connector.manifest, obj.tenant)
 
 
 def _signing_keys(integration: TenantIntegration) -> list[dict[str, Any]] | None:

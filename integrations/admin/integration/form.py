@@ -10,6 +10,7 @@ from django.utils.html import format_html
 from django.utils.safestring import mark_safe
 
 from integrations.admin.tenancy.scoped_admin import TenantOwnedForm
+from integrations.connections.access import may_use
 from integrations.connections.models import TenantIntegration
 from integrations.forms.choice import offers_actions
 from integrations.forms.fields import form_name
@@ -80,6 +81,18 @@ class IntegrationForm(SettingsForm, TenantOwnedForm):
             secret.help_text = format_html("{} To make one: <code>{}</code>", mark_safe(secret.help_text), NEW_SECRET)  # noqa: S308 - escaped where it was made
 
     # -- checking and saving ----------------------------------------------------------------------
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean()
+        if self.instance.pk is None and self._is_anothers_family(cleaned.get("tenant")):
+            self.add_error("integration_type", "Connectors of this family are not yours to use for this tenant.")
+        return cleaned
+
+    def _is_anothers_family(self, tenant: Any) -> bool:
+        """Tell whether the choice offered a type for one tenant of theirs that is not theirs to use for this one."""
+        if self.connector is None or tenant is None or self.user is None:
+            return False
+        return not may_use(self.user, self.connector.manifest, tenant)
 
     def clean_inbound_actions(self) -> list[str]:
         names: list[str] = self.cleaned_data["inbound_actions"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin
@@ -23,6 +23,7 @@ from integrations.forms.choice import connector_of
 from integrations.pull import fetch
 from integrations.pull.handlers import handler_for
 from integrations.pull.models import SyncState
+from integrations.tenancy.capabilities import Capability
 
 from .mixin import SyncStateAdminMixin
 
@@ -80,6 +81,11 @@ class SyncStateAdmin(SyncStateAdminMixin, TenantScopedAdmin):
     """A row per integration and kind of thing; the cursor is a worker's to write."""
 
     form = SyncStateForm
+    capabilities: ClassVar = {
+        "view": Capability.VIEW_DELIVERIES,
+        "change": Capability.PULL,
+        "delete": Capability.SETTINGS,
+    }
     tenant_lookup = "connection__tenant"
     integration_field = "connection"
     list_filter = ("status", IntegrationFilter, TenantFilter)
@@ -168,4 +174,4 @@ def every(minutes: int | None) -> str:
 
 def _may_use(request: HttpRequest, obj: Any) -> bool:
     connector = connector_of(obj.connection.integration_type) if obj is not None else None
-    return connector is None or may_use(request.user, connector.manifest)
+    return connector is None or may_use(request.user, connector.manifest, obj.connection.tenant)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin, messages
 from django.contrib.admin.views.main import ChangeList
@@ -29,6 +29,7 @@ from integrations.connections.payloads import PayloadFailed, bytes_of
 from integrations.display import NOTHING, cause, exact, short, sync_badge, sync_story, when
 from integrations.label import permission
 from integrations.outbox.models import IntegrationEvent, IntegrationSync
+from integrations.tenancy.capabilities import Capability
 
 from . import actions as sync_actions
 
@@ -52,6 +53,7 @@ class IntegrationSyncAdmin(PageContext, HistoryAdmin):
 
     change_form_template = "admin/integrations/integrationsync/change_form.html"
     tenant_lookup = "integration__tenant"
+    capabilities: ClassVar = {"view": Capability.VIEW_DELIVERIES, "operate": Capability.RETRY}
     list_display = ("state", "what", "destination", "tries", "error", "created")
     list_filter = ("status", IntegrationFilter, EventTypeFilter, TenantFilter, "created_at")
     search_fields = ("event__idempotency_key",)  # get_search_results does more
@@ -167,7 +169,7 @@ class IntegrationSyncAdmin(PageContext, HistoryAdmin):
         context["attempts"] = [
             {"log": log, "at": exact(log.created_at), "badge": attempt_badge(log)} for log in reversed(logs)
         ]
-        if self.has_operate_permission(request):
+        if self.has_operate_permission(request) and self.role_allows(request, "operate", obj):
             names = ["replay"] if obj.status == IntegrationSync.Status.SYNCED else ["retry"]
             names += ["cancel"] if obj.status == IntegrationSync.Status.PENDING else []
             context["buttons"] = [(name, page_url("integrationsync", name, obj.pk)) for name in names]
@@ -192,7 +194,10 @@ class IntegrationSyncAdmin(PageContext, HistoryAdmin):
         self._act(request, queryset, sync_actions.cancel)
 
     def _act(self, request: HttpRequest, queryset: QuerySet[Any], action: Callable[..., sync_actions.Done]) -> None:
-        done = action(queryset, actor=request.user.get_username())
+        keys = queryset.order_by().values_list("integration__tenant", flat=True).distinct()
+        refused = [key for key in keys if not self.tenant_allows(request, "operate", key)]
+        allowed = queryset.exclude(integration__tenant__in=refused) if refused else queryset
+        done = action(allowed, actor=request.user.get_username())
         messages.add_message(request, messages.SUCCESS if done.count else messages.WARNING, str(done))
 
     def get_urls(self) -> list[URLPattern]:

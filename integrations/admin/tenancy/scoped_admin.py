@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from copy import copy
 from functools import partial, reduce
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django import forms
 from django.contrib import admin
@@ -27,8 +27,10 @@ from django.utils.html import format_html
 from django.utils.text import capfirst
 
 from integrations.tenancy.boundary import is_own, only_own, owner_of
+from integrations.tenancy.capabilities import Capability
 from integrations.tenancy.deletion import begin, goes_with, related_rows
 from integrations.tenancy.owned import TenantOwned
+from integrations.tenancy.roles import Role, said_role
 from integrations.tenancy.scope import tenants_of
 from integrations.tenancy.tenant import is_tenant, name_of, tenant_key
 
@@ -138,9 +140,11 @@ class TenantScopedAdmin(NothingToTell, admin.ModelAdmin):
 
     Attributes:
         tenant_lookup: path from the model to its tenant, e.g. ``integration__tenant``; ``pk`` on the tenant itself.
+        capabilities: what a role must allow for an action: "view", "add", "change", "delete", "operate".
     """
 
     tenant_lookup = "tenant"
+    capabilities: ClassVar[Mapping[str, Capability]] = {}
     form = TenantOwnedForm
     empty_value_display = NOT_TOLD
     show_full_result_count = False
@@ -211,6 +215,24 @@ class TenantScopedAdmin(NothingToTell, admin.ModelAdmin):
         users: QuerySet[Any] = get_user_model()._default_manager.all()
         return users.filter(pk=request.user.pk)
 
+    def role_allows(self, request: HttpRequest, action: str, obj: Any) -> bool:
+        """Tell whether the person's role for the tenant of `obj` allows `action`.
+
+        Where nobody gave them a role, Django's permissions decide, and those are asked beside this.
+        """
+        if obj is None or action not in self.capabilities:
+            return True
+        *path, last = self.tenant_lookup.split("__")
+        owner = reduce(getattr, path, obj)
+        if owner is None:
+            return True
+        return self.tenant_allows(request, action, owner.pk if last == "pk" else getattr(owner, f"{last}_id"))
+
+    def tenant_allows(self, request: HttpRequest, action: str, tenant_key: Any) -> bool:
+        """Tell the same of a tenant."""
+        capability = self.capabilities.get(action)
+        return capability is None or request.user.is_superuser or _role_allows(request, capability, tenant_key)
+
     # An object from elsewhere than get_queryset (a cascade, another admin's link) is judged by itself.
 
     def _in_scope(self, request: HttpRequest, obj: Any) -> bool:
@@ -222,20 +244,24 @@ class TenantScopedAdmin(NothingToTell, admin.ModelAdmin):
         return (owner.pk if last == "pk" else getattr(owner, f"{last}_id")) in ids
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return super().has_view_permission(request, obj) and self._in_scope(request, obj)
+        may = super().has_view_permission(request, obj) and self._in_scope(request, obj)
+        return may and self.role_allows(request, "view", obj)
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return super().has_change_permission(request, obj) and self._in_scope(request, obj)
+        may = super().has_change_permission(request, obj) and self._in_scope(request, obj)
+        return may and self.role_allows(request, "change", obj)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return super().has_delete_permission(request, obj) and self._in_scope(request, obj)
+        may = super().has_delete_permission(request, obj) and self._in_scope(request, obj)
+        return may and self.role_allows(request, "delete", obj)
 
     def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         remote = db_field.remote_field.model
         ids = tenant_ids(request)
         if ids is not None and "queryset" not in kwargs:
             if is_tenant(remote):
-                kwargs["queryset"] = remote._default_manager.filter(pk__in=ids)
+                allowed = [key for key in ids if self.tenant_allows(request, "add", key)]
+                kwargs["queryset"] = remote._default_manager.filter(pk__in=allowed)
             elif issubclass(remote, TenantOwned):
                 kwargs["queryset"] = remote._default_manager.filter(tenant__in=ids)
             elif remote is get_user_model():
@@ -286,6 +312,15 @@ class TenantScopedAdmin(NothingToTell, admin.ModelAdmin):
     def media(self) -> forms.Media:
         css = [path for panel in panels_of(self.model) for path in panel.css]
         return super().media + forms.Media(css={"all": css})
+
+
+def _role_allows(request: HttpRequest, capability: Capability, tenant_key: Any) -> bool:
+    """Tell whether a role that somebody gave allows it; each tenant's is read once for a request."""
+    roles = request.__dict__.setdefault("_said_roles", {})
+    if tenant_key not in roles:
+        roles[tenant_key] = said_role(request.user, tenant_key)
+    said = roles[tenant_key]
+    return not isinstance(said, Role) or said >= capability.role
 
 
 def _rendered(response: HttpResponse) -> HttpResponse:
