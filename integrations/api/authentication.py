@@ -14,6 +14,7 @@ from django.http import HttpRequest, HttpResponseBase
 from ninja.security import SessionAuth
 from ninja.security.base import AuthBase
 
+from integrations.acting import address_of
 from integrations.api_keys.proof import KeyRefused, Quota, TooManyRequests, note_use, presented, prove, take_quota
 
 from .caller import Caller, Person, Program
@@ -33,11 +34,12 @@ class KeyAuth(AuthBase):
             return None
         request.user = AnonymousUser()  # whoever is signed in in the same browser has nothing to do with it
         key = prove(text)
+        request.audit_actor = (key.actor, "")  # type: ignore[attr-defined]
         quota = take_quota(key)
         setattr(request, _QUOTA, quota)
         if quota.left < 0:
             raise TooManyRequests
-        note_use(key, request.META.get("REMOTE_ADDR", ""))
+        note_use(key, address_of(request.META) or "")
         return Program(key)
 
 

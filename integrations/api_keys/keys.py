@@ -11,6 +11,7 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 
 from integrations import clock, conf
+from integrations.audit.trail import record
 from integrations.connections.access import may_use_all
 from integrations.counted import counted
 from integrations.tenancy.capabilities import Capability, may
@@ -77,6 +78,7 @@ def make_key(
             most = counted(conf.API_KEYS_PER_TENANT, "API key")
             raise ValidationError({"name": f"The tenant has {most} already; revoke one that is not used any more."})
         key.save()
+        record("made", key, details={"scopes": names, "expires": str(expires_at or "never")}, actor=user)
     return key, token.text
 
 
@@ -100,8 +102,12 @@ def _check(key: APIKey, user: Any) -> None:
         raise ValidationError(problems)
 
 
-def revoke(key: APIKey, *, actor: str) -> bool:
-    """Refuse `key` from now on; return False if it was revoked before."""
-    count = APIKey.objects.filter(pk=key.pk, revoked_at=None).update(revoked_at=clock.now(), revoked_by=actor[:150])
+def revoke(key: APIKey, *, actor: Any) -> bool:
+    """Refuse `key` from now on, because the user `actor` wants it; return False if it was revoked before."""
+    with transaction.atomic():
+        mine = APIKey.objects.filter(pk=key.pk, revoked_at=None)
+        is_done = bool(mine.update(revoked_at=clock.now(), revoked_by=actor.get_username()[:150]))
+        if is_done:
+            record("revoked", key, actor=actor)
     key.refresh_from_db(fields=["revoked_at", "revoked_by"])
-    return bool(count)
+    return is_done

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from django.contrib import admin, messages
-from django.db.models import OuterRef, QuerySet
+from django.db.models import BooleanField, OuterRef, QuerySet, Value
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
@@ -15,7 +15,7 @@ from integrations.admin.lists.bounded import BoundedCount
 from integrations.admin.lists.filters import CredentialsFilter
 from integrations.admin.lists.history import is_list
 from integrations.admin.lists.listed_filters import ListedFilters
-from integrations.admin.pages.links import link, page_url
+from integrations.admin.pages.links import link, page_url, sees
 from integrations.admin.pages.page_context import PageContext
 from integrations.admin.tenancy.scoped_admin import CountedDeletion, TenantFilter, TenantScopedAdmin
 from integrations.admin.widgets.assets import Assets
@@ -66,7 +66,8 @@ class TenantIntegrationAdmin(CountedDeletion, ListedFilters, PageContext, Integr
             return queryset
         pending = IntegrationSync.objects.filter(integration=OuterRef("pk"), status=IntegrationSync.Status.PENDING)
         pending_count = BoundedCount(pending.order_by("next_attempt_at", "id").values("pk")[: COUNTED + 1])
-        return queryset.annotate(pending_count=pending_count).prefetch_related("subscriptions")
+        sees_syncs = Value(sees(request.user, "integrationsync"), BooleanField())
+        return queryset.annotate(pending_count=pending_count, sees_syncs=sees_syncs).prefetch_related("subscriptions")
 
     # -- list -------------------------------------------------------------------------------------
 
@@ -107,7 +108,7 @@ class TenantIntegrationAdmin(CountedDeletion, ListedFilters, PageContext, Integr
         count = obj.pending_count
         if not count:
             return NOTHING
-        url = page_url("integrationsync", "changelist")
+        url = page_url("integrationsync", "changelist") if obj.sees_syncs else ""
         text = f"{COUNTED}+" if count > COUNTED else count
         return link(text, f"{url}?integration={obj.pk}&status__exact=pending" if url else "")
 

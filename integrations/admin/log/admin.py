@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import BooleanField, QuerySet, Value
 from django.http import HttpRequest
 from django.utils.html import format_html
 
 from integrations.admin.lists.filters import IntegrationFilter
 from integrations.admin.lists.history import HistoryAdmin
-from integrations.admin.pages.links import link, page_url
+from integrations.admin.pages.links import link, page_url, sees
 from integrations.admin.sync.attempt import attempt_badge
 from integrations.admin.tenancy.scoped_admin import TenantFilter
 from integrations.admin.widgets.assets import Assets
@@ -31,7 +31,11 @@ class ExecutionLogAdmin(HistoryAdmin):
     Media = Assets
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        return super().get_queryset(request).defer("request_payload").select_related("integration", "sync")
+        queryset = super().get_queryset(request).defer("request_payload").select_related("integration", "sync")
+        return queryset.annotate(
+            sees_syncs=Value(sees(request.user, "integrationsync"), BooleanField()),
+            sees_integrations=Value(sees(request.user, "tenantintegration"), BooleanField()),
+        )
 
     def limit_to(self, queryset: QuerySet[Any], ids: list[int]) -> QuerySet[Any]:
         return queryset.filter(tenant__in=ids)  # of integrations that are gone, too
@@ -41,18 +45,20 @@ class ExecutionLogAdmin(HistoryAdmin):
         return exact(obj.created_at)
 
     @admin.display(description="integration")
-    def whose(self, obj: ExecutionLog) -> Any:
+    def whose(self, obj: Any) -> Any:
         """The names of that time, as `TenantIntegration.__str__` puts them."""
         name = f"{obj.integration_name} ({obj.tenant_name})"
         if obj.integration is None:
             return format_html('{}<div class="ig-quiet">deleted</div>', name)
-        return link(name, page_url("tenantintegration", "change", obj.integration_id))
+        url = page_url("tenantintegration", "change", obj.integration_id) if obj.sees_integrations else ""
+        return link(name, url)
 
     @admin.display(description="sync")
-    def sync_link(self, obj: ExecutionLog) -> Any:
+    def sync_link(self, obj: Any) -> Any:
         if obj.sync is None:
             return NOTHING if obj.sync_id is None else f"sync {obj.sync_id} (deleted)"
-        return link(f"sync {obj.sync_id}", page_url("integrationsync", "change", obj.sync_id))
+        url = page_url("integrationsync", "change", obj.sync_id) if obj.sees_syncs else ""
+        return link(f"sync {obj.sync_id}", url)
 
     @admin.display(description="attempt")
     def tried(self, obj: ExecutionLog) -> Any:

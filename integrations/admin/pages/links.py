@@ -9,7 +9,7 @@ from django.urls import NoReverseMatch, reverse
 from django.utils.html import format_html
 
 from integrations.display import NOTHING
-from integrations.label import app_label
+from integrations.label import app_label, permission
 
 
 def page_name(model_name: str, view: str) -> str:
@@ -23,6 +23,11 @@ def page_url(model_name: str, view: str, pk: Any = None) -> str:
         return reverse(f"admin:{page_name(model_name, view)}", args=[] if pk is None else [quote(pk)])
     except NoReverseMatch:
         return ""
+
+
+def sees(user: Any, model_name: str) -> bool:
+    """Tell whether `user` may open the admin pages of a model of ours; nobody is led to a refusal."""
+    return any(user.has_perm(permission(action, model_name)) for action in ("view", "change"))
 
 
 def link(text: Any, url: str, title: str = "") -> Any:

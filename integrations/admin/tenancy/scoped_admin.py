@@ -32,7 +32,7 @@ from integrations.tenancy.deletion import begin, goes_with, related_rows
 from integrations.tenancy.owned import TenantOwned
 from integrations.tenancy.roles import Role, said_role
 from integrations.tenancy.scope import tenants_of
-from integrations.tenancy.tenant import is_tenant, name_of, tenant_key
+from integrations.tenancy.tenant import is_tenant, name_of, tenant_key, tenant_model
 
 from .panels import panel_field, panels_of
 
@@ -42,6 +42,7 @@ else:
     _ModelAdmin = object
 
 NOT_TOLD = "—"  # where a row refers to one of another tenant
+_NAMED = {"tenant": "tenant_name"}
 COUNTED = 1000  # more than this is "1000+" on a delete page
 
 
@@ -284,15 +285,27 @@ class TenantScopedAdmin(NothingToTell, admin.ModelAdmin):
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[Any, ...]:
         fields = tuple(super().get_readonly_fields(request, obj))
         if obj is not None and self.tenant_lookup == "tenant":
-            fields += ("tenant",)  # what an object's events and secrets are bound to
+            fields += ("tenant", "tenant_name")  # what an object's events and secrets are bound to
         return fields + tuple(self._panel_fields(request, obj))
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         panels = self._panel_fields(request, obj)
+        own = self.own_fieldsets(request, obj)
+        if obj is not None and self.tenant_lookup == "tenant" and not self._opens_tenants(request):
+            own = [(title, {**rest, "fields": _unlinked(rest["fields"])}) for title, rest in own]
         return [
-            *self.own_fieldsets(request, obj),
+            *own,
             *((field.short_description, {"fields": (field,), "classes": ("ig-panel",)}) for field in panels),  # type: ignore[attr-defined]
         ]
+
+    @admin.display(description="tenant")
+    def tenant_name(self, obj: Any) -> str:
+        """Name the tenant to those who would be led to a refusal by Django's link to its page."""
+        return name_of(obj.tenant)
+
+    def _opens_tenants(self, request: HttpRequest) -> bool:
+        page = self.admin_site._registry.get(tenant_model())
+        return page is not None and page.has_view_or_change_permission(request)
 
     def own_fieldsets(self, request: HttpRequest, obj: Any) -> Any:
         """Return the fieldsets without the panels; by default what ``fields`` or ``fieldsets`` say."""
@@ -321,6 +334,11 @@ def _role_allows(request: HttpRequest, capability: Capability, tenant_key: Any) 
         roles[tenant_key] = said_role(request.user, tenant_key)
     said = roles[tenant_key]
     return not isinstance(said, Role) or said >= capability.role
+
+
+def _unlinked(fields: Any) -> Any:
+    """Return `fields` with the tenant's name in the place of the tenant."""
+    return [_unlinked(each) if isinstance(each, list | tuple) else _NAMED.get(each, each) for each in fields]
 
 
 def _rendered(response: HttpResponse) -> HttpResponse:

@@ -17,6 +17,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
 from integrations import per_minute
+from integrations.acting import address_of
 from integrations.console.access import Access
 from integrations.console.page import FOLDER, POLICY, page, show
 from integrations.credentials.error_reports import hides_secrets
@@ -63,7 +64,7 @@ class SignIn(LoginView):
         return super().form_invalid(form)
 
     def _who(self) -> tuple[str, str]:
-        return self.request.POST.get("username", ""), self.request.META.get("REMOTE_ADDR", "")
+        return self.request.POST.get("username", ""), address_of(self.request.META) or ""
 
 
 @require_POST
