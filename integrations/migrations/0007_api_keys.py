@@ -9,7 +9,7 @@ APP = apps.get_containing_app_config(__name__).label
 class Migration(migrations.Migration):
 
     dependencies = [
-        (APP, '0004_figures'),
+        (APP, '0006_jobs'),
     ]
 
     operations = [
