@@ -50,6 +50,12 @@ class Actor:
     path: str = ""
     act: object = None
 
+    @property
+    def label(self) -> str:
+        """What an event keeps of it: a person's name, or that of the task or command; "" of nobody."""
+        name = "" if self.name == NOBODY else self.name
+        return ", ".join(filter(None, (name, self.path if self.source in (COMMAND, TASK) else "")))
+
     def named(self, actor: Any) -> Actor:
         """Return the same with another name: a user, or a text; a user's own name keeps the user's key."""
         if isinstance(actor, str):

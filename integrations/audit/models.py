@@ -80,6 +80,8 @@ class ExecutionLog(AbstractExecutionLog):
     )
     actor = models.CharField(max_length=150, default="system")  # the user's name, or which part of us
     attempt = models.PositiveIntegerField(default=0)
+    # What went over the wire, in order and masked (transport/recording.py); None: nothing did, or it was not kept.
+    exchanges = models.JSONField(null=True, blank=True, editable=False)
 
     objects = ExecutionLogQuerySet.as_manager()
 

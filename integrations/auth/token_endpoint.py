@@ -24,6 +24,7 @@ from integrations.errors import (
 from integrations.transport.allowed_hosts import check_allowed
 from integrations.transport.policy import AddressPolicy
 from integrations.transport.port import HttpClient
+from integrations.transport.recording import bodies_hidden
 
 from .assertion import GRANT_TYPE, assertion
 from .spec import OAuth, filled, host_is_configured
@@ -119,7 +120,8 @@ class TokenEndpoint:
             headers, body = self._identified(headers, body)
         started = self._now()
         try:
-            response = self._client.request("POST", url, headers=headers, body=body.encode(), timeout=self._timeout)
+            with bodies_hidden():
+                response = self._client.request("POST", url, headers=headers, body=body.encode(), timeout=self._timeout)
             problem: IntegrationError | Token = read(response, host, started)
         except IntegrationTemporaryError as error:
             problem = IntegrationTemporaryError(

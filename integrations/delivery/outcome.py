@@ -13,6 +13,7 @@ from integrations.errors import MAX_MESSAGE, IntegrationError, printable
 from integrations.outbox.models import IntegrationSync
 from integrations.retry_policy import RetryPolicy
 from integrations.statistics.figures import Figures
+from integrations.transport.recording import Entries
 from integrations.transport.redaction import redact
 
 from .choice import DueRow
@@ -33,6 +34,7 @@ class Outcome:
         error: what went wrong; None after success.
         was_counted: the attempt was written before it began.
         age: seconds from when its retries are counted to the answer, of what was delivered.
+        exchanges: what was sent and what came back, masked (transport/recording.py).
     """
 
     row: DueRow
@@ -45,6 +47,7 @@ class Outcome:
     error: IntegrationError | None = None
     was_counted: bool = False
     age: float | None = None
+    exchanges: Entries = ()
 
     @property
     def is_final(self) -> bool:
@@ -64,22 +67,52 @@ def log_ids(row: DueRow, attempt: int) -> dict[str, Any]:
 
 
 def delivered(
-    row: DueRow, receipt: Receipt, duration_ms: int, *, was_counted: bool = False, age: float | None = None
+    row: DueRow,
+    receipt: Receipt,
+    duration_ms: int,
+    *,
+    was_counted: bool = False,
+    age: float | None = None,
+    exchanges: Entries = (),
 ) -> Outcome:
     """The receiver has it."""
     attempt = row.attempts if was_counted else row.attempts + 1
-    return Outcome(row, SYNCED, duration_ms, attempt, receipt.status, receipt=receipt, was_counted=was_counted, age=age)
+    return Outcome(
+        row,
+        SYNCED,
+        duration_ms,
+        attempt,
+        receipt.status,
+        receipt=receipt,
+        was_counted=was_counted,
+        age=age,
+        exchanges=exchanges,
+    )
 
 
 def failed(
-    row: DueRow, error: IntegrationError, duration_ms: int, policy: RetryPolicy, *, was_counted: bool = False
+    row: DueRow,
+    error: IntegrationError,
+    duration_ms: int,
+    policy: RetryPolicy,
+    *,
+    was_counted: bool = False,
+    exchanges: Entries = (),
 ) -> Outcome:
     """Try again later, or give up."""
     attempt = row.attempts if was_counted else row.attempts + 1
     retry_in = policy.delay(attempt, error, row.age)
     status = FAILED if retry_in is None else PENDING
     return Outcome(
-        row, status, duration_ms, attempt, error.status, retry_in=retry_in, error=error, was_counted=was_counted
+        row,
+        status,
+        duration_ms,
+        attempt,
+        error.status,
+        retry_in=retry_in,
+        error=error,
+        was_counted=was_counted,
+        exchanges=exchanges,
     )
 
 

@@ -29,7 +29,9 @@ from integrations.errors import IntegrationError, IntegrationPermanentError, Int
 from integrations.logs import IdLogger, sending
 from integrations.retry_policy import RetryPolicy
 from integrations.tenancy.tenant import tenant_key
+from integrations.transport import recording
 from integrations.transport.deadline import within
+from integrations.transport.redaction import mask_url
 
 from . import outcome, run_slot
 from .choice import DueRow
@@ -78,6 +80,15 @@ class Slice:
     _holding: set[int] = field(default_factory=set)  # of those tried: its object's later rows wait for it
     _objects: set[str] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    _scribe: recording.Scribe = field(init=False)
+
+    def __post_init__(self) -> None:
+        connector = self.connector
+        self._scribe = recording.Scribe(
+            lambda: connector.secrets,
+            secret_path=connector.manifest.secret_path,
+            address=mask_url(connector.base_url),
+        )
 
     def send(self, chains: Iterable[list[DueRow]]) -> None:
         """Send `chains` as far as it goes; `outcomes` says what became of what was tried, also if this raises."""
@@ -206,13 +217,16 @@ class Slice:
         started = time.perf_counter()
         attempt = row.attempts if was_counted else row.attempts + 1
         about = sending.set(log_ids(row, attempt))
+        recorder, body = recording.Recorder(), b""
+        noting = recording.current.set(recorder)
         try:
             if None not in (row.tenant_id, self.tenant_id) and not _is_same(row.tenant_id, self.tenant_id):
                 raise IntegrationPermanentError("the event belongs to another tenant; not sent", code="other_tenant")
+            body = bytes_of(row.payload, row.body) if row.payload else row.body.encode()
             envelope = Envelope(
                 event_type=row.event_type,
                 idempotency_key=row.idempotency_key,
-                body=bytes_of(row.payload, row.body) if row.payload else row.body.encode(),
+                body=body,
                 event_body=row.body.encode() if row.payload else b"",
                 sequence=row.event_id,
                 attempt=attempt,
@@ -232,10 +246,33 @@ class Slice:
             failure = IntegrationTemporaryError(f"unexpected {type(error).__name__}", code="unexpected")
         else:
             age = row.age + elapsed() - self.read_at
-            return outcome.delivered(row, receipt, duration_ms, was_counted=was_counted, age=age)
+            exchanges = self._exchanges(recorder, row, attempt, body, receipt.excerpt)
+            return outcome.delivered(row, receipt, duration_ms, was_counted=was_counted, age=age, exchanges=exchanges)
         finally:
+            recording.current.reset(noting)
             sending.reset(about)
-        return outcome.failed(row, failure, _since(started), self.policy(), was_counted=was_counted)
+        duration_ms = _since(started)
+        exchanges = self._exchanges(recorder, row, attempt, body, failure.excerpt)
+        policy = self.policy()
+        return outcome.failed(row, failure, duration_ms, policy, was_counted=was_counted, exchanges=exchanges)
+
+    def _exchanges(
+        self, recorder: recording.Recorder, row: DueRow, attempt: int, body: bytes, excerpt: str
+    ) -> recording.Entries:
+        """Return what may be stored of what was sent; that it cannot be told must not lose what became of it."""
+        if not recorder.exchanges:
+            return []
+        ours = [
+            f"webhook-id: {row.idempotency_key}",
+            f"webhook-event: {row.event_type}",
+            f"webhook-sequence: {row.event_id}",
+            f"webhook-attempt: {attempt}",
+        ]
+        try:
+            return self._scribe.entries(recorder, row.id, body, ours, excerpt)
+        except Exception as error:
+            logger.warning("what was sent for sync %s cannot be logged: %s", row.id, type(error).__name__)
+            return []
 
     def _may_start(self) -> bool:
         if self.stopped or time.monotonic() >= self.stop_at:

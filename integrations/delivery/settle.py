@@ -372,6 +372,7 @@ def _write_log(integration: TenantIntegration, settlement: Settlement) -> None:
             "answer": _answer(result),
             "duration_ms": result.duration_ms,
             "error": printable(result.error.message) if result.error is not None else "",
+            "exchanges": result.exchanges or None,
         }
         for result in settlement.outcomes
     ]
@@ -420,7 +421,7 @@ def _without_texts(result: Outcome) -> Outcome:
         error.message, error.excerpt = error.code, ""
         status = status if isinstance(status, int) and 0 <= status < 1000 else None
     receipt = result.receipt and without_facts(result.receipt)
-    return replace(result, error=error, response_status=status, receipt=receipt)
+    return replace(result, error=error, response_status=status, receipt=receipt, exchanges=())
 
 
 def _as_unexpected(result: Outcome) -> Outcome:

@@ -401,6 +401,7 @@ LOG_COLUMNS = {
     "answer": "text",
     "duration_ms": "integer",
     "error": "text",
+    "exchanges": "jsonb",
 }
 
 
@@ -456,9 +457,10 @@ def log_attempts(vendor: str, table: str) -> str:
         f"WITH w AS (SELECT i.id, i.name, i.tenant_id, {named_as} FROM {INTEGRATION} i "
         f'LEFT JOIN {quoted(tenant.db_table)} t ON t."{tenant.pk.column}" = i.tenant_id WHERE i.id = %s){counted}'
         f"INSERT INTO {table} (integration_id, integration_name, tenant_id, tenant_name, sync_id, action, method, url, "
-        "actor, attempt, response_status, response_payload, duration_ms, error, created_at) "
+        "actor, attempt, response_status, response_payload, duration_ms, error, exchanges, created_at) "
         f"SELECT w.id, w.name, w.tenant_id, w.tenant_name, v.id, %s{kind}, %s{kind}, %s{kind}, %s{kind}, v.attempt, "
-        f"v.response_status, {answer}, v.duration_ms, v.error, {now(vendor)} FROM w, {listed(vendor, LOG_COLUMNS)}"
+        f"v.response_status, {answer}, v.duration_ms, v.error, v.exchanges, {now(vendor)} "
+        f"FROM w, {listed(vendor, LOG_COLUMNS)}"
     )
 
 

@@ -22,6 +22,7 @@ def new_idempotency_key() -> str:
 
 
 MAX_OBJECT_ID = 255
+MAX_ACTOR = 200
 
 
 def object_id_of(pk: Any) -> str:
@@ -67,6 +68,8 @@ class IntegrationEvent(models.Model):
         db_index=False,
         related_name="+",
     )
+    # The name of who did it (integrations/acting.py); "": nobody knows.
+    actor = models.CharField(max_length=MAX_ACTOR, blank=True, default="", db_default="")
 
     class Meta:
         ordering = ["-id"]

@@ -12,10 +12,11 @@ from typing import Any
 from django.db import DataError, connections, models, transaction
 
 from integrations import clock, conf
+from integrations.acting import acting
 from integrations.logs import one_line
 
 from .canonical_json import TRUNCATED, TooLarge, encode, encode_within, sanitise_object
-from .models import IntegrationEvent, IntegrationSync, new_idempotency_key
+from .models import MAX_ACTOR, IntegrationEvent, IntegrationSync, new_idempotency_key
 
 logger = logging.getLogger("integrations.outbox")
 
@@ -34,6 +35,7 @@ class Occurrence:
         payloads: of those that want another payload than the body: integration → its expression, frozen in the row.
         idempotency_key: the event's identity; recording the same key again is refused by the database.
         origin_id: the integration that caused it by calling back; None: a person, or the application.
+        actor: the name of who did it; "": nobody knows.
         sync_values: columns of its syncs that are not as usual, e.g. a later ``next_attempt_at``.
     """
 
@@ -47,6 +49,7 @@ class Occurrence:
     occurred_at: datetime = field(default_factory=clock.now)
     idempotency_key: str = field(default_factory=new_idempotency_key)
     origin_id: int | None = None
+    actor: str = field(default_factory=lambda: acting().label)
     sync_values: Mapping[str, Any] = field(default_factory=dict)
     payloads: Mapping[int, str] = field(default_factory=dict)
     is_sanitised: bool = False
@@ -114,6 +117,7 @@ def _insert(occurrences: Sequence[Occurrence], body: Callable[[Occurrence], str]
                 occurred_at=occurrence.occurred_at,
                 idempotency_key=occurrence.idempotency_key,
                 origin_id=occurrence.origin_id,
+                actor=_actor(occurrence),
             )
             for occurrence in occurrences
         ],
@@ -158,6 +162,7 @@ def _insert_at_once(occurrences: Sequence[Occurrence], body: Callable[[Occurrenc
                     _array(each.occurred_at.isoformat() for each in batch),
                     _array(each.idempotency_key for each in batch),
                     _array(each.origin_id for each in batch),
+                    _array(_actor(each) for each in batch),
                     _array(key for key, _ in owed),
                     _array(pk for _, pk in owed),
                     *payloads,
@@ -166,6 +171,10 @@ def _insert_at_once(occurrences: Sequence[Occurrence], body: Callable[[Occurrenc
             id_of = {key: pk for pk, key in cursor.fetchall()}
             ids += [id_of[each.idempotency_key] for each in batch]
     return ids
+
+
+def _actor(occurrence: Occurrence) -> str:
+    return occurrence.actor[:MAX_ACTOR].replace("\0", "\ufffd")
 
 
 def _array(values: Iterable[str | int | None]) -> str:
@@ -195,14 +204,16 @@ def _at_once_sql(tenant_type: str, *, has_payloads: bool) -> str:
     return f"""
         WITH happened AS (
             INSERT INTO {IntegrationEvent._meta.db_table} (
-                tenant_id, event_type, content_type_id, object_id, body, occurred_at, idempotency_key, origin_id
+                tenant_id, event_type, content_type_id, object_id, body, occurred_at, idempotency_key, origin_id, actor
             )
-            SELECT tenant_id, event_type, content_type_id, object_id, body, occurred_at, idempotency_key, origin_id
+            SELECT
+                tenant_id, event_type, content_type_id, object_id, body, occurred_at, idempotency_key, origin_id, actor
             FROM unnest(
                 %s::{tenant_type}[], %s::text[], %s::int[], %s::text[], %s::text[], %s::timestamptz[], %s::text[],
-                %s::bigint[]
+                %s::bigint[], %s::text[]
             ) WITH ORDINALITY AS new (
-                tenant_id, event_type, content_type_id, object_id, body, occurred_at, idempotency_key, origin_id, n
+                tenant_id, event_type, content_type_id, object_id, body, occurred_at, idempotency_key, origin_id, actor,
+                n
             )
             ORDER BY n
             RETURNING id, idempotency_key, content_type_id, object_id

@@ -7,7 +7,10 @@ import logging
 
 import pytest
 
+from integrations.connectors.port import Envelope
 from integrations.errors import IntegrationError
+from integrations.transport import recording
+from integrations.transport.redaction import mask_url
 
 from .leaks import holds, leaks_of
 from .receiver import Answer, Request
@@ -49,8 +52,10 @@ class SecrecyChecks(World):
 
     def _assert_nothing_shown(self, connector: object, caplog: pytest.LogCaptureFixture) -> None:
         shown = [repr(connector), repr(vars(connector).get("binding")), repr(vars(connector).get("http"))]
+        envelope, recorder = self.envelope(), recording.Recorder()
+        noting = recording.current.set(recorder)
         try:
-            result = self.call(connector, self.envelope())  # type: ignore[arg-type]
+            result = self.call(connector, envelope)  # type: ignore[arg-type]
         except IntegrationError as error:
             secrets = self.secrets + self._sent
             places = leaks_of(error, secrets, caller=self)
@@ -60,6 +65,9 @@ class SecrecyChecks(World):
         else:
             secrets = self.secrets + self._sent
             shown.append(repr(result))
+        finally:
+            recording.current.reset(noting)
+        shown.append(_written(recorder, connector, envelope))
         assert not holds("".join(shown), secrets), "a repr shows a secret"
         assert not holds(caplog.text, secrets), "a log line shows a secret"
 
@@ -68,3 +76,13 @@ class SecrecyChecks(World):
         """What authenticated the requests so far: encoded, signed or fetched, it is as good as the secret."""
         sent = (request.headers.get("authorization", "").rpartition(" ")[2] for request in self.server.requests)
         return [value for value in sent if len(value) >= 8]
+
+
+def _written(recorder: recording.Recorder, connector: object, envelope: Envelope) -> str:
+    """Return what the execution log would keep of what was exchanged."""
+    scribe = recording.Scribe(
+        lambda: connector.secrets,  # type: ignore[attr-defined]
+        secret_path=connector.manifest.secret_path,  # type: ignore[attr-defined]
+        address=mask_url(connector.base_url),  # type: ignore[attr-defined]
+    )
+    return json.dumps(scribe.entries(recorder, 1, envelope.body, [], ""), ensure_ascii=False)

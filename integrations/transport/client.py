@@ -27,6 +27,7 @@ from integrations.errors import (
     IntegrationTemporaryError,
 )
 
+from . import recording
 from .connection import Resolve, open_socket, tls_context
 from .curl_handle import CurlHandle
 from .deadline import ends_at
@@ -118,7 +119,7 @@ class GuardedClient:
             timeout: seconds for everything, 1 to 60; the client's own if None.
             max_bytes: how much of a (decompressed) body is read; the client's own if None.
         """
-        host, ready = "", None
+        host, ready, recorder = "", None, recording.current.get()
         try:
             started = monotonic()
             deadline = started + (self._timeout if timeout is None else clamp_timeout(timeout, self._timeout))
@@ -130,9 +131,14 @@ class GuardedClient:
             if not isinstance(body, bytes):
                 raise TypeError
             ready = request_headers(method, target, headers or {})
-            return self._exchange(method, target, ready, body, started, deadline, max_bytes or self._max_body)
+            response = self._exchange(method, target, ready, body, started, deadline, max_bytes or self._max_body)
+            if recorder is not None:
+                recorder.add(method, url, ready, body, response)
+            return response
         except Exception as error:
             failure = _failure(error, host)
+        if recorder is not None:
+            recorder.add(method, url, ready, body, failure)
         # Here, outside of the except block, nothing is chained; and reporters show locals, so away with them.
         del url, headers, ready, body
         failure.__cause__ = failure.__context__ = None

@@ -24,6 +24,7 @@ from integrations.errors import (
 )
 from integrations.logs import Ids, logger_for
 
+from . import recording
 from .allowed_hosts import check_allowed, leads_to
 from .call_log import log_attempt, log_failure, log_retry
 from .classify import ASKS_TO_WAIT, error_for
@@ -304,6 +305,8 @@ class HTTPClient:
 
     def _attempt(self, request: _Request, attempt: int) -> Response | IntegrationError:
         started = time.perf_counter()
+        if (recorder := recording.current.get()) is not None:
+            recorder.secrets += request.secrets
         response: Response | None = None
         result: Response | IntegrationError
         try:

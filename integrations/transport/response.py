@@ -39,6 +39,14 @@ class Headers(Mapping[str, str]):
         """Return the values of these headers, named in lower case; None for one that is missing."""
         return tuple(map(self._values.get, names))
 
+    def pairs(self) -> Iterable[tuple[str, str]]:
+        """Return all as (name in lower case, value), in the order in which they came."""
+        return self._values.items()
+
+    def same_as(self, other: Headers) -> bool:
+        """Tell whether `other` has the same names and values."""
+        return self._values == other._values
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._values)
 
