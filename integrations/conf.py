@@ -290,6 +290,11 @@ class Settings(BaseModel):
         "payloads up to this size are sent whole; of a larger one the longest texts and lists are cut, and "
         '`"truncated": ["workitem.description"]` names them',
     )
+    RECORD_SKIPPED: bool = _switch(
+        True,
+        "record an event also for subscriptions whose condition it does not meet, as *Skipped* with the values that "
+        "decided; off: such an event leaves no trace, and no row",
+    )
     RETENTION_DAYS: int = _number(30, "see [Retention](#retention)", most=36_500)
     AUDIT_RETENTION_DAYS: int = _number(400, "how long the [audit trail](audit.md) is kept", most=36_500)
     RETENTION_BATCH: int = _number(1000, "events deleted at once", most=30_000)  # parameters of one statement

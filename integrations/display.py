@@ -17,7 +17,13 @@ from integrations.outbox.models import IntegrationEvent, IntegrationSync
 NOTHING = "–"
 
 Kind = Literal["ok", "warn", "bad", "off"]
-_SYNC_KINDS: dict[str, Kind] = {"pending": "warn", "synced": "ok", "failed": "bad", "cancelled": "off"}
+_SYNC_KINDS: dict[str, Kind] = {
+    "pending": "warn",
+    "synced": "ok",
+    "failed": "bad",
+    "cancelled": "off",
+    "skipped": "off",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +41,7 @@ class Badge:
 
 
 def sync_badge(sync: IntegrationSync) -> Badge:
-    """Return ✓ Synced, ⚠ Pending, ✗ Failed or – Cancelled for `sync`."""
+    """Return ✓ Synced, ⚠ Pending, ✗ Failed, – Cancelled or – Skipped for `sync`."""
     return Badge(_SYNC_KINDS[sync.status], sync.get_status_display(), sync.reason)
 
 

@@ -17,7 +17,8 @@ from django.contrib.contenttypes.models import ContentType
 from django.db import models, transaction
 
 from integrations import clock, conf
-from integrations.connections.conditions import wants
+from integrations.connections.conditions import judge
+from integrations.connections.deciding import why_unmet
 from integrations.delivery.wakeup import wake_on_commit
 from integrations.origin import may_loop, origin
 from integrations.outbox.canonical_json import TRUNCATED, TooLarge, encode_within, sanitise_object
@@ -28,7 +29,7 @@ from integrations.outbox.record import Occurrence, record
 from integrations.tenancy.boundary import only_of, refuse_foreign
 from integrations.tenancy.tenant import name_of, tenant_model
 
-from .subscribers import Subscribers, subscribers_of
+from .subscribers import Subscribers, Wanted, subscribers_of
 
 logger = logging.getLogger("integrations.publish")
 
@@ -51,7 +52,7 @@ def publish_all(
     model: type[models.Model],
     using: str,
 ) -> list[int]:
-    """Record `happenings` of one model for those of `subscribers` whose condition they meet.
+    """Record `happenings` of one model: owed to those of `subscribers` whose condition they meet, skipped for others.
 
     Returns:
         The ids of the events.
@@ -78,8 +79,8 @@ def publish_all(
         minimal = {**frame, **happening.minimal}
         payload = _sendable(frame, happening, using)
         seen = _with_cuts(frame, payload) if any(TRUNCATED in condition for _, condition, _ in wanted) else payload
-        met = [(pk, shaped) for pk, condition, shaped in wanted if wants(condition, seen)]
-        if met:
+        owed, skipped, remarks, payloads = _judged(wanted, seen)
+        if owed or skipped:
             occurrences.append(
                 Occurrence(
                     tenant_id=tenant.pk,
@@ -89,8 +90,10 @@ def publish_all(
                     payload=payload,
                     is_sanitised=True,
                     minimal=minimal,
-                    integration_ids=[pk for pk, _ in met],
-                    payloads={pk: shaped for pk, shaped in met if shaped},
+                    integration_ids=owed,
+                    skipped=skipped,
+                    remarks=remarks,
+                    payloads=payloads,
                     occurred_at=now,
                     origin_id=origin() if is_answer else None,
                 )
@@ -100,8 +103,33 @@ def publish_all(
     if is_answer:
         refuse_loops(occurrences, what=str(model._meta.verbose_name), using=using)
     event_ids = record(occurrences, using=using)
-    wake_on_commit({pk for occurrence in occurrences for pk in occurrence.integration_ids}, using=using)
+    owed_to = {pk for occurrence in occurrences for pk in occurrence.integration_ids}
+    if owed_to:
+        wake_on_commit(owed_to, using=using)
     return event_ids
+
+
+def _judged(
+    wanted: Iterable[Wanted], payload: dict[str, Any]
+) -> tuple[list[int], dict[int, str], dict[int, str], dict[int, str]]:
+    """Return (owed to, skipped with the reason, remarks on what is owed, payloads of their own) by integration."""
+    owed: list[int] = []
+    skipped: dict[int, str] = {}
+    remarks: dict[int, str] = {}
+    payloads: dict[int, str] = {}
+    for pk, condition, shaped in wanted:
+        is_met, remark = judge(condition, payload)
+        if is_met:
+            owed.append(pk)
+        elif conf.RECORD_SKIPPED:
+            skipped[pk] = why_unmet(condition, payload)
+        else:
+            continue
+        if remark:
+            remarks[pk] = remark
+        if shaped:
+            payloads[pk] = shaped
+    return owed, skipped, remarks, payloads
 
 
 def _sendable(frame: dict[str, Any], happening: Happening, using: str) -> dict[str, Any]:
@@ -138,7 +166,8 @@ def publish(
             are sent as null.
 
     Returns:
-        The event in a list; an empty list when nobody subscribes to it.
+        The event in a list; an empty list when nobody subscribes to it. If no subscription's condition is met, its
+        syncs are skipped.
 
     Raises:
         TypeError: `tenant` is no tenant: its key would be taken for that of one.

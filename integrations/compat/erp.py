@@ -3,7 +3,7 @@
 `ERPConnection` (erp/connection.py) is the one, `ERPPushLog` (erp/push_log.py) the other. The words of their `status`:
 
     ACTIVE    switched on, by the tenant and by us          DISABLED  switched off by one of them
-    SUCCESS   synced                                        FAILED    failed or cancelled
+    SUCCESS   synced                                        FAILED    failed, cancelled or skipped
     PENDING   pending, never tried                          RETRYING  pending, tried
 """
 

@@ -11,12 +11,13 @@ import logging
 import re
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.core.exceptions import ValidationError
 
 from integrations.connectors import functions
 from integrations.expressions import QUOTED, Interpreter, compile_expression, literal_problem
+from integrations.logs import one_line
 
 from . import condition_check, event_types
 from .event_types import payload_shape
@@ -74,16 +75,38 @@ def _hint(condition: str) -> str:
     return "".join(f"; {hint}" for slip, hint in _SLIPS if slip.search(outside_of_texts))
 
 
-def wants(condition: str, payload: dict[str, Any]) -> bool:
-    """Tell whether `payload` satisfies `condition`; "" is satisfied by everything.
+class Judgement(NamedTuple):
+    """What a condition says of a payload.
+
+    Attributes:
+        is_met: send it.
+        remark: why it is sent although the condition does not say so; "".
+    """
+
+    is_met: bool
+    remark: str = ""
+
+
+MET, UNMET = Judgement(True), Judgement(False)
+
+
+def judge(condition: str, payload: dict[str, Any]) -> Judgement:
+    """Ask `condition` about `payload`; "" is met by everything.
 
     A condition that fails on this payload lets it pass: one event too many is better than one lost, and the
     user's save has nothing to do with it.
     """
     if not condition:
-        return True
+        return MET
     try:
-        return bool(Interpreter().visit(_compiled(condition).parsed, payload))
+        return MET if Interpreter().visit(_compiled(condition).parsed, payload) else UNMET
     except Exception as error:
-        logger.warning("a condition failed (%s), the event is sent", type(error).__name__)
-        return True
+        name = type(error).__name__
+        logger.warning("a condition failed (%s), the event is sent", name)
+        shown = one_line(condition[:200])
+        return Judgement(True, f"sent although its condition `{shown[:300]}` failed on this event ({name[:50]})")
+
+
+def wants(condition: str, payload: dict[str, Any]) -> bool:
+    """Tell whether `payload` meets `condition`, or the condition fails on it."""
+    return judge(condition, payload).is_met

@@ -1,6 +1,7 @@
-"""What a person does by hand: retry, replay, cancel, pause, resume, re-enable. Each leaves an entry in the audit trail.
+"""What a person does by hand: retry, replay, send anyway, cancel, pause, resume, re-enable.
 
-One call of a bulk action is one entry; each row has a line in its own log beside it, where its attempts are.
+Each leaves an entry in the audit trail. One call of a bulk action is one entry; each row has a line in its own log
+beside it, where its attempts are.
 """
 
 from __future__ import annotations
@@ -24,13 +25,13 @@ from .unsendable import BATCH, end
 from .wakeup import wake_on_commit
 
 Status = IntegrationSync.Status
-RETRIED, REPLAYED, CANCELLED = "retried", "replayed", "cancelled"
+RETRIED, REPLAYED, CANCELLED, SENT_ANYWAY = "retried", "replayed", "cancelled", "sent anyway"
 
 Touched = dict[int, list[int]]  # integration → rows
 
 
 def retry(sync_ids: Iterable[int], *, actor: str, touched: Touched | None = None) -> int:
-    """Make those of these rows due now that are not synced, with fresh attempts; return how many.
+    """Make those of these rows due now that were owed and are not synced, with fresh attempts; return how many.
 
     Args:
         touched: where the rows are counted in, for a part of something larger: its caller writes the audit entry
@@ -46,6 +47,11 @@ def replay(sync_ids: Iterable[int], *, actor: str, touched: Touched | None = Non
     Same ``webhook-id``, same bytes: a receiver that drops what it has seen drops a replay too.
     """
     return _again(sync_ids, Q(status=Status.SYNCED), REPLAYED, actor, touched)
+
+
+def send_anyway(sync_ids: Iterable[int], *, actor: str, touched: Touched | None = None) -> int:
+    """Send those of these rows that were skipped, although their condition was not met; return how many."""
+    return _again(sync_ids, Q(status=Status.SKIPPED), SENT_ANYWAY, actor, touched)
 
 
 def _again(sync_ids: Iterable[int], which: Q, verb: str, actor: str, touched: Touched | None) -> int:
@@ -127,7 +133,7 @@ def note_rows(action: str, touched: Mapping[int, list[int]], *, actor: str, **de
     """Write into the audit trail what was done to these rows: one entry for each tenant whose they are.
 
     Args:
-        action: `RETRIED`, `REPLAYED` or `CANCELLED`.
+        action: `RETRIED`, `REPLAYED`, `SENT_ANYWAY` or `CANCELLED`.
         touched: integration → its rows.
         details: what else is to be said, such as the filter by which they were chosen.
     """

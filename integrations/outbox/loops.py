@@ -11,12 +11,12 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import timedelta
 
-from django.db.models import Count
+from django.db.models import Count, Exists, OuterRef
 
 from integrations import conf
 from integrations.errors import IntegrationPermanentError
 
-from .models import IntegrationEvent
+from .models import IntegrationEvent, IntegrationSync
 from .record import Occurrence
 
 HOUR = timedelta(hours=1)
@@ -34,15 +34,21 @@ def refuse_loops(occurrences: Sequence[Occurrence], *, what: str, using: str) ->
     Raises:
         IntegrationPermanentError: more than INBOUND_CAUSED_PER_HOUR; says of which object.
     """
-    new = Counter(occurrence.object_id for occurrence in occurrences)
+    new = Counter(occurrence.object_id for occurrence in occurrences if occurrence.integration_ids)
     ids = list(new)
+    # What was skipped for everybody is answered by nobody.
+    sent = IntegrationSync.objects.using(using).filter(event=OuterRef("pk")).exclude(status="skipped")
     for start in range(0, len(ids), BATCH):
         batch = ids[start : start + BATCH]
-        rows = IntegrationEvent.objects.using(using).filter(
-            content_type_id=occurrences[0].content_type_id,
-            object_id__in=batch,
-            origin__isnull=False,
-            occurred_at__gt=occurrences[0].occurred_at - HOUR,
+        rows = (
+            IntegrationEvent.objects.using(using)
+            .filter(
+                content_type_id=occurrences[0].content_type_id,
+                object_id__in=batch,
+                origin__isnull=False,
+                occurred_at__gt=occurrences[0].occurred_at - HOUR,
+            )
+            .filter(Exists(sent))
         )
         had = dict(rows.order_by().values_list("object_id").annotate(Count("pk")))
         for object_id in batch:

@@ -91,6 +91,7 @@ class IntegrationSync(models.Model):
         SYNCED = "synced", "✓ Synced"
         FAILED = "failed", "✗ Failed"
         CANCELLED = "cancelled", "– Cancelled"
+        SKIPPED = "skipped", "– Skipped"  # its condition was not met; `reason` has the values
 
     event = models.ForeignKey(IntegrationEvent, on_delete=models.CASCADE, related_name="syncs", db_index=False)
     integration = models.ForeignKey(

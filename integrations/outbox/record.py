@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
@@ -21,6 +21,7 @@ from .models import MAX_ACTOR, IntegrationEvent, IntegrationSync, new_idempotenc
 logger = logging.getLogger("integrations.outbox")
 
 BATCH = 500  # events in one statement
+PENDING, SKIPPED = str(IntegrationSync.Status.PENDING), str(IntegrationSync.Status.SKIPPED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,9 @@ class Occurrence:
         payload: what subscribers get; anything canonical_json can say.
         is_sanitised: `payload` is made of JSON's own types already.
         minimal: what is sent instead if `payload` cannot be read or stored, or is far larger than MAX_BODY_BYTES.
-        integration_ids: the subscribed integrations of the tenant.
+        integration_ids: the integrations that it is owed to.
+        skipped: subscribed integrations whose condition it does not meet: integration → why, for people.
+        remarks: what is to be read on a sync that is owed: integration → `reason`.
         payloads: of those that want another payload than the body: integration → its expression, frozen in the row.
         idempotency_key: the event's identity; recording the same key again is refused by the database.
         origin_id: the integration that caused it by calling back; None: a person, or the application.
@@ -52,12 +55,21 @@ class Occurrence:
     actor: str = field(default_factory=lambda: acting().label)
     sync_values: Mapping[str, Any] = field(default_factory=dict)
     payloads: Mapping[int, str] = field(default_factory=dict)
+    skipped: Mapping[int, str] = field(default_factory=dict)
+    remarks: Mapping[int, str] = field(default_factory=dict)
     is_sanitised: bool = False
 
     @property
     def object_key(self) -> str:
         """The unit of order: events of one object are sent one after the other."""
         return f"{self.content_type_id}:{self.object_id}"
+
+    def rows(self) -> Iterator[tuple[int, str, str]]:
+        """Yield (integration, status, reason) of its syncs."""
+        for pk in self.integration_ids:
+            yield pk, PENDING, self.remarks.get(pk, "")
+        for pk, why in self.skipped.items():
+            yield pk, SKIPPED, why
 
 
 def record(occurrences: Sequence[Occurrence], *, using: str = "default") -> list[int]:
@@ -130,10 +142,13 @@ def _insert(occurrences: Sequence[Occurrence], body: Callable[[Occurrence], str]
                 integration_id=integration_id,
                 object_key=occurrence.object_key,
                 payload=occurrence.payloads.get(integration_id, ""),
+                status=status,
+                reason=reason,
+                settled_at=occurrence.occurred_at if status == SKIPPED else None,
                 **occurrence.sync_values,
             )
             for occurrence, event in zip(occurrences, events, strict=True)
-            for integration_id in occurrence.integration_ids
+            for integration_id, status, reason in occurrence.rows()
         ],
         batch_size=BATCH,
     )
@@ -147,12 +162,16 @@ def _insert_at_once(occurrences: Sequence[Occurrence], body: Callable[[Occurrenc
     with connections[using].cursor() as cursor:
         for start in range(0, len(occurrences), BATCH):
             batch = occurrences[start : start + BATCH]
-            owed = [(each.idempotency_key, pk) for each in batch for pk in each.integration_ids]
-            payloads = []  # the usual statement knows nothing of them, and costs what it did
+            owed = [(each, *row) for each in batch for row in each.rows()]
+            # The usual statement knows nothing of these, and costs what it did.
+            payloads, words = [], []
             if any(each.payloads for each in batch):
-                payloads = [_array(each.payloads.get(pk, "") for each in batch for pk in each.integration_ids)]
+                payloads = [_array(each.payloads.get(pk, "") for each, pk, _, _ in owed)]
+            if any(each.skipped or each.remarks for each in batch):
+                words = [_array(status for _, _, status, _ in owed), _array(reason for *_, reason in owed)]
+            tenant_type = _TENANT.rel_db_type(connections[using])
             cursor.execute(
-                _at_once_sql(_TENANT.rel_db_type(connections[using]), has_payloads=bool(payloads)),
+                _at_once_sql(tenant_type, has_payloads=bool(payloads), has_words=bool(words)),
                 [
                     _array(str(each.tenant_id) for each in batch),
                     _array(each.event_type for each in batch),
@@ -163,9 +182,10 @@ def _insert_at_once(occurrences: Sequence[Occurrence], body: Callable[[Occurrenc
                     _array(each.idempotency_key for each in batch),
                     _array(each.origin_id for each in batch),
                     _array(_actor(each) for each in batch),
-                    _array(key for key, _ in owed),
-                    _array(pk for _, pk in owed),
+                    _array(each.idempotency_key for each, *_ in owed),
+                    _array(pk for _, pk, *_ in owed),
                     *payloads,
+                    *words,
                 ],
             )
             id_of = {key: pk for pk, key in cursor.fetchall()}
@@ -194,13 +214,20 @@ def _quoted(value: str | int | None) -> str:
 
 
 @cache
-def _at_once_sql(tenant_type: str, *, has_payloads: bool) -> str:
+def _at_once_sql(tenant_type: str, *, has_payloads: bool, has_words: bool) -> str:
     """Return the statement: events in the order of the arrays, so that their ids ascend, and a sync for each pair."""
     owed = _constants(IntegrationSync, {"event", "integration", "object_key"})
-    payloads, owes = "", "idempotency_key, integration_id"
+    more, owes = "", "idempotency_key, integration_id"
     if has_payloads:
-        payloads, owes = ", %s::text[]", f"{owes}, payload"
+        more, owes = ", %s::text[]", f"{owes}, payload"
         owed["payload"] = "new.payload"
+    if has_words:
+        more, owes = f"{more}, %s::text[], %s::text[]", f"{owes}, status, reason"
+        owed |= {
+            "status": "new.status",
+            "reason": "new.reason",
+            "settled_at": f"CASE new.status WHEN '{SKIPPED}' THEN happened.occurred_at END",
+        }
     return f"""
         WITH happened AS (
             INSERT INTO {IntegrationEvent._meta.db_table} (
@@ -216,14 +243,14 @@ def _at_once_sql(tenant_type: str, *, has_payloads: bool) -> str:
                 n
             )
             ORDER BY n
-            RETURNING id, idempotency_key, content_type_id, object_id
+            RETURNING id, idempotency_key, content_type_id, object_id, occurred_at
         ), owed AS (
             INSERT INTO {IntegrationSync._meta.db_table} (
                 event_id, integration_id, object_key, {", ".join(owed)}
             )
             SELECT happened.id, new.integration_id, happened.content_type_id || ':' || happened.object_id,
                 {", ".join(owed.values())}
-            FROM unnest(%s::text[], %s::bigint[]{payloads}) WITH ORDINALITY AS new ({owes}, n)
+            FROM unnest(%s::text[], %s::bigint[]{more}) WITH ORDINALITY AS new ({owes}, n)
             JOIN happened USING (idempotency_key)
             ORDER BY new.n
         )

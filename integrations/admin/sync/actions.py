@@ -1,4 +1,4 @@
-"""Retry, replay and cancel for chosen syncs: who may, which rows, and what the person is told."""
+"""Retry, replay, send anyway and cancel for chosen syncs: who may, which rows, and what the person is told."""
 
 from __future__ import annotations
 
@@ -48,8 +48,11 @@ def retry(syncs: QuerySet[Any], *, actor: str) -> Done:
     done = Done("due now")
 
     def wanted(status: str, is_active: bool, is_enabled: bool) -> bool:
+        if status == Status.SKIPPED:
+            done.notes["left alone: its condition was not met (use Send anyway)"] += 1
+            return False
         if status not in _RETRIED:
-            done.notes["skipped: synced already (use Replay to send it again)"] += 1
+            done.notes["left alone: synced already (use Replay to send it again)"] += 1
             return False
         return _is_sendable(done, is_active, is_enabled)
 
@@ -64,7 +67,7 @@ def replay(syncs: QuerySet[Any], *, actor: str) -> Done:
 
     def wanted(status: str, is_active: bool, is_enabled: bool) -> bool:
         if status != Status.SYNCED:
-            done.notes["skipped: not synced yet (use Retry)"] += 1
+            done.notes["left alone: not synced yet (use Retry)"] += 1
             return False
         return _is_sendable(done, is_active, is_enabled)
 
@@ -88,13 +91,26 @@ def _as_jobs(syncs: QuerySet[Any], states: tuple[str, ...], actor: str) -> Done 
     return done
 
 
+def send_anyway(syncs: QuerySet[Any], *, actor: str) -> Done:
+    """Send those of `syncs` that were skipped, although their condition was not met."""
+    done = Done("will be sent anyway")
+
+    def wanted(status: str, is_active: bool, is_enabled: bool) -> bool:
+        if status != Status.SKIPPED:
+            done.notes["left alone: not skipped"] += 1
+            return False
+        return _is_sendable(done, is_active, is_enabled)
+
+    return _run(done, syncs, wanted, operator_actions.send_anyway, operator_actions.SENT_ANYWAY, actor)
+
+
 def cancel(syncs: QuerySet[Any], *, actor: str) -> Done:
     """Cancel the pending ones of `syncs`."""
     done = Done("cancelled")
 
     def wanted(status: str, is_active: bool, is_enabled: bool) -> bool:
         if status != Status.PENDING:
-            done.notes["skipped: not pending"] += 1
+            done.notes["left alone: not pending"] += 1
         return status == Status.PENDING
 
     return _run(done, syncs, wanted, operator_actions.cancel, operator_actions.CANCELLED, actor)
@@ -102,7 +118,7 @@ def cancel(syncs: QuerySet[Any], *, actor: str) -> Done:
 
 def _is_sendable(done: Done, is_active: bool, is_enabled: bool) -> bool:
     if not is_active:
-        done.notes["skipped: the integration is switched off"] += 1
+        done.notes["left alone: the integration is switched off"] += 1
         return False
     if not is_enabled:
         done.notes["waiting until the integration is re-enabled"] += 1

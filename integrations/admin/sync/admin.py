@@ -35,7 +35,12 @@ from . import actions as sync_actions
 
 ATTEMPTS_SHOWN = 200
 FOUND = 1000  # events that a search may find
-BUTTONS = {"retry": sync_actions.retry, "replay": sync_actions.replay, "cancel": sync_actions.cancel}
+BUTTONS = {
+    "retry": sync_actions.retry,
+    "replay": sync_actions.replay,
+    "send_anyway": sync_actions.send_anyway,
+    "cancel": sync_actions.cancel,
+}
 
 
 class _SyncList(ChangeList):
@@ -58,7 +63,7 @@ class IntegrationSyncAdmin(PageContext, HistoryAdmin):
     list_filter = ("status", IntegrationFilter, EventTypeFilter, TenantFilter, "created_at")
     search_fields = ("event__idempotency_key",)  # get_search_results does more
     search_help_text = "A webhook-id, an object's id or words of the object, such as its reference."
-    actions = ("retry", "replay", "cancel")
+    actions = ("retry", "replay", "send_anyway", "cancel")
     readonly_fields = ("status_now", "event_type", "object", "destination", "tries", "last_error", "reason", "times",
                        "webhook_id", "sequence", "sent")  # fmt: skip
     fieldsets = (
@@ -170,7 +175,8 @@ class IntegrationSyncAdmin(PageContext, HistoryAdmin):
             {"log": log, "at": exact(log.created_at), "badge": attempt_badge(log)} for log in reversed(logs)
         ]
         if self.has_operate_permission(request) and self.role_allows(request, "operate", obj):
-            names = ["replay"] if obj.status == IntegrationSync.Status.SYNCED else ["retry"]
+            again = {IntegrationSync.Status.SYNCED: "replay", IntegrationSync.Status.SKIPPED: "send_anyway"}
+            names = [again.get(obj.status, "retry")]
             names += ["cancel"] if obj.status == IntegrationSync.Status.PENDING else []
             context["buttons"] = [(name, page_url("integrationsync", name, obj.pk)) for name in names]
         return context
@@ -188,6 +194,10 @@ class IntegrationSyncAdmin(PageContext, HistoryAdmin):
     @admin.action(permissions=["operate"], description="Replay (send again what was delivered)")
     def replay(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
         self._act(request, queryset, sync_actions.replay)
+
+    @admin.action(permissions=["operate"], description="Send anyway (what its condition kept out)")
+    def send_anyway(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        self._act(request, queryset, sync_actions.send_anyway)
 
     @admin.action(permissions=["operate"], description="Cancel")
     def cancel(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:

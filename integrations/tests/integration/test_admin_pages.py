@@ -316,11 +316,11 @@ def test_s1_64_retry_replay_and_cancel(acme: Side) -> None:
     settled(synced, "synced", attempts=1)
     rows = {"_selected_action": [acme.sync.pk, synced.pk]}
     html = acme.client.post(url("integrationsync"), {"action": "retry", **rows}, follow=True).content.decode()
-    assert "1 sync due now" in messages_of(html) and "1 skipped: synced already" in messages_of(html)
+    assert "1 sync due now" in messages_of(html) and "1 left alone: synced already" in messages_of(html)
     acme.sync.refresh_from_db()
     assert acme.sync.status == "pending" and acme.sync.attempts == 0 and acme.sync.reason == "retried by Acme-staff"
     html = acme.client.post(url("integrationsync"), {"action": "cancel", **rows}, follow=True).content.decode()
-    assert "1 sync cancelled" in messages_of(html) and "1 skipped: not pending" in messages_of(html)
+    assert "1 sync cancelled" in messages_of(html) and "1 left alone: not pending" in messages_of(html)
     acme.client.post(url("integrationsync", "replay", synced.pk))
     synced.refresh_from_db()
     assert synced.status == "pending" and synced.reason == "replayed by Acme-staff"
