@@ -12,11 +12,16 @@ from django.utils.safestring import SafeString
 from django.utils.timesince import timesince, timeuntil
 
 from integrations.clock import now as clock_now
+from integrations.inbound.models import AbstractWebhookEvent
 from integrations.outbox.models import IntegrationEvent, IntegrationSync
+from integrations.pull.by_hand import is_leased
+from integrations.pull.handlers import NOBODY
+from integrations.pull.models import AbstractSyncState
 
 NOTHING = "–"
 
 Kind = Literal["ok", "warn", "bad", "off"]
+WebhookStatus, PullStatus = AbstractWebhookEvent.Status, AbstractSyncState.Status
 _SYNC_KINDS: dict[str, Kind] = {
     "pending": "warn",
     "synced": "ok",
@@ -24,6 +29,14 @@ _SYNC_KINDS: dict[str, Kind] = {
     "cancelled": "off",
     "skipped": "off",
 }
+_INBOUND_KINDS: dict[str, Kind] = {
+    "received": "warn",
+    "processing": "warn",
+    "processed": "ok",
+    "failed": "bad",
+    "duplicate": "off",
+}
+_PULL_KINDS: dict[str, Kind] = {"idle": "off", "running": "warn", "completed": "ok", "failed": "bad"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +78,68 @@ def sync_story(sync: IntegrationSync) -> str:
     else:
         parts.append("due now")
     return ", ".join(parts)
+
+
+def inbound_badge(event: Any) -> Badge:
+    """Return ✓ Processed, ⚠ Received, ✗ Failed …; ✗ Rejected for what did not prove where it came from."""
+    if not event.signature_valid:
+        return Badge("bad", "✗ Rejected", event.error or "Its signature is missing or wrong.")
+    return Badge(_INBOUND_KINDS.get(event.status, "off"), event.get_status_display(), event.error)
+
+
+def inbound_story(event: Any) -> str:
+    """Say what an inbound webhook waits for, "" for nothing."""
+    if not event.signature_valid or event.next_attempt_at is None:
+        return ""
+    if off := switched_off(event):
+        return off
+    if event.status == WebhookStatus.PROCESSED:
+        return "processed; a receiver of its signal is told again"
+    again = f"attempt {event.attempts + 1}, " if event.attempts else ""
+    if event.status == WebhookStatus.PROCESSING:
+        return f"attempt {max(event.attempts, 1)}"
+    return f"{again}due now" if event.next_attempt_at <= clock_now() else f"{again}at {clock(event.next_attempt_at)}"
+
+
+def switched_off(event: Any) -> str:
+    """Say that `event` waits because what it came for is switched off, "" if it is not; sweeps pass such rows over."""
+    connection = getattr(event, "connection", None)
+    if connection is None:
+        return ""
+    noun = str(connection._meta.verbose_name).split()[-1]
+    if not connection.is_enabled:
+        return f"waits until the {noun} is re-enabled"
+    return "" if connection.accepts_webhooks else f"waits until the {noun} is active again"
+
+
+def pull_badge(state: Any) -> Badge:
+    """Return ✓ Completed, ⚠ Running, ✗ Failed or ○ Idle for `state`; ⚠ Interrupted if its worker is gone."""
+    if state.status == PullStatus.RUNNING and not is_leased(state):
+        return Badge("warn", "⚠ Interrupted", "Its worker is gone; the next run repeats the page.")
+    label = "○ Idle" if state.status == PullStatus.IDLE else state.get_status_display()
+    return Badge(_PULL_KINDS.get(state.status, "off"), label, state.last_error)
+
+
+def next_pull(state: Any) -> Any:
+    """Say when it is pulled next; after a failure nobody asks the provider before that time."""
+    if not state.has_taker:
+        return f"never: {NOBODY}"
+    if state.next_sync_at is None:
+        return "when asked"
+    if state.next_sync_at > clock_now():
+        return when(state.next_sync_at)
+    return "due now" if getattr(state, "interval_minutes", 1) else "when asked"
+
+
+def every(minutes: int | None) -> str:
+    """Return ``every 15 min``, ``every 2 h``, ``every day``; "when asked" for none."""
+    if not minutes:
+        return "when asked"
+    for size, word in ((1440, "day"), (60, "h")):
+        if minutes % size == 0:
+            count = minutes // size
+            return f"every {word}" if count == 1 else f"every {count} {word}{'s' if word == 'day' else ''}"
+    return f"every {minutes} min"
 
 
 def cause(event: IntegrationEvent) -> str:

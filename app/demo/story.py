@@ -111,6 +111,8 @@ class Story:
         for line in complete.decode(errors="replace").splitlines():
             if line.startswith("{"):
                 got: dict[str, Any] = json.loads(line)
+                if got["reference"] in self.trickle.items:
+                    continue
                 is_valid = got["signature"] == "verified"
                 verdict = f"{GREEN}✓ signature verified" if is_valid else f"{RED}✗ signature {got['signature']}"
                 lines.append(

@@ -23,7 +23,7 @@ class Trickle:
     """Changes one work item of the demo's tenants at a time, as the example's forms do.
 
     Attributes:
-        items: keys of those that it touched: the story in the terminal is not about them.
+        items: keys and references of those that it touched: the story in the terminal is not about them.
     """
 
     def __init__(self) -> None:
@@ -54,7 +54,7 @@ class Trickle:
         number = 4001 + WorkItem.objects.filter(tenant=cast.tenant).count()
         item = business.new_item(cast, number, timezone.now(), self.chance)
         item.save()
-        self.items.add(str(item.pk))
+        self.items |= {str(item.pk), item.reference_id}
 
     def _get_on(self, cast: business.Cast) -> None:
         recent = WorkItem.objects.filter(tenant=cast.tenant).order_by("-pk")[:RECENT]
@@ -66,7 +66,7 @@ class Trickle:
         values = business.next_values(item, cast, self.chance)
         for name, value in values.items():
             setattr(item, name, value)
-        self.items.add(str(item.pk))
+        self.items |= {str(item.pk), item.reference_id}
         item.save()
         if self.chance.random() < 0.2:
             author = self.chance.choice(cast.people)

@@ -4,13 +4,28 @@ from __future__ import annotations
 
 from django.urls import path
 
+from .events.views import event, events
+from .inbound.views import inbound, inbound_event, process_again
 from .overview.views import overview
+from .pulls.views import pull, pull_act, pulls
+from .pushes.views import push, pushes
 from .sign_in.views import SignIn, password, sign_out
 from .tenant.views import choose_tenant
 
 app_name = "console"
 urlpatterns = [
     path("", overview, name="overview"),
+    path("events/", events, name="events"),
+    path("events/<int:pk>/", event, name="event"),
+    path("inbound/", inbound, name="inbound"),
+    path("inbound/<int:pk>/", inbound_event, name="inbound-event"),
+    path("inbound/<int:pk>/again/", process_again, name="inbound-again"),
+    path("pulls/", pulls, name="pulls"),
+    path("pulls/<int:pk>/", pull, name="pull"),
+    path("pulls/<int:pk>/now/", pull_act, {"act": "now"}, name="pull-now"),
+    path("pulls/<int:pk>/again/", pull_act, {"act": "again"}, name="pull-again"),
+    path("pushes/", pushes, name="pushes"),
+    path("pushes/<int:pk>/", push, name="push"),
     path("tenant/", choose_tenant, name="tenant"),
     path("sign-in/", SignIn.as_view(), name="sign-in"),
     path("sign-out/", sign_out, name="sign-out"),

@@ -22,8 +22,6 @@ FIRST = ("Anna", "Ben", "Chloe", "David", "Elena", "Farid", "Grace", "Hugo", "In
          "Noah", "Olga", "Paul", "Rosa", "Samir", "Tessa", "Victor")  # fmt: skip
 LAST = ("Adler", "Bianchi", "Costa", "Dubois", "Eriksen", "Fischer", "García", "Horvat", "Ivanova", "Jansen", "Kaya",
         "Lindgren", "Moreau", "Novak", "Okafor", "Petrov", "Rossi", "Schmidt", "Tanaka", "Weber")  # fmt: skip
-FAULTS = ("does not switch on", "makes a loud noise", "screen is cracked", "leaks after a few minutes",
-          "battery empty within an hour", "shows error E24", "was dropped", "yearly service")  # fmt: skip
 REMARKS = ("Customer waits for a call.", "Part is ordered.", "Warranty checked, valid until June.",
            "No damage on the outside.", "Customer agreed to the price.", "Second visit this year.")  # fmt: skip
 SAID = ("Called the customer: tomorrow is fine.", "The spare part came in.", "Price agreed on the phone.",
@@ -76,12 +74,12 @@ def customer_names(company: Company, chance: random.Random) -> list[str]:
 def new_item(cast: Cast, number: int, at: datetime, chance: random.Random) -> WorkItem:
     """Return a work item that somebody brings in, not saved."""
     asset = chance.choice(cast.assets)
-    fault = chance.choice(FAULTS)
+    fault = chance.choice(cast.company.faults)
     kind = chance.choices(list(WorkItem.Type), (6, 3, 2))[0]
     return WorkItem(
         tenant=cast.tenant,
         reference_id=f"{cast.tenant.name[:3].upper()}-{number}",
-        description=f"{asset.name} {fault}",
+        description=f"{asset.name}: {fault}",
         type=kind,
         priority=chance.choices(list(Priority), (2, 12, 4, 1))[0],
         created_date=at,

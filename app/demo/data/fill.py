@@ -100,7 +100,8 @@ def fill(
             cast = _cast(company, filled, seed)
             casts.append(cast)
             targets += [_target(cast.tenant, place, receiver, now) for place in company.places]
-        _traffic(casts, targets, since, now, seed, filled)
+        pushed = _pushes(targets, since, now, seed)
+        _traffic(casts, targets, pushed, since, now, seed, filled)
         _others(targets, since, now, seed, filled)
     return filled
 
@@ -214,6 +215,7 @@ def _settings(integration: TenantIntegration, place: Place, receiver: str) -> No
 def _traffic(
     casts: Sequence[business.Cast],
     targets: Sequence[_Target],
+    pushed: others.Pushes,
     since: datetime,
     now: datetime,
     seed: int,
@@ -240,23 +242,23 @@ def _traffic(
             kept.append(event)
     content_type = ContentType.objects.get_for_model(WorkItem)
     keys = random.Random(f"{seed} {since:%F %T}")  # noqa: S311
-    events = IntegrationEvent.objects.bulk_create(
-        [
-            IntegrationEvent(
-                tenant=event.cast.tenant,
-                event_type=event.event_type,
-                content_type=content_type,
-                object_id=str(event.item.pk),
-                body=event.body,
-                occurred_at=event.at,
-                idempotency_key=f"evt_{uuid.UUID(int=keys.getrandbits(128)).hex}",
-            )
-            for event in kept
-        ],
-        batch_size=BATCH,
-    )
+    events = [
+        IntegrationEvent(
+            tenant=event.cast.tenant,
+            event_type=event.event_type,
+            content_type=content_type,
+            object_id=str(event.item.pk),
+            body=event.body,
+            occurred_at=event.at,
+            idempotency_key=f"evt_{uuid.UUID(int=keys.getrandbits(128)).hex}",
+        )
+        for event in kept
+    ]
+    # Ids ascend with time, whoever caused what.
+    everything = sorted([*events, *pushed.events], key=lambda event: event.occurred_at)
+    IntegrationEvent.objects.bulk_create(everything, batch_size=BATCH)
     filled.counts |= {"work items": len(items), "events": len(events)}
-    _deliver(targets, kept, events, content_type, said, now, seed, filled)
+    _deliver(targets, kept, events, pushed, content_type, said, now, seed, filled)
 
 
 def _items(
@@ -306,6 +308,7 @@ def _deliver(
     targets: Sequence[_Target],
     kept: Sequence[business.Happened],
     events: Sequence[IntegrationEvent],
+    pushed: others.Pushes,
     content_type: ContentType,
     said: list[Note],
     now: datetime,
@@ -328,10 +331,10 @@ def _deliver(
         _write_lane(target, ended, now)
         sent += [(row, place, target) for row, place in target.rows]
     sent.sort(key=lambda each: (each[1], each[2].integration.pk))  # as they were recorded
-    syncs = IntegrationSync.objects.bulk_create(
-        [_sync(row, events[place], target, content_type) for row, place, target in sent], batch_size=BATCH
-    )
-    logs, told = [], said
+    syncs = [_sync(row, events[place], target, content_type) for row, place, target in sent]
+    in_order = sorted([*syncs, *pushed.syncs], key=lambda sync: (sync.event.pk, sync.integration_id))
+    IntegrationSync.objects.bulk_create(in_order, batch_size=BATCH)
+    logs, told = list(pushed.logs), said
     for (row, place, target), sync in zip(sent, syncs, strict=True):
         scheme = target.connector.host if target.connector is not None else ""
         logs += [_log(attempt, sync, target, scheme) for attempt in row.log]
@@ -339,7 +342,7 @@ def _deliver(
             told.append(_note(row, kept[place], target))
     ExecutionLog.objects.bulk_create(sorted(logs, key=lambda log: log.created_at), batch_size=BATCH)
     Note.unannounced.bulk_create(sorted(told, key=lambda note: note.created_at), batch_size=BATCH)
-    filled.counts |= {"deliveries": len(syncs), "attempts": len(logs), "notes": len(told)}
+    filled.counts |= {"deliveries": len(syncs), "pushes": len(pushed.syncs), "attempts": len(logs), "notes": len(told)}
 
 
 def _policy(target: _Target) -> retry_policy.RetryPolicy:
@@ -487,17 +490,18 @@ def _others(targets: Sequence[_Target], since: datetime, now: datetime, seed: in
     shops = [target.integration for target in targets if target.place.kind == "woocommerce"]
     if not SyncState.objects.filter(connection__in=shops).exists():
         SyncState.objects.bulk_create(others.pulls(shops, now))
-    pushed = 0
+    filled.counts |= {"inbound webhooks": len(received)}
+
+
+def _pushes(targets: Sequence[_Target], since: datetime, now: datetime, seed: int) -> others.Pushes:
+    chance = random.Random(f"{seed} pushes {since:%F %H}")  # noqa: S311
+    found = others.Pushes()
     for target in targets:
         if target.place.kind == "MOCK":
             times = list(business.moments(since, now - timedelta(minutes=5), 9, chance))
-            have = IntegrationEvent.objects.filter(event_type=ORDER_PUSH, tenant=target.integration.tenant).count()
-            events, syncs, logs = others.pushes(target.integration, times, chance, first=20_001 + have)
-            IntegrationEvent.objects.bulk_create(events, batch_size=BATCH)
-            IntegrationSync.objects.bulk_create(syncs, batch_size=BATCH)
-            ExecutionLog.objects.bulk_create(logs, batch_size=BATCH)
-            pushed += len(syncs)
-    filled.counts |= {"inbound webhooks": len(received), "pushes": pushed}
+            have = IntegrationEvent.objects.filter(event_type=ORDER_PUSH, tenant=target.integration.tenant_id).count()
+            others.add_pushes(found, target.integration, times, chance, first=20_001 + have)
+    return found
 
 
 def _time(seconds: float | None) -> datetime | None:

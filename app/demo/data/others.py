@@ -6,6 +6,7 @@ import json
 import random
 import uuid
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -101,12 +102,20 @@ def pulls(shops: Sequence[TenantIntegration], now: datetime) -> list[SyncState]:
     return states
 
 
-def pushes(
-    erp: TenantIntegration, times: Sequence[datetime], chance: random.Random, *, first: int
-) -> tuple[list[IntegrationEvent], list[IntegrationSync], list[ExecutionLog]]:
-    """Return orders handed to an ERP at `times`: nearly all taken, some at a later attempt, a few not wanted."""
+@dataclass(slots=True)
+class Pushes:
+    """Orders that were handed over, none of them saved."""
+
+    events: list[IntegrationEvent] = field(default_factory=list)
+    syncs: list[IntegrationSync] = field(default_factory=list)
+    logs: list[ExecutionLog] = field(default_factory=list)
+
+
+def add_pushes(
+    found: Pushes, erp: TenantIntegration, times: Sequence[datetime], chance: random.Random, *, first: int
+) -> None:
+    """Add orders handed to an ERP at `times`: nearly all taken, some at a later attempt, a few not wanted."""
     content_type = ContentType.objects.get_for_model(ERPPushLog, for_concrete_model=False)
-    events, syncs, logs = [], [], []
     for number, at in enumerate(times, first):
         order_id = f"SO-{number}"
         lines = [{"sku": f"P-{chance.randint(100, 999)}", "quantity": chance.randint(1, 4)} for _ in range(2)]
@@ -126,7 +135,7 @@ def pushes(
             event=event, integration=erp, object_key=f"{content_type.pk}:{order_id}", created_at=at, next_attempt_at=at
         )
         ended, failures = at, chance.choices((0, 1, 2), (20, 3, 1))[0]
-        refused = chance.random() < 0.05
+        refused = chance.random() < 0.08
         for attempt in range(1, failures + 2):
             ms = chance.randint(2, 9)
             ended += timedelta(seconds=2 ** (attempt - 2) if attempt > 1 else 0.05, milliseconds=ms)
@@ -145,12 +154,11 @@ def pushes(
                 sync.last_failed_at, sync.last_error = ended, log.error
             else:
                 log.response_payload = {"external_id": f"MOCK-{event.idempotency_key[-8:]}", "mode": "flaky"}
-            logs.append(log)
+            found.logs.append(log)
         sync.attempts, sync.settled_at = failures + 1, ended
         if refused:
             sync.status, sync.response_status, sync.reason = "failed", 422, f"gave up: {sync.last_error}"
         else:
             sync.status, sync.synced_at, sync.last_error = "synced", ended, ""
-        events.append(event)
-        syncs.append(sync)
-    return events, syncs, logs
+        found.events.append(event)
+        found.syncs.append(sync)

@@ -59,11 +59,12 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Company:
-    """One tenant: what it repairs, how busy it is (work items a day), its destinations."""
+    """One tenant: how busy it is (work items a day), what it repairs and why, its destinations."""
 
     name: str
     a_day: float
     things: tuple[str, ...]
+    faults: tuple[str, ...]
     counters: tuple[str, ...]
     places: tuple[Place, ...]
     has_people: bool = False  # one of each role, who may sign in
@@ -78,6 +79,7 @@ COMPANIES = (
         "Acme Corp",
         64,
         ("iPhone 13 Pro", "iPhone 15", "Galaxy S23", "Pixel 8", "iPad Air", "MacBook Air M2"),
+        ("screen is cracked", "does not switch on", "battery empty within an hour", "fell into water", "no sound"),
         ("Main Store", "Station Kiosk"),
         (
             Place(
@@ -139,6 +141,7 @@ COMPANIES = (
         "Northwind Repairs",
         40,
         ("Espresso machine", "Dishwasher", "Washing machine", "Vacuum robot", "Mixer"),
+        ("leaks after a few minutes", "makes a loud noise", "shows error E24", "does not switch on", "yearly service"),
         ("Harbour Street", "Pick-up van"),
         (
             Place(
@@ -168,6 +171,7 @@ COMPANIES = (
         "Contoso Bikes",
         26,
         ("City bike", "E-bike", "Cargo bike", "Mountain bike", "Child seat"),
+        ("brakes squeal", "gears slip", "flat tyre", "spring service", "creaks at every turn"),
         ("Old Town", "Riverside"),
         (
             Place("contoso/fleet", "Fleet portal", "webhook", every(), median_ms=60),
@@ -187,6 +191,7 @@ COMPANIES = (
         "Initech Field Service",
         8,
         ("Printer", "Copier", "Label printer"),
+        ("paper jam", "prints stripes", "is not found in the network", "toner low"),
         ("Head office",),
         (
             Place("initech/archive", "Archive", "webhook", every("workitem_deleted")),

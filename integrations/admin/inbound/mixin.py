@@ -11,58 +11,17 @@ from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from integrations.admin.inbound.received import shown_body, shown_headers, shown_json
 from integrations.admin.lists.history import History
 from integrations.admin.lists.recent_filters import ActionFilter, ConnectionFilter, EventTypeFilter, OutcomeFilter
 from integrations.admin.pages.object_buttons import Button, ObjectButtons
 from integrations.admin.widgets.assets import Assets
-from integrations.clock import now as clock_now
-from integrations.display import NOTHING, Badge, Kind, clock, exact, short, when
+from integrations.display import NOTHING, Badge, exact, inbound_badge, inbound_story, short, switched_off, when
+from integrations.inbound import by_hand as inbound_actions
 from integrations.inbound.models import AbstractWebhookEvent
+from integrations.received import shown_body, shown_headers, shown_json
 from integrations.tenancy.harmless_text import harmless
 
-from . import actions as inbound_actions
-
 Status = AbstractWebhookEvent.Status
-_KINDS: dict[str, Kind] = {
-    "received": "warn",
-    "processing": "warn",
-    "processed": "ok",
-    "failed": "bad",
-    "duplicate": "off",
-}
-
-
-def event_badge(event: Any) -> Badge:
-    """Return ✓ Processed, ⚠ Received, ✗ Failed …; ✗ Rejected for what did not prove where it came from."""
-    if not event.signature_valid:
-        return Badge("bad", "✗ Rejected", event.error or "Its signature is missing or wrong.")
-    return Badge(_KINDS.get(event.status, "off"), event.get_status_display(), event.error)
-
-
-def event_story(event: Any) -> str:
-    """Say what an inbound webhook waits for, "" for nothing."""
-    if not event.signature_valid or event.next_attempt_at is None:
-        return ""
-    if off := switched_off(event):
-        return off
-    if event.status == Status.PROCESSED:
-        return "processed; a receiver of its signal is told again"
-    again = f"attempt {event.attempts + 1}, " if event.attempts else ""
-    if event.status == Status.PROCESSING:
-        return f"attempt {max(event.attempts, 1)}"
-    return f"{again}due now" if event.next_attempt_at <= clock_now() else f"{again}at {clock(event.next_attempt_at)}"
-
-
-def switched_off(event: Any) -> str:
-    """Say that `event` waits because what it came for is switched off, "" if it is not; sweeps pass such rows over."""
-    connection = getattr(event, "connection", None)
-    if connection is None:
-        return ""
-    noun = str(connection._meta.verbose_name).split()[-1]
-    if not connection.is_enabled:
-        return f"waits until the {noun} is re-enabled"
-    return "" if connection.accepts_webhooks else f"waits until the {noun} is active again"
 
 
 class WebhookEventAdminMixin(History, ObjectButtons):
@@ -106,8 +65,10 @@ class WebhookEventAdminMixin(History, ObjectButtons):
 
     @admin.display(description="status")
     def state(self, obj: Any) -> Any:
-        story = event_story(obj)
-        return format_html('{}<div class="ig-quiet">{}</div>', event_badge(obj), story) if story else event_badge(obj)
+        story = inbound_story(obj)
+        return (
+            format_html('{}<div class="ig-quiet">{}</div>', inbound_badge(obj), story) if story else inbound_badge(obj)
+        )
 
     @admin.display(description="event type, action")
     def what(self, obj: Any) -> SafeString:
@@ -140,7 +101,7 @@ class WebhookEventAdminMixin(History, ObjectButtons):
 
     @admin.display(description="status")
     def status_now(self, obj: Any) -> SafeString:
-        return format_html('{} <span class="ig-quiet">{}</span>', event_badge(obj), event_story(obj))
+        return format_html('{} <span class="ig-quiet">{}</span>', inbound_badge(obj), inbound_story(obj))
 
     @admin.display(description="signature")
     def signature(self, obj: Any) -> Badge:

@@ -17,7 +17,7 @@ from integrations.admin.pages.links import page_url
 from integrations.connections.models import TenantIntegration
 from integrations.connections.registered import connection_model
 from integrations.connectors.manifest import Inbound
-from integrations.display import Badge, short, when
+from integrations.display import Badge, inbound_badge, inbound_story, short, when
 from integrations.errors import IntegrationError
 from integrations.forms.choice import calls_back, connector_of
 from integrations.inbound.actions import action_named
@@ -26,7 +26,6 @@ from integrations.label import permission
 from integrations.tenancy.harmless_text import harmless
 
 from .callback_address import EVENTS, GUESSED, callback_address, is_guessed
-from .mixin import event_badge, event_story
 
 SHOWN = 10
 SCHEMES = {
@@ -133,8 +132,8 @@ class CallsBack:
             event.connection = self.integration
             yield {
                 "url": page_url("webhookevent", "change", event.pk),
-                "badge": event_badge(event),
-                "story": event_story(event),
+                "badge": inbound_badge(event),
+                "story": inbound_story(event),
                 "what": harmless(event.event_type) or harmless(event.action),
                 "action": harmless(event.action) if event.event_type else "",
                 "received": when(event.received_at),

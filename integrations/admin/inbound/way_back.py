@@ -7,9 +7,9 @@ from typing import Any
 from django.http import HttpRequest
 from django.urls import reverse
 
-from integrations.admin.lists.recent_filters import has_field
 from integrations.connections.registered import connection_model
 from integrations.forms.choice import calls_back, connector_of
+from integrations.inbound.by_hand import has_field
 from integrations.inbound.models import AbstractWebhookEvent
 from integrations.pull.models import AbstractSyncState
 

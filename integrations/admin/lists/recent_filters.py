@@ -8,14 +8,14 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
-from django.core.exceptions import FieldDoesNotExist, ValidationError
+from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
+from integrations.inbound.by_hand import LOOKED_AT, has_field
 from integrations.inbound.models import AbstractWebhookEvent
 from integrations.tenancy.harmless_text import harmless
 
-LOOKED_AT = 1000  # newest rows
 OFFERED = 30
 REJECTED = "rejected"
 
@@ -90,12 +90,3 @@ class OutcomeFilter(admin.SimpleListFilter):
         if self.value() == REJECTED:
             return queryset.filter(signature_valid=False)
         return queryset.filter(signature_valid=True, status=self.value())
-
-
-def has_field(model: Any, name: str) -> bool:
-    """Tell whether `model` has a column called so: a host names its own relations as it likes."""
-    try:
-        model._meta.get_field(name)
-    except FieldDoesNotExist:
-        return False
-    return True

@@ -18,7 +18,7 @@ from integrations.admin.pages.links import link_to_integration
 from integrations.admin.tenancy.scoped_admin import TenantFilter, TenantOwnedForm, TenantScopedAdmin, tenant_ids
 from integrations.connections.access import may_use, usable_by
 from integrations.connections.models import TenantIntegration
-from integrations.display import Badge
+from integrations.display import Badge, every
 from integrations.forms.choice import connector_of
 from integrations.pull import fetch
 from integrations.pull.handlers import handler_for
@@ -159,17 +159,6 @@ class SyncStateAdmin(SyncStateAdminMixin, TenantScopedAdmin):
     @admin.display(description="every", ordering="interval_minutes")
     def interval(self, obj: SyncState) -> str:
         return every(obj.interval_minutes).removeprefix("every ")
-
-
-def every(minutes: int | None) -> str:
-    """Return ``every 15 min``, ``every 2 h``, ``every day``; "when asked" for none."""
-    if not minutes:
-        return "when asked"
-    for size, word in ((1440, "day"), (60, "h")):
-        if minutes % size == 0:
-            count = minutes // size
-            return f"every {word}" if count == 1 else f"every {count} {word}{'s' if word == 'day' else ''}"
-    return f"every {minutes} min"
 
 
 def _may_use(request: HttpRequest, obj: Any) -> bool:

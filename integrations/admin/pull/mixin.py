@@ -10,42 +10,19 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html
 
-from integrations import clock
 from integrations.admin.lists.listed_filters import ListedFilters
 from integrations.admin.lists.recent_filters import ConnectionFilter
 from integrations.admin.pages.object_buttons import Button, ObjectButtons
 from integrations.admin.widgets.assets import Assets
-from integrations.display import NOTHING, Badge, Kind, exact, short, when
-from integrations.pull.handlers import NOBODY
+from integrations.display import NOTHING, Badge, exact, next_pull, pull_badge, short, when
+from integrations.pull import by_hand as pull_actions
 from integrations.pull.models import AbstractSyncState
 from integrations.tenancy.harmless_text import harmless
 
-from . import actions as pull_actions
-
 Status = AbstractSyncState.Status
-_KINDS: dict[str, Kind] = {"idle": "off", "running": "warn", "completed": "ok", "failed": "bad"}
 CURSOR_SHOWN = 16
 _OURS = {field.name for field in AbstractSyncState._meta.get_fields()}
 _RUN_TIME = ("state", "last", "next", "progress", "errors", "shown_cursor")
-
-
-def pull_badge(state: Any) -> Badge:
-    """Return ✓ Completed, ⚠ Running, ✗ Failed or ○ Idle for `state`; ⚠ Interrupted if its worker is gone."""
-    if state.status == Status.RUNNING and not pull_actions.is_leased(state):
-        return Badge("warn", "⚠ Interrupted", "Its worker is gone; the next run repeats the page.")
-    label = "○ Idle" if state.status == Status.IDLE else state.get_status_display()
-    return Badge(_KINDS.get(state.status, "off"), label, state.last_error)
-
-
-def next_pull(state: Any) -> Any:
-    """Say when it is pulled next; after a failure nobody asks the provider before that time."""
-    if not state.has_taker:
-        return f"never: {NOBODY}"
-    if state.next_sync_at is None:
-        return "when asked"
-    if state.next_sync_at > clock.now():
-        return when(state.next_sync_at)
-    return "due now" if getattr(state, "interval_minutes", 1) else "when asked"
 
 
 class SyncStateAdminMixin(ListedFilters, ObjectButtons):

@@ -11,13 +11,12 @@ from integrations.admin.pages.links import page_url
 from integrations.admin.tenancy.panels import Panel, register_panel
 from integrations.admin.widgets.assets import CSS
 from integrations.connections.models import TenantIntegration
-from integrations.display import short, when
+from integrations.display import every, next_pull, pull_badge, short, when
 from integrations.label import permission
 from integrations.pull.models import SyncState
 from integrations.tenancy.harmless_text import harmless
 
-from .admin import every, resources_of
-from .mixin import next_pull, pull_badge
+from .admin import resources_of
 
 SHOWN = 20
 

@@ -259,7 +259,7 @@ def test_choosing_a_connector_without_javascript(server: str, browser_page: Any,
 def test_from_the_address_to_paste_to_a_webhook_that_is_processed_again(
     server: str, browser_page: Any, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("integrations.admin.inbound.actions.send_hint", lambda *_, **__: True)  # no broker here
+    monkeypatch.setattr("integrations.inbound.by_hand.send_hint", lambda *_, **__: True)  # no broker here
     page = browser_page
     integration = TenantIntegration(tenant=tenant, name="Workflow", integration_type="n8n")
     integration.webhook_url = "https://n8n.example.com/webhook/x"

@@ -133,7 +133,7 @@ def test_a_pulled_page(workers: Workers, receiver: Receiver, tmp_path: Path, poo
 
 
 def test_what_was_given_up_goes_on_when_a_person_says_so(receiver: Receiver, broker: Any) -> None:
-    from integrations.admin.pull.actions import pull_now
+    from integrations.pull.by_hand import pull_now
     from integrations.services import SyncService
     from integrations.tests.pull_world import OrderBook, store_orders
 

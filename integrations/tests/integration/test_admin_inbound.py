@@ -46,8 +46,8 @@ def hints(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]]]:
         asked.append((task, kwargs))
         return True
 
-    monkeypatch.setattr("integrations.admin.inbound.actions.send_hint", ask)
-    monkeypatch.setattr("integrations.admin.pull.actions.send_hint", ask)
+    monkeypatch.setattr("integrations.inbound.by_hand.send_hint", ask)
+    monkeypatch.setattr("integrations.pull.by_hand.send_hint", ask)
     return asked
 
 
@@ -493,7 +493,7 @@ def test_a_worker_that_is_overtaken_by_a_person_writes_nothing(acme: Side, hints
 
 
 def test_without_a_broker_the_row_is_due_all_the_same(acme: Side, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("integrations.admin.inbound.actions.send_hint", lambda *_, **__: False)
+    monkeypatch.setattr("integrations.inbound.by_hand.send_hint", lambda *_, **__: False)
     event = make_event(make_shop(acme.tenant), status="failed")
     assert "will be processed now" in act(acme.client, "webhookevent", "process_again", event)
     event.refresh_from_db()

@@ -105,8 +105,8 @@ def hints(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]]]:
         asked.append((task, kwargs))
         return True
 
-    monkeypatch.setattr("integrations.admin.inbound.actions.send_hint", ask)
-    monkeypatch.setattr("integrations.admin.pull.actions.send_hint", ask)
+    monkeypatch.setattr("integrations.inbound.by_hand.send_hint", ask)
+    monkeypatch.setattr("integrations.pull.by_hand.send_hint", ask)
     return asked
 
 
@@ -441,7 +441,7 @@ def _taken() -> Iterator[None]:
 
 @pytest.mark.usefixtures("_taken")
 def test_a_broker_that_is_away_is_said(root: Client, shop: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("integrations.admin.pull.actions.send_hint", lambda *_, **__: False)
+    monkeypatch.setattr("integrations.pull.by_hand.send_hint", lambda *_, **__: False)
     state = host.SyncState.objects.create(connection=shop, resource_type="orders")
     html = root.post(url("syncstate", "pull_now", state.pk), follow=True).content.decode()
     assert "the broker is away" in messages_of(html)

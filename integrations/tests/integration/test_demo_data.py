@@ -24,12 +24,8 @@ def test_a_filled_database_looks_like_one_that_workers_wrote() -> None:
     filled = fill(RECEIVER, now=now, pace=0.2)
 
     syncs = IntegrationSync.objects.all()
-    assert set(syncs.values_list("status", flat=True)) == {
-        "pending",
-        "synced",
-        "failed",
-        "cancelled",
-    }
+    # (Whether some are given up already depends on the weekday.)
+    assert {"pending", "synced", "cancelled"} <= set(syncs.values_list("status", flat=True))
     assert not syncs.filter(status="synced").filter(Q(synced_at=None) | Q(settled_at=None) | ~Q(last_error="")).exists()
     assert not syncs.filter(status="pending").filter(~Q(settled_at=None) | ~Q(reason="")).exists()
     assert not syncs.filter(status__in=["failed", "cancelled"], reason="").exists()
@@ -39,6 +35,8 @@ def test_a_filled_database_looks_like_one_that_workers_wrote() -> None:
     assert not syncs.filter(next_attempt_at=None).exists()
     assert not IntegrationEvent.objects.filter(syncs=None).exists(), "an event that nobody wants is not recorded"
     assert not IntegrationEvent.objects.filter(occurred_at__gt=now).exists()
+    times = list(IntegrationEvent.objects.order_by("id").values_list("occurred_at", flat=True))
+    assert times == sorted(times)
     assert not ExecutionLog.objects.filter(created_at__gt=now + timedelta(minutes=1)).exists()
 
     # As many attempts in the log as on the row; a note for each end.

@@ -17,7 +17,6 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from integrations import alone as alone_module
-from integrations.admin.inbound.actions import process_again
 from integrations.alone import shared
 from integrations.connectors.base import BaseConnector
 from integrations.connectors.registry import ConnectorRegistry
@@ -26,6 +25,7 @@ from integrations.errors import IntegrationPermanentError, IntegrationTemporaryE
 from integrations.inbound import actions, sweep
 from integrations.inbound import process as processing
 from integrations.inbound import receive as receive_module
+from integrations.inbound.by_hand import process_again
 from integrations.inbound.process import _claim, process
 from integrations.inbound.receive import Delivery
 from integrations.inbound.retention import purge_received

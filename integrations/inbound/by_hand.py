@@ -8,23 +8,24 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from django.core.exceptions import FieldDoesNotExist
 from django.db.models import Case, F, Q, QuerySet, When
 from django.db.models.functions import Now
 
-from integrations.admin.lists.one_click import NOT_YOURS, Done, May
-from integrations.admin.lists.recent_filters import LOOKED_AT, has_field
 from integrations.delivery.sweep import SENDING_SECONDS
 from integrations.delivery.wakeup import QUEUE, send_hint, together
 from integrations.errors import IntegrationError
 from integrations.inbound.models import AbstractWebhookEvent
 from integrations.inbound.process import LAST_CHANCE
 from integrations.inbound.receive import HAS_KILLED, TASK
+from integrations.one_click import NOT_YOURS, Done, May
 from integrations.tenancy.tenant import key_of
 from integrations.transport.outgoing import header_secrets
 from integrations.transport.redaction import texts_in
 
 MOST = 1000  # rows per click; the request must end
 HINTED = 20  # hints per click; the sweep finds the others
+LOOKED_AT = 1000  # newest rows, whose connections are tried where only a provider's id is known
 
 Status = AbstractWebhookEvent.Status
 # `attempts` is the fence of whoever has a row in hand (inbound/process.py): it goes on, never back.
@@ -123,6 +124,15 @@ def find(events: QuerySet[Any], term: str) -> QuerySet[Any]:
         keys += [f"{connection}:{term}" for connection in set(newest) if connection is not None]
     number = key_of(events.model, term)
     return events.filter(Q(idempotency_key__in=keys) | (Q(pk=number) if number is not None else Q()))
+
+
+def has_field(model: Any, name: str) -> bool:
+    """Tell whether `model` has a column called so: a host names its own relations as it likes."""
+    try:
+        model._meta.get_field(name)
+    except FieldDoesNotExist:
+        return False
+    return True
 
 
 def secrets_of(event: Any) -> tuple[str, ...]:

@@ -14,10 +14,10 @@ from typing import Any
 from django.db.models import QuerySet
 
 from integrations import clock
-from integrations.admin.lists.one_click import NOT_YOURS, Done, May
 from integrations.alone import MAX_DEATHS
 from integrations.delivery.sweep import SENDING_SECONDS
 from integrations.delivery.wakeup import SLOW_QUEUE, send_hint, together
+from integrations.one_click import NOT_YOURS, Done, May
 from integrations.pull.by_name import FULL, INCREMENTAL
 from integrations.pull.handlers import NOBODY
 from integrations.pull.lease import RELEASED, given_up

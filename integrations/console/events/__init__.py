@@ -1,0 +1,1 @@
+"""What happened: the list of events, and one event with all that came of it."""

@@ -1,0 +1,92 @@
+"""Events: what happened to which object, and to whom it was owed."""
+
+from __future__ import annotations
+
+import json
+
+from django.http import HttpRequest, HttpResponse
+
+from integrations.connections import event_types
+from integrations.console.access import Access
+from integrations.console.keyset import chosen, listing
+from integrations.console.objects import name_objects
+from integrations.console.page import page, show
+from integrations.display import sync_badge, sync_story
+from integrations.outbox.models import IntegrationEvent, IntegrationSync
+from integrations.tenancy.roles import Role
+
+MOST_OWED = 100  # deliveries of one event on its page
+OTHERS = 10  # events of the same object on it
+
+
+@page(Role.VIEWER)
+def events(request: HttpRequest, access: Access) -> HttpResponse:
+    """Show what happened, newest first."""
+    kinds = event_types.choices()
+    kind = chosen(request, "type", [name for name, _ in kinds])
+    obj, key = request.GET.get("object", "").strip()[:255], request.GET.get("key", "").strip()[:255]
+    rows = access.rows(IntegrationEvent.objects.select_related("tenant", "content_type", "origin")).defer("body")
+    if kind:
+        rows = rows.filter(event_type=kind)
+    if obj:
+        rows = rows.filter(object_id=obj)
+    if key:
+        rows = rows.filter(idempotency_key=key)
+    found = listing(request, rows, is_sparse=not key)
+    name_objects(access, found.rows)
+    _count_owed(found.rows)
+    filters = {"kinds": kinds, "kind": kind, "object": obj, "key": key, "is_filtered": bool(kind or obj or key)}
+    return show(request, access, "events.html", {"page": found, **filters})
+
+
+def _count_owed(rows: list[IntegrationEvent]) -> None:
+    """Set ``event.owed``: the states of its deliveries, with how many are in each."""
+    counts: dict[int, dict[str, int]] = {}
+    syncs = IntegrationSync.objects.filter(event__in=[event.pk for event in rows]).order_by()
+    for event_id, status in syncs.values_list("event", "status"):
+        mine = counts.setdefault(event_id, {})
+        mine[status] = mine.get(status, 0) + 1
+    labels = dict(IntegrationSync.Status.choices)
+    for event in rows:
+        found = counts.get(event.pk, {})
+        event.owed = [(status, labels[status], number) for status, number in found.items()]  # type: ignore[attr-defined]
+
+
+@page(Role.VIEWER)
+def event(request: HttpRequest, access: Access, pk: int) -> HttpResponse:
+    """Show one event: what was recorded, to whom it was owed and what came of it, and why nobody else got it."""
+    rows = IntegrationEvent.objects.select_related("tenant", "content_type", "origin")
+    found: IntegrationEvent = access.one(rows, pk=pk)
+    name_objects(access, [found])
+    owed = list(found.syncs.select_related("integration__lane").order_by("pk")[: MOST_OWED + 1])
+    for sync in owed:
+        sync.badge, sync.waits = sync_badge(sync), sync_story(sync)  # type: ignore[attr-defined]
+    same = IntegrationEvent.objects.filter(
+        tenant=found.tenant_id, content_type=found.content_type_id, object_id=found.object_id
+    ).defer("body")
+    neighbours = [
+        *reversed(same.filter(pk__gt=found.pk).order_by("pk")[: OTHERS // 2]),
+        *same.filter(pk__lt=found.pk).order_by("-pk")[: OTHERS // 2],
+    ]
+    body = json.loads(found.body)
+    context = {
+        "event": found,
+        "owed": owed[:MOST_OWED],
+        "has_more": len(owed) > MOST_OWED,
+        "changes": _changes(body),
+        "body": json.dumps(body, indent=2, ensure_ascii=False),
+        "neighbours": neighbours,
+    }
+    return show(request, access, "event.html", context)
+
+
+def _changes(body: object) -> list[tuple[str, object, object]]:
+    """Return (field, before, after) of what the event says has changed."""
+    changes = body.get("changes") if isinstance(body, dict) else None
+    if not isinstance(changes, dict):
+        return []
+    return [
+        (name, both.get("old"), both.get("new"))
+        for name, both in changes.items()
+        if isinstance(both, dict) and {"old", "new"} <= both.keys()
+    ]

@@ -1,0 +1,82 @@
+"""The objects that events are about, named as people know them, with a link where there is a page for them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.admin.utils import quote
+from django.contrib.contenttypes.models import ContentType
+from django.core.exceptions import ValidationError
+from django.db import models
+from django.urls import NoReverseMatch, reverse
+
+from integrations.outbox.models import IntegrationEvent
+from integrations.tenancy.boundary import is_own, owner_of
+from integrations.tenancy.harmless_text import harmless
+
+from .access import Access
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """One object in words.
+
+    Attributes:
+        kind: what it is, such as "work item".
+        name: what it is called; its number, if it is gone or no model of ours.
+        url: its page, "" if there is none that this person may open.
+        is_there: it exists.
+    """
+
+    kind: str
+    name: str
+    url: str = ""
+    is_there: bool = True
+
+
+def name_objects(access: Access, events: Iterable[IntegrationEvent]) -> None:
+    """Set ``event.named`` (a `Named`) on each of `events`: one query for each kind of object."""
+    by_type: dict[int, list[IntegrationEvent]] = defaultdict(list)
+    for event in events:
+        by_type[event.content_type_id].append(event)
+    for content_type_id, group in by_type.items():
+        model = ContentType.objects.get_for_id(content_type_id).model_class()
+        found = _found(model, {event.object_id for event in group})
+        kind = str(model._meta.verbose_name) if model is not None else "object"
+        kind = "order" if model is not None and model._meta.proxy else kind
+        for event in group:
+            obj = found.get(event.object_id)
+            if obj is not None and is_own(owner_of(obj), event.tenant_id):
+                named = Named(kind, harmless(str(obj)), _page(access, obj))
+            else:
+                named = Named(kind, harmless(event.object_id), is_there=False)
+            event.named = named  # type: ignore[attr-defined]
+
+
+def _found(model: type[models.Model] | None, object_ids: Iterable[str]) -> dict[str, Any]:
+    if model is None or model._meta.proxy:
+        return {}  # a proxy stands for objects that are no model of ours: an order's id is not a push's
+    keys = []
+    for object_id in object_ids:
+        try:
+            keys.append(model._meta.pk.to_python(object_id))
+        except ValidationError:
+            continue
+    return {str(obj.pk): obj for obj in model._base_manager.filter(pk__in=keys)}
+
+
+def _page(access: Access, obj: Any) -> str:
+    """Return the object's own address: the project's page of it, else the admin's for those who may open it."""
+    if hasattr(obj, "get_absolute_url"):
+        return str(obj.get_absolute_url())
+    opts, user = obj._meta, access.user
+    if not user.is_staff or not user.has_perm(f"{opts.app_label}.view_{opts.model_name}"):
+        return ""
+    try:
+        return reverse(f"{admin.site.name}:{opts.app_label}_{opts.model_name}_change", args=[quote(obj.pk)])
+    except NoReverseMatch:
+        return ""
