@@ -6,6 +6,7 @@ from django.urls import path
 
 from .events.views import event, events
 from .inbound.views import inbound, inbound_event, process_again
+from .jobs.views import act_on_job, job, jobs, new_job
 from .overview.views import overview
 from .pulls.views import pull, pull_act, pulls
 from .pushes.views import push, pushes
@@ -26,6 +27,12 @@ urlpatterns = [
     path("pulls/<int:pk>/again/", pull_act, {"act": "again"}, name="pull-again"),
     path("pushes/", pushes, name="pushes"),
     path("pushes/<int:pk>/", push, name="push"),
+    path("jobs/", jobs, name="jobs"),
+    path("jobs/new/", new_job, name="job-new"),
+    path("jobs/<int:pk>/", job, name="job"),
+    path("jobs/<int:pk>/pause/", act_on_job, {"act": "pause"}, name="job-pause"),
+    path("jobs/<int:pk>/resume/", act_on_job, {"act": "resume"}, name="job-resume"),
+    path("jobs/<int:pk>/cancel/", act_on_job, {"act": "cancel"}, name="job-cancel"),
     path("tenant/", choose_tenant, name="tenant"),
     path("sign-in/", SignIn.as_view(), name="sign-in"),
     path("sign-out/", sign_out, name="sign-out"),

@@ -1,0 +1,180 @@
+"""Jobs: the list, one job, and making one.
+
+A job is shown before it is started: the form's address, with ``show``, is its preview; the button below that starts
+exactly what was shown.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from urllib.parse import urlencode
+
+from django.contrib import messages
+from django.contrib.contenttypes.models import ContentType
+from django.db.models import Q
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST
+
+from integrations.connections.models import TenantIntegration
+from integrations.console.access import Access
+from integrations.console.page import page, show
+from integrations.display import sync_badge
+from integrations.jobs import actions
+from integrations.jobs.actions import CannotStart
+from integrations.jobs.models import ACTIVE, Job
+from integrations.jobs.replay import ReplayFilter
+from integrations.jobs.snapshots import source_of
+from integrations.outbox.models import IntegrationEvent
+from integrations.tenancy.roles import Role
+from integrations.tenancy.tenant import find_tenant, name_of
+
+from .form import FORMS, BackfillForm, ReplayForm
+from .shown import ROLES, describe, duration
+
+SIZE = 25
+ACTS = {"pause": actions.pause, "resume": actions.resume, "cancel": actions.cancel}
+
+
+@page(Role.VIEWER)
+def jobs(request: HttpRequest, access: Access) -> HttpResponse:
+    """List the jobs, newest first; those that run are up to date."""
+    rows = access.rows(Job.objects.select_related("tenant"))
+    before = request.GET.get("before", "")
+    page_of = rows.filter(pk__lt=int(before)) if before.isdigit() and len(before) < 19 else rows
+    found = list(page_of.order_by("-pk")[: SIZE + 1])
+    context = {
+        "jobs": [describe(job, access) for job in found[:SIZE]],
+        "older": f"{request.path}?before={found[SIZE - 1].pk}" if len(found) > SIZE else "",
+        "newer": request.path if page_of is not rows else "",
+        "may_start": access.role is not None and access.role >= Role.OPERATOR,
+        "is_live": any(job.state in ACTIVE for job in found),
+    }
+    return show(request, access, "jobs_list.html" if _is_part(request) else "jobs.html", context)
+
+
+@page(Role.VIEWER)
+def job(request: HttpRequest, access: Access, pk: int) -> HttpResponse:
+    """Show one job, and let it be stopped or go on."""
+    found = access.one(Job.objects.select_related("tenant"), pk=pk)
+    context = {**describe(found, access), **_links(found)}
+    return show(request, access, "job_state.html" if _is_part(request) else "job.html", context)
+
+
+@require_POST
+@page(Role.OPERATOR)
+def act_on_job(request: HttpRequest, access: Access, pk: int, act: str) -> HttpResponse:
+    """Pause, resume or cancel a job."""
+    found = access.one(Job.objects.all(), pk=pk)
+    access.require(ROLES[Job.Kind(found.kind)] if act == "resume" else Role.OPERATOR, found.tenant_id)
+    if not ACTS[act](found, actor=access.user.get_username()):
+        found.refresh_from_db()
+        words = _("Nothing was changed: this job is %(state)s.") % {"state": found.get_state_display().lower()}
+        messages.warning(request, words)
+    return HttpResponseRedirect(reverse("console:job", args=[pk]))
+
+
+@page(Role.OPERATOR)
+def new_job(request: HttpRequest, access: Access) -> HttpResponse:
+    """Fill in what a job is to do, see what that is, and start it."""
+    if request.method == "POST":
+        return _start(request, access)
+    form_class = FORMS.get(request.GET.get("kind", "replay"), ReplayForm)
+    is_shown = "show" in request.GET
+    given = request.GET
+    form = form_class(access, data=given) if is_shown else form_class(access, initial=_prefilled(given, form_class))
+    context: dict[str, Any] = {}
+    if is_shown and form.is_valid():
+        access.require(form.role, form.tenant_id)
+        context = _preview(form)
+    return _show_form(request, access, form, context)
+
+
+def _prefilled(given: Any, form_class: type) -> Any:
+    """Return what the address of a list of deliveries says; whoever says nothing means what failed."""
+    if form_class is ReplayForm and not any(name in given for name in ReplayFilter.model_fields):
+        given = given.copy()
+        given.setlist("status", ["failed"])
+        given["since"] = "24h"
+    return given
+
+
+def _start(request: HttpRequest, access: Access) -> HttpResponse:
+    form = FORMS.get(request.POST.get("kind", ""), ReplayForm)(access, data=request.POST)
+    if not form.is_valid():
+        return _show_form(request, access, form, {})
+    access.require(form.role, form.tenant_id)
+    values: dict[str, Any] = {"actor": access.user.get_username(), "pace": form.cleaned_data["pace"]}
+    try:
+        if isinstance(form, BackfillForm):
+            assert form.target is not None and form.which is not None  # noqa: S101 - it is valid
+            started = actions.start_backfill(form.target, form.which, **values)
+        else:
+            started = actions.start_replay(form.tenant_id, form.which, **values)
+    except CannotStart as error:
+        form.add_error(None, str(error))
+        return _show_form(request, access, form, {})
+    return HttpResponseRedirect(reverse("console:job", args=[started.pk]))
+
+
+def _show_form(request: HttpRequest, access: Access, form: Any, context: dict[str, Any]) -> HttpResponse:
+    may_backfill = access.role is not None and access.role >= Role.MANAGER
+    if form.kind == "backfill" and not may_backfill and access.tenant is not None:
+        access.require(Role.MANAGER, access.tenant.pk)
+    status = 400 if form.is_bound and not form.is_valid() else 200
+    context |= {"form": form, "may_backfill": may_backfill}
+    return show(request, access, "job_new.html", context, status=status)
+
+
+def _preview(form: Any) -> dict[str, Any]:
+    if isinstance(form, BackfillForm):
+        assert form.which is not None  # noqa: S101 - it is valid
+        found = actions.preview_backfill(form.tenant_id, form.which)
+        sample = [{"shown": each, "body": json.dumps(each.body, indent=2, ensure_ascii=False)} for each in found.sample]
+        words = form.which.in_words(form.target.name if form.target is not None else "")
+    else:
+        found = actions.preview_replay(form.tenant_id, form.which)
+        sample = [{"sync": sync, "badge": sync_badge(sync), "object": _object(sync.event)} for sync in found.sample]
+        words = form.which.in_words(form.target.name if form.target is not None else None)
+    to_do = found.count - found.left_alone
+    return {
+        "preview": found,
+        "sample": sample,
+        "in_words": words,
+        "tenant_name": name_of(find_tenant(form.tenant_id)) if form.access.sees_several else "",
+        "takes": duration(to_do / form.cleaned_data["pace"]),
+        "kept": form.kept(),
+    }
+
+
+def _object(event: IntegrationEvent) -> str:
+    model = ContentType.objects.get_for_id(event.content_type_id).model_class()
+    return f"{model._meta.verbose_name if model is not None else _('object')} {event.object_id}"
+
+
+def _links(found: Job) -> dict[str, Any]:
+    """Return what the page of a job links to: its integration, if that is still there, and its deliveries."""
+    integration, query = None, ""
+    if found.integration_id is not None:
+        rows = TenantIntegration.objects.present().filter(tenant_id=found.tenant_id)
+        integration = rows.filter(pk=found.integration_id).first()
+    if found.kind == Job.Kind.REPLAY and "ids" not in found.filter:
+        which = ReplayFilter.model_validate(found.filter).model_copy(update={"status": ()})
+        query = urlencode(which.to_query(), doseq=True)
+    elif found.kind == Job.Kind.BACKFILL and integration is not None:
+        source = source_of(found.filter["model"])
+        known = {"event_type": source.event_type} if source is not None else {}
+        query = urlencode({"integration": integration.public_id, **known})
+    ahead = None
+    if found.state == Job.State.WAITING:
+        others = Job.objects.filter(tenant_id=found.tenant_id).exclude(pk=found.pk)
+        first = Q(state=Job.State.RUNNING) | Q(state=Job.State.WAITING, pk__lt=found.pk)
+        ahead = others.filter(first).order_by("state", "pk").first()
+    ahead_url = reverse("console:job", args=[ahead.pk]) if ahead is not None else ""
+    return {"integration": integration, "query": query, "ahead": ahead, "ahead_url": ahead_url}
+
+
+def _is_part(request: HttpRequest) -> bool:
+    return request.headers.get("HX-Request") == "true"
