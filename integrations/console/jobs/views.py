@@ -11,7 +11,6 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib import messages
-from django.contrib.contenttypes.models import ContentType
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
@@ -20,6 +19,8 @@ from django.views.decorators.http import require_POST
 
 from integrations.connections.models import TenantIntegration
 from integrations.console.access import Access
+from integrations.console.keyset import listing
+from integrations.console.objects import name_objects
 from integrations.console.page import page, show
 from integrations.display import sync_badge
 from integrations.jobs import actions
@@ -27,7 +28,6 @@ from integrations.jobs.actions import CannotStart
 from integrations.jobs.models import ACTIVE, Job
 from integrations.jobs.replay import ReplayFilter
 from integrations.jobs.snapshots import source_of
-from integrations.outbox.models import IntegrationEvent
 from integrations.tenancy.roles import Role
 from integrations.tenancy.tenant import find_tenant, name_of
 
@@ -42,15 +42,13 @@ ACTS = {"pause": actions.pause, "resume": actions.resume, "cancel": actions.canc
 def jobs(request: HttpRequest, access: Access) -> HttpResponse:
     """List the jobs, newest first; those that run are up to date."""
     rows = access.rows(Job.objects.select_related("tenant"))
-    before = request.GET.get("before", "")
-    page_of = rows.filter(pk__lt=int(before)) if before.isdigit() and len(before) < 19 else rows
-    found = list(page_of.order_by("-pk")[: SIZE + 1])
+    found = listing(request, rows, size=SIZE, is_sparse=False)
     context = {
-        "jobs": [describe(job, access) for job in found[:SIZE]],
-        "older": f"{request.path}?before={found[SIZE - 1].pk}" if len(found) > SIZE else "",
-        "newer": request.path if page_of is not rows else "",
+        "jobs": [describe(job, access) for job in found.rows],
+        "older": found.older,
+        "newer": found.newer,
         "may_start": access.role is not None and access.role >= Role.OPERATOR,
-        "is_live": any(job.state in ACTIVE for job in found),
+        "is_live": any(job.state in ACTIVE for job in found.rows),
     }
     return show(request, access, "jobs_list.html" if _is_part(request) else "jobs.html", context)
 
@@ -136,7 +134,8 @@ def _preview(form: Any) -> dict[str, Any]:
         words = form.which.in_words(form.target.name if form.target is not None else "")
     else:
         found = actions.preview_replay(form.tenant_id, form.which)
-        sample = [{"sync": sync, "badge": sync_badge(sync), "object": _object(sync.event)} for sync in found.sample]
+        name_objects(form.access, [sync.event for sync in found.sample])
+        sample = [{"sync": sync, "badge": sync_badge(sync)} for sync in found.sample]
         words = form.which.in_words(form.target.name if form.target is not None else None)
     to_do = found.count - found.left_alone
     return {
@@ -147,11 +146,6 @@ def _preview(form: Any) -> dict[str, Any]:
         "takes": duration(to_do / form.cleaned_data["pace"]),
         "kept": form.kept(),
     }
-
-
-def _object(event: IntegrationEvent) -> str:
-    model = ContentType.objects.get_for_id(event.content_type_id).model_class()
-    return f"{model._meta.verbose_name if model is not None else _('object')} {event.object_id}"
 
 
 def _links(found: Job) -> dict[str, Any]:
