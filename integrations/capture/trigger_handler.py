@@ -135,6 +135,11 @@ class TriggerHandler:
         """What a backfill sends: nothing happened, this is how the object is (snapshots.py)."""
         return f"{self.name}_snapshot"
 
+    @property
+    def recorded_types(self) -> tuple[str, ...]:
+        """The event types that its model's writes may cause."""
+        return self._types(*KINDS)
+
     def _types(self, *kinds: str) -> tuple[str, ...]:
         """Return the event types of those of `kinds` that are recorded."""
         return tuple(f"{self.name}_{kind}" for kind in kinds if kind in self._recorded)
@@ -506,6 +511,12 @@ def trigger_integrations(instance: Any, event_type: str) -> list[IntegrationEven
         tenant = tenant_path(model, "").tenant(instance)
         payload = {instance._meta.model_name: {"id": instance.pk, "name": str(instance)}}
     return publish(event_type=event_type, tenant=tenant, obj=instance, payload=payload)
+
+
+def recorded_types_of(obj: models.Model) -> tuple[str, ...]:
+    """Return the event types that writes of `obj` may cause; none if nobody captures its model."""
+    handler = _handlers.get(obj._meta.concrete_model)  # type: ignore[arg-type]
+    return handler.recorded_types if handler is not None else ()
 
 
 def handlers() -> list[TriggerHandler]:
