@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.db.models.functions import Now
@@ -19,6 +19,35 @@ def beat_schedule(sweep_seconds: float = 15.0) -> dict[str, dict[str, Any]]:
         sweep_seconds: how often what is due is looked for.
     """
     return {name: {"task": task, "schedule": seconds} for name, task, seconds in _tasks(sweep_seconds)}
+
+
+class Scheduled(NamedTuple):
+    """One periodic task: its name for people, the task, the seconds between two runs, and whether it is switched on."""
+
+    name: str
+    task: str
+    seconds: float
+    is_enabled: bool = True
+
+
+def scheduled() -> list[Scheduled]:
+    """Return our periodic tasks as they are scheduled: as operators have edited them, if their rows are here."""
+    tasks = [Scheduled(*each) for each in _tasks(conf.SWEEP_SECONDS)]
+    if "django_celery_beat" not in settings.INSTALLED_APPS:
+        return tasks
+    from django_celery_beat.models import PeriodicTask
+
+    rows = PeriodicTask.objects.filter(task__in=[each.task for each in tasks]).select_related("interval")
+    edited = {row.task: row for row in rows}
+    found = []
+    for each in tasks:
+        row = edited.get(each.task)
+        if row is None:
+            found.append(each._replace(is_enabled=False))
+            continue
+        seconds = row.interval.schedule.run_every.total_seconds() if row.interval else each.seconds
+        found.append(Scheduled(row.name, each.task, seconds, row.enabled))
+    return found
 
 
 def _tasks(sweep_seconds: float) -> tuple[tuple[str, str, float], ...]:

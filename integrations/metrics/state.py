@@ -8,21 +8,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from django.db.models import Case, Count, F, Max, Min, OuterRef, Q, Subquery, Value, When
-from django.db.models.functions import Abs, Coalesce, Least, Now
+from django.db.models import Case, Count, F, Max, Value, When
+from django.db.models.functions import Abs, Now
 from prometheus_client.core import GaugeMetricFamily
 
 from integrations import clock
 from integrations.connections.models import TenantIntegration
-from integrations.delivery.models import Lane
 from integrations.delivery.wakeup import QUEUE, SLOW_QUEUE
-from integrations.observability import health, processes
+from integrations.observability import backlog, health, processes
 from integrations.observability.models import Heartbeat
-from integrations.outbox.models import IntegrationSync
 from integrations.pull.models import SyncState
 
 COUNTED = 100_000  # rows that wait are counted up to this
-_PENDING = Q(status=IntegrationSync.Status.PENDING)
 
 
 class StateCollector:
@@ -74,20 +71,11 @@ def _lanes() -> dict[Any, float]:
 
 
 def _backlog() -> float:
-    return float(IntegrationSync.objects.filter(_PENDING).order_by()[:COUNTED].count())
+    return float(backlog.count_waiting(COUNTED))
 
 
 def _oldest_due() -> dict[Any, float]:
-    rows = IntegrationSync.objects.filter(_PENDING, integration_id=OuterRef("pk"))
-    fresh = rows.filter(first_failed_at=None).order_by("id").values("next_attempt_at")[:1]
-    retry = rows.filter(first_failed_at__isnull=False).order_by("next_attempt_at", "id").values("next_attempt_at")[:1]
-    oldest = Least(Coalesce(Subquery(fresh), Subquery(retry)), Coalesce(Subquery(retry), Subquery(fresh)))
-    lanes = Lane.objects.filter(deleting_since=None, integration__is_active=True, integration__is_enabled=True)
-    found = lanes.annotate(oldest=oldest).aggregate(
-        free=Min("oldest", filter=Q(paused_until=None) | Q(paused_until__lte=Now())),
-        resting=Min("oldest", filter=Q(paused_until__gt=Now())),
-    )
-    now = clock.now()
+    now, found = clock.now(), backlog.oldest_by_rest()
     return {name: max(0.0, (now - since).total_seconds()) if since else 0.0 for name, since in found.items()}
 
 

@@ -6,11 +6,13 @@ would drop every sweep without a word.
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from django.apps import apps
 
 from integrations.database_clock import after
+from integrations.delivery.schedule import scheduled
 
 from .heartbeat import beat
 from .models import Heartbeat
@@ -31,6 +33,12 @@ def has_just_run(task: str, scheduled_name: str) -> bool:
 def note_end(task: str) -> None:
     """Note that a run of `task` has ended now."""
     beat(_key(task))
+
+
+def last_ends() -> dict[str, datetime]:
+    """Return when a run of each of our periodic tasks last ended, by the task's name."""
+    ends = dict(Heartbeat.objects.values_list("name", "beaten_at"))
+    return {each.task: ends[_key(each.task)] for each in scheduled() if _key(each.task) in ends}
 
 
 def _key(task: str) -> str:

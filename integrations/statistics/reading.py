@@ -200,3 +200,8 @@ def _stored(key: Any) -> Any:
     """Return a tenant's key as the database has it."""
     connection = connections[USING]
     return TenantFigures._meta.get_field("tenant").get_db_prep_value(key, connection)
+
+
+def rolled_up_to() -> int:
+    """Return up to which minute the figures of tenants are summed up; 0: not at all."""
+    return _rolled().tenants

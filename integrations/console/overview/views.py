@@ -2,14 +2,143 @@
 
 from __future__ import annotations
 
-from django.http import HttpRequest, HttpResponse
+from collections.abc import Callable
+from typing import Any
 
+from django.http import HttpRequest, HttpResponse
+from django.urls import NoReverseMatch, reverse
+
+from integrations import clock
+from integrations.connections.models import TenantIntegration
 from integrations.console.access import Access
 from integrations.console.page import page, show
+from integrations.delivery.models import Lane
+from integrations.observability.backlog import OldestDue, count_waiting, oldest_due
+from integrations.observability.lights import lights, sentence
+from integrations.statistics.figures import Figures, total
+from integrations.statistics.models import DAY
+from integrations.statistics.reading import DAY_LONG, EVERYBODY, RANGES, Point, Range, Whose, series
+from integrations.statistics.words import percent, took
 from integrations.tenancy.roles import Role
+
+TITLES = {"1h": "1 h", "24h": "24 h", "7d": "7 d", "30d": "30 d", "13m": "13 months"}
+PAST = {
+    "1h": "the last hour",
+    "24h": "the last 24 hours",
+    "7d": "the last 7 days",
+    "30d": "the last 30 days",
+    "13m": "the last 13 months",
+}
+MOST_WAITING = 10_000  # rows that are counted
+LINES = (
+    ("Delivered", "ok", "delivered"),
+    ("Failed, tried again", "warn", "retrying"),
+    ("Given up", "bad", "given_up"),
+    ("Cancelled", "off", "cancelled"),
+)
+QUANTILES = ((0.5, "p50"), (0.95, "p95"), (0.99, "p99"))
 
 
 @page(Role.VIEWER)
 def overview(request: HttpRequest, access: Access) -> HttpResponse:
-    """Show the first page."""
-    return show(request, access, "overview.html")
+    """Show what was delivered, how fast, what waits, what fails and what runs."""
+    span = next((each for each in RANGES if each.name == request.GET.get("range")), DAY_LONG)
+    mine = access.rows(TenantIntegration.unannounced.all())
+    context: dict[str, Any] = {"span": span.name, "is_table": request.GET.get("table") == "1"}
+    if mine.exists():
+        context |= _figures(access, span)
+    context |= _system(access)
+    template = "parts/overview_live.html" if request.headers.get("HX-Request") == "true" else "overview.html"
+    return show(request, access, template, context)
+
+
+def whose(access: Access) -> Whose:
+    """Return whose figures the person looks at: one tenant's, or those of all that they may see."""
+    if access.tenant is not None:
+        return Whose((access.tenant.pk,))
+    return EVERYBODY if access.user.is_superuser else Whose(tuple(tenant.pk for tenant in access.tenants))
+
+
+def _figures(access: Access, span: Range) -> dict[str, Any]:
+    of = whose(access)
+    points = series(of, span)
+    figures = total(point.figures for point in points)
+    waiting = count_waiting(MOST_WAITING + 1, of.tenants)
+    is_quiet = not (figures.attempts or figures.cancelled)
+    return {
+        "has_integrations": True,
+        "figures": figures,
+        "numbers": {name: f"{getattr(figures, name):,}" for name in ("delivered", "failed", "retrying", "given_up")},
+        "attempts": f"{figures.attempts:,}",
+        "success": percent(figures.success_rate),
+        "is_success_low": figures.success_rate is not None and figures.success_rate < 0.95,
+        "times": _times(figures),
+        "is_quiet": is_quiet,
+        "is_first": is_quiet and not waiting and not _has_ever_delivered(access),
+        "waiting": f"{MOST_WAITING:,}+" if waiting > MOST_WAITING else f"{waiting:,}",
+        "oldest": _oldest(oldest_due(of.tenants)) if waiting else None,
+        "ranges": [(each.name, TITLES[each.name], f"?range={each.name}") for each in RANGES],
+        "past": PAST[span.name],
+        "chart": _chart(points),
+        "chart_words": f"Deliveries a minute in {PAST[span.name]}: {figures.delivered:,} delivered, "
+        f"{figures.retrying:,} attempts failed and are tried again, {figures.given_up:,} given up.",
+        "rows": _rows(points, span),
+    }
+
+
+def _has_ever_delivered(access: Access) -> bool:
+    return access.rows(Lane.objects.filter(delivered_count__gt=0), "integration__tenant").exists()
+
+
+def _times(figures: Figures) -> list[tuple[str, str, list[tuple[str, str]]]]:
+    """Return the rows of the table of times: what it is, what it means, and its quantiles in words."""
+    return [
+        ("To deliver", "from the change until the receiver took it", _quantiles(figures.age)),
+        ("To answer", "how long the receiver took for one request", _quantiles(figures.duration)),
+    ]
+
+
+def _quantiles(of: Callable[[float], float | None]) -> list[tuple[str, str]]:
+    return [(name, took(of(quantile))) for quantile, name in QUANTILES]
+
+
+def _oldest(found: OldestDue | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    seconds = max(0.0, (clock.now() - found.since).total_seconds())
+    try:
+        url = reverse("console:integration", args=[found.integration])
+    except NoReverseMatch:
+        url = ""
+    return {"age": took(seconds * 1000), "name": found.name, "url": url, "is_late": seconds > 120}
+
+
+def _chart(points: list[Point]) -> dict[str, Any]:
+    lines = [line for line in LINES if line[2] != "cancelled" or any(point.figures.cancelled for point in points)]
+    return {
+        "times": [int(point.at.timestamp()) for point in points],
+        "unit": "a minute",
+        "series": [
+            {
+                "label": label,
+                "kind": kind,
+                "fill": kind == "ok",
+                "values": [round(point.a_minute(getattr(point.figures, name)), 2) for point in points],
+            }
+            for label, kind, name in lines
+        ],
+    }
+
+
+def _rows(points: list[Point], span: Range) -> list[dict[str, Any]]:
+    """Return the same as a table, newest first, without the steps in which nothing happened."""
+    return [
+        {"at": at, "is_day": span.step >= DAY, "figures": figures, "success": percent(figures.success_rate)}
+        for at, _, figures in reversed(points)
+        if figures.attempts or figures.cancelled
+    ]
+
+
+def _system(access: Access) -> dict[str, Any]:
+    found = lights()
+    return {"lights": found, "service": sentence(found)}

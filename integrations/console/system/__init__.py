@@ -1,0 +1,1 @@
+"""What runs: processes, queues, clocks, periodic tasks. For people who run the product."""

@@ -1,0 +1,75 @@
+"""What runs: processes, queues, clocks, periodic tasks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+
+from integrations import clock, conf
+from integrations.console.access import Access
+from integrations.console.page import page, show
+from integrations.delivery.wakeup import QUEUE, SLOW_QUEUE, messages_waiting
+from integrations.observability import health
+from integrations.observability.lights import Periodic, Process, lights, periodic_tasks, processes
+from integrations.observability.processes import WORKER
+from integrations.statistics.reading import rolled_up_to
+from integrations.statistics.words import took
+from integrations.tenancy.roles import Role
+
+FOR = {QUEUE: "what is due, and periodic tasks", SLOW_QUEUE: "lanes that are slow, pulls, deletions"}
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """One queue of the broker.
+
+    Attributes:
+        waiting: messages; None: the broker does not say.
+        workers: that take from it and are alive.
+    """
+
+    name: str
+    meaning: str
+    waiting: int | None
+    workers: int
+
+
+@page(Role.VIEWER, operators_only=True)
+def system(request: HttpRequest, access: Access) -> HttpResponse:
+    """Show every process and queue, how far each clock is off, and when each periodic task last ran."""
+    parts, now = health.status(), clock.now()
+    context: dict[str, Any] = {"lights": lights([], parts)}
+    if parts["database"]:
+        seen = processes(now)
+        context |= {
+            "lights": lights(seen, parts),
+            "queues": _queues(seen, answers=parts["broker"]),
+            "processes": [(each, took(each.ago * 1000)) for each in seen],
+            "periodic": [_periodic(each, now) for each in periodic_tasks(now)],
+            "figures_until": _summed_up(),
+            "stale": took(conf.HEARTBEAT_STALE_SECONDS * 1000),
+        }
+    template = "parts/system_live.html" if request.headers.get("HX-Request") == "true" else "system.html"
+    return show(request, access, template, context)
+
+
+def _queues(seen: list[Process], *, answers: bool) -> list[Queue]:
+    waiting: dict[str, int | None] = messages_waiting(list(FOR)) if answers else {}
+    alive = [each for each in seen if each.kind == WORKER and not each.is_lost]
+    return [
+        Queue(name, meaning, waiting.get(name), sum(name in each.queues for each in alive))
+        for name, meaning in FOR.items()
+    ]
+
+
+def _periodic(task: Periodic, now: datetime) -> tuple[Periodic, str, str]:
+    ago = took((now - task.ended_at).total_seconds() * 1000) if task.ended_at else ""
+    return task, took(task.every * 1000), ago
+
+
+def _summed_up() -> datetime | None:
+    minute = rolled_up_to()
+    return datetime.fromtimestamp(minute * 60, UTC) if minute else None
