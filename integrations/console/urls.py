@@ -11,6 +11,7 @@ from .overview.views import overview
 from .pulls.views import pull, pull_act, pulls
 from .pushes.views import push, pushes
 from .sign_in.views import SignIn, password, sign_out
+from .system.views import system
 from .tenant.views import choose_tenant
 
 app_name = "console"
@@ -33,6 +34,7 @@ urlpatterns = [
     path("jobs/<int:pk>/pause/", act_on_job, {"act": "pause"}, name="job-pause"),
     path("jobs/<int:pk>/resume/", act_on_job, {"act": "resume"}, name="job-resume"),
     path("jobs/<int:pk>/cancel/", act_on_job, {"act": "cancel"}, name="job-cancel"),
+    path("system/", system, name="system"),
     path("tenant/", choose_tenant, name="tenant"),
     path("sign-in/", SignIn.as_view(), name="sign-in"),
     path("sign-out/", sign_out, name="sign-out"),

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import lru_cache
 
-from django.db import connections
+from django.db import connections, transaction
 
 from integrations.sql import epoch, now
 
 from .figures import COLUMNS, Figures
-from .models import MINUTE, IntegrationFigures
+from .models import DAY, HOUR, MINUTE, IntegrationFigures, RollUp
 
 TABLE = IntegrationFigures._meta.db_table
 LISTED = ", ".join(COLUMNS)
@@ -45,18 +45,36 @@ def adding(source: str) -> str:
     )
 
 
-@lru_cache(maxsize=2)
-def _adding_one(vendor: str) -> str:
+@lru_cache(maxsize=4)
+def _adding_one(minute: str) -> str:
     marks = ", ".join(["%s"] * len(COLUMNS))
     return (
         f"INSERT INTO {TABLE} (integration_id, resolution, start, {LISTED}) "  # noqa: S608 - our own names
-        f"VALUES (%s, {MINUTE}, {this_minute(vendor)}, {marks}) "
+        f"VALUES (%s, {MINUTE}, {minute}, {marks}) "
         f"ON CONFLICT (integration_id, resolution, start) DO UPDATE SET {ADDED}"
     )
 
 
 def add(found: Mapping[int, Figures], *, using: str = "default") -> None:
     """Add figures to the present minute of these integrations, whose lanes the caller has locked."""
+    statement = _adding_one(this_minute(connections[using].vendor))
     with connections[using].cursor() as cursor:
         for integration_id, figures in sorted(found.items()):
-            cursor.execute(_adding_one(connections[using].vendor), [integration_id, *figures.values()])
+            cursor.execute(statement, [integration_id, *figures.values()])
+
+
+def add_past(found: Mapping[tuple[int, int], Figures], *, using: str = "default") -> None:
+    """Add figures to minutes that are over, by (integration, minute): what is made up, or brought from elsewhere.
+
+    What was summed up before is summed up again from the first of these minutes on.
+    """
+    if not found:
+        return
+    with transaction.atomic(using=using):
+        with connections[using].cursor() as cursor:
+            for (integration_id, minute), figures in sorted(found.items()):
+                cursor.execute(_adding_one("%s"), [integration_id, minute, *figures.values()])
+        first = min(minute for _, minute in found)
+        for name, resolution in (("tenants", MINUTE), ("hours", HOUR), ("days", DAY)):
+            start = first // resolution * resolution
+            RollUp.objects.using(using).filter(pk=name, until__gt=start).update(until=start)

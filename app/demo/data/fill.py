@@ -38,7 +38,7 @@ from integrations.transport.response import Headers, Response
 from tasks.models import Customer, CustomerAsset, DropoffPoint, Note, WorkItem
 from tenants.models import Membership, Tenant
 
-from . import business, lane, others
+from . import business, figures, lane, others
 from .places import COMPANIES, Company, Place, answer_of, milliseconds
 
 BATCH = 500
@@ -340,6 +340,7 @@ def _deliver(
         logs += [_log(attempt, sync, target, scheme) for attempt in row.log]
         if row.settled is not None:
             told.append(_note(row, kept[place], target))
+    figures.write((row, target.integration.pk) for row, _, target in sent)
     ExecutionLog.objects.bulk_create(sorted(logs, key=lambda log: log.created_at), batch_size=BATCH)
     Note.unannounced.bulk_create(sorted(told, key=lambda note: note.created_at), batch_size=BATCH)
     filled.counts |= {"deliveries": len(syncs), "pushes": len(pushed.syncs), "attempts": len(logs), "notes": len(told)}

@@ -117,7 +117,6 @@ def _chart(points: list[Point]) -> dict[str, Any]:
     lines = [line for line in LINES if line[2] != "cancelled" or any(point.figures.cancelled for point in points)]
     return {
         "times": [int(point.at.timestamp()) for point in points],
-        "unit": "a minute",
         "series": [
             {
                 "label": label,

@@ -85,6 +85,18 @@
     drawn.get(holder)?.destroy();
     holder.textContent = "";
     const line = colour("line"), text = colour("quiet");
+    // Times as the reader's clock shows them, a new day with its date; days alone where a step is one.
+    const shown = (options) => new Intl.DateTimeFormat(root.lang || "en", options);
+    const asDay = shown({ day: "numeric", month: "short" }), asTime = shown({ hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+    const asBoth = shown({ weekday: "short", day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+    const ticks = (_, found, __, ___, step) => {
+      let before = "";
+      return found.map((at) => {
+        const when = new Date(at * 1000), day = asDay.format(when), isNew = day !== before;
+        before = day;
+        return step >= 86400 ? day : isNew ? `${asTime.format(when)}\n${day}` : asTime.format(when);
+      });
+    };
     const axis = { stroke: text, grid: { stroke: line, width: 1 }, ticks: { show: false }, font: "12px system-ui, sans-serif" };
     const chart = new uPlot({
       width: holder.clientWidth || 300,
@@ -92,8 +104,8 @@
       cursor: { points: { size: 6 } },
       legend: { live: true },
       scales: { y: { range: (_, low, high) => [0, Math.max(1, high * 1.1)] } },
-      axes: [axis, { ...axis, size: 48, values: (_, ticks) => ticks.map((tick) => `${tick}`) }],
-      series: [{}, ...series.map((one) => ({
+      axes: [{ ...axis, values: ticks, space: 64 }, { ...axis, size: 48, values: (_, ticks) => ticks.map((tick) => `${tick}`) }],
+      series: [{ value: (_, at) => (at == null ? "--" : asBoth.format(new Date(at * 1000))) }, ...series.map((one) => ({
         label: unit ? `${one.label} ${unit}` : one.label,
         stroke: colour(KINDS[one.kind] ?? "accent"),
         fill: one.fill ? `color-mix(in srgb, ${colour(KINDS[one.kind] ?? "accent")} 14%, transparent)` : undefined,
