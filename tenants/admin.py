@@ -77,8 +77,8 @@ class TenantAdmin(CountedDeletion, _ManagedBySuperusers):
 class MembershipAdmin(_ManagedBySuperusers):
     """Who works for which tenant."""
 
-    list_display = ("user", "tenant")
-    list_filter = (TenantFilter,)
+    list_display = ("user", "tenant", "role")
+    list_filter = (TenantFilter, "role")
     list_select_related = ("user", "tenant")
     search_fields = ("user__username", "tenant__name")
     autocomplete_fields = ("user",)

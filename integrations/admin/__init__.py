@@ -9,6 +9,7 @@ pull/             Pulls: how far, when next, pull now, start over; "Pulls" on an
 log/              Execution log
 push/             ERP pushes
 system/           GitHub, Weaviate, Microsoft Graph, OpenAI and Gemini for the whole installation
+api_keys/         API keys: look and revoke; they are made in the console
 
 lists/            filters, counting that stops, actions on chosen rows
 pages/            buttons, links, and what may be told on the page of one object
@@ -46,6 +47,7 @@ PAGES = {
     "log": ("admin",),
     "push": ("admin",),
     "system": ("admin",),
+    "api_keys": ("admin",),
 }
 
 

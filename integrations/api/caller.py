@@ -86,7 +86,7 @@ class Person(Caller):
         return not_theirs(self.user, names, ticked)
 
     def lacks(self, capability: Capability) -> str:
-        return f"To {capability.words} takes the role {capability.role.word}."
+        return f"You need the role {capability.role.word} to {capability.words}."
 
 
 class Program(Caller):
@@ -113,7 +113,11 @@ class Program(Caller):
 
     def lacks(self, capability: Capability) -> str:
         fitting = [scope.name for scope in scopes() if capability in scope.capabilities]
-        return f"To {capability.words} takes the scope {' or '.join(fitting) or 'of a person'}."
+        return (
+            f"This API key needs the scope {' or '.join(fitting)} to {capability.words}."
+            if fitting
+            else "No key may do this."
+        )
 
 
 def caller_of(request: HttpRequest) -> Caller:

@@ -58,7 +58,9 @@ def make_key(
     Raises:
         ValidationError: a dict of what is wrong, by field.
     """
-    names = sorted(set(wanted))
+    asked = set(wanted)
+    known = [scope.name for scope in scopes() if scope.name in asked]
+    names = known + sorted(asked - set(known))
     token = new_token()
     key = APIKey(
         tenant=tenant,

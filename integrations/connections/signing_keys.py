@@ -83,6 +83,12 @@ def reveal_signing_secret(integration: TenantIntegration) -> str | None:
     return secret
 
 
+def old_key_until(keys: list[dict[str, Any]]) -> datetime | None:
+    """Return until when a replaced signing key still signs, None if there is none."""
+    ends = [datetime.fromisoformat(key["until"]) for key in keys if key.get("until")]
+    return max((end for end in ends if end > clock.now()), default=None)
+
+
 def _ending(keys: list[dict[str, Any]], now: datetime) -> list[dict[str, Any]]:
     """Return those of `keys` that still sign, each with an end."""
     until = (now + timedelta(seconds=conf.ROTATION_OVERLAP_SECONDS)).isoformat()

@@ -34,8 +34,8 @@ class RoleNeeded(PermissionDenied):
     def __init__(self, needed: Needed, has: Role | None, tenant: Any = None) -> None:
         self.needed = needed if isinstance(needed, Role) else needed.role
         self.has, self.tenant = has, tenant
-        words = f"To {needed.words} takes" if isinstance(needed, Capability) else "This takes"
-        super().__init__(f"{words} the role {self.needed.word}.")
+        words = needed.words if isinstance(needed, Capability) else "do this"
+        super().__init__(f"You need the role {self.needed.word} to {words}.")
 
 
 class Access:

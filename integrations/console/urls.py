@@ -7,9 +7,12 @@ from django.urls import path
 from .events.views import event, events
 from .inbound.views import inbound, inbound_event, process_again
 from .jobs.views import act_on_job, job, jobs, new_job
+from .keys.views import keys, new_key, revoke_key
 from .overview.views import overview
+from .people.views import members, remove_member, set_role
 from .pulls.views import pull, pull_act, pulls
 from .pushes.views import push, pushes
+from .secrets.views import secrets
 from .sign_in.views import SignIn, password, sign_out
 from .system.views import system
 from .tenant.views import choose_tenant
@@ -35,6 +38,13 @@ urlpatterns = [
     path("jobs/<int:pk>/resume/", act_on_job, {"act": "resume"}, name="job-resume"),
     path("jobs/<int:pk>/cancel/", act_on_job, {"act": "cancel"}, name="job-cancel"),
     path("system/", system, name="system"),
+    path("people/", members, name="people"),
+    path("people/<path:key>/remove/", remove_member, name="person-remove"),
+    path("people/<path:key>/role/", set_role, name="person"),
+    path("keys/", keys, name="keys"),
+    path("keys/new/", new_key, name="keys-new"),
+    path("keys/<int:pk>/revoke/", revoke_key, name="keys-revoke"),
+    path("secrets/", secrets, name="secrets"),
     path("tenant/", choose_tenant, name="tenant"),
     path("sign-in/", SignIn.as_view(), name="sign-in"),
     path("sign-out/", sign_out, name="sign-out"),

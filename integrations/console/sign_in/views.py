@@ -53,7 +53,9 @@ class SignIn(LoginView):
             return super().post(request, *args, **kwargs)
         seconds = per_minute.seconds_left()
         words = _("Too many wrong passwords. Wait %(seconds)s seconds, then try again.") % {"seconds": seconds}
-        context = self.get_context_data(form=self.get_form_class()(request), refused=words)
+        context = self.get_context_data(
+            form=self.get_form_class()(request, initial={"username": self._who()[0]}), refused=words
+        )
         response = self.render_to_response(context, status=429)
         response.headers["Retry-After"] = str(seconds)
         return response

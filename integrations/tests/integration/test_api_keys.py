@@ -118,7 +118,7 @@ def test_a_key_does_what_its_scope_says_and_no_more(side: Side, manager: User, s
             assert is_allowed(answer, path), (method, path, answer.status_code, answer.content)
         else:
             assert answer.status_code == 403, (method, path, answer.status_code)
-            assert "takes the scope" in answer.json()["message"]
+            assert "needs the scope" in answer.json()["message"]
 
 
 @pytest.mark.parametrize("role", ["", "viewer", "operator", "manager"])
@@ -131,7 +131,7 @@ def test_a_person_does_what_the_role_says_and_no_more(side: Side, role: str) -> 
             assert is_allowed(answer, path), (method, path, answer.status_code, answer.content)
         else:
             assert answer.status_code == 403, (method, path, answer.status_code)
-            assert f"takes the role {capability.role.word}" in answer.json()["message"]
+            assert f"need the role {capability.role.word} to" in answer.json()["message"]
 
 
 def test_a_role_for_one_tenant_is_none_for_another(side: Side) -> None:

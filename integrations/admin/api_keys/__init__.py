@@ -1,0 +1,1 @@
+"""The admin's plain pages of API keys."""

@@ -1,0 +1,1 @@
+"""API keys: make one, see what it did last, revoke it."""

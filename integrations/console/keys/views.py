@@ -1,0 +1,120 @@
+"""API keys: list them, make one and show it once, revoke one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth import get_user_model
+from django.core.exceptions import ValidationError
+from django.db.models import Q
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST
+
+from integrations import clock, conf
+from integrations.api_keys.keys import in_use, make_key, revoke, scopes_for
+from integrations.api_keys.models import APIKey
+from integrations.console.access import Access
+from integrations.console.page import page, show
+from integrations.console.tenant.chosen import chosen_tenant
+from integrations.credentials.error_reports import hides_secrets
+from integrations.tenancy.capabilities import Capability
+from integrations.tenancy.roles import Role, role_of
+from integrations.tenancy.tenant import key_of
+
+from .forms import NewKey
+
+LISTED, ENDED_LISTED = 200, 50
+
+
+@page(Capability.KEYS)
+def keys(request: HttpRequest, access: Access) -> HttpResponse:
+    """List the keys that work, and those that ended lately."""
+    now = clock.now()
+    mine = access.rows(APIKey.objects.select_related("tenant"))
+    rows = [key for key in in_use(mine, now)[:LISTED] if access.may(Capability.KEYS, key.tenant_id)]
+    over = mine.filter(Q(expires_at__lte=now) | Q(revoked_at__isnull=False))[:ENDED_LISTED]
+    shown = {
+        "rows": who_left(rows, access.tenant),
+        "ended": [(key, key.why_not(now)) for key in over if access.may(Capability.KEYS, key.tenant_id)],
+        "limit": conf.API_KEY_PER_MINUTE,
+    }
+    return show(request, access, "keys.html", shown)
+
+
+@hides_secrets
+@page(Capability.KEYS)
+def new_key(request: HttpRequest, access: Access) -> HttpResponse:
+    """Make a key; the answer shows it, once."""
+    tenant = chosen_tenant(request, access)
+    if tenant is None:
+        chosen = {"heading": _("New API key"), "url": reverse("console:keys-new")}
+        return show(request, access, "choose_tenant.html", chosen)
+    access.require(Capability.KEYS, tenant.pk)
+    offered = scopes_for(access.user, tenant.pk)
+    is_posted = request.method == "POST"
+    form = NewKey(request.POST if is_posted else None, offered=offered, initial={"scopes": ["read"], "ends": "90"})
+    if is_posted and form.is_valid():
+        try:
+            values = form.cleaned_data
+            key, text = make_key(
+                tenant, values["name"], values["scopes"], user=access.user, expires_at=form.expires_at()
+            )
+        except ValidationError as error:
+            for name, problems in error.message_dict.items():
+                form.add_error(name if name in form.fields else None, problems)
+        else:
+            address = request.build_absolute_uri(_api()) if _api() else ""
+            return show(request, access, "keys_made.html", {"key": key, "text": text, "address": address})
+    return show(request, access, "keys_new.html", {"form": form, "tenant": tenant, "offered": offered})
+
+
+@require_POST
+@page(Capability.KEYS)
+def revoke_key(request: HttpRequest, access: Access, pk: int) -> HttpResponse:
+    """Refuse a key from now on."""
+    key = access.one(APIKey.objects.all(), pk=pk)
+    access.require(Capability.KEYS, key.tenant_id)
+    if revoke(key, actor=access.user):
+        messages.success(request, _("%(name)s is revoked: its next request is refused.") % {"name": key.name})
+    else:
+        messages.info(request, _("%(name)s was revoked before.") % {"name": key.name})
+    return HttpResponseRedirect(reverse("console:keys"))
+
+
+def who_left(keys: list[APIKey], tenant: Any) -> list[tuple[APIKey, str]]:
+    """Return each key with the reason why the person who made it could not make it now, "" if they could.
+
+    Args:
+        tenant: whose keys they are; None: several tenants', and then only accounts that ended are told.
+    """
+    model = get_user_model()
+    pks = {key_of(model, key.made_by_key) for key in keys} - {None}
+    makers = {str(user.pk): user for user in model._default_manager.filter(pk__in=pks)}
+    roles = {pk: role_of(user, tenant.pk) for pk, user in makers.items()} if tenant is not None else None
+    return [(key, _why_left(makers.get(key.made_by_key), roles)) for key in keys]
+
+
+def _why_left(maker: Any, roles: dict[str, Role | None] | None) -> str:
+    if maker is None:
+        return _("has no account any more")
+    if not maker.is_active:
+        return _("may not sign in any more")
+    if roles is None:
+        return ""
+    role = roles[str(maker.pk)]
+    if role is None:
+        return _("does not work here any more")
+    return "" if role >= Capability.KEYS.role else _("is %(role)s now") % {"role": role.word}
+
+
+def _api() -> str:
+    """Return the address of a call to try a key with, "" if the project has no API."""
+    from django.urls import NoReverseMatch
+
+    try:
+        return reverse("integrations-api:connections")
+    except NoReverseMatch:
+        return ""

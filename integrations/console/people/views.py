@@ -1,0 +1,164 @@
+"""Who works for a tenant, and as what: see them, add one, give another role, remove one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth import get_user_model
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.db import transaction
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST
+
+from integrations import per_minute
+from integrations.api_keys.keys import in_use, keys_of, revoke
+from integrations.audit.trail import record
+from integrations.console.access import Access
+from integrations.console.page import page, show
+from integrations.console.tenant.chosen import chosen_tenant
+from integrations.tenancy.capabilities import Capability
+from integrations.tenancy.people import Member, change_role, find_user, name_of_user, people, remove
+from integrations.tenancy.roles import Role
+from integrations.tenancy.tenant import key_of, name_of
+
+from .forms import AddPerson, RoleChoice
+
+TRIES_PER_MINUTE = 10  # names that a person looks up: accounts of all tenants are looked through
+
+
+@page(Role.VIEWER)
+def members(request: HttpRequest, access: Access) -> HttpResponse:
+    """List who works for the tenant; with a POST, add somebody."""
+    tenant = chosen_tenant(request, access)
+    if tenant is None:
+        return _choose(request, access)
+    access.require(Role.VIEWER, tenant.pk)
+    known = people()
+    form = AddPerson(initial={"role": Role.VIEWER.word})
+    if request.method == "POST":
+        access.require(Capability.PEOPLE, tenant.pk)
+        form = AddPerson(request.POST)
+        if form.is_valid() and _add(request, access, tenant, form):
+            return _back(tenant)
+    may_change = known is not None and access.may(Capability.PEOPLE, tenant.pk)
+    rows = [] if known is None else sorted(known.members(tenant), key=lambda member: member.name.lower())
+    shown = {
+        "tenant": tenant,
+        "is_known": known is not None,
+        "rows": [
+            (member, RoleChoice(initial={"role": member.role}, auto_id=f"{member.user.pk}_%s")) for member in rows
+        ],
+        "may_change": may_change,
+        "form": form,
+        "capabilities": [(capability, [role >= capability.role for role in Role]) for capability in Capability],
+        "roles": list(Role),
+        "me": access.user.pk,
+    }
+    return show(request, access, "people.html", shown)
+
+
+@require_POST
+@page(Role.VIEWER)
+def set_role(request: HttpRequest, access: Access, key: str) -> HttpResponse:
+    """Give a member another role."""
+    tenant, member = _member(request, access, key)
+    form = RoleChoice(request.POST)
+    if not form.is_valid():
+        messages.error(request, _("Choose a role."))
+        return _back(tenant)
+    role = Role.named(form.cleaned_data["role"])
+    if member.role == role.word:
+        return _back(tenant)
+    try:
+        with transaction.atomic():
+            change_role(tenant, member.user, role)
+            _record(request, "changed role", tenant, member, [member.role or "by permissions", role.word])
+    except ValidationError as error:
+        messages.error(request, " ".join(error.messages))
+        return _back(tenant)
+    messages.success(request, _("%(name)s is %(role)s now.") % {"name": member.name, "role": role.word})
+    return _back(tenant)
+
+
+@page(Role.VIEWER)
+def remove_member(request: HttpRequest, access: Access, key: str) -> HttpResponse:
+    """Say what removing a member does, and do it when it is posted; keys that they made can go with them."""
+    tenant, member = _member(request, access, key)
+    made = in_use(keys_of(tenant.pk)).filter(made_by_key=str(member.user.pk))
+    may_revoke = access.may(Capability.KEYS, tenant.pk)
+    error = ""
+    if request.method == "POST":
+        try:
+            with transaction.atomic():
+                remove(tenant, member.user)
+                _record(request, "removed", tenant, member, [member.role or "by permissions", None])
+                for api_key in made.filter(pk__in=_numbers(request.POST.getlist("key"))) if may_revoke else ():
+                    revoke(api_key, actor=access.user)
+        except ValidationError as problem:
+            error = " ".join(problem.messages)
+        else:
+            words = {"name": member.name, "tenant": name_of(tenant)}
+            messages.success(request, _("%(name)s does not work for %(tenant)s any more.") % words)
+            is_self = member.user.pk == access.user.pk
+            return HttpResponseRedirect(reverse("console:overview")) if is_self else _back(tenant)
+    shown = {"tenant": tenant, "member": member, "keys": made, "may_revoke": may_revoke, "error": error}
+    return show(request, access, "people_remove.html", {**shown, "is_self": member.user.pk == access.user.pk})
+
+
+def _add(request: HttpRequest, access: Access, tenant: Any, form: AddPerson) -> bool:
+    """Add the person whom the form names; tell whether that worked, else the form says why not."""
+    number = per_minute.count(f"find-account:{access.user.pk}")
+    if number is not None and number > TRIES_PER_MINUTE:
+        form.add_error("account", _("Too many tries. Wait a minute, then try again."))
+        return False
+    known = people()
+    if known is None:
+        raise PermissionDenied(_("People are managed elsewhere."))
+    role = Role.named(form.cleaned_data["role"])
+    try:
+        user = find_user(form.cleaned_data["account"])
+        if any(member.user.pk == user.pk for member in known.members(tenant)):
+            raise ValidationError(_("%(name)s works for the tenant already.") % {"name": name_of_user(user)})
+        with transaction.atomic():
+            change_role(tenant, user, role)
+            _record(request, "added", tenant, Member(user, role.word), [None, role.word])
+    except ValidationError as error:
+        form.add_error("account", error)
+        return False
+    words = {"name": name_of_user(user), "role": role.word}
+    messages.success(request, _("%(name)s is added as %(role)s.") % words)
+    return True
+
+
+def _member(request: HttpRequest, access: Access, key: str) -> tuple[Any, Member]:
+    """Return the tenant that is named and its member `key`, for somebody who may change them."""
+    tenant = chosen_tenant(request, access)
+    known = people()
+    if tenant is None or known is None:
+        raise Http404
+    access.require(Capability.PEOPLE, tenant.pk)
+    pk = key_of(get_user_model(), key)
+    for member in known.members(tenant):
+        if pk is not None and member.user.pk == pk:
+            return tenant, member
+    raise Http404
+
+
+def _record(request: HttpRequest, action: str, tenant: Any, member: Member, change: list[Any]) -> None:
+    name = f"{member.name} ({member.user.get_username()})"
+    record(action, member.user, tenant=tenant, name=name, changes={"role": change}, request=request)
+
+
+def _choose(request: HttpRequest, access: Access) -> HttpResponse:
+    return show(request, access, "choose_tenant.html", {"heading": _("People"), "url": reverse("console:people")})
+
+
+def _back(tenant: Any) -> HttpResponseRedirect:
+    return HttpResponseRedirect(f"{reverse('console:people')}?tenant={tenant.pk}")
+
+
+def _numbers(texts: list[str]) -> list[int]:
+    return [int(text) for text in texts if text.isascii() and text.isdigit() and len(text) < 19]

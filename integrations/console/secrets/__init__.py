@@ -1,0 +1,1 @@
+"""Secrets: which there are, how old, what is due; none of them is shown."""
