@@ -100,6 +100,18 @@ class Field(_Model):
         return self
 
 
+class Logo(_Model):
+    """A simple drawing of ours for a list: lines on a field of 24 by 24, white on a tile. No provider's trademark.
+
+    Attributes:
+        path: the ``d`` of an SVG path, drawn as a line 1.75 wide.
+        colour: of the tile, ``#rrggbb``, dark enough for white lines.
+    """
+
+    path: str = _Field(pattern=r"^[MmLlHhVvCcSsQqTtAaZz0-9eE .,+-]{1,1000}$")
+    colour: str = _Field(pattern=r"^#[0-9a-fA-F]{6}$")
+
+
 class RateLimit(_Model):
     """The provider's own limit, as its documentation says; a lane without its own limit keeps to it."""
 
@@ -159,7 +171,9 @@ class Manifest(_Model):
         family: ``webhook``, ``chat``, ``crm``, ``email``, ``files``, ``erp``, ``ai``, …: what it is for.
         version: semver of the connector; a new major one may need ``migrate_config``.
         sdk: the versions of this kit that it was written for.
-        description: one sentence, shown in the admin and the docs.
+        description: one sentence on what it is for, shown in gallery, admin and docs.
+        needs: what a person must have at hand to set it up, a few words each; none: the fields that are required.
+        logo: how it looks in a gallery; None: as its family does (gallery.py).
         docs_url: the provider's own documentation of the wire format.
         fields: what a person fills in, in order.
         inbound: how it calls us back; None: it does not.
@@ -181,6 +195,8 @@ class Manifest(_Model):
     version: str = "1.0.0"
     sdk: str = f"^{SDK_VERSION}"
     description: str = ""
+    needs: tuple[str, ...] = ()
+    logo: Logo | None = None
     docs_url: str = ""
     fields: tuple[Field, ...] = ()
     oauth: OAuth | None = None

@@ -24,7 +24,7 @@ from integrations.auth.scheme import ApiKeyAuth, Auth, BasicAuth
 from integrations.connectors import edifact
 from integrations.connectors.base import BaseConnector
 from integrations.connectors.edifact import segment
-from integrations.connectors.manifest import Field, Manifest
+from integrations.connectors.manifest import Field, Logo, Manifest
 from integrations.connectors.orders import Order
 from integrations.connectors.port import Envelope, Receipt
 from integrations.connectors.registry import register
@@ -45,6 +45,11 @@ MANIFEST = Manifest(
     label="EDI (EDIFACT ORDERS over HTTPS)",
     family="erp",
     description="Sends each order as a UN/EDIFACT ORDERS D.96A message by HTTPS POST.",
+    needs=(
+        "An HTTPS address that takes EDIFACT",
+        "Your identifier, and the recipient's",
+    ),
+    logo=Logo(path="M5 4h9l5 5v11H5zM14 4v5h5M8 12h8m-8 3h8m-8 3h4", colour="#5f3dc4"),
     docs_url="https://unece.org/trade/uncefact/unedifact/download",
     allow_multiple=False,
     secret_path=True,

@@ -14,7 +14,7 @@ from __future__ import annotations
 import time
 
 from integrations.connectors.base import BaseConnector
-from integrations.connectors.manifest import Field, Manifest
+from integrations.connectors.manifest import Field, Logo, Manifest
 from integrations.connectors.port import Envelope, Receipt
 from integrations.connectors.registry import register
 from integrations.errors import (
@@ -37,6 +37,8 @@ class MockConnector(BaseConnector):
         label="Mock ERP (sends nothing)",
         family="erp",
         description="Answers as configured, without a network: for tests and demonstrations.",
+        needs=("Nothing: it sends nothing",),
+        logo=Logo(path="M9 4h6m-5 0v6l-5 9h14l-5-9V4M8 15h8", colour="#5c636a"),
         allow_multiple=False,
         fields=(
             Field(name="mode", kind="choice", choices=MODES, default="success", help="How it answers."),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from integrations.connectors.manifest import Logo
 from integrations.connectors.registry import register
 from integrations.errors import IntegrationError, IntegrationTemporaryError
 from integrations.transport.response import Response
@@ -18,6 +19,12 @@ class N8nConnector(WebhookConnector):
             "key": "n8n",
             "label": "n8n Webhook",
             "description": "Starts an n8n workflow through its Webhook node.",
+            "needs": ("The production URL of a Webhook node in an active workflow",),
+            "logo": Logo(
+                path="M3.5 12a2 2 0 1 0 4 0 2 2 0 0 0-4 0zM7.5 12h4c3 0 2-5 5-5m-5 5c3 0 2 5 5 5"
+                "M16.5 7a2 2 0 1 0 4 0 2 2 0 0 0-4 0zM16.5 17a2 2 0 1 0 4 0 2 2 0 0 0-4 0z",
+                colour="#c2255c",
+            ),
             "docs_url": "https://docs.n8n.io/integrations/builtin/core-nodes/n8n-nodes-base.webhook/",
         }
     )

@@ -29,7 +29,7 @@ from typing import Any
 from integrations import conf
 from integrations.auth.scheme import Auth, BasicAuth
 from integrations.connectors.base import BaseConnector
-from integrations.connectors.manifest import Field, Manifest, OAuth
+from integrations.connectors.manifest import Field, Logo, Manifest, OAuth
 from integrations.connectors.odata import result_of, said
 from integrations.connectors.orders import Order
 from integrations.connectors.port import Envelope, Receipt
@@ -56,6 +56,12 @@ MANIFEST = Manifest(
     label="SAP S/4HANA (sales orders)",
     family="erp",
     description="Creates a sales order in SAP S/4HANA for each order.",
+    needs=(
+        "The address of the sales order service",
+        "A technical user, or an OAuth client",
+        "The sales organization",
+    ),
+    logo=Logo(path="M4 19h16M6 19v-6h4v6m4 0V6h4v13M10 19v-9h4v9", colour="#0f5c8c"),
     docs_url="https://api.sap.com/api/API_SALES_ORDER_SRV/overview",
     allow_multiple=False,
     timeout=30,

@@ -11,7 +11,7 @@ from integrations import clock
 from integrations.connectors.base import BaseConnector
 from integrations.connectors.config_check import check
 from integrations.connectors.inbound_secret import lines
-from integrations.connectors.manifest import Field, Inbound, Manifest
+from integrations.connectors.manifest import Field, Inbound, Logo, Manifest
 from integrations.connectors.port import Envelope, Receipt
 from integrations.connectors.registry import register
 from integrations.faults import Fault
@@ -43,6 +43,8 @@ MANIFEST = Manifest(
     label="Webhook",
     family="webhook",
     description="POSTs the payload, signed, to any HTTPS address.",
+    needs=("An HTTPS address that takes POST requests",),
+    logo=Logo(path="M9 5H5v14h4M11 12h9m-4-4 4 4-4 4", colour="#3b4a63"),
     docs_url="https://www.standardwebhooks.com/",
     signs=True,
     secret_path=True,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from integrations.connectors.manifest import Field, Manifest
+from integrations.connectors.manifest import Field, Logo, Manifest
 
 NAME = "DROPZONE_JSON_V1"
 
@@ -11,6 +11,8 @@ MANIFEST = Manifest(
     label="JSON dropzone",
     family="erp",
     description="Drops a JSON file for every order or event, over SFTP or into a folder of this machine.",
+    needs=("An SFTP server with a user, or a folder of this machine",),
+    logo=Logo(path="M3 6h6l2 2h10v11H3zM12 10.5V16m-2.5-2.5L12 16l2.5-2.5", colour="#935400"),
     docs_url="https://man.openbsd.org/sftp-server",
     allow_multiple=False,
     does=("deliver", "export", "check"),

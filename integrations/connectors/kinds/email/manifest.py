@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from integrations.connectors.common_fields import LINES, SUBJECT
-from integrations.connectors.manifest import Field, Manifest
+from integrations.connectors.manifest import Field, Logo, Manifest
 
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 ADDRESS = rf"{_ATOM}(\.{_ATOM})*@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*"
@@ -21,6 +21,8 @@ MANIFEST = Manifest(
     label="E-mail (SMTP, IMAP)",
     family="email",
     description="Sends a mail for every event, with the payload as JSON attached; reads new mail of a mailbox.",
+    needs=("An SMTP server, and a mailbox with its password",),
+    logo=Logo(path="M4 6h16v12H4zM4 7l8 6 8-6", colour="#0b7285"),
     docs_url="https://www.rfc-editor.org/rfc/rfc5321",
     does=("deliver", "check", "read"),
     fields=(

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from integrations.connectors.common_fields import LINES, api_address
-from integrations.connectors.manifest import Field, Inbound, Manifest, RateLimit
+from integrations.connectors.manifest import Field, Inbound, Logo, Manifest, RateLimit
 
 MANIFEST = Manifest(
     key="github",
     label="GitHub",
     family="code",
     description="Creates an issue for every event, and reads and lists issues.",
+    needs=(
+        "A token that may read and write issues",
+        "The repository",
+    ),
+    logo=Logo(
+        path="M5 5a2 2 0 1 0 4 0 2 2 0 0 0-4 0zM5 19a2 2 0 1 0 4 0 2 2 0 0 0-4 0z"
+        "M15 7a2 2 0 1 0 4 0 2 2 0 0 0-4 0zM7 7v10m10-8c0 5-10 3-10 8",
+        colour="#57606a",
+    ),
     docs_url="https://docs.github.com/en/rest/issues/issues",
     fields=(
         Field(

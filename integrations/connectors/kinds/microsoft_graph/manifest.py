@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from integrations.connectors.common_fields import LINES, SUBJECT, api_address
-from integrations.connectors.manifest import Field, Manifest, OAuth, RateLimit
+from integrations.connectors.manifest import Field, Logo, Manifest, OAuth, RateLimit
 
 MANIFEST = Manifest(
     key="microsoft_graph",
     label="Microsoft Graph mail",
     family="email",
     description="Sends a mail for every event from a Microsoft 365 mailbox.",
+    needs=(
+        "An app registration in Entra ID with the permission Mail.Send",
+        "The mailbox that sends",
+    ),
+    logo=Logo(path="M3 9h13v10H3zM3 10l6.5 5 6.5-5M8 5h13v10h-2", colour="#1864ab"),
     docs_url="https://learn.microsoft.com/graph/api/user-sendmail",
     fields=(
         Field(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from integrations.connectors.manifest import Field, Manifest, OAuth, RateLimit
+from integrations.connectors.manifest import Field, Logo, Manifest, OAuth, RateLimit
 
 _TOKEN_URL = "{base_url}/services/oauth2/token"  # noqa: S105 - an address
 # Scopes are asked for only where a person agrees to them; the other two have those of the connected app.
@@ -27,6 +27,11 @@ MANIFEST = Manifest(
     label="Salesforce",
     family="crm",
     description="Upserts a record for every event, and queries and creates records.",
+    needs=(
+        "A connected app with its client ID, and a secret or private key",
+        "An object with an external ID field",
+    ),
+    logo=Logo(path="M7 18h10a4 4 0 0 0 .5-8A5.5 5.5 0 0 0 7 9.5 4.25 4.25 0 0 0 7 18z", colour="#0b67b2"),
     docs_url="https://developer.salesforce.com/docs/atlas.en-us.api_rest.meta/api_rest/",
     fields=(
         Field(

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from integrations.connectors.common_fields import LINES, api_address
-from integrations.connectors.manifest import Field, Inbound, Manifest, RateLimit
+from integrations.connectors.manifest import Field, Inbound, Logo, Manifest, RateLimit
 
 MANIFEST = Manifest(
     key="slack",
     label="Slack",
     family="chat",
     description="Posts a message for every event, by an incoming webhook or a bot token.",
+    needs=("The URL of an incoming webhook, or a bot token with the scope chat:write",),
+    logo=Logo(path="M4 5h16v11H10l-4 4v-4H4zM10.5 7.5l-1 6m5-6-1 6M8.5 9.5h7m-7.5 2.5h7", colour="#6b2a75"),
     docs_url="https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks",
     fields=(
         Field(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from integrations.connectors.families.shop import FAMILY
 from integrations.connectors.families.status_map import STATUS_MAP_FIELDS
-from integrations.connectors.manifest import Field, Inbound, Manifest
+from integrations.connectors.manifest import Field, Inbound, Logo, Manifest
 
 from .window import MAX_SIZE
 
@@ -13,6 +13,11 @@ MANIFEST = Manifest(
     label="WooCommerce",
     family=FAMILY,
     description="Reads orders and products of a WooCommerce shop, and sets the status of orders.",
+    needs=(
+        "The shop's address",
+        "A REST API key: consumer key and secret",
+    ),
+    logo=Logo(path="M3 5h3l2 10h9l3-7H7M9 19h.01M16 19h.01", colour="#7b4f9d"),
     docs_url="https://woocommerce.github.io/woocommerce-rest-api-docs/",
     fields=(
         Field(
