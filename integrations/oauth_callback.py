@@ -156,7 +156,7 @@ def _back(request: HttpRequest, connection: AbstractConnection, site: str, retur
             f"{connection} is connected, but the provider granted less than was asked for: {', '.join(missing)} "
             "is missing, and calls that need it will be refused. Connect again and allow all of it."
         )
-    if site or isinstance(connection, TenantIntegration):
+    if site or (isinstance(connection, TenantIntegration) and not return_to):
         opts = connection._meta if site else TenantIntegration._meta
         name = f"admin:{opts.app_label}_{opts.model_name}_change"
         return_to = reverse(name, args=[quote(connection.pk)], current_app=site or None)

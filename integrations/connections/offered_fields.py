@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,38 +33,41 @@ class OfferedField:
     example: str = ""
 
 
-def offered_fields(event_type: str, body: Mapping[str, Any] | None = None) -> list[OfferedField]:
+def offered_fields(event_type: str, bodies: Sequence[Mapping[str, Any]] = ()) -> list[OfferedField]:
     """Return the fields of events of this type, MOST of them, those of the object before those of the frame.
 
     Args:
-        body: an event's, for examples.
+        bodies: of events, for examples: the first that has a value gives it.
     """
     shape = payload_shape(event_type)
     frame = [name for name in ("event_type", "timestamp", "tenant", "truncated") if name in shape.fields]
     names = [name for name in shape.fields if name not in frame] + frame
     fields = {name: shape.fields[name] for name in names}
-    found = _below(fields, "", body, DEEPEST)
+    found = _below(fields, "", bodies, DEEPEST)
     return [each for each, _ in zip(found, range(MOST), strict=False)]
 
 
-def _below(fields: Mapping[str, Shape], path: str, value: Any, levels: int) -> Iterator[OfferedField]:
+def _below(fields: Mapping[str, Shape], path: str, values: Sequence[Any], levels: int) -> Iterator[OfferedField]:
     for name, shape in fields.items():
         written = name if _PLAIN.fullmatch(name) else json.dumps(name)
         at = f"{path}.{written}" if path else written
-        inside = value.get(name) if isinstance(value, Mapping) else None
-        yield from _one(shape, at, inside, levels)
+        yield from _one(
+            shape, at, [value[name] for value in values if isinstance(value, Mapping) and name in value], levels
+        )
 
 
-def _one(shape: Shape, at: str, value: Any, levels: int) -> Iterator[OfferedField]:
+def _one(shape: Shape, at: str, values: Sequence[Any], levels: int) -> Iterator[OfferedField]:
     if shape.fields and levels:
-        yield from _below(shape.fields, at, value, levels - 1)
+        yield from _below(shape.fields, at, values, levels - 1)
         return
     if shape.items is not None and shape.items.fields and levels:
-        first = value[0] if isinstance(value, list) and value else None
-        yield from _below(shape.items.fields, f"{at}[*]", first, levels - 1)
+        elements = [value[0] for value in values if isinstance(value, list) and value]
+        yield from _below(shape.items.fields, f"{at}[*]", elements, levels - 1)
         return
     choices = tuple(sorted(map(literal, shape.values))) if shape.values is not None else ()
-    example = literal(value) if value is not None and not isinstance(value, dict | list) else ""
+    example = next(
+        (literal(value) for value in values if value not in (None, "") and not isinstance(value, dict | list)), ""
+    )
     yield OfferedField(at, kinds_in_words(shape) if shape.kinds else "anything", choices, example)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.urls import path
 
 from .events.views import event, events
+from .gallery.views import gallery
 from .inbound.views import inbound, inbound_event, process_again
 from .jobs.views import act_on_job, job, jobs, new_job
 from .keys.views import keys, new_key, revoke_key
@@ -13,7 +14,10 @@ from .people.views import members, remove_member, set_role
 from .pulls.views import pull, pull_act, pulls
 from .pushes.views import push, pushes
 from .secrets.views import secrets
+from .settings.views import settings
+from .setup.views import setup, setup_connect, setup_discard, setup_done, setup_events, setup_test
 from .sign_in.views import SignIn, password, sign_out
+from .subscriptions.views import subscription, subscription_trial, subscriptions
 from .system.views import system
 from .tenant.views import choose_tenant
 
@@ -45,6 +49,19 @@ urlpatterns = [
     path("keys/new/", new_key, name="keys-new"),
     path("keys/<int:pk>/revoke/", revoke_key, name="keys-revoke"),
     path("secrets/", secrets, name="secrets"),
+    path("integrations/new/", gallery, name="gallery"),
+    path("integrations/new/<slug:key>/", setup, name="setup"),
+    path("integrations/<uuid:public_id>/set-up/connect/", setup_connect, name="setup-connect"),
+    path("integrations/<uuid:public_id>/set-up/events/", setup_events, name="setup-events"),
+    path("integrations/<uuid:public_id>/set-up/test/", setup_test, name="setup-test"),
+    path("integrations/<uuid:public_id>/set-up/done/", setup_done, name="setup-done"),
+    path("integrations/<uuid:public_id>/set-up/discard/", setup_discard, name="setup-discard"),
+    path("integrations/<uuid:public_id>/settings/", settings, name="integration-settings"),
+    path("integrations/<uuid:public_id>/events/", subscriptions, name="integration-events"),
+    path("integrations/<uuid:public_id>/events/<str:event_type>/", subscription, name="integration-event"),
+    path(
+        "integrations/<uuid:public_id>/events/<str:event_type>/try/", subscription_trial, name="integration-event-try"
+    ),
     path("tenant/", choose_tenant, name="tenant"),
     path("sign-in/", SignIn.as_view(), name="sign-in"),
     path("sign-out/", sign_out, name="sign-out"),

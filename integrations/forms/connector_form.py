@@ -53,8 +53,7 @@ class ConnectorForm(forms.ModelForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         is_new = self.instance.pk is None
-        key = self.posted(TYPE) if self.is_bound else self.initial.get(TYPE)
-        self.connector = connector_of(key if is_new else self.instance.integration_type)
+        self.connector = connector_of(self.chosen_type() if is_new else self.instance.integration_type)
         self.stored: dict[str, Any] = {} if is_new else settings_to_edit(self.instance)
         self.connector_fields: dict[str, forms.Field] = {}
         if TYPE in self.fields:
@@ -62,6 +61,10 @@ class ConnectorForm(forms.ModelForm):
             self.fields[TYPE].widget.attrs["data-swaps"] = SHOWN_TYPE
         if self.connector is not None:
             self._show_fields_of(self.connector.manifest)
+
+    def chosen_type(self) -> str | None:
+        """Return the connector type of a new integration; here it is a field of the form."""
+        return self.posted(TYPE) if self.is_bound else self.initial.get(TYPE)
 
     def _show_fields_of(self, manifest: Any) -> None:
         self.connector_fields = fields_for(manifest, self.stored)

@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from django.db import connections
+
 from integrations import clock, conf
 from integrations.connections import event_types
 from integrations.connections.conditions import compiled_condition
@@ -31,7 +33,7 @@ from integrations.tenancy.tenant import name_of
 
 MOST = 20  # events that are tried
 LOOKED_AT = 400  # deliveries of one integration that are looked at for them
-NEIGHBOURS = 4  # other integrations of the tenant that are asked
+NEIGHBOURS = 5  # integrations of the tenant that are asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,54 +91,78 @@ class SubscriptionTrial:
         return found[0] if found else None
 
 
+@dataclass(frozen=True, slots=True)
+class EventsToTry:
+    """The events that a subscription is tried on, the newest first: (id, time, body); ids are None for made-up ones."""
+
+    events: tuple[tuple[int | None, datetime, dict[str, Any]], ...]
+    are_samples: bool
+
+    @property
+    def bodies(self) -> list[dict[str, Any]]:
+        """Return their bodies."""
+        return [body for _, _, body in self.events]
+
+
 def try_subscription(
-    condition: str, payload: str, event_type: str, tenant: Any, *, integration_id: int | None = None
+    condition: str, payload: str, event_type: str, tenant: Any, *, on: EventsToTry | None = None
 ) -> SubscriptionTrial:
     """Try a condition and a payload, "" for none, on the last MOST events of this type of a tenant.
 
     Args:
         tenant: the tenant.
-        integration_id: whose deliveries are looked through first.
+        on: what `events_to_try` found, if that was asked already.
     """
     problems = EventSubscription(event_type=event_type, condition=condition, payload=payload).problems()
     if problems:
         return SubscriptionTrial(problems)
-    rows = recent_events(event_type, tenant, integration_id)
+    found = events_to_try(event_type, tenant) if on is None else on
+    tried = (_tried(condition, payload, event_type, *each) for each in found.events)
+    return SubscriptionTrial(events=tuple(tried), are_samples=found.are_samples)
+
+
+def events_to_try(event_type: str, tenant: Any, *, integration_id: int | None = None) -> EventsToTry:
+    """Return the last events of this type of a tenant, MOST at most; made-up ones where none is found.
+
+    Args:
+        integration_id: whose deliveries are looked through too, whether it wants this type or not.
+    """
+    asked = _asked(event_type, tenant, integration_id)
+    newest = IntegrationEvent.objects.filter(pk__in=_events_of(asked), event_type=event_type, tenant=tenant)
+    rows = [(row.pk, row.occurred_at, json.loads(row.body)) for row in newest.order_by("-id")[:MOST]] if asked else []
     if rows:
-        tried = (_tried(condition, payload, event_type, row.pk, row.occurred_at, json.loads(row.body)) for row in rows)
-        return SubscriptionTrial(events=tuple(tried))
+        return EventsToTry(tuple(rows), are_samples=False)
     now = clock.now()
-    made_up = (_tried(condition, payload, event_type, None, now, body) for body in sample_bodies(event_type, tenant))
-    return SubscriptionTrial(events=tuple(made_up), are_samples=True)
+    return EventsToTry(tuple((None, now, body) for body in _sample_bodies(event_type, tenant)), are_samples=True)
 
 
-def recent_events(event_type: str, tenant: Any, integration_id: int | None = None) -> list[IntegrationEvent]:
-    """Return the last events of this type of a tenant, the newest first, MOST at most."""
-    found: dict[int, IntegrationEvent] = {}
-    for each in _asked(event_type, tenant, integration_id):
-        newest = IntegrationSync.objects.filter(integration_id=each).order_by("-id")
-        ids = list(newest.values_list("event_id", flat=True)[:LOOKED_AT])
-        rows = IntegrationEvent.objects.filter(pk__in=ids, event_type=event_type, tenant=tenant)
-        found |= {row.pk: row for row in rows.order_by("-id")[:MOST]}
-        if len(found) >= MOST:
-            break
-    return sorted(found.values(), key=lambda row: -row.pk)[:MOST]
+def _asked(event_type: str, tenant: Any, integration_id: int | None) -> list[int]:
+    """Return the integrations whose deliveries are looked through."""
+    subscribed = EventSubscription.objects.filter(event_type=event_type, integration__tenant=tenant)
+    ids = list(subscribed.order_by("-integration_id").values_list("integration_id", flat=True)[:NEIGHBOURS])
+    if integration_id is not None and integration_id not in ids:
+        ids += TenantIntegration.objects.filter(pk=integration_id, tenant=tenant).values_list("pk", flat=True)
+    return ids
 
 
-def sample_bodies(event_type: str, tenant: Any) -> Iterator[dict[str, Any]]:
+def _events_of(integration_ids: list[int]) -> list[int]:
+    """Return the events of the last deliveries of these integrations."""
+    if not integration_ids:
+        return []
+    one = (
+        f"SELECT event_id FROM (SELECT event_id FROM {IntegrationSync._meta.db_table} "  # noqa: S608 - our own names
+        f"WHERE integration_id = %s ORDER BY id DESC LIMIT {LOOKED_AT}) newest"
+    )
+    with connections[IntegrationSync.objects.db].cursor() as cursor:
+        cursor.execute(" UNION ".join([one] * len(integration_ids)), integration_ids)
+        return [pk for (pk,) in cursor.fetchall()]
+
+
+def _sample_bodies(event_type: str, tenant: Any) -> Iterator[dict[str, Any]]:
     """Yield bodies of made-up events, as they would be sent."""
     frame = {"event_type": event_type, "timestamp": clock.now(), "tenant": {"id": tenant.pk, "name": name_of(tenant)}}
     for payload in event_types.samples(event_type)[:MOST]:
         yield sanitise_object({**frame, **payload}, limit=conf.MAX_BODY_BYTES)
-
-
-def _asked(event_type: str, tenant: Any, integration_id: int | None) -> list[int]:
-    subscribed = EventSubscription.objects.filter(event_type=event_type, integration__tenant=tenant)
-    others = subscribed.exclude(integration_id=integration_id).order_by("-integration_id")
-    found = list(others.values_list("integration_id", flat=True)[:NEIGHBOURS])
-    if integration_id is not None and TenantIntegration.objects.filter(pk=integration_id, tenant=tenant).exists():
-        found.insert(0, integration_id)
-    return found
 
 
 def _tried(

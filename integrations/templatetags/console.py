@@ -10,8 +10,11 @@ from django.urls import NoReverseMatch, reverse
 from django.utils.html import format_html, json_script
 from django.utils.safestring import SafeString, mark_safe
 
+from integrations.connectors.gallery import logo_of
+from integrations.connectors.manifest import Manifest
 from integrations.console.icons import ICONS
 from integrations.display import Badge, exact, short, when
+from integrations.forms.choice import connector_of
 from integrations.tenancy.tenant import name_of
 
 register = template.Library()
@@ -26,6 +29,21 @@ def icon(name: str) -> SafeString:
     """Draw the symbol of this name; it says nothing that the words beside it do not."""
     shapes = mark_safe(ICONS[name])  # noqa: S308 - a constant of ours
     return format_html('<svg class="icon" viewBox="0 0 24 24" aria-hidden="true">{}</svg>', shapes)
+
+
+@register.simple_tag
+def connector_logo(connector: Manifest | str) -> SafeString:
+    """Draw the logo of a connector type, given its manifest or its key; a plug for one that is not installed."""
+    known = connector_of(connector) if isinstance(connector, str) else None
+    manifest = connector if isinstance(connector, Manifest) else known.manifest if known is not None else None
+    logo = logo_of(manifest)
+    return format_html(
+        '<svg class="logo" viewBox="0 0 32 32" aria-hidden="true"><rect width="32" height="32" rx="7" fill="{}"/>'
+        '<path transform="translate(5.2 5.2) scale(.9)" d="{}" fill="none" stroke="#fff" stroke-width="1.9" '
+        'stroke-linecap="round" stroke-linejoin="round"/></svg>',
+        logo.colour,
+        logo.path,
+    )
 
 
 @register.simple_tag

@@ -22,20 +22,19 @@ from integrations.admin.widgets.assets import Assets
 from integrations.connections.access import may_use
 from integrations.connections.destinations import shown_target
 from integrations.connections.models import TenantIntegration
-from integrations.connections.signing_keys import rotate_signing_secret
 from integrations.connectors.base import BaseConnector
 from integrations.credentials.masking import mask_values
-from integrations.delivery.wakeup import wake_on_commit
 from integrations.display import NOTHING, Badge, when
 from integrations.errors import EncryptionError
+from integrations.forms import advice, shown_once
 from integrations.forms.choice import connector_of, title
 from integrations.forms.fields import all_names
+from integrations.forms.store import store
 from integrations.health.reading import health_of
 from integrations.outbox.models import IntegrationSync
 from integrations.tenancy.capabilities import Capability
 from integrations.tenancy.tenant import tenant_field
 
-from . import advice, shown_once
 from .buttons import IntegrationButtons, take_test_result
 from .fieldsets import edit_fieldsets, view_fieldsets
 from .form import IntegrationForm
@@ -166,17 +165,10 @@ class TenantIntegrationAdmin(CountedDeletion, ListedFilters, PageContext, Integr
             return "unreadable"
 
     def save_model(self, request: HttpRequest, obj: TenantIntegration, form: Any, change: bool) -> None:
-        if not change:
-            obj.save()
-        elif form.columns:
-            # Only what was changed here: the workers write the switches of the same row.
-            obj.save(update_fields=form.columns)
+        secret = store(form, is_new=not change)
         form.save_event_types()
-        if obj.is_signed and form.connector is not None and form.connector.manifest.signs:
-            keys = _signing_keys(obj)
-            if keys is not None and (not keys or not change):
-                shown_once.keep(request, obj, keys[0]["secret"] if keys else rotate_signing_secret(obj))
-        wake_on_commit({obj.pk})  # an address was mended, or pending rows are to be cancelled
+        if secret:
+            shown_once.keep(request, obj, secret)
         for text in advice.about(obj, form):
             messages.warning(request, text)
 
@@ -201,10 +193,3 @@ class TenantIntegrationAdmin(CountedDeletion, ListedFilters, PageContext, Integr
 def _may_use(request: HttpRequest, obj: Any) -> bool:
     connector = connector_of(obj.integration_type) if obj is not None else None
     return connector is None or may_use(request.user, connector.manifest, obj.tenant)
-
-
-def _signing_keys(integration: TenantIntegration) -> list[dict[str, Any]] | None:
-    try:
-        return integration.credentials.get("signing_keys") or []
-    except EncryptionError:
-        return None  # unreadable is not missing; the page says so

@@ -24,9 +24,9 @@ from integrations.connectors.port import Client, TestResult
 from integrations.delivery import operator_actions
 from integrations.delivery.trial import check_connection, log_trial, send_test_event
 from integrations.errors import EncryptionError
+from integrations.forms import shown_once
 from integrations.transport.process_client import client
 
-from . import shown_once
 from .oauth_connect import ConnectButton
 from .state import old_key_until
 

@@ -10,7 +10,7 @@ import pytest
 from integrations.connections.offered_fields import offered_fields
 from integrations.models import IntegrationEvent, IntegrationSync
 from integrations.services import subscription_trial
-from integrations.services.subscription_trial import sample_bodies, try_subscription
+from integrations.services.subscription_trial import events_to_try, try_subscription
 from integrations.tests.factories import make_integration, make_item, make_tenant
 from tasks.models import WorkItem
 
@@ -30,7 +30,8 @@ def test_the_last_events_of_the_tenant_and_type_are_tried_and_nothing_is_written
     monkeypatch.setattr(subscription_trial, "MOST", 3)
     before = IntegrationSync.objects.count(), IntegrationEvent.objects.count()
 
-    found = try_subscription(URGENT, "{text: workitem.reference_id}", "workitem_created", ours, integration_id=asked.pk)
+    events = events_to_try("workitem_created", ours, integration_id=asked.pk)
+    found = try_subscription(URGENT, "{text: workitem.reference_id}", "workitem_created", ours, on=events)
 
     assert [(each.title[-5:], each.is_sent) for each in found.events] == [
         ("RMA-3", True), ("RMA-2", False), ("RMA-1", False),
@@ -47,7 +48,7 @@ def test_before_anything_happened_made_up_objects_stand_in() -> None:
     assert found.are_samples
     assert {each.is_sent for each in found.events} == {True, False}
     assert all(each.event_id is None for each in found.events)
-    changed = next(iter(sample_bodies("workitem_status_changed", make_tenant("Other"))))
+    changed = events_to_try("workitem_status_changed", make_tenant("Other")).bodies[0]
     assert {"event_type", "timestamp", "tenant", "workitem", "changes"} <= changed.keys()
     assert not try_subscription("", "", "nobody_emits_this", make_tenant("Third")).events
 
@@ -74,8 +75,8 @@ def test_a_condition_that_fails_on_an_event_counts_as_met_and_says_so() -> None:
 
 
 def test_the_fields_that_are_offered_have_kinds_choices_and_examples() -> None:
-    body = next(iter(sample_bodies("workitem_created", make_tenant())))
-    fields = {each.path: each for each in offered_fields("workitem_created", body)}
+    bodies = events_to_try("workitem_created", make_tenant()).bodies
+    fields = {each.path: each for each in offered_fields("workitem_created", bodies)}
     assert "'Urgent'" in fields["workitem.priority"].choices
     assert fields["workitem.priority"].example in fields["workitem.priority"].choices
     assert fields["workitem.customer.name"].kind == "text"

@@ -9,10 +9,10 @@ from urllib.parse import parse_qsl, urlsplit
 from integrations.connections.models import TenantIntegration
 from integrations.connectors.config_check import doubts
 from integrations.connectors.manifest import HEADERS, URL
-from integrations.forms.choice import calls_back
-from integrations.forms.fields import form_name
 
-from .form import IntegrationForm
+from .choice import calls_back
+from .fields import form_name
+from .settings_form import SettingsForm
 
 _TOKEN_NAME = re.compile(r"token|secret|key|pass|pwd|auth|sig|code|credential|access", re.IGNORECASE)
 _TOKEN_VALUE = re.compile(r"(?=.*[0-9])(?=.*[A-Za-z])[A-Za-z0-9_.~+/=-]{20,}", re.DOTALL)
@@ -45,7 +45,7 @@ def about_url(url: str) -> Iterator[str]:
         yield "The address is plain http: everybody on the way can read the events. Use https in production."
 
 
-def about(integration: TenantIntegration, form: IntegrationForm) -> Iterator[str]:
+def about(integration: TenantIntegration, form: SettingsForm) -> Iterator[str]:
     """Yield what a person should know about what was just saved."""
     if form.is_address_new:
         yield from about_url(str(form.settings.get(URL) or ""))

@@ -1,0 +1,99 @@
+"""The tab *Settings* of an integration: the form for managers, what may be shown for everybody else."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django.contrib import messages
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_http_methods
+
+from integrations.connections.destinations import shown_target
+from integrations.connections.models import TenantIntegration
+from integrations.console.access import Access
+from integrations.console.one_integration import integration_of, may_change, require_change
+from integrations.console.page import page, show
+from integrations.console.setup.form import ChangeForm
+from integrations.credentials.error_reports import hides_secrets
+from integrations.errors import EncryptionError, IntegrationNotConfigured
+from integrations.forms import advice, shown_once
+from integrations.forms.choice import NOT_INSTALLED, connector_of, version
+from integrations.forms.store import store
+from integrations.services.settings import shown_settings
+from integrations.tenancy.capabilities import Capability
+
+
+@hides_secrets
+@sensitive_post_parameters()
+@require_http_methods(["GET", "POST"])
+@page(Capability.VIEW)
+def settings(request: HttpRequest, access: Access, public_id: UUID) -> HttpResponse:
+    """Show the settings; take new ones from a manager, unless somebody else was faster."""
+    integration = integration_of(access, public_id)
+    connector = connector_of(integration.integration_type)
+    is_editable = may_change(access, integration)
+    if request.method == "POST":
+        require_change(access, integration)
+    form = None
+    if connector is not None and is_editable:
+        posted = request.POST if request.method == "POST" else None
+        with transaction.atomic():
+            form = ChangeForm(posted, instance=integration)
+            form.user = access.user
+            if form.is_valid():
+                return _saved(request, form)
+    if form is not None and form.errors:
+        integration = integration_of(access, public_id)  # the form has put on it what is not stored
+    context = {
+        "integration": integration,
+        "manifest": connector.manifest if connector is not None else None,
+        "version": version(connector.manifest, integration.connector_version) if connector is not None else "",
+        "form": form,
+        "facts": [] if form is not None else _facts(integration),
+        "not_installed": NOT_INSTALLED if connector is None else "",
+        "is_unfinished": is_editable and not integration.is_active and not integration.syncs.exists(),
+        "secret": shown_once.take(request, integration) if is_editable else None,
+        "tab": "settings",
+    }
+    return show(request, access, "integration_settings.html", context)
+
+
+def _saved(request: HttpRequest, form: ChangeForm) -> HttpResponse:
+    integration = form.save(commit=False)
+    has_changed = bool(form.columns)
+    secret = store(form, is_new=False)
+    if secret:
+        shown_once.keep(request, integration, secret)
+    messages.success(request, "The settings are saved." if has_changed else "Nothing was changed.")
+    for text in advice.about(integration, form) if has_changed else ():
+        messages.warning(request, text)
+    return HttpResponseRedirect(reverse("console:integration-settings", args=[integration.public_id]))
+
+
+def _facts(integration: TenantIntegration) -> list[tuple[str, Any]]:
+    """Return (label, value) of what may be shown: secrets as dots, of the address its host."""
+    connector = connector_of(integration.integration_type)
+    try:
+        shown = shown_settings(integration)
+        target = shown_target(integration)
+    except (EncryptionError, IntegrationNotConfigured):
+        shown, target = {}, ""
+    titles = {field.name: field.title for field in connector.manifest.fields} if connector is not None else {}
+    facts: list[tuple[str, Any]] = [("Destination", target)] if target else []
+    for name, value in shown.items():
+        if value not in (None, "", [], {}):
+            text = "\n".join(map(str, value)) if isinstance(value, list | tuple) else value
+            facts.append((titles.get(name, name), text))
+    facts += [
+        ("Active", "yes" if integration.is_active else "no"),
+        ("Order", integration.get_ordering_display()),
+        ("Requests at once", integration.max_in_flight or "8 (default)"),
+        ("Requests a minute", integration.rate_limit_per_minute or "no limit of its own"),
+        ("Seconds for a request", integration.timeout_seconds or "30 (default)"),
+        ("Attempts", integration.max_attempts or "about three days of them (default)"),
+    ]
+    return facts

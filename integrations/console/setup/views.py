@@ -1,0 +1,261 @@
+"""Set up an integration: connection, the provider's consent, events, a test with its answer, done.
+
+The row is made by the first step, switched off and without events, so that whoever leaves half way leaves nothing that
+sends. The last step switches it on.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django.contrib import messages
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, transaction
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import NoReverseMatch, reverse
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_http_methods, require_POST
+
+from integrations.connections.access import may_use
+from integrations.connections.authorization import missing_scopes, wants_authorization
+from integrations.connections.event_types import offered_to
+from integrations.connections.models import TenantIntegration
+from integrations.connections.token_store import GrantTokens
+from integrations.connectors.gallery import needs_of
+from integrations.connectors.manifest import Manifest
+from integrations.console.access import Access, RoleNeeded
+from integrations.console.one_integration import integration_of, require_change, tenants_to_manage
+from integrations.console.page import page, show
+from integrations.credentials.error_reports import hides_secrets
+from integrations.delivery.trial import check_connection, log_trial, send_test_event
+from integrations.delivery.wakeup import wake_on_commit
+from integrations.errors import IntegrationError
+from integrations.forms import advice, shown_once
+from integrations.forms.choice import connector_of
+from integrations.forms.store import store
+from integrations.oauth_callback import connect
+from integrations.tenancy.capabilities import Capability
+from integrations.transport.process_client import client
+
+from .form import NewConnectionForm
+
+TESTED = "integrations_console_tested"  # in the session: the answer to the test, redacted
+ANOTHER = "The tenant has an active integration of this type, and may have one only: switch that one off first."
+
+
+@hides_secrets
+@sensitive_post_parameters()
+@require_http_methods(["GET", "POST"])
+@page(Capability.ADD)
+def setup(request: HttpRequest, access: Access, key: str) -> HttpResponse:
+    """Ask for what the connector type needs; make the integration, switched off."""
+    connector = connector_of(key)
+    if connector is None:
+        raise Http404
+    manifest = connector.manifest
+    tenants = [tenant for tenant in tenants_to_manage(access) if may_use(access.user, manifest, tenant)]
+    if not tenants:
+        raise RoleNeeded(Capability.ADD, access.role, access.tenant)
+    instance = TenantIntegration(integration_type=key, name="")
+    posted = request.POST if request.method == "POST" else None
+    form = NewConnectionForm(posted, instance=instance, tenants=tenants, initial={"name": manifest.label})
+    form.user = access.user
+    with transaction.atomic():
+        if form.is_valid():
+            integration = form.save(commit=False)
+            secret = store(form, is_new=True)
+            if secret:
+                shown_once.keep(request, integration, secret)
+            for text in advice.about_url(str(form.settings.get("url") or "")):
+                messages.warning(request, text)
+            return _next(integration, after="connection")
+    context = {"form": form, "manifest": manifest, "needs": needs_of(manifest), "steps": _steps(manifest, "connection")}
+    return show(request, access, "setup.html", context)
+
+
+@require_http_methods(["GET", "POST"])
+@page(Capability.SETTINGS)
+def setup_connect(request: HttpRequest, access: Access, public_id: UUID) -> HttpResponse:
+    """Send the person to the provider, where they agree; they come back to the next step."""
+    integration, manifest = _of(access, public_id)
+    if request.method == "POST":
+        try:
+            return connect(request, integration, return_to=_url("setup-connect", integration))
+        except IntegrationError as error:
+            messages.error(request, f"Not connected: {error.message}")
+    grant = GrantTokens(integration).grant()
+    context = {
+        "grant": grant,
+        "is_connected": grant is not None and grant.is_connected,
+        "missing": missing_scopes(integration) if grant is not None else (),
+        "next_url": _url("setup-events", integration),
+    }
+    return _step(request, access, integration, manifest, "connect", context)
+
+
+@require_http_methods(["GET", "POST"])
+@page(Capability.SETTINGS)
+def setup_events(request: HttpRequest, access: Access, public_id: UUID) -> HttpResponse:
+    """Ask which events it wants; what was set beside them stays."""
+    integration, manifest = _of(access, public_id)
+    offered = offered_to(manifest)
+    if not offered:
+        return HttpResponseRedirect(_url("setup-test", integration))
+    if request.method == "POST":
+        known = dict(offered)
+        integration.subscribe(*(name for name in request.POST.getlist("events") if name in known))
+        return HttpResponseRedirect(_url("setup-test", integration))
+    wanted = set(integration.subscriptions.values_list("event_type", flat=True))
+    rows = [{"type": name, "label": label, "is_wanted": name in wanted} for name, label in offered]
+    return _step(request, access, integration, manifest, "events", {"rows": rows})
+
+
+@require_http_methods(["GET", "POST"])
+@page(Capability.SETTINGS)
+def setup_test(request: HttpRequest, access: Access, public_id: UUID) -> HttpResponse:
+    """Send a test event, or ask the system whether the credentials are right; show the answer."""
+    integration, manifest = _of(access, public_id)
+    if request.method == "POST":
+        action = "check" if request.POST.get("action") == "check" and "check" in manifest.does else "test"
+        attempt = check_connection if action == "check" else send_test_event
+        result = attempt(integration, client())
+        log_trial(integration, action, result, actor=access.user.get_username())
+        request.session[TESTED] = {
+            "integration": integration.pk,
+            "action": action,
+            "success": result.success,
+            "message": result.message,
+            "status": result.status,
+            "latency_ms": round(result.latency_ms),
+            "excerpt": result.excerpt,
+        }
+        return HttpResponseRedirect(_url("setup-test", integration) + "#answer")
+    answer = request.session.get(TESTED)
+    context = {
+        "answer": answer if answer and answer["integration"] == integration.pk else None,
+        "secret": shown_once.take(request, integration),
+        "can_test": "deliver" in manifest.does,
+        "can_check": "check" in manifest.does,
+        "done_url": _url("setup-done", integration),
+    }
+    return _step(request, access, integration, manifest, "test", context)
+
+
+@require_http_methods(["GET", "POST"])
+@page(Capability.SETTINGS)
+def setup_done(request: HttpRequest, access: Access, public_id: UUID) -> HttpResponse:
+    """Say what will happen, and switch it on."""
+    integration, manifest = _of(access, public_id)
+    problem = ""
+    if request.method == "POST":
+        problem = _switch_on(integration)
+        if not problem:
+            request.session.pop(TESTED, None)
+            messages.success(request, f"{integration.name} is on.")
+            return HttpResponseRedirect(home_of(integration))
+    answer = request.session.get(TESTED)
+    context = {
+        "problem": problem,
+        "subscriptions": integration.subscriptions.order_by("event_type"),
+        "answer": answer if answer and answer["integration"] == integration.pk else None,
+        "wants_connect": wants_authorization(integration) and not _is_connected(integration),
+    }
+    return _step(request, access, integration, manifest, "done", context)
+
+
+@require_POST
+@page(Capability.SETTINGS)
+def setup_discard(request: HttpRequest, access: Access, public_id: UUID) -> HttpResponse:
+    """Delete what was begun; only before it was ever switched on."""
+    integration, _ = _of(access, public_id)
+    if integration.is_active or integration.syncs.exists():
+        raise Http404
+    integration.delete()
+    messages.success(request, f"{integration.name} was not set up; nothing of it was kept.")
+    return HttpResponseRedirect(reverse("console:gallery"))
+
+
+def home_of(integration: TenantIntegration) -> str:
+    """Return the address of the integration's own page."""
+    for name in ("integration", "integration-settings"):
+        try:
+            return reverse(f"console:{name}", args=[integration.public_id])
+        except NoReverseMatch:
+            continue
+    return reverse("console:overview")
+
+
+def _of(access: Access, public_id: UUID) -> tuple[TenantIntegration, Manifest]:
+    """Return the integration that is set up, and its type's manifest; 403 for whoever may not change it."""
+    integration = integration_of(access, public_id, Capability.SETTINGS)
+    connector = connector_of(integration.integration_type)
+    if connector is None:
+        raise Http404
+    require_change(access, integration)
+    return integration, connector.manifest
+
+
+def _switch_on(integration: TenantIntegration) -> str:
+    """Switch it on; return what is wrong instead, "" if nothing is."""
+    integration.is_active = True
+    try:
+        integration.clean()
+        integration.validate_constraints()
+        with transaction.atomic():
+            integration.save(update_fields=["is_active", "updated_at"])
+            wake_on_commit({integration.pk})
+    except (ValidationError, IntegrityError):
+        integration.is_active = False
+        return ANOTHER
+    return ""
+
+
+def _next(integration: TenantIntegration, *, after: str) -> HttpResponseRedirect:
+    name = "setup-connect" if after == "connection" and wants_authorization(integration) else "setup-events"
+    return HttpResponseRedirect(_url(name, integration))
+
+
+def _is_connected(integration: TenantIntegration) -> bool:
+    grant = GrantTokens(integration).grant()
+    return grant is not None and grant.is_connected
+
+
+def _url(name: str, integration: TenantIntegration) -> str:
+    return reverse(f"console:{name}", args=[integration.public_id])
+
+
+def _step_url(name: str, integration: TenantIntegration) -> str:
+    return _url("integration-settings" if name == "connection" else f"setup-{name}", integration)
+
+
+def _steps(manifest: Manifest, current: str, integration: TenantIntegration | None = None) -> list[dict[str, Any]]:
+    """Return the steps of this type's set-up: title, whether it is over, now, or to come."""
+    titles = {"connection": "Connection", "connect": "Connect", "events": "Events", "test": "Test", "done": "Done"}
+    asks = manifest.oauth is not None and (integration is None or wants_authorization(integration))
+    left_out = {*(() if asks else ("connect",)), *(() if offered_to(manifest) else ("events",))}
+    names = [name for name in titles if name not in left_out]
+    if integration is None and "connect" in names:
+        names.remove("connect")  # its own settings say whether a person must agree
+    at = names.index(current) if current in names else 0
+    return [
+        {
+            "title": titles[name],
+            "is_over": place < at,
+            "is_now": place == at,
+            "url": _step_url(name, integration) if integration is not None else "",
+        }
+        for place, name in enumerate(names)
+    ]
+
+
+def _step(
+    request: HttpRequest,
+    access: Access,
+    integration: TenantIntegration,
+    manifest: Manifest,
+    name: str,
+    context: dict[str, Any],
+) -> HttpResponse:
+    common = {"integration": integration, "manifest": manifest, "steps": _steps(manifest, name, integration)}
+    return show(request, access, f"setup_{name}.html", {**common, **context})

@@ -1,0 +1,142 @@
+"""The tab *Events* of an integration: what it wants, under which condition, and what is sent then.
+
+integrations/<id>/events/                 all event types, ticked or not
+integrations/<id>/events/<type>/          one of them: condition and payload, with the fields there are
+integrations/<id>/events/<type>/try/      the same tried on the last events, while somebody types (htmx)
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django.contrib import messages
+from django.db import transaction
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+from django.views.decorators.http import require_http_methods, require_POST
+
+from integrations.connections.event_types import choices, offered_to
+from integrations.connections.models import EventSubscription, TenantIntegration
+from integrations.connections.offered_fields import offered_fields
+from integrations.console.access import Access
+from integrations.console.one_integration import integration_of, may_change, require_change
+from integrations.console.page import page, show
+from integrations.forms.choice import connector_of
+from integrations.services.subscription_trial import events_to_try, try_subscription
+from integrations.tenancy.capabilities import Capability
+
+LONGEST = 20_000  # characters that are read of one field; the checks say what is too long
+
+
+@require_http_methods(["GET", "POST"])
+@page(Capability.VIEW)
+def subscriptions(request: HttpRequest, access: Access, public_id: UUID) -> HttpResponse:
+    """Show what it wants; let a manager tick more or less. What stays keeps its condition and payload."""
+    integration = integration_of(access, public_id)
+    is_editable = may_change(access, integration)
+    have = {each.event_type: each for each in integration.subscriptions.all()}
+    offered = _offered(integration, have)
+    if request.method == "POST":
+        require_change(access, integration)
+        wanted = [name for name in request.POST.getlist("events") if name in offered]
+        with transaction.atomic():
+            integration.subscribe(*wanted)
+        messages.success(request, _said(have.keys(), set(wanted)))
+        return HttpResponseRedirect(_url(integration))
+    rows = [{"type": name, "label": label, "has": have.get(name)} for name, label in offered.items()]
+    connector = connector_of(integration.integration_type)
+    context = {
+        "integration": integration,
+        "manifest": connector.manifest if connector is not None else None,
+        "rows": rows,
+        "is_editable": is_editable,
+        "tab": "events",
+    }
+    return show(request, access, "integration_events.html", context)
+
+
+@require_http_methods(["GET", "POST"])
+@page(Capability.VIEW)
+def subscription(request: HttpRequest, access: Access, public_id: UUID, event_type: str) -> HttpResponse:
+    """Show condition and payload of one event type, and what they would have done; save them for a manager."""
+    integration = integration_of(access, public_id)
+    is_editable = may_change(access, integration)
+    row = integration.subscriptions.filter(event_type=event_type).first()
+    offered = _offered(integration, [event_type] if row is not None else [])
+    if event_type not in offered:
+        raise Http404
+    row = row or EventSubscription(integration=integration, event_type=event_type)
+    problems: dict[str, list[str]] = {}
+    if request.method == "POST":
+        require_change(access, integration)
+        row.condition, row.payload = _typed(request)
+        problems = row.problems()
+        if not problems:
+            with transaction.atomic():
+                EventSubscription.objects.update_or_create(
+                    integration=integration,
+                    event_type=event_type,
+                    defaults={"condition": row.condition, "payload": row.payload},
+                )
+            messages.success(request, f"{offered[event_type]}: saved. It holds for events from now on.")
+            return HttpResponseRedirect(_url(integration))
+    events = events_to_try(event_type, integration.tenant, integration_id=integration.pk)
+    context = {
+        "integration": integration,
+        "event_type": event_type,
+        "label": offered[event_type],
+        "row": row,
+        "problems": problems,
+        "fields": offered_fields(event_type, events.bodies),
+        "trial": try_subscription(row.condition, row.payload, event_type, integration.tenant, on=events),
+        "is_editable": is_editable,
+        "is_new": row.pk is None,
+        "tab": "events",
+    }
+    return show(request, access, "integration_event.html", context)
+
+
+@require_POST
+@page(Capability.VIEW)
+def subscription_trial(request: HttpRequest, access: Access, public_id: UUID, event_type: str) -> HttpResponse:
+    """Answer what a condition and a payload would have done with the last events; nothing is saved or sent."""
+    integration = integration_of(access, public_id)
+    if event_type not in _offered(integration, integration.subscriptions.values_list("event_type", flat=True)):
+        raise Http404
+    condition, payload = _typed(request)
+    events = events_to_try(event_type, integration.tenant, integration_id=integration.pk)
+    trial = try_subscription(condition, payload, event_type, integration.tenant, on=events)
+    shown = request.POST.get("shown", "")
+    chosen = next((each for each in trial.events if str(each.event_id) == shown), None)
+    context = {"trial": trial, "chosen": chosen or trial.preview, "has_payload": bool(payload)}
+    return show(request, access, "parts/subscription_trial.html", context)
+
+
+def _typed(request: HttpRequest) -> tuple[str, str]:
+    """Return condition and payload as they were posted: a condition is one line, a payload may be several."""
+    condition = " ".join(request.POST.get("condition", "")[:LONGEST].split("\n"))
+    payload = request.POST.get("payload", "")[:LONGEST].replace("\r\n", "\n")
+    return condition.replace("\r", "").strip(), payload.strip()
+
+
+def _offered(integration: TenantIntegration, have: Any) -> dict[str, str]:
+    """Return {event type: label}: what its type takes, and what it has already, so that it can be taken away."""
+    connector = connector_of(integration.integration_type)
+    found = dict(offered_to(connector.manifest)) if connector is not None else {}
+    every = dict(choices())
+    for name in have:
+        found.setdefault(name, every.get(name, f"{name} (no longer emitted)"))
+    return found
+
+
+def _said(before: Any, after: set[str]) -> str:
+    more, less = len(after - set(before)), len(set(before) - after)
+    if not more and not less:
+        return "Nothing was changed."
+    parts = [f"{more} more event type{'s' * (more != 1)}"] * bool(more) + [f"{less} fewer"] * bool(less)
+    return f"Saved: {', '.join(parts)}. It holds for events from now on."
+
+
+def _url(integration: TenantIntegration) -> str:
+    return reverse("console:integration-events", args=[integration.public_id])
