@@ -21,7 +21,7 @@ from .replay import ReplayFilter
 from .run import ask_for
 from .step import Preview
 
-PREVIEW_SECONDS = 1.0
+PREVIEW_SECONDS = 0.15  # then what was begun is finished
 PREVIEW_ROWS = 10_000
 
 State = Job.State

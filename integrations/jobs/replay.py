@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Max, Q, QuerySet
+from django.db.models import Count, Max, Q, QuerySet
 
 from integrations.connections.models import TenantIntegration
 from integrations.delivery.operator_actions import make_due
@@ -23,7 +23,8 @@ from .models import Job
 from .step import Preview, Step
 
 WINDOW = 2000  # rows that one statement reads
-MOST_CHOSEN = 10_000  # rows that a filter may name one by one
+COUNTED = 20_000  # the same where they are only counted
+COARSE = 1000  # ids by which the ends of a range may be wide
 SLACK = timedelta(hours=1)  # between the order of ids and that of times: how long a transaction may be open
 
 Status = IntegrationSync.Status
@@ -80,10 +81,10 @@ class Walk:
             return rows.filter(integration_id=self.integration_id)
         return rows.filter(status=Status.FAILED) if self.which.status == (Status.FAILED,) else rows
 
-    def window(self) -> int | None:
-        """Return the last id of the next WINDOW rows; None if there are none."""
-        some = self.indexed().filter(pk__gt=self.after, pk__lte=self.last).values("pk")[:WINDOW]
-        found: int | None = IntegrationSync.objects.filter(pk__in=some).aggregate(Max("pk"))["pk__max"]
+    def window(self, size: int = WINDOW) -> int | None:
+        """Return the last id of the next `size` rows; None if there are none."""
+        some = self.indexed().filter(pk__gt=self.after, pk__lte=self.last).values("pk")[:size]
+        found: int | None = some.aggregate(last=Max("pk"))["last"]
         return found
 
     def wanted(self, end: int) -> QuerySet[IntegrationSync]:
@@ -95,22 +96,23 @@ class Walk:
         """Return it without what was recorded before or after the times of the filter, as far as ids tell."""
         begin, end = self.which.moments()
         if begin is not None:
-            self.after = self._first_since(begin - SLACK) - 1
+            self.after = self._around(begin - SLACK)[0] - 1
         if end is not None:
-            self.last = min(self.last, self._first_since(end + SLACK))
+            self.last = min(self.last, self._around(end + SLACK)[1])
         return self
 
-    def _first_since(self, moment: datetime) -> int:
-        """Return about the first id of a row that was recorded at `moment` or later, by bisection."""
+    def _around(self, moment: datetime) -> tuple[int, int]:
+        """Return an id before which everything was recorded before `moment`, and one from which on nothing was; by
+        bisection, until COARSE ids are between them."""
         low, high = self.after + 1, self.last + 1
-        while low < high:
+        while low + COARSE < high:
             middle = (low + high) // 2
             row = self.indexed().filter(pk__gte=middle, pk__lt=high).values_list("pk", "created_at").first()
             if row is None or row[1] >= moment:
                 high = middle
             else:
                 low = row[0] + 1
-        return low
+        return low, high
 
 
 def walk_of(job: Job) -> Walk:
@@ -130,13 +132,14 @@ def preview(tenant_id: Any, which: ReplayFilter, *, seconds: float, most: int, s
     """Look at what a replay would do, for so many seconds and rows at most."""
     walk, found = begin(tenant_id, which), Preview()
     stop_at = time.monotonic() + seconds
-    while (end := walk.window()) is not None:
+    while (end := walk.window(COUNTED)) is not None:
         rows = walk.wanted(end)
-        if len(found.sample) < sample:
+        counts = rows.order_by().aggregate(all=Count("pk"), pending=Count("pk", filter=Q(status=Status.PENDING)))
+        if counts["all"] and len(found.sample) < sample:
             told = rows.select_related("event", "integration")
             found.sample += list(told[: sample - len(found.sample)])
-        found.count += rows.order_by().count()
-        found.left_alone += rows.order_by().filter(status=Status.PENDING).count()
+        found.count += counts["all"]
+        found.left_alone += counts["pending"]
         walk.after = end
         if found.count > most or time.monotonic() > stop_at:
             found.is_complete = False
@@ -147,7 +150,7 @@ def preview(tenant_id: Any, which: ReplayFilter, *, seconds: float, most: int, s
 def count(job: Job, *, seconds: float) -> int | None:
     """Return how many rows there are to look at; None if so many seconds do not suffice."""
     walk, found, stop_at = walk_of(job), 0, time.monotonic() + seconds
-    while (end := walk.window()) is not None:
+    while (end := walk.window(COUNTED)) is not None:
         found += walk.wanted(end).order_by().count()
         walk.after = end
         if time.monotonic() > stop_at:

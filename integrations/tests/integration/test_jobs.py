@@ -16,6 +16,7 @@ from integrations.capture import trigger_handler
 from integrations.database_clock import after
 from integrations.delivery.drain import drain
 from integrations.jobs import actions, run
+from integrations.jobs import replay as replay_rows
 from integrations.jobs.actions import CannotStart, start_backfill, start_replay
 from integrations.jobs.backfill import BackfillFilter
 from integrations.jobs.replay import ReplayFilter
@@ -152,7 +153,8 @@ def test_what_is_recorded_after_the_start_is_not_part_of_it(hook: TenantIntegrat
     assert statuses() == ["pending", "failed"]
 
 
-def test_times_bound_the_walk_and_not_only_its_rows(hook: TenantIntegration) -> None:
+def test_times_bound_the_walk_and_not_only_its_rows(hook: TenantIntegration, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replay_rows, "COARSE", 0)
     old, new = rows_in(hook, "failed"), rows_in(hook, "failed", "failed")
     IntegrationSync.objects.filter(pk=old[0].pk).update(created_at=after(-7 * 86400))
     late = replay(hook, since="24h")
