@@ -8,6 +8,7 @@ import time
 from django.contrib.auth.models import User
 from django.utils import timezone
 
+from integrations.acting import acting_as
 from tasks.models import CustomerAsset, DropoffPoint, Note, WorkItem
 from tenants.models import Tenant
 
@@ -53,7 +54,8 @@ class Trickle:
     def _create(self, cast: business.Cast) -> None:
         number = 4001 + WorkItem.objects.filter(tenant=cast.tenant).count()
         item = business.new_item(cast, number, timezone.now(), self.chance)
-        item.save()
+        with acting_as(cast.people[0]):
+            item.save()
         self.items |= {str(item.pk), item.reference_id}
 
     def _get_on(self, cast: business.Cast) -> None:
@@ -67,7 +69,8 @@ class Trickle:
         for name, value in values.items():
             setattr(item, name, value)
         self.items |= {str(item.pk), item.reference_id}
-        item.save()
+        with acting_as(self.chance.choice(cast.people)):
+            item.save()
         if self.chance.random() < 0.2:
             author = self.chance.choice(cast.people)
             Note.objects.create(

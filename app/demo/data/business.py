@@ -48,6 +48,7 @@ class Change:
     cast: Cast
     item: WorkItem
     values: Mapping[str, Any]
+    actor: str = ""
     remark: str = ""  # a note that a person wrote then
 
 
@@ -60,6 +61,7 @@ class Happened:
     item: WorkItem
     event_type: str
     payload: dict[str, Any]
+    actor: str = ""
 
     @property
     def body(self) -> str:
@@ -129,7 +131,7 @@ def moments(start: datetime, end: datetime, a_day: float, chance: random.Random)
 def life(cast: Cast, item: WorkItem, end: datetime, chance: random.Random) -> Iterator[Change]:
     """Yield what becomes of a work item until `end`; each change is applied before the next is asked for."""
     at = item.created_date
-    yield Change(at, cast, item, {})
+    yield Change(at, cast, item, {}, chance.choice(cast.people).get_username())
     while True:
         hours = chance.lognormvariate(0, 1.1) * (1.5 if item.status == Status.NEW else 5)
         at += timedelta(hours=max(0.02, hours))
@@ -139,7 +141,8 @@ def life(cast: Cast, item: WorkItem, end: datetime, chance: random.Random) -> It
         if HOURS[at.hour] < 3:  # nobody is in the shop
             at += timedelta(hours=8)
             continue
-        yield Change(at, cast, item, values, chance.choice(SAID) if chance.random() < 0.25 else "")
+        who = values.get("technician") or item.technician or cast.people[0]
+        yield Change(at, cast, item, values, who.get_username(), chance.choice(SAID) if chance.random() < 0.25 else "")
 
 
 def events_of(change: Change, handler: TriggerHandler) -> Iterator[Happened]:
@@ -171,7 +174,7 @@ def _happened(change: Change, handler: TriggerHandler, event_type: str, extra: M
     about = {"event_type": event_type, "timestamp": change.at, "tenant": {"id": tenant.pk, "name": tenant.name}}
     told = handler.happening(event_type, change.item, extra, using="default")
     payload = sanitise_object({**about, **told.payload}, limit=1 << 20)
-    return Happened(change.at, change.cast, change.item, event_type, payload)
+    return Happened(change.at, change.cast, change.item, event_type, payload, change.actor)
 
 
 def utc(seconds: float) -> datetime:

@@ -12,19 +12,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
-from django.contrib.auth.models import Permission, User
+from django.contrib.auth.models import User
 from django.contrib.contenttypes.models import ContentType
 from django.db import models, transaction
 from django.db.models import F
 from django.utils import timezone
 
-from integrations import retry_policy
+from integrations import clock, retry_policy
 from integrations.audit import notes
 from integrations.audit.models import ExecutionLog
 from integrations.capture.trigger_handler import TriggerHandler, handlers
 from integrations.connections.binding import bind, fingerprint
-from integrations.connections.conditions import wants
+from integrations.connections.conditions import judge
+from integrations.connections.deciding import why_unmet
 from integrations.connections.models import TenantIntegration
 from integrations.connectors.base import BaseConnector
 from integrations.connectors.manifest import URL
@@ -32,25 +34,19 @@ from integrations.connectors.registry import ConnectorRegistry
 from integrations.delivery.models import CLOSED, Lane
 from integrations.erp.push_log import ORDER_PUSH
 from integrations.errors import IntegrationError, IntegrationTemporaryError
-from integrations.label import app_label
 from integrations.models import IntegrationEvent, IntegrationSync, SyncState, WebhookEvent
-from integrations.transport.response import Headers, Response
 from tasks.models import Customer, CustomerAsset, DropoffPoint, Note, WorkItem
 from tenants.models import Membership, Tenant
 
-from . import business, figures, lane, others
+from . import business, figures, lane, others, wire
 from .places import COMPANIES, Company, Place, answer_of, milliseconds
 
 BATCH = 500
 LOOPBACK = re.compile(r"^http://127\.0\.0\.1:[0-9]+")
 DAYS = 7
 PAUSED_SINCE = timedelta(hours=52)
+EXACT_SECONDS = 20 * 3600  # of the attempts in this time, what went over the wire is kept
 PEOPLE = (("viewer", "Vera", "Viewer"), ("operator", "Oscar", "Operator"), ("manager", "Mona", "Manager"))
-PERMISSIONS = {  # of each role, beside those of the smaller ones
-    "viewer": ("view_tenantintegration", "view_integrationsync", "view_webhookevent", "view_syncstate"),
-    "operator": ("change_integrationsync", "change_webhookevent", "change_syncstate"),
-    "manager": ("add_tenantintegration", "change_tenantintegration", "delete_tenantintegration"),
-}
 TECHNICIANS = ("Bob Tech", "Rita Bench", "Sam Solder")
 
 
@@ -78,7 +74,8 @@ class _Target:
     integration: TenantIntegration
     connector: BaseConnector | None
     is_new: bool
-    rows: list[tuple[lane.Owed, int]] = field(default_factory=list)  # with the place of the event
+    rows: list[lane.Owed] = field(default_factory=list)
+    skipped: list[tuple[int, str]] = field(default_factory=list)  # the place of the event, why
 
 
 def fill(
@@ -142,16 +139,13 @@ def _people(tenant: Tenant, company: Company, filled: Filled) -> list[User]:
         first, last = name.split()
         defaults = {"first_name": first, "last_name": last}
         user, _ = User.objects.get_or_create(username=f"{short}-{first.lower()}", defaults=defaults)
-        Membership.objects.get_or_create(tenant=tenant, user=user)
+        _give_role(tenant, user, "viewer")
         found.append(user)
     return found
 
 
 def _give_role(tenant: Tenant, user: User, role: str) -> None:
-    Membership.objects.get_or_create(tenant=tenant, user=user)
-    upto = list(PERMISSIONS)[: list(PERMISSIONS).index(role) + 1]
-    names = [name for each in upto for name in PERMISSIONS[each]]
-    user.user_permissions.add(*Permission.objects.filter(content_type__app_label=app_label(), codename__in=names))
+    Membership.objects.get_or_create(tenant=tenant, user=user, defaults={"role": role})
 
 
 def _target(tenant: Tenant, place: Place, receiver: str, now: datetime) -> _Target:
@@ -234,11 +228,14 @@ def _traffic(
         by_tenant[target.integration.tenant_id].append(target)
     kept: list[business.Happened] = []
     for event in happened:
-        wanting = [each for each in by_tenant[event.cast.tenant.pk] if _wants(each, event, now)]
-        for target in wanting:
-            owed = lane.Owed(event.at.timestamp(), str(event.item.pk))
-            target.rows.append((owed, len(kept)))
-        if wanting:
+        subscribed = [each for each in by_tenant[event.cast.tenant.pk] if _subscribes(each, event, now)]
+        for target in subscribed:
+            condition = target.place.wants[event.event_type]
+            if judge(condition, event.payload).is_met:
+                target.rows.append(lane.Owed(event.at.timestamp(), str(event.item.pk), len(kept)))
+            else:
+                target.skipped.append((len(kept), why_unmet(condition, event.payload)))
+        if subscribed:
             kept.append(event)
     content_type = ContentType.objects.get_for_model(WorkItem)
     keys = random.Random(f"{seed} {since:%F %T}")  # noqa: S311
@@ -251,6 +248,7 @@ def _traffic(
             body=event.body,
             occurred_at=event.at,
             idempotency_key=f"evt_{uuid.UUID(int=keys.getrandbits(128)).hex}",
+            actor=event.actor,
         )
         for event in kept
     ]
@@ -297,11 +295,10 @@ def _lives(
     return happened, [note for note in said if note.created_at < now]
 
 
-def _wants(target: _Target, event: business.Happened, now: datetime) -> bool:
-    condition = target.place.wants.get(event.event_type)
-    if condition is None or (target.place.state == "paused" and event.at > now - PAUSED_SINCE):
+def _subscribes(target: _Target, event: business.Happened, now: datetime) -> bool:
+    if event.event_type not in target.place.wants or event.at < target.integration.created_at:
         return False
-    return event.at >= target.integration.created_at and wants(condition, event.payload)
+    return target.place.state != "paused" or event.at <= now - PAUSED_SINCE
 
 
 def _deliver(
@@ -315,35 +312,44 @@ def _deliver(
     seed: int,
     filled: Filled,
 ) -> None:
-    sent: list[tuple[lane.Owed, int, _Target]] = []
+    sent: list[tuple[lane.Owed, _Target]] = []
+    skipped: list[IntegrationSync] = []
     for target in targets:
         chance = random.Random(f"{seed} {target.place.name}")  # noqa: S311
-        rows = [row for row, _ in target.rows]
+        is_sent = target.connector is not None and target.place.state != "no grant"
         ended = lane.send(
-            rows if target.connector is not None and target.place.state != "no grant" else [],
-            _asked(target, now, chance),
+            target.rows if is_sent else [],
+            _asked(target, events, now, chance),
             now=now.timestamp(),
             policy=_policy(target),
             chance=chance,
         )
         if target.place.state == "paused":
-            _cancel(rows, now - PAUSED_SINCE)
+            _cancel(target.rows, now - PAUSED_SINCE)
+        _add_pushes(ended, [sync for sync in pushed.syncs if sync.integration == target.integration])
         _write_lane(target, ended, now)
-        sent += [(row, place, target) for row, place in target.rows]
-    sent.sort(key=lambda each: (each[1], each[2].integration.pk))  # as they were recorded
-    syncs = [_sync(row, events[place], target, content_type) for row, place, target in sent]
-    in_order = sorted([*syncs, *pushed.syncs], key=lambda sync: (sync.event.pk, sync.integration_id))
-    IntegrationSync.objects.bulk_create(in_order, batch_size=BATCH)
+        sent += [(row, target) for row in target.rows]
+        skipped += [_skipped(events[place], why, target, content_type) for place, why in target.skipped]
+    clock.forget()
+    syncs = [_sync(row, events[row.event], target, content_type) for row, target in sent]
+    everything = sorted([*syncs, *skipped, *pushed.syncs], key=lambda sync: (sync.event.pk, sync.integration_id))
+    IntegrationSync.objects.bulk_create(everything, batch_size=BATCH)  # in the order of their recording
     logs, told = list(pushed.logs), said
-    for (row, place, target), sync in zip(sent, syncs, strict=True):
-        scheme = target.connector.host if target.connector is not None else ""
-        logs += [_log(attempt, sync, target, scheme) for attempt in row.log]
+    for (row, target), sync in zip(sent, syncs, strict=True):
+        host = target.connector.host if target.connector is not None else ""
+        logs += [_log(attempt, sync, target, host) for attempt in row.log]
         if row.settled is not None:
-            told.append(_note(row, kept[place], target))
-    figures.write((row, target.integration.pk) for row, _, target in sent)
+            told.append(_note(row, kept[row.event], target))
     ExecutionLog.objects.bulk_create(sorted(logs, key=lambda log: log.created_at), batch_size=BATCH)
     Note.unannounced.bulk_create(sorted(told, key=lambda note: note.created_at), batch_size=BATCH)
-    filled.counts |= {"deliveries": len(syncs), "pushes": len(pushed.syncs), "attempts": len(logs), "notes": len(told)}
+    figures.write(((row, target.integration.pk) for row, target in sent), pushed.logs, now)
+    filled.counts |= {
+        "deliveries": len(syncs),
+        "skipped": len(skipped),
+        "pushes": len(pushed.syncs),
+        "attempts": len(logs),
+        "notes": len(told),
+    }
 
 
 def _policy(target: _Target) -> retry_policy.RetryPolicy:
@@ -351,25 +357,42 @@ def _policy(target: _Target) -> retry_policy.RetryPolicy:
     return retry_policy.webhook(target.integration.max_attempts, repeats_answers=manifest.repeats_answers)
 
 
-def _asked(target: _Target, now: datetime, chance: random.Random) -> Callable[[float, lane.Owed], lane.Answer]:
-    """Return what the destination answers, judged as its connector judges."""
-    place, connector, end = target.place, target.connector, now.timestamp()
+def _asked(
+    target: _Target, events: Sequence[IntegrationEvent], now: datetime, chance: random.Random
+) -> Callable[[float, lane.Owed], lane.Answer]:
+    """Return what the destination answers, judged as its connector judges; of the last hours the connector itself
+    makes the request."""
+    place, end = target.place, now.timestamp()
+    if target.connector is None:
+        return lambda at, row: (None, "", None, 0, None)
+    connector = target.connector
+    netloc = urlsplit(connector.base_url).netloc
+    client = wire.Wire(netloc)
+    bound = bind(target.integration, client)
 
     def ask(at: float, row: lane.Owed) -> lane.Answer:
-        if connector is None:
-            raise ValueError(f"{place.name} has no connector")
         status, body = answer_of(place, hours_ago=(end - at) / 3600, subject=row.subject, chance=chance)
         ms = milliseconds(place, status, chance)
-        if status == 0:
-            error: IntegrationError | None = IntegrationTemporaryError(
-                f"{connector.host} did not answer in time", code="timeout"
-            )
-            return None, "", error, ms
-        headers = Headers([("content-type", "application/json"), *([("retry-after", "20")] if status == 429 else [])])
-        response = Response(status=status, headers=headers, body=body.encode(), elapsed_ms=ms)
-        return status, body, connector.classify(response), ms
+        response = wire.answer(status, body, ms) if status else None
+        if end - at < EXACT_SECONDS:
+            client.answer = response
+            with wire.clock_at(at):
+                excerpt, error, exchanges = wire.deliver(bound, events[row.event], row.attempts + 1)
+            return status or None, excerpt, error, ms, exchanges
+        if response is None:
+            silent = IntegrationTemporaryError(f"{connector.host} did not answer in time", code="timeout")
+            return None, "", silent, ms, None
+        return status, body, connector.classify(response), ms, None
 
     return ask
+
+
+def _add_pushes(ended: lane.Lane, syncs: Sequence[IntegrationSync]) -> None:
+    for sync in syncs:
+        if sync.settled_at is not None and sync.status == "synced":
+            ended.delivered, ended.last_success = ended.delivered + 1, sync.settled_at.timestamp()
+        elif sync.last_failed_at is not None:
+            ended.failed, ended.last_failure = ended.failed + 1, sync.last_failed_at.timestamp()
 
 
 def _cancel(rows: Sequence[lane.Owed], at: datetime) -> None:
@@ -422,6 +445,19 @@ def _write_lane(target: _Target, ended: lane.Lane, now: datetime) -> None:
         setattr(integration, name, value)
 
 
+def _skipped(event: IntegrationEvent, why: str, target: _Target, content_type: ContentType) -> IntegrationSync:
+    return IntegrationSync(
+        event=event,
+        integration=target.integration,
+        object_key=f"{content_type.pk}:{event.object_id}",
+        status=IntegrationSync.Status.SKIPPED,
+        reason=why,
+        created_at=event.occurred_at,
+        settled_at=event.occurred_at,
+        next_attempt_at=event.occurred_at,
+    )
+
+
 def _sync(row: lane.Owed, event: IntegrationEvent, target: _Target, content_type: ContentType) -> IntegrationSync:
     return IntegrationSync(
         event=event,
@@ -453,6 +489,7 @@ def _log(attempt: lane.Attempt, sync: IntegrationSync, target: _Target, host: st
         duration_ms=attempt.ms,
         error=attempt.error.message if attempt.error is not None else "",
         attempt=attempt.number,
+        exchanges=attempt.exchanges,
         created_at=business.utc(attempt.ended),
     )
 

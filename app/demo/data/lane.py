@@ -11,6 +11,7 @@ import random
 from collections import defaultdict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from integrations import conf, retry_policy
 from integrations.connections.health import refused_reason
@@ -28,7 +29,9 @@ from integrations.errors import DESTINATION, SETUP, IntegrationError, Integratio
 PICK_UP = (0.012, 0.09)  # seconds from commit to request
 SWEEP = 15.0  # seconds: how late a retry is looked at
 
-Answer = tuple[int | None, str, IntegrationError | None, int]  # status, what is kept of the body, error, milliseconds
+Exchanges = list[dict[str, Any]]
+# Status, what is kept of the body, error, milliseconds, what went over the wire (if that is kept).
+Answer = tuple[int | None, str, IntegrationError | None, int, Exchanges | None]
 
 
 @dataclass(slots=True)
@@ -41,6 +44,7 @@ class Attempt:
     excerpt: str
     error: IntegrationError | None
     ms: int
+    exchanges: Exchanges | None
 
 
 @dataclass(slots=True)
@@ -49,10 +53,12 @@ class Owed:
 
     Attributes:
         subject: the object that the event is about: its rows go out in order.
+        event: the place of the event in the caller's list.
     """
 
     made: float
     subject: str
+    event: int
     status: str = "pending"
     attempts: int = 0
     due: float = 0.0
@@ -146,10 +152,10 @@ def _holds(row: Owed, at: float) -> bool:
 def _try(
     lane: Lane, row: Owed, at: float, ask: Callable[[float, Owed], Answer], policy: retry_policy.RetryPolicy
 ) -> float:
-    status, excerpt, error, ms = ask(at, row)
+    status, excerpt, error, ms, exchanges = ask(at, row)
     ended = at + ms / 1000
     row.attempts += 1
-    row.log.append(Attempt(row.attempts, ended, status, excerpt, error, ms))
+    row.log.append(Attempt(row.attempts, ended, status, excerpt, error, ms, exchanges))
     row.response_status = status
     lane.seconds.append(ms / 1000)
     if error is None:

@@ -107,6 +107,7 @@ COMPANIES = (
                 every(),
                 median_ms=140,
                 fails=0.42,
+                rejects=0.02,
                 failure=(502, "<html><head><title>502 Bad Gateway</title></head><body>nginx/1.25.3</body></html>"),
                 outages=(Outage(75, 73.6, 504, "upstream request timeout"),),
             ),
@@ -154,7 +155,14 @@ COMPANIES = (
                 actions=("workitem-note",),
                 outages=(Outage(30.5, 29.4, 404, '{"code":404,"message":"The requested webhook is not registered."}'),),
             ),
-            Place("northwind/discord/repairs", "Discord #repairs", "discord", every(CHANGED), median_ms=160, answer=""),
+            Place(
+                "northwind/discord/repairs",
+                "Discord #repairs",
+                "discord",
+                every(CHANGED),
+                median_ms=160,
+                answer='{"id":"1312345678901234567","type":0}',
+            ),
             Place(
                 "northwind/route-planner",
                 "Route planner",

@@ -11,7 +11,9 @@ from django.utils import timezone
 from app.demo.data.fill import fill
 from app.demo.data.here import last_filled, others_here
 from app.demo.data.places import COMPANIES
+from integrations.audit.exchanges import exchanges_of
 from integrations.models import ExecutionLog, IntegrationEvent, IntegrationSync, Lane, TenantIntegration, WebhookEvent
+from integrations.statistics.reading import EVERYBODY, MONTH_LONG, Whose, totals
 from tasks.models import Note
 from tenants.models import Tenant
 
@@ -21,7 +23,7 @@ RECEIVER = "http://127.0.0.1:8180"
 
 def test_a_filled_database_looks_like_one_that_workers_wrote() -> None:
     now = timezone.now()
-    filled = fill(RECEIVER, now=now, pace=0.2)
+    filled = fill(RECEIVER, now=now, pace=0.12)
 
     syncs = IntegrationSync.objects.all()
     # (Whether some are given up already depends on the weekday.)
@@ -42,7 +44,7 @@ def test_a_filled_database_looks_like_one_that_workers_wrote() -> None:
     # As many attempts in the log as on the row; a note for each end.
     wrong = syncs.annotate(tried=Count("logs", filter=Q(logs__action="deliver"))).exclude(tried=F("attempts"))
     assert not wrong.exists()
-    ends = syncs.exclude(status="pending").exclude(event__event_type="order_push").count()
+    ends = syncs.exclude(status__in=["pending", "skipped"]).exclude(event__event_type="order_push").count()
     assert Note.objects.filter(Q(text__startswith="✓") | Q(text__startswith="✗"), author=None).count() == ends
 
     # One object's rows went out in order: what was taken later was recorded later, unless an hour had passed.
@@ -65,10 +67,24 @@ def test_a_filled_database_looks_like_one_that_workers_wrote() -> None:
     assert not states["Teams: management"].integration.subscriptions.exists()
     assert states["Salesforce Service Cloud"].integration.syncs.filter(attempts__gt=0).count() == 0
     for lane in states.values():
-        assert (
-            lane.delivered_count
-            == lane.integration.syncs.filter(status="synced").exclude(event__event_type="order_push").count()
+        assert lane.delivered_count == lane.integration.syncs.filter(status="synced").count()
+        figures = totals(Whose(integration=lane.pk), MONTH_LONG)
+        assert (figures.delivered, figures.given_up, figures.cancelled) == tuple(
+            lane.integration.syncs.filter(status=status).count() for status in ("synced", "failed", "cancelled")
         )
+    assert totals(EVERYBODY, MONTH_LONG).delivered == syncs.filter(status="synced").count()
+
+    # Of the last hours it is kept what went over the wire, as each connector made it.
+    recent = ExecutionLog.objects.filter(integration__name="Slack #workshop", response_status=200).order_by("-id")
+    (exchange,) = next(iter(exchanges_of(recent[:1], recent[0].sync).values()))
+    assert exchange.status == 200 and '"blocks"' in (exchange.body or "")
+    recent = ExecutionLog.objects.filter(integration__name="Production n8n workflow").order_by("-id")
+    (exchange,) = next(iter(exchanges_of(recent[:1], recent[0].sync).values()))
+    sent_at = int(dict(exchange.head)["webhook-timestamp"])
+    assert abs(sent_at - recent[0].created_at.timestamp()) < 5
+
+    paged = IntegrationSync.objects.filter(integration__name="On-call pager", status="skipped").first()
+    assert paged is not None and paged.reason.startswith("`workitem.priority == 'Urgent'`: it was ")
 
     assert WebhookEvent.objects.filter(signature_valid=False).exists()
     assert {account.role for account in filled.accounts} == {"viewer", "operator", "manager"}
@@ -78,7 +94,7 @@ def test_a_filled_database_looks_like_one_that_workers_wrote() -> None:
     assert others_here() == ""
     assert (last_filled() or now) <= now
     before_count = syncs.count()
-    fill("http://127.0.0.1:8181", since=now, now=now, pace=0.2)
+    fill("http://127.0.0.1:8181", since=now, now=now, pace=0.12)
     assert syncs.count() == before_count
     portal = TenantIntegration.objects.get(name="Customer portal")
     assert portal.webhook_url == "http://127.0.0.1:8181/acme/customer-portal"
