@@ -53,6 +53,7 @@ check-types: $(STAMP)
 check-django: $(STAMP)
 	$(BIN)/python manage.py makemigrations --check --dry-run
 	$(BIN)/python manage.py check
+	$(BIN)/python manage.py event_catalogue docs/events.json --check
 
 # What a project of its own installs (docs/use-it-in-your-project.md): `integrations` alone.
 wheel: $(STAMP)

@@ -153,6 +153,17 @@ class TriggerHandler:
         """The field whose change is an event of its own; without one, it is an update like others."""
         return self.status_field if "status_changed" in self.events and self.status_field in self.tracked else None
 
+    def _when(self, kind: str) -> str:
+        """Say in a sentence when an event of this kind happens."""
+        what = str(self.model._meta.verbose_name)
+        names = ", ".join(name for name in self.tracked if name != self._status_field)
+        return {
+            "created": f"A {what} is created, or comes from another tenant.",
+            "status_changed": f"The {self._status_field} of a {what} changes; `changes` has the old and the new value.",
+            "updated": f"One of these changes: {names}; `changes` has the old and the new values.",
+            "deleted": f"A {what} is deleted, or goes to another tenant; the payload is the last that it was.",
+        }[kind]
+
     @classmethod
     def connect(cls) -> TriggerHandler:
         """Register event types and notes, and listen to the model's signals; again, to those of later subclasses.
@@ -172,7 +183,9 @@ class TriggerHandler:
             shape = handler._shape_of_changes if is_change else handler._shape
             name, shown = f"{cls.name}_{kind}", f"{label} {kind.replace('_', ' ')}"
             samples = handler._samples_of_changes if is_change else handler._samples
-            event_types.register(name, shown, shape=shape, summary=cls.summary, samples=samples)
+            event_types.register(
+                name, shown, shape=shape, summary=cls.summary, samples=samples, when=handler._when(kind)
+            )
         event_types.register(
             handler.snapshot,
             f"{label} snapshot",
@@ -180,6 +193,7 @@ class TriggerHandler:
             summary=cls.summary,
             samples=handler._samples,
             on_request=True,
+            when=f"A backfill sends what the {cls.model._meta.verbose_name} is at that moment. Nothing happened to it.",
         )
         register_source(Snapshots(handler, handler._rows))
         register_note_writer(cls.model, handler.write_notes)

@@ -18,6 +18,7 @@ logger = logging.getLogger("integrations.connections")
 
 _labels: dict[str, str] = {}
 _on_request: dict[str, str] = {}  # the labels of those that nobody subscribes to
+_when: dict[str, str] = {}
 _shapes: dict[str, Shape | Callable[[], Shape]] = {}
 _summaries: dict[str, SummaryFormat] = {}
 _samples: dict[str, Callable[[], Sequence[Mapping[str, Any]]]] = {}
@@ -32,6 +33,7 @@ def register(
     summary: SummaryFormat | None = None,
     samples: Callable[[], Sequence[Mapping[str, Any]]] | None = None,
     on_request: bool = False,
+    when: str = "",
 ) -> None:
     """Make `event_type` known, with the `label` that people see.
 
@@ -43,8 +45,10 @@ def register(
         samples: makes payloads like `example`, for people who try a condition before anything has happened.
         on_request: it is recorded only when somebody asks for it (a backfill): nobody can subscribe to it, and no note
             on the object tells that it arrived.
+        when: a sentence for the catalogue: when it happens.
     """
     (_on_request if on_request else _labels)[event_type] = label
+    _when[event_type] = when
     for known in (_shapes, _summaries, _samples):
         known.pop(event_type, None)
     if samples is not None:
@@ -57,6 +61,11 @@ def register(
         _shapes[event_type] = shape
     elif example is not None:
         _shapes[event_type] = shape_of(example)
+
+
+def when(event_type: str) -> str:
+    """Say when events of this type happen, "" if nobody said."""
+    return _when.get(event_type, "")
 
 
 def summary_format(event_type: str) -> SummaryFormat | None:
@@ -83,6 +92,11 @@ def samples(event_type: str) -> list[Mapping[str, Any]]:
 def choices() -> list[tuple[str, str]]:
     """Return ``[(event_type, label), …]`` in the order of registration, as Django's choices."""
     return list(_labels.items())
+
+
+def on_request() -> list[tuple[str, str]]:
+    """Return ``[(event_type, label), …]`` of those that nobody subscribes to."""
+    return list(_on_request.items())
 
 
 def is_on_request(event_type: str) -> bool:

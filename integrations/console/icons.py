@@ -9,6 +9,7 @@ ICONS: dict[str, str] = {
     "integrations": '<path d="M9 7V3m6 4V3M7 7h10v4a5 5 0 0 1-10 0zM12 16v5"/>',
     "deliveries": '<path d="M3 12h14m-5-6 6 6-6 6M21 5v14"/>',
     "events": '<path d="M13 3 5 14h6l-1 7 8-11h-6z"/>',
+    "catalogue": '<path d="M5 4h11a3 3 0 0 1 3 3v13H8a3 3 0 0 1-3-3zM5 17a3 3 0 0 1 3-3h11M9 8h6"/>',
     "jobs": '<path d="M4 12a8 8 0 0 1 14-5l2 2M20 12a8 8 0 0 1-14 5l-2-2M20 4v5h-5M4 20v-5h5"/>',
     "inbound": '<path d="M21 12H7m5 6-6-6 6-6M3 5v14"/>',
     "pulls": '<path d="M12 3v12m-5-5 5 5 5-5M4 20h16"/>',

@@ -34,6 +34,7 @@ _ENTRIES: tuple[tuple[str, str, str, Needed], ...] = (
     ("Integrations", "integrations", "integrations", Role.VIEWER),
     ("Deliveries", "deliveries", "deliveries", Role.VIEWER),
     ("Events", "events", "events", Role.VIEWER),
+    ("Event types", "event-types", "catalogue", Role.VIEWER),
     ("Jobs", "jobs", "jobs", Role.VIEWER),
     ("", "", "", Role.VIEWER),
     ("Inbound", "inbound", "inbound", Role.VIEWER),

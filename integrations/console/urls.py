@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
+from .event_types.views import event_type, event_types
 from .events.views import event, events
 from .gallery.views import gallery
 from .inbound.views import inbound, inbound_event, process_again
@@ -26,6 +27,8 @@ urlpatterns = [
     path("", overview, name="overview"),
     path("events/", events, name="events"),
     path("events/<int:pk>/", event, name="event"),
+    path("event-types/", event_types, name="event-types"),
+    path("event-types/<str:name>/", event_type, name="event-type"),
     path("inbound/", inbound, name="inbound"),
     path("inbound/<int:pk>/", inbound_event, name="inbound-event"),
     path("inbound/<int:pk>/again/", process_again, name="inbound-again"),

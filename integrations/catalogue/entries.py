@@ -1,0 +1,84 @@
+"""Each event type: its name, when it happens, the JSON Schema of its body, an example."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from django.db.models import IntegerField
+
+from integrations.connections import event_types
+from integrations.outbox.canonical_json import sanitise_object
+from integrations.tenancy.tenant import tenant_model
+
+from .schema import schema_of
+
+_FRAME_TIME = datetime(2026, 11, 30, 12, tzinfo=UTC)
+_LARGEST_EXAMPLE = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One event type of the catalogue.
+
+    Attributes:
+        title: the words that people tick.
+        when: a sentence: when it happens.
+        schema: of the body, as JSON Schema.
+        example: a body; None where nobody can make one.
+        is_on_request: nobody subscribes to it; a backfill sends it.
+    """
+
+    name: str
+    title: str
+    when: str
+    schema: dict[str, Any]
+    example: dict[str, Any] | None
+    is_on_request: bool
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as a plain object."""
+        return asdict(self)
+
+
+def entries() -> list[Entry]:
+    """Return every event type that is known here, in the order of registration."""
+    subscribed = [_entry(name, label, is_on_request=False) for name, label in event_types.choices()]
+    return subscribed + [_entry(name, label, is_on_request=True) for name, label in event_types.on_request()]
+
+
+def entry(name: str) -> Entry | None:
+    """Return one of them, None if there is none of that name."""
+    return next((each for each in entries() if each.name == name), None)
+
+
+def _entry(name: str, label: str, *, is_on_request: bool) -> Entry:
+    schema = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": name,
+        **schema_of(event_types.payload_shape(name)),
+        "required": list(_frame(name)),
+    }
+    schema["properties"] = {**schema.get("properties", {}), **_frame(name)}
+    return Entry(name, label, event_types.when(name), schema, _example(name), is_on_request)
+
+
+def _frame(name: str) -> dict[str, Any]:
+    """Return the schemas of what every event has."""
+    has_number = isinstance(tenant_model()._meta.pk, IntegerField)
+    tenant = {
+        "type": "object",
+        "properties": {"id": {"type": "integer" if has_number else "string"}, "name": {"type": "string"}},
+        "required": ["id", "name"],
+    }
+    return {"event_type": {"const": name}, "timestamp": {"type": "string", "format": "date-time"}, "tenant": tenant}
+
+
+def _example(name: str) -> dict[str, Any] | None:
+    for sample in event_types.samples(name):
+        frame = {"event_type": name, "timestamp": _FRAME_TIME, "tenant": {"id": 1, "name": "Acme Corp"}}
+        body: dict[str, Any] = json.loads(json.dumps(sanitise_object({**frame, **sample}, limit=_LARGEST_EXAMPLE)))
+        return body
+    return None

@@ -1,0 +1,1 @@
+"""What can happen: every event type, when, and what its payload holds."""
