@@ -13,8 +13,17 @@ def took(milliseconds: float | None) -> str:
     for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
         if seconds >= size:
             value = seconds / size
-            return f"{value:.0f} {unit}" if value >= 10 or unit == "min" else f"{value:.1f} {unit}"
-    return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
+            return f"{value:.0f} {unit}" if value >= 10 or unit == "min" else f"{_short(value)} {unit}"
+    return f"{seconds:.0f} s" if seconds >= 10 else f"{_short(seconds)} s"
+
+
+def ago(seconds: float) -> str:
+    """Return since when something is so: "now", "40 s ago"."""
+    return "now" if seconds < 1 else f"{took(seconds // 1 * 1000)} ago"
+
+
+def _short(value: float) -> str:
+    return f"{value:.1f}".removesuffix(".0")
 
 
 def percent(part: float | None) -> str:

@@ -21,6 +21,8 @@ from integrations.statistics.reading import DAY_LONG, EVERYBODY, RANGES, Point, 
 from integrations.statistics.words import percent, took
 from integrations.tenancy.roles import Role
 
+from .failing import failing
+
 TITLES = {"1h": "1 h", "24h": "24 h", "7d": "7 d", "30d": "30 d", "13m": "13 months"}
 PAST = {
     "1h": "the last hour",
@@ -47,6 +49,7 @@ def overview(request: HttpRequest, access: Access) -> HttpResponse:
     context: dict[str, Any] = {"span": span.name, "is_table": request.GET.get("table") == "1"}
     if mine.exists():
         context |= _figures(access, span)
+        context["failing"], context["failing_count"] = failing(mine)
     context |= _system(access)
     template = "parts/overview_live.html" if request.headers.get("HX-Request") == "true" else "overview.html"
     return show(request, access, template, context)

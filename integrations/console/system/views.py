@@ -16,7 +16,7 @@ from integrations.observability import health
 from integrations.observability.lights import Periodic, Process, lights, periodic_tasks, processes
 from integrations.observability.processes import WORKER
 from integrations.statistics.reading import rolled_up_to
-from integrations.statistics.words import took
+from integrations.statistics.words import ago, took
 from integrations.tenancy.roles import Role
 
 FOR = {QUEUE: "what is due, and periodic tasks", SLOW_QUEUE: "lanes that are slow, pulls, deletions"}
@@ -47,7 +47,7 @@ def system(request: HttpRequest, access: Access) -> HttpResponse:
         context |= {
             "lights": lights(seen, parts),
             "queues": _queues(seen, answers=parts["broker"]),
-            "processes": [(each, took(each.ago * 1000)) for each in seen],
+            "processes": [(each, ago(each.ago)) for each in seen],
             "periodic": [_periodic(each, now) for each in periodic_tasks(now)],
             "figures_until": _summed_up(),
             "stale": took(conf.HEARTBEAT_STALE_SECONDS * 1000),
@@ -66,8 +66,7 @@ def _queues(seen: list[Process], *, answers: bool) -> list[Queue]:
 
 
 def _periodic(task: Periodic, now: datetime) -> tuple[Periodic, str, str]:
-    ago = took((now - task.ended_at).total_seconds() * 1000) if task.ended_at else ""
-    return task, took(task.every * 1000), ago
+    return task, took(task.every * 1000), ago((now - task.ended_at).total_seconds()) if task.ended_at else ""
 
 
 def _summed_up() -> datetime | None:

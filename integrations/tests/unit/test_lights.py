@@ -58,7 +58,16 @@ def test_who_cannot_mend_it_reads_whether_deliveries_go_out_and_no_name_of_a_pro
 
 @pytest.mark.parametrize(
     ("milliseconds", "words"),
-    [(None, "–"), (0, "0 ms"), (85.4, "85 ms"), (1240, "1.2 s"), (45_000, "45 s"), (180_000, "3 min"), (9e6, "2.5 h")],
+    [
+        (None, "–"),
+        (0, "0 ms"),
+        (85.4, "85 ms"),
+        (1240, "1.2 s"),
+        (45_000, "45 s"),
+        (180_000, "3 min"),
+        (9e6, "2.5 h"),
+        (3.6e6, "1 h"),
+    ],
 )
 def test_times_in_the_unit_that_fits(milliseconds: float | None, words: str) -> None:
     assert took(milliseconds) == words

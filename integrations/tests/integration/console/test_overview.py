@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 
 from integrations.console.access import CHOSEN
 from integrations.database_clock import after
-from integrations.models import IntegrationFigures, IntegrationSync, Lane, ProcessHeartbeat
+from integrations.models import IntegrationFigures, IntegrationSync, Lane, ProcessHeartbeat, TenantIntegration
 from integrations.statistics.models import MINUTE
 from integrations.statistics.rolling import minute_now, roll_up
 from integrations.tests.factories import make_integration, make_item, make_tenant
@@ -155,3 +155,20 @@ def test_the_pages_cost_a_few_queries_however_much_there_is() -> None:
         ) as found:
             client.get(url)
         assert len(found) <= 15, "\n".join(each["sql"][:150] for each in found.captured_queries)
+
+
+def test_what_fails_comes_first_with_its_error_and_only_to_its_own_people() -> None:
+    acme, bolt = make_tenant("Acme"), make_tenant("Bolt")
+    for each in (acme, bolt):
+        delivered(each, 3)
+    ada = signed_in(person(acme))
+    assert "No integration is failing" in text_of(ada)
+    off, rests = make_integration(acme, name="Old ERP"), make_integration(acme, name="Busy Shop")
+    TenantIntegration.unannounced.filter(pk=off.pk).update(is_enabled=False, disabled_reason="401 three times in a row")
+    Lane.objects.filter(pk=rests.pk).update(paused_until=after(600), pause_reason="asked to wait")
+    found = text_of(ada)
+    assert "No integration is failing" not in found
+    assert 0 < found.index("Old ERP") < found.index("401 three times in a row") < found.index("Busy Shop")
+    theirs = text_of(signed_in(person(bolt, name="eve")))
+    assert "Old ERP" not in theirs and "No integration is failing" in theirs
+    assert "Acme" in text_of(operator())  # several tenants: each row says whose it is
