@@ -71,6 +71,8 @@ def sync_story(sync: IntegrationSync) -> str:
         parts.append("will be cancelled: the integration is switched off")
     elif not sync.integration.is_enabled:
         parts.append("held until the integration is re-enabled")
+    elif lane is not None and lane.paused_since is not None:
+        parts.append(f"waits: paused by {lane.paused_by}")
     elif lane is not None and lane.paused_until and lane.paused_until > max(now, sync.next_attempt_at):
         parts.append(f"paused until {clock(lane.paused_until)}")
     elif sync.next_attempt_at > now:

@@ -8,6 +8,7 @@ from .event_types.views import event_type, event_types
 from .events.views import event, events
 from .gallery.views import gallery
 from .inbound.views import inbound, inbound_event, process_again
+from .integrations.views import integrations
 from .jobs.views import act_on_job, job, jobs, new_job
 from .keys.views import keys, new_key, revoke_key
 from .overview.views import overview
@@ -21,6 +22,8 @@ from .sign_in.views import SignIn, password, sign_out
 from .subscriptions.views import subscription, subscription_trial, subscriptions
 from .system.views import system
 from .tenant.views import choose_tenant
+from .workbench import actions, calling_back, secret
+from .workbench.overview import overview as workbench
 
 app_name = "console"
 urlpatterns = [
@@ -65,6 +68,13 @@ urlpatterns = [
     path(
         "integrations/<uuid:public_id>/events/<str:event_type>/try/", subscription_trial, name="integration-event-try"
     ),
+    path("integrations/", integrations, name="integrations"),
+    path("integrations/<uuid:public_id>/", workbench, name="integration"),
+    path("integrations/<uuid:public_id>/calling-back/", calling_back.calling_back, name="integration-calling-back"),
+    path("integrations/<uuid:public_id>/do/<slug:name>/", actions.act, name="integration-do"),
+    path("integrations/<uuid:public_id>/rotate/", secret.rotate, name="integration-rotate"),
+    path("integrations/<uuid:public_id>/secret/", secret.secret, name="integration-secret"),
+    path("integrations/<uuid:public_id>/delete/", actions.delete, name="integration-delete"),
     path("tenant/", choose_tenant, name="tenant"),
     path("sign-in/", SignIn.as_view(), name="sign-in"),
     path("sign-out/", sign_out, name="sign-out"),

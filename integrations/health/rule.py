@@ -189,18 +189,17 @@ def _by_outcomes(facts: Facts, fault: Fault, until: datetime | None, now: dateti
     if facts.failing_since is not None and facts.last_success_at is None and not is_asked:
         is_failing = True
     if (is_failing or facts.failing_since is not None) and _was_tested_since(facts):
-        why = _("A test event was taken, but no event since. Before that: {error}").format(error=facts.last_error)
+        why = _("A test event was taken, but no event since. Before that: {error}")
+        why = why.format(error=_sentence(facts.last_error))
         to_do = _("Retry what failed or waits, or let the next event show it.")
         return Health(State.WORKING, "warn", _("⚠ Test passed"), why, to_do, facts.last_test_at, until, is_partial=True)
     if is_failing:
         since = facts.failing_since or facts.opened_at
-        why = facts.last_error if facts.failing_since else ""  # or it is an old one
-        why = why or facts.pause_reason or _("Nothing was taken.")
+        why = _sentence(facts.last_error if facts.failing_since else "")  # or it is an old one
+        why = why or _sentence(facts.pause_reason) or _("Nothing was taken.")
         if facts.failing_rows > 1:
-            why = ngettext(
-                "{error} ({count} event failed, none was taken)", "{error} ({count} events failed, none was taken)",
-                facts.failing_rows,
-            ).format(error=why, count=facts.failing_rows)  # fmt: skip
+            count = ngettext("{count} event failed, none was taken.", "{count} events failed, none was taken.", 2)
+            why = f"{why} {count.format(count=facts.failing_rows)}"
         to_do = _to_do(facts, fault)
         if fault in (Fault.NOBODY, Fault.DESTINATION) and _was_changed_since(facts):
             to_do = _("The settings were saved after the last failure: send a test event, or retry what failed.")
@@ -227,7 +226,7 @@ def _working(facts: Facts, now: datetime) -> Health:
         trouble = ngettext(
             "The last event was not taken: {error}", "The last {count} events were not taken: {error}",
             max(1, facts.failing_rows),
-        ).format(count=facts.failing_rows, error=facts.last_error)  # fmt: skip
+        ).format(count=facts.failing_rows, error=_sentence(facts.last_error))  # fmt: skip
     elif not trouble and facts.gave_up_at is not None and now - facts.gave_up_at < LONG_TIME:
         trouble = _("Events were given up within the last day, others were taken. The last error: {error}")
         trouble = trouble.format(error=_sentence(facts.last_error))

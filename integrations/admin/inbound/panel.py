@@ -21,11 +21,10 @@ from integrations.display import Badge, inbound_badge, inbound_story, short, whe
 from integrations.errors import IntegrationError
 from integrations.forms.choice import calls_back, connector_of
 from integrations.inbound.actions import action_named
+from integrations.inbound.address import EVENTS, GUESSED, callback_address, is_guessed
 from integrations.inbound.models import WebhookEvent
 from integrations.label import permission
 from integrations.tenancy.harmless_text import harmless
-
-from .callback_address import EVENTS, GUESSED, callback_address, is_guessed
 
 SHOWN = 10
 SCHEMES = {

@@ -9,11 +9,10 @@ from django.urls import reverse
 
 from integrations.connections.registered import connection_model
 from integrations.forms.choice import calls_back, connector_of
+from integrations.inbound.address import EVENTS, GUESSED, callback_address, is_guessed
 from integrations.inbound.by_hand import has_field
 from integrations.inbound.models import AbstractWebhookEvent
 from integrations.pull.models import AbstractSyncState
-
-from .callback_address import EVENTS, GUESSED, callback_address, is_guessed
 
 ELSEWHERE = "INTEGRATIONS_CONNECTION_MODEL names another model: at this address nothing is accepted (404)."
 

@@ -11,7 +11,6 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from integrations.admin.inbound.panel import calling_back_field
-from integrations.admin.lists.bounded import BoundedCount
 from integrations.admin.lists.filters import CredentialsFilter
 from integrations.admin.lists.history import is_list
 from integrations.admin.lists.listed_filters import ListedFilters
@@ -23,6 +22,7 @@ from integrations.connections.access import may_use
 from integrations.connections.destinations import shown_target
 from integrations.connections.models import TenantIntegration
 from integrations.connectors.base import BaseConnector
+from integrations.counted import BoundedCount
 from integrations.credentials.masking import mask_values
 from integrations.display import NOTHING, Badge, when
 from integrations.errors import EncryptionError

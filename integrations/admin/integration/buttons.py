@@ -19,7 +19,7 @@ from django.utils.cache import patch_cache_control
 from integrations import conf
 from integrations.admin.pages.links import page_name, page_url
 from integrations.connections.models import TenantIntegration
-from integrations.connections.signing_keys import reveal_signing_secret, rotate_signing_secret
+from integrations.connections.signing_keys import old_key_until, reveal_signing_secret, rotate_signing_secret
 from integrations.connectors.port import Client, TestResult
 from integrations.delivery import operator_actions
 from integrations.delivery.trial import check_connection, log_trial, send_test_event
@@ -28,7 +28,6 @@ from integrations.forms import shown_once
 from integrations.transport.process_client import client
 
 from .oauth_connect import ConnectButton
-from .state import old_key_until
 
 TEST_RESULT = "integrations_test_result"  # session key; what is in it is redacted
 Trial = Callable[[TenantIntegration, Client], TestResult]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -12,7 +12,6 @@ from django.db.models import Max
 from django.utils.html import format_html
 
 from integrations import conf
-from integrations.admin.lists.bounded import count_up_to
 from integrations.clock import now as clock_now
 from integrations.connections import event_types
 from integrations.connections.authorization import awaits_connection
@@ -20,7 +19,8 @@ from integrations.connections.binding import bind
 from integrations.connections.conditions import validate_condition
 from integrations.connections.credentials_age import overdue_days
 from integrations.connections.models import EventSubscription, TenantIntegration
-from integrations.connections.signing_keys import has_unseen_secret
+from integrations.connections.signing_keys import has_unseen_secret, old_key_until
+from integrations.counted import count_up_to
 from integrations.delivery.models import Lane
 from integrations.display import NOTHING, Badge, clock, exact, when
 from integrations.errors import EncryptionError, IntegrationNotConfigured, UnknownConnector
@@ -266,9 +266,3 @@ class Panel:
             return False
         overdue = clock_now() - timedelta(seconds=conf.HEARTBEAT_STALE_SECONDS)
         return row.next_attempt_at < overdue and not is_alive("worker")
-
-
-def old_key_until(keys: list[dict[str, Any]]) -> datetime | None:
-    """Return until when a replaced signing key still signs, None if there is none."""
-    ends = [datetime.fromisoformat(key["until"]) for key in keys if key.get("until")]
-    return max((end for end in ends if end > clock_now()), default=None)

@@ -1,0 +1,1 @@
+"""The list of integrations: how each is, what needs somebody first."""

@@ -1,0 +1,154 @@
+"""What the buttons of the workbench do. Each asks for its role again, and leaves an entry in the audit trail."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.db import router
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST
+
+from integrations.audit.trail import record
+from integrations.connections.models import TenantIntegration
+from integrations.connections.signing_keys import reveal_signing_secret
+from integrations.connectors.port import Client, TestResult
+from integrations.console.access import Access
+from integrations.console.page import page, show
+from integrations.counted import count_up_to
+from integrations.delivery import operator_actions
+from integrations.delivery.trial import check_connection, log_trial, send_test_event
+from integrations.errors import IntegrationError
+from integrations.forms import shown_once
+from integrations.oauth_callback import to_provider
+from integrations.outbox.models import IntegrationSync
+from integrations.tenancy.capabilities import Capability
+from integrations.tenancy.deletion import begin
+from integrations.tenancy.roles import Role
+from integrations.transport.process_client import client
+
+from .answer import keep_answer
+from .bench import Bench, open_bench
+
+COUNTED = 10_000
+
+Act = Callable[[HttpRequest, Bench], HttpResponse | None]
+
+
+def back(bench: Bench) -> HttpResponseRedirect:
+    """Lead to the first tab."""
+    return HttpResponseRedirect(reverse("console:integration", args=[bench.integration.public_id]))
+
+
+@require_POST
+@page(Role.VIEWER)
+def act(request: HttpRequest, access: Access, public_id: UUID, name: str) -> HttpResponse:
+    """Do what the button `name` says."""
+    if name not in ACTIONS:
+        raise Http404
+    capability, action = ACTIONS[name]
+    bench = open_bench(access, public_id)
+    require(bench, capability)
+    return action(request, bench) or back(bench)
+
+
+def require(bench: Bench, capability: Capability) -> None:
+    """Refuse who may not do it.
+
+    Raises:
+        PermissionDenied: the role is too small, the connector type is not theirs to use, or it is being deleted.
+    """
+    bench.access.require(capability, bench.integration.tenant_id)
+    if bench.is_going:
+        raise PermissionDenied(_("It is being deleted: nothing can be done with it any more."))
+    if not bench.may(capability):
+        words = _("You may not change integrations of the type {name}.").format(name=bench.type_name)
+        raise PermissionDenied(words)
+
+
+def _test(request: HttpRequest, bench: Bench) -> None:
+    _try(request, bench, "test", send_test_event)
+
+
+def _check(request: HttpRequest, bench: Bench) -> None:
+    _try(request, bench, "check", check_connection)
+
+
+def _try(
+    request: HttpRequest, bench: Bench, action: str, attempt: Callable[[TenantIntegration, Client], TestResult]
+) -> None:
+    integration = bench.integration
+    result = attempt(integration, client())
+    log_trial(integration, action, result, actor=request.user.get_username())
+    keep_answer(request, integration, action, result)
+
+
+def _pause(request: HttpRequest, bench: Bench) -> None:
+    operator_actions.pause(bench.integration, actor=request.user.get_username())
+    messages.success(request, _("Paused. Events wait until somebody resumes it."))
+
+
+def _resume(request: HttpRequest, bench: Bench) -> None:
+    operator_actions.resume(bench.integration, actor=request.user.get_username())
+    messages.success(request, _("Resumed. What is pending goes out now."))
+
+
+def _enable(request: HttpRequest, bench: Bench) -> None:
+    operator_actions.re_enable(bench.integration, actor=request.user.get_username())
+    messages.success(request, _("Re-enabled. What is pending goes out now."))
+
+
+def _reveal(request: HttpRequest, bench: Bench) -> HttpResponse:
+    secret = reveal_signing_secret(bench.integration)
+    if secret is not None:
+        shown_once.keep(request, bench.integration, secret)
+        record("saw the new signing secret of", bench.integration)
+    return HttpResponseRedirect(reverse("console:integration-secret", args=[bench.integration.public_id]))
+
+
+def _connect(request: HttpRequest, bench: Bench) -> HttpResponse | None:
+    """Send the person to the provider; they come back through oauth_callback.py."""
+    try:
+        response = to_provider(request, bench.integration, return_to=back(bench).url)
+    except IntegrationError as error:
+        messages.error(request, _("Not connected: {why}").format(why=error.message))
+        return None
+    record("asked the provider for access to", bench.integration)
+    return response
+
+
+ACTIONS: dict[str, tuple[Capability, Act]] = {
+    "test": (Capability.TEST, _test),
+    "check": (Capability.TEST, _check),
+    "pause": (Capability.PAUSE, _pause),
+    "resume": (Capability.PAUSE, _resume),
+    "enable": (Capability.PAUSE, _enable),
+    "reveal": (Capability.SECRETS, _reveal),
+    "connect": (Capability.SETTINGS, _connect),
+}
+
+
+@page(Role.VIEWER)
+def delete(request: HttpRequest, access: Access, public_id: UUID) -> HttpResponse:
+    """Ask, saying what goes too; then mark it: a worker deletes, in batches."""
+    bench = open_bench(access, public_id)
+    require(bench, Capability.DELETE)
+    integration: Any = bench.integration
+    if request.method == "POST":
+        using = router.db_for_write(TenantIntegration)
+        begin(TenantIntegration, [integration.pk], using=using, in_background=True, actor=request.user.get_username())
+        words = _("{name} is being deleted, with everything that goes with it; the list shows how far it is.")
+        messages.success(request, words.format(name=integration.name))
+        return HttpResponseRedirect(reverse("console:integrations"))
+    pending = integration.syncs.filter(status=IntegrationSync.Status.PENDING).order_by("object_key", "id")
+    context = {
+        "bench": bench,
+        "pending": count_up_to(pending, COUNTED),
+        "deliveries": count_up_to(integration.syncs.order_by("-id"), COUNTED),
+    }
+    return show(request, access, "workbench_delete.html", context)

@@ -1,0 +1,171 @@
+"""The first tab: how it is and why, the last day, what was sent last, what this person may do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+from uuid import UUID
+
+from django.http import HttpRequest, HttpResponse
+
+from integrations import conf
+from integrations.connections.credentials_age import overdue_days
+from integrations.connections.signing_keys import old_key_until
+from integrations.console.access import Access
+from integrations.console.page import page, show
+from integrations.counted import count_up_to
+from integrations.display import clock, exact, sync_badge, sync_story
+from integrations.errors import EncryptionError
+from integrations.health.explanations import Explained, explanations
+from integrations.outbox.models import IntegrationSync
+from integrations.statistics.figures import total
+from integrations.statistics.reading import DAY_LONG, Point, Whose, series
+from integrations.tenancy.roles import Role
+
+from .answer import take_answer
+from .bench import Bench, open_bench
+
+COUNTED = 1000
+RECENT = 8
+
+
+@page(Role.VIEWER)
+def overview(request: HttpRequest, access: Access, public_id: UUID) -> HttpResponse:
+    """Show the tab; htmx asks for the part that changes."""
+    bench = open_bench(access, public_id, "overview")
+    integration = bench.integration
+    fresh, retried = _next_rows(integration.pk)
+    next_row = min((row for row in (fresh, retried) if row), key=lambda row: row.next_attempt_at, default=None)
+    recent = list(integration.syncs.select_related("event").order_by("-id")[:RECENT])
+    for sync in recent:
+        sync.integration = integration
+        sync.badge, sync.story = sync_badge(sync), sync_story(sync)  # type: ignore[attr-defined]
+    of = Explained(
+        integration,
+        bench.facts,
+        bench.health,
+        list(integration.subscriptions.order_by("id")),
+        next_row,
+        bool(recent),
+    )
+    points = series(Whose(integration=integration.pk), DAY_LONG)
+    day = total(point.figures for point in points)
+    failed = day.retrying + day.given_up
+    context = {
+        "bench": bench,
+        "answer": take_answer(request, integration),
+        "explanations": list(explanations(of)),
+        "subscriptions": of.subscriptions,
+        "recent": recent,
+        "pending": _pending(integration.pk),
+        "oldest": min((row.created_at for row in (fresh, retried) if row), default=None),
+        "next_row": next_row,
+        "chart": chart_of(points),
+        "day": day,
+        "attempts": day.delivered + failed,
+        "rate": _per_cent(day.delivered, day.delivered + failed),
+        "facts": list(_facts(bench)),
+    }
+    return show(request, access, "workbench_overview.html", context)
+
+
+def chart_of(points: list[Point]) -> dict[str, Any]:
+    """Return the last day as a chart."""
+    delivered = [point.figures.delivered for point in points]
+    failed = [point.figures.retrying + point.figures.given_up for point in points]
+    return {
+        "times": [int(point.at.timestamp()) for point in points],
+        "series": [
+            {"label": "Delivered", "kind": "ok", "values": delivered, "fill": True},
+            {"label": "Failed attempts", "kind": "bad", "values": failed},
+        ],
+    }
+
+
+def _pending(integration_id: int) -> str:
+    """Return how many deliveries wait, "1000+" for more."""
+    rows = IntegrationSync.objects.filter(integration=integration_id, status=IntegrationSync.Status.PENDING)
+    return count_up_to(rows.order_by("object_key", "id"), COUNTED)
+
+
+def _next_rows(integration_id: int) -> tuple[IntegrationSync | None, IntegrationSync | None]:
+    """Return the first row that never failed, and the first that is to be tried again: one index each."""
+    rows = IntegrationSync.objects.filter(integration=integration_id, status=IntegrationSync.Status.PENDING)
+    fresh = rows.filter(first_failed_at=None).order_by("id").first()
+    return fresh, rows.filter(first_failed_at__isnull=False).order_by("next_attempt_at", "id").first()
+
+
+def _facts(bench: Bench) -> Iterator[tuple[str, Any]]:
+    """Yield (name, value) of what else is known: authentication, breaker, limits, signing."""
+    integration, lane, facts = bench.integration, bench.lane, bench.facts
+    yield "Last delivery", lane.last_success_at
+    yield "Last failure", lane.last_failure_at
+    yield "Authentication", authentication(bench)
+    if facts.takes_events:
+        yield "Breaker", breaker(bench)
+        yield "Rate limit", rate_limit(bench)
+    yield "Last passed test", _last_test(bench)
+    if bench.manifest is not None and bench.manifest.signs:
+        yield "Signing", _signing(bench)
+    yield "Credentials changed", integration.credentials_rotated_at
+    if (days := overdue_days(integration)) is not None:
+        yield "Overdue", f"{days} days old; change them every {conf.ROTATE_EVERY_DAYS} days"
+
+
+def authentication(bench: Bench) -> str:
+    """Say whether the credentials are accepted, as far as anybody knows."""
+    facts = bench.facts
+    if facts.awaits_connection:
+        return "not connected yet"
+    if facts.refusals:
+        what = "the set-up was" if facts.is_set_up_at_fault else "the credentials were"
+        return f"{what} refused {facts.refusals} time{'s' if facts.refusals > 1 else ''} in a row"
+    return "accepted" if facts.is_connected or facts.last_success_at else "not tried yet"
+
+
+def breaker(bench: Bench) -> str:
+    """Say whether the breaker is open, since when, after how many failures, and when it is probed next."""
+    lane, facts = bench.lane, bench.facts
+    failures = f"{lane.consecutive_failures} failure{'s' if lane.consecutive_failures > 1 else ''} in a row"
+    if not facts.times_opened:
+        return f"closed; {failures}" if lane.consecutive_failures else "closed"
+    since = f" since {exact(facts.opened_at)}" if facts.opened_at else ""
+    probe = f"next probe {clock(bench.health.until)}" if bench.health.until else "the next request is the probe"
+    return f"open{since}; {failures}; {probe}"
+
+
+def rate_limit(bench: Bench) -> str:
+    """Say how many requests a minute it gets."""
+    own = bench.integration.rate_limit_per_minute
+    manifest = bench.manifest
+    limit = own or (manifest.rate_limit.per_minute if manifest is not None and manifest.rate_limit else None)
+    return f"{limit} a minute" if limit else "none"
+
+
+def _last_test(bench: Bench) -> Any:
+    facts = bench.facts
+    if facts.last_test_at is None or facts.is_connected:
+        return facts.last_test_at or ("passed" if facts.is_connected else "none yet")
+    return f"{exact(facts.last_test_at)}; the last one did not pass"
+
+
+def _signing(bench: Bench) -> str:
+    """How requests are signed; never a key."""
+    integration = bench.integration
+    try:
+        keys = integration.credentials.get("signing_keys") or []
+    except EncryptionError:
+        return "the stored keys cannot be opened"
+    if not integration.is_signed:
+        return "off"
+    if not keys:
+        return "on, but there is no key yet: rotate the secret to make one"
+    until = old_key_until(keys)
+    return f"on; the previous secret signs too until {exact(until)}" if until else "on"
+
+
+def _per_cent(part: int, whole: int) -> str:
+    if not whole:
+        return "–"
+    value = part * 100 / whole
+    return f"{value:.0f} %" if value in (0, 100) or value < 99 else f"{value:.2f} %"
