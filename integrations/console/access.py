@@ -123,11 +123,11 @@ class Access:
     @cached_property
     def role(self) -> Role | None:
         """The person's role for the tenant that is looked at; the smallest one where several are."""
+        if self.user.is_active and self.user.is_superuser:
+            return Role.MANAGER
         keys = [self.tenant.pk] if self.tenant is not None else [tenant.pk for tenant in self.tenants[:ASKED]]
         roles = [self.role_in(key) for key in keys]
         known = [role for role in roles if role is not None]
-        if not keys and self.user.is_active and self.user.is_superuser:
-            return Role.MANAGER
         return min(known, default=None)
 
     def require(self, needed: Needed, tenant_key: Any) -> None:
