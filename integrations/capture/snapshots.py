@@ -69,8 +69,15 @@ class Snapshots:
         # Read by a statement of its own, after the locks were taken: what others committed meanwhile is in it.
         rows = [row for row in self._rows.stored(free, USING) if self._is_of(integration.tenant_id, row)]
         happenings = [each for each in map(self._happening, rows) if self._is_wanted(each, condition)]
-        subscribers = {each.tenant.pk: {self.event_type: [(integration.pk, "", "")]} for each in happenings}
+        shaped = self._payload_for(integration)
+        subscribers = {each.tenant.pk: {self.event_type: [(integration.pk, "", shaped)]} for each in happenings}
         return len(free), len(publish_all(happenings, subscribers, model=self._model, using=USING))
+
+    def _payload_for(self, integration: TenantIntegration) -> str:
+        """Return the payload that `integration` wants of a new object, "" if none of its own: a snapshot's body is as
+        that of ``…_created``, and what takes only the one shape would refuse the other."""
+        of_new = integration.subscriptions.filter(event_type=self._handler.created)
+        return of_new.values_list("payload", flat=True).first() or ""
 
     def _locked(self, keys: list[Any]) -> QuerySet[Any]:
         """Lock those of these rows that nobody else has locked: whoever waited for one would keep the others from

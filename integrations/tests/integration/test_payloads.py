@@ -11,6 +11,9 @@ from standardwebhooks import Webhook
 
 from integrations.delivery import operator_actions
 from integrations.delivery.drain import drain
+from integrations.jobs.actions import start_backfill
+from integrations.jobs.backfill import BackfillFilter
+from integrations.jobs.run import run_job
 from integrations.models import EventSubscription, IntegrationEvent, IntegrationSync, Lane, TenantIntegration
 from integrations.tests.factories import SECRET, make_integration, make_item, make_tenant
 from integrations.tests.receiver import Answer, Receiver
@@ -92,3 +95,18 @@ def test_a_connector_type_with_a_message_of_its_own_reads_the_event(receiver: Re
     message = json.loads(receiver.requests[0].body)
     assert "RMA-1" in message["text"]
     assert "*Ticket:*\nRMA-1" in json.dumps(message, ensure_ascii=False).replace("\\n", "\n")
+
+
+def test_a_backfill_and_what_was_skipped_send_what_the_integration_wants_of_a_new_object(
+    shaped: TenantIntegration, receiver: Receiver
+) -> None:
+    EventSubscription.objects.update(condition="workitem.priority == 'Urgent'")
+    make_item(shaped.tenant, comments="Slow")
+    skipped = IntegrationSync.objects.get()
+    assert (skipped.status, skipped.payload) == ("skipped", EXPRESSION)
+    operator_actions.send_anyway([skipped.pk], actor="ann")
+    drain(shaped.pk)
+    job = start_backfill(shaped, BackfillFilter(model="tasks.workitem"), actor="ann")
+    run_job(job.pk)
+    drain(shaped.pk)
+    assert [json.loads(request.body) for request in receiver.requests] == [{"text": "RMA-1: New", "seen": "Slow"}] * 2

@@ -21,8 +21,7 @@
     const button = event.target.closest("[data-inserts]");
     if (button && last && !last.readOnly) write(last, button.dataset.inserts, last.selectionStart, last.selectionEnd);
     const tries = event.target.closest("[data-tries]");
-    if (tries && typeof htmx !== "undefined") {  // show another event's payload; without a script it would be saved
-      event.preventDefault();
+    if (tries) {  // show what this event would send
       const form = document.getElementById("editor");
       let chosen = form.querySelector("input[name=shown]");
       if (!chosen) {
