@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 from django.http import Http404, HttpRequest
 
 from integrations.tenancy.capabilities import Capability
-from integrations.tenancy.roles import Role, role_by_permissions, said_role
+from integrations.tenancy.roles import Role, role_by_permissions, role_in_scope, said_role
 from integrations.tenancy.scope import tenants_of
 from integrations.tenancy.tenant import name_of, tenant_key
 
@@ -55,6 +55,10 @@ class Access:
     def tenants(self) -> list[Any]:
         """The tenants that the person may see, the first LISTED by name or key."""
         return list(self._all[:LISTED])
+
+    @cached_property
+    def _keys(self) -> frozenset[Any]:
+        return frozenset(tenant.pk for tenant in self.tenants)
 
     @property
     def _all(self) -> QuerySet[Any]:
@@ -117,7 +121,8 @@ class Access:
 
     def _said_in(self, tenant_key: Any) -> Role | str | None:
         if tenant_key not in self._said:
-            self._said[tenant_key] = said_role(self.user, tenant_key)
+            is_known = "tenants" in vars(self) and tenant_key in self._keys  # its rows were read: it is theirs
+            self._said[tenant_key] = (role_in_scope if is_known else said_role)(self.user, tenant_key)
         return self._said[tenant_key]
 
     @cached_property

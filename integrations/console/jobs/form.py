@@ -21,10 +21,11 @@ from integrations.jobs.replay import ReplayFilter
 from integrations.jobs.snapshots import sources
 from integrations.outbox.filters import SyncFilter
 from integrations.outbox.models import IntegrationSync
-from integrations.tenancy.roles import Role
+from integrations.tenancy.capabilities import Capability
 from integrations.tenancy.tenant import name_of
 
 OFFERED = 500  # integrations that a select names
+COLUMNS = ("name", "public_id", "tenant", "integration_type", "is_active", "is_enabled")
 LISTS = ("status",)
 
 Status = IntegrationSync.Status
@@ -34,7 +35,7 @@ class _JobForm(forms.Form):
     """Of both kinds; `tenant_id` and `target`, its integration, are known once it is valid."""
 
     kind: str
-    role: Role
+    takes: Capability
     pace = forms.IntegerField(
         label=_("Pace"),
         min_value=1,
@@ -63,7 +64,7 @@ class _JobForm(forms.Form):
         field.choices = [("", _("All integrations") if not field.required else "—"), *choices]
 
     def _integrations(self) -> Any:
-        rows = TenantIntegration.objects.present().select_related("tenant")
+        rows = TenantIntegration.objects.present().select_related("tenant").only(*COLUMNS)
         return self.access.rows(rows)
 
     def _one(self, public_id: str) -> TenantIntegration | None:
@@ -77,7 +78,7 @@ class _JobForm(forms.Form):
         return f"{integration.name} · {name_of(integration.tenant)}" if self.access.sees_several else integration.name
 
     def _is_offered(self, integration: TenantIntegration) -> bool:
-        return True
+        return self.access.may(self.takes, integration.tenant_id)
 
     def _find_integration(self) -> None:
         if public_id := self.cleaned_data.get("integration"):
@@ -89,7 +90,7 @@ class _JobForm(forms.Form):
 class ReplayForm(_JobForm):
     """A filter of deliveries, and whose they are."""
 
-    kind, role = "replay", Role.OPERATOR
+    kind, takes = "replay", Capability.RETRY
     tenant = forms.ChoiceField(label=_("Tenant"), required=False)
     integration = forms.ChoiceField(label=_("Integration"), required=False)
     status = forms.MultipleChoiceField(
@@ -134,7 +135,7 @@ class ReplayForm(_JobForm):
         self.fields["status"].choices = ended  # type: ignore[attr-defined]
         self.fields["event_type"].choices = [("", _("All event types")), *event_types.recorded()]  # type: ignore[attr-defined]
         if access.tenant is None:
-            mine = [tenant for tenant in access.tenants if access.may(self.role, tenant.pk)]
+            mine = [tenant for tenant in access.tenants if access.may(self.takes, tenant.pk)]
             choices = [(str(tenant.pk), name_of(tenant)) for tenant in mine]
             self.fields["tenant"].choices = [("", _("The integration's")), *choices]  # type: ignore[attr-defined]
         else:
@@ -175,7 +176,7 @@ class ReplayForm(_JobForm):
 class BackfillForm(_JobForm):
     """One integration, and which objects it is shown."""
 
-    kind, role = "backfill", Role.MANAGER
+    kind, takes = "backfill", Capability.BACKFILL
     integration = forms.ChoiceField(label=_("Integration"))
     model = forms.ChoiceField(label=_("Objects"))
     condition = forms.CharField(
@@ -198,7 +199,7 @@ class BackfillForm(_JobForm):
             does = ConnectorRegistry.type_of(integration.integration_type).manifest.does
         except (UnknownConnector, IncompatibleConnector):
             return False
-        return "deliver" in does and self.access.may(self.role, integration.tenant_id)
+        return "deliver" in does and super()._is_offered(integration)
 
     def clean(self) -> dict[str, Any]:
         """Read which objects are meant, and say what is wrong with the condition."""

@@ -11,7 +11,7 @@ from django.utils.translation import ngettext
 from integrations.console.access import Access
 from integrations.display import Badge, Kind
 from integrations.jobs.models import ACTIVE, OVER, Job
-from integrations.tenancy.roles import Role
+from integrations.tenancy.capabilities import Capability
 
 State = Job.State
 _STATES: dict[str, tuple[Kind, str]] = {
@@ -23,7 +23,7 @@ _STATES: dict[str, tuple[Kind, str]] = {
     State.FAILED: ("bad", "✗ "),
 }
 # A replay sends again what a destination was owed; a backfill hands it all that there is.
-ROLES = {Job.Kind.REPLAY: Role.OPERATOR, Job.Kind.BACKFILL: Role.MANAGER}
+TAKES = {Job.Kind.REPLAY: Capability.RETRY, Job.Kind.BACKFILL: Capability.BACKFILL}
 
 
 def describe(job: Job, access: Access) -> dict[str, Any]:
@@ -44,11 +44,11 @@ def describe(job: Job, access: Access) -> dict[str, Any]:
 
 def _buttons(job: Job, access: Access) -> list[dict[str, str]]:
     found = []
-    if job.state in ACTIVE and access.may(Role.OPERATOR, job.tenant_id):
+    if job.state in ACTIVE and access.may(Capability.RETRY, job.tenant_id):
         found.append({"name": "pause", "label": _("Pause"), "icon": "pause", "kind": "", "confirms": ""})
-    if job.state in (State.PAUSED, State.FAILED) and access.may(ROLES[Job.Kind(job.kind)], job.tenant_id):
+    if job.state in (State.PAUSED, State.FAILED) and access.may(TAKES[Job.Kind(job.kind)], job.tenant_id):
         found.append({"name": "resume", "label": _("Resume"), "icon": "play", "kind": "primary", "confirms": ""})
-    if job.state not in OVER and access.may(Role.OPERATOR, job.tenant_id):
+    if job.state not in OVER and access.may(Capability.RETRY, job.tenant_id):
         words = _("It ends after the batch under way. What is done stays done: those deliveries are still sent.")
         found.append({"name": "cancel", "label": _("Cancel job"), "icon": "cross", "kind": "danger", "confirms": words})
     return found

@@ -21,24 +21,24 @@ from integrations.connections.models import TenantIntegration
 from integrations.console.access import Access
 from integrations.console.keyset import listing
 from integrations.console.objects import name_objects
-from integrations.console.page import page, show
+from integrations.console.page import is_part, page, show
 from integrations.display import sync_badge
 from integrations.jobs import actions
 from integrations.jobs.actions import CannotStart
 from integrations.jobs.models import ACTIVE, Job
 from integrations.jobs.replay import ReplayFilter
 from integrations.jobs.snapshots import source_of
-from integrations.tenancy.roles import Role
+from integrations.tenancy.capabilities import Capability
 from integrations.tenancy.tenant import find_tenant, name_of
 
 from .form import FORMS, BackfillForm, ReplayForm
-from .shown import ROLES, describe, duration
+from .shown import TAKES, describe, duration
 
 SIZE = 25
 ACTS = {"pause": actions.pause, "resume": actions.resume, "cancel": actions.cancel}
 
 
-@page(Role.VIEWER)
+@page(Capability.VIEW_DELIVERIES)
 def jobs(request: HttpRequest, access: Access) -> HttpResponse:
     """List the jobs, newest first; those that run are up to date."""
     rows = access.rows(Job.objects.select_related("tenant"))
@@ -47,26 +47,26 @@ def jobs(request: HttpRequest, access: Access) -> HttpResponse:
         "jobs": [describe(job, access) for job in found.rows],
         "older": found.older,
         "newer": found.newer,
-        "may_start": access.role is not None and access.role >= Role.OPERATOR,
+        "may_start": access.may_here(Capability.RETRY),
         "is_live": any(job.state in ACTIVE for job in found.rows),
     }
-    return show(request, access, "jobs_list.html" if _is_part(request) else "jobs.html", context)
+    return show(request, access, "jobs_list.html" if is_part(request) else "jobs.html", context)
 
 
-@page(Role.VIEWER)
+@page(Capability.VIEW_DELIVERIES)
 def job(request: HttpRequest, access: Access, pk: int) -> HttpResponse:
     """Show one job, and let it be stopped or go on."""
     found = access.one(Job.objects.select_related("tenant"), pk=pk)
     context = {**describe(found, access), **_links(found)}
-    return show(request, access, "job_state.html" if _is_part(request) else "job.html", context)
+    return show(request, access, "job_state.html" if is_part(request) else "job.html", context)
 
 
 @require_POST
-@page(Role.OPERATOR)
+@page(Capability.RETRY)
 def act_on_job(request: HttpRequest, access: Access, pk: int, act: str) -> HttpResponse:
     """Pause, resume or cancel a job."""
     found = access.one(Job.objects.all(), pk=pk)
-    access.require(ROLES[Job.Kind(found.kind)] if act == "resume" else Role.OPERATOR, found.tenant_id)
+    access.require(TAKES[Job.Kind(found.kind)] if act == "resume" else Capability.RETRY, found.tenant_id)
     if not ACTS[act](found, actor=access.user.get_username()):
         found.refresh_from_db()
         words = _("Nothing was changed: this job is %(state)s.") % {"state": found.get_state_display().lower()}
@@ -74,7 +74,7 @@ def act_on_job(request: HttpRequest, access: Access, pk: int, act: str) -> HttpR
     return HttpResponseRedirect(reverse("console:job", args=[pk]))
 
 
-@page(Role.OPERATOR)
+@page(Capability.RETRY)
 def new_job(request: HttpRequest, access: Access) -> HttpResponse:
     """Fill in what a job is to do, see what that is, and start it."""
     if request.method == "POST":
@@ -85,7 +85,7 @@ def new_job(request: HttpRequest, access: Access) -> HttpResponse:
     form = form_class(access, data=given) if is_shown else form_class(access, initial=_prefilled(given, form_class))
     context: dict[str, Any] = {}
     if is_shown and form.is_valid():
-        access.require(form.role, form.tenant_id)
+        access.require(form.takes, form.tenant_id)
         context = _preview(form)
     return _show_form(request, access, form, context)
 
@@ -103,7 +103,7 @@ def _start(request: HttpRequest, access: Access) -> HttpResponse:
     form = FORMS.get(request.POST.get("kind", ""), ReplayForm)(access, data=request.POST)
     if not form.is_valid():
         return _show_form(request, access, form, {})
-    access.require(form.role, form.tenant_id)
+    access.require(form.takes, form.tenant_id)
     values: dict[str, Any] = {"actor": access.user.get_username(), "pace": form.cleaned_data["pace"]}
     try:
         if isinstance(form, BackfillForm):
@@ -118,9 +118,9 @@ def _start(request: HttpRequest, access: Access) -> HttpResponse:
 
 
 def _show_form(request: HttpRequest, access: Access, form: Any, context: dict[str, Any]) -> HttpResponse:
-    may_backfill = access.role is not None and access.role >= Role.MANAGER
+    may_backfill = access.may_here(Capability.BACKFILL)
     if form.kind == "backfill" and not may_backfill and access.tenant is not None:
-        access.require(Role.MANAGER, access.tenant.pk)
+        access.require(Capability.BACKFILL, access.tenant.pk)
     status = 400 if form.is_bound and not form.is_valid() else 200
     context |= {"form": form, "may_backfill": may_backfill}
     return show(request, access, "job_new.html", context, status=status)
@@ -168,7 +168,3 @@ def _links(found: Job) -> dict[str, Any]:
         ahead = others.filter(first).order_by("state", "pk").first()
     ahead_url = reverse("console:job", args=[ahead.pk]) if ahead is not None else ""
     return {"integration": integration, "query": query, "ahead": ahead, "ahead_url": ahead_url}
-
-
-def _is_part(request: HttpRequest) -> bool:
-    return request.headers.get("HX-Request") == "true"
