@@ -69,7 +69,7 @@ def _why_nothing(obj: Any) -> str:
     key = {"content_type": ContentType.objects.get_for_model(obj), "object_id": object_id_of(obj.pk)}
     newest = IntegrationEvent.objects.filter(**key, tenant=owner_of(obj)).order_by("-id").first()
     if newest is not None:
-        return format_html("Nothing was sent about this.{}", _reasons("", why_not(newest)))
+        return format_html("Nothing was sent about this yet.{}", _reasons("", why_not(newest)))
     reasons = why_nothing(owner_of(obj), recorded_types_of(obj))
     if not reasons:
         return "Nothing was sent about this yet: this tenant has no integration."
