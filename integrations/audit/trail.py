@@ -133,7 +133,7 @@ def entry_of(
         address=who.address,
         path=harmless(who.path)[:200],
         action=action[:60],
-        object_type=subject._meta.label_lower if subject is not None else "",
+        object_type=_label(subject) if subject is not None else "",
         object_key=str(subject.pk)[:255] if subject is not None else "",
         object_name=harmless(name or (str(subject) if subject is not None else ""))[:200],
         integration_key=integration.pk if integration is not None else None,
@@ -143,6 +143,11 @@ def entry_of(
         changes={str(key)[:200]: _shortened(value) for key, value in list((changes or {}).items())[:MOST_CHANGES]},
         details={str(key): _cut(value) for key, value in (details or {}).items()},
     )
+
+
+def _label(obj: models.Model) -> str:
+    concrete = obj._meta.concrete_model  # a proxy has the same rows
+    return (concrete or type(obj))._meta.label_lower
 
 
 def _who(request: Any, actor: Any) -> Actor:

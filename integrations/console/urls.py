@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
+from .audit.views import audit, audit_entry, audit_export
 from .event_types.views import event_type, event_types
 from .events.views import event, events
 from .gallery.views import gallery
@@ -75,6 +76,9 @@ urlpatterns = [
     path("integrations/<uuid:public_id>/rotate/", secret.rotate, name="integration-rotate"),
     path("integrations/<uuid:public_id>/secret/", secret.secret, name="integration-secret"),
     path("integrations/<uuid:public_id>/delete/", actions.delete, name="integration-delete"),
+    path("audit/", audit, name="audit"),
+    path("audit/export/", audit_export, name="audit-export"),
+    path("audit/<int:pk>/", audit_entry, name="audit-entry"),
     path("tenant/", choose_tenant, name="tenant"),
     path("sign-in/", SignIn.as_view(), name="sign-in"),
     path("sign-out/", sign_out, name="sign-out"),

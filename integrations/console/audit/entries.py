@@ -1,0 +1,129 @@
+"""Which entries of the audit trail a person may read, and the filters of the list."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, time, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.dateparse import parse_date
+
+from integrations.audit.trail import AuditEntry
+from integrations.connections.models import TenantIntegration
+from integrations.console.access import ASKED, Access
+from integrations.tenancy.capabilities import Capability
+from integrations.tenancy.roles import role_in_scope
+
+MOST_LISTED = 300  # integrations that the filter offers
+LONGEST = 200  # characters of a filter
+
+# What the field Action offers; any other word may be typed.
+ACTIONS = (
+    "created", "changed", "deleted", "switched on", "switched off", "paused", "resumed", "re-enabled", "disabled",
+    "connected", "tested", "checked", "rotated", "secret shown", "retried", "replayed", "sent anyway", "cancelled",
+)  # fmt: skip
+_OBJECT = re.compile(r"[a-z_0-9]+\.[a-z_0-9]+:.+")
+
+
+def readable(access: Access) -> QuerySet[AuditEntry]:
+    """Return the entries that this person may read: of the tenants where they may, and all for a superuser."""
+    rows = AuditEntry.objects.all()
+    sees_all = access.user.is_active and access.user.is_superuser
+    # Where there is one tenant only, it is always looked at; what belongs to none must not be hidden by that.
+    if access.tenant is not None and not (sees_all and len(access.tenants) == 1):
+        return rows.filter(tenant_key=str(access.tenant.pk))
+    if sees_all:
+        return rows
+    mine = [
+        str(tenant.pk)
+        for tenant in access.tenants[:ASKED]
+        if Capability.AUDIT.is_allowed_by(access.user, role_in_scope(access.user, tenant.pk))
+    ]
+    return rows.filter(tenant_key__in=mine)
+
+
+def readable_everywhere(access: Access) -> QuerySet[AuditEntry]:
+    """Return the same whichever tenant is looked at, for the page of one entry."""
+    if access.user.is_active and access.user.is_superuser:
+        return AuditEntry.objects.all()
+    keys = [tenant.pk for tenant in access.tenants if access.may(Capability.AUDIT, tenant.pk)]
+    return AuditEntry.objects.filter(tenant_key__in=[str(key) for key in keys])
+
+
+class Filters:
+    """The filters of the list, as the address names them; what nobody could mean is left out.
+
+    Attributes:
+        values: what stands in the fields.
+        is_set: at least one of them chooses.
+    """
+
+    NAMES = ("who", "action", "object", "integration", "source", "from", "to")
+
+    def __init__(self, request: HttpRequest, access: Access) -> None:
+        self.values = {name: request.GET.get(name, "").replace("\0", "").strip()[:LONGEST] for name in self.NAMES}
+        if self.values["source"] not in AuditEntry.Source.values:
+            self.values["source"] = ""
+        for name in ("from", "to"):
+            if _day(self.values[name]) is None:
+                self.values[name] = ""
+        self.integration = self._integration(access)
+        if self.integration is None:
+            self.values["integration"] = ""
+        self.is_set = any(self.values.values())
+
+    def _integration(self, access: Access) -> TenantIntegration | None:
+        try:
+            public_id = UUID(self.values["integration"])
+        except ValueError:
+            return None
+        return access.visible(TenantIntegration.objects.all()).filter(public_id=public_id).first()
+
+    def narrow(self, rows: QuerySet[AuditEntry]) -> QuerySet[AuditEntry]:
+        """Return those of `rows` that are chosen."""
+        values = self.values
+        if values["who"]:
+            rows = rows.filter(Q(actor__iexact=values["who"]) | Q(actor_key=values["who"]))
+        if values["action"]:
+            rows = rows.filter(action__iexact=values["action"])
+        if values["source"]:
+            rows = rows.filter(source=values["source"])
+        if self.integration is not None:
+            rows = rows.filter(integration_key=self.integration.pk)
+        if text := values["object"]:
+            if _OBJECT.fullmatch(text):
+                kind, _, key = text.partition(":")
+                rows = rows.filter(object_type=kind, object_key=key)
+            else:
+                rows = rows.filter(Q(object_name__icontains=text) | Q(object_key=text))
+        first, last = _day(values["from"]), _day(values["to"])
+        if first is not None:
+            rows = rows.filter(created_at__gte=first)
+        if last is not None:
+            rows = rows.filter(created_at__lt=last + timedelta(days=1))
+        return rows
+
+    def in_words(self) -> dict[str, Any]:
+        """Return the filters that choose something, for the entry about an export."""
+        said = {name: value for name, value in self.values.items() if value}
+        if self.integration is not None:
+            said["integration"] = self.integration.name
+        return said
+
+
+def integrations_of(access: Access) -> list[TenantIntegration]:
+    """Return the integrations that the filter offers, by name."""
+    rows = access.rows(TenantIntegration.objects.select_related("tenant")).order_by("name", "id")
+    return list(rows.only("public_id", "name", "tenant", "integration_type")[:MOST_LISTED])
+
+
+def _day(text: str) -> datetime | None:
+    try:
+        day = parse_date(text) if text else None
+    except ValueError:
+        return None
+    return timezone.make_aware(datetime.combine(day, time.min)) if day is not None and day.year > 1 else None

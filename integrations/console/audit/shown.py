@@ -1,0 +1,141 @@
+"""An entry of the audit trail in words: what was changed from what to what, and where its object is now."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.apps import apps
+from django.core.exceptions import FieldDoesNotExist
+from django.urls import NoReverseMatch, reverse
+
+from integrations.audit.trail import CHANGED, AuditEntry
+from integrations.audit.watch import SUBSCRIPTION
+from integrations.connections.models import TenantIntegration
+from integrations.console.access import Access
+from integrations.display import NOTHING
+from integrations.jobs.models import Job
+from integrations.outbox.models import IntegrationSync
+
+SHORT = 60  # characters of a value in the list
+FIRST = 2  # changes that the list names
+_GROUPS = {"credentials.": "credential", "headers.": "header", "config.": "setting"}
+_NAMES = {"webhook_url": "address", "webhook_url (host)": "address, host", "credentials.signing_keys": "signing secret"}
+_SOURCES = {"form": "by form", "console": "in the console", "api": "by the API", "command": "by a command",
+            "task": "by a task", "system": ""}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One thing that was changed, for people.
+
+    Attributes:
+        old, new: "" of a secret, of which only `is_secret` is said.
+    """
+
+    name: str
+    old: str = ""
+    new: str = ""
+    is_secret: bool = False
+
+    @property
+    def short(self) -> tuple[str, str]:
+        return _cut(self.old), _cut(self.new)
+
+
+def put_in_words(access: Access, entries: Iterable[AuditEntry]) -> None:
+    """Set on each entry what templates show: its changes, details and source in words, and the page of its object.
+
+    One query for each kind of object.
+    """
+    found = list(entries)
+    urls = _urls(access, found)
+    for each in found:
+        entry: Any = each
+        entry.said = changes_of(each)
+        entry.first, entry.more = entry.said[:FIRST], max(0, len(entry.said) - FIRST)
+        entry.also = [(name.replace("_", " "), _value(value)) for name, value in each.details.items()]
+        entry.by = _SOURCES.get(each.source, each.source)
+        entry.kind = _kind(each.object_type)
+        entry.is_own = each.object_type == TenantIntegration._meta.label_lower
+        entry.url = urls.get((each.object_type, each.object_key), "")
+
+
+def changes_of(entry: AuditEntry) -> list[Change]:
+    """Return what was changed, in the order of the entry."""
+    found = []
+    for name, change in entry.changes.items():
+        shown = _name(entry.object_type, name)
+        if isinstance(change, list) and len(change) == 2:
+            say = _condition if name.startswith(SUBSCRIPTION) else _value
+            found.append(Change(shown, say(change[0]), say(change[1])))
+        elif change == CHANGED:
+            found.append(Change(shown, is_secret=True))
+    return found
+
+
+def _name(object_type: str, name: str) -> str:
+    if name in _NAMES:
+        return _NAMES[name]
+    for start, word in _GROUPS.items():
+        if name.startswith(start):
+            return f"{word} {name.removeprefix(start)}"
+    try:
+        return str(apps.get_model(object_type)._meta.get_field(name).verbose_name)
+    except (LookupError, ValueError, FieldDoesNotExist, AttributeError):
+        return name.replace("_", " ")
+
+
+def _kind(object_type: str) -> str:
+    try:
+        return str(apps.get_model(object_type)._meta.verbose_name)
+    except (LookupError, ValueError):
+        return object_type
+
+
+def _condition(value: Any) -> str:
+    return "not subscribed" if value is None else "always" if value == "" else str(value)
+
+
+def _value(value: Any) -> str:
+    if value is None or value in ("", [], {}):
+        return NOTHING
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name}: {_value(each)}" for name, each in value.items())
+    if isinstance(value, list) and all(isinstance(each, str) for each in value):
+        return ", ".join(value)
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= SHORT else f"{text[: SHORT - 1]}…"
+
+
+def _urls(access: Access, entries: list[AuditEntry]) -> dict[tuple[str, str], str]:
+    """Return the pages of those objects that are still there, and that this person may see."""
+    keys: dict[str, set[str]] = defaultdict(set)
+    for entry in entries:
+        keys[entry.object_type].add(entry.object_key)
+    urls: dict[tuple[str, str], str] = {}
+    for model, path, page in (
+        (TenantIntegration, "tenant", "integration"),
+        (IntegrationSync, "integration__tenant", "delivery"),
+        (Job, "tenant", "job"),
+    ):
+        label = model._meta.label_lower
+        wanted = [int(key) for key in keys.get(label, ()) if key.isascii() and key.isdigit() and len(key) < 19]
+        if not wanted:
+            continue
+        rows: Any = access.visible(model._base_manager.filter(pk__in=wanted), path)
+        name = "public_id" if model is TenantIntegration else "pk"
+        for pk, key in rows.values_list("pk", name):
+            try:
+                urls[label, str(pk)] = reverse(f"console:{page}", args=[key])
+            except NoReverseMatch:
+                break
+    return urls

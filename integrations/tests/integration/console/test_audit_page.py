@@ -1,0 +1,208 @@
+"""The page Audit: who may read what, what it says, what it finds, and what a file of it holds."""
+
+from __future__ import annotations
+
+import csv
+import io
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from integrations.acting import acting_as
+from integrations.audit.trail import record
+from integrations.console.audit import csv_file
+from integrations.console.audit.csv_file import harmless_cell
+from integrations.delivery import operator_actions
+from integrations.models import AuditEntry, IntegrationSync, OpenAIConfiguration, TenantIntegration
+from integrations.tests.factories import make_integration, make_item, make_tenant
+from tenants.models import Membership, Tenant
+
+pytestmark = [pytest.mark.integration, pytest.mark.django_db, pytest.mark.usefixtures("broker")]
+
+
+@pytest.fixture(autouse=True)
+def plain_http(settings: Any) -> None:
+    settings.SECURE_SSL_REDIRECT = False
+
+
+def person(role: str, *tenants: Tenant) -> Client:
+    user = User.objects.create_user(f"{role}-{User.objects.count()}")
+    for tenant in tenants:
+        Membership.objects.create(tenant=tenant, user=user, role=role)
+    return signed_in(user)
+
+
+def signed_in(user: User) -> Client:
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+def superuser() -> Client:
+    return signed_in(User.objects.create_superuser("root", "root@example.com", "root"))
+
+
+def read(client: Client, name: str = "audit", *args: Any, status: int = 200, **query: Any) -> str:
+    answer = client.get(reverse(f"console:{name}", args=args), query)
+    assert answer.status_code == status, answer.content.decode()[:2000]
+    return answer.content.decode()
+
+
+@pytest.fixture
+def acme() -> TenantIntegration:
+    """An integration that alice has changed."""
+    integration = make_integration(make_tenant(), name="Production n8n")
+    AuditEntry.objects.all().delete()
+    integration.max_attempts = 5
+    integration.headers = {"X-Key": "canary"}
+    with acting_as("alice", source="console", path="/console/integrations/"):
+        integration.save()
+    return integration
+
+
+def test_a_manager_reads_their_tenant_and_no_other(acme: TenantIntegration, django_assert_max_num_queries: Any) -> None:
+    other = make_integration(make_tenant("Northwind"), name="Theirs")
+    mine, theirs = AuditEntry.objects.get(actor="alice"), AuditEntry.objects.get(object_name="Theirs")
+    manager = person("manager", acme.tenant)
+    with django_assert_max_num_queries(15):
+        text = read(manager)
+    assert "Production n8n" in text and "alice" in text and "in the console" in text
+    assert "Theirs" not in text and other.tenant.name not in text
+    with django_assert_max_num_queries(15):
+        text = read(manager, "audit-entry", mine.pk)
+    assert "header X-Key" in text and "its value is never kept here" in text and "canary" not in text
+    assert "max attempts" in text and "<ins>5</ins>" in text
+    assert "There is nothing here" in read(manager, "audit-entry", theirs.pk, status=404)
+    assert "Theirs" not in read(manager, integration=other.public_id)
+    assert "Theirs" not in export(manager) and "Production n8n" in export(manager)
+    both = read(person("manager", acme.tenant, other.tenant))
+    assert "Production n8n" in both and "Theirs" in both and "Northwind" in both
+
+
+@pytest.mark.parametrize("role", ["viewer", "operator"])
+def test_a_smaller_role_is_told_which_one_it_takes(role: str, acme: TenantIntegration) -> None:
+    client = person(role, acme.tenant)
+    for name in ("audit", "audit-export"):
+        text = read(client, name, status=403)
+        assert "To read who did what takes the role manager" in text and "alice" not in text
+    assert 'href="/console/audit/"' not in read(client, "events"), "not offered either"
+    entry = AuditEntry.objects.get(actor="alice")
+    assert "alice" not in read(client, "audit-entry", entry.pk, status=403)
+
+
+def test_a_manager_here_and_viewer_there_reads_only_here(acme: TenantIntegration) -> None:
+    other = make_integration(make_tenant("Northwind"), name="Theirs")
+    user = User.objects.create_user("both")
+    Membership.objects.create(tenant=acme.tenant, user=user, role="manager")
+    Membership.objects.create(tenant=other.tenant, user=user, role="viewer")
+    client = signed_in(user)
+    text = read(client)
+    assert "Production n8n" in text and ">Theirs</" not in text
+    theirs = AuditEntry.objects.get(object_name="Theirs")
+    read(client, "audit-entry", theirs.pk, status=404)
+
+
+def test_an_operator_of_all_reads_the_installation_too(acme: TenantIntegration) -> None:
+    with acting_as("carol"):
+        OpenAIConfiguration(enabled=True).save()
+    acme.delete()
+    text = read(superuser())
+    assert "openai" in text and "carol" in text and "deleted" in text
+    assert text.count("Production n8n") >= 2, "it outlives its object"
+    assert "openai" not in read(person("manager", acme.tenant))
+
+
+def test_filters(acme: TenantIntegration) -> None:
+    with acting_as("bob"):
+        second = make_integration(acme.tenant, name="Second")
+        operator_actions.resume(second, actor="bob")
+    client = person("manager", acme.tenant)
+
+    def found(**query: Any) -> list[str]:
+        rows = client.get(reverse("console:audit"), query).context["page"].rows
+        return [f"{row.actor} {row.action} {row.object_name}" for row in rows]
+
+    everything = ["bob resumed Second", "bob created Second", "alice changed Production n8n"]
+    assert found() == everything
+    assert found(who="BOB") == everything[:2] and found(action="resumed") == everything[:1]
+    assert found(object="n8n") == everything[2:] and found(source="console") == everything[2:]
+    assert found(object=f"integrations.tenantintegration:{second.pk}") == everything[:2]
+    assert found(integration=second.public_id) == everything[:2]
+    today = timezone.localdate()
+    assert found(**{"from": f"{today}", "to": f"{today}"}) == everything
+    assert found(**{"from": f"{today + timedelta(days=1)}"}) == []
+    assert found(to=f"{today - timedelta(days=1)}") == []
+    for nonsense in ({"from": "2026-99-99"}, {"source": "x"}, {"integration": "7"}, {"before": "x"}, {"who": ""}):
+        assert found(**nonsense) == everything
+    assert "matches these filters" in read(client, who="nobody")
+
+
+def test_pages_go_back_and_forth(acme: TenantIntegration) -> None:
+    AuditEntry.objects.bulk_create(
+        AuditEntry(action="tested", actor="alice", object_name=f"n{n}", tenant_key=str(acme.tenant_id))
+        for n in range(120)
+    )
+    client = person("manager", acme.tenant)
+    seen, url = [], reverse("console:audit")
+    while url:
+        page = client.get(url).context["page"]
+        seen += [entry.pk for entry in page.rows]
+        url = page.older
+    assert seen == list(AuditEntry.objects.order_by("-pk").values_list("pk", flat=True))
+
+
+def test_links_lead_to_what_is_still_there(acme: TenantIntegration) -> None:
+    make_item(acme.tenant)
+    row = IntegrationSync.objects.get()
+    operator_actions.cancel([row.pk], actor="alice")
+    (listed, *_) = superuser().get(reverse("console:audit")).context["page"].rows
+    assert listed.object_key == str(row.pk) and listed.url in ("", f"/console/deliveries/{row.pk}/")
+    IntegrationSync.objects.all().delete()
+    client = signed_in(User.objects.get(username="root"))
+    assert client.get(reverse("console:audit")).context["page"].rows[0].url == ""
+
+
+def test_nothing_yet(acme: TenantIntegration) -> None:
+    AuditEntry.objects.all().delete()
+    assert "No entry yet" in read(person("manager", acme.tenant))
+
+
+# -- the file -------------------------------------------------------------------------------------------------------
+
+
+def export(client: Client, **query: Any) -> str:
+    answer: Any = client.get(reverse("console:audit-export"), query)
+    assert answer.status_code == 200 and answer["Content-Type"].startswith("text/csv")
+    assert "attachment" in answer["Content-Disposition"]
+    return b"".join(answer.streaming_content).decode()
+
+
+def test_the_file_holds_what_the_filters_choose_and_is_noted(acme: TenantIntegration) -> None:
+    record("tested", acme, actor="=cmd|'/C calc'!A0", name="@SUM(1)")
+    client = person("manager", acme.tenant)
+    lines = list(csv.DictReader(io.StringIO(export(client, action="tested").removeprefix("\ufeff"))))
+    assert len(lines) == 1
+    assert lines[0]["who"] == "'=cmd|'/C calc'!A0" and lines[0]["object"] == "'@SUM(1)"
+    assert lines[0]["tenant"] == "Acme Corp" and lines[0]["when"].startswith("20")
+    noted = AuditEntry.objects.get(action="exported")
+    assert noted.details == {"action": "tested"} and noted.tenant_key == str(acme.tenant_id)
+
+
+def test_the_file_is_bounded(acme: TenantIntegration, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(csv_file, "MOST", 3)
+    monkeypatch.setattr(csv_file, "CHUNK", 2)
+    for _ in range(5):
+        record("tested", acme, actor="bob")
+    text = export(person("manager", acme.tenant)).splitlines()
+    assert len(text) == 1 + 3 + 1 and "only the newest 3 entries" in text[-1]
+
+
+@pytest.mark.parametrize("value", ["=1+1", "+1", "-1", "@x", "\t=1", "\r=1", "＝1"])
+def test_no_cell_is_a_formula(value: str) -> None:
+    assert harmless_cell(value) == f"'{value}"
+    assert harmless_cell("a=1") == "a=1"
