@@ -6,7 +6,7 @@ import random
 import re
 import secrets
 import uuid
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -31,9 +31,10 @@ from integrations.connections.models import TenantIntegration
 from integrations.connectors.base import BaseConnector
 from integrations.connectors.manifest import URL
 from integrations.connectors.registry import ConnectorRegistry
+from integrations.counted import counted
 from integrations.delivery.models import CLOSED, Lane
 from integrations.erp.push_log import ORDER_PUSH
-from integrations.errors import IntegrationError, IntegrationTemporaryError
+from integrations.errors import DESTINATION, SETUP, IntegrationError, IntegrationTemporaryError
 from integrations.models import IntegrationEvent, IntegrationSync, SyncState, WebhookEvent
 from tasks.models import Customer, CustomerAsset, DropoffPoint, Note, WorkItem
 from tenants.models import Membership, Tenant
@@ -404,6 +405,32 @@ def _cancel(rows: Sequence[lane.Owed], at: datetime) -> None:
             row.status, row.settled, row.reason = "cancelled", at.timestamp(), "the integration is switched off"
 
 
+def _spell(rows: Sequence[lane.Owed], ended: lane.Lane) -> dict[str, Any]:
+    """Return what a lane keeps of its failures, as settling would (delivery/settle.py)."""
+    failed = [(attempt, row) for row in rows for attempt in row.log if attempt.error is not None]
+    failed.sort(key=lambda pair: pair[0].ended)
+    since = ended.last_success or 0.0
+    spell = [(attempt, row) for attempt, row in failed if attempt.ended > since and (row.first_failed or 0.0) >= since]
+    waiting = Counter(row.response_status for row in rows if row.status == "pending" and row.attempts)
+    given_up = [row.settled for row in rows if row.status == "failed" and row.settled]
+    values: dict[str, Any] = {
+        "failing_since": _time(spell[0][0].ended) if spell else None,
+        "failing_rows": len({id(row) for _, row in spell}),
+        "failing_attempts": sum(attempt.error.fault in (DESTINATION, SETUP) for attempt, _ in spell if attempt.error),
+        "gave_up_at": _time(max(given_up)) if given_up else None,
+        "last_error": failed[-1][0].error.message[:500] if failed and failed[-1][0].error else "",
+    }
+    if waiting and ended.delivered:
+        count = sum(waiting.values())
+        answers = ", ".join(f"{status or 'no answer'} for {number}" for status, number in waiting.most_common(4))
+        wait, look = ("waits", "this event") if count == 1 else ("wait", "these events")
+        values["trouble"] = (
+            f"{counted(count, 'event')} {wait} for a retry ({answers}), while {counted(ended.delivered, 'other')} were "
+            f"taken: look at {look}."
+        )
+    return values
+
+
 def _write_lane(target: _Target, ended: lane.Lane, now: datetime) -> None:
     integration = target.integration
     if not target.is_new:  # what is known of it since, workers and people have written
@@ -426,6 +453,7 @@ def _write_lane(target: _Target, ended: lane.Lane, now: datetime) -> None:
         "mean_seconds": sum(ended.seconds) / len(ended.seconds) if ended.seconds else None,
         "taken_with": fingerprint(integration) if ended.delivered else "",
     }
+    values |= _spell(target.rows, ended)
     if ended.paused_until > now.timestamp():
         values |= {"paused_until": _time(ended.paused_until), "pause_reason": ended.pause_reason}
     values["is_slow"] = (values["mean_seconds"] or 0) > 0.5

@@ -18,6 +18,7 @@ from integrations.console.access import Access
 from integrations.console.one_integration import integration_of, may_change, require_change
 from integrations.console.page import page, show
 from integrations.console.setup.form import ChangeForm
+from integrations.console.workbench.bench import Bench
 from integrations.credentials.error_reports import hides_secrets
 from integrations.errors import EncryptionError, IntegrationNotConfigured
 from integrations.forms import advice, shown_once
@@ -57,7 +58,7 @@ def settings(request: HttpRequest, access: Access, public_id: UUID) -> HttpRespo
         "not_installed": NOT_INSTALLED if connector is None else "",
         "is_unfinished": is_editable and not integration.is_active and not integration.syncs.exists(),
         "secret": shown_once.take(request, integration) if is_editable else None,
-        "tab": "settings",
+        "bench": Bench(access, integration, "settings"),
     }
     return show(request, access, "integration_settings.html", context)
 

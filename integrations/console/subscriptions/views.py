@@ -22,6 +22,7 @@ from integrations.connections.offered_fields import offered_fields
 from integrations.console.access import Access
 from integrations.console.one_integration import integration_of, may_change, require_change
 from integrations.console.page import page, show
+from integrations.console.workbench.bench import Bench
 from integrations.forms.choice import connector_of
 from integrations.services.subscription_trial import events_to_try, try_subscription
 from integrations.tenancy.capabilities import Capability
@@ -51,7 +52,7 @@ def subscriptions(request: HttpRequest, access: Access, public_id: UUID) -> Http
         "manifest": connector.manifest if connector is not None else None,
         "rows": rows,
         "is_editable": is_editable,
-        "tab": "events",
+        "bench": Bench(access, integration, "events"),
     }
     return show(request, access, "integration_events.html", context)
 
@@ -92,7 +93,6 @@ def subscription(request: HttpRequest, access: Access, public_id: UUID, event_ty
         "trial": try_subscription(row.condition, row.payload, event_type, integration.tenant, on=events),
         "is_editable": is_editable,
         "is_new": row.pk is None,
-        "tab": "events",
     }
     return show(request, access, "integration_event.html", context)
 

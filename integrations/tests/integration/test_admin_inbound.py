@@ -407,7 +407,7 @@ def test_a_kind_that_takes_no_events_is_not_asked_for_any(acme: Side) -> None:
     make_pull(shop, last_sync_at=timezone.now() - timedelta(minutes=3))
     TenantIntegration.unannounced.filter(pk=shop.pk).update(is_connected=True, last_test_at=timezone.now())
     html = change_page(acme, shop)
-    assert "✓ Connected" in html and "Last pull</dt><dd><time" in html
+    assert "✓ Working" in html and "Last pull</dt><dd><time" in html
 
 
 def test_who_takes_the_items_of_a_pull_is_said(acme: Side) -> None:
