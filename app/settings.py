@@ -167,6 +167,11 @@ CELERY_BEAT_SCHEDULER = "integrations.observability.scheduler:DatabaseClockSched
 CELERY_DB_REUSE_MAX = 1000
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 
+# -- mail ---------------------------------------------------------------------------------------------
+# Alerts go through it: smtp+tls://user:password@mail.example.com:587; by default nowhere.
+vars().update(env.email_url("EMAIL_URL", default="dummymail://"))
+DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="outbox@localhost")
+
 # -- cache --------------------------------------------------------------------------------------------
 # Holds no secret and nothing that matters. One that processes share lets them see a changed configuration at once.
 CACHES = {"default": env.cache_url("CACHE_URL", default="locmemcache://")}

@@ -19,6 +19,7 @@ class IntegrationsConfig(AppConfig):
         from integrations.tenancy.deletion import batch_begins, deletion_begins
 
         from . import checks, conf, signals  # noqa: F401 - checks register themselves
+        from .alerts.event_types import register as register_alerts
         from .audit import watch
         from .audit.deletion import note_deletion
         from .capture.discovery import discover
@@ -51,6 +52,7 @@ class IntegrationsConfig(AppConfig):
         share_gates(gate_of)
         signals.connect_all()
         discover()
+        register_alerts()
         for model in (TenantIntegration, ERPConnection):  # signals name the proxy, not its model
             post_save.connect(make_lane, sender=model, dispatch_uid=f"make-lane of {model.__name__}")
             pre_delete.connect(hold_lane, sender=model, dispatch_uid=f"hold-lane of {model.__name__}")

@@ -298,6 +298,16 @@ class Settings(BaseModel):
     RETENTION_DAYS: int = _number(30, "see [Retention](#retention)", most=36_500)
     AUDIT_RETENTION_DAYS: int = _number(400, "how long the [audit trail](audit.md) is kept", most=36_500)
     RETENTION_BATCH: int = _number(1000, "events deleted at once", most=30_000)  # parameters of one statement
+    ALERT_AFTER_SECONDS: float = _number(
+        300.0, "how long an integration fails before people are [told](observability.md#alerts)", least=0
+    )
+    BACKLOG_ALERT_SECONDS: float = _number(
+        600.0, "how long a due delivery waits, though nothing holds its lane back, before people are told"
+    )
+    ALERT_MAIL_TO: Sequence[str] = _texts("addresses of the people who run the product: they get every alert by mail")
+    ALERT_MAIL_MANAGERS: bool = _switch(
+        True, "a tenant's managers (`INTEGRATIONS_PEOPLE`) get by mail what is about its integrations"
+    )
     METRICS_TOKEN: str = _text(
         "",
         "who asks `/metrics` with `Authorization: Bearer <this>` gets them ([observability.md](observability.md)); "

@@ -17,6 +17,7 @@ from .connections.models import EventSubscription, TenantIntegration
 from .delivery.models import Lane
 from .erp.connection import ERPConnection
 from .erp.push_log import ERPPushLog
+from .health.alert import Alert
 from .inbound.models import AbstractWebhookEvent, WebhookEvent
 from .jobs.models import Job
 from .observability.models import Heartbeat, ProcessHeartbeat
@@ -30,6 +31,7 @@ __all__ = [
     "AbstractExecutionLog",
     "AbstractSyncState",
     "AbstractWebhookEvent",
+    "Alert",
     "AuditEntry",
     "ConnectionGrant",
     "ERPConnection",

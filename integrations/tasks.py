@@ -8,6 +8,8 @@ from celery import Task, shared_task
 from django.db import close_old_connections
 from kombu.exceptions import OperationalError
 
+from integrations.alerts.mail import mail
+from integrations.alerts.watch import watch
 from integrations.alone import shared
 from integrations.audit.retention import purge_log, purge_trail
 from integrations.connections.registered import model_of
@@ -162,6 +164,14 @@ def roll_up_figures() -> dict[str, int]:
     """Sum up the figures of deliveries that are over; scheduled by beat. Returns counts."""
     close_old_connections()
     return roll_up()
+
+
+@shared_task(base=PeriodicTask, name="integrations.tasks.tell_alerts", time_limit=300)
+def tell_alerts() -> dict[str, int]:
+    """Tell people what is wrong, and what works again (alerts/); scheduled by beat. Returns counts."""
+    close_old_connections()
+    words = watch()
+    return {"told": len(words), "mails": mail(words)}
 
 
 @shared_task(base=SlowTask, name="integrations.tasks.delete_marked", time_limit=300)

@@ -57,6 +57,7 @@ def _tasks(sweep_seconds: float) -> tuple[tuple[str, str, float], ...]:
         ("Go on with replays and backfills", "integrations.tasks.run_jobs", sweep_seconds),
         ("Forget what is settled and old", "integrations.tasks.purge_settled", 3600),
         ("Delete what is marked", "integrations.tasks.delete_marked", 60),
+        ("Tell what is wrong", "integrations.tasks.tell_alerts", 60),
         ("Sum up figures", "integrations.tasks.roll_up_figures", 60),
         ("Check connections", "integrations.tasks.check_connections", 60),
         ("Pull what is due", "integrations.tasks.pull_due", 60),
