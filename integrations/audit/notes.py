@@ -9,6 +9,8 @@ import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 
 from django.contrib.contenttypes.models import ContentType
 from django.db import models, transaction
@@ -50,13 +52,33 @@ def _sentence(text: str) -> str:
     return text.replace("..", ".")  # what is quoted in it may end with a full stop
 
 
+@dataclass(frozen=True, slots=True)
+class WrittenNote:
+    """A note on a business object, as pages show it; `author`: "" for the system's own."""
+
+    at: datetime
+    text: str
+    author: str = ""
+
+
 NoteWriter = Callable[[list[AuditNote]], None]
+NoteReader = Callable[[Any, str, int], list[WrittenNote]]  # tenant's key, object's id, how many at most; newest first
 _writers: dict[str, NoteWriter] = {}
+_readers: dict[str, NoteReader] = {}
 
 
-def register_note_writer(model: type[models.Model], writer: NoteWriter) -> None:
-    """Let `writer` write the notes on objects of `model`."""
+def register_note_writer(model: type[models.Model], writer: NoteWriter, reader: NoteReader | None = None) -> None:
+    """Let `writer` write the notes on objects of `model`, and `reader` return them for pages."""
     _writers[model._meta.label_lower] = writer
+    if reader is not None:
+        _readers[model._meta.label_lower] = reader
+
+
+def notes_on(content_type_id: int, tenant_id: Any, object_id: str, most: int) -> list[WrittenNote]:
+    """Return the newest notes on an object, at most `most`; [] where nobody reads them."""
+    model = ContentType.objects.get_for_id(content_type_id).model_class()
+    reader = _readers.get(model._meta.label_lower) if model else None
+    return reader(tenant_id, object_id, most) if reader is not None else []
 
 
 def has_note_writer(model: type[models.Model]) -> bool:
@@ -67,6 +89,7 @@ def has_note_writer(model: type[models.Model]) -> bool:
 def forget_note_writer(model: type[models.Model]) -> None:
     """Write no more notes on objects of `model`."""
     _writers.pop(model._meta.label_lower, None)
+    _readers.pop(model._meta.label_lower, None)
 
 
 def write_notes(notes: Iterable[AuditNote]) -> None:

@@ -28,7 +28,7 @@ from django.db import connections, models, transaction
 from django.db.models.signals import post_delete, post_save, pre_delete, pre_save
 from django.dispatch import Signal
 
-from integrations.audit.notes import AuditNote, forget_note_writer, register_note_writer
+from integrations.audit.notes import AuditNote, WrittenNote, forget_note_writer, register_note_writer
 from integrations.connections import event_types
 from integrations.connections.payload_shapes import Shape
 from integrations.connectors.summary import SummaryFormat
@@ -111,6 +111,10 @@ class TriggerHandler:
 
     def write_notes(self, notes: list[AuditNote]) -> None:
         """Write audit notes on objects of this model; the default has nowhere to write them."""
+
+    def read_notes(self, tenant_id: Any, object_id: str, most: int) -> list[WrittenNote]:
+        """Return the newest notes on that object of this tenant, people's too, newest first; the default knows none."""
+        return []
 
     # -- event types ------------------------------------------------------------------------------
 
@@ -196,7 +200,7 @@ class TriggerHandler:
             when=f"A backfill sends what the {cls.model._meta.verbose_name} is at that moment. Nothing happened to it.",
         )
         register_source(Snapshots(handler, handler._rows))
-        register_note_writer(cls.model, handler.write_notes)
+        register_note_writer(cls.model, handler.write_notes, handler.read_notes)
         announce_writes(cls.model)
         tell_way(cls.model, Way(handler._path.key, handler._path.owner))
         for signal, receiver in handler._receivers():

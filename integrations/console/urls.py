@@ -5,6 +5,9 @@ from __future__ import annotations
 from django.urls import path
 
 from .audit.views import audit, audit_entry, audit_export
+from .business_object.views import business_object
+from .deliveries.views import act_on_deliveries, deliveries, integration_deliveries
+from .delivery.views import act_on_delivery, delivery
 from .event_types.views import event_type, event_types
 from .events.views import event, events
 from .gallery.views import gallery
@@ -29,6 +32,12 @@ from .workbench.overview import overview as workbench
 app_name = "console"
 urlpatterns = [
     path("", overview, name="overview"),
+    path("integrations/<uuid:public_id>/deliveries/", integration_deliveries, name="integration-deliveries"),
+    path("deliveries/", deliveries, name="deliveries"),
+    path("deliveries/act/", act_on_deliveries, name="deliveries-act"),
+    path("deliveries/<int:pk>/", delivery, name="delivery"),
+    path("deliveries/<int:pk>/<slug:act>/", act_on_delivery, name="delivery-act"),
+    path("objects/<int:content_type>/<path:object_id>/", business_object, name="object"),
     path("events/", events, name="events"),
     path("events/<int:pk>/", event, name="event"),
     path("event-types/", event_types, name="event-types"),

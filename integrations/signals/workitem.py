@@ -13,7 +13,7 @@ from django.db import connections
 from django.db.models import Choices, QuerySet
 
 from integrations import sql
-from integrations.audit.notes import AuditNote
+from integrations.audit.notes import AuditNote, WrittenNote
 from integrations.capture import TriggerHandler, publish
 from integrations.outbox.models import IntegrationEvent
 from tasks.models import Note, WorkItem
@@ -86,6 +86,16 @@ class WorkItemTrigger(TriggerHandler):
                 f"{item} ORDER BY v.place",
                 [json.dumps(listed)],
             )
+
+    def read_notes(self, tenant_id: Any, object_id: str, most: int) -> list[WrittenNote]:
+        if not (object_id.isascii() and object_id.isdigit() and len(object_id) < 19):
+            return []
+        found = Note.objects.filter(work_item=int(object_id), tenant=tenant_id).select_related("author")
+        return [
+            WrittenNote(note.created_at, note.text, (author.get_full_name() or author.get_username()) if author else "")
+            for note in found.order_by("-id")[:most]
+            for author in [note.author]
+        ]
 
 
 def emit_workitem_event(items: QuerySet[WorkItem], event_type: str) -> list[IntegrationEvent]:

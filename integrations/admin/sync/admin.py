@@ -27,11 +27,10 @@ from integrations.admin.tenancy.scoped_admin import TenantFilter
 from integrations.admin.widgets.assets import Assets
 from integrations.connections.payloads import PayloadFailed, bytes_of
 from integrations.display import NOTHING, cause, exact, short, sync_badge, sync_story, when
+from integrations.jobs import chosen as sync_actions
 from integrations.label import permission
 from integrations.outbox.models import IntegrationEvent, IntegrationSync
 from integrations.tenancy.capabilities import Capability
-
-from . import actions as sync_actions
 
 ATTEMPTS_SHOWN = 200
 FOUND = 1000  # events that a search may find

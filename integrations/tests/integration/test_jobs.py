@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from django.db import connection, connections, transaction
 
-from integrations.admin.sync import actions as sync_actions
 from integrations.capture import trigger_handler
 from integrations.database_clock import after
 from integrations.delivery.drain import drain
 from integrations.jobs import actions, run
+from integrations.jobs import chosen as sync_actions
 from integrations.jobs import replay as replay_rows
 from integrations.jobs.actions import CannotStart, start_backfill, start_replay
 from integrations.jobs.backfill import BackfillFilter

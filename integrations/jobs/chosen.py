@@ -10,10 +10,11 @@ from typing import Any
 from django.db.models import QuerySet
 
 from integrations.delivery import operator_actions
-from integrations.jobs.actions import start_replay
-from integrations.jobs.models import MOST_PACE
-from integrations.jobs.replay import ReplayFilter
 from integrations.outbox.models import IntegrationSync
+
+from .actions import start_replay
+from .models import MOST_PACE
+from .replay import ReplayFilter
 
 MOST = 10_000  # rows per click
 AT_ONCE = 100  # of them in the request; more are a job's

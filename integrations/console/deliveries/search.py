@@ -1,0 +1,219 @@
+"""Find the deliveries that a filter chooses, newest first, a page at a time, among very many.
+
+No search reads all of the outbox. What an index has in the wanted order is read from it; what needs a look at each row
+looks at so many of the newest ones, and says how far it came: the next page goes on from there.
+
+====================================  =================================================================
+chosen by                             read from
+====================================  =================================================================
+nothing                               the primary key
+integrations (up to MANY)             ``sync_history`` of each, and the newest of them together; what is pending
+                                      of them: ``sync_fresh`` and ``sync_retry``
+status failed                         ``sync_failed``
+object, webhook-id                    the event's own indexes, which lead to few rows
+since, until                          ids: they ascend with the time of recording, which halves its way to them
+anything else                         the newest LOOKED_AT rows (of one integration, or of all)
+====================================  =================================================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import connections, router
+from django.db.models import Q, QuerySet
+from django.db.models.expressions import RawSQL
+
+from integrations.outbox.filters import RETRYING, FindObjects, SyncFilter
+from integrations.outbox.models import IntegrationSync
+
+SIZE = 50  # rows of a page
+MANY = 100  # integrations whose histories are read side by side
+LOOKED_AT = (20_000, 60_000)  # rows that are looked at, one after the other, until a page is full
+SLACK = timedelta(seconds=60)  # ids and times of recording may be out of step by a transaction
+MAX_KEY = 2**63 - 1
+
+SYNC = IntegrationSync._meta.db_table
+_FAILED = (str(IntegrationSync.Status.FAILED),)
+_PENDING = {str(IntegrationSync.Status.PENDING), RETRYING}
+# Of each integration: a name, a condition, an order. "id + 0" is no index's: what is retried must come from
+# `sync_retry`, and not from a walk through all of a history.
+_PARTS = {
+    False: (("n", "", "id"),),
+    True: (
+        ("f", "AND status = 'pending' AND first_failed_at IS NULL", "id"),
+        ("r", "AND status = 'pending' AND first_failed_at IS NOT NULL", "id + 0"),
+    ),
+}
+
+
+@dataclass(slots=True)
+class Found:
+    """One page.
+
+    Attributes:
+        rows: newest first.
+        older, newer: where the next page begins, on either side; None: there is none.
+        looked_at: how many rows were looked at, where the page is not full because no more were; 0: all that there are.
+        back_to: when the oldest of those was recorded.
+    """
+
+    rows: list[IntegrationSync] = field(default_factory=list)
+    older: int | None = None
+    newer: int | None = None
+    looked_at: int = 0
+    back_to: datetime | None = None
+
+
+def search(
+    which: SyncFilter,
+    visible: QuerySet[IntegrationSync],
+    integrations: Sequence[int] | None,
+    *,
+    before: int | None = None,
+    after: int | None = None,
+    find: FindObjects | None = None,
+    size: int = SIZE,
+) -> Found:
+    """Return one page of the deliveries that `which` chooses.
+
+    Args:
+        visible: what this person may see; with what the page needs joined.
+        integrations: keys of the integrations that come into question; None: all, or too many to list.
+        before, after: only those with a smaller, or a larger, id.
+        find: which objects words mean.
+    """
+    begin, end = which.moments()
+    low = _first_id(begin - SLACK) if begin is not None else 0
+    high = _first_id(end + SLACK) if end is not None else MAX_KEY
+    rows = visible.filter(which.q(find), pk__gte=low)
+    if high < MAX_KEY:
+        rows = rows.filter(pk__lt=high)
+    if after is not None:
+        return _newer_rows(rows, after, size)
+    top = min(high, before if before is not None else MAX_KEY)
+    found = Found(newer=before - 1 if before is not None else None)
+    if _is_direct(which, integrations):
+        if integrations is not None and not which.object:
+            rows = rows.filter(pk__in=_newest_of_each(integrations, which, low, top, size + 1))
+        elif top < MAX_KEY:
+            rows = rows.filter(pk__lt=top)
+        found.rows = list(rows.order_by("-pk")[: size + 1])
+    else:
+        _look(found, rows, which, integrations, low, top, size)
+    if len(found.rows) > size:
+        del found.rows[size:]
+        found.older, found.looked_at, found.back_to = found.rows[-1].pk, 0, None
+    if found.rows:
+        found.newer = found.rows[0].pk if before is not None else None
+    return found
+
+
+def _is_direct(which: SyncFilter, integrations: Sequence[int] | None) -> bool:
+    """Tell whether an index has what is wanted, in the order in which it is wanted."""
+    if which.object:
+        return True
+    if which.response_status or which.error or which.event_type:
+        return False
+    if not which.status or set(which.status) <= _PENDING:
+        return True
+    return integrations is None and which.status == _FAILED
+
+
+def _newest_of_each(integrations: Sequence[int], which: SyncFilter, low: int, top: int, limit: int) -> Any:
+    """Return the ids of the newest rows of each integration; a few index entries for each, whoever owns the rest."""
+    if not integrations:
+        return []
+    parts, parameters = [], []
+    for number, pk in enumerate(integrations):
+        for letter, condition, order in _PARTS[bool(which.status)]:
+            parts.append(
+                f"SELECT id FROM (SELECT id FROM {SYNC} WHERE integration_id = %s AND id >= %s AND id < %s "  # noqa: S608
+                f"{condition} ORDER BY {order} DESC LIMIT {int(limit)}) AS {letter}{number}"
+            )
+            parameters += [pk, low, top]
+    return RawSQL(" UNION ALL ".join(parts), parameters)  # noqa: S611 - our own names
+
+
+def _look(
+    found: Found,
+    rows: QuerySet[IntegrationSync],
+    which: SyncFilter,
+    integrations: Sequence[int] | None,
+    low: int,
+    top: int,
+    size: int,
+) -> None:
+    """Fill `found` from the newest rows below `top`, so many at a time."""
+    candidates = IntegrationSync.objects.order_by("-pk").filter(pk__gte=low)
+    if which.status == _FAILED:
+        candidates = candidates.filter(status="failed")
+    elif integrations is not None and len(integrations) == 1:
+        candidates = candidates.filter(integration=integrations[0])
+    for stretch in LOOKED_AT:
+        below = candidates.filter(pk__lt=top)
+        last = below[stretch - 1 : stretch].values_list("pk", "created_at").first()
+        bottom = last[0] if last is not None else low
+        wanted = rows.filter(pk__gte=bottom, pk__lt=top).order_by("-pk")
+        found.rows += wanted[: size + 1 - len(found.rows)]
+        if last is None:
+            found.looked_at, found.back_to, found.older = 0, None, None
+            return
+        found.looked_at += stretch
+        found.back_to, found.older, top = last[1], bottom, bottom
+        if len(found.rows) > size:
+            return
+
+
+def _newer_rows(rows: QuerySet[IntegrationSync], after: int, size: int) -> Found:
+    """Return the page just above `after`; it looks at no more rows than a page below would."""
+    ids = IntegrationSync.objects.order_by("pk").filter(pk__gt=after).values_list("pk", flat=True)
+    last = ids[sum(LOOKED_AT) - 1 : sum(LOOKED_AT)].first()
+    above = rows.filter(pk__gt=after) if last is None else rows.filter(pk__gt=after, pk__lte=last)
+    up = list(above.order_by("pk")[: size + 1])
+    found = Found(rows=up[:size][::-1])
+    found.older = found.rows[-1].pk if found.rows else after + 1
+    if len(up) > size:
+        found.newer = found.rows[0].pk
+    elif last is not None:
+        found.newer = last
+    return found
+
+
+def _first_id(moment: datetime) -> int:
+    """Return the smallest id that was recorded at `moment` or later: found by halving, in one statement."""
+    using = router.db_for_read(IntegrationSync)
+    connection = connections[using]
+    at = connection.ops.adapt_datetimefield_value(moment)
+    mid = "(lo + hi) / 2"
+    is_early = f"(SELECT created_at FROM {SYNC} WHERE id >= {mid} ORDER BY id LIMIT 1) < %s"  # noqa: S608
+    sql = (
+        "WITH RECURSIVE halved(lo, hi) AS ("  # noqa: S608 - our own names
+        f"SELECT COALESCE(MIN(id), 0), COALESCE(MAX(id), 0) + 1 FROM {SYNC} UNION ALL "
+        f"SELECT CASE WHEN {is_early} THEN {mid} + 1 ELSE lo END, CASE WHEN {is_early} THEN hi ELSE {mid} END "
+        "FROM halved WHERE lo < hi) SELECT MIN(hi) FROM halved"
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [at, at])
+        return int(cursor.fetchone()[0])
+
+
+def scope(which: SyncFilter, integrations: QuerySet[Any], tenant_keys: Sequence[Any] | None) -> Sequence[int] | None:
+    """Return the keys of the integrations that come into question; None: all, or more than MANY.
+
+    Args:
+        integrations: those that this person may see.
+        tenant_keys: of the tenants that are looked at; None: all of them.
+    """
+    chosen = Q()
+    if which.integration is not None:
+        chosen &= Q(public_id=which.integration)
+    if tenant_keys is not None:
+        chosen &= Q(tenant__in=tenant_keys)
+    if not chosen:
+        return None
+    found = list(integrations.filter(chosen).order_by().values_list("pk", flat=True)[: MANY + 1])
+    return found if len(found) <= MANY else None

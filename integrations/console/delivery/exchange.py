@@ -1,0 +1,82 @@
+"""One request and its answer, as the page shows them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+
+from integrations.audit.exchanges import Exchange
+from integrations.connections.binding import bind
+from integrations.connections.models import TenantIntegration
+from integrations.transport.redaction import mask_known, redact
+
+from .curl import as_curl
+
+FORMATTED = 65_536  # characters of JSON that are indented; a longer one is shown as it went out
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One exchange for the page.
+
+    Attributes:
+        request: the exact text of the request: its first line and its head.
+        body: as it went out, secrets masked. `pretty`: the same, indented, "" if it is no JSON.
+        answer_head: the exact text of the answer's head.
+    """
+
+    exchange: Exchange
+    request: str
+    body: str
+    pretty: str
+    answer_head: str
+    curl: str
+
+    @property
+    def is_ok(self) -> bool:
+        """Tell whether the answer was a success by its status."""
+        return self.exchange.status is not None and 200 <= self.exchange.status < 300
+
+
+def shown(exchange: Exchange, secrets: tuple[str, ...] | None) -> Shown:
+    """Return `exchange` for the page.
+
+    Args:
+        secrets: of the integration as it is now; None: they cannot be read, so that everything that looks like one is
+            masked. A body that was kept is masked already; one that is made again of the event is masked here.
+    """
+    body = exchange.body
+    if body is not None:
+        body = redact(body) if secrets is None else mask_known(body, secrets)
+        exchange = replace(exchange, body=body)
+    first = f"{exchange.method} {exchange.url}"
+    head = "\n".join(f"{name}: {value}".rstrip() for name, value in exchange.head)
+    status = f"HTTP {exchange.status}" if exchange.status is not None else ""
+    answer_head = "\n".join(filter(None, (status, *(f"{name}: {value}" for name, value in exchange.answer_head))))
+    return Shown(
+        exchange=exchange,
+        request=f"{first}\n{head}" if head else first,
+        body=body or "",
+        pretty=pretty(body or ""),
+        answer_head=answer_head,
+        curl=as_curl(exchange) if exchange.head else "",
+    )
+
+
+def pretty(text: str) -> str:
+    """Return JSON indented for reading; "" if it is none, or too long."""
+    if not text or len(text) > FORMATTED:
+        return ""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return ""
+    return json.dumps(value, indent=2, ensure_ascii=False) if isinstance(value, dict | list) else ""
+
+
+def secrets_of(integration: TenantIntegration) -> tuple[str, ...] | None:
+    """Return every secret that is configured now; None if they cannot be read."""
+    try:
+        return tuple(bind(integration, may_be_incomplete=True).secrets)
+    except Exception:  # settings of another version, a key that is gone, a constructor of anybody's
+        return None

@@ -1,0 +1,342 @@
+"""The story of one delivery: what happened, in order, what comes next, and what a person can do.
+
+In: a sync with its event, integration and lane joined, and the lines of its log. Out: `Moment`s.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from integrations import clock, conf
+from integrations.audit import notes
+from integrations.audit.models import ExecutionLog
+from integrations.audit.notes import WrittenNote
+from integrations.connections.models import TenantIntegration
+from integrations.outbox.models import IntegrationEvent, IntegrationSync
+
+from .exchange import Shown
+
+Status = IntegrationSync.Status
+Words = tuple[str, ...]
+ATTEMPT = "deliver"  # the action of a line that is an attempt; others are what people did
+CHANGES = 20  # fields that are named
+SHOWN, FOLDED = 3, 3  # of many attempts the last ones are shown; so many and more before them are folded
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try.
+
+    Attributes:
+        answer: what came back, as the log keeps it.
+        is_untold: its request was not kept: it is from before that was done, or nothing was sent.
+    """
+
+    log: ExecutionLog
+    exchanges: list[Shown]
+    answer: str
+    is_open: bool = False
+
+    @property
+    def is_untold(self) -> bool:
+        return not self.exchanges
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One step of the story.
+
+    Attributes:
+        kind: ok, warn, bad or "": its colour.
+        words: what it means, in sentences of ours.
+        quote: what somebody else said: an error, a note.
+        facts: (name, before, after) of what changed.
+        delivery: the key of another delivery that this is about.
+        folded: steps of which only the number is said, until somebody wants them.
+    """
+
+    icon: str
+    title: str
+    kind: str = ""
+    at: datetime | None = None
+    words: Words = ()
+    quote: str = ""
+    facts: list[tuple[str, Any, Any]] = field(default_factory=list)
+    attempt: Attempt | None = None
+    delivery: int | None = None
+    folded: list[Moment] = field(default_factory=list)
+    is_next: bool = False
+
+
+def tell(
+    sync: IntegrationSync,
+    attempts: dict[int, Attempt],
+    logs: Iterable[ExecutionLog],
+    *,
+    holder: IntegrationSync | None,
+    written: Iterable[WrittenNote],
+    left_out: int = 0,
+) -> list[Moment]:
+    """Return the story.
+
+    Args:
+        attempts: of the lines of the log that are attempts, by key.
+        logs: all lines, oldest first.
+        holder: the earlier delivery of the same object that must go first, if there is one.
+        written: notes of the system on the object, since this was recorded.
+        left_out: how many lines are older than those of `logs`.
+    """
+    return [
+        _changed(sync.event),
+        _recorded(sync),
+        *_left_out(left_out),
+        *_folded(list(_log(attempts, logs))),
+        *_next(sync, holder),
+        *_noted(sync, written),
+    ]
+
+
+# -- the beginning ----------------------------------------------------------------------------------------
+
+
+def _changed(event: IntegrationEvent) -> Moment:
+    if event.origin_id is not None:
+        name = event.origin.name if event.origin else _("an integration that is deleted now")
+        title, icon = _("Changed by %(name)s, which called back") % {"name": name}, "inbound"
+    elif event.actor:
+        title, icon = _("Changed by %(name)s") % {"name": event.actor}, "person"
+    else:
+        title, icon = _("Changed by the application or a person"), "person"
+    return Moment(icon, title, at=event.occurred_at, facts=changes_of(event))
+
+
+def changes_of(event: IntegrationEvent) -> list[tuple[str, Any, Any]]:
+    """Return (field, before, after) of what an event says has changed."""
+    try:
+        body = json.loads(event.body)
+    except ValueError:
+        return []
+    changes = body.get("changes") if isinstance(body, dict) else None
+    if not isinstance(changes, dict):
+        return []
+    found = [(name, both["old"], both["new"]) for name, both in changes.items() if _is_change(both)]
+    return found[:CHANGES]
+
+
+def _is_change(value: Any) -> bool:
+    return isinstance(value, dict) and {"old", "new"} <= value.keys()
+
+
+def _recorded(sync: IntegrationSync) -> Moment:
+    integration = sync.integration.name
+    if sync.status == Status.SKIPPED:
+        words: Words = (
+            _("It is not sent: what happened does not meet the condition of the subscription."),
+            _("The event was recorded with the change, and this row with it, so that you can see why."),
+        )
+        return Moment(
+            "skip",
+            _("Skipped for %(name)s") % {"name": integration},
+            at=sync.created_at,
+            words=words,
+            quote=sync.reason,
+        )
+    words = (_("Written in the same transaction as the change itself, so neither can be there without the other."),)
+    if sync.payload:
+        words += (_("This subscription sends a payload of its own."),)
+    title = _("Recorded, and owed to %(name)s") % {"name": integration}
+    return Moment("events", title, at=sync.created_at, words=words)
+
+
+def _left_out(count: int) -> Iterator[Moment]:
+    if count:
+        yield Moment("clock", _("Older attempts are not shown"))
+
+
+# -- attempts, and what people did ------------------------------------------------------------------------
+
+
+_DONE = {
+    "retried": ("play", "Retried by %(name)s"),
+    "replayed": ("play", "Replayed by %(name)s: the same webhook-id and body once more"),
+    "cancelled": ("cross", "Cancelled by %(name)s"),
+    "sent anyway": ("play", "Sent anyway by %(name)s, although its condition was not met"),
+}
+
+
+def _folded(moments: list[Moment]) -> list[Moment]:
+    """Return `moments` with the failures between the first and the last ones folded into one step."""
+    middle = moments[1:-SHOWN]
+    if len(middle) < FOLDED or any(moment.attempt is None or moment.kind != "bad" for moment in middle):
+        return moments
+    title = ngettext("%(number)s more attempt failed", "%(number)s more attempts failed", len(middle))
+    step = Moment("cross", title % {"number": len(middle)}, "bad", middle[-1].at, folded=middle)
+    return [moments[0], step, *moments[-SHOWN:]]
+
+
+def _log(attempts: dict[int, Attempt], logs: Iterable[ExecutionLog]) -> Iterator[Moment]:
+    for log in logs:
+        if log.pk in attempts:
+            yield _attempt(attempts[log.pk])
+            continue
+        icon, words = _DONE.get(log.action, ("person", f"{log.action.capitalize()} by %(name)s"))
+        yield Moment(icon, _(words) % {"name": log.actor}, at=log.created_at, quote=log.error)
+
+
+def _attempt(attempt: Attempt) -> Moment:
+    log = attempt.log
+    values = {"number": log.attempt, "status": log.response_status}
+    if not log.error:
+        title = _("Attempt %(number)s: delivered") % values
+        if log.response_status:
+            title = _("Attempt %(number)s: delivered, HTTP %(status)s") % values
+        return Moment("check", title, "ok", log.created_at, attempt=attempt)
+    title = _("Attempt %(number)s: no answer") % values
+    if log.response_status:
+        title = _("Attempt %(number)s: HTTP %(status)s") % values
+    return Moment("cross", title, "bad", log.created_at, quote=log.error, attempt=attempt)
+
+
+# -- what comes next, or why it ended ---------------------------------------------------------------------
+
+
+def _next(sync: IntegrationSync, holder: IntegrationSync | None) -> Iterator[Moment]:
+    if sync.status == Status.PENDING:
+        yield _waits(sync, holder)
+    elif sync.status == Status.FAILED:
+        why = sync.reason.removeprefix("gave up: ")
+        tried = ngettext("It was tried once.", "It was tried %(number)s times.", sync.attempts)
+        said = "" if why.startswith(sync.last_error[:200]) and sync.last_error else sentence(why)
+        words: Words = (tried % {"number": sync.attempts}, said, *advice(sync))
+        title = _("Gave up: nothing more is tried by itself")
+        yield Moment("cross", title, "bad", sync.settled_at, tuple(filter(None, words)), is_next=True)
+    elif sync.status == Status.CANCELLED:
+        words = (sentence(sync.reason), _("Retry sends it after all."))
+        yield Moment(
+            "cross", _("Cancelled: it is not sent"), "", sync.settled_at, tuple(filter(None, words)), is_next=True
+        )
+    elif sync.status == Status.SYNCED and sync.reason:
+        yield Moment("warning", _("Delivered, with a remark"), "warn", sync.settled_at, (sentence(sync.reason),))
+
+
+def _waits(sync: IntegrationSync, holder: IntegrationSync | None) -> Moment:
+    """Say what a pending delivery waits for: the first of what stands in its way."""
+    integration, now = sync.integration, clock.now()
+    lane = getattr(integration, "lane", None)
+    last = _last_error(sync)
+    words: Words
+    if not integration.is_active:
+        words = (_("The integration is switched off: this will be cancelled."), _("Switch it on to have it sent."))
+        return Moment("pause", _("Waits: the integration is off"), "warn", words=words, is_next=True)
+    if not integration.is_enabled:
+        words = (
+            sentence(integration.disabled_reason),
+            _("Mend that, then re-enable the integration: this is sent then."),
+        )
+        title = _("Waits until the integration is re-enabled")
+        return Moment("pause", title, "bad", words=tuple(filter(None, words)), is_next=True)
+    if lane is not None and lane.paused_since is not None:
+        by = lane.paused_by or _("somebody")
+        words = (_("%(name)s has paused the integration; resume it to have this sent.") % {"name": by},)
+        return Moment("pause", _("Waits until the integration is resumed"), "warn", words=words, is_next=True)
+    if holder is not None:
+        words = (
+            _("Events of one object arrive in their order, so this waits until the earlier one has arrived or ended,"
+              " but no longer than %(time)s after that one failed first.") % {"time": _minutes(conf.HOLD_SECONDS)},
+        )  # fmt: skip
+        title = _("Waits for an earlier event of the same object")
+        at = holder.first_failed_at
+        until = at + timedelta(seconds=conf.HOLD_SECONDS) if at is not None else None
+        return Moment("clock", title, "warn", until, words, delivery=holder.pk, is_next=True)
+    if lane is not None and lane.paused_until is not None and lane.paused_until > max(now, sync.next_attempt_at):
+        words = (sentence(lane.pause_reason), *last)
+        title = _("The integration rests; the next attempt is made then")
+        return Moment("clock", title, "warn", lane.paused_until, tuple(filter(None, words)), is_next=True)
+    number = {"number": sync.attempts + 1}
+    if sync.next_attempt_at > now:
+        title = _("Next: attempt %(number)s") % number if sync.attempts else _("Next: the first attempt")
+        return Moment("clock", title, "warn", sync.next_attempt_at, last, is_next=True)
+    title = _("Due now: attempt %(number)s") % number if sync.attempts else _("Due now: the first attempt")
+    words = (_("A worker takes it up at once; if none does, the workers are down or busy."), *last)
+    return Moment("clock", title, "warn", sync.next_attempt_at, words, is_next=True)
+
+
+def _last_error(sync: IntegrationSync) -> tuple[str, ...]:
+    if not sync.attempts:
+        return ()
+    days = ngettext("%(days)s day", "%(days)s days", round(conf.RETRY_MAX_AGE_SECONDS / 86400)) % {
+        "days": round(conf.RETRY_MAX_AGE_SECONDS / 86400)
+    }
+    return (_("It is tried again with growing pauses, for %(days)s in all.") % {"days": days}, *advice(sync))
+
+
+def advice(sync: IntegrationSync) -> tuple[str, ...]:
+    """Say what a person can do about the last answer."""
+    status = sync.response_status
+    if status in (401, 403):
+        return (_("The receiver refuses our credentials: check them in the settings, then retry."),)
+    if status in (404, 405):
+        return (_("The receiver knows no such address: check it in the settings, then retry."),)
+    if status == 410:
+        return (_("The receiver wants no more events: give the integration another address, or delete it."),)
+    if status in (301, 302, 303, 307, 308):
+        return (_("The address has moved. Redirects are not followed: change the address in the settings."),)
+    if status == 413:
+        return (_("The receiver finds the body too large: send a smaller payload of its own for this event type."),)
+    if status == 429:
+        return (_("The receiver wants fewer requests: set a rate limit in the settings."),)
+    if status is not None and 400 <= status < 500:
+        return (_("The receiver does not like this request: compare the body above with what it expects, then retry."),)
+    if status is not None and status >= 500:
+        return (_("The receiver had trouble of its own. When it is well again, retry."),)
+    return () if status is not None else (_("Nothing came back. When the receiver can be reached, retry."),)
+
+
+# -- the note ---------------------------------------------------------------------------------------------
+
+
+def _noted(sync: IntegrationSync, written: Iterable[WrittenNote]) -> Iterator[Moment]:
+    """Yield the system's notes on the object that tell of this delivery."""
+    name, event_type = sync.integration.name, sync.event.event_type
+    begins = tuple(
+        text.partition("\0")[0]
+        for text in (
+            notes.received(name, event_type, status=None, attempt=1).rstrip("."),
+            f"✗ {name} did not get {event_type}",
+            f"✗ {event_type} was not sent to {name}",
+        )
+    )
+    for note in written:
+        if note.text.startswith(begins) and _is_of(sync, note.at):
+            kind = "ok" if note.text.startswith("✓") else "bad"
+            yield Moment("note", _("Noted on the object"), kind, note.at, quote=note.text)
+
+
+def _is_of(sync: IntegrationSync, at: datetime) -> bool:
+    """Tell whether a note of that moment was written when `sync` was settled."""
+    return sync.settled_at is not None and abs(at - sync.settled_at) < timedelta(seconds=1)
+
+
+def sentence(text: str) -> str:
+    """Return `text` as a sentence."""
+    text = text.strip()
+    return f"{text[:1].upper()}{text[1:]}{'' if text.endswith(('.', '!', '?')) else '.'}" if text else ""
+
+
+def _minutes(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    if minutes and minutes % 60 == 0:
+        return ngettext("%(number)s hour", "%(number)s hours", minutes // 60) % {"number": minutes // 60}
+    return ngettext("%(number)s minute", "%(number)s minutes", minutes) % {"number": minutes}
+
+
+def needs_settings(integration: TenantIntegration, sync: IntegrationSync) -> bool:
+    """Tell whether what to do next is in the settings of the integration."""
+    return not integration.is_enabled or sync.response_status in (301, 302, 303, 307, 308, 401, 403, 404, 405, 410, 429)
