@@ -11,6 +11,7 @@ type, and the outbox is never read through. So a look is bounded, and may find f
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -31,7 +32,8 @@ from integrations.outbox.canonical_json import sanitise_object
 from integrations.outbox.models import IntegrationEvent, IntegrationSync
 from integrations.tenancy.tenant import name_of
 
-MOST = 20  # events that are tried
+MOST = 20  # events that are tried, the newest first ...
+MOST_SECONDS = 1.0  # ... fewer where each takes its time
 LOOKED_AT = 400  # deliveries of one integration that are looked at for them
 NEIGHBOURS = 5  # integrations of the tenant that are asked
 
@@ -117,7 +119,11 @@ def try_subscription(
     if problems:
         return SubscriptionTrial(problems)
     found = events_to_try(event_type, tenant) if on is None else on
-    tried = (_tried(condition, payload, event_type, *each) for each in found.events)
+    ends_at, tried = time.monotonic() + MOST_SECONDS, []
+    for each in found.events:
+        tried.append(_tried(condition, payload, event_type, *each))
+        if time.monotonic() > ends_at:
+            break
     return SubscriptionTrial(events=tuple(tried), are_samples=found.are_samples)
 
 

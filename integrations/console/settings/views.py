@@ -15,10 +15,10 @@ from django.views.decorators.http import require_http_methods
 from integrations.connections.destinations import shown_target
 from integrations.connections.models import TenantIntegration
 from integrations.console.access import Access
-from integrations.console.one_integration import integration_of, may_change, require_change
 from integrations.console.page import page, show
 from integrations.console.setup.form import ChangeForm
-from integrations.console.workbench.bench import Bench
+from integrations.console.workbench.actions import require
+from integrations.console.workbench.bench import open_bench
 from integrations.credentials.error_reports import hides_secrets
 from integrations.errors import EncryptionError, IntegrationNotConfigured
 from integrations.forms import advice, shown_once
@@ -34,31 +34,29 @@ from integrations.tenancy.capabilities import Capability
 @page(Capability.VIEW)
 def settings(request: HttpRequest, access: Access, public_id: UUID) -> HttpResponse:
     """Show the settings; take new ones from a manager, unless somebody else was faster."""
-    integration = integration_of(access, public_id)
-    connector = connector_of(integration.integration_type)
-    is_editable = may_change(access, integration)
+    bench = open_bench(access, public_id, "settings")
+    integration, connector = bench.integration, bench.connector
+    is_editable = connector is not None and bench.may_change
     if request.method == "POST":
-        require_change(access, integration)
+        require(bench, Capability.SETTINGS)
     form = None
-    if connector is not None and is_editable:
+    if is_editable:
         posted = request.POST if request.method == "POST" else None
         with transaction.atomic():
             form = ChangeForm(posted, instance=integration)
             form.user = access.user
             if form.is_valid():
                 return _saved(request, form)
-    if form is not None and form.errors:
-        integration = integration_of(access, public_id)  # the form has put on it what is not stored
+        if form.errors:
+            bench = open_bench(access, public_id, "settings")  # the form has put on the other what is not stored
     context = {
-        "integration": integration,
-        "manifest": connector.manifest if connector is not None else None,
+        "bench": bench,
         "version": version(connector.manifest, integration.connector_version) if connector is not None else "",
         "form": form,
         "facts": [] if form is not None else _facts(integration),
         "not_installed": NOT_INSTALLED if connector is None else "",
         "is_unfinished": is_editable and not integration.is_active and not integration.syncs.exists(),
         "secret": shown_once.take(request, integration) if is_editable else None,
-        "bench": Bench(access, integration, "settings"),
     }
     return show(request, access, "integration_settings.html", context)
 

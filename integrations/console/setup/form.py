@@ -10,6 +10,7 @@ from integrations.connections.models import TenantIntegration
 from integrations.connectors.manifest import Manifest
 from integrations.forms.connector_form import SHOWN_TYPE
 from integrations.forms.fields import names_of
+from integrations.forms.inbound_actions import CallsBackForm
 from integrations.forms.settings_form import SettingsForm
 from integrations.tenancy.tenant import name_of, tenant_model
 
@@ -23,8 +24,6 @@ class ConsoleForm(SettingsForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields.pop(SHOWN_TYPE, None)  # nobody chooses another type here
-        for field in self.fields.values():
-            field.widget.attrs.setdefault("autocomplete", "off")
 
     def chosen_type(self) -> str | None:
         return self.instance.integration_type
@@ -99,12 +98,12 @@ class NewConnectionForm(ConsoleForm):
         """Nothing to do: it is not active yet, and of those there may be any number."""
 
 
-class ChangeForm(ConsoleForm):
-    """Everything that a person sets on an integration but its events and what it may do when it calls back."""
+class ChangeForm(ConsoleForm, CallsBackForm):
+    """Everything that a person sets on an integration but its events."""
 
     class Meta:
         model = TenantIntegration
-        fields = ("name", "is_active", *SIGNED, *LIMITS)
+        fields = ("name", "is_active", *SIGNED, *LIMITS, "inbound_actions")
         help_texts = {
             "is_active": "Off: no event is recorded for it, and what is pending is cancelled.",
             "is_signed": "Sign every request (Standard Webhooks).",
@@ -113,6 +112,11 @@ class ChangeForm(ConsoleForm):
     @property
     def own(self) -> list[forms.BoundField]:
         return self.part("name", "is_active")
+
+    @property
+    def calling_back(self) -> list[forms.BoundField]:
+        """What it may do here; only where its type calls back."""
+        return self.part("inbound_actions")
 
     @property
     def limits(self) -> list[forms.BoundField]:

@@ -25,6 +25,7 @@ from integrations.connections.token_store import GrantTokens
 from integrations.connectors.gallery import needs_of
 from integrations.connectors.manifest import Manifest
 from integrations.console.access import Access, RoleNeeded
+from integrations.console.leaving import lead_to
 from integrations.console.one_integration import integration_of, require_change, tenants_to_manage
 from integrations.console.page import page, show
 from integrations.credentials.error_reports import hides_secrets
@@ -81,7 +82,8 @@ def setup_connect(request: HttpRequest, access: Access, public_id: UUID) -> Http
     integration, manifest = _of(access, public_id)
     if request.method == "POST":
         try:
-            return connect(request, integration, return_to=_url("setup-connect", integration))
+            there = connect(request, integration, return_to=_url("setup-connect", integration))
+            return lead_to(request, access, there, manifest.label)
         except IntegrationError as error:
             messages.error(request, f"Not connected: {error.message}")
     grant = GrantTokens(integration).grant()

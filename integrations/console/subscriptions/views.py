@@ -7,6 +7,9 @@ integrations/<id>/events/<type>/try/      the same tried on the last events, whi
 
 from __future__ import annotations
 
+import hashlib
+import json
+from contextlib import nullcontext
 from typing import Any
 from uuid import UUID
 
@@ -20,13 +23,15 @@ from integrations.connections.event_types import choices, offered_to
 from integrations.connections.models import EventSubscription, TenantIntegration
 from integrations.connections.offered_fields import offered_fields
 from integrations.console.access import Access
-from integrations.console.one_integration import integration_of, may_change, require_change
+from integrations.console.one_integration import integration_of
 from integrations.console.page import page, show
-from integrations.console.workbench.bench import Bench
+from integrations.console.workbench.actions import require
+from integrations.console.workbench.bench import open_bench
 from integrations.forms.choice import connector_of
 from integrations.services.subscription_trial import events_to_try, try_subscription
 from integrations.tenancy.capabilities import Capability
 
+STALE = "Somebody else changed the events after you opened the page, so nothing was saved: this is how they are now."
 LONGEST = 20_000  # characters that are read of one field; the checks say what is too long
 
 
@@ -34,25 +39,28 @@ LONGEST = 20_000  # characters that are read of one field; the checks say what i
 @page(Capability.VIEW)
 def subscriptions(request: HttpRequest, access: Access, public_id: UUID) -> HttpResponse:
     """Show what it wants; let a manager tick more or less. What stays keeps its condition and payload."""
-    integration = integration_of(access, public_id)
-    is_editable = may_change(access, integration)
-    have = {each.event_type: each for each in integration.subscriptions.all()}
-    offered = _offered(integration, have)
+    bench = open_bench(access, public_id, "events")
+    integration, problem = bench.integration, ""
     if request.method == "POST":
-        require_change(access, integration)
-        wanted = [name for name in request.POST.getlist("events") if name in offered]
+        require(bench, Capability.SETTINGS)
         with transaction.atomic():
-            integration.subscribe(*wanted)
-        messages.success(request, _said(have.keys(), set(wanted)))
-        return HttpResponseRedirect(_url(integration))
-    rows = [{"type": name, "label": label, "has": have.get(name)} for name, label in offered.items()]
-    connector = connector_of(integration.integration_type)
+            lock_integration(integration)
+            have = set(integration.subscriptions.values_list("event_type", flat=True))
+            if request.POST.get("seen", "") == _digest(*sorted(have)):
+                wanted = [name for name in request.POST.getlist("events") if name in _offered(integration, have)]
+                integration.subscribe(*wanted)
+                messages.success(request, _said(have, set(wanted)))
+                return HttpResponseRedirect(_url(integration))
+            problem = STALE
+    had = {each.event_type: each for each in integration.subscriptions.all()}
+    offered = _offered(integration, had)
+    rows = [{"type": name, "label": label, "has": had.get(name)} for name, label in offered.items()]
     context = {
-        "integration": integration,
-        "manifest": connector.manifest if connector is not None else None,
+        "bench": bench,
         "rows": rows,
-        "is_editable": is_editable,
-        "bench": Bench(access, integration, "events"),
+        "seen": _digest(*sorted(had)),
+        "problem": problem,
+        "is_editable": bench.connector is not None and bench.may_change,
     }
     return show(request, access, "integration_events.html", context)
 
@@ -61,37 +69,38 @@ def subscriptions(request: HttpRequest, access: Access, public_id: UUID) -> Http
 @page(Capability.VIEW)
 def subscription(request: HttpRequest, access: Access, public_id: UUID, event_type: str) -> HttpResponse:
     """Show condition and payload of one event type, and what they would have done; save them for a manager."""
-    integration = integration_of(access, public_id)
-    is_editable = may_change(access, integration)
-    row = integration.subscriptions.filter(event_type=event_type).first()
-    offered = _offered(integration, [event_type] if row is not None else [])
-    if event_type not in offered:
-        raise Http404
-    row = row or EventSubscription(integration=integration, event_type=event_type)
+    bench = open_bench(access, public_id, "events")
+    integration = bench.integration
     problems: dict[str, list[str]] = {}
-    if request.method == "POST":
-        require_change(access, integration)
-        row.condition, row.payload = _typed(request)
-        problems = row.problems()
-        if not problems:
-            with transaction.atomic():
-                EventSubscription.objects.update_or_create(
-                    integration=integration,
-                    event_type=event_type,
-                    defaults={"condition": row.condition, "payload": row.payload},
-                )
-            messages.success(request, f"{offered[event_type]}: saved. It holds for events from now on.")
-            return HttpResponseRedirect(_url(integration))
+    with transaction.atomic() if request.method == "POST" else nullcontext():
+        if request.method == "POST":
+            require(bench, Capability.SETTINGS)
+            lock_integration(integration)
+        stored = integration.subscriptions.filter(event_type=event_type).first()
+        offered = _offered(integration, [event_type] if stored is not None else [])
+        if event_type not in offered:
+            raise Http404
+        row = stored or EventSubscription(integration=integration, event_type=event_type)
+        seen = _digest(row.pk, row.condition, row.payload)
+        if request.method == "POST":
+            theirs = _theirs(stored)
+            row.condition, row.payload = _typed(request)
+            problems = row.problems() if request.POST.get("seen", "") == seen else {"stale": [theirs]}
+            if not problems:
+                row.save()
+                messages.success(request, f"{offered[event_type]}: saved. It holds for events from now on.")
+                return HttpResponseRedirect(_url(integration))
     events = events_to_try(event_type, integration.tenant, integration_id=integration.pk)
     context = {
         "integration": integration,
         "event_type": event_type,
         "label": offered[event_type],
         "row": row,
+        "seen": seen,
         "problems": problems,
         "fields": offered_fields(event_type, events.bodies),
         "trial": try_subscription(row.condition, row.payload, event_type, integration.tenant, on=events),
-        "is_editable": is_editable,
+        "is_editable": bench.connector is not None and bench.may_change,
         "is_new": row.pk is None,
     }
     return show(request, access, "integration_event.html", context)
@@ -128,6 +137,24 @@ def _offered(integration: TenantIntegration, have: Any) -> dict[str, str]:
     for name in have:
         found.setdefault(name, every.get(name, f"{name} (no longer emitted)"))
     return found
+
+
+def _theirs(stored: EventSubscription | None) -> str:
+    """Say what somebody else has saved meanwhile."""
+    what = "stopped the subscription"
+    if stored is not None:
+        what = f"saved “{stored.condition or 'always'}” and “{stored.payload or 'the event as it is'}”"
+    return f"After you opened the page somebody else {what}, so nothing was saved. Save again to replace that."
+
+
+def _digest(*parts: Any) -> str:
+    """Return what tells two states apart: who saves over what they did not see is told."""
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+
+
+def lock_integration(integration: TenantIntegration) -> None:
+    """Let of two people who save at once the second see what the first has saved."""
+    TenantIntegration.unannounced.select_for_update(no_key=True).filter(pk=integration.pk).first()
 
 
 def _said(before: Any, after: set[str]) -> str:

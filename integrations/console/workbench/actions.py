@@ -19,6 +19,7 @@ from integrations.connections.models import TenantIntegration
 from integrations.connections.signing_keys import reveal_signing_secret
 from integrations.connectors.port import Client, TestResult
 from integrations.console.access import Access
+from integrations.console.leaving import lead_to
 from integrations.console.page import page, show
 from integrations.counted import count_up_to
 from integrations.delivery import operator_actions
@@ -119,7 +120,7 @@ def _connect(request: HttpRequest, bench: Bench) -> HttpResponse | None:
         messages.error(request, _("Not connected: {why}").format(why=error.message))
         return None
     record("asked the provider for access to", bench.integration)
-    return response
+    return lead_to(request, bench.access, response, bench.type_name)
 
 
 ACTIONS: dict[str, tuple[Capability, Act]] = {

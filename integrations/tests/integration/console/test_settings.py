@@ -45,6 +45,18 @@ def posted(client: Client, integration: TenantIntegration, **changes: str) -> An
     return client.post(url("integration-settings", integration), {**data, **changes})
 
 
+def tick(client: Client, integration: TenantIntegration, *events: str) -> None:
+    address = url("integration-events", integration)
+    seen = client.get(address).context["seen"]
+    assert client.post(address, {"events": events, "seen": seen}).status_code == 302
+
+
+def saved(client: Client, integration: TenantIntegration, event_type: str, **typed: str) -> Any:
+    """Post the page of one event type as it is shown, with what was `typed`."""
+    address = url("integration-event", integration, event_type)
+    return client.post(address, {**typed, "seen": client.get(address).context["seen"]})
+
+
 def test_a_viewer_sees_what_may_be_shown_and_a_manager_a_form_without_secrets(ours: TenantIntegration) -> None:
     viewer = signed_in(ours.tenant, name="vic", permissions=VIEWER)
     html = page(viewer, url("integration-settings", ours))
@@ -94,10 +106,10 @@ def test_ticks_are_saved_and_what_stays_keeps_condition_and_payload(ours: Tenant
     EventSubscription.objects.update(condition="workitem.customer", payload="{a: event_type}")
     events = url("integration-events", ours)
     assert "workitem.customer" in page(client, events)
-    client.post(events, {"events": ["workitem_created", "workitem_deleted"]})
+    tick(client, ours, "workitem_created", "workitem_deleted")
     rows = EventSubscription.objects.order_by("id").values_list("event_type", "condition", "payload")
     assert list(rows) == [("workitem_created", "workitem.customer", "{a: event_type}"), ("workitem_deleted", "", "")]
-    client.post(events, {})
+    tick(client, ours)
     assert not EventSubscription.objects.exists()
 
 
@@ -118,13 +130,13 @@ def test_condition_and_payload_are_tried_then_saved_or_refused_with_what_was_typ
     assert EventSubscription.objects.get().condition == ""  # trying saves nothing
 
     slips = {"condition": "workitem.prority == 'Urgent'", "payload": "{text: workitem.titel}"}
-    refused = client.post(editor, slips).content.decode()
+    refused = saved(client, ours, "workitem_created", **slips).content.decode()
     assert "did you mean workitem.priority?" in refused
     assert "workitem.prority == &#x27;Urgent&#x27;</textarea>" in refused
     assert "{text: workitem.titel}</textarea>" in refused
     assert EventSubscription.objects.get().payload == ""
 
-    assert client.post(editor, good).status_code == 302
+    assert saved(client, ours, "workitem_created", **good).status_code == 302
     row = EventSubscription.objects.get()
     assert (row.condition, row.payload) == (good["condition"], good["payload"])
 
@@ -133,7 +145,7 @@ def test_an_event_type_that_is_not_ticked_is_subscribed_to_by_saving_its_page(ou
     client = signed_in(ours.tenant)
     editor = url("integration-event", ours, "workitem_deleted")
     assert "made-up events" in page(client, editor)
-    client.post(editor, {"condition": "", "payload": ""})
+    saved(client, ours, "workitem_deleted")
     assert ours.subscriptions.filter(event_type="workitem_deleted").exists()
     page(client, url("integration-event", ours, "no_such_event"), 404)
 
@@ -169,3 +181,28 @@ def test_the_pages_ask_few_questions(ours: TenantIntegration, django_assert_max_
         page(client, reverse("console:gallery"))
     with django_assert_max_num_queries(15):
         client.post(url("integration-event-try", ours, "workitem_created"), {"condition": "workitem.customer"})
+
+
+def test_who_saves_over_what_they_did_not_see_is_told(ours: TenantIntegration) -> None:
+    client = signed_in(ours.tenant)
+    editor, events = url("integration-event", ours, "workitem_created"), url("integration-events", ours)
+    seen, ticks = (client.get(each).context["seen"] for each in (editor, events))
+    EventSubscription.objects.update(condition="workitem.customer")  # somebody else
+    ours.subscriptions.create(event_type="workitem_deleted")
+    mine = {"condition": "workitem.owner", "payload": "", "seen": seen}
+    refused = client.post(editor, mine)
+    assert "somebody else saved “workitem.customer”" in refused.content.decode()
+    assert "workitem.owner</textarea>" in refused.content.decode()
+    assert "Somebody else changed the events" in client.post(events, {"events": [], "seen": ticks}).content.decode()
+    assert sorted(ours.subscriptions.values_list("event_type", "condition")) == [
+        ("workitem_created", "workitem.customer"),
+        ("workitem_deleted", ""),
+    ]
+    client.post(editor, {**mine, "seen": refused.context["seen"]})
+    assert ours.subscriptions.get(event_type="workitem_created").condition == "workitem.owner"
+
+
+def test_what_it_may_do_when_it_calls_back_is_ticked_here(ours: TenantIntegration) -> None:
+    client = signed_in(ours.tenant, role="manager", permissions=())
+    html = page(client, url("integration-settings", ours))
+    assert 'value="workitem-note"' in html

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from django.contrib.auth.models import Permission, User
@@ -15,6 +16,7 @@ from integrations.connectors.registry import manifests
 from integrations.delivery.drain import drain
 from integrations.models import ExecutionLog, IntegrationSync, TenantIntegration
 from integrations.tests.factories import make_integration, make_item, make_tenant
+from integrations.tests.integration.oauth_world import Provider, registered
 from integrations.tests.receiver import Answer, Receiver
 from tenants.models import Membership, Tenant
 
@@ -185,3 +187,25 @@ def test_another_tenants_and_a_smaller_role_are_refused_on_every_page() -> None:
     assert ">n8n Webhook</a>" not in page(only_chat, reverse("console:gallery"))
     page(only_chat, reverse("console:setup", args=["n8n"]), 403)
     page(only_chat, reverse("console:setup-events", args=[own.public_id]), 403)
+
+
+def test_a_type_that_asks_a_person_at_the_provider_is_connected_on_the_way(receiver: Receiver) -> None:
+    tenant = make_tenant()
+    client = signed_in(tenant, role="manager", permissions=())
+    provider = Provider(receiver)
+    with registered():
+        values = {"name": "Hub", "base_url": provider.url, "login_url": provider.url, "client_id": "web"}
+        first = client.post(reverse("console:setup", args=["hubdemo"]), {**values, "client_secret": "canary-secret"})
+        made = TenantIntegration.objects.get()
+        step = reverse("console:setup-connect", args=[made.public_id])
+        assert first["Location"] == step
+        assert "Sign in at Hub" in page(client, step)
+        leaving = client.post(step).context["address"]
+        assert leaving.startswith(f"{provider.url}/authorize/?")
+        state = parse_qs(urlsplit(leaving).query)["state"][0]
+        back = client.get("/webhooks/oauth/callback/hubdemo/", {"state": state, "code": "c-1"})
+        assert back["Location"] == step
+        html = page(client, step)
+        assert "✓ Connected" in html
+        assert "by mia" in html
+        assert not TenantIntegration.objects.get().is_active
