@@ -105,9 +105,8 @@ def sentence(of: Iterable[Light]) -> Light:
     """Return what people read who cannot mend it: whether deliveries go out."""
     bad = {light.name for light in of if light.kind == BAD}
     if bad & {"Database", "Broker", "Workers"}:
-        return Light(
-            "Service", BAD, "Deliveries are held up just now. Nothing is lost: they go out once it runs again."
-        )
+        words = "Deliveries are held up just now. Nothing is lost: they go out as soon as the service runs again."
+        return Light("Service", BAD, words)
     if bad:
         return Light("Service", WARN, "Some deliveries may be late just now. Nothing is lost.")
     return Light("Service", OK, "Everything runs: deliveries go out at once.")

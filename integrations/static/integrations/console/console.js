@@ -105,7 +105,8 @@
       legend: { live: true },
       scales: { y: { range: (_, low, high) => [0, Math.max(1, high * 1.1)] } },
       axes: [{ ...axis, values: ticks, space: 64 }, { ...axis, size: 48, values: (_, ticks) => ticks.map((tick) => `${tick}`) }],
-      series: [{ value: (_, at) => (at == null ? "--" : asBoth.format(new Date(at * 1000))) }, ...series.map((one) => ({
+      series: [{ value: (_, at) => (at == null ? "" : asBoth.format(new Date(at * 1000))) }, ...series.map((one) => ({
+        value: (_, number) => (number == null ? "" : number),
         label: unit ? `${one.label} ${unit}` : one.label,
         stroke: colour(KINDS[one.kind] ?? "accent"),
         fill: one.fill ? `color-mix(in srgb, ${colour(KINDS[one.kind] ?? "accent")} 14%, transparent)` : undefined,
