@@ -1,4 +1,8 @@
-"""What waits to be delivered just now, asked of the outbox's partial indexes within bounds, whatever the history."""
+"""What waits to be delivered just now, asked of the outbox's partial indexes within bounds, whatever the history.
+
+Written out, with constants as literals and in an index's order: PostgreSQL must not take a plan that goes through the
+history (delivery/statements.py says why).
+"""
 
 from __future__ import annotations
 
@@ -7,68 +11,114 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Min, OuterRef, Q, QuerySet, Subquery
-from django.db.models.functions import Coalesce, Least, Now
+from django.db import connections
+from django.db.models import F, Min, OuterRef, Q, Subquery
+from django.db.models.functions import Now
 
 from integrations.delivery.models import Lane
+from integrations.delivery.statements import INTEGRATION, LANE, SYNC, is_not_stopped, is_rested
 from integrations.outbox.models import IntegrationSync
+from integrations.sql import now, seconds_until
+from integrations.statistics.models import TenantFigures
 
-_PENDING = Q(status=IntegrationSync.Status.PENDING)
-RESTS = Q(paused_until__gt=Now())
+USING = "default"
 
 
 @dataclass(frozen=True, slots=True)
-class OldestDue:
-    """The delivery that has been due longest, in a lane that nothing holds back.
+class Backlog:
+    """What waits.
 
     Attributes:
-        since: when it became due.
-        integration: its integration's `public_id`.
+        count: deliveries that wait for their first try or for a retry.
+        is_more: there are more than that; they were counted up to a limit.
+        due_for: since how many seconds the oldest is due in a lane that nothing holds back; None: none is.
+        integration, name: that one's integration: its `public_id`, its name.
     """
 
-    since: datetime
-    integration: Any
-    name: str
+    count: int
+    is_more: bool = False
+    due_for: float | None = None
+    integration: Any = None
+    name: str = ""
 
 
-def count_waiting(most: int, tenants: Sequence[Any] | None = None) -> int:
-    """Return how many deliveries wait for their first try or a retry; `most`: so many or more.
+def backlog(most: int, tenants: Sequence[Any] | None = None) -> Backlog:
+    """Return what waits, counted up to `most`.
 
     Args:
         tenants: the keys of those that are asked about; None: all.
     """
-    rows = IntegrationSync.objects.filter(_PENDING)
-    if tenants is not None:
-        rows = rows.filter(integration__tenant__in=tenants)
-    return rows.order_by()[:most].count()
+    waiting = count_waiting(most + 1, tenants)
+    if not waiting:
+        return Backlog(0)
+    return Backlog(min(waiting, most), waiting > most, *(_oldest(tenants) or ()))
 
 
-def oldest_due(tenants: Sequence[Any] | None = None) -> OldestDue | None:
-    """Return the delivery that has been due longest, None if none is due; for `tenants` see `count_waiting`."""
-    lanes = lanes_with_oldest().exclude(RESTS).filter(oldest__lte=Now())
-    if tenants is not None:
-        lanes = lanes.filter(integration__tenant__in=tenants)
-    found = lanes.order_by("oldest").values_list("oldest", "integration__public_id", "integration__name").first()
-    return OldestDue(*found) if found else None
+def count_waiting(most: int, tenants: Sequence[Any] | None = None) -> int:
+    """Return how many deliveries wait, at most `most`; for `tenants` see `backlog`."""
+    mine, keys = _mine("s.integration_id", tenants)
+    some = (
+        f"SELECT s.id FROM {SYNC} s WHERE s.status = 'pending'{mine} "  # noqa: S608 - our own names
+        f"ORDER BY s.integration_id, s.object_key, s.id LIMIT {int(most)}"
+    )
+    return int(_one(f"SELECT count(*) FROM ({some}) w", keys)[0])  # noqa: S608
+
+
+def _oldest(tenants: Sequence[Any] | None) -> tuple[Any, ...] | None:
+    """Return the oldest of the first rows of each lane."""
+    vendor = connections[USING].vendor
+    mine, keys = _mine("i.id", tenants)
+    first = f"SELECT s.next_attempt_at FROM {SYNC} s WHERE s.integration_id = i.id AND s.status = 'pending'"  # noqa: S608
+    return _one(
+        f"WITH w AS MATERIALIZED (SELECT i.public_id, i.name, "  # noqa: S608 - our own names
+        f"({first} AND s.first_failed_at IS NULL ORDER BY s.id LIMIT 1) AS fresh, "
+        f"({first} AND s.first_failed_at IS NOT NULL ORDER BY s.next_attempt_at, s.id LIMIT 1) AS retry "
+        f"FROM {LANE} l JOIN {INTEGRATION} i ON i.id = l.integration_id WHERE {_sends(vendor)}{mine}), "
+        "o AS MATERIALIZED (SELECT public_id, name, "
+        "CASE WHEN retry IS NULL OR fresh < retry THEN fresh ELSE retry END AS due FROM w) "
+        f"SELECT -{seconds_until(vendor, 'due')}, public_id, name FROM o "
+        f"WHERE due <= {now(vendor)} ORDER BY due LIMIT 1",
+        keys,
+    )
+
+
+def _sends(vendor: str) -> str:
+    """Return the condition of a lane `l` of an integration `i` that nothing holds back."""
+    return (
+        f"i.is_active AND i.is_enabled AND l.deleting_since IS NULL AND {is_rested(vendor, 'l')} "
+        f"AND {is_not_stopped('l')}"
+    )
+
+
+def _mine(column: str, tenants: Sequence[Any] | None) -> tuple[str, list[Any]]:
+    if tenants is None:
+        return "", []
+    connection, field = connections[USING], TenantFigures._meta.get_field("tenant")
+    keys = [field.get_db_prep_value(key, connection) for key in tenants]
+    marks = ", ".join(["%s"] * len(keys)) or "NULL"
+    return f" AND {column} IN (SELECT id FROM {INTEGRATION} WHERE tenant_id IN ({marks}))", keys  # noqa: S608
+
+
+def _one(sql: str, parameters: list[Any]) -> Any:
+    with connections[USING].cursor() as cursor:
+        cursor.execute(sql, parameters)
+        return cursor.fetchone()
 
 
 def oldest_by_rest() -> dict[str, datetime | None]:
     """Return when the oldest delivery becomes due in lanes that nothing holds back, and in those that rest."""
-    found: dict[str, datetime | None] = lanes_with_oldest().aggregate(
-        free=Min("oldest", filter=Q(paused_until=None) | Q(paused_until__lte=Now())),
-        resting=Min("oldest", filter=RESTS),
-    )
-    return found
-
-
-def lanes_with_oldest() -> QuerySet[Any]:
-    """Return the lanes that may send, with `oldest`: when the first of their deliveries is due, None if none waits.
-
-    Of each lane only the first rows are read.
-    """
-    rows = IntegrationSync.objects.filter(_PENDING, integration_id=OuterRef("pk"))
+    rows = IntegrationSync.objects.filter(status=IntegrationSync.Status.PENDING, integration_id=OuterRef("pk"))
     fresh = rows.filter(first_failed_at=None).order_by("id").values("next_attempt_at")[:1]
     retry = rows.filter(first_failed_at__isnull=False).order_by("next_attempt_at", "id").values("next_attempt_at")[:1]
-    oldest = Least(Coalesce(Subquery(fresh), Subquery(retry)), Coalesce(Subquery(retry), Subquery(fresh)))
     lanes = Lane.objects.filter(deleting_since=None, integration__is_active=True, integration__is_enabled=True)
-    return lanes.annotate(oldest=oldest)
+    lanes = lanes.filter(paused_since=None).annotate(
+        fresh=Subquery(fresh), retry=Subquery(retry), until=F("paused_until")
+    )
+    rests = {"free": Q(until=None) | Q(until__lte=Now()), "resting": Q(until__gt=Now())}
+    firsts = {
+        f"{name}_{column}": Min(column, filter=condition)
+        for name, condition in rests.items()
+        for column in ("fresh", "retry")
+    }
+    found: dict[str, datetime | None] = lanes.aggregate(**firsts)
+    return {name: min(filter(None, (found[f"{name}_fresh"], found[f"{name}_retry"])), default=None) for name in rests}

@@ -8,12 +8,11 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 from django.urls import NoReverseMatch, reverse
 
-from integrations import clock
 from integrations.connections.models import TenantIntegration
 from integrations.console.access import Access
 from integrations.console.page import page, show
 from integrations.delivery.models import Lane
-from integrations.observability.backlog import OldestDue, count_waiting, oldest_due
+from integrations.observability.backlog import Backlog, backlog
 from integrations.observability.lights import lights, sentence
 from integrations.statistics.figures import Figures, total
 from integrations.statistics.models import DAY
@@ -32,6 +31,7 @@ PAST = {
     "13m": "the last 13 months",
 }
 MOST_WAITING = 10_000  # rows that are counted
+LATE_SECONDS = 120.0  # what is due for longer is worth a look: the sweep passes every few seconds
 LINES = (
     ("Delivered", "ok", "delivered"),
     ("Failed, tried again", "warn", "retrying"),
@@ -66,7 +66,7 @@ def _figures(access: Access, span: Range) -> dict[str, Any]:
     of = whose(access)
     points = series(of, span)
     figures = total(point.figures for point in points)
-    waiting = count_waiting(MOST_WAITING + 1, of.tenants)
+    waits = backlog(MOST_WAITING, of.tenants)
     is_quiet = not (figures.attempts or figures.cancelled)
     return {
         "has_integrations": True,
@@ -77,9 +77,9 @@ def _figures(access: Access, span: Range) -> dict[str, Any]:
         "is_success_low": figures.success_rate is not None and figures.success_rate < 0.95,
         "times": _times(figures),
         "is_quiet": is_quiet,
-        "is_first": is_quiet and not waiting and not _has_ever_delivered(access),
-        "waiting": f"{MOST_WAITING:,}+" if waiting > MOST_WAITING else f"{waiting:,}",
-        "oldest": _oldest(oldest_due(of.tenants)) if waiting else None,
+        "is_first": is_quiet and not waits.count and not _has_ever_delivered(access),
+        "waiting": f"{waits.count:,}{'+' if waits.is_more else ''}",
+        "oldest": _oldest(waits),
         "ranges": [(each.name, TITLES[each.name], f"?range={each.name}") for each in RANGES],
         "past": PAST[span.name],
         "chart": _chart(points),
@@ -105,15 +105,15 @@ def _quantiles(of: Callable[[float], float | None]) -> list[tuple[str, str]]:
     return [(name, took(of(quantile))) for quantile, name in QUANTILES]
 
 
-def _oldest(found: OldestDue | None) -> dict[str, Any] | None:
-    if found is None:
+def _oldest(found: Backlog) -> dict[str, Any] | None:
+    if found.due_for is None:
         return None
-    seconds = max(0.0, (clock.now() - found.since).total_seconds())
     try:
         url = reverse("console:integration", args=[found.integration])
     except NoReverseMatch:
         url = ""
-    return {"age": took(seconds * 1000), "name": found.name, "url": url, "is_late": seconds > 120}
+    seconds = max(0.0, found.due_for)
+    return {"age": took(seconds * 1000), "name": found.name, "url": url, "is_late": seconds > LATE_SECONDS}
 
 
 def _chart(points: list[Point]) -> dict[str, Any]:
