@@ -180,6 +180,7 @@ CACHES = {"default": env.cache_url("CACHE_URL", default="locmemcache://")}
 INTEGRATIONS_TENANT_MODEL = "tenants.Tenant"
 INTEGRATIONS_TENANTS_OF = "tenants.scope.tenants_of"
 INTEGRATIONS_ROLE_OF = "tenants.scope.role_of"
+INTEGRATIONS_ROLES_OF = "tenants.scope.roles_of"
 INTEGRATIONS_PEOPLE = "tenants.people.People"
 
 # -- integrations -------------------------------------------------------------------------------------

@@ -109,23 +109,28 @@ def _is_key_to(connection: Any, event: Any) -> bool:
 
 @register()
 def people_can_be_asked_for(app_configs: Any, **_: Any) -> list[Any]:
-    """An error where the function that says which tenants a person may see cannot be called."""
-    path = getattr(settings, "INTEGRATIONS_TENANTS_OF", None)
+    """Errors where a function that says what people may see and do cannot be called."""
+    return [problem for name, hint in _ABOUT_PEOPLE.items() for problem in _not_callable(name, hint)]
+
+
+_ABOUT_PEOPLE = {
+    "INTEGRATIONS_TENANTS_OF": 'function(user) that returns a queryset of tenants, as "accounts.access.accounts_of"',
+    "INTEGRATIONS_ROLE_OF": 'function(user, tenant_key) that returns a role, as "accounts.access.role_of"',
+    "INTEGRATIONS_ROLES_OF": 'function(user) that returns a dict of roles by tenant key, as "accounts.access.roles_of"',
+    "INTEGRATIONS_PEOPLE": 'class that knows who works for a tenant, as "accounts.people.People"',
+}
+
+
+def _not_callable(name: str, hint: str) -> Iterator[Any]:
+    path = getattr(settings, name, None)
     if path is None:
-        return []
+        return
     try:
         problem = "" if callable(import_string(path)) else "that is no function"
     except (ImportError, AttributeError, TypeError) as error:
         problem = str(error)
-    if not problem:
-        return []
-    return [
-        Error(
-            f"INTEGRATIONS_TENANTS_OF is {path!r}: {problem}.",
-            hint='Name your function(user) that returns a queryset of tenants, as "accounts.access.accounts_of".',
-            id="integrations.E017",
-        )
-    ]
+    if problem:
+        yield Error(f"{name} is {path!r}: {problem}.", hint=f"Name your {hint}.", id="integrations.E017")
 
 
 @register()

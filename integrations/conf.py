@@ -24,7 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 PREFIX = "INTEGRATIONS_"
 # Settings of their own, not keys of INTEGRATIONS: see tenant_label().
-BY_THEMSELVES = ("TENANT_MODEL", "TENANTS_OF", "ROLE_OF", "PEOPLE", "ADMIN_PAGES")
+BY_THEMSELVES = ("TENANT_MODEL", "TENANTS_OF", "ROLE_OF", "ROLES_OF", "PEOPLE", "ADMIN_PAGES")
 LARGEST = 1_000_000_000  # of any number: 30 years in seconds, a gigabyte
 MOST_INBOUND_BYTES = 26_214_400  # 25 MiB, the most that GitHub sends
 

@@ -13,7 +13,7 @@ from integrations.tenancy.tenant import find_tenant
 
 from .models import Membership, Tenant
 
-__all__ = ["find_tenant", "people_of", "role_of", "tenants_of"]
+__all__ = ["find_tenant", "people_of", "role_of", "roles_of", "tenants_of"]
 
 
 def tenants_of(user: Any) -> QuerySet[Tenant]:
@@ -30,6 +30,12 @@ def role_of(user: Any, tenant_key: Any) -> str | None:
     """Return the role of `user` for one tenant, "permissions" if nobody gave them one, None if they are not of it."""
     roles = Membership.objects.filter(user_id=user.pk, tenant_id=tenant_key).values_list("role", flat=True)
     return next((role or BY_PERMISSIONS for role in roles), None)
+
+
+def roles_of(user: Any) -> dict[Any, str]:
+    """Return the same for all tenants of `user`, by the tenant's key."""
+    roles = Membership.objects.filter(user_id=user.pk).values_list("tenant_id", "role")
+    return {key: role or BY_PERMISSIONS for key, role in roles}
 
 
 def people_of(tenant_ids: Iterable[Any]) -> QuerySet[Any]:

@@ -19,7 +19,7 @@ from django.db import models
 from integrations.connectors.manifest import Manifest
 from integrations.connectors.registry import manifests
 from integrations.label import app_label
-from integrations.tenancy.roles import Role, role_in_scope, said_role
+from integrations.tenancy.roles import Role, said_role, said_roles
 from integrations.tenancy.scope import tenants_of
 
 from .models import TenantIntegration
@@ -66,7 +66,7 @@ def _has_any(user: Any, *codenames: str) -> bool:
 def _uses_all_by_role(user: Any, tenant_key: Any) -> bool:
     """Tell whether a role says it: whoever has one uses the connectors of every family, as far as the role goes."""
     if tenant_key is None:
-        return any(isinstance(role_in_scope(user, key), Role) for key in tenants_of(user).values_list("pk", flat=True))
+        return any(isinstance(said, Role) for said in said_roles(user).values())
     return isinstance(said_role(user, tenant_key), Role)
 
 

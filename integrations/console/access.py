@@ -10,13 +10,12 @@ from django.db.models import QuerySet
 from django.http import Http404, HttpRequest
 
 from integrations.tenancy.capabilities import Capability
-from integrations.tenancy.roles import Role, role_by_permissions, role_in_scope, said_role
+from integrations.tenancy.roles import Role, role_by_permissions, said_roles
 from integrations.tenancy.scope import tenants_of
 from integrations.tenancy.tenant import name_of, tenant_key
 
 CHOSEN = "integrations_console_tenant"  # in the session: the key of the tenant that is looked at, as text
 LISTED = 500  # tenants that the switch names
-ASKED = 20  # tenants whose roles are read where no tenant is chosen
 
 
 Needed = Role | Capability
@@ -41,14 +40,18 @@ class RoleNeeded(PermissionDenied):
 class Access:
     """What the signed-in person may see and do; made once for each request.
 
+    A tenant in which the person has no role does not exist here. Rows are those of tenants in which the person may do
+    what the page is for.
+
     Attributes:
         user: the person.
+        needed: what the page is for.
         tenant: the tenant that is looked at; None: all that the person may see.
     """
 
-    def __init__(self, request: HttpRequest) -> None:
+    def __init__(self, request: HttpRequest, needed: Needed = Role.VIEWER) -> None:
         self.user: Any = request.user
-        self._said: dict[Any, Role | str | None] = {}
+        self.needed = needed
         self._wanted = request.session.get(CHOSEN, "")
 
     @cached_property
@@ -56,13 +59,26 @@ class Access:
         """The tenants that the person may see, the first LISTED by name or key."""
         return list(self._all[:LISTED])
 
-    @cached_property
-    def _keys(self) -> frozenset[Any]:
-        return frozenset(tenant.pk for tenant in self.tenants)
-
     @property
     def _all(self) -> QuerySet[Any]:
-        return tenants_of(self.user)
+        tenants = tenants_of(self.user)
+        return tenants if self._is_superuser else tenants.filter(pk__in=self._keys(Role.VIEWER))
+
+    @property
+    def _is_superuser(self) -> bool:
+        return bool(self.user.is_active and self.user.is_superuser)
+
+    @cached_property
+    def _said(self) -> dict[Any, Role | str]:
+        return said_roles(self.user)
+
+    @cached_property
+    def _by_permissions(self) -> Role | None:
+        return role_by_permissions(self.user)
+
+    def _keys(self, needed: Needed) -> list[Any]:
+        """Return the keys of the tenants in which the person may do it; not for superusers, who may everywhere."""
+        return [key for key in self._said if self.may(needed, key)]
 
     @cached_property
     def tenant(self) -> Any:
@@ -99,41 +115,51 @@ class Access:
 
     def visible(self, queryset: QuerySet[Any], path: str = "tenant") -> QuerySet[Any]:
         """Return the rows of all tenants that the person may see, whichever is looked at: for a page of one row."""
-        if self.user.is_active and self.user.is_superuser:
-            return queryset
-        return queryset.filter(**{f"{path}__in": [tenant.pk for tenant in self._all.only("pk")]})
+        return queryset if self._is_superuser else queryset.filter(**{f"{path}__in": self._keys(self.needed)})
 
     def one(self, queryset: QuerySet[Any], path: str = "tenant", **lookup: Any) -> Any:
         """Return the row that `lookup` names.
 
         Raises:
             Http404: there is none, or it is of a tenant that this person does not see.
+            RoleNeeded: it is of a tenant in which the person may not do what the page is for.
         """
         found = self.visible(queryset, path).filter(**lookup).first()
+        if found is None:
+            if not self._is_superuser:
+                rows = queryset.filter(**lookup, **{f"{path}__in": self._keys(Role.VIEWER)})
+                for key in rows.order_by().values_list(path, flat=True)[:1]:
+                    self.require(self.needed, key)
+            raise Http404
+        return found
+
+    def tenant_of(self, key: Any) -> Any:
+        """Return the tenant of this key.
+
+        Raises:
+            Http404: it does not exist for this person.
+        """
+        found = self._all.filter(pk=key).first() if key is not None else None
         if found is None:
             raise Http404
         return found
 
     def role_in(self, tenant_key: Any) -> Role | None:
         """Return the person's role for one tenant; None: it does not exist for them."""
-        said = self._said_in(tenant_key)
-        return said if isinstance(said, Role) else role_by_permissions(self.user) if said else None
-
-    def _said_in(self, tenant_key: Any) -> Role | str | None:
-        if tenant_key not in self._said:
-            is_known = "tenants" in vars(self) and tenant_key in self._keys  # its rows were read: it is theirs
-            self._said[tenant_key] = (role_in_scope if is_known else said_role)(self.user, tenant_key)
-        return self._said[tenant_key]
+        if self._is_superuser:
+            return Role.MANAGER
+        said = self._said.get(tenant_key)
+        return said if isinstance(said, Role) else self._by_permissions if said else None
 
     @cached_property
     def role(self) -> Role | None:
         """The person's role for the tenant that is looked at; the smallest one where several are."""
-        if self.user.is_active and self.user.is_superuser:
+        if self._is_superuser:
             return Role.MANAGER
-        keys = [self.tenant.pk] if self.tenant is not None else [tenant.pk for tenant in self.tenants[:ASKED]]
-        roles = [self.role_in(key) for key in keys]
-        known = [role for role in roles if role is not None]
-        return min(known, default=None)
+        if self.tenant is not None:
+            return self.role_in(self.tenant.pk)
+        roles = [self.role_in(key) for key in self._said]
+        return min((role for role in roles if role is not None), default=None)
 
     def require(self, needed: Needed, tenant_key: Any) -> None:
         """Refuse who may not do it for that tenant, or has a smaller role there.
@@ -149,8 +175,10 @@ class Access:
 
     def may(self, needed: Needed, tenant_key: Any) -> bool:
         """Tell whether the person may do it for that tenant, or has at least that role there: to offer a button."""
+        if self._is_superuser:
+            return True
         if isinstance(needed, Capability):
-            return needed.is_allowed_by(self.user, self._said_in(tenant_key))
+            return needed.is_allowed_by(self.user, self._said.get(tenant_key))
         has = self.role_in(tenant_key)
         return has is not None and has >= needed
 
@@ -162,6 +190,4 @@ class Access:
         """Tell the same of the tenant that is looked at; where several are, of at least one of them."""
         if self.tenant is not None:
             return self.may(needed, self.tenant.pk)
-        if self.user.is_active and self.user.is_superuser:
-            return True
-        return any(self.may(needed, tenant.pk) for tenant in self.tenants[:ASKED])
+        return self._is_superuser or bool(self._keys(needed))

@@ -22,6 +22,7 @@ from django.views.decorators.cache import never_cache
 from integrations.tenancy.capabilities import Capability
 from integrations.tenancy.people import managers_of
 from integrations.tenancy.roles import Role
+from integrations.tenancy.scope import tenants_of
 
 from .access import Access, Needed, RoleNeeded
 from .navigation import entries
@@ -52,12 +53,12 @@ def page(needed: Needed, *, operators_only: bool = False) -> Callable[[View], Vi
         def answered(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
             if not request.user.is_authenticated or not request.user.is_active:
                 return _to_sign_in(request)
-            access = Access(request)
+            access = Access(request, needed)
             try:
                 if operators_only and not access.is_operator:
                     raise PermissionDenied("This page is for the people who run the product.")
                 if access.role is None:
-                    raise PermissionDenied("Your account does not belong to a tenant yet.")
+                    raise PermissionDenied(_why_nothing(access.user))
                 if not access.may_here(needed):
                     raise RoleNeeded(needed, access.role, access.tenant)
                 response = view(request, access, *args, **kwargs)
@@ -85,6 +86,13 @@ def _to_sign_in(request: HttpRequest) -> HttpResponse:
     back = f"{whole.path}?{whole.query}" if whole.query else whole.path
     to = redirect_to_login(back or reverse("console:overview"), sign_in_url())
     return HttpResponse(headers={"HX-Redirect": to.url})
+
+
+def _why_nothing(user: Any) -> str:
+    """Say why somebody without any role sees nothing."""
+    if not tenants_of(user).exists():
+        return "Your account does not belong to a tenant yet."
+    return "Your account has no role yet. Ask a manager of your tenant to give you one."
 
 
 def _refusal(error: PermissionDenied, access: Access) -> dict[str, Any]:

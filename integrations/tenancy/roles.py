@@ -8,6 +8,9 @@
 
 Without that setting, Django's permissions say it for every tenant that the person may see (scope.py). A superuser is a
 manager everywhere. What each role may is in capabilities.py.
+
+``INTEGRATIONS_ROLES_OF`` names a function ``(user)`` that answers all of it at once, as a dict of such words by tenant
+key. Set it too where people work for many tenants; it must say the same.
 """
 
 from __future__ import annotations
@@ -23,7 +26,7 @@ from integrations.label import permission
 
 from .scope import tenants_of
 
-SETTING = "INTEGRATIONS_ROLE_OF"
+SETTING, ALL_SETTING = "INTEGRATIONS_ROLE_OF", "INTEGRATIONS_ROLES_OF"
 BY_PERMISSIONS = "permissions"
 
 
@@ -75,13 +78,31 @@ def role_in_scope(user: Any, tenant_key: Any) -> Role | str | None:
     if user.is_superuser:
         return Role.MANAGER
     path = getattr(settings, SETTING, "")
-    word = import_string(path)(user, tenant_key) if path else BY_PERMISSIONS
+    return _read(import_string(path)(user, tenant_key) if path else BY_PERMISSIONS, SETTING)
+
+
+def said_roles(user: Any) -> dict[Any, Role | str]:
+    """Return the same for all tenants of `user`, by the tenant's key; those in which they have nothing are left out."""
+    if not user.is_active:
+        return {}
+    keys = tenants_of(user).values_list("pk", flat=True)
+    path = getattr(settings, ALL_SETTING, "")
+    if path and not user.is_superuser:
+        words = import_string(path)(user)
+        said = {key: _read(words.get(key), ALL_SETTING) for key in keys}
+    else:
+        said = {key: role_in_scope(user, key) for key in keys}
+    return {key: role for key, role in said.items() if role is not None}
+
+
+def _read(word: Any, setting: str) -> Role | str | None:
     if word is None or word == BY_PERMISSIONS:
         return word
     try:
         return Role.named(word)
     except ValueError as error:
-        raise ImproperlyConfigured(f"{SETTING}: {path} answered {word!r}. {error}") from None
+        path = getattr(settings, setting)
+        raise ImproperlyConfigured(f"{setting}: {path} answered {word!r}. {error}") from None
 
 
 def role_by_permissions(user: Any) -> Role | None:

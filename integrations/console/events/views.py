@@ -13,13 +13,13 @@ from integrations.console.objects import name_objects
 from integrations.console.page import page, show
 from integrations.display import sync_badge, sync_story
 from integrations.outbox.models import IntegrationEvent, IntegrationSync
-from integrations.tenancy.roles import Role
+from integrations.tenancy.capabilities import Capability
 
 MOST_OWED = 100  # deliveries of one event on its page
 OTHERS = 10  # events of the same object on it
 
 
-@page(Role.VIEWER)
+@page(Capability.VIEW_DELIVERIES)
 def events(request: HttpRequest, access: Access) -> HttpResponse:
     """Show what happened, newest first."""
     kinds = event_types.choices()
@@ -52,7 +52,7 @@ def _count_owed(rows: list[IntegrationEvent]) -> None:
         event.owed = [(status, labels[status], number) for status, number in found.items()]  # type: ignore[attr-defined]
 
 
-@page(Role.VIEWER)
+@page(Capability.VIEW_DELIVERIES)
 def event(request: HttpRequest, access: Access, pk: int) -> HttpResponse:
     """Show one event: what was recorded, to whom it was owed and what came of it, and why nobody else got it."""
     rows = IntegrationEvent.objects.select_related("tenant", "content_type", "origin")

@@ -19,6 +19,7 @@ from integrations.inbound import by_hand
 from integrations.inbound.actions import action_named
 from integrations.inbound.models import WebhookEvent
 from integrations.received import shown_body, shown_headers, shown_json
+from integrations.tenancy.capabilities import Capability
 from integrations.tenancy.harmless_text import harmless
 from integrations.tenancy.roles import Role
 
@@ -31,7 +32,7 @@ PATH = "connection__tenant"
 Status = WebhookEvent.Status
 
 
-@page(Role.VIEWER)
+@page(Capability.VIEW_DELIVERIES)
 def inbound(request: HttpRequest, access: Access) -> HttpResponse:
     """Show what came, newest first."""
     state = chosen(request, "state", STATES)
@@ -63,7 +64,7 @@ def inbound(request: HttpRequest, access: Access) -> HttpResponse:
     return show(request, access, "inbound.html", context)
 
 
-@page(Role.VIEWER)
+@page(Capability.VIEW_DELIVERIES)
 def inbound_event(request: HttpRequest, access: Access, pk: int) -> HttpResponse:
     """Show one: what came, its signature, what it did here or why not, and what may be done about it."""
     event = _one(access, pk)
@@ -85,7 +86,7 @@ def inbound_event(request: HttpRequest, access: Access, pk: int) -> HttpResponse
 
 
 @require_POST
-@page(Role.VIEWER)
+@page(Capability.VIEW_DELIVERIES)
 def process_again(request: HttpRequest, access: Access, pk: int) -> HttpResponse:
     """Have a worker look at it once more: what failed or waits, or with ``replay`` what was processed."""
     event = _one(access, pk)

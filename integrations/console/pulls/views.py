@@ -18,6 +18,7 @@ from integrations.pull.by_hand import is_leased
 from integrations.pull.handlers import handler_for
 from integrations.pull.models import SyncState
 from integrations.pull.run import may_pull
+from integrations.tenancy.capabilities import Capability
 from integrations.tenancy.harmless_text import harmless
 from integrations.tenancy.roles import Role
 
@@ -25,7 +26,7 @@ PATH = "connection__tenant"
 CURSOR_SHOWN = 16
 
 
-@page(Role.VIEWER)
+@page(Capability.VIEW_DELIVERIES)
 def pulls(request: HttpRequest, access: Access) -> HttpResponse:
     """Show what is fetched, from where and how often."""
     state = chosen(request, "state", SyncState.Status.values)
@@ -37,7 +38,7 @@ def pulls(request: HttpRequest, access: Access) -> HttpResponse:
     return show(request, access, "pulls.html", context)
 
 
-@page(Role.VIEWER)
+@page(Capability.VIEW_DELIVERIES)
 def pull(request: HttpRequest, access: Access, pk: int) -> HttpResponse:
     """Show one: who takes what is fetched, how far it is, what went wrong and what comes next."""
     state: Any = access.one(SyncState.objects.select_related("connection__tenant"), PATH, pk=pk)
@@ -57,7 +58,7 @@ def pull(request: HttpRequest, access: Access, pk: int) -> HttpResponse:
 
 
 @require_POST
-@page(Role.VIEWER)
+@page(Capability.VIEW_DELIVERIES)
 def pull_act(request: HttpRequest, access: Access, pk: int, act: str) -> HttpResponse:
     """Ask a worker to go on from the cursor (``now``), or to forget it and read everything again (``again``)."""
     state: Any = access.one(SyncState.objects.select_related("connection"), PATH, pk=pk)

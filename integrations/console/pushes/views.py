@@ -15,14 +15,14 @@ from integrations.display import Badge, Kind, sync_story
 from integrations.erp.connection import ERPConnection
 from integrations.erp.push_log import ERPPushLog
 from integrations.outbox.models import IntegrationEvent
-from integrations.tenancy.roles import Role
+from integrations.tenancy.capabilities import Capability
 
 PATH = "integration__tenant"
 MOST_CONNECTIONS = 1000  # SQLite takes no more parameters in some of its versions
 _KINDS: dict[str, Kind] = {"SUCCESS": "ok", "FAILED": "bad", "PENDING": "warn", "RETRYING": "warn"}
 
 
-@page(Role.VIEWER)
+@page(Capability.VIEW_DELIVERIES)
 def pushes(request: HttpRequest, access: Access) -> HttpResponse:
     """Show the pushes, newest first."""
     state = chosen(request, "state", ERPPushLog.Status.values)
@@ -63,7 +63,7 @@ def _tell(found: Any) -> None:
     found.waits = sync_story(found) if found.status in ("PENDING", "RETRYING") else ""
 
 
-@page(Role.VIEWER)
+@page(Capability.VIEW_DELIVERIES)
 def push(request: HttpRequest, access: Access, pk: int) -> HttpResponse:
     """Show one: the order as it was handed over, and what the ERP answered to each attempt."""
     found: Any = access.one(ERPPushLog.objects.select_related("integration__tenant", "integration__lane"), PATH, pk=pk)

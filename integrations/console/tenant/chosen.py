@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.http import Http404, HttpRequest
+from django.http import HttpRequest
 
 from integrations.console.access import Access
-from integrations.tenancy.scope import tenants_of
 from integrations.tenancy.tenant import tenant_key
 
 
@@ -23,7 +22,4 @@ def chosen_tenant(request: HttpRequest, access: Access) -> Any:
     if not named:
         return access.tenant
     key = tenant_key(named)
-    found = tenants_of(access.user).filter(pk=key).first() if key is not None else None
-    if found is None:
-        raise Http404
-    return found
+    return access.tenant_of(key)

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Permission, User
 from django.core.cache import cache
 from django.test import Client, override_settings
 from django.urls import reverse
@@ -17,8 +17,9 @@ from integrations.api_keys.keys import make_key
 from integrations.api_keys.models import APIKey
 from integrations.audit.trail import AuditEntry
 from integrations.connections.signing_keys import rotate_signing_secret
-from integrations.models import TenantIntegration
+from integrations.models import IntegrationEvent, TenantIntegration
 from integrations.tests.integration.admin_world import CANARIES, client_of, make_integration
+from tasks.models import WorkItem
 from tenants.models import Membership, Tenant
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db, pytest.mark.portable]
@@ -288,3 +289,56 @@ def test_a_part_of_a_page_is_refused_as_a_part() -> None:
     assert answer["HX-Redirect"] == "/console/sign-in/?next=/console/keys/%3Fa%3D1"
     answer = client_of(person(tenant, "viewer")).get(reverse("console:keys"), headers=htmx)
     assert answer.status_code == 403 and "<html" not in text(answer) and "You need the role manager" in text(answer)
+
+
+# -- whose rows --------------------------------------------------------------------------------------------
+
+
+def test_a_tenant_without_a_role_is_not_there(acme: Tenant) -> None:
+    """Also not for somebody who has a role for another tenant, whichever is looked at."""
+    bolt = Tenant.objects.create(name="Bolt")
+    user = person(bolt, "viewer")
+    Membership.objects.create(tenant=acme, user=user)  # Django's permissions say it, and they say nothing
+    for tenant in (acme, bolt):
+        WorkItem.objects.create(tenant=tenant, reference_id=f"item of {tenant}")
+        make_integration(tenant, f"hook of {tenant}")
+    WorkItem.objects.create(tenant=acme, reference_id="second item of Acme")
+    theirs = IntegrationEvent.objects.filter(tenant=acme).first()
+    client = client_of(user)
+    assert theirs is not None
+    for chosen in ("", str(acme.pk)):
+        client.post("/console/tenant/", {"tenant": chosen})
+        assert "Acme" not in text(client.get("/console/events/")) + text(client.get("/console/"))
+        assert client.get(f"/console/events/{theirs.pk}/").status_code == 404
+        assert client.get(f"/console/people/?tenant={acme.pk}").status_code == 404
+    Membership.objects.filter(user=user, tenant=bolt).delete()
+    answer = client.get("/console/")
+    assert answer.status_code == 403 and "Your account has no role yet" in text(answer)
+
+
+def test_permissions_show_what_they_name_and_no_more(acme: Tenant) -> None:
+    """Payloads are for those who may view syncs; integrations alone are not enough."""
+    bolt = Tenant.objects.create(name="Bolt")
+    user = person(acme, "", "ada")
+    user.user_permissions.add(Permission.objects.get(codename="view_tenantintegration"))
+    make_integration(acme, "hook of Acme")
+    WorkItem.objects.create(tenant=acme, reference_id="item of Acme")
+    event = IntegrationEvent.objects.get(tenant=acme)
+    client = client_of(user)
+    assert client.get("/console/").status_code == 200
+    assert client.get("/console/events/").status_code == client.get(f"/console/events/{event.pk}/").status_code == 403
+    Membership.objects.create(tenant=bolt, user=user, role="manager")  # what they may there opens nothing here
+    client = client_of(user)
+    page = client.get("/console/events/")
+    assert page.status_code == 200 and "item of Acme" not in text(page)
+    assert client.get(f"/console/events/{event.pk}/").status_code == 403
+
+
+def test_many_tenants_cost_no_more_queries(acme: Tenant, django_assert_max_num_queries: Any) -> None:
+    user = person(acme, "manager")
+    for number in range(40):
+        Membership.objects.create(tenant=Tenant.objects.create(name=f"T{number}"), user=user, role="viewer")
+    client = client_of(user)
+    for name in ("events", "keys", "secrets", "people", "overview"):
+        with django_assert_max_num_queries(15):
+            assert client.get(reverse(f"console:{name}")).status_code == 200
