@@ -184,7 +184,7 @@ class Access:
 
     def has_role(self, tenant_key: Any) -> bool:
         """Tell whether somebody gave the person a role there; else Django's permissions say what they may."""
-        return isinstance(self._said_in(tenant_key), Role)
+        return self._is_superuser or isinstance(self._said.get(tenant_key), Role)
 
     def may_here(self, needed: Needed) -> bool:
         """Tell the same of the tenant that is looked at; where several are, of at least one of them."""
