@@ -62,7 +62,7 @@ class Access:
     @property
     def _all(self) -> QuerySet[Any]:
         tenants = tenants_of(self.user)
-        return tenants if self._is_superuser else tenants.filter(pk__in=self._keys(Role.VIEWER))
+        return tenants if self._is_superuser else tenants.filter(pk__in=self.keys_where(Role.VIEWER))
 
     @property
     def _is_superuser(self) -> bool:
@@ -76,7 +76,7 @@ class Access:
     def _by_permissions(self) -> Role | None:
         return role_by_permissions(self.user)
 
-    def _keys(self, needed: Needed) -> list[Any]:
+    def keys_where(self, needed: Needed) -> list[Any]:
         """Return the keys of the tenants in which the person may do it; not for superusers, who may everywhere."""
         return [key for key in self._said if self.may(needed, key)]
 
@@ -115,7 +115,7 @@ class Access:
 
     def visible(self, queryset: QuerySet[Any], path: str = "tenant") -> QuerySet[Any]:
         """Return the rows of all tenants that the person may see, whichever is looked at: for a page of one row."""
-        return queryset if self._is_superuser else queryset.filter(**{f"{path}__in": self._keys(self.needed)})
+        return queryset if self._is_superuser else queryset.filter(**{f"{path}__in": self.keys_where(self.needed)})
 
     def one(self, queryset: QuerySet[Any], path: str = "tenant", **lookup: Any) -> Any:
         """Return the row that `lookup` names.
@@ -127,7 +127,7 @@ class Access:
         found = self.visible(queryset, path).filter(**lookup).first()
         if found is None:
             if not self._is_superuser:
-                rows = queryset.filter(**lookup, **{f"{path}__in": self._keys(Role.VIEWER)})
+                rows = queryset.filter(**lookup, **{f"{path}__in": self.keys_where(Role.VIEWER)})
                 for key in rows.order_by().values_list(path, flat=True)[:1]:
                     self.require(self.needed, key)
             raise Http404
@@ -190,4 +190,4 @@ class Access:
         """Tell the same of the tenant that is looked at; where several are, of at least one of them."""
         if self.tenant is not None:
             return self.may(needed, self.tenant.pk)
-        return self._is_superuser or bool(self._keys(needed))
+        return self._is_superuser or bool(self.keys_where(needed))
