@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
+from .audit.history import history
 from .audit.views import audit, audit_entry, audit_export
 from .business_object.views import business_object
 from .deliveries.views import act_on_deliveries, deliveries, integration_deliveries
@@ -85,6 +86,7 @@ urlpatterns = [
     path("integrations/<uuid:public_id>/rotate/", secret.rotate, name="integration-rotate"),
     path("integrations/<uuid:public_id>/secret/", secret.secret, name="integration-secret"),
     path("integrations/<uuid:public_id>/delete/", actions.delete, name="integration-delete"),
+    path("integrations/<uuid:public_id>/history/", history, name="integration-history"),
     path("audit/", audit, name="audit"),
     path("audit/export/", audit_export, name="audit-export"),
     path("audit/<int:pk>/", audit_entry, name="audit-entry"),

@@ -12,10 +12,11 @@ from django.apps import apps
 from django.core.exceptions import FieldDoesNotExist
 from django.urls import NoReverseMatch, reverse
 
-from integrations.audit.trail import CHANGED, AuditEntry
+from integrations.audit.trail import CHANGED, CREATED, AuditEntry
 from integrations.audit.watch import SUBSCRIPTION
 from integrations.connections.models import TenantIntegration
 from integrations.console.access import Access
+from integrations.counted import counted
 from integrations.display import NOTHING
 from integrations.jobs.models import Job
 from integrations.outbox.models import IntegrationSync
@@ -23,9 +24,13 @@ from integrations.outbox.models import IntegrationSync
 SHORT = 60  # characters of a value in the list
 FIRST = 2  # changes that the list names
 _GROUPS = {"credentials.": "credential", "headers.": "header", "config.": "setting"}
-_NAMES = {"webhook_url": "address", "webhook_url (host)": "address, host", "credentials.signing_keys": "signing secret"}
+_HOST = "webhook_url (host)"
+_NAMES = {"webhook_url": "address", _HOST: "address", "credentials.signing_keys": "signing secret"}
 _SOURCES = {"form": "by form", "console": "in the console", "api": "by the API", "command": "by a command",
             "task": "by a task", "system": ""}  # fmt: skip
+
+
+_WORDS = {TenantIntegration._meta.label_lower: "integration", IntegrationSync._meta.label_lower: "delivery"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +39,14 @@ class Change:
 
     Attributes:
         old, new: "" of a secret, of which only `is_secret` is said.
+        is_first: of something new, so that there was nothing before.
     """
 
     name: str
     old: str = ""
     new: str = ""
     is_secret: bool = False
+    is_first: bool = False  # of something new: there was nothing before
 
     @property
     def short(self) -> tuple[str, str]:
@@ -57,7 +64,8 @@ def put_in_words(access: Access, entries: Iterable[AuditEntry]) -> None:
         entry: Any = each
         entry.said = changes_of(each)
         entry.first, entry.more = entry.said[:FIRST], max(0, len(entry.said) - FIRST)
-        entry.also = [(name.replace("_", " "), _value(value)) for name, value in each.details.items()]
+        entry.also = [(name.replace("_", " "), _value(value)) for name, value in _details(each)]
+        entry.what = each.object_name or _many(each)
         entry.by = _SOURCES.get(each.source, each.source)
         entry.kind = _kind(each.object_type)
         entry.is_own = each.object_type == TenantIntegration._meta.label_lower
@@ -65,21 +73,37 @@ def put_in_words(access: Access, entries: Iterable[AuditEntry]) -> None:
 
 
 def changes_of(entry: AuditEntry) -> list[Change]:
-    """Return what was changed, in the order of the entry."""
-    found = []
+    """Return what was changed: what may be shown first, then secrets."""
+    shown, secrets = [], []
     for name, change in entry.changes.items():
-        shown = _name(entry.object_type, name)
+        word = _name(entry.object_type, name)
         if isinstance(change, list) and len(change) == 2:
             say = _condition if name.startswith(SUBSCRIPTION) else _value
-            found.append(Change(shown, say(change[0]), say(change[1])))
-        elif change == CHANGED:
-            found.append(Change(shown, is_secret=True))
-    return found
+            shown.append(Change(word, say(change[0]), say(change[1]), is_first=entry.action == CREATED))
+        elif change == CHANGED and not (name == "webhook_url" and _HOST in entry.changes):
+            secrets.append(Change(word, is_secret=True))
+    return shown + secrets
+
+
+def _many(entry: AuditEntry) -> str:
+    """Say of how many deliveries an entry about several tells."""
+    number = entry.details.get("deliveries")
+    return counted(number, "delivery", "deliveries") if isinstance(number, int) else ""
+
+
+def _details(entry: AuditEntry) -> list[tuple[str, Any]]:
+    said = dict(entry.details)
+    if "deliveries" in said and "first" in said and "last" in said:
+        said.pop("deliveries")
+        said = {"numbers": f"{said.pop('first')} to {said.pop('last')}", **said}
+    return list(said.items())
 
 
 def _name(object_type: str, name: str) -> str:
     if name in _NAMES:
         return _NAMES[name]
+    if name.startswith(SUBSCRIPTION):
+        return name
     for start, word in _GROUPS.items():
         if name.startswith(start):
             return f"{word} {name.removeprefix(start)}"
@@ -90,6 +114,8 @@ def _name(object_type: str, name: str) -> str:
 
 
 def _kind(object_type: str) -> str:
+    if object_type in _WORDS:
+        return _WORDS[object_type]
     try:
         return str(apps.get_model(object_type)._meta.verbose_name)
     except (LookupError, ValueError):

@@ -108,7 +108,6 @@ def _reveal(request: HttpRequest, bench: Bench) -> HttpResponse:
     secret = reveal_signing_secret(bench.integration)
     if secret is not None:
         shown_once.keep(request, bench.integration, secret)
-        record("saw the new signing secret of", bench.integration)
     return HttpResponseRedirect(reverse("console:integration-secret", args=[bench.integration.public_id]))
 
 
