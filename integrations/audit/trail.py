@@ -10,7 +10,8 @@ it refers to nothing, and names stand in it. What was tried, and what came back,
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from django.db import connections, models, router
@@ -95,6 +96,25 @@ def record(action: str, obj: models.Model | None = None, *, using: str | None = 
     at = moment(using)
     connection._audit_latest = _Latest(entry, who, at) if at is not None else None
     return entry
+
+
+def record_rows(action: str, rows: Iterable[models.Model], *, noun: str) -> None:
+    """Write down what was done to several rows that belong to connections: one entry for each connection.
+
+    Args:
+        noun: what such rows are called, in the plural.
+    """
+    of_each: dict[Any, list[Any]] = defaultdict(list)
+    for row in rows:
+        of_each[getattr(row, "connection_id", None)].append(row)
+    for mine in of_each.values():
+        connection = getattr(mine[0], "connection", None)
+        whose = {"integration": _integration_of(connection), "tenant": _tenant_of(connection)}
+        if len(mine) == 1:
+            record(action, mine[0], **whose)
+        else:
+            keys = [row.pk for row in mine]
+            record(action, connection, details={noun: len(mine), "first": min(keys), "last": max(keys)}, **whose)
 
 
 def entry_of(

@@ -12,6 +12,7 @@ from django.core.exceptions import FieldDoesNotExist
 from django.db.models import Case, F, Q, QuerySet, When
 from django.db.models.functions import Now
 
+from integrations.audit.trail import record_rows
 from integrations.delivery.sweep import SENDING_SECONDS
 from integrations.delivery.wakeup import QUEUE, send_hint, together
 from integrations.errors import IntegrationError
@@ -59,6 +60,7 @@ def process_again(events: QuerySet[Any], may: May) -> MadeDue:
         events,
         may,
         MadeDue("will be processed now"),
+        "processed again",
         Q(status__in=[Status.RECEIVED, Status.FAILED]),
         {
             Status.PROCESSED: "skipped: processed already (Replay does it once more)",
@@ -74,12 +76,13 @@ def replay(events: QuerySet[Any], may: May) -> MadeDue:
         events,
         may,
         MadeDue("will be processed once more"),
+        "replayed",
         Q(status=Status.PROCESSED),
         dict.fromkeys(set(Status) - {Status.PROCESSED}, "skipped: not processed yet (use Process again)"),
     )
 
 
-def _again(events: QuerySet[Any], may: May, done: MadeDue, wanted: Q, skipped: dict[Any, str]) -> MadeDue:
+def _again(events: QuerySet[Any], may: May, done: MadeDue, action: str, wanted: Q, skipped: dict[Any, str]) -> MadeDue:
     model = events.model
     found = list(events.order_by("pk").defer("body", "payload", "headers")[: MOST + 1])
     done.is_cut = len(found) > MOST
@@ -97,6 +100,7 @@ def _again(events: QuerySet[Any], may: May, done: MadeDue, wanted: Q, skipped: d
                 done.rows.append(event)
             else:
                 done.notes["skipped: a worker was quicker"] += 1
+    record_rows(action, done.rows, noun="webhooks")
     _hint(model, done.rows[:HINTED])
     return done
 

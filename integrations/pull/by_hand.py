@@ -15,6 +15,7 @@ from django.db.models import QuerySet
 
 from integrations import clock
 from integrations.alone import MAX_DEATHS
+from integrations.audit.trail import record_rows
 from integrations.delivery.sweep import SENDING_SECONDS
 from integrations.delivery.wakeup import SLOW_QUEUE, send_hint, together
 from integrations.one_click import NOT_YOURS, Done, May
@@ -72,6 +73,7 @@ def _ask(states: QuerySet[Any], may: May, done: Asked, task: str, **values: Any)
     done.is_cut = len(found) > MOST
     with together(SENDING_SECONDS):
         _ask_each(found[:MOST], may, done, task, values)
+    record_rows("pulled" if task == INCREMENTAL else "started over", done.rows, noun="pulls")
     return done
 
 

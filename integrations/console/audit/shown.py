@@ -16,7 +16,6 @@ from integrations.audit.trail import CHANGED, CREATED, AuditEntry
 from integrations.audit.watch import SUBSCRIPTION
 from integrations.connections.models import TenantIntegration
 from integrations.console.access import Access
-from integrations.counted import counted
 from integrations.display import NOTHING
 from integrations.jobs.models import Job
 from integrations.outbox.models import IntegrationSync
@@ -30,6 +29,7 @@ _SOURCES = {"form": "by form", "console": "in the console", "api": "by the API",
             "task": "by a task", "system": ""}  # fmt: skip
 
 
+_PLURALS = {"deliveries", "webhooks", "pulls"}
 _WORDS = {TenantIntegration._meta.label_lower: "integration", IntegrationSync._meta.label_lower: "delivery"}
 
 
@@ -86,16 +86,18 @@ def changes_of(entry: AuditEntry) -> list[Change]:
 
 
 def _many(entry: AuditEntry) -> str:
-    """Say of how many deliveries an entry about several tells."""
-    number = entry.details.get("deliveries")
-    return counted(number, "delivery", "deliveries") if isinstance(number, int) else ""
+    """Say of how many rows an entry about several tells: "340 deliveries"."""
+    for name in _PLURALS & entry.details.keys():
+        return f"{entry.details[name]} {name}"
+    return ""
 
 
 def _details(entry: AuditEntry) -> list[tuple[str, Any]]:
     said = dict(entry.details)
-    if "deliveries" in said and "first" in said and "last" in said:
-        said.pop("deliveries")
+    if _PLURALS & said.keys() and "first" in said and "last" in said:
         said = {"numbers": f"{said.pop('first')} to {said.pop('last')}", **said}
+        if not entry.object_name:
+            said = {name: value for name, value in said.items() if name not in _PLURALS}
     return list(said.items())
 
 

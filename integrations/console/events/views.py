@@ -6,6 +6,7 @@ import json
 
 from django.http import HttpRequest, HttpResponse
 
+from integrations.audit.why_not import why_not
 from integrations.connections import event_types
 from integrations.console.access import Access
 from integrations.console.keyset import chosen, listing
@@ -76,6 +77,7 @@ def event(request: HttpRequest, access: Access, pk: int) -> HttpResponse:
         "changes": _changes(body),
         "body": json.dumps(body, indent=2, ensure_ascii=False),
         "neighbours": neighbours,
+        "left_out": why_not(found),
     }
     return show(request, access, "event.html", context)
 

@@ -18,7 +18,15 @@ from integrations.audit.trail import record
 from integrations.console.audit import csv_file
 from integrations.console.audit.csv_file import harmless_cell
 from integrations.delivery import operator_actions
-from integrations.models import AuditEntry, IntegrationSync, OpenAIConfiguration, TenantIntegration
+from integrations.inbound import by_hand
+from integrations.models import (
+    AuditEntry,
+    IntegrationEvent,
+    IntegrationSync,
+    OpenAIConfiguration,
+    TenantIntegration,
+    WebhookEvent,
+)
 from integrations.tests.factories import make_integration, make_item, make_tenant
 from tenants.models import Membership, Tenant
 
@@ -115,6 +123,44 @@ def test_an_operator_of_all_reads_the_installation_too(acme: TenantIntegration) 
     assert "openai" in text and "carol" in text and "deleted" in text
     assert text.count("Production n8n") >= 2, "it outlives its object"
     assert "openai" not in read(person("manager", acme.tenant))
+
+
+def test_the_history_of_an_integration(acme: TenantIntegration, django_assert_max_num_queries: Any) -> None:
+    other = make_integration(acme.tenant, name="Second")
+    operator_actions.resume(acme, actor="bob")
+    AuditEntry.objects.filter(actor="alice").update(address="198.51.100.7")
+    viewer = person("viewer", acme.tenant)
+    with django_assert_max_num_queries(15):
+        text = read(viewer, "integration-history", acme.public_id)
+    assert "alice" in text and "resumed" in text and "max attempts" in text and "Second" not in text
+    assert "198.51.100.7" not in text and "/console/audit/" not in text, "a viewer reads no addresses"
+    text = read(person("manager", acme.tenant), "integration-history", acme.public_id)
+    assert "198.51.100.7" in text and f"/console/audit/?integration={acme.public_id}" in text
+    read(person("manager", make_tenant("Northwind")), "integration-history", acme.public_id, status=404)
+    AuditEntry.objects.all().delete()
+    assert "No entry yet" in read(person("viewer", acme.tenant), "integration-history", other.public_id)
+
+
+def test_an_event_says_who_did_not_get_it(acme: TenantIntegration) -> None:
+    make_integration(acme.tenant, name="Silent", events=())
+    make_item(acme.tenant)
+    event = IntegrationEvent.objects.get()
+    text = read(person("viewer", acme.tenant), "event", event.pk)
+    assert "Who did not get it, and why" in text and ">Silent</a>" in text and "not subscribed" in text
+
+
+def test_what_is_done_to_webhooks_and_pulls_is_told(acme: TenantIntegration) -> None:
+    values = {"connection": acme, "provider": "webhook", "signature_valid": True, "status": "failed"}
+    for number in range(3):
+        WebhookEvent.objects.create(**values, idempotency_key=f"1:{number}")
+    operator = person("operator", acme.tenant)
+    first = WebhookEvent.objects.earliest("pk")
+    operator.post(reverse("console:inbound-again", args=[first.pk]))
+    entry = AuditEntry.objects.get(action="processed again")
+    assert (entry.object_key, entry.integration_key, entry.source) == (str(first.pk), acme.pk, "console")
+    by_hand.process_again(WebhookEvent.objects.filter(status="failed"), lambda row: True)
+    (listed, *_) = person("manager", acme.tenant).get(reverse("console:audit")).context["page"].rows
+    assert listed.details["webhooks"] == 2 and listed.object_name == "Production n8n"
 
 
 def test_filters(acme: TenantIntegration) -> None:
