@@ -28,7 +28,6 @@ COARSE = 1000  # ids by which the ends of a range may be wide
 SLACK = timedelta(hours=1)  # between the order of ids and that of times: how long a transaction may be open
 
 Status = IntegrationSync.Status
-SKIPPED = "skipped"
 
 
 class ReplayFilter(SyncFilter):
@@ -133,6 +132,9 @@ def preview(tenant_id: Any, which: ReplayFilter, *, seconds: float, most: int, s
     walk, found = begin(tenant_id, which), Preview()
     stop_at = time.monotonic() + seconds
     while (end := walk.window(COUNTED)) is not None:
+        if found.count > most or time.monotonic() > stop_at:  # and there is more
+            found.is_complete = False
+            break
         rows = walk.wanted(end)
         counts = rows.order_by().aggregate(all=Count("pk"), pending=Count("pk", filter=Q(status=Status.PENDING)))
         if counts["all"] and len(found.sample) < sample:
@@ -141,9 +143,6 @@ def preview(tenant_id: Any, which: ReplayFilter, *, seconds: float, most: int, s
         found.count += counts["all"]
         found.left_alone += counts["pending"]
         walk.after = end
-        if found.count > most or time.monotonic() > stop_at:
-            found.is_complete = False
-            break
     return found
 
 
@@ -151,10 +150,10 @@ def count(job: Job, *, seconds: float) -> int | None:
     """Return how many rows there are to look at; None if so many seconds do not suffice."""
     walk, found, stop_at = walk_of(job), 0, time.monotonic() + seconds
     while (end := walk.window(COUNTED)) is not None:
-        found += walk.wanted(end).order_by().count()
-        walk.after = end
         if time.monotonic() > stop_at:
             return None
+        found += walk.wanted(end).order_by().count()
+        walk.after = end
     return found
 
 
@@ -169,17 +168,19 @@ def step(job: Job, limit: int) -> Step:
     done = len(make_due(sorted(due), ~Q(status=Status.PENDING), reason=f"replayed by {job.made_by} (job {job.pk})"))
     cursor = rows[-1][1] if len(rows) == limit else end
     found = Step(cursor, done=done, skipped=len(rows) - done)
-    found.messages = list(_why_skipped(rows))
+    found.messages = list(_why_skipped(walk, rows))
     return found
 
 
 def _ended(walk: Walk, status: str) -> bool:
     """Tell whether a row in this state is replayed: what was owed, or what the filter names though it never was."""
-    return status != Status.PENDING and (status != SKIPPED or SKIPPED in walk.which.status)
+    return status != Status.PENDING and (status != Status.SKIPPED or Status.SKIPPED in walk.which.status)
 
 
-def _why_skipped(rows: list[Any]) -> Iterator[str]:
+def _why_skipped(walk: Walk, rows: list[Any]) -> Iterator[str]:
     if any(row[2] == Status.PENDING for row in rows):
         yield "Deliveries that are still pending are left alone; they are tried by themselves."
+    if any(row[2] == Status.SKIPPED and not _ended(walk, row[2]) for row in rows):
+        yield "What a subscription's condition kept out is left alone, unless the filter names it (skipped)."
     if not all(row[3] for row in rows):
         yield "Deliveries of integrations that are switched off are left alone; nothing is sent there."

@@ -19,6 +19,8 @@ from django.db.models.functions import Coalesce, Now
 from pydantic import ValidationError
 
 from integrations import clock
+from integrations.acting import TASK as TASK_SOURCE
+from integrations.acting import acting_as
 from integrations.alone import MAX_DEATHS
 from integrations.connections.models import TenantIntegration
 from integrations.counted import counted
@@ -177,7 +179,8 @@ def _batch(turn: Turn) -> tuple[Step | None, int]:
         if integration is None or job.kind == Job.Kind.REPLAY:
             step = replay.step(job, limit)
         else:
-            step = backfill.step(job, integration, limit, passes_over=turn.passes_over)
+            with acting_as(job.made_by, source=TASK_SOURCE, path=str(job)):  # whose doing the events are
+                step = backfill.step(job, integration, limit, passes_over=turn.passes_over)
         _write(job, step)
     turn.limit, turn.passes_over = min(2 * turn.limit, MOST_ROWS), False
     return step, job.pace

@@ -131,7 +131,7 @@ class ReplayForm(_JobForm):
         self.which = ReplayFilter()
         ended = [choice for choice in Status.choices if choice[0] in (Status.FAILED, Status.CANCELLED, Status.SYNCED)]
         given = data.getlist("status") if data is not None else self.initial.get("status", [])
-        ended += [choice for choice in Status.choices if choice[0] == "skipped" and "skipped" in given]
+        ended += [choice for choice in Status.choices if choice[0] == Status.SKIPPED and Status.SKIPPED in given]
         self.fields["status"].choices = ended  # type: ignore[attr-defined]
         self.fields["event_type"].choices = [("", _("All event types")), *event_types.recorded()]  # type: ignore[attr-defined]
         if access.tenant is None:

@@ -9,6 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from django.core.management import call_command
+from django.core.management.base import CommandError
 from django.db import connection, connections, transaction
 
 from integrations.capture import trigger_handler
@@ -145,6 +147,14 @@ def test_chosen_rows_and_no_others(hook: TenantIntegration) -> None:
     assert statuses() == ["pending", "failed", "synced", "failed"]
 
 
+def test_what_a_condition_kept_out_is_sent_only_if_it_is_named(hook: TenantIntegration) -> None:
+    rows_in(hook, "skipped", "failed")
+    job = finished(replay(hook))
+    assert (job.done, job.skipped, statuses()) == (1, 1, ["skipped", "pending"])
+    assert "condition" in job.messages[0]["text"]
+    assert (finished(replay(hook, status="skipped")).done, statuses()) == (1, ["pending", "pending"])
+
+
 def test_what_is_recorded_after_the_start_is_not_part_of_it(hook: TenantIntegration) -> None:
     rows_in(hook, "synced")
     job = replay(hook)
@@ -222,6 +232,7 @@ def test_one_integration_is_sent_the_present_state_whatever_it_subscribes_to(
         ("workitem_snapshot", str(item.pk)) for item in items
     ]
     assert set(IntegrationSync.objects.values_list("integration_id", flat=True)) == {hook.pk} != {everybody.pk}
+    assert {event.actor for event in events} == {f"ann, {job}"}
     body = json.loads(events[0].body)
     assert (body["event_type"], body["workitem"]["reference_id"]) == ("workitem_snapshot", "RMA-0")
     assert body["tenant"]["id"] == hook.tenant_id and "changes" not in body
@@ -264,6 +275,7 @@ def test_a_preview_counts_and_shows_and_says_where_it_stopped(
     assert (shown.count, shown.is_complete, len(shown.sample)) == (7, True, 5)
     assert shown.sample[0].body["workitem"]["reference_id"] == "RMA-1"
     monkeypatch.setattr(actions, "PREVIEW_ROWS", 3)
+    monkeypatch.setattr(replay_rows, "COUNTED", 4)
     assert not actions.preview_replay(hook.tenant_id, ReplayFilter()).is_complete
     assert (actions.preview_backfill(hook.tenant_id, ITEMS).count, shown.is_complete) == (4, True)
 
@@ -499,3 +511,33 @@ def test_many_rows_chosen_in_the_admin_become_a_job_of_each_tenant(
     )
     assert finished(jobs[1]).done == 2
     assert statuses()[3:] == ["pending", "pending", "synced", "pending"]
+
+
+def test_both_are_started_by_a_command(hook: TenantIntegration, capsys: pytest.CaptureFixture[str]) -> None:
+    rows_in(hook, "failed", "failed", "pending")
+    words = ["integration_replay", "--tenant", "acme-corp", "--status", "failed,pending", "--since", "1h"]
+    call_command(*words, "--dry-run")
+    assert capsys.readouterr().out == (
+        "It would look at 3 deliveries, and leave 1 alone: failed or pending deliveries of the last hour.\n"
+    )
+    assert not Job.objects.exists()
+    call_command(*words)
+    call_command("integration_backfill", str(hook.public_id), "tasks.WorkItem", "--pace", "9", "--dry-run")
+    call_command("integration_backfill", str(hook.public_id), "tasks.WorkItem", "--pace", "9")
+    replayed, backfilled = Job.objects.order_by("id")
+    assert capsys.readouterr().out.splitlines() == [
+        f"{replayed} is started: {replayed.in_words}.",
+        "It would look at 3 objects: the present state of all work items to Hook.",
+        f"{backfilled} is started: the present state of all work items to Hook.",
+    ]
+    assert (replayed.tenant_id, backfilled.pace) == (hook.tenant_id, 9)
+    for wrong, said in (
+        (["integration_replay", "--tenant", "nobody"], "no tenant 'nobody'"),
+        (["integration_replay", "--tenant", "acme-corp", "--since", "x"], "--since: “x” is no time"),
+        (["integration_replay", "--tenant", "acme-corp", "--pace", "0"], "A pace of 0"),
+        (["integration_backfill", "x", "tasks.workitem"], "no integration 'x'"),
+        (["integration_backfill", str(hook.public_id), "auth.user"], "“auth.user” cannot be backfilled; there are:"),
+        (["integration_backfill", str(hook.public_id), "tasks.workitem", "--condition", "("], "Incomplete expression"),
+    ):
+        with pytest.raises(CommandError, match=said):
+            call_command(*wrong)
