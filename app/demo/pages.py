@@ -15,7 +15,7 @@ from integrations.erp.push_log import ERPPushLog
 from integrations.label import app_label
 from integrations.models import IntegrationEvent, IntegrationSync, SyncState, TenantIntegration, WebhookEvent
 
-NO_PAGE = {"sign-in", "sign-out", "tenant"}  # forms of the frame
+NO_PAGE = {"sign-in", "sign-out", "tenant", "integration-event-try"}  # forms of the frame
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +43,12 @@ def pages(tenant: Any) -> Iterator[Page]:
 
 def _sample(segment: str, name: str, tenant: Any) -> Any:
     """Return what stands in an address of `segment` for its argument `name`, None if there is nothing."""
-    if name in ("type", "kind", "connector", "connector_type"):
+    if name in ("type", "kind", "connector_type") or (segment, name) == ("integrations", "key"):
         return "webhook"
-    if name in ("event_type",):
+    if name == "event_type":
         return "workitem_created"
+    if segment == "people":
+        return tenant.membership_set.values_list("user", flat=True).first()
     find = _ROWS.get(segment)
     rows = find(tenant) if find is not None else None
     if rows is None:
@@ -85,6 +87,6 @@ _ROWS: dict[str, Callable[[Any], QuerySet[Any] | None]] = {
     "pulls": lambda tenant: SyncState.objects.filter(connection__tenant=tenant).order_by("-pk"),
     "pushes": lambda tenant: ERPPushLog.objects.filter(integration__tenant=tenant).order_by("-pk"),
     "jobs": _of("Job", "tenant"),
-    "keys": _of("ApiKey", "tenant"),
-    "audit": _of("AuditEntry", "tenant"),
+    "keys": _of("APIKey", "tenant"),
+    "audit": _of("AuditEntry", "tenant_key"),
 }

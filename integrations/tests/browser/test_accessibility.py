@@ -1,0 +1,103 @@
+"""Every page of the console under axe: at a desk and on a phone, light and dark, as each kind of person."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import connections
+from django.test import Client
+from django.urls import reverse
+
+from app.demo.data.fill import fill
+from app.demo.pages import pages
+from integrations.tests.services import missing
+from tenants.models import Tenant
+
+from .conftest import CHROMIUM, FLAGS
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(900), pytest.mark.django_db(transaction=True)]
+
+DESK, PHONE = (1400, 900), (390, 844)
+ALL = tuple((size, scheme) for size in (DESK, PHONE) for scheme in ("light", "dark"))
+# Empty lists and refusals, beside the pages with something on them.
+STATES = (
+    "events/?type=workitem_deleted",
+    "inbound/?state=duplicate",
+    "pushes/?order=nothing",
+    "no/such/page/",
+    "keys/",
+)
+# What a page never has: other people's scripts.
+WITHOUT_SIGN_IN = ("sign-in/",)
+
+
+@pytest.fixture
+def playwright() -> Iterator[Any]:
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        missing("the package playwright is not installed")
+    if not Path(CHROMIUM).exists():
+        missing(f"there is no Chromium at {CHROMIUM}")
+    with sync_playwright() as running:
+        yield running
+        connections.close_all()  # beside playwright's event loop this thread has connections of its own
+
+
+def _context(browser: Any, server: str, username: str) -> Any:
+    context = browser.new_context()
+    if username:
+        client = Client()
+        client.force_login(User.objects.get(username=username))
+        context.add_cookies([{"name": "sessionid", "value": client.cookies["sessionid"].value, "url": server}])
+    return context
+
+
+def _findings(page: Any, axe: Any, looks: Sequence[tuple[tuple[int, int], str]]) -> Iterator[str]:
+    """Yield what axe finds on the page that is open, at each size and in each scheme."""
+    for (width, height), scheme in looks:
+        page.set_viewport_size({"width": width, "height": height})
+        page.emulate_media(color_scheme=scheme)
+        if page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"):
+            yield f"{width} px: wider than the screen"
+        for violation in axe.run(page).response["violations"]:
+            nodes = [node["html"][:140] for node in violation["nodes"][:3]]
+            yield f"{width} px, {scheme}: {violation['id']} ({violation['help']}): {'; '.join(nodes)}"
+
+
+def test_axe_finds_nothing(server: str, playwright: Any) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
+    fill(server, pace=0.1)
+    User.objects.create_superuser("root", password="a long password")
+    acme = Tenant.objects.get(name="Acme Corp")
+    root = Client()
+    root.force_login(User.objects.get(username="root"))
+    opened = {page.url: root.get(page.url).status_code for page in pages(acme)}
+    paths = [url for url, status in opened.items() if status != 405]
+    home = reverse("console:overview")
+    everything = [*paths, *(home + state for state in STATES)]
+    axe = Axe()
+    browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+    found: dict[str, list[str]] = {}
+    for username, urls, looks in (
+        ("root", everything, ALL),
+        ("acme-viewer", [*paths, home + "keys/"], ALL[:1]),
+        ("", [home + path for path in WITHOUT_SIGN_IN], ALL),
+    ):
+        context = _context(browser, server, username)
+        page = context.new_page()
+        for url in urls:
+            answer = page.goto(server + url)
+            assert answer.status < 500, url
+            for finding in _findings(page, axe, looks):
+                found.setdefault(f"{finding}", []).append(f"{username or 'nobody'} {url}")
+        context.close()
+    browser.close()
+    assert not found, "\n".join(
+        f"{what}\n      on {', '.join(sorted(set(where))[:4])}" for what, where in found.items()
+    )
