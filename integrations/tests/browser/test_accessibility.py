@@ -28,7 +28,7 @@ STATES = (
     "events/?type=workitem_deleted",
     "inbound/?state=duplicate",
     "pushes/?order=nothing",
-    "no/such/page/",
+    "events/999999999/",
     "keys/",
 )
 # What a page never has: other people's scripts.

@@ -48,6 +48,7 @@ def test_pages_cost_few_queries_and_open_for_their_tenant_alone() -> None:
     dear, wrong, opened, refused = [], [], 0, 0
     for page in pages(acme):
         for who, client in (("operator", operator), ("manager", manager)):
+            client.get(page.url)  # what a process remembers (content types, …) it asks for once
             with CaptureQueriesContext(
                 connection,
             ) as queries:
@@ -58,7 +59,8 @@ def test_pages_cost_few_queries_and_open_for_their_tenant_alone() -> None:
             if answer.status_code not in (200, 302) and not (who == "manager" and answer.status_code == 403):
                 wrong.append(f"{page.name} as {who}: {answer.status_code}")
             if len(queries) > MOST_QUERIES:
-                dear.append(f"{page.name} as {who}: {len(queries)} queries")
+                asked = "\n    ".join(query["sql"][:200] for query in queries.captured_queries)
+                dear.append(f"{page.name} as {who}: {len(queries)} queries\n    {asked}")
         is_of_a_row = any(part.isdigit() or len(part) == 36 for part in page.url.split("/"))
         if is_of_a_row and page.name not in OF_NOBODY:
             for answer in (stranger.get(page.url), stranger.post(page.url)):
