@@ -138,6 +138,11 @@ def events_to_try(event_type: str, tenant: Any, *, integration_id: int | None = 
     rows = [(row.pk, row.occurred_at, json.loads(row.body)) for row in newest.order_by("-id")[:MOST]] if asked else []
     if rows:
         return EventsToTry(tuple(rows), are_samples=False)
+    return samples(event_type, tenant)
+
+
+def samples(event_type: str, tenant: Any) -> EventsToTry:
+    """Return made-up events of this type."""
     now = clock.now()
     return EventsToTry(tuple((None, now, body) for body in _sample_bodies(event_type, tenant)), are_samples=True)
 

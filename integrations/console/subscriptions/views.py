@@ -28,7 +28,7 @@ from integrations.console.page import page, show
 from integrations.console.workbench.actions import require
 from integrations.console.workbench.bench import open_bench
 from integrations.forms.choice import connector_of
-from integrations.services.subscription_trial import events_to_try, try_subscription
+from integrations.services.subscription_trial import EventsToTry, events_to_try, samples, try_subscription
 from integrations.tenancy.capabilities import Capability
 
 STALE = "Somebody else changed the events after you opened the page, so nothing was saved: this is how they are now."
@@ -90,7 +90,7 @@ def subscription(request: HttpRequest, access: Access, public_id: UUID, event_ty
                 row.save()
                 messages.success(request, f"{offered[event_type]}: saved. It holds for events from now on.")
                 return HttpResponseRedirect(_url(integration))
-    events = events_to_try(event_type, integration.tenant, integration_id=integration.pk)
+    events = _events(access, integration, event_type)
     context = {
         "integration": integration,
         "event_type": event_type,
@@ -114,7 +114,7 @@ def subscription_trial(request: HttpRequest, access: Access, public_id: UUID, ev
     if event_type not in _offered(integration, integration.subscriptions.values_list("event_type", flat=True)):
         raise Http404
     condition, payload = _typed(request)
-    events = events_to_try(event_type, integration.tenant, integration_id=integration.pk)
+    events = _events(access, integration, event_type)
     trial = try_subscription(condition, payload, event_type, integration.tenant, on=events)
     shown = request.POST.get("shown", "")
     chosen = next((each for each in trial.events if str(each.event_id) == shown), None)
@@ -145,6 +145,13 @@ def _theirs(stored: EventSubscription | None) -> str:
     if stored is not None:
         what = f"saved “{stored.condition or 'always'}” and “{stored.payload or 'the event as it is'}”"
     return f"After you opened the page somebody else {what}, so nothing was saved. Save again to replace that."
+
+
+def _events(access: Access, integration: TenantIntegration, event_type: str) -> EventsToTry:
+    """Return what to try it on; made-up events for whoever may not see what happened."""
+    if not access.may(Capability.VIEW_DELIVERIES, integration.tenant_id):
+        return samples(event_type, integration.tenant)
+    return events_to_try(event_type, integration.tenant, integration_id=integration.pk)
 
 
 def _digest(*parts: Any) -> str:

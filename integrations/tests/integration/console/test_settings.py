@@ -206,3 +206,12 @@ def test_what_it_may_do_when_it_calls_back_is_ticked_here(ours: TenantIntegratio
     client = signed_in(ours.tenant, role="manager", permissions=())
     html = page(client, url("integration-settings", ours))
     assert 'value="workitem-note"' in html
+
+
+def test_whoever_may_not_see_what_happened_tries_on_made_up_events(ours: TenantIntegration) -> None:
+    make_item(ours.tenant, reference_id="CANARY-1")
+    client = signed_in(ours.tenant, permissions=VIEWER)
+    editor, trial = (url(name, ours, "workitem_created") for name in ("integration-event", "integration-event-try"))
+    for html in (page(client, editor), client.post(trial).content.decode()):
+        assert "made-up events" in html
+        assert "CANARY" not in html

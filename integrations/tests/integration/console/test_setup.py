@@ -21,7 +21,13 @@ from integrations.tests.receiver import Answer, Receiver
 from tenants.models import Membership, Tenant
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db]
-PERMISSIONS = ("view_tenantintegration", "add_tenantintegration", "change_tenantintegration", "use_any_connector")
+PERMISSIONS = (
+    "view_tenantintegration",
+    "add_tenantintegration",
+    "change_tenantintegration",
+    "view_integrationsync",
+    "use_any_connector",
+)
 
 
 @pytest.fixture(autouse=True)
@@ -183,7 +189,7 @@ def test_another_tenants_and_a_smaller_role_are_refused_on_every_page() -> None:
     operator = signed_in(ours, name="otto", role="operator", permissions=())
     page(operator, reverse("console:gallery"), 403)
     page(operator, reverse("console:setup-events", args=[own.public_id]), 403)
-    only_chat = signed_in(ours, name="cleo", permissions=(*PERMISSIONS[:3], "use_chat_connectors"))
+    only_chat = signed_in(ours, name="cleo", permissions=(*PERMISSIONS[:4], "use_chat_connectors"))
     assert ">n8n Webhook</a>" not in page(only_chat, reverse("console:gallery"))
     page(only_chat, reverse("console:setup", args=["n8n"]), 403)
     page(only_chat, reverse("console:setup-events", args=[own.public_id]), 403)
