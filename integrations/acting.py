@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import PurePath
 from typing import Any
 
@@ -151,8 +152,13 @@ def _of_process() -> Actor:
     task = celery.current_task if celery is not None else None
     if task:
         return Actor(source=TASK, path=str(task.name), act=task.request.id)
-    if len(sys.argv) > 1 and PurePath(sys.argv[0]).name in _PROGRAMS:
-        return Actor(_login(), "", COMMAND, None, f"manage.py {sys.argv[1]}")
+    return _of_command(*sys.argv[:2])
+
+
+@lru_cache(maxsize=4)
+def _of_command(program: str = "", name: str = "", *_: str) -> Actor:
+    if name and PurePath(program).name in _PROGRAMS:
+        return Actor(_login(), "", COMMAND, None, f"manage.py {name}")
     return Actor()
 
 

@@ -17,6 +17,7 @@ from django.contrib.contenttypes.models import ContentType
 from django.db import models, transaction
 
 from integrations import clock, conf
+from integrations.acting import acting
 from integrations.connections.conditions import judge
 from integrations.connections.deciding import why_unmet
 from integrations.delivery.wakeup import wake_on_commit
@@ -62,7 +63,7 @@ def publish_all(
     """
     content_type_id = ContentType.objects.db_manager(using).get_for_model(model).pk
     now = clock.now()
-    is_answer = may_loop()
+    is_answer, actor = may_loop(), acting().label
     occurrences = []
     frames: dict[tuple[Any, str], dict[str, Any]] = {}
     for happening in happenings:
@@ -96,6 +97,7 @@ def publish_all(
                     payloads=payloads,
                     occurred_at=now,
                     origin_id=origin() if is_answer else None,
+                    actor=actor,
                 )
             )
     if not occurrences:

@@ -12,6 +12,7 @@ from django.db import transaction
 from django.test import Client, RequestFactory
 from django.utils import timezone
 
+from integrations import acting as acting_module
 from integrations.acting import acting, acting_as, actor_of, address_of
 from integrations.audit.retention import purge_trail
 from integrations.audit.trail import record
@@ -162,7 +163,8 @@ def test_a_command_and_a_shell_name_who_is_logged_in(
     integration: TenantIntegration, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sys.argv", ["./manage.py", "shell", "-c", "token='canary'"])
-    monkeypatch.setenv("LOGNAME", "deploy")
+    monkeypatch.setattr(acting_module, "_login", lambda: "deploy")
+    acting_module._of_command.cache_clear()
     integration.is_active = False
     integration.save()
     (entry,) = entries()
