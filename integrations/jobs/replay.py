@@ -16,7 +16,7 @@ from django.db.models import Count, Max, Q, QuerySet
 
 from integrations.connections.models import TenantIntegration
 from integrations.delivery.operator_actions import make_due
-from integrations.outbox.filters import SyncFilter
+from integrations.outbox.filters import FindObjects, SyncFilter
 from integrations.outbox.models import IntegrationSync
 
 from .models import Job
@@ -31,18 +31,25 @@ Status = IntegrationSync.Status
 
 
 class ReplayFilter(SyncFilter):
-    """A filter that may also name its rows.
+    """A filter that may also name its rows, and keeps what it meant when the job was started.
 
     Attributes:
         ids: only these, None: no matter which.
+        objects: which objects the words of `object` meant: content type, ids.
     """
 
     ids: tuple[int, ...] | None = None
+    objects: tuple[tuple[int, tuple[str, ...]], ...] = ()
+
+    def q(self, find: FindObjects | None = None) -> Q:
+        """Return the condition on `IntegrationSync`; words mean what they meant, if nobody says what they mean now."""
+        meant = [(content_type, list(object_ids)) for content_type, object_ids in self.objects]
+        return super().q(find or (lambda _: meant))
 
     def in_words(self, integration_name: str | None = None) -> str:
         if self.ids is None:
             return super().in_words(integration_name)
-        which = SyncFilter(**self.model_dump(exclude={"ids"}))
+        which = SyncFilter(**self.model_dump(exclude={"ids", "objects"}))
         rest = "" if which.is_empty else f", of them {which.in_words(integration_name)}"
         return f"{len(self.ids):,} chosen deliver{'y' if len(self.ids) == 1 else 'ies'}{rest}"
 
@@ -129,12 +136,13 @@ def begin(tenant_id: Any, which: ReplayFilter) -> Walk:
 
 def preview(tenant_id: Any, which: ReplayFilter, *, seconds: float, most: int, sample: int = 5) -> Preview:
     """Look at what a replay would do, for so many seconds and rows at most."""
-    walk, found = begin(tenant_id, which), Preview()
+    walk, found, is_begun = begin(tenant_id, which), Preview(), False
     stop_at = time.monotonic() + seconds
     while (end := walk.window(COUNTED)) is not None:
-        if found.count > most or time.monotonic() > stop_at:  # and there is more
+        if found.count > most or (is_begun and time.monotonic() > stop_at):  # and there is more
             found.is_complete = False
             break
+        is_begun = True
         rows = walk.wanted(end)
         counts = rows.order_by().aggregate(all=Count("pk"), pending=Count("pk", filter=Q(status=Status.PENDING)))
         if counts["all"] and len(found.sample) < sample:

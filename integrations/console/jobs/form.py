@@ -19,7 +19,7 @@ from integrations.jobs.backfill import BackfillFilter
 from integrations.jobs.models import MOST_PACE, USUAL_PACE
 from integrations.jobs.replay import ReplayFilter
 from integrations.jobs.snapshots import sources
-from integrations.outbox.filters import SyncFilter
+from integrations.outbox.filters import FindObjects, SyncFilter
 from integrations.outbox.models import IntegrationSync
 from integrations.tenancy.capabilities import Capability
 from integrations.tenancy.tenant import name_of
@@ -43,8 +43,15 @@ class _JobForm(forms.Form):
         help_text=_("Deliveries per second, at most. What happens meanwhile is sent beside them."),
     )
 
-    def __init__(self, access: Access, data: QueryDict | None = None, initial: QueryDict | None = None) -> None:
+    def __init__(
+        self,
+        access: Access,
+        data: QueryDict | None = None,
+        initial: QueryDict | None = None,
+        find: FindObjects | None = None,
+    ) -> None:
         self.access = access
+        self.find = find  # which objects words mean
         given = initial if initial is not None else QueryDict()
         start: dict[str, Any] = {"pace": USUAL_PACE}
         start |= {name: given.getlist(name) if name in LISTS else given[name] for name in given}
@@ -112,7 +119,9 @@ class ReplayForm(_JobForm):
     )
     error = forms.CharField(label=_("Words of the error"), required=False)
     object = forms.CharField(
-        label=_("Object"), required=False, help_text=_("Its id, such as 42 or tasks.workitem:42; or a webhook-id.")
+        label=_("Object"),
+        required=False,
+        help_text=_("Its reference or other words of it; its id, such as tasks.workitem:42; or a webhook-id."),
     )
     field_order = (
         "tenant",
@@ -126,8 +135,10 @@ class ReplayForm(_JobForm):
         "object",
     )
 
-    def __init__(self, access: Access, data: QueryDict | None = None, initial: QueryDict | None = None) -> None:
-        super().__init__(access, data, initial)
+    def __init__(
+        self, access: Access, data: QueryDict | None = None, initial: QueryDict | None = None, **more: Any
+    ) -> None:
+        super().__init__(access, data, initial, **more)
         self.which = ReplayFilter()
         ended = [choice for choice in Status.choices if choice[0] in (Status.FAILED, Status.CANCELLED, Status.SYNCED)]
         given = data.getlist("status") if data is not None else self.initial.get("status", [])
@@ -152,6 +163,9 @@ class ReplayForm(_JobForm):
         if not self.which.status:
             ended = (Status.FAILED, Status.CANCELLED, Status.SYNCED)
             self.which = self.which.model_copy(update={"status": tuple(str(state) for state in ended)})
+        if self.which.object and self.find is not None:
+            meant = tuple((content_type, tuple(ids)) for content_type, ids in self.find(self.which.object))
+            self.which = self.which.model_copy(update={"objects": meant})
         chosen = self.cleaned_data.get("tenant")
         if self.tenant_id is None:
             self.tenant_id = self.access.tenant.pk if self.access.tenant is not None else self._tenant_key(chosen)
@@ -166,7 +180,8 @@ class ReplayForm(_JobForm):
 
     def kept(self) -> list[tuple[str, str]]:
         """Return what the button that starts the job sends, with times as they are now."""
-        query = self.which.fixed().to_query()
+        which = SyncFilter(**self.which.model_dump(exclude={"ids", "objects"}))
+        query = which.fixed().to_query()
         if "tenant" in self.fields:
             query["tenant"] = [str(self.tenant_id)]
         query |= {"kind": [self.kind], "pace": [str(self.cleaned_data["pace"])]}
@@ -187,8 +202,10 @@ class BackfillForm(_JobForm):
     )
     field_order = ("integration", "model", "condition", "pace")
 
-    def __init__(self, access: Access, data: QueryDict | None = None, initial: QueryDict | None = None) -> None:
-        super().__init__(access, data, initial)
+    def __init__(
+        self, access: Access, data: QueryDict | None = None, initial: QueryDict | None = None, **more: Any
+    ) -> None:
+        super().__init__(access, data, initial, **more)
         self.which: BackfillFilter | None = None
         offered = sources()
         labels = [(source.label, f"{source.plural[:1].upper()}{source.plural[1:]}") for source in offered]

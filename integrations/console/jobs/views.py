@@ -19,6 +19,7 @@ from django.views.decorators.http import require_POST
 
 from integrations.connections.models import TenantIntegration
 from integrations.console.access import Access
+from integrations.console.deliveries.objects import finder
 from integrations.console.keyset import listing
 from integrations.console.objects import name_objects
 from integrations.console.page import is_part, page, show
@@ -82,7 +83,8 @@ def new_job(request: HttpRequest, access: Access) -> HttpResponse:
     form_class = FORMS.get(request.GET.get("kind", "replay"), ReplayForm)
     is_shown = "show" in request.GET
     given = request.GET
-    form = form_class(access, data=given) if is_shown else form_class(access, initial=_prefilled(given, form_class))
+    said = {"data": given} if is_shown else {"initial": _prefilled(given, form_class)}
+    form = form_class(access, **said, find=finder(request, access))
     context: dict[str, Any] = {}
     if is_shown and form.is_valid():
         access.require(form.takes, form.tenant_id)
@@ -96,11 +98,14 @@ def _prefilled(given: Any, form_class: type) -> Any:
         given = given.copy()
         given.setlist("status", ["failed"])
         given["since"] = "24h"
+    if (tenant := find_tenant(given.get("tenant"))) is not None:
+        given = given.copy()
+        given["tenant"] = str(tenant.pk)  # it may have been named by its slug
     return given
 
 
 def _start(request: HttpRequest, access: Access) -> HttpResponse:
-    form = FORMS.get(request.POST.get("kind", ""), ReplayForm)(access, data=request.POST)
+    form = FORMS.get(request.POST.get("kind", ""), ReplayForm)(access, data=request.POST, find=finder(request, access))
     if not form.is_valid():
         return _show_form(request, access, form, {})
     access.require(form.takes, form.tenant_id)

@@ -16,6 +16,7 @@ from integrations.jobs.actions import start_backfill, start_replay
 from integrations.jobs.backfill import BackfillFilter
 from integrations.jobs.models import MOST_PACE
 from integrations.jobs.replay import ReplayFilter
+from integrations.jobs.run import run_job
 from integrations.models import AuditEntry, IntegrationSync, Job, TenantIntegration
 from integrations.tests.factories import make_integration, make_item, make_tenant
 from tasks.models import WorkItem
@@ -110,6 +111,22 @@ def test_the_list_of_deliveries_can_link_here_with_its_filter(hook: TenantIntegr
     for part in ('value="5xx"', 'value="gone"', 'value="42"', f'value="{hook.public_id}" selected'):
         assert part in text
     assert 'value="cancelled" id="job_status_2" checked' in text and 'value="24h"' not in text.partition("<datalist")[0]
+
+
+def test_an_object_is_found_by_its_words_and_stays_what_was_meant(hook: TenantIntegration) -> None:
+    client = browser(OPERATOR, hook.tenant)
+    item = make_item(hook.tenant, reference_id="RMA-777")
+    IntegrationSync.objects.filter(event__object_id=str(item.pk)).update(status="failed")
+    theirs = make_integration(make_tenant("Other"), name="Other hook")
+    make_item(theirs.tenant, reference_id="RMA-777")
+    shown = read(client, "/console/jobs/new/?show=1&kind=replay&pace=50&object=RMA-777")
+    assert '<span class="value">1</span>' in shown and "RMA-777" in shown
+    client.post("/console/jobs/new/", {"kind": "replay", "pace": "50", "object": "RMA-777"})
+    job = Job.objects.get()
+    WorkItem.objects.filter(pk=item.pk).update(reference_id="RMA-778")
+    assert run_job(job.pk) == "done"
+    job.refresh_from_db()
+    assert (job.done, job.in_words.endswith("about RMA-777")) == (1, True)
 
 
 def test_a_manager_backfills_and_an_operator_reads_why_not(hook: TenantIntegration) -> None:
