@@ -24,6 +24,7 @@ from .differences import Changes, changes_between
 from .trail import CHANGED, CREATED, DELETED, AuditEntry, record
 
 SWITCHED_ON, SWITCHED_OFF = "switched on", "switched off"
+PAYLOAD = "payload of "  # before the event type, in the names of changes; [old expression, new expression]
 SUBSCRIPTION = "subscription "  # before the event type, in the names of changes; [old condition, new condition]
 
 # Columns that follow from others, or that tests and workers write.
@@ -109,6 +110,9 @@ def _note_subscription(instance: Any, raw: bool, created: bool, using: str, **_:
         changes, old = {SUBSCRIPTION + before.event_type: [before.condition, None]}, None
     if old != instance.condition:
         changes[SUBSCRIPTION + instance.event_type] = [old, instance.condition]
+    sent = "" if created or before is None or old is None else before.payload
+    if sent != instance.payload:
+        changes[PAYLOAD + instance.event_type] = [sent, instance.payload]
     if changes:
         record(CHANGED, instance.integration, changes=changes, using=using)
 

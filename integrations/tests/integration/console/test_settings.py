@@ -8,7 +8,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from integrations.models import EventSubscription, TenantIntegration
+from integrations.models import AuditEntry, EventSubscription, TenantIntegration
 from integrations.tests.factories import make_integration, make_item, make_tenant
 
 from .test_setup import page, signed_in
@@ -139,6 +139,10 @@ def test_condition_and_payload_are_tried_then_saved_or_refused_with_what_was_typ
     assert saved(client, ours, "workitem_created", **good).status_code == 302
     row = EventSubscription.objects.get()
     assert (row.condition, row.payload) == (good["condition"], good["payload"])
+    assert AuditEntry.objects.order_by("-id")[0].changes == {
+        "subscription workitem_created": ["", good["condition"]],
+        "payload of workitem_created": ["", good["payload"]],
+    }
 
 
 def test_an_event_type_that_is_not_ticked_is_subscribed_to_by_saving_its_page(ours: TenantIntegration) -> None:
