@@ -9,15 +9,18 @@ import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.contrib.contenttypes.models import ContentType
 from django.db import models, transaction
 
 from integrations.counted import counted
+from integrations.outbox.models import IntegrationSync
 
 logger = logging.getLogger("integrations.audit")
+
+SETTLED_WITHIN = timedelta(seconds=2)  # a note and the row that it tells of are written by one transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,21 @@ def not_received(integration: str, event_type: str, *, attempts: int, why: str) 
 def not_sent(integration: str, event_type: str, *, ended_as: str, why: str) -> str:
     """Return the text of a note: a person or a switch ended it before it was sent; `ended_as`: cancelled, failed."""
     return f"✗ {event_type} was not sent to {integration}: {ended_as}: {why}."
+
+
+def tells_of(note: WrittenNote, sync: IntegrationSync) -> bool:
+    """Tell whether the system wrote `note` about `sync` when that was settled; its event and integration are joined."""
+    at = sync.settled_at
+    if note.author or at is None or abs(note.at - at) >= SETTLED_WITHIN:
+        return False
+    name, event_type = sync.integration.name, sync.event.event_type
+    return note.text.startswith(
+        (
+            received(name, event_type, status=None, attempt=1).rstrip("."),
+            f"✗ {name} did not get {event_type}",
+            f"✗ {event_type} was not sent to {name}",
+        )
+    )
 
 
 def _sentence(text: str) -> str:

@@ -11,8 +11,8 @@ from django.utils.html import format_html
 
 from integrations.admin.lists.filters import IntegrationFilter
 from integrations.admin.lists.history import HistoryAdmin
+from integrations.admin.log.attempt import attempt_badge
 from integrations.admin.pages.links import link, page_url, sees
-from integrations.admin.sync.attempt import attempt_badge
 from integrations.admin.tenancy.scoped_admin import TenantFilter
 from integrations.admin.widgets.assets import Assets
 from integrations.audit.models import ExecutionLog

@@ -25,6 +25,14 @@ def page_url(model_name: str, view: str, pk: Any = None) -> str:
         return ""
 
 
+def console_url(name: str, *args: Any) -> str:
+    """Return the address of a page of the console, "" if the project has no console."""
+    try:
+        return reverse(f"console:{name}", args=args)
+    except NoReverseMatch:
+        return ""
+
+
 def sees(user: Any, model_name: str) -> bool:
     """Tell whether `user` may open the admin pages of a model of ours; nobody is led to a refusal."""
     return any(user.has_perm(permission(action, model_name)) for action in ("view", "change"))

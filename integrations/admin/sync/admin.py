@@ -1,45 +1,29 @@
-"""Integration Syncs: what we owe, what arrived, what failed and why; every attempt; retry, replay, cancel."""
+"""Integration Syncs: what we owe, what arrived, what failed and why. Each row leads to its story in the console."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
-from functools import partial
 from typing import Any, ClassVar
 
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
 from django.contrib.contenttypes.models import ContentType
-from django.core.exceptions import PermissionDenied
 from django.db.models import Q, QuerySet
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
-from django.urls import URLPattern, path
+from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from integrations.admin.lists.filters import EventTypeFilter, IntegrationFilter
 from integrations.admin.lists.history import HistoryAdmin
-from integrations.admin.pages.links import link, page_name, page_url
+from integrations.admin.pages.links import console_url, link, page_url
 from integrations.admin.pages.object_links import link_objects, search_objects
 from integrations.admin.pages.page_context import PageContext
-from integrations.admin.sync.attempt import attempt_badge
 from integrations.admin.tenancy.scoped_admin import TenantFilter
 from integrations.admin.widgets.assets import Assets
-from integrations.connections.payloads import PayloadFailed, bytes_of
 from integrations.display import NOTHING, cause, exact, short, sync_badge, sync_story, when
-from integrations.jobs import chosen as sync_actions
-from integrations.label import permission
 from integrations.outbox.models import IntegrationEvent, IntegrationSync
 from integrations.tenancy.capabilities import Capability
 
-ATTEMPTS_SHOWN = 200
 FOUND = 1000  # events that a search may find
-BUTTONS = {
-    "retry": sync_actions.retry,
-    "replay": sync_actions.replay,
-    "send_anyway": sync_actions.send_anyway,
-    "cancel": sync_actions.cancel,
-}
 
 
 class _SyncList(ChangeList):
@@ -55,20 +39,16 @@ class _SyncList(ChangeList):
 class IntegrationSyncAdmin(PageContext, HistoryAdmin):
     """One row per event and subscribed integration."""
 
-    change_form_template = "admin/integrations/integrationsync/change_form.html"
     tenant_lookup = "integration__tenant"
-    capabilities: ClassVar = {"view": Capability.VIEW_DELIVERIES, "operate": Capability.RETRY}
-    list_display = ("state", "what", "destination", "tries", "error", "created")
+    capabilities: ClassVar = {"view": Capability.VIEW_DELIVERIES}
+    list_display = ("state", "what", "destination", "tries", "error", "created", "console")
     list_filter = ("status", IntegrationFilter, EventTypeFilter, TenantFilter, "created_at")
     search_fields = ("event__idempotency_key",)  # get_search_results does more
     search_help_text = "A webhook-id, an object's id or words of the object, such as its reference."
-    actions = ("retry", "replay", "send_anyway", "cancel")
-    readonly_fields = ("status_now", "event_type", "object", "destination", "tries", "last_error", "reason", "times",
-                       "webhook_id", "sequence", "sent")  # fmt: skip
-    fieldsets = (
-        (None, {"fields": readonly_fields[:8]}),
-        ("On the wire", {"fields": readonly_fields[8:]}),
-    )
+    actions = None
+    readonly_fields = ("status_now", "story", "event_type", "object", "destination", "tries", "last_error", "reason",
+                       "times", "webhook_id", "sequence")  # fmt: skip
+    fieldsets = ((None, {"fields": readonly_fields}),)
     heavy = ("event__body",)
     Media = Assets
 
@@ -135,6 +115,10 @@ class IntegrationSyncAdmin(PageContext, HistoryAdmin):
             return when(obj.created_at)
         return format_html('{}<div class="ig-quiet">settled {}</div>', when(obj.created_at), when(obj.settled_at))
 
+    @admin.display(description="")
+    def console(self, obj: IntegrationSync) -> Any:
+        return link("Story", console_url("delivery", obj.pk))
+
     # -- detail -----------------------------------------------------------------------------------
 
     @admin.display(description="status")
@@ -154,76 +138,12 @@ class IntegrationSyncAdmin(PageContext, HistoryAdmin):
     def sequence(self, obj: IntegrationSync) -> int:
         return obj.event_id
 
-    @admin.display(description="payload")
-    def sent(self, obj: IntegrationSync) -> SafeString:
-        """What is sent, indented for reading; on the wire it is one line."""
-        try:
-            body = bytes_of(obj.payload, obj.event.body).decode() if obj.payload else obj.event.body
-            text = json.dumps(json.loads(body), indent=2, ensure_ascii=False)
-        except PayloadFailed as error:
-            text = error.message
-        except ValueError:
-            text = obj.event.body
-        return format_html('<pre class="ig-code ig-payload">{}</pre>', text)
+    @admin.display(description="story")
+    def story(self, obj: IntegrationSync) -> Any:
+        """Lead to the console, which has every attempt with its request and answer, and the buttons."""
+        return link("Every attempt with its request and answer; retry, replay, cancel", console_url("delivery", obj.pk))
 
     def page_context(self, request: HttpRequest, obj: Any) -> dict[str, Any]:
         context = super().page_context(request, obj)
         link_objects(request, [obj.event])
-        logs = list(obj.logs.order_by("-id")[:ATTEMPTS_SHOWN])
-        context["attempts"] = [
-            {"log": log, "at": exact(log.created_at), "badge": attempt_badge(log)} for log in reversed(logs)
-        ]
-        if self.has_operate_permission(request) and self.role_allows(request, "operate", obj):
-            again = {IntegrationSync.Status.SYNCED: "replay", IntegrationSync.Status.SKIPPED: "send_anyway"}
-            names = [again.get(obj.status, "retry")]
-            names += ["cancel"] if obj.status == IntegrationSync.Status.PENDING else []
-            context["buttons"] = [(name, page_url("integrationsync", name, obj.pk)) for name in names]
         return context
-
-    # -- actions ----------------------------------------------------------------------------------
-
-    def has_operate_permission(self, request: HttpRequest) -> bool:
-        """Tell whether the user may retry and cancel: rows stay read-only even for them."""
-        return bool(request.user.has_perm(permission("change", "integrationsync")))
-
-    @admin.action(permissions=["operate"], description="Retry (deliver now)")
-    def retry(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
-        self._act(request, queryset, sync_actions.retry)
-
-    @admin.action(permissions=["operate"], description="Replay (send again what was delivered)")
-    def replay(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
-        self._act(request, queryset, sync_actions.replay)
-
-    @admin.action(permissions=["operate"], description="Send anyway (what its condition kept out)")
-    def send_anyway(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
-        self._act(request, queryset, sync_actions.send_anyway)
-
-    @admin.action(permissions=["operate"], description="Cancel")
-    def cancel(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
-        self._act(request, queryset, sync_actions.cancel)
-
-    def _act(self, request: HttpRequest, queryset: QuerySet[Any], action: Callable[..., sync_actions.Done]) -> None:
-        keys = queryset.order_by().values_list("integration__tenant", flat=True).distinct()
-        refused = [key for key in keys if not self.tenant_allows(request, "operate", key)]
-        allowed = queryset.exclude(integration__tenant__in=refused) if refused else queryset
-        done = action(allowed, actor=request.user.get_username())
-        messages.add_message(request, messages.SUCCESS if done.count else messages.WARNING, str(done))
-
-    def get_urls(self) -> list[URLPattern]:
-        wrap = self.admin_site.admin_view
-        own = [
-            path(f"<int:pk>/{name}/", wrap(partial(self.button_view, action)), name=page_name("integrationsync", name))
-            for name, action in BUTTONS.items()
-        ]
-        return own + super().get_urls()
-
-    def button_view(self, action: Callable[..., sync_actions.Done], request: HttpRequest, pk: int) -> HttpResponse:
-        """One of the buttons on the detail page."""
-        if not self.get_queryset(request).filter(pk=pk).exists():
-            raise Http404
-        if not self.has_operate_permission(request):
-            raise PermissionDenied
-        if request.method != "POST":
-            return HttpResponseNotAllowed(["POST"])
-        self._act(request, self.get_queryset(request).filter(pk=pk), action)
-        return HttpResponseRedirect(page_url("integrationsync", "change", pk))

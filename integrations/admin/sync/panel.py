@@ -9,7 +9,7 @@ from django.db import models
 from django.http import HttpRequest
 from django.utils.html import format_html, format_html_join
 
-from integrations.admin.pages.links import page_url
+from integrations.admin.pages.links import console_url, page_url
 from integrations.admin.tenancy.panels import Panel, register_panel
 from integrations.admin.widgets.assets import CSS
 from integrations.audit.notes import has_note_writer
@@ -35,7 +35,7 @@ def deliveries(request: HttpRequest, obj: Any) -> str:
     shown = list(syncs[:SHOWN])
     rows = [
         (
-            page_url("integrationsync", "change", sync.pk),
+            console_url("delivery", sync.pk) or page_url("integrationsync", "change", sync.pk),
             sync_badge(sync),
             sync_story(sync),
             sync.event.event_type,
@@ -58,8 +58,9 @@ def deliveries(request: HttpRequest, obj: Any) -> str:
     left_out = why_not(newest)
     return format_html(
         '<div class="ig-scroll"><table class="ig-table"><thead><tr><th>Status</th><th>Event</th><th>Integration</th>'
-        "<th>When</th><th>Error or reason</th></tr></thead><tbody>{}</tbody></table></div>{}",
+        "<th>When</th><th>Error or reason</th></tr></thead><tbody>{}</tbody></table></div>{}{}",
         body,
+        _everything(newest),
         _reasons(f"Not told of {newest.event_type} #{newest.pk}:", left_out),
     )
 
@@ -74,6 +75,16 @@ def _why_nothing(obj: Any) -> str:
     if not reasons:
         return "Nothing was sent about this yet: this tenant has no integration."
     return format_html("Nothing was sent about this yet: nobody wanted what happened to it.{}", _reasons("", reasons))
+
+
+def _everything(event: IntegrationEvent) -> str:
+    """Lead to the console's page of the object: every attempt, its notes, and retry."""
+    url = console_url("object", event.content_type_id, event.object_id)
+    return (
+        format_html('<p><a href="{}">Everything about this object, with each attempt; retry there</a></p>', url)
+        if url
+        else ""
+    )
 
 
 def _reasons(title: str, reasons: list[WhyNot]) -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 
 from django.http import Http404, HttpRequest, HttpResponse
 
-from integrations.audit.notes import notes_on
+from integrations.audit.notes import WrittenNote, notes_on, tells_of
 from integrations.audit.why_not import why_not
 from integrations.console.access import Access
 from integrations.console.objects import name_objects
@@ -34,7 +35,9 @@ def business_object(request: HttpRequest, access: Access, content_type: int, obj
     name_objects(access, events)
     syncs = IntegrationSync.objects.filter(event__in=[event.pk for event in events], integration__tenant=tenant.pk)
     owed: dict[int, list[IntegrationSync]] = {event.pk: [] for event in events}
-    for sync in syncs.select_related("integration__lane").defer("payload", "progress").order_by("-pk"):
+    for sync in (
+        syncs.select_related("integration__lane", "event").defer("event__body", "payload", "progress").order_by("-pk")
+    ):
         sync.badge, sync.waits = sync_badge(sync), sync_story(sync)  # type: ignore[attr-defined]
         owed[sync.event_id].append(sync)
     found = notes_on(content_type, tenant.pk, object_id, NOTES + 1)
@@ -45,7 +48,7 @@ def business_object(request: HttpRequest, access: Access, content_type: int, obj
         "has_more": has_more,
         "answer": _answer([sync for one in owed.values() for sync in one]),
         "others": why_not(events[0]),
-        "receipts": [note for note in found[:NOTES] if not note.author],
+        "receipts": [(note, _told_of(note, owed.values())) for note in found[:NOTES] if not note.author],
         "notes": [note for note in found[:NOTES] if note.author],
         "has_more_notes": len(found) > NOTES,
         "content_type": content_type,
@@ -53,6 +56,11 @@ def business_object(request: HttpRequest, access: Access, content_type: int, obj
         "may_retry": access.may(Capability.RETRY, tenant.pk),
     }
     return show(request, access, "object.html", context)
+
+
+def _told_of(note: WrittenNote, owed: Iterable[list[IntegrationSync]]) -> IntegrationSync | None:
+    """Return the delivery that a receipt tells of."""
+    return next((sync for syncs in owed for sync in syncs if tells_of(note, sync)), None)
 
 
 def _answer(syncs: list[IntegrationSync]) -> list[Badge]:

@@ -32,7 +32,7 @@ from integrations.outbox.models import IntegrationSync
 
 SIZE = 50  # rows of a page
 MANY = 100  # integrations whose histories are read side by side
-LOOKED_AT = (20_000, 60_000)  # rows that are looked at, one after the other, until a page is full
+LOOKED_AT = (20_000, 40_000)  # rows that are looked at, one after the other, until a page is full
 SLACK = timedelta(seconds=60)  # ids and times of recording may be out of step by a transaction
 MAX_KEY = 2**63 - 1
 

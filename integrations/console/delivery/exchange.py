@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from integrations.audit.exchanges import Exchange
 from integrations.connections.binding import bind
 from integrations.connections.models import TenantIntegration
+from integrations.connections.payloads import PayloadFailed, bytes_of
+from integrations.outbox.models import IntegrationSync
 from integrations.transport.redaction import mask_known, redact
 
 from .curl import as_curl
@@ -47,7 +49,7 @@ def shown(exchange: Exchange, secrets: tuple[str, ...] | None) -> Shown:
     """
     body = exchange.body
     if body is not None:
-        body = redact(body) if secrets is None else mask_known(body, secrets)
+        body = _masked(body, secrets)
         exchange = replace(exchange, body=body)
     first = f"{exchange.method} {exchange.url}"
     head = "\n".join(f"{name}: {value}".rstrip() for name, value in exchange.head)
@@ -61,6 +63,20 @@ def shown(exchange: Exchange, secrets: tuple[str, ...] | None) -> Shown:
         answer_head=answer_head,
         curl=as_curl(exchange) if exchange.head else "",
     )
+
+
+def payload_of(sync: IntegrationSync, secrets: tuple[str, ...] | None) -> str:
+    """Return what `sync` sends, indented if possible, masked as `shown` does it."""
+    try:
+        body = bytes_of(sync.payload, sync.event.body).decode() if sync.payload else sync.event.body
+    except PayloadFailed as failure:
+        return failure.message
+    body = _masked(body, secrets)
+    return pretty(body) or body
+
+
+def _masked(body: str, secrets: tuple[str, ...] | None) -> str:
+    return redact(body) if secrets is None else mask_known(body, secrets)
 
 
 def pretty(text: str) -> str:

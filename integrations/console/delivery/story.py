@@ -15,9 +15,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from integrations import clock, conf
-from integrations.audit import notes
 from integrations.audit.models import ExecutionLog
-from integrations.audit.notes import WrittenNote
+from integrations.audit.notes import WrittenNote, tells_of
 from integrations.connections.models import TenantIntegration
 from integrations.outbox.models import IntegrationEvent, IntegrationSync
 
@@ -59,6 +58,7 @@ class Moment:
         quote: what somebody else said: an error, a note.
         facts: (name, before, after) of what changed.
         delivery: the key of another delivery that this is about.
+        payload: what is sent, indented.
         folded: steps of which only the number is said, until somebody wants them.
     """
 
@@ -71,6 +71,7 @@ class Moment:
     facts: list[tuple[str, Any, Any]] = field(default_factory=list)
     attempt: Attempt | None = None
     delivery: int | None = None
+    payload: str = ""
     folded: list[Moment] = field(default_factory=list)
     is_next: bool = False
 
@@ -82,6 +83,7 @@ def tell(
     *,
     holder: IntegrationSync | None,
     written: Iterable[WrittenNote],
+    payload: str = "",
     left_out: int = 0,
 ) -> list[Moment]:
     """Return the story.
@@ -91,11 +93,12 @@ def tell(
         logs: all lines, oldest first.
         holder: the earlier delivery of the same object that must go first, if there is one.
         written: notes of the system on the object, since this was recorded.
+        payload: what is sent, for reading.
         left_out: how many lines are older than those of `logs`.
     """
     return [
         _changed(sync.event),
-        _recorded(sync),
+        _recorded(sync, payload),
         *_left_out(left_out),
         *_folded(list(_log(attempts, logs))),
         *_next(sync, holder),
@@ -134,7 +137,7 @@ def _is_change(value: Any) -> bool:
     return isinstance(value, dict) and {"old", "new"} <= value.keys()
 
 
-def _recorded(sync: IntegrationSync) -> Moment:
+def _recorded(sync: IntegrationSync, payload: str) -> Moment:
     integration = sync.integration.name
     if sync.status == Status.SKIPPED:
         words: Words = (
@@ -152,7 +155,7 @@ def _recorded(sync: IntegrationSync) -> Moment:
     if sync.payload:
         words += (_("This subscription sends a payload of its own."),)
     title = _("Recorded, and owed to %(name)s") % {"name": integration}
-    return Moment("events", title, at=sync.created_at, words=words)
+    return Moment("events", title, at=sync.created_at, words=words, payload=payload)
 
 
 def _left_out(count: int) -> Iterator[Moment]:
@@ -304,24 +307,10 @@ def advice(sync: IntegrationSync) -> tuple[str, ...]:
 
 def _noted(sync: IntegrationSync, written: Iterable[WrittenNote]) -> Iterator[Moment]:
     """Yield the system's notes on the object that tell of this delivery."""
-    name, event_type = sync.integration.name, sync.event.event_type
-    begins = tuple(
-        text.partition("\0")[0]
-        for text in (
-            notes.received(name, event_type, status=None, attempt=1).rstrip("."),
-            f"✗ {name} did not get {event_type}",
-            f"✗ {event_type} was not sent to {name}",
-        )
-    )
     for note in written:
-        if note.text.startswith(begins) and _is_of(sync, note.at):
+        if tells_of(note, sync):
             kind = "ok" if note.text.startswith("✓") else "bad"
             yield Moment("note", _("Noted on the object"), kind, note.at, quote=note.text)
-
-
-def _is_of(sync: IntegrationSync, at: datetime) -> bool:
-    """Tell whether a note of that moment was written when `sync` was settled."""
-    return sync.settled_at is not None and abs(at - sync.settled_at) < timedelta(seconds=1)
 
 
 def sentence(text: str) -> str:

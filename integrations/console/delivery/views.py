@@ -24,7 +24,7 @@ from integrations.jobs import chosen
 from integrations.outbox.models import IntegrationEvent, IntegrationSync
 from integrations.tenancy.capabilities import Capability
 
-from .exchange import secrets_of, shown
+from .exchange import payload_of, secrets_of, shown
 from .story import ATTEMPT, Attempt, needs_settings, tell
 
 LINES = 100  # of the log, the newest
@@ -77,7 +77,8 @@ def _context(access: Access, sync: IntegrationSync, newest: list[ExecutionLog]) 
     event, integration = sync.event, sync.integration
     left_out = len(newest) > LINES
     logs = newest[:LINES][::-1]
-    attempts = _attempts(sync, logs)
+    secrets = secrets_of(integration)
+    attempts = _attempts(sync, logs, secrets)
     written = [
         note
         for note in notes_on(event.content_type_id, integration.tenant_id, event.object_id, NOTES)
@@ -91,7 +92,15 @@ def _context(access: Access, sync: IntegrationSync, newest: list[ExecutionLog]) 
         "event": event,
         "badge": sync_badge(sync),
         "waits": sync_story(sync),
-        "moments": tell(sync, attempts, logs, holder=holder, written=written[::-1], left_out=int(left_out)),
+        "moments": tell(
+            sync,
+            attempts,
+            logs,
+            holder=holder,
+            written=written[::-1],
+            payload=payload_of(sync, secrets),
+            left_out=int(left_out),
+        ),
         "version": _version(sync, newest[0].pk if newest else None),
         "is_live": sync.status == Status.PENDING or _is_fresh(sync),
         "acts": [name for name in _acts(sync) if may[name]],
@@ -113,10 +122,9 @@ def _is_fresh(sync: IntegrationSync) -> bool:
     return sync.settled_at is not None and clock.now() - sync.settled_at < timedelta(seconds=30)
 
 
-def _attempts(sync: IntegrationSync, logs: list[ExecutionLog]) -> dict[int, Attempt]:
+def _attempts(sync: IntegrationSync, logs: list[ExecutionLog], secrets: tuple[str, ...] | None) -> dict[int, Attempt]:
     tries = [log for log in logs if log.action == ATTEMPT]
     kept = exchanges_of(tries[-TOLD:], sync)
-    secrets = secrets_of(sync.integration) if any(kept.values()) else ()
     last = tries[-1].pk if tries else None
     return {
         log.pk: Attempt(

@@ -12,10 +12,11 @@ from django.contrib.contenttypes.models import ContentType
 from django.contrib.sessions.models import Session
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
-from django.urls import path
+from django.urls import path, reverse
 from django.utils import timezone
 
 from integrations.admin.lists import bounded
+from integrations.audit.notes import received
 from integrations.models import AuditEntry, ExecutionLog, IntegrationEvent, IntegrationSync, Lane, TenantIntegration
 from integrations.tests.receiver import Answer, Receiver
 from tasks.models import Note, WorkItem
@@ -25,7 +26,6 @@ from .admin_world import (
     Side,
     make_integration,
     make_side,
-    messages_of,
     page,
     pending,
     settled,
@@ -289,17 +289,25 @@ def test_filters(query: str, acme: Side) -> None:
     assert "Acme-1</a>" not in page(acme.client, f"{url('integrationsync')}?event_type=workitem_deleted")
 
 
-def test_the_detail_shows_payload_and_every_attempt(acme: Side) -> None:
+def test_the_form_of_a_sync_is_read_only_and_leads_to_its_story(acme: Side) -> None:
+    html = page(acme.client, url("integrationsync", "change", acme.sync.pk))
+    assert acme.sync.event.idempotency_key in html and ">Acme-1</a>" in html
+    assert 'name="_save"' not in html and "Delete" not in html
+    story = reverse("console:delivery", args=[acme.sync.pk])
+    assert f'href="{story}"' in html and f'href="{story}"' in page(acme.client, url("integrationsync"))
+
+
+def test_the_story_shows_payload_and_every_attempt(acme: Side) -> None:
     for attempt, (status, error) in enumerate([(503, "busy"), (None, "timeout"), (200, "")], 2):
         ExecutionLog.objects.create(
             integration=acme.integration, sync=acme.sync, action="deliver", attempt=attempt, response_status=status,
             error=error, duration_ms=41 + attempt, response_payload=f"answer {attempt}",
         )  # fmt: skip
-    html = page(acme.client, url("integrationsync", "change", acme.sync.pk))
-    for part in (acme.sync.event.idempotency_key, "&quot;reference_id&quot;: &quot;Acme-1&quot;", "✗ 503",
-                 "✗ no answer", "✓ 200", "answer 4", "44 ms", "Acme error", ">Acme-1</a>"):  # fmt: skip
+    html = page(acme.client, reverse("console:delivery", args=[acme.sync.pk]))
+    for part in (acme.sync.event.idempotency_key, "&quot;reference_id&quot;: &quot;Acme-1&quot;", "44 ms", "busy",
+                 "Attempt 2: HTTP 503", "Attempt 3: no answer", "Attempt 4: delivered, HTTP 200", "answer 4",
+                 ">Acme-1</a>"):  # fmt: skip
         assert part in html, part
-    assert 'name="_save"' not in html and "Delete" not in html
 
 
 def test_a_deleted_object_is_named_without_a_link(acme: Side) -> None:
@@ -314,22 +322,23 @@ def test_s1_64_retry_replay_and_cancel(acme: Side) -> None:
     WorkItem.objects.create(tenant=acme.tenant, reference_id="B-2")
     synced = IntegrationSync.objects.get(integration=other)
     settled(synced, "synced", attempts=1)
-    rows = {"_selected_action": [acme.sync.pk, synced.pk]}
-    html = acme.client.post(url("integrationsync"), {"action": "retry", **rows}, follow=True).content.decode()
-    assert "1 sync due now" in messages_of(html) and "1 left alone: synced already" in messages_of(html)
+    rows = {"pk": [acme.sync.pk, synced.pk]}
+    many = reverse("console:deliveries-act")
+    html = acme.client.post(many, {"act": "retry", **rows}, follow=True).content.decode()
+    assert "1 sync due now" in html and "1 left alone: synced already" in html
     acme.sync.refresh_from_db()
     assert acme.sync.status == "pending" and acme.sync.attempts == 0 and acme.sync.reason == "retried by Acme-staff"
-    html = acme.client.post(url("integrationsync"), {"action": "cancel", **rows}, follow=True).content.decode()
-    assert "1 sync cancelled" in messages_of(html) and "1 left alone: not pending" in messages_of(html)
-    acme.client.post(url("integrationsync", "replay", synced.pk))
+    html = acme.client.post(many, {"act": "cancel", **rows}, follow=True).content.decode()
+    assert "1 sync cancelled" in html and "1 left alone: not pending" in html
+    acme.client.post(reverse("console:delivery-act", args=[synced.pk, "replay"]))
     synced.refresh_from_db()
     assert synced.status == "pending" and synced.reason == "replayed by Acme-staff"
-    acme.client.post(url("integrationsync", "cancel", synced.pk))
+    acme.client.post(reverse("console:delivery-act", args=[synced.pk, "cancel"]))
     synced.refresh_from_db()
     assert synced.status == "cancelled"
     TenantIntegration.unannounced.filter(pk=other.pk).update(is_active=False)
-    html = acme.client.post(url("integrationsync", "retry", synced.pk), follow=True).content.decode()
-    assert "switched off" in messages_of(html)
+    retry = reverse("console:delivery-act", args=[synced.pk, "retry"])
+    assert "switched off" in acme.client.post(retry, follow=True).content.decode()
 
 
 def test_history_is_read_only_even_for_superusers(acme: Side) -> None:
@@ -357,7 +366,7 @@ def test_the_list_stays_quick_whatever_there_is(acme: Side, monkeypatch: pytest.
     with CaptureQueriesContext(connection) as queries:
         html = page(acme.client, url("integrationsync"))
     assert "60 integration syncs" in html
-    assert html.count('name="_selected_action"') == 50
+    assert html.count(">Story</a>") == 50
     assert len(queries) <= 14, [query["sql"][:120] for query in queries]
     listed = [query["sql"] for query in queries if 'FROM "integrations_integrationsync"' in query["sql"]]
     assert all("LIMIT" in sql for sql in listed), listed
@@ -365,6 +374,20 @@ def test_the_list_stays_quick_whatever_there_is(acme: Side, monkeypatch: pytest.
     with CaptureQueriesContext(connection) as queries:
         page(acme.client, url("integrationsync", "change", acme.sync.pk))
     assert len(queries) <= 12
+
+
+def test_receipts_stand_apart_from_peoples_notes_and_lead_to_their_story(acme: Side) -> None:
+    settled(acme.sync, "synced")
+    Note.objects.create(
+        tenant=acme.tenant,
+        work_item=acme.item,
+        text=received(acme.integration.name, acme.sync.event.event_type, status=200, attempt=1),
+    )
+    Note.objects.create(tenant=acme.tenant, work_item=acme.item, text="Called the customer.", author=acme.user)
+    notes, receipts = page(acme.client, url("workitem", "change", acme.item.pk)).split("Receipts</h2>", 1)
+    assert "Called the customer." in notes and "Called the customer." not in receipts
+    story = reverse("console:delivery", args=[acme.sync.pk])
+    assert f'<a href="{story}">✓ {acme.integration.name} received' in receipts and "✓ Acme hook received" not in notes
 
 
 # -- work items ------------------------------------------------------------------------------------------
@@ -404,7 +427,9 @@ def test_notes_are_shown_and_added_but_never_edited(acme: Side) -> None:
 
 def test_deliveries_panel(acme: Side) -> None:
     html = page(acme.client, url("workitem", "change", acme.item.pk))
-    assert "Deliveries" in html and f'href="{url("integrationsync", "change", acme.sync.pk)}"' in html
+    assert "Deliveries" in html and f'href="{reverse("console:delivery", args=[acme.sync.pk])}"' in html
+    event = acme.sync.event
+    assert f'href="{reverse("console:object", args=[event.content_type_id, event.object_id])}"' in html
     assert "Deliveries" not in page(acme.client, url("customer", "change", acme.customer.pk))
     lonely = WorkItem.objects.create(tenant=acme.tenant, reference_id="B-1")
     IntegrationSync.objects.exclude(pk=acme.sync.pk).delete()

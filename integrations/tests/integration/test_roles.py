@@ -11,6 +11,7 @@ from django.contrib.auth.models import Group, Permission, User
 from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.core.management import call_command
 from django.test import override_settings
+from django.urls import reverse
 
 from integrations.connections.access import may_use, usable_by
 from integrations.connections.groups import NAMES, codenames_of
@@ -137,7 +138,7 @@ def test_staff_in_the_shipped_groups_find_their_pages() -> None:
         assert page.status_code == 200
         if "Its syncs" in page.content.decode():
             assert side.client.get(url("integrationsync") + f"?integration={side.integration.pk}").status_code == 200
-        answer = side.client.post(url("integrationsync", "retry", side.sync.pk))
+        answer = side.client.post(reverse("console:delivery-act", args=[side.sync.pk, "retry"]))
         assert answer.status_code == (302 if role >= Role.OPERATOR else 403)
 
 
@@ -164,7 +165,7 @@ def test_a_viewers_permissions_do_not_help_in_the_admin() -> None:
     assert side.client.post(url("tenantintegration", "test", other.integration.pk)).status_code == 403
     assert side.client.get(url("tenantintegration", "delete", other.integration.pk)).status_code == 403
     both = [other.sync.pk, side.sync.pk]
-    side.client.post(url("integrationsync"), {"action": "retry", "_selected_action": both})
+    side.client.post(reverse("console:deliveries-act"), {"act": "retry", "pk": both})
     status = dict(IntegrationSync.objects.filter(pk__in=both).values_list("pk", "status"))
     assert status == {other.sync.pk: "failed", side.sync.pk: "pending"}
     add = side.client.get(url("tenantintegration", "add")).content.decode()

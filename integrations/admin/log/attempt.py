@@ -1,4 +1,4 @@
-"""How one attempt looks, on the page of a sync and in the log."""
+"""How one attempt looks."""
 
 from __future__ import annotations
 
