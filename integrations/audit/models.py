@@ -54,7 +54,7 @@ class ExecutionLogQuerySet(models.QuerySet["ExecutionLog"]):
 
 
 class ExecutionLog(AbstractExecutionLog):
-    """An attempt at a sync, a test, an operator's action, a call that somebody waited for.
+    """An attempt at a sync, a test, a call that somebody waited for; and where a person had a sync begin anew.
 
     It outlives what it tells about: whose integration it was stands in the row itself, and only retention deletes it
     (retention.py). Keys may therefore name what is gone; ids are never given twice.

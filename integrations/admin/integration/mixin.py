@@ -17,6 +17,7 @@ from integrations.admin.integration.oauth_connect import GrantState
 from integrations.admin.lists.listed_filters import ListedFilters
 from integrations.admin.pages.object_buttons import Button, ObjectButtons
 from integrations.admin.widgets.assets import Assets
+from integrations.audit.trail import record
 from integrations.clock import now as clock_now
 from integrations.connections.abstract import AbstractConnection
 from integrations.connections.authorization import wants_authorization
@@ -215,6 +216,7 @@ class ConnectionAdminMixin(ListedFilters, ObjectButtons):
             words = harmless(
                 result.message or ("The connection works." if result.success else "The connection failed.")
             )
+            record("tested", connection, details={"result": words})
             sign = "✓" if result.success else "✗"
             messages.add_message(
                 request, messages.SUCCESS if result.success else messages.ERROR, f"{sign} {connection}: {words}"
@@ -230,6 +232,7 @@ class ConnectionAdminMixin(ListedFilters, ObjectButtons):
             if self.may_operate(request, connection):
                 connection.re_enable()
                 self.log_change(request, connection, "Re-enabled.")
+                record("re-enabled", connection)
                 done += 1
         if done:
             messages.success(request, f"{done} re-enabled. Test the connection to see whether it works.")

@@ -1,4 +1,4 @@
-"""The execution log: every call through a connector and every operator's action."""
+"""The execution log: every attempt, test and call. What people did is in the console's audit trail."""
 
 from __future__ import annotations
 

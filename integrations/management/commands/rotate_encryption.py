@@ -11,6 +11,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from integrations.audit.trail import record
 from integrations.credentials.encryption import key_name
 from integrations.credentials.key_ring import get_key_ring
 from integrations.credentials.resealing import Found, look, reseal, sealed_models
@@ -33,6 +34,10 @@ class Command(BaseCommand):
         would = "to be" if dry_run or check else "were"
         for label, each in found.items():
             self.stdout.write(f"{label}: {each.resealed} of {each.rows} row(s) {would} sealed with the newest key.")
+        if not (dry_run or check):
+            record(
+                "re-encrypted", name="stored secrets", details={label: each.resealed for label, each in found.items()}
+            )
         problems = self._check(found) if check else []
         unreadable = [line for each in found.values() for line in each.unreadable]
         if unreadable:
