@@ -26,6 +26,7 @@ class Stretch(models.Model):
 
     class Meta:
         abstract = True
+        verbose_name = verbose_name_plural = "figures"
 
     def __str__(self) -> str:
         return f"{self.resolution} min from {self.start}"
@@ -44,7 +45,7 @@ class IntegrationFigures(Stretch):
         TenantIntegration, on_delete=models.CASCADE, related_name="figures", db_constraint=False, db_index=False
     )
 
-    class Meta:
+    class Meta(Stretch.Meta):
         constraints = [
             models.UniqueConstraint(fields=["integration", "resolution", "start"], name="figures_of_integration")
         ]
@@ -56,7 +57,7 @@ class TenantFigures(Stretch):
 
     tenant = TenantKey(db_constraint=False, db_index=False, related_name="+")
 
-    class Meta:
+    class Meta(Stretch.Meta):
         constraints = [models.UniqueConstraint(fields=["tenant", "resolution", "start"], name="figures_of_tenant")]
         indexes = [models.Index(fields=["resolution", "start"], name="tenant_figures_by_time")]
 
@@ -64,7 +65,7 @@ class TenantFigures(Stretch):
 class TotalFigures(Stretch):
     """Figures of all tenants."""
 
-    class Meta:
+    class Meta(Stretch.Meta):
         constraints = [models.UniqueConstraint(fields=["resolution", "start"], name="figures_of_all")]
 
 
