@@ -10,15 +10,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from django.db import connections
 from django.db.models import F, Min, OuterRef, Q, Subquery
 from django.db.models.functions import Now
 
 from integrations.delivery.models import Lane
-from integrations.delivery.statements import INTEGRATION, LANE, SYNC, is_not_stopped, is_rested
+from integrations.delivery.statements import INTEGRATION, LANE, SYNC, due, is_not_stopped, is_rested
 from integrations.outbox.models import IntegrationSync
-from integrations.sql import now, seconds_until
+from integrations.sql import seconds_until
 from integrations.statistics.models import TenantFigures
 
 USING = "default"
@@ -38,7 +39,7 @@ class Backlog:
     count: int
     is_more: bool = False
     due_for: float | None = None
-    integration: Any = None
+    integration: UUID | None = None
     name: str = ""
 
 
@@ -51,7 +52,12 @@ def backlog(most: int, tenants: Sequence[Any] | None = None) -> Backlog:
     waiting = count_waiting(most + 1, tenants)
     if not waiting:
         return Backlog(0)
-    return Backlog(min(waiting, most), waiting > most, *(_oldest(tenants) or ()))
+    count, is_more = min(waiting, most), waiting > most
+    oldest = _oldest(tenants)
+    if oldest is None:
+        return Backlog(count, is_more)
+    due_for, public_id, name = oldest
+    return Backlog(count, is_more, due_for, UUID(str(public_id)), name)  # SQLite has it as text
 
 
 def count_waiting(most: int, tenants: Sequence[Any] | None = None) -> int:
@@ -65,20 +71,37 @@ def count_waiting(most: int, tenants: Sequence[Any] | None = None) -> int:
 
 
 def _oldest(tenants: Sequence[Any] | None) -> tuple[Any, ...] | None:
-    """Return the oldest of the first rows of each lane."""
+    """Return the oldest of the first rows of each lane: of those that may go now, as the sweep asks it."""
     vendor = connections[USING].vendor
     mine, keys = _mine("i.id", tenants)
-    first = f"SELECT s.next_attempt_at FROM {SYNC} s WHERE s.integration_id = i.id AND s.status = 'pending'"  # noqa: S608
+    fresh, retry = (
+        f"SELECT s.next_attempt_at FROM {SYNC} s "  # noqa: S608 - our own names
+        f"WHERE {due(vendor, kind, lane='i.id', in_order=None)} ORDER BY {order} LIMIT 1"
+        for kind, order in (
+            ("s.first_failed_at IS NULL", "s.id"),
+            ("s.first_failed_at IS NOT NULL", "s.next_attempt_at, s.id"),
+        )
+    )
+    # Of everybody's lanes, those that have anything: each is found behind the one before it in the index.
+    waiting = "" if tenants is not None else "JOIN waiting ON waiting.pk = l.integration_id "
     return _one(
-        f"WITH w AS MATERIALIZED (SELECT i.public_id, i.name, "  # noqa: S608 - our own names
-        f"({first} AND s.first_failed_at IS NULL ORDER BY s.id LIMIT 1) AS fresh, "
-        f"({first} AND s.first_failed_at IS NOT NULL ORDER BY s.next_attempt_at, s.id LIMIT 1) AS retry "
-        f"FROM {LANE} l JOIN {INTEGRATION} i ON i.id = l.integration_id WHERE {_sends(vendor)}{mine}), "
+        f"WITH RECURSIVE waiting AS ({_lanes_that_wait()}), "  # noqa: S608 - our own names
+        f"w AS MATERIALIZED (SELECT i.public_id, i.name, ({fresh}) AS fresh, ({retry}) AS retry "
+        f"FROM {LANE} l {waiting}JOIN {INTEGRATION} i ON i.id = l.integration_id WHERE {_sends(vendor)}{mine}), "
         "o AS MATERIALIZED (SELECT public_id, name, "
         "CASE WHEN retry IS NULL OR fresh < retry THEN fresh ELSE retry END AS due FROM w) "
         f"SELECT -{seconds_until(vendor, 'due')}, public_id, name FROM o "
-        f"WHERE due <= {now(vendor)} ORDER BY due LIMIT 1",
+        "WHERE due IS NOT NULL ORDER BY due LIMIT 1",
         keys,
+    )
+
+
+def _lanes_that_wait() -> str:
+    first = f"SELECT s.integration_id FROM {SYNC} s WHERE s.status = 'pending'"  # noqa: S608 - our own names
+    order = "ORDER BY s.integration_id LIMIT 1"
+    return (
+        f"SELECT ({first} {order}) AS pk UNION ALL SELECT ({first} AND s.integration_id > waiting.pk {order}) "  # noqa: S608
+        "FROM waiting WHERE waiting.pk IS NOT NULL"
     )
 
 

@@ -6,7 +6,7 @@ What is not summed up yet (rolling.py) is read from what is finer, up to the min
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -65,6 +65,11 @@ MONTH_LONG = Range("30d", 30 * DAY, 6 * HOUR, HOUR)
 YEAR_LONG = Range("13m", 396 * DAY, DAY, DAY)
 RANGES = (HOUR_LONG, DAY_LONG, WEEK_LONG, MONTH_LONG, YEAR_LONG)
 SPARK = Range("spark", DAY, HOUR, HOUR)
+
+
+def coarser(span: Range) -> Range:
+    """Return `span` read from hours, if it is one that is long enough for that."""
+    return replace(span, step=HOUR, source=HOUR) if span.source == MINUTE and span.minutes > HOUR else span
 
 
 class Point(NamedTuple):

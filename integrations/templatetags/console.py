@@ -81,7 +81,7 @@ def chart(name: str, data: Any, label: str) -> SafeString:
         label: what it shows, for people who hear the page.
     """
     return format_html(
-        '<div class="chart" data-chart="{}" role="img" aria-label="{}"></div>{}',
+        '<div class="chart" data-chart="{}" role="img" aria-label="{}" hx-morph-skip-children></div>{}',
         f"chart-{name}",
         label,
         json_script(data, f"chart-{name}"),

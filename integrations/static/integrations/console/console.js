@@ -78,11 +78,17 @@
   const KINDS = { ok: "ok", warn: "warn", bad: "bad", off: "quiet", accent: "accent" };
   const drawn = new Map();
 
-  function draw(holder) {
+  function draw(holder, isAnew) {
     const source = document.getElementById(holder.dataset.chart);
     if (!source || typeof uPlot === "undefined") return;
     const { times, series, unit = "" } = JSON.parse(source.textContent);
-    drawn.get(holder)?.destroy();
+    const data = [times, ...series.map((one) => one.values)], labels = series.map((one) => one.label).join();
+    const before = drawn.get(holder);
+    if (before && !isAnew && before.root.isConnected && before.labels === labels) {
+      before.setData(data);  // what a pointer points at stays
+      return;
+    }
+    before?.destroy();
     holder.textContent = "";
     const line = colour("line"), text = colour("quiet");
     // Times as the reader's clock shows them, a new day with its date; days alone where a step is one.
@@ -112,18 +118,19 @@
         fill: one.fill ? `color-mix(in srgb, ${colour(KINDS[one.kind] ?? "accent")} 14%, transparent)` : undefined,
         width: 1.75, spanGaps: false, points: { show: false },
       }))],
-    }, [times, ...series.map((one) => one.values)], holder);
+    }, data, holder);
+    chart.labels = labels;
     drawn.set(holder, chart);
   }
 
-  function drawAll(within) {
+  function drawAll(isAnew = false) {
     for (const holder of drawn.keys()) if (!holder.isConnected) { drawn.get(holder).destroy(); drawn.delete(holder); }
-    for (const holder of within.querySelectorAll("[data-chart]")) draw(holder);
+    for (const holder of document.querySelectorAll("[data-chart]")) draw(holder, isAnew);
   }
 
   let waiting;
-  window.addEventListener("resize", () => { clearTimeout(waiting); waiting = setTimeout(() => drawAll(document), 150); });
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => drawAll(document));
-  document.addEventListener("htmx:after:swap", () => drawAll(document));
-  drawAll(document);
+  window.addEventListener("resize", () => { clearTimeout(waiting); waiting = setTimeout(() => drawAll(true), 150); });
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => drawAll(true));
+  document.addEventListener("htmx:after:swap", () => drawAll());
+  drawAll();
 })();

@@ -12,7 +12,15 @@ from django.test.utils import CaptureQueriesContext
 
 from integrations.console.access import CHOSEN
 from integrations.database_clock import after
-from integrations.models import IntegrationFigures, IntegrationSync, Lane, ProcessHeartbeat, TenantIntegration
+from integrations.models import (
+    IntegrationFigures,
+    IntegrationSync,
+    Lane,
+    ProcessHeartbeat,
+    TenantIntegration,
+    TotalFigures,
+)
+from integrations.observability.backlog import Backlog, backlog
 from integrations.statistics.models import MINUTE
 from integrations.statistics.rolling import minute_now, roll_up
 from integrations.tests.factories import make_integration, make_item, make_tenant
@@ -172,3 +180,32 @@ def test_what_fails_comes_first_with_its_error_and_only_to_its_own_people() -> N
     theirs = text_of(signed_in(person(bolt, name="eve")))
     assert "Old ERP" not in theirs and "No integration is failing" in theirs
     assert "Acme" in text_of(operator())  # several tenants: each row says whose it is
+
+
+def test_what_its_object_holds_back_is_not_overdue() -> None:
+    tenant = make_tenant()
+    target = make_integration(tenant, name="Shop")
+    item = make_item(tenant)
+    item.description = "changed"
+    item.save()
+    first, later = IntegrationSync.objects.order_by("pk")
+    IntegrationSync.objects.filter(pk=first.pk).update(first_failed_at=after(-600), next_attempt_at=after(600))
+    IntegrationSync.objects.filter(pk=later.pk).update(next_attempt_at=after(-600))
+    assert backlog(10) == Backlog(2)
+    IntegrationSync.objects.filter(pk=first.pk).update(next_attempt_at=after(-300))
+    found = backlog(1, [tenant.pk])
+    assert (found.count, found.is_more, found.integration, found.name) == (1, True, target.public_id, "Shop")
+    assert found.due_for is not None and 299 < found.due_for < 400
+    assert backlog(10, []) == backlog(10, [make_tenant("Other").pk]) == Backlog(0)
+
+
+def test_who_may_see_every_tenant_reads_what_is_summed_up_for_all() -> None:
+    tenants = [make_tenant(name) for name in ("Acme", "Bolt")]
+    for tenant in tenants:
+        delivered(tenant, 20)
+    roll_up()
+    TotalFigures.objects.update(delivered=4_444)
+    assert "4,444" in text_of(signed_in(person(*tenants)))
+    make_tenant("Cord")
+    mine = text_of(signed_in(User.objects.get(username="ada")))
+    assert "4,444" not in mine and ">40<" in mine
