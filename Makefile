@@ -13,7 +13,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 # Empty: not set, whatever the shell says. Otherwise each process that a test starts compiles all it imports.
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: run demo-data bench bench-quick test test-unit test-embedded test-services check check-style check-imports check-types check-django model test-slow test-connectors test-sandbox test-crash test-browser test-long wheel docs format clean
+.PHONY: run demo-data pictures console-load bench bench-quick test test-unit test-embedded test-services check check-style check-imports check-types check-django model test-slow test-connectors test-sandbox test-crash test-browser test-long wheel docs format clean
 
 run: $(STAMP)
 	@exec $(BIN)/python -m app.demo
@@ -69,6 +69,15 @@ docs: $(STAMP)
 format: $(STAMP)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# What README and docs show of the console, from the running demo.
+pictures: $(STAMP)
+	$(BIN)/python -m pip install -q --group browser
+	$(BIN)/python -m app.demo.pictures $(ARGS)
+
+# Every page of the console on a million deliveries: the database is made by `python -m app.bench.scale URL`.
+console-load: $(STAMP)
+	$(BIN)/python -m app.bench.console $(DATABASE) $(ARGS)
 
 # The formal model of the lane (docs/model). Needs spin and cc; says so where they are missing.
 model: $(STAMP)

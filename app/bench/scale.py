@@ -49,10 +49,11 @@ def main() -> int:
 
 def make(events: int, *, tenants: int = TENANTS, integrations: int = A_TENANT, say: bool = True) -> None:
     """Fill the empty database with `events` events, of which each is owed `EACH` times."""
-    from django.contrib.auth.models import Permission, User
+    from django.contrib.auth.models import User
     from django.contrib.contenttypes.models import ContentType
 
-    from integrations.label import app_label
+    from integrations.audit.trail import AuditEntry
+    from integrations.jobs.models import Job
     from integrations.models import (
         ExecutionLog,
         IntegrationEvent,
@@ -125,9 +126,7 @@ def make(events: int, *, tenants: int = TENANTS, integrations: int = A_TENANT, s
         tenant_of,
     )
     person_of = f"{tenant_of} JOIN {table(User)} u ON u.username = 'scale-' || t.place"
-    insert(Membership, {"tenant_id": "t.id", "user_id": "u.id", **_manager(Membership)}, person_of)
-    permission = Permission.objects.get(content_type__app_label=app_label(), codename="change_tenantintegration")
-    insert(User.user_permissions.through, {"user_id": "u.id", "permission_id": str(permission.pk)}, person_of)
+    insert(Membership, {"tenant_id": "t.id", "user_id": "u.id", "role": "'manager'"}, person_of)
     items = max(tenants, events // 5)
     # A third is of the first tenant.
     place = f"CASE WHEN n.i % 3 = 0 THEN 0 ELSE n.i % {tenants} END"
@@ -181,7 +180,7 @@ def make(events: int, *, tenants: int = TENANTS, integrations: int = A_TENANT, s
     settled = "e.occurred_at + interval '1 millisecond' * (40 + (e.id * 7919) % 900)"
     is_recent = "e.occurred_at > now() - interval '3 days'"
     status = (
-        f"CASE WHEN {state} < 3 THEN 'failed' WHEN {state} = 3 THEN 'cancelled' "
+        f"CASE WHEN {state} < 3 THEN 'failed' WHEN {state} = 3 THEN 'cancelled' WHEN {state} IN (8, 9) THEN 'skipped' "
         f"WHEN {state} < 7 AND {is_recent} THEN 'pending' ELSE 'synced' END"
     )
     source = (
@@ -211,7 +210,8 @@ def make(events: int, *, tenants: int = TENANTS, integrations: int = A_TENANT, s
                 "response_status": f"CASE WHEN {wrong} THEN (ARRAY[503, 422, NULL])[1 + e.id % 3] "
                 f"WHEN {status} = 'synced' THEN 200 END",
                 "reason": f"CASE {status} WHEN 'failed' THEN 'gave up: hooks.example.com answered 503' "
-                "WHEN 'cancelled' THEN 'the integration is switched off' ELSE '' END",
+                "WHEN 'cancelled' THEN 'the integration is switched off' "
+                "WHEN 'skipped' THEN '`workitem.priority == ''Urgent''`: it was Standard' ELSE '' END",
                 "created_at": "e.occurred_at",
                 "synced_at": f"CASE WHEN {status} = 'synced' THEN {settled} END",
                 "settled_at": f"CASE WHEN {status} <> 'pending' THEN {settled} END",
@@ -274,14 +274,77 @@ def make(events: int, *, tenants: int = TENANTS, integrations: int = A_TENANT, s
          "last_sync_at": "now()", "next_sync_at": "now() + interval '9 minutes'"},
         f"{lane_of} WHERE l.place < 5",
     )  # fmt: skip
+    tell("figures", _figures())
+    insert(
+        AuditEntry,
+        {
+            "created_at": SCHEDULE.format(events=events // 10),
+            "actor": "'scale-' || t.place",
+            "action": "(ARRAY['changed', 'resumed', 'retried'])[1 + n.i % 3]",
+            "object_type": "'integrations.tenantintegration'",
+            "object_key": "l.id::text",
+            "object_name": "'Destination'",
+            "integration_key": "l.id",
+            "integration_name": "'Destination'",
+            "tenant_key": "t.id::text",
+            "tenant_name": "'Tenant'",
+            "changes": """'{"rate_limit_per_minute": [60, 120]}'""",
+            "details": "'{}'",
+        },
+        f"{series(events // 10)} JOIN {lane_of} ON l.place = n.i % {integrations} JOIN {tenant_of} "
+        f"ON t.id = l.tenant_id AND t.place = {place} ORDER BY n.i",
+    )
+    insert(
+        Job,
+        {
+            "tenant_id": "t.id",
+            "kind": "'replay'",
+            "in_words": "'failed deliveries'",
+            "made_by": "'scale-' || t.place",
+            "state": "'done'",
+            "total": "120",
+            "done": "120",
+            "filter": "'{}'",
+            "messages": "'[]'",
+        },
+        f"{series(20)} CROSS JOIN {tenant_of}",
+    )
     analyze()
     tell("rows in all, analysed", 0)
 
 
-def _manager(membership: type) -> dict[str, str]:
-    """Return what makes a membership that of a manager, in the example's tenants."""
-    names = {field.name for field in membership._meta.concrete_fields}  # type: ignore[attr-defined]
-    return {"role": "'manager'"} if "role" in names else {}
+def _figures() -> int:
+    """Add the figures that settling would have written, by integration and minute, and sum them up."""
+    from django.db import connection
+
+    from integrations.models import IntegrationSync
+    from integrations.statistics.models import MINUTE, IntegrationFigures
+    from integrations.statistics.rolling import roll_up
+
+    from .rows import insert, table
+
+    synced, failed = "sum((s.status = 'synced')::int)", "sum((s.status = 'failed')::int)"
+    found = insert(
+        IntegrationFigures,
+        {
+            "integration_id": "g.integration_id",
+            "resolution": str(MINUTE),
+            "start": "g.minute",
+            "delivered": "g.delivered",
+            "given_up": "g.given_up",
+            "duration_ms": "g.delivered * 240",
+            "duration_6": "g.delivered + g.given_up",
+            "age_ms": "g.delivered * 400",
+            "age_2": "g.delivered",
+        },
+        f"(SELECT s.integration_id, floor(extract(epoch FROM s.settled_at) / 60)::int AS minute, "
+        f"{synced} AS delivered, {failed} AS given_up FROM {table(IntegrationSync)} s "
+        "WHERE s.status IN ('synced', 'failed') GROUP BY 1, 2) g",
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(f"ANALYZE {table(IntegrationFigures)}")
+    roll_up()
+    return found
 
 
 if __name__ == "__main__":

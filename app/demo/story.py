@@ -79,6 +79,7 @@ class Story:
                 self._say(line)
             if not news and not has_told_urls and not self.unsettled:
                 self._urls()
+                self.trickle.begin()
                 has_told_urls = True
             time.sleep(LOOK_SECONDS)
 

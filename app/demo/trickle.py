@@ -9,13 +9,18 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 
 from integrations.acting import acting_as
+from integrations.jobs.actions import start_backfill, start_replay
+from integrations.jobs.backfill import BackfillFilter
+from integrations.jobs.models import Job
+from integrations.jobs.replay import ReplayFilter
+from integrations.models import TenantIntegration
 from tasks.models import CustomerAsset, DropoffPoint, Note, WorkItem
 from tenants.models import Tenant
 
 from .data import business
 from .data.places import COMPANIES, Company
 
-SECONDS = (1.0, 5.0)  # between two changes
+SECONDS = (4.0, 14.0)  # between two changes
 NEW = 0.3  # the part of them that is a new item
 RECENT = 60  # how many of a tenant's items somebody may still be at
 
@@ -31,7 +36,18 @@ class Trickle:
         self.items: set[str] = set()
         self.chance = random.Random()  # noqa: S311
         self.casts = [self._cast(company) for company in COMPANIES]
-        self.next_at = time.monotonic() + SECONDS[1]
+        self.next_at = time.monotonic() + SECONDS[0]
+
+    def begin(self) -> None:
+        """Start what takes its time, so that there is progress to look at: once in a database's life."""
+        if Job.objects.exists():
+            return
+        workflow = TenantIntegration.objects.get(name="Production n8n workflow")
+        urgent = BackfillFilter(model=WorkItem._meta.label_lower, condition="workitem.priority == 'Urgent'")
+        start_backfill(workflow, urgent, actor="acme-manager", pace=1)
+        planner = TenantIntegration.objects.get(name="Route planner")
+        failed = ReplayFilter(status=("failed",), integration=planner.public_id)
+        start_replay(planner.tenant_id, failed, actor="northwind-operator", pace=2)
 
     def step(self) -> None:
         """Change something, if it is time."""
@@ -69,7 +85,7 @@ class Trickle:
         for name, value in values.items():
             setattr(item, name, value)
         self.items |= {str(item.pk), item.reference_id}
-        with acting_as(self.chance.choice(cast.people)):
+        with acting_as(self.chance.choice(cast.people[1:])):
             item.save()
         if self.chance.random() < 0.2:
             author = self.chance.choice(cast.people)

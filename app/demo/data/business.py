@@ -98,7 +98,7 @@ def new_item(cast: Cast, number: int, at: datetime, chance: random.Random) -> Wo
 def next_values(item: WorkItem, cast: Cast, chance: random.Random) -> dict[str, Any]:
     """Return what somebody does to `item` next; {} when it is done."""
     if item.status == Status.NEW:
-        found: dict[str, Any] = {"status": Status.IN_PROGRESS, "technician": chance.choice(cast.people)}
+        found: dict[str, Any] = {"status": Status.IN_PROGRESS, "technician": chance.choice(cast.people[1:])}
         return {"status": Status.CANCELLED} if chance.random() < 0.05 else found
     if item.status == Status.IN_PROGRESS and item.estimated_price is None:
         return {"estimated_price": Decimal(chance.randint(30, 420)) + Decimal("0.90")}
@@ -131,7 +131,7 @@ def moments(start: datetime, end: datetime, a_day: float, chance: random.Random)
 def life(cast: Cast, item: WorkItem, end: datetime, chance: random.Random) -> Iterator[Change]:
     """Yield what becomes of a work item until `end`; each change is applied before the next is asked for."""
     at = item.created_date
-    yield Change(at, cast, item, {}, chance.choice(cast.people).get_username())
+    yield Change(at, cast, item, {}, chance.choice(cast.people[1:]).get_username())
     while True:
         hours = chance.lognormvariate(0, 1.1) * (1.5 if item.status == Status.NEW else 5)
         at += timedelta(hours=max(0.02, hours))

@@ -21,8 +21,10 @@ from django.db.models import F
 from django.utils import timezone
 
 from integrations import clock, retry_policy
+from integrations.acting import CONSOLE, acting_as
 from integrations.audit import notes
 from integrations.audit.models import ExecutionLog
+from integrations.audit.trail import AuditEntry, entry_of
 from integrations.capture.trigger_handler import TriggerHandler, handlers
 from integrations.connections.binding import bind, fingerprint
 from integrations.connections.conditions import judge
@@ -155,11 +157,11 @@ def _target(tenant: Tenant, place: Place, receiver: str, now: datetime) -> _Targ
     if integration is None:
         integration = TenantIntegration(tenant=tenant, name=place.name, integration_type=place.kind)
         integration.created_at = now - (timedelta(days=37) if place.hours is None else timedelta(hours=place.hours))
+        integration.credentials_rotated_at = integration.created_at
         _settings(integration, place, receiver)
         integration.rate_limit_per_minute = place.limit
         integration.inbound_actions = list(place.actions)
-        integration.save()
-        integration.subscribe(*place.wants, conditions=dict(place.wants))
+        _set_up(integration, place, tenant, now)
     elif _moved(integration, receiver):
         integration.save()
     try:
@@ -167,6 +169,24 @@ def _target(tenant: Tenant, place: Place, receiver: str, now: datetime) -> _Targ
     except IntegrationError:
         connector = None
     return _Target(place, integration, connector, is_new)
+
+
+def _set_up(integration: TenantIntegration, place: Place, tenant: Tenant, now: datetime) -> None:
+    """Save a new integration; the audit trail says that a manager made it then."""
+    manager = User.objects.filter(membership__tenant=tenant, membership__role="manager").first()
+    known = AuditEntry.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
+    with acting_as(manager or "admin", source=CONSOLE):
+        integration.save()
+        integration.subscribe(*place.wants, conditions=dict(place.wants))
+        AuditEntry.objects.filter(pk__gt=known).update(created_at=integration.created_at)
+        if place.state == "paused":
+            off = entry_of("changed", integration, changes={"is_active": [True, False]})
+            off.created_at = now - PAUSED_SINCE
+            off.save()
+        if place.limit:
+            slower = entry_of("changed", integration, changes={"rate_limit_per_minute": [None, place.limit]})
+            slower.created_at = now - timedelta(days=3, hours=2)
+            slower.save()
 
 
 def _moved(integration: TenantIntegration, receiver: str) -> bool:

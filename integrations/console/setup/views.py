@@ -55,7 +55,11 @@ def setup(request: HttpRequest, access: Access, key: str) -> HttpResponse:
     if connector is None:
         raise Http404
     manifest = connector.manifest
-    tenants = [tenant for tenant in tenants_to_manage(access) if may_use(access.user, manifest, tenant)]
+    tenants = [
+        tenant
+        for tenant in tenants_to_manage(access)
+        if access.has_role(tenant.pk) or may_use(access.user, manifest, tenant)  # a role is for every family
+    ]
     if not tenants:
         raise RoleNeeded(Capability.ADD, access.role, access.tenant)
     instance = TenantIntegration(integration_type=key, name="")
