@@ -43,7 +43,7 @@ class Capability(Enum):
     SECRETS = Role.MANAGER, "enter, rotate and see secrets", (("change", _INTEGRATION),)
     DELETE = Role.MANAGER, "delete integrations", (("delete", _INTEGRATION),)
     BACKFILL = Role.MANAGER, "send the present state of all objects", (("change", _INTEGRATION), ("change", _SYNC))
-    AUDIT = Role.MANAGER, "read who did what", (("view", "auditentry"),)
+    AUDIT = Role.MANAGER, "read the audit trail", (("view", "auditentry"),)
     KEYS = Role.MANAGER, "make and revoke API keys", (("add", _KEY), ("change", _KEY))
     PEOPLE = Role.MANAGER, "say who works for the tenant, and as what", ()
 

@@ -20,6 +20,7 @@ from integrations.health.explanations import Explained, explanations
 from integrations.outbox.models import IntegrationSync
 from integrations.statistics.figures import total
 from integrations.statistics.reading import DAY_LONG, Point, Whose, series
+from integrations.tenancy.capabilities import Capability
 from integrations.tenancy.roles import Role
 
 from .answer import take_answer
@@ -56,7 +57,7 @@ def overview(request: HttpRequest, access: Access, public_id: UUID) -> HttpRespo
         "answer": take_answer(request, integration),
         "explanations": list(explanations(of)),
         "subscriptions": of.subscriptions,
-        "recent": recent,
+        "recent": recent if bench.access.may(Capability.VIEW_DELIVERIES, integration.tenant_id) else [],
         "pending": _pending(integration.pk),
         "oldest": min((row.created_at for row in (fresh, retried) if row), default=None),
         "next_row": next_row,

@@ -130,6 +130,7 @@ PAGES: dict[str, list[Page]] = {
     "integration-events": [Page(VIEWER, MANAGER, integration())],
     "integration-event": [Page(VIEWER, MANAGER, integration("workitem_created"))],
     "integration-event-try": [Page(None, VIEWER, integration("workitem_created"))],
+    "integration-history": [Page(args=integration())],
     "integration-calling-back": [Page(args=integration())],
     "integration-do": [
         *(Page(None, OPERATOR, integration(name)) for name in ("test", "check", "pause", "resume", "enable")),

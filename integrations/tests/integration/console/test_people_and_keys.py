@@ -327,6 +327,11 @@ def test_permissions_show_what_they_name_and_no_more(acme: Tenant) -> None:
     client = client_of(user)
     assert client.get("/console/").status_code == 200
     assert client.get("/console/events/").status_code == client.get(f"/console/events/{event.pk}/").status_code == 403
+    hook = TenantIntegration.objects.get()
+    for name in ("integration", "integration-event"):
+        args = [hook.public_id, *(["workitem_created"] if name == "integration-event" else [])]
+        shown = client.get(reverse(f"console:{name}", args=args))
+        assert shown.status_code == 200 and "item of Acme" not in text(shown)
     Membership.objects.create(tenant=bolt, user=user, role="manager")  # what they may there opens nothing here
     client = client_of(user)
     page = client.get("/console/events/")
