@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
+from django.utils.translation import gettext as _
 
 from integrations.connections.access import usable_by
 from integrations.connectors.gallery import CATEGORIES, category_of, needs_of
@@ -47,9 +48,9 @@ def gallery(request: HttpRequest, access: Access) -> HttpResponse:
 
 def _offered(manifest: Manifest) -> Offered:
     is_only_read = not manifest.takes_events
-    does = "It is read from or called; no events go there." if is_only_read else ""
+    does = _("It is read from or called; no events go there.") if is_only_read else ""
     if manifest.oauth is not None and manifest.oauth.grant == "authorization_code":
-        does = f"{does} You connect it by signing in there.".strip()
+        does = " ".join(filter(None, (does, _("You connect it by signing in there."))))
     url = reverse("console:setup", args=[manifest.key])
     return Offered(manifest, category_of(manifest), needs_of(manifest), does, url)
 

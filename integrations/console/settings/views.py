@@ -9,6 +9,7 @@ from django.contrib import messages
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
+from django.utils.translation import gettext as _
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
@@ -67,7 +68,7 @@ def _saved(request: HttpRequest, form: ChangeForm) -> HttpResponse:
     secret = store(form, is_new=False)
     if secret:
         shown_once.keep(request, integration, secret)
-    messages.success(request, "The settings are saved." if has_changed else "Nothing was changed.")
+    messages.success(request, _("The settings are saved.") if has_changed else _("Nothing was changed."))
     for text in advice.about(integration, form) if has_changed else ():
         messages.warning(request, text)
     return HttpResponseRedirect(reverse("console:integration-settings", args=[integration.public_id]))
@@ -82,17 +83,17 @@ def _facts(integration: TenantIntegration) -> list[tuple[str, Any]]:
     except (EncryptionError, IntegrationNotConfigured):
         shown, target = {}, ""
     titles = {field.name: field.title for field in connector.manifest.fields} if connector is not None else {}
-    facts: list[tuple[str, Any]] = [("Destination", target)] if target else []
+    facts: list[tuple[str, Any]] = [(_("Destination"), target)] if target else []
     for name, value in shown.items():
         if value not in (None, "", [], {}):
             text = "\n".join(map(str, value)) if isinstance(value, list | tuple) else value
             facts.append((titles.get(name, name), text))
     facts += [
-        ("Active", "yes" if integration.is_active else "no"),
-        ("Order", integration.get_ordering_display()),
-        ("Requests at once", integration.max_in_flight or "8 (default)"),
-        ("Requests a minute", integration.rate_limit_per_minute or "no limit of its own"),
-        ("Seconds for a request", integration.timeout_seconds or "30 (default)"),
-        ("Attempts", integration.max_attempts or "about three days of them (default)"),
+        (_("Active"), _("yes") if integration.is_active else _("no")),
+        (_("Order"), integration.get_ordering_display()),
+        (_("Requests at once"), integration.max_in_flight or _("8 (default)")),
+        (_("Requests a minute"), integration.rate_limit_per_minute or _("no limit of its own")),
+        (_("Seconds for a request"), integration.timeout_seconds or _("30 (default)")),
+        (_("Attempts"), integration.max_attempts or _("about three days of them (default)")),
     ]
     return facts

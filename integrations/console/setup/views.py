@@ -14,6 +14,7 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import NoReverseMatch, reverse
+from django.utils.translation import gettext as _
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
@@ -89,7 +90,7 @@ def setup_connect(request: HttpRequest, access: Access, public_id: UUID) -> Http
             there = connect(request, integration, return_to=_url("setup-connect", integration))
             return lead_to(request, access, there, manifest.label)
         except IntegrationError as error:
-            messages.error(request, f"Not connected: {error.message}")
+            messages.error(request, _("Not connected: {why}").format(why=error.message))
     grant = GrantTokens(integration).grant()
     context = {
         "grant": grant,
@@ -158,7 +159,7 @@ def setup_done(request: HttpRequest, access: Access, public_id: UUID) -> HttpRes
         problem = _switch_on(integration)
         if not problem:
             request.session.pop(TESTED, None)
-            messages.success(request, f"{integration.name} is on.")
+            messages.success(request, _("{name} is on.").format(name=integration.name))
             return HttpResponseRedirect(home_of(integration))
     answer = request.session.get(TESTED)
     context = {
@@ -174,11 +175,11 @@ def setup_done(request: HttpRequest, access: Access, public_id: UUID) -> HttpRes
 @page(Capability.SETTINGS)
 def setup_discard(request: HttpRequest, access: Access, public_id: UUID) -> HttpResponse:
     """Delete what was begun; only before it was ever switched on."""
-    integration, _ = _of(access, public_id)
+    integration = _of(access, public_id)[0]
     if integration.is_active or integration.syncs.exists():
         raise Http404
     integration.delete()
-    messages.success(request, f"{integration.name} was not set up; nothing of it was kept.")
+    messages.success(request, _("{name} was not set up; nothing of it was kept.").format(name=integration.name))
     return HttpResponseRedirect(reverse("console:gallery"))
 
 
@@ -213,7 +214,7 @@ def _switch_on(integration: TenantIntegration) -> str:
             wake_on_commit({integration.pk})
     except (ValidationError, IntegrityError):
         integration.is_active = False
-        return ANOTHER
+        return _(ANOTHER)
     return ""
 
 
@@ -246,7 +247,7 @@ def _steps(manifest: Manifest, current: str, integration: TenantIntegration | No
     at = names.index(current) if current in names else 0
     return [
         {
-            "title": titles[name],
+            "title": _(titles[name]),
             "is_over": place < at,
             "is_now": place == at,
             "url": _step_url(name, integration) if integration is not None else "",

@@ -17,6 +17,7 @@ from django.contrib import messages
 from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST
 
 from integrations.connections.event_types import choices, offered_to
@@ -51,7 +52,7 @@ def subscriptions(request: HttpRequest, access: Access, public_id: UUID) -> Http
                 integration.subscribe(*wanted)
                 messages.success(request, _said(have, set(wanted)))
                 return HttpResponseRedirect(_url(integration))
-            problem = STALE
+            problem = _(STALE)
     had = {each.event_type: each for each in integration.subscriptions.all()}
     offered = _offered(integration, had)
     rows = [{"type": name, "label": label, "has": had.get(name)} for name, label in offered.items()]
@@ -88,7 +89,9 @@ def subscription(request: HttpRequest, access: Access, public_id: UUID, event_ty
             problems = row.problems() if request.POST.get("seen", "") == seen else {"stale": [theirs]}
             if not problems:
                 row.save()
-                messages.success(request, f"{offered[event_type]}: saved. It holds for events from now on.")
+                messages.success(
+                    request, _("{event}: saved. It holds for events from now on.").format(event=offered[event_type])
+                )
                 return HttpResponseRedirect(_url(integration))
     events = _events(access, integration, event_type)
     context = {
@@ -141,10 +144,13 @@ def _offered(integration: TenantIntegration, have: Any) -> dict[str, str]:
 
 def _theirs(stored: EventSubscription | None) -> str:
     """Say what somebody else has saved meanwhile."""
-    what = "stopped the subscription"
-    if stored is not None:
-        what = f"saved “{stored.condition or 'always'}” and “{stored.payload or 'the event as it is'}”"
-    return f"After you opened the page somebody else {what}, so nothing was saved. Save again to replace that."
+    if stored is None:
+        return _("After you opened the page somebody else stopped the subscription. Save again to start it anew.")
+    theirs = _(
+        "After you opened the page somebody else saved “{condition}” and “{payload}”. Save again to replace that."
+    )
+    condition, payload = stored.condition or _("always"), stored.payload or _("the event as it is")
+    return theirs.format(condition=condition, payload=payload)
 
 
 def _events(access: Access, integration: TenantIntegration, event_type: str) -> EventsToTry:
@@ -167,9 +173,9 @@ def lock_integration(integration: TenantIntegration) -> None:
 def _said(before: Any, after: set[str]) -> str:
     more, less = len(after - set(before)), len(set(before) - after)
     if not more and not less:
-        return "Nothing was changed."
-    parts = [f"{more} more event type{'s' * (more != 1)}"] * bool(more) + [f"{less} fewer"] * bool(less)
-    return f"Saved: {', '.join(parts)}. It holds for events from now on."
+        return _("Nothing was changed.")
+    words = _("Saved: {more} more event types, {less} fewer. It holds for events from now on.")
+    return words.format(more=more, less=less)
 
 
 def _url(integration: TenantIntegration) -> str:
