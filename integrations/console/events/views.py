@@ -23,7 +23,7 @@ OTHERS = 10  # events of the same object on it
 @page(Capability.VIEW_DELIVERIES)
 def events(request: HttpRequest, access: Access) -> HttpResponse:
     """Show what happened, newest first."""
-    kinds = event_types.choices()
+    kinds = event_types.recorded()
     kind = chosen(request, "type", [name for name, _ in kinds])
     obj, key = request.GET.get("object", "").strip()[:255], request.GET.get("key", "").strip()[:255]
     rows = access.rows(IntegrationEvent.objects.select_related("tenant", "content_type", "origin")).defer("body")
