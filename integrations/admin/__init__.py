@@ -42,7 +42,7 @@ __all__ = [
 PAGES = {
     "integration": ("admin",),
     "sync": ("admin", "panel"),
-    "inbound": ("admin", "panel"),
+    "inbound": ("admin",),
     "pull": ("admin", "panel"),
     "log": ("admin",),
     "push": ("admin",),

@@ -160,7 +160,8 @@ def judge(facts: Facts, now: datetime) -> Health:
     until = facts.paused_until if facts.paused_until is not None and facts.paused_until > now else None
     if facts.deleting_since is not None:
         why = _("It is {how_far}. Nothing is recorded for it or sent any more.").format(how_far=facts.deleting)
-        return Health(State.DELETING, "off", _("– Being deleted"), why, since=facts.deleting_since)
+        label = f"– {(facts.deleting or _('being deleted')).capitalize()}"
+        return Health(State.DELETING, "off", label, why, since=facts.deleting_since)
     if not facts.is_active:
         why = _("The tenant switched it off: nothing is recorded for it or sent.")
         return Health(State.OFF, "off", _("– Off"), why, _("Switch it on in its settings."))

@@ -10,11 +10,10 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from integrations.admin.inbound.panel import calling_back_field
 from integrations.admin.lists.filters import CredentialsFilter
 from integrations.admin.lists.history import is_list
 from integrations.admin.lists.listed_filters import ListedFilters
-from integrations.admin.pages.links import link, page_url, sees
+from integrations.admin.pages.links import console_url, link, page_url, sees
 from integrations.admin.pages.page_context import PageContext
 from integrations.admin.tenancy.scoped_admin import CountedDeletion, TenantFilter, TenantScopedAdmin
 from integrations.admin.widgets.assets import Assets
@@ -27,7 +26,7 @@ from integrations.credentials.masking import mask_values
 from integrations.display import NOTHING, Badge, when
 from integrations.errors import EncryptionError
 from integrations.forms import advice, shown_once
-from integrations.forms.choice import connector_of, title
+from integrations.forms.choice import calls_back, connector_of, title
 from integrations.forms.fields import all_names
 from integrations.forms.store import store
 from integrations.health.reading import health_of
@@ -35,14 +34,13 @@ from integrations.outbox.models import IntegrationSync
 from integrations.tenancy.capabilities import Capability
 from integrations.tenancy.tenant import tenant_field
 
-from .buttons import IntegrationButtons, take_test_result
 from .fieldsets import edit_fieldsets, view_fieldsets
 from .form import IntegrationForm
-from .state import COUNTED, Panel, badge_of, is_being_deleted, rotation_badge
+from .state import COUNTED, badge_of, is_being_deleted, rotation_badge
 
 
 @admin.register(TenantIntegration)
-class TenantIntegrationAdmin(CountedDeletion, ListedFilters, PageContext, IntegrationButtons, TenantScopedAdmin):
+class TenantIntegrationAdmin(CountedDeletion, ListedFilters, PageContext, TenantScopedAdmin):
     """Where a tenant's events go."""
 
     form = IntegrationForm
@@ -140,15 +138,14 @@ class TenantIntegrationAdmin(CountedDeletion, ListedFilters, PageContext, Integr
     def own_fieldsets(self, request: HttpRequest, obj: Any) -> Any:
         connector = self._connector(request, obj)
         if obj is not None and not self.has_change_permission(request, obj):
-            return view_fieldsets(connector, calling_back_field(request, obj))
-        return edit_fieldsets(connector, integration=obj, calling_back=calling_back_field(request, obj))
+            return view_fieldsets(connector)
+        return edit_fieldsets(connector, integration=obj)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[Any, ...]:
         readonly = super().get_readonly_fields(request, obj)
         if obj is None:
             return readonly
-        calling_back = calling_back_field(request, obj)
-        readonly += ("connector", *((calling_back,) if calling_back is not None else ()))
+        readonly += ("connector",)
         is_editable = self._connector(request, obj) is not None and self.has_change_permission(request, obj)
         # Only where they are shown: a connector may call a field of its own "host".
         return readonly if is_editable else (*readonly, "events", "host", "header_names")
@@ -181,13 +178,24 @@ class TenantIntegrationAdmin(CountedDeletion, ListedFilters, PageContext, Integr
     def _show_secret(self, request: HttpRequest, obj: Any, response: HttpResponse) -> HttpResponse:
         """Lead past the new signing secret, if there is one."""
         kept = request.session.get(shown_once.KEY)
-        if kept and kept["integration"] == obj.pk:
-            return HttpResponseRedirect(page_url("tenantintegration", "secret", obj.pk))
+        if kept and kept["integration"] == obj.pk and console_url("integrations"):
+            return HttpResponseRedirect(console_url("integration-secret", obj.public_id))
         return response
 
     def page_context(self, request: HttpRequest, obj: Any) -> dict[str, Any]:
-        own = {"health": Panel(obj), "test_result": take_test_result(request, obj)}
+        found = health_of([obj]).get(obj.pk)
+        own = {
+            "badge": badge_of(found) if found is not None else None,
+            "rotation": rotation_badge(obj),
+            "workbench": console_url("integration", obj.public_id),
+            "calling_back": console_url("integration-calling-back", obj.public_id) if _calls_back(obj) else "",
+        }
         return {**super().page_context(request, obj), **own}
+
+
+def _calls_back(obj: TenantIntegration) -> bool:
+    connector = connector_of(obj.integration_type)
+    return connector is not None and calls_back(connector)
 
 
 def _may_use(request: HttpRequest, obj: Any) -> bool:

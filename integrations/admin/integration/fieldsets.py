@@ -18,21 +18,14 @@ _SIGNED = ("is_signed", "renew_secret_days")
 _SEEN = ("host", "header_names")
 
 
-def view_fieldsets(connector: type[BaseConnector] | None, calling_back: Any = None) -> list[Fieldset]:
-    """Return the page for whoever may only look; `calling_back` is the field of that name, None for no such field."""
+def view_fieldsets(connector: type[BaseConnector] | None) -> list[Fieldset]:
+    """Return the page for whoever may only look."""
     signed = _SIGNED if connector is not None and connector.manifest.signs else ()
     receives = ("events",) if connector is None or connector.manifest.takes_events else ()
-    fieldsets: list[Fieldset] = [
-        (None, {"fields": ("tenant", "name", "connector", "is_active", *receives, *_SEEN, *signed)})
-    ]
-    if calling_back is not None:
-        fieldsets.append(("Calling back", {"fields": (calling_back,)}))
-    return fieldsets
+    return [(None, {"fields": ("tenant", "name", "connector", "is_active", *receives, *_SEEN, *signed)})]
 
 
-def edit_fieldsets(
-    connector: type[BaseConnector] | None, *, integration: TenantIntegration | None, calling_back: Any = None
-) -> list[Fieldset]:
+def edit_fieldsets(connector: type[BaseConnector] | None, *, integration: TenantIntegration | None) -> list[Fieldset]:
     """Return the form; of a new integration if there is none.
 
     With no connector: none is chosen yet, or it is not installed (any more).
@@ -51,9 +44,8 @@ def edit_fieldsets(
         fieldsets.append(_part("Connection", (*names_of(manifest), *signed), description=about(manifest)))
         if advanced := names_of(manifest, advanced=True):
             fieldsets.append(_part("Advanced", tuple(advanced), "collapse"))
-        boxes = ("inbound_actions",) if offers_actions(connector, integration) else ()
-        if calls := (*boxes, *((calling_back,) if calling_back is not None else ())):
-            fieldsets.append(_part("Calling back", calls))
+        if offers_actions(connector, integration):
+            fieldsets.append(_part("Calling back", ("inbound_actions",)))
     elif not is_new:
         fieldsets.append(_part("Connection", _SEEN, description=NOT_INSTALLED))
     if delivers:

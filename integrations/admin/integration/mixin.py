@@ -13,7 +13,6 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html
 
 from integrations.admin.inbound.way_back import way_back
-from integrations.admin.integration.oauth_connect import GrantState
 from integrations.admin.lists.listed_filters import ListedFilters
 from integrations.admin.pages.object_buttons import Button, ObjectButtons
 from integrations.admin.widgets.assets import Assets
@@ -24,6 +23,7 @@ from integrations.connections.authorization import wants_authorization
 from integrations.display import NOTHING, Badge, when
 from integrations.errors import IntegrationError
 from integrations.forms.choice import connector_of
+from integrations.forms.grant_state import GrantState
 from integrations.health.reading import facts_of_connection
 from integrations.health.rule import judge
 from integrations.oauth_callback import to_provider

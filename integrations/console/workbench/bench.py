@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 
 from integrations import clock
 from integrations.connections.access import may_use
-from integrations.connections.authorization import wants_authorization
+from integrations.connections.authorization import grant_of, wants_authorization
 from integrations.connections.destinations import shown_target
 from integrations.connections.models import TenantIntegration
 from integrations.console.access import Access
@@ -159,7 +159,9 @@ class Bench:
             will = _("Ends the pause, and sends what waits at once.")
             yield Capability.PAUSE, self._button("resume", _("Resume"), will, "play", style="primary")
         if manifest is not None and manifest.oauth is not None and wants_authorization(self.integration):
-            title, style = (_("Connect"), "primary") if facts.awaits_connection else (_("Connect again"), "")
+            grant = grant_of(self.integration)
+            is_connected = grant is not None and grant.is_connected
+            title, style = (_("Connect again"), "") if is_connected else (_("Connect"), "primary")
             will = _("Leads to the provider, where you allow the access; you come back here.")
             yield Capability.SETTINGS, self._button("connect", title, will, "external", style=style)
         if has_new_secret(self.integration):

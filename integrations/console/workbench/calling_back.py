@@ -20,6 +20,7 @@ from integrations.health.explanations import Explanation
 from integrations.inbound.actions import action_named
 from integrations.inbound.address import EVENTS, GUESSED, callback_address, is_guessed
 from integrations.inbound.models import WebhookEvent
+from integrations.tenancy.capabilities import Capability
 from integrations.tenancy.harmless_text import harmless
 from integrations.tenancy.roles import Role
 
@@ -133,14 +134,17 @@ def calling_back(request: HttpRequest, access: Access, public_id: UUID) -> HttpR
     if bench.connector is None or not calls_back(bench.connector):
         raise Http404
     events = WebhookEvent.objects.filter(connection=bench.integration.pk).order_by("-id")
-    rows = list(events.defer("body", "payload", "headers")[:SHOWN])
+    sees = access.may(Capability.VIEW_DELIVERIES, bench.integration.tenant_id)
+    rows = list(events.defer("body", "payload", "headers")[:SHOWN]) if sees else []
     for event in rows:
         event.connection = bench.integration
         event.badge, event.story = inbound_badge(event), inbound_story(event)  # type: ignore[attr-defined]
         event.what = harmless(event.event_type) or harmless(event.action)  # type: ignore[attr-defined]
         event.words = harmless(event.error)  # type: ignore[attr-defined]
     way = CallsBack(request, bench.integration)
-    return show(request, access, "workbench_calling_back.html", {"bench": bench, "way": way, "rows": rows})
+    return show(
+        request, access, "workbench_calling_back.html", {"bench": bench, "way": way, "rows": rows, "sees": sees}
+    )
 
 
 def _label(name: str) -> str:

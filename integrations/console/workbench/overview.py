@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse
+from django.utils.html import format_html
 
 from integrations import conf
 from integrations.connections.credentials_age import overdue_days
@@ -16,6 +17,7 @@ from integrations.console.page import page, show
 from integrations.counted import count_up_to
 from integrations.display import clock, exact, sync_badge, sync_story
 from integrations.errors import EncryptionError
+from integrations.forms.grant_state import GrantState
 from integrations.health.explanations import Explained, explanations
 from integrations.outbox.models import IntegrationSync
 from integrations.statistics.figures import total
@@ -37,6 +39,7 @@ def overview(request: HttpRequest, access: Access, public_id: UUID) -> HttpRespo
     integration = bench.integration
     fresh, retried = _next_rows(integration.pk)
     next_row = min((row for row in (fresh, retried) if row), key=lambda row: row.next_attempt_at, default=None)
+    sees = access.may(Capability.VIEW_DELIVERIES, integration.tenant_id)
     recent = list(integration.syncs.select_related("event").order_by("-id")[:RECENT])
     for sync in recent:
         sync.integration = integration
@@ -57,7 +60,8 @@ def overview(request: HttpRequest, access: Access, public_id: UUID) -> HttpRespo
         "answer": take_answer(request, integration),
         "explanations": list(explanations(of)),
         "subscriptions": of.subscriptions,
-        "recent": recent if bench.access.may(Capability.VIEW_DELIVERIES, integration.tenant_id) else [],
+        "recent": recent if sees else [],
+        "sees_deliveries": sees,
         "pending": _pending(integration.pk),
         "oldest": min((row.created_at for row in (fresh, retried) if row), default=None),
         "next_row": next_row,
@@ -99,13 +103,21 @@ def _next_rows(integration_id: int) -> tuple[IntegrationSync | None, Integration
 def _facts(bench: Bench) -> Iterator[tuple[str, Any]]:
     """Yield (name, value) of what else is known: authentication, breaker, limits, signing."""
     integration, lane, facts = bench.integration, bench.lane, bench.facts
-    yield "Last delivery", lane.last_success_at
-    yield "Last failure", lane.last_failure_at
+    if facts.takes_events:
+        yield "Last delivery", lane.last_success_at
+        yield "Last failure", lane.last_failure_at
+        yield "Delivered so far", f"{lane.delivered_count:,}"
+        yield "Given up so far", f"{lane.failed_count:,}"
     yield "Authentication", authentication(bench)
     if facts.takes_events:
         yield "Breaker", breaker(bench)
         yield "Rate limit", rate_limit(bench)
+    if bench.manifest is not None and "read" in bench.manifest.does:
+        yield "Last pull", facts.pulled_at
     yield "Last passed test", _last_test(bench)
+    grant = GrantState(integration)
+    if grant.wanted or grant.grant:
+        yield "Access", format_html('{} <span class="quiet">{}</span>', grant.summary, grant.scope)
     if bench.manifest is not None and bench.manifest.signs:
         yield "Signing", _signing(bench)
     yield "Credentials changed", integration.credentials_rotated_at

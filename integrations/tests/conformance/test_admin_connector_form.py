@@ -42,6 +42,11 @@ KINDS = [key for key, _ in connector_choices()]
 MANY = many_fields.KEY
 
 
+def workbench(integration: TenantIntegration) -> str:
+    """The page of the console where it is tested and switched."""
+    return f"/console/integrations/{integration.public_id}/"
+
+
 @pytest.fixture(autouse=True)
 def plain_http(settings: Any) -> None:
     settings.SECURE_SSL_REDIRECT = False
@@ -358,9 +363,11 @@ def test_a_kind_that_is_not_installed_any_more_loses_nothing(acme: Side) -> None
     before = TenantIntegration.unannounced.values(*columns).get(pk=integration.pk)
     ConnectorRegistry.unregister(MANY)
     html = page(acme.client, url("tenantintegration", "change", integration.pk))
-    assert "no connector called many-fields is installed" in html and "everything is as it was" in html
+    assert "No connector called many-fields is installed" in html and "everything is as it was" in html
     assert 'name="shop"' not in html and "canary" not in html
-    assert "Send test event" not in html and "Check connection" not in html
+    shown = page(acme.client, workbench(integration))
+    assert "No connector called many-fields is installed" in shown and "canary" not in shown
+    assert "Send test event" not in shown and "Check connection" not in shown
     assert "not installed" in page(acme.client, url("tenantintegration"))
     assert change(acme.client, integration, name="Renamed", is_active=None).status_code == 302
     integration.refresh_from_db()
@@ -368,14 +375,14 @@ def test_a_kind_that_is_not_installed_any_more_loses_nothing(acme: Side) -> None
     assert TenantIntegration.unannounced.values(*columns).get(pk=integration.pk) == before
     assert ExecutionLog.objects.filter(integration=integration).count() == 0
     for trial in ("test", "check"):
-        assert acme.client.post(url("tenantintegration", trial, integration.pk)).status_code == 302
+        assert acme.client.post(f"{workbench(integration)}do/{trial}/").status_code == 302
 
 
 def test_settings_of_an_older_version_are_adopted_when_they_are_saved(acme: Side) -> None:
     integration = made(acme)
     TenantIntegration.unannounced.filter(pk=integration.pk).update(connector_version="1.4.0")
     html = page(acme.client, url("tenantintegration", "change", integration.pk))
-    assert "Nothing can be sent" in html and "2.1.0, saved by 1.4.0" in html
+    assert "2.1.0, saved by 1.4.0" in html and "Nothing can be sent" in page(acme.client, workbench(integration))
     assert change(acme.client, integration).status_code == 302
     integration.refresh_from_db()
     assert integration.connector_version == "2.1.0" and settings_of(integration)["shop"] == "north"
@@ -400,8 +407,9 @@ def test_whoever_may_only_look_sees_what_is_no_secret(acme: Side) -> None:
     acme.user.user_permissions.set(Permission.objects.filter(codename="view_tenantintegration"))
     html = page(client_of(acme.user), url("tenantintegration", "change", integration.pk))
     assert "Storehouse of Many Fields" in html and "https://api.storehouse.example.com" in html and "X-Extra" in html
-    assert "canary" not in html and 'name="shop"' not in html and "Check connection" not in html
-    assert client_of(acme.user).post(url("tenantintegration", "check", integration.pk)).status_code == 403
+    assert "canary" not in html and 'name="shop"' not in html
+    assert "Check connection" not in page(client_of(acme.user), workbench(integration))
+    assert client_of(acme.user).post(f"{workbench(integration)}do/check/").status_code == 403
 
 
 # -- where secrets go --------------------------------------------------------------------------------------
@@ -442,9 +450,9 @@ def here(acme: Side, receiver: Receiver, settings: Any) -> TenantIntegration:
 
 def test_check_connection_shows_logs_and_remembers(acme: Side, here: TenantIntegration, receiver: Receiver) -> None:
     receiver.answer_with(Answer(200, b'{"name": "North"}'))
-    html = page(acme.client, url("tenantintegration", "change", here.pk))
+    html = page(acme.client, workbench(here))
     assert "Check connection" in html and "Send test event" in html and "Rotate signing secret" not in html
-    html = acme.client.post(url("tenantintegration", "check", here.pk), follow=True).content.decode()
+    html = acme.client.post(f"{workbench(here)}do/check/", follow=True).content.decode()
     assert "✓ The connection works" in html and "The shop is called North." in html
     assert receiver.requests[0].headers["x-secret"] == "canary-secret" and "canary" not in html
     here.refresh_from_db()
@@ -453,7 +461,7 @@ def test_check_connection_shows_logs_and_remembers(acme: Side, here: TenantInteg
     log = ExecutionLog.objects.get(integration=here)
     assert (log.action, log.actor, log.error, log.url) == ("check", "Acme-staff", "", f"http://{receiver.netloc}")
     receiver.answer_with(default=500)
-    html = acme.client.post(url("tenantintegration", "check", here.pk), follow=True).content.decode()
+    html = acme.client.post(f"{workbench(here)}do/check/", follow=True).content.decode()
     assert "✗ The connection does not work" in html
     here.refresh_from_db()
     assert not here.is_connected and here.last_test_at == passed, "the last successful one"
@@ -463,17 +471,17 @@ def test_check_connection_shows_logs_and_remembers(acme: Side, here: TenantInteg
 def test_s0_68_refused_checks_count_and_disable(acme: Side, here: TenantIntegration, receiver: Receiver) -> None:
     receiver.answer_with(401, 401, Answer(200, b'{"name": "x"}'), default=401)
     for count in (1, 2, 0, 1, 2):
-        acme.client.post(url("tenantintegration", "check", here.pk))
+        acme.client.post(f"{workbench(here)}do/check/")
         here.refresh_from_db()
         assert (here.auth_failure_count, here.is_enabled) == (count, True)
-    acme.client.post(url("tenantintegration", "check", here.pk))
+    acme.client.post(f"{workbench(here)}do/check/")
     here.refresh_from_db()
     assert not here.is_enabled and not here.is_connected and "3 times in a row" in here.disabled_reason
     receiver.answer_with(Answer(200, b'{"name": "x"}'))
     assert here.test_connection().success
     here.refresh_from_db()
     assert here.is_connected and not here.is_enabled, "a person re-enables"
-    acme.client.post(url("tenantintegration", "re_enable", here.pk))
+    acme.client.post(f"{workbench(here)}do/enable/")
     here.refresh_from_db()
     assert here.is_operational
 
@@ -504,8 +512,8 @@ def test_two_refusals_at_once_count_as_two(acme: Side) -> None:
 
 def test_the_check_belongs_to_its_tenant(acme: Side, here: TenantIntegration, receiver: Receiver) -> None:
     other = make_side("Other")
-    assert other.client.post(url("tenantintegration", "check", here.pk)).status_code == 404
-    assert acme.client.get(url("tenantintegration", "check", here.pk)).status_code == 405
+    assert other.client.post(f"{workbench(here)}do/check/").status_code == 404
+    assert acme.client.get(f"{workbench(here)}do/check/").status_code == 405
     assert receiver.requests == []
 
 

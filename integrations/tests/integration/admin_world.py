@@ -140,8 +140,8 @@ def settled(sync: IntegrationSync, status: str, **values: Any) -> None:
 
 
 def messages_of(html: str) -> str:
-    """Return the text of the message list of a page."""
-    found = re.search(r'<ul class="messagelist">(.*?)</ul>', html, re.DOTALL)
+    """Return the text of the message list of a page of the admin or the console."""
+    found = re.search(r'<ul class="messages?(?:list)?"[^>]*>(.*?)</ul>', html, re.DOTALL)
     return re.sub(r"<[^>]+>", " ", found[1]) if found else ""
 
 

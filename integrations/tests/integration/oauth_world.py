@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -109,3 +111,10 @@ def token_answer(access: str, refresh: str, expires_in: int) -> Answer:
 
 def form(request: Request) -> dict[str, str]:
     return {name: values[0] for name, values in parse_qs(request.body.decode()).items()}
+
+
+def provider_address(response: Any) -> str:
+    """Return where the console's page leads: to the provider (console/leaving.py)."""
+    found = re.search(r'href="([^"]+)" rel="noreferrer"', response.content.decode())
+    assert found, "the page leads nowhere"
+    return html.unescape(found[1])

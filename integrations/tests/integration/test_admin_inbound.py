@@ -84,6 +84,11 @@ def make_pull(shop: TenantIntegration, **values: Any) -> SyncState:
     return SyncState.objects.create(connection=shop, **{"resource_type": "orders", "interval_minutes": 15, **values})
 
 
+def calling_back(side: Side, shop: TenantIntegration) -> str:
+    """The tab of the console that says where the other side calls us."""
+    return page(side.client, f"/console/integrations/{shop.public_id}/calling-back/")
+
+
 def change_page(side: Side, shop: TenantIntegration) -> str:
     return page(side.client, url("tenantintegration", "change", shop.pk))
 
@@ -157,7 +162,8 @@ def test_without_permissions(acme: Side, hints: list[Any]) -> None:
     acme.user.user_permissions.set(Permission.objects.filter(codename="view_tenantintegration"))
     client = client_of(User.objects.get(pk=acme.user.pk))
     html = page(client, url("tenantintegration", "change", shop.pk))
-    assert "You may not see inbound webhooks." in html and "You may not see pulls." in html
+    assert "You may not see pulls." in html
+    assert "What came last" not in page(client, f"/console/integrations/{shop.public_id}/calling-back/")
     assert client.get(url("webhookevent")).status_code == 403
     assert hints == []
 
@@ -295,7 +301,7 @@ def test_what_came_for_a_switched_off_integration_waits(acme: Side, switch: str,
     html = page(acme.client, detail)
     assert f"waits until the integration is {words}" in html and "Process again" not in html
     assert f"waits until the integration is {words}" in page(acme.client, url("webhookevent"))
-    assert f"waits until the integration is {words}" in change_page(acme, shop)
+    assert f"waits until the integration is {words}" in calling_back(acme, shop)
 
 
 @pytest.mark.usefixtures("_taken")
@@ -350,27 +356,27 @@ def test_lists_ask_few_questions_and_count_to_an_end(model: str, acme: Side, mon
 def test_what_to_paste_at_the_provider(acme: Side, settings: Any) -> None:
     settings.INTEGRATIONS = {"WEBHOOK_BASE_URL": "https://hooks.acme.example/webhooks/"}
     shop = make_shop(acme.tenant)
-    html = change_page(acme, shop)
+    html = calling_back(acme, shop)
     assert f"https://hooks.acme.example/webhooks/{shop.public_id}/events/" in html
     assert "HMAC-SHA256 in hex, header X-Shop-Signature" in html and "✓ Set" in html
     assert "Nothing has come in yet." in html and "Nothing is accepted" not in html
     make_event(shop, status="failed", error="There is no work item 77.")
-    assert "There is no work item 77." in change_page(acme, shop)
+    assert "There is no work item 77." in calling_back(acme, shop)
 
 
 def test_what_stops_the_provider_is_said(acme: Side, settings: Any) -> None:
     settings.INTEGRATIONS = {"WEBHOOK_BASE_URL": "", "PUBLIC_URL": ""}
     shop = make_shop(acme.tenant, credentials={"consumer_secret": "canary-consumer"})
-    html = change_page(acme, shop)
+    html = calling_back(acme, shop)
     assert "enter “Webhook secret”" in html and "✗ Not set" in html and "INTEGRATIONS_WEBHOOK_BASE_URL" in html
     TenantIntegration.unannounced.filter(pk=shop.pk).update(is_active=False)
-    assert "it does not exist (404)" in change_page(acme, shop)
+    assert "it does not exist (404)" in calling_back(acme, shop)
     TenantIntegration.unannounced.filter(pk=shop.pk).update(is_active=True, is_enabled=False)
-    assert "processed when it is re-enabled" in change_page(acme, shop)
+    assert "processed when it is re-enabled" in calling_back(acme, shop)
     settings.INTEGRATIONS = {"PUBLIC_URL": "https://acme.example"}
-    assert f"https://acme.example/webhooks/{shop.public_id}/" in change_page(acme, shop)
+    assert f"https://acme.example/webhooks/{shop.public_id}/" in calling_back(acme, shop)
     TenantIntegration.unannounced.filter(pk=shop.pk).update(credentials_encrypted="AAAA")
-    assert "Nothing is accepted:" in change_page(acme, shop)
+    assert "Nothing is accepted:" in calling_back(acme, shop)
 
 
 def test_a_kind_that_never_calls_back_has_no_panel(acme: Side) -> None:
@@ -388,25 +394,26 @@ def test_a_kind_that_may_only_act_has_an_address_for_each_action(acme: Side, set
     n8n.webhook_url = "https://n8n.example.com/webhook/x"
     n8n.credentials = {"webhook_secret": "canary-hook"}
     n8n.save()
-    assert "Nothing is accepted (403)" in change_page(acme, n8n)
+    assert "Nothing is accepted (403)" in calling_back(acme, n8n)
     TenantIntegration.unannounced.filter(pk=n8n.pk).update(inbound_actions=["workitem-note", "gone"])
-    html = change_page(acme, n8n)
+    html = calling_back(acme, n8n)
     address = f"https://hooks.acme.example/webhooks/{n8n.public_id}/"
-    assert f'value="{address}workitem-note/"' in html and "gone (no longer offered)" in html
+    assert f">{address}workitem-note/<" in html and "gone (no longer offered)" in html
     assert f"{address}events/" not in html and "canary-hook" not in html
     settings.INTEGRATIONS = {"CONNECTION_MODEL": "integrations.ERPConnection"}
-    assert "CONNECTION_MODEL names another model" in change_page(acme, n8n)
+    assert "CONNECTION_MODEL names another model" in calling_back(acme, n8n)
 
 
 def test_a_kind_that_takes_no_events_is_not_asked_for_any(acme: Side) -> None:
     acme.integration.delete()
     shop = make_shop(acme.tenant, is_connected=False)
-    for html in (change_page(acme, shop), page(acme.client, url("tenantintegration"))):
+    workbench = f"/console/integrations/{shop.public_id}/"
+    for html in (change_page(acme, shop), page(acme.client, url("tenantintegration")), page(acme.client, workbench)):
         assert "○ Not tested" in html and "No events" not in html and "no event type" not in html
-    assert "Breaker" not in change_page(acme, shop) and "Its syncs" not in change_page(acme, shop)
+    assert "Breaker" not in page(acme.client, workbench) and "What was owed last" not in page(acme.client, workbench)
     make_pull(shop, last_sync_at=timezone.now() - timedelta(minutes=3))
     TenantIntegration.unannounced.filter(pk=shop.pk).update(is_connected=True, last_test_at=timezone.now())
-    html = change_page(acme, shop)
+    html = page(acme.client, workbench)
     assert "✓ Working" in html and "Last pull</dt><dd><time" in html
 
 

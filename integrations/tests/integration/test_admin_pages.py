@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from integrations.admin.lists import bounded
 from integrations.audit.notes import received
-from integrations.models import AuditEntry, ExecutionLog, IntegrationEvent, IntegrationSync, Lane, TenantIntegration
+from integrations.models import ExecutionLog, IntegrationEvent, IntegrationSync, Lane, TenantIntegration
 from integrations.tests.receiver import Answer, Receiver
 from tasks.models import Note, WorkItem
 
@@ -69,11 +69,14 @@ def test_no_page_shows_a_secret(acme: Side) -> None:
     secret = acme.integration.credentials["signing_keys"][0]["secret"]
     values = shown_values(acme.client, acme.integration, name="Renamed")
     acme.client.post(url("tenantintegration", "change", acme.integration.pk), values)
-    acme.client.post(url("tenantintegration", "resume", acme.integration.pk))
-    views = ("change", "history", "delete", "rotate_secret", "secret")
+    workbench = f"/console/integrations/{acme.integration.public_id}/"
+    acme.client.post(f"{workbench}do/resume/")
+    views = ("change", "history", "delete")
     pages = [
         url("tenantintegration"),
         *(url("tenantintegration", view, acme.integration.pk) for view in views),
+        "/console/integrations/",
+        *(workbench + tab for tab in ("", "calling-back/", "rotate/", "secret/", "delete/")),
         url("integrationsync"),
         url("integrationsync", "change", acme.sync.pk),
         url("executionlog"),
@@ -91,7 +94,7 @@ def test_no_page_shows_a_secret(acme: Side) -> None:
 
 def test_what_a_receiver_echoes_is_redacted_everywhere(acme: Side, here: TenantIntegration, receiver: Receiver) -> None:
     receiver.answer_with(lambda request: Answer(400, str(request.headers).encode() + request.path.encode()))
-    html = acme.client.post(url("tenantintegration", "test", here.pk), follow=True).content.decode()
+    html = acme.client.post(f"/console/integrations/{here.public_id}/do/test/", follow=True).content.decode()
     assert "HTTP 400" in html
     kept = html + str(list(ExecutionLog.objects.values())) + page(acme.client, url("executionlog"))
     assert not [canary for canary in CANARIES if canary in kept]
@@ -109,6 +112,7 @@ def test_names_and_answers_are_escaped(acme: Side) -> None:
     item = WorkItem.objects.get(reference_id=evil)
     Note.objects.create(tenant=acme.tenant, work_item=item, text=evil)
     for address in (
+        "/console/integrations/", f"/console/integrations/{sync.integration.public_id}/",
         url("tenantintegration"), url("tenantintegration", "change", sync.integration_id), url("integrationsync"),
         url("integrationsync", "change", sync.pk), url("executionlog"), url("workitem"),
         url("workitem", "change", item.pk), url("tenantintegration", "delete", sync.integration_id),
@@ -153,11 +157,11 @@ def test_states_in_the_list(acme: Side) -> None:
     assert "– No events" in page(acme.client, url("tenantintegration"))
 
 
-def test_the_list_without_our_dashboards(acme: Side, settings: Any) -> None:
-    assert "/dashboards/connectors/" in page(acme.client, url("tenantintegration"))
+def test_the_list_without_the_console(acme: Side, settings: Any) -> None:
+    assert "/console/integrations/" in page(acme.client, url("tenantintegration"))
     settings.ROOT_URLCONF = __name__
     html = page(acme.client, url("tenantintegration"))
-    assert "Acme hook" in html and "/dashboards/connectors/" not in html
+    assert "Acme hook" in html and "/console/integrations/" not in html
 
 
 def test_the_list_asks_a_fixed_number_of_questions(acme: Side) -> None:
@@ -171,80 +175,12 @@ def test_the_list_asks_a_fixed_number_of_questions(acme: Side) -> None:
     assert len(many) == len(few)
 
 
-@pytest.mark.parametrize(
-    ("values", "lane", "said"),
-    [
-        ({"is_active": False}, {}, "the tenant switched this integration off"),
-        ({"is_enabled": False, "disabled_reason": "refused three times"}, {}, "refused three times"),
-        ({}, {"attention": "it moved for good"}, "it moved for good"),
-        ({}, {"pause_reason": "circuit breaker: 5 failures in a row"}, "circuit breaker: 5 failures in a row"),
-    ],
-)
-def test_s1_59_why_nothing_is_sent(values: dict[str, Any], lane: dict[str, Any], said: str, acme: Side) -> None:
-    if "pause_reason" in lane:
-        lane["paused_until"] = timezone.now() + timedelta(minutes=5)
-    TenantIntegration.unannounced.filter(pk=acme.integration.pk).update(**values)
-    Lane.objects.filter(pk=acme.integration.pk).update(**lane)
-    assert said in change_page(acme)
-
-
-def test_s1_59_no_subscription_no_event_no_worker(acme: Side) -> None:
-    quiet = make_integration(acme.tenant, "quiet", "workitem_deleted")
-    assert "Changes to other tenants" in change_page(acme, quiet)
-    quiet.subscribe()
-    assert "no event type is ticked" in change_page(acme, quiet)
-    pending(acme.sync, next_attempt_at=timezone.now() - timedelta(hours=1))
-    assert "no worker was seen" in change_page(acme)
-
-
-def test_s1_33_old_credentials_are_said(acme: Side) -> None:
-    old = timezone.now() - timedelta(days=91)
-    TenantIntegration.unannounced.filter(pk=acme.integration.pk).update(credentials_rotated_at=old)
-    assert "91 days old" in change_page(acme)
-
-
-def test_the_test_button_shows_the_answer_once(acme: Side, here: TenantIntegration, receiver: Receiver) -> None:
-    receiver.answer_with(Answer(200, b'{"taken": "yes"}'))
-    html = acme.client.post(url("tenantintegration", "test", here.pk), follow=True).content.decode()
-    assert "✓ Test event delivered" in html and "HTTP 200" in html and "taken" in html and " ms" in html
-    assert receiver.requests[0].json["test"] is True
-    assert receiver.requests[0].headers["x-token"] == "canary-header"
-    assert "Test event delivered" not in change_page(acme, here)
-    assert ExecutionLog.objects.get(action="test").actor == "Acme-staff"
-    assert IntegrationSync.objects.filter(integration=here).count() == 1, "no row, no attempt"
-    receiver.answer_with(401)
-    html = acme.client.post(url("tenantintegration", "test", here.pk), follow=True).content.decode()
-    assert "✗ Test event not delivered" in html and "HTTP 401" in html
-    here.refresh_from_db()
-    assert here.is_enabled and here.auth_failure_count == 0
-
-
-def test_a_test_of_a_refused_address_says_why(acme: Side) -> None:
-    acme.integration.webhook_url = "https://10.0.0.1/x"
-    acme.integration.save()
-    html = acme.client.post(url("tenantintegration", "test", acme.integration.pk), follow=True).content.decode()
-    assert "✗ Test event not delivered" in html and "no HTTP answer" in html
-
-
-def test_re_enable_and_resume(acme: Side) -> None:
-    TenantIntegration.unannounced.filter(pk=acme.integration.pk).update(
-        is_enabled=False, auth_failure_count=3, disabled_reason="refused"
-    )
-    assert ">Re-enable<" in change_page(acme)
-    acme.client.post(url("tenantintegration", "re_enable", acme.integration.pk))
-    acme.integration.refresh_from_db()
-    assert acme.integration.is_enabled and acme.integration.auth_failure_count == 0
-    Lane.objects.filter(pk=acme.integration.pk).update(
-        paused_until=timezone.now() + timedelta(hours=1), breaker="open", consecutive_failures=7
-    )
-    assert ">Resume now<" in change_page(acme)
-    acme.client.post(url("tenantintegration", "resume", acme.integration.pk))
-    lane = Lane.objects.get(pk=acme.integration.pk)
-    assert lane.paused_until is None and lane.breaker == "closed"
-    assert set(AuditEntry.objects.filter(actor="Acme-staff").values_list("action", flat=True)) == {
-        "re-enabled",
-        "resumed",
-    }
+def test_the_form_leads_to_the_workbench_and_says_how_it_is(acme: Side) -> None:
+    html = change_page(acme)
+    workbench = f"/console/integrations/{acme.integration.public_id}/"
+    assert f'href="{workbench}"' in html and "○ Ready" in html and "Nothing was due yet" in html
+    assert f'href="{workbench}calling-back/"' in html
+    assert "Its syncs" not in html and "Send test event<" not in html, "what a person does with it is in the workbench"
 
 
 # -- syncs -----------------------------------------------------------------------------------------------

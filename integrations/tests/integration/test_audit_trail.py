@@ -137,17 +137,18 @@ def test_configuration_of_the_installation() -> None:
 
 def test_form_and_api_name_user_source_and_address(integration: TenantIntegration) -> None:
     client = superuser()
-    client.post(url("tenantintegration", "resume", integration.pk), REMOTE_ADDR="198.51.100.7")
+    resume = f"/console/integrations/{integration.public_id}/do/resume/"
+    client.post(resume, REMOTE_ADDR="198.51.100.7")
     address = f"/api/connections/{integration.public_id}"
     body = json.dumps({"name": "By the API"})
     answer = client.patch(address, body, content_type="application/json", REMOTE_ADDR="2001:db8::1")
     assert answer.status_code == 200, answer.content
     root = User.objects.get(username="root")
-    by_form, by_api = entries()
-    assert (by_form.action, by_form.source, by_form.address) == ("resumed", "form", "198.51.100.7")
+    by_page, by_api = entries()
+    assert (by_page.action, by_page.source, by_page.address) == ("resumed", "console", "198.51.100.7")
     assert (by_api.action, by_api.source, by_api.address) == ("changed", "api", "2001:db8::1")
     assert by_api.path == address and by_api.changes == {"name": ["Production n8n Workflow", "By the API"]}
-    assert {(each.actor, each.actor_key) for each in (by_form, by_api)} == {("root", str(root.pk))}
+    assert {(each.actor, each.actor_key) for each in (by_page, by_api)} == {("root", str(root.pk))}
 
 
 def test_a_user_who_is_gone_keeps_name_and_key(integration: TenantIntegration) -> None:

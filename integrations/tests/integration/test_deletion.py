@@ -173,8 +173,9 @@ def test_the_delete_page_marks_and_a_task_deletes(acme: Side) -> None:
     assert "Being deleted: waits for a worker" in html and "deleted successfully" not in html
     shown = page(acme.client, url("tenantintegration", "change", acme.integration.pk))
     assert "being deleted" in shown and 'name="_save"' not in shown
-    for view in ("re_enable", "resume", "test"):
-        assert acme.client.post(url("tenantintegration", view, acme.integration.pk)).status_code == 403
+    for name in ("enable", "resume", "test"):
+        workbench = f"/console/integrations/{acme.integration.public_id}/"
+        assert acme.client.post(f"{workbench}do/{name}/").status_code == 403
     assert delete_marked() == {"rows": 33, "done": 1, "left": 0}  # its lane, 31 syncs, itself
     assert left_of(acme.integration) == NOTHING
     assert delete_marked() == {"rows": 0, "done": 0, "left": 0}

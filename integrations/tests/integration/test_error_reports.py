@@ -23,7 +23,7 @@ from integrations.models import GitHubConfiguration, TenantIntegration, WebhookE
 from integrations.tests.inbound_world import SECRET, headers_of, make_connection, provider
 
 from .admin_world import Side, failing, form_values, make_side, shown_values, superuser, url
-from .oauth_world import make_hub, registered
+from .oauth_world import make_hub, provider_address, registered
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db, pytest.mark.portable]
 
@@ -67,16 +67,17 @@ def change_integration(acme: Side) -> Any:
 
 def rotate_signing_secret(acme: Side) -> Any:
     with failing(TenantIntegration):
-        address = url("tenantintegration", "rotate_secret", acme.integration.pk)
+        address = f"/console/integrations/{acme.integration.public_id}/rotate/"
         return acme.client.post(address, {"secret": "whsec_" + "Y2FuYXJ5" * 5 + "dead"})
 
 
 def see_signing_secret(acme: Side) -> Any:
+    workbench = f"/console/integrations/{acme.integration.public_id}/"
     with failing(Session):
-        acme.client.post(url("tenantintegration", "rotate_secret", acme.integration.pk), {"secret": ""})
-    acme.client.post(url("tenantintegration", "rotate_secret", acme.integration.pk), {"secret": ""})
+        acme.client.post(f"{workbench}rotate/", {"secret": ""})
+    acme.client.post(f"{workbench}rotate/", {"secret": ""})
     with failing(Session):  # it is taken out of the session
-        return acme.client.get(url("tenantintegration", "secret", acme.integration.pk))
+        return acme.client.get(f"{workbench}secret/")
 
 
 def configure_system(acme: Side) -> Any:
@@ -112,8 +113,8 @@ def change_by_api(acme: Side) -> Any:
 def come_back_from_provider(acme: Side) -> Any:
     with registered():
         hub = make_hub("http://127.0.0.1:9", tenant=acme.tenant, refresh_token="", client_secret=OURS)
-        answer = acme.client.post(url("tenantintegration", "connect", hub.pk))
-        state = parse_qs(urlsplit(answer["Location"]).query)["state"][0]
+        answer = acme.client.post(f"/console/integrations/{hub.public_id}/do/connect/")
+        state = parse_qs(urlsplit(provider_address(answer)).query)["state"][0]
         with failing(OAuthRequest, pre_delete):
             return acme.client.get(f"/webhooks/oauth/callback/hubdemo/?state={state}&code={CANARY}")
 

@@ -79,12 +79,12 @@ def test_ticks_of_the_kind_that_was_chosen_before_are_not_taken_over(side: Side)
 
 def test_what_was_ticked_before_can_be_taken_away_and_is_named(side: Side) -> None:
     sap = TenantIntegration.objects.create(tenant=side.tenant, name="ERP", integration_type="SAP", config=SAP)
-    change = url("tenantintegration", "change", sap.pk)
-    shown = page(side.client, change)
+    change, workbench = url("tenantintegration", "change", sap.pk), f"/console/integrations/{sap.public_id}/"
+    shown = page(side.client, workbench)
     assert "no event type is ticked" not in shown and "Send test event" not in shown and "Check connection" in shown
     sap.subscribe("workitem_created")
-    shown = page(side.client, change)
-    assert "workitem_created (cannot be sent there)" in shown
+    assert "workitem_created (cannot be sent there)" in page(side.client, change)
+    shown = page(side.client, workbench)
     assert "workitem_created cannot be sent there: SAP S/4HANA (sales orders) takes orders" in shown
 
 

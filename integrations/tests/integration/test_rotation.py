@@ -247,12 +247,13 @@ def test_a_person_sees_the_new_secret_once(receiver: Receiver, settings: Any) ->
     assert rotate_overdue()["rotated"] == 1
     side.integration.refresh_from_db()
     secret = side.integration.credentials["signing_keys"][0]["secret"]
-    shown = page(side.client, url("tenantintegration", "change", side.integration.pk))
-    assert "Show the new signing secret" in shown and secret not in shown and 'name="renew_secret_days"' in shown
-    show = url("tenantintegration", "show_secret", side.integration.pk)
+    workbench = f"/console/integrations/{side.integration.public_id}/"
+    form = page(side.client, url("tenantintegration", "change", side.integration.pk))
+    assert 'name="renew_secret_days"' in form and secret not in form
+    shown = page(side.client, workbench)
+    assert "Show the new secret" in shown and secret not in shown
+    show = f"{workbench}do/reveal/"
     assert side.client.get(show).status_code == 405 and other.client.post(show).status_code == 404
     assert secret in side.client.post(show, follow=True).content.decode()
     assert secret not in side.client.post(show, follow=True).content.decode()
-    assert "Show the new signing secret" not in page(
-        side.client, url("tenantintegration", "change", side.integration.pk)
-    )
+    assert "Show the new secret" not in page(side.client, workbench)

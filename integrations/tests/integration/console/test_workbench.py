@@ -148,6 +148,29 @@ def test_the_answer_is_shown_to_who_asked_and_on_that_integration(
     assert "The test event was taken" in bench(client, target)
 
 
+def test_a_test_of_a_refused_address_says_why(target: TenantIntegration) -> None:
+    target.webhook_url = "https://10.0.0.1/x"
+    target.save()
+    html = press(person("operator", target.tenant), target, "test").content.decode()
+    assert "✗ The test event was not taken" in html and "no HTTP answer" in html
+
+
+def test_a_refused_test_counts_for_nothing(receiver: Receiver, target: TenantIntegration) -> None:
+    receiver.answer_with(default=401)
+    assert "HTTP 401" in press(person("operator", target.tenant), target, "test").content.decode()
+    target.refresh_from_db()
+    assert target.is_enabled and target.auth_failure_count == 0
+
+
+def test_who_may_see_no_deliveries_sees_none_here(target: TenantIntegration) -> None:
+    make_item(target.tenant)
+    jo = User.objects.create_user("jo")
+    jo.user_permissions.add(Permission.objects.get(codename="view_tenantintegration"))
+    Membership.objects.create(tenant=target.tenant, user=jo)
+    assert "What was owed last" not in bench(client_of(jo), target)
+    assert "What was owed last" in bench(person("viewer", target.tenant), target)
+
+
 def test_pause_and_resume(receiver: Receiver, target: TenantIntegration) -> None:
     client = person("operator", target.tenant, name="olga")
     html = press(client, target, "pause").content.decode()

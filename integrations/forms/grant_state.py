@@ -1,11 +1,9 @@
-"""The button *Connect* of an integration whose provider asks a person, and what became of it."""
+"""What a page says of the access that a provider granted."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from django.contrib import messages
-from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
@@ -13,28 +11,8 @@ from integrations import clock
 from integrations.connections.abstract import AbstractConnection
 from integrations.connections.authorization import missing_scopes, wants_authorization
 from integrations.connections.grants import AbstractGrant
-from integrations.connections.models import TenantIntegration
 from integrations.connections.token_store import GrantTokens
 from integrations.display import when
-from integrations.errors import IntegrationError
-from integrations.oauth_callback import to_provider
-
-
-class ConnectButton:
-    """Mixed into the ModelAdmin of `TenantIntegration`."""
-
-    def connect_view(self, request: HttpRequest, pk: int) -> HttpResponse:
-        """Send the person to the provider; they come back through oauth_callback.py."""
-        integration: TenantIntegration = self._of(request, pk)  # type: ignore[attr-defined]
-        if request.method != "POST":
-            return HttpResponseNotAllowed(["POST"])
-        try:
-            response = to_provider(request, integration)
-        except IntegrationError as error:
-            messages.error(request, f"Not connected: {error.message}")
-            return self._back(integration)  # type: ignore[attr-defined]
-        self.log_change(request, integration, "Asked the provider for access.")  # type: ignore[attr-defined]
-        return response
 
 
 class GrantState:
