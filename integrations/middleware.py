@@ -23,8 +23,21 @@ class RefuseNul:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         query = request.META.get("QUERY_STRING", "")
         if ("\0" in request.path_info or "%00" in query or "\0" in query) and not _takes_nul(request):
-            return HttpResponseBadRequest("The address contains a NUL character (%00).", content_type="text/plain")
+            return _refused(request)
         return self.get_response(request)
+
+
+def _refused(request: HttpRequest) -> HttpResponse:
+    words = "The address contains a NUL character (%00)."
+    try:
+        is_api = "integrations-api-v1" in resolve(request.path_info).namespaces
+    except Resolver404:
+        is_api = False
+    if is_api:
+        from integrations.api.v1.problems import problem
+
+        return problem(400, "nul", words)
+    return HttpResponseBadRequest(words, content_type="text/plain")
 
 
 class ActingUser:

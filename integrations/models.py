@@ -1,6 +1,6 @@
 """Index of the models; each lives beside the code that owns it."""
 
-from .api_keys.models import APIKey
+from .api_keys.models import APIKey, IdempotentRequest
 from .audit.models import AbstractExecutionLog, ExecutionLog
 from .audit.trail import AuditEntry
 from .configuration.models import (
@@ -42,6 +42,7 @@ __all__ = [
     "GitHubConfiguration",
     "GraphConfiguration",
     "Heartbeat",
+    "IdempotentRequest",
     "IntegrationConfiguration",
     "IntegrationEvent",
     "IntegrationFigures",

@@ -11,6 +11,7 @@ from kombu.exceptions import OperationalError
 from integrations.alerts.mail import mail
 from integrations.alerts.watch import watch
 from integrations.alone import shared
+from integrations.api_keys.retention import purge_requests
 from integrations.audit.retention import purge_log, purge_trail
 from integrations.connections.registered import model_of
 from integrations.delivery import run_slot
@@ -155,7 +156,13 @@ def purge_settled() -> dict[str, int]:
     Scheduled by beat. Returns counts. The audit trail has a time of its own: AUDIT_RETENTION_DAYS.
     """
     close_old_connections()
-    done = {"log": purge_log(), "audit": purge_trail(), "webhooks": purge_received(), "figures": purge_figures()}
+    done = {
+        "log": purge_log(),
+        "audit": purge_trail(),
+        "webhooks": purge_received(),
+        "figures": purge_figures(),
+        "requests": purge_requests(),
+    }
     return {**purge(), **done, "jobs": purge_jobs()}
 
 

@@ -3,6 +3,8 @@
 from django.urls import include, path
 
 from .api.routes import api
+from .api.v1.api import api as api_v1
+from .api.v1.problems import no_such_call
 from .dashboards import connectors_tab
 from .metrics.view import live, metrics, ready
 from .observability.health import health
@@ -12,6 +14,8 @@ urlpatterns = [
     path("health/live", live, name="health-live"),
     path("health/ready", ready, name="health-ready"),
     path("metrics", metrics, name="metrics"),
+    path("api/v1/", api_v1.urls),
+    path("api/v1/<path:rest>", no_such_call),
     path("api/", api.urls),
     *connectors_tab.urlpatterns,
     path("console/", include("integrations.console.urls")),

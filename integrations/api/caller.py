@@ -25,9 +25,11 @@ class Caller(ABC):
 
     Attributes:
         name: who it is, for logs.
+        identity: the same for the same caller, never for two.
     """
 
     name: str
+    identity: str
 
     @abstractmethod
     def tenants(self) -> QuerySet[Any]:
@@ -69,6 +71,7 @@ class Person(Caller):
     def __init__(self, user: Any) -> None:
         self.user = user
         self.name = user.get_username()
+        self.identity = f"user {user.pk}"
 
     def tenants(self) -> QuerySet[Any]:
         return tenants_of(self.user)
@@ -95,6 +98,7 @@ class Program(Caller):
     def __init__(self, key: APIKey) -> None:
         self.key = key
         self.name = key.actor[:150]
+        self.identity = f"key {key.pk}"
 
     def tenants(self) -> QuerySet[Any]:
         return present().filter(pk=self.key.tenant_id)

@@ -31,7 +31,7 @@ from integrations.services.settings import change_settings, save_settings, shown
 from integrations.services.status import overall, statuses
 from integrations.services.trial import try_connection
 from integrations.tenancy.capabilities import Capability
-from integrations.tenancy.tenant import find_tenant, slug_of
+from integrations.tenancy.tenant import slug_of
 
 from .authentication import Anybody, KeyAuth, PersonAuth, tells_quota
 from .caller import Caller, caller_of
@@ -45,7 +45,7 @@ from .schemas import (
     Problem,
     TestOut,
 )
-from .scope import one, require_kind, visible
+from .scope import one, require_kind, tenant_of, visible
 
 api = NinjaAPI(
     title="Integrations",
@@ -142,7 +142,7 @@ def connections(
 @api.post("/connections/", response={201: TestOut, 422: Problem})
 def setup_connection(request: HttpRequest, data: ConnectionIn) -> Any:
     """Make a connection, store its secrets encrypted, and try it; it is kept also if the try fails."""
-    tenant = _tenant(request, data.tenant)
+    tenant = tenant_of(request, data.tenant)
     caller_of(request).require(Capability.ADD, tenant.pk)
     require_kind(request, data.type, tenant)
     integration = TenantIntegration(tenant=tenant, integration_type=data.type, name=data.name, is_active=data.is_active)
@@ -198,19 +198,6 @@ def _tried(request: HttpRequest, integration: TenantIntegration) -> TestOut:
         latency_ms=round(result.latency_ms),
         status=result.status,
     )
-
-
-def _tenant(request: HttpRequest, key: str | int | None) -> Any:
-    mine = caller_of(request).tenants()
-    if key is None:
-        only = list(mine[:2])
-        if len(only) == 1:
-            return only[0]
-        raise ConfigurationError({"tenant": "say which one: its slug or id"})
-    tenant = find_tenant(key)
-    if tenant is None or not mine.filter(pk=tenant.pk).exists():
-        raise ConfigurationError({"tenant": "there is no such tenant"})
-    return tenant
 
 
 def _check(field: str, names: list[str], choices: list[tuple[str, str]]) -> None:

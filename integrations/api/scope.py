@@ -11,7 +11,9 @@ from django.http import Http404, HttpRequest
 
 from integrations.connections.models import TenantIntegration
 from integrations.connectors.registry import ConnectorRegistry
+from integrations.errors import ConfigurationError
 from integrations.tenancy.capabilities import Capability
+from integrations.tenancy.tenant import find_tenant
 
 from .caller import caller_of
 
@@ -60,3 +62,21 @@ def require_kind(request: HttpRequest, key: str, tenant: Any) -> None:
     manifest = ConnectorRegistry.type_of(key).manifest
     if not caller_of(request).may_use(manifest, tenant):
         raise PermissionDenied(f"Connectors of the family {manifest.family} are not yours to use.")
+
+
+def tenant_of(request: HttpRequest, key: str | int | None) -> Any:
+    """Return the tenant that `key` names, or the only one that the caller has.
+
+    Raises:
+        ConfigurationError: there is none of that name, or nobody said which one.
+    """
+    mine = caller_of(request).tenants()
+    if key is None:
+        only = list(mine[:2])
+        if len(only) == 1:
+            return only[0]
+        raise ConfigurationError({"tenant": "say which one: its slug or id"})
+    tenant = find_tenant(key)
+    if tenant is None or not mine.filter(pk=tenant.pk).exists():
+        raise ConfigurationError({"tenant": "there is no such tenant"})
+    return tenant

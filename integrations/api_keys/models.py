@@ -81,3 +81,27 @@ class APIKey(TenantOwned):
     def log_ids(self) -> dict[str, Any]:
         """Return what a line of the log says beside its words."""
         return {"tenant_id": self.tenant_id, "api_key": self.prefix}
+
+
+class IdempotentRequest(models.Model):
+    """A write through the API that named itself (``Idempotency-Key``), and what it was answered.
+
+    Attributes:
+        caller: whose it is: a person's or a key's; another one's may have the same name.
+        digest: of the request, so that a name that is used again for another one is noticed.
+        status: of the answer; None: it is under way.
+    """
+
+    caller = models.CharField(max_length=300)
+    key = models.CharField(max_length=255)
+    digest = models.CharField(max_length=64)
+    made_at = models.DateTimeField(db_index=True)
+    status = models.PositiveSmallIntegerField(null=True, blank=True)
+    content_type = models.CharField(max_length=100, blank=True, default="")
+    answer = models.TextField(blank=True, default="")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["caller", "key"], name="one_request_of_a_name")]
+
+    def __str__(self) -> str:
+        return f"{self.key} of {self.caller}"

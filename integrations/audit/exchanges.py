@@ -7,12 +7,15 @@ have no exchanges.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeGuard
 
+from integrations.connections.binding import bind
+from integrations.connections.models import TenantIntegration
 from integrations.connections.payloads import PayloadFailed, bytes_of
 from integrations.outbox.models import IntegrationEvent, IntegrationSync
 from integrations.transport.recording import FROM_ROW, HIDDEN
+from integrations.transport.redaction import mask_known, redact
 
 from .models import ExecutionLog
 
@@ -84,6 +87,29 @@ def exchanges_of(logs: Iterable[ExecutionLog], sync: IntegrationSync) -> dict[in
             if isinstance(each, Mapping)
         ]
     return found
+
+
+def masked(exchange: Exchange, secrets: tuple[str, ...] | None) -> Exchange:
+    """Return `exchange` with secrets masked in its body: one that was kept is masked already, one that is made again of
+    the event is not.
+
+    Args:
+        secrets: of the integration as it is now; None: they cannot be read, so that all that looks like one is masked.
+    """
+    return exchange if exchange.body is None else replace(exchange, body=masked_text(exchange.body, secrets))
+
+
+def masked_text(body: str, secrets: tuple[str, ...] | None) -> str:
+    """Return a body that is made again of the event with secrets masked, as `masked` does it."""
+    return redact(body) if secrets is None else mask_known(body, secrets)
+
+
+def secrets_of(integration: TenantIntegration) -> tuple[str, ...] | None:
+    """Return every secret that is configured now; None if they cannot be read."""
+    try:
+        return tuple(bind(integration, may_be_incomplete=True).secrets)
+    except Exception:  # settings of another version, a key that is gone, a constructor of anybody's
+        return None
 
 
 def _models_of(logs: list[ExecutionLog]) -> dict[tuple[int, Any], Mapping[str, Any]]:

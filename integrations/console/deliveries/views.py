@@ -27,10 +27,10 @@ from integrations.display import sync_badge, sync_story
 from integrations.jobs.chosen import AT_ONCE
 from integrations.outbox.filters import RETRYING, SyncFilter
 from integrations.outbox.models import IntegrationSync
+from integrations.outbox.search import MAX_KEY, Found, scope, search
 from integrations.tenancy.capabilities import Capability
 
 from .objects import finder
-from .search import MAX_KEY, Found, scope, search
 
 OFFERED = 500  # integrations that the filter names
 LOCAL = ("before", "after")  # of an address, what is no filter

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from integrations.audit.exchanges import Exchange
-from integrations.connections.binding import bind
-from integrations.connections.models import TenantIntegration
+from integrations.audit.exchanges import Exchange, masked, masked_text
 from integrations.connections.payloads import PayloadFailed, bytes_of
 from integrations.outbox.models import IntegrationSync
-from integrations.transport.redaction import mask_known, redact
 
 from .curl import as_curl
 
@@ -44,13 +41,10 @@ def shown(exchange: Exchange, secrets: tuple[str, ...] | None) -> Shown:
     """Return `exchange` for the page.
 
     Args:
-        secrets: of the integration as it is now; None: they cannot be read, so that everything that looks like one is
-            masked. A body that was kept is masked already; one that is made again of the event is masked here.
+        secrets: of the integration as it is now; None: they cannot be read.
     """
+    exchange = masked(exchange, secrets)
     body = exchange.body
-    if body is not None:
-        body = _masked(body, secrets)
-        exchange = replace(exchange, body=body)
     first = f"{exchange.method} {exchange.url}"
     head = "\n".join(f"{name}: {value}".rstrip() for name, value in exchange.head)
     status = f"HTTP {exchange.status}" if exchange.status is not None else ""
@@ -71,12 +65,8 @@ def payload_of(sync: IntegrationSync, secrets: tuple[str, ...] | None) -> str:
         body = bytes_of(sync.payload, sync.event.body).decode() if sync.payload else sync.event.body
     except PayloadFailed as failure:
         return failure.message
-    body = _masked(body, secrets)
+    body = masked_text(body, secrets)
     return pretty(body) or body
-
-
-def _masked(body: str, secrets: tuple[str, ...] | None) -> str:
-    return redact(body) if secrets is None else mask_known(body, secrets)
 
 
 def pretty(text: str) -> str:
@@ -88,11 +78,3 @@ def pretty(text: str) -> str:
     except ValueError:
         return ""
     return json.dumps(value, indent=2, ensure_ascii=False) if isinstance(value, dict | list) else ""
-
-
-def secrets_of(integration: TenantIntegration) -> tuple[str, ...] | None:
-    """Return every secret that is configured now; None if they cannot be read."""
-    try:
-        return tuple(bind(integration, may_be_incomplete=True).secrets)
-    except Exception:  # settings of another version, a key that is gone, a constructor of anybody's
-        return None

@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_POST
 
 from integrations import clock, conf
-from integrations.audit.exchanges import exchanges_of
+from integrations.audit.exchanges import exchanges_of, secrets_of
 from integrations.audit.models import ExecutionLog
 from integrations.audit.notes import notes_on
 from integrations.connections.models import TenantIntegration
@@ -24,7 +24,7 @@ from integrations.jobs import chosen
 from integrations.outbox.models import IntegrationEvent, IntegrationSync
 from integrations.tenancy.capabilities import Capability
 
-from .exchange import payload_of, secrets_of, shown
+from .exchange import payload_of, shown
 from .story import ATTEMPT, Attempt, needs_settings, tell
 
 LINES = 100  # of the log, the newest

@@ -27,8 +27,8 @@ from django.db import connections, router
 from django.db.models import Q, QuerySet
 from django.db.models.expressions import RawSQL
 
-from integrations.outbox.filters import RETRYING, FindObjects, SyncFilter
-from integrations.outbox.models import IntegrationSync
+from .filters import RETRYING, FindObjects, SyncFilter
+from .models import IntegrationSync
 
 SIZE = 50  # rows of a page
 MANY = 100  # integrations whose histories are read side by side

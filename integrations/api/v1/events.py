@@ -1,0 +1,105 @@
+"""Event types with their schemas, and events with whom they were owed to."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from django.http import Http404, HttpRequest
+from ninja import Router, Schema
+from pydantic import Field
+
+from integrations.api.caller import caller_of
+from integrations.api.scope import allowed_tenants
+from integrations.audit.why_not import why_not
+from integrations.catalogue.entries import entries, entry
+from integrations.outbox.models import IntegrationEvent
+from integrations.tenancy.capabilities import Capability
+from integrations.tenancy.tenant import slug_of
+
+from .deliveries import DeliveryOut, EventRef, event_ref, shown
+from .paging import Before, Limit, Page, page_of
+from .problems import PROBLEMS, ROW_PROBLEMS
+
+router = Router(tags=["Events"])
+OWED = 200  # deliveries that one event shows
+
+
+class EventTypeOut(Schema):
+    """One event type of the catalogue."""
+
+    name: str
+    title: str
+    when: str
+    payload_schema: dict[str, Any] = Field(description="JSON Schema of the body")
+    example: dict[str, Any] | None
+    is_on_request: bool = Field(description="nobody subscribes to it; a backfill sends it")
+
+
+class EventPage(Page):
+    data: list[EventRef]
+
+
+class NotOwed(Schema):
+    """An integration that got nothing of an event, and why."""
+
+    integration: str
+    why: str
+
+
+class EventOut(EventRef):
+    tenant: str
+    payload: Any = Field(description="the body that is sent, unless a subscription makes its own of it")
+    deliveries: list[DeliveryOut]
+    not_owed: list[NotOwed]
+
+
+@router.get("/event-types", response={200: list[EventTypeOut], **PROBLEMS}, summary="List event types")
+def event_types(request: HttpRequest) -> Any:
+    """List what can happen, with the JSON Schema of each payload."""
+    allowed_tenants(request, Capability.VIEW)
+    return [_type(each) for each in entries()]
+
+
+@router.get("/event-types/{name}", response={200: EventTypeOut, **ROW_PROBLEMS}, summary="Read one event type")
+def event_type(request: HttpRequest, name: str) -> Any:
+    """Return one event type."""
+    allowed_tenants(request, Capability.VIEW)
+    found = entry(name)
+    if found is None:
+        raise Http404
+    return _type(found)
+
+
+@router.get("/events", response={200: EventPage, **PROBLEMS}, summary="List events")
+def events(request: HttpRequest, event_type: str = "", limit: Limit = 50, before: Before = None) -> Any:
+    """List what happened, newest first."""
+    tenants = [tenant.pk for tenant in allowed_tenants(request, Capability.VIEW_DELIVERIES)]
+    rows = IntegrationEvent.objects.filter(tenant__in=tenants).select_related("content_type").defer("body")
+    if event_type:
+        rows = rows.filter(event_type=event_type)
+    return page_of(request, rows, event_ref, limit=limit, before=before)
+
+
+@router.get("/events/{int:pk}", response={200: EventOut, **ROW_PROBLEMS}, summary="Read one event")
+def event(request: HttpRequest, pk: int) -> Any:
+    """Return one event: its payload, to whom it is owed and what became of it, and why others got nothing."""
+    caller = caller_of(request)
+    rows = IntegrationEvent.objects.filter(tenant__in=caller.tenants(), pk=pk)
+    found = rows.select_related("content_type", "tenant").first()
+    if found is None:
+        raise Http404
+    caller.require(Capability.VIEW_DELIVERIES, found.tenant_id)
+    syncs = found.syncs.select_related("event__content_type", "integration__tenant").defer("event__body")
+    return {
+        **event_ref(found),
+        "tenant": slug_of(found.tenant) or str(found.tenant_id),
+        "payload": json.loads(found.body),
+        "deliveries": [shown(each) for each in syncs.order_by("pk")[:OWED]],
+        "not_owed": [{"integration": each.integration.name, "why": each.sentence} for each in why_not(found)],
+    }
+
+
+def _type(each: Any) -> dict[str, Any]:
+    found = each.as_json()
+    return {**found, "payload_schema": found.pop("schema")}

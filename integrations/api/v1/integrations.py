@@ -1,0 +1,170 @@
+"""Integrations: how each is, and what is done with it. Their settings are made and changed under /api/connections/."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import router as databases
+from django.http import HttpRequest
+from ninja import Router, Schema
+from ninja.responses import Status
+from pydantic import Field
+
+from integrations.api.caller import caller_of
+from integrations.api.scope import one, require_kind, visible
+from integrations.connections.models import TenantIntegration
+from integrations.delivery import operator_actions
+from integrations.delivery.trial import log_trial, send_test_event
+from integrations.health.reading import health_of
+from integrations.health.rule import Health
+from integrations.tenancy.capabilities import Capability
+from integrations.tenancy.deletion import begin
+from integrations.tenancy.tenant import slug_of
+from integrations.transport.process_client import client
+
+from .idempotency import once
+from .paging import Before, Limit, Page, page_of
+from .problems import PROBLEMS, ROW_PROBLEMS, WRITE_PROBLEMS, Refused
+
+router = Router(tags=["Integrations"])
+
+
+class HealthOut(Schema):
+    """How it is, by the one rule that the console has too.
+
+    Attributes:
+        state: working, failing, resting, paused, disabled, not_connected, off, no_events, never_tried, attention,
+            deleting.
+        until: when it goes on by itself.
+        fault: whose fault it is: credentials, set-up, gone, destination, or "".
+    """
+
+    state: str
+    is_failing: bool
+    is_partial: bool = Field(description="it works, but something fails beside what is taken")
+    why: str
+    what_to_do: str
+    since: datetime | None
+    until: datetime | None
+    fault: str
+
+
+class IntegrationOut(Schema):
+    """One integration of a tenant."""
+
+    id: UUID
+    tenant: str
+    name: str
+    connector_type: str
+    is_active: bool
+    is_enabled: bool
+    events: list[str]
+    health: HealthOut
+    created_at: datetime
+    updated_at: datetime
+
+
+class IntegrationPage(Page):
+    data: list[IntegrationOut]
+
+
+class TestEventOut(Schema):
+    """What came of a test event."""
+
+    success: bool
+    message: str
+    status: int | None
+    milliseconds: int
+
+
+@router.get("", response={200: IntegrationPage, **PROBLEMS}, summary="List integrations")
+def integrations(request: HttpRequest, limit: Limit = 50, before: Before = None) -> Any:
+    """List the integrations, newest first, each with its health."""
+    rows = visible(request, Capability.VIEW).select_related("tenant").prefetch_related("subscriptions")
+    page = page_of(request, rows, lambda row: row, limit=limit, before=before)
+    health = health_of(page["data"])
+    return {**page, "data": [_shown(row, health[row.pk]) for row in page["data"]]}
+
+
+@router.get("/{uuid:public_id}", response={200: IntegrationOut, **ROW_PROBLEMS}, summary="Read one integration")
+def integration(request: HttpRequest, public_id: UUID) -> Any:
+    """Return one integration with its health."""
+    return _read(one(request, public_id, Capability.VIEW))
+
+
+@router.post(
+    "/{uuid:public_id}/test",
+    response={200: TestEventOut, **WRITE_PROBLEMS},
+    summary="Send a test event",
+    openapi_extra={"description": "Sends one event that is marked as a test, and waits for the answer."},
+)
+def test(request: HttpRequest, public_id: UUID) -> Any:
+    """Send a test event and wait for its answer."""
+    found = one(request, public_id, Capability.TEST)
+    require_kind(request, found.integration_type, found.tenant)
+    result = send_test_event(found, client())
+    log_trial(found, "test", result, actor=caller_of(request).name)
+    return {
+        "success": result.success,
+        "message": result.message,
+        "status": result.status,
+        "milliseconds": round(result.latency_ms),
+    }
+
+
+def _act(name: str, act: Any, words: str) -> None:
+    @router.post(
+        f"/{{uuid:public_id}}/{name}",
+        response={200: IntegrationOut, **WRITE_PROBLEMS},
+        summary=f"{words} one integration",
+        operation_id=f"integration_{name}",
+    )
+    @once
+    def view(request: HttpRequest, public_id: UUID) -> Any:
+        found = one(request, public_id, Capability.PAUSE)
+        require_kind(request, found.integration_type, found.tenant)
+        act(found, actor=caller_of(request).name)
+        return _read(found)
+
+    view.__doc__ = f"{words} it: the same as its button in the console."
+
+
+_act("pause", operator_actions.pause, "Pause")
+_act("resume", operator_actions.resume, "Resume")
+_act("enable", operator_actions.re_enable, "Re-enable")
+
+
+@router.delete("/{uuid:public_id}", response={202: IntegrationOut, **WRITE_PROBLEMS}, summary="Delete one integration")
+def delete(request: HttpRequest, public_id: UUID) -> Any:
+    """Mark it: a worker deletes it with everything that goes with it, in batches."""
+    found = one(request, public_id, Capability.DELETE)
+    require_kind(request, found.integration_type, found.tenant)
+    using = databases.db_for_write(TenantIntegration)
+    begin(TenantIntegration, [found.pk], using=using, in_background=True, actor=caller_of(request).name)
+    return Status(202, _read(found))
+
+
+def _read(found: TenantIntegration) -> dict[str, Any]:
+    row = TenantIntegration.unannounced.select_related("tenant").filter(pk=found.pk).first()
+    if row is None:
+        raise Refused(404, "not_found", "It was deleted meanwhile.")
+    return _shown(row, health_of([row])[row.pk])
+
+
+def _shown(row: TenantIntegration, health: Health) -> dict[str, Any]:
+    same = ("name", "is_active", "is_enabled", "created_at", "updated_at")
+    told = ("is_failing", "is_partial", "why", "what_to_do", "since", "until")
+    return {
+        "id": row.public_id,
+        "tenant": slug_of(row.tenant) or str(row.tenant_id),
+        "connector_type": row.integration_type,
+        "events": sorted(each.event_type for each in row.subscriptions.all()),
+        "health": {
+            "state": str(health.state),
+            "fault": str(health.fault),
+            **{name: getattr(health, name) for name in told},
+        },
+        **{name: getattr(row, name) for name in same},
+    }

@@ -1,0 +1,78 @@
+"""Figures of deliveries: by the minute, the hour and the day, as the console's charts have them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from django.http import HttpRequest
+from ninja import Query, Router, Schema
+from pydantic import Field
+
+from integrations.api.scope import allowed_tenants, one
+from integrations.statistics.figures import Figures, total
+from integrations.statistics.reading import RANGES, Whose, series
+from integrations.tenancy.capabilities import Capability
+
+from .problems import ROW_PROBLEMS
+
+router = Router(tags=["Statistics"])
+
+
+class FiguresOut(Schema):
+    """What became of deliveries in a stretch of time.
+
+    Attributes:
+        retrying: attempts that failed and are tried again.
+        answer_ms: how long receivers took, at the median, the 95th and the 99th of a hundred.
+        age_ms: the same from when it was recorded until the receiver had it.
+    """
+
+    delivered: int
+    retrying: int
+    given_up: int
+    cancelled: int
+    success_rate: float | None = Field(description="of the attempts, 0 to 1; null without any")
+    answer_ms: dict[str, float | None]
+    age_ms: dict[str, float | None]
+
+
+class PointOut(FiguresOut):
+    at: datetime
+    minutes: float
+
+
+class StatisticsOut(Schema):
+    """Figures of a range, in all and step by step."""
+
+    total: FiguresOut
+    series: list[PointOut]
+
+
+@router.get("", response={200: StatisticsOut, **ROW_PROBLEMS}, summary="Read figures")
+def statistics(
+    request: HttpRequest,
+    range: Annotated[Literal["1h", "24h", "7d", "30d", "13m"], Query(description="how far back")] = "24h",
+    integration: Annotated[UUID | None, Query(description="of this one alone")] = None,
+) -> Any:
+    """Return figures of your tenants, or of one integration."""
+    if integration is not None:
+        whose = Whose(integration=one(request, integration, Capability.VIEW).pk)
+    else:
+        tenants = allowed_tenants(request, Capability.VIEW)
+        whose = Whose(tenants=tuple(tenant.pk for tenant in tenants))
+    points = series(whose, next(each for each in RANGES if each.name == range))
+    return {
+        "total": _shown(total(point.figures for point in points)),
+        "series": [{"at": point.at, "minutes": point.minutes, **_shown(point.figures)} for point in points],
+    }
+
+
+def _shown(figures: Figures) -> dict[str, Any]:
+    return {
+        **{name: getattr(figures, name) for name in ("delivered", "retrying", "given_up", "cancelled")},
+        "success_rate": figures.success_rate,
+        "answer_ms": {f"p{part}": figures.duration(part / 100) for part in (50, 95, 99)},
+        "age_ms": {f"p{part}": figures.age(part / 100) for part in (50, 95, 99)},
+    }

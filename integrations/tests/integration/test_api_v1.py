@@ -1,0 +1,318 @@
+"""The API v1: every operation as each role and scope and as a stranger; paging, idempotency, problems; the document."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.core.cache import cache
+from django.test import Client
+
+from integrations.api.v1.api import api
+from integrations.api_keys.keys import make_key
+from integrations.api_keys.models import APIKey, IdempotentRequest
+from integrations.delivery.drain import drain
+from integrations.jobs.models import Job
+from integrations.models import IntegrationSync, Lane, TenantIntegration
+from integrations.tenancy.capabilities import Capability
+from integrations.tenancy.roles import Role
+from integrations.tests.factories import make_integration, make_item, make_tenant
+from integrations.tests.receiver import Receiver
+from tenants.models import Membership, Tenant
+
+pytestmark = [pytest.mark.integration, pytest.mark.django_db, pytest.mark.portable]
+
+SEE, ROWS = Capability.VIEW, Capability.VIEW_DELIVERIES
+OPERATIONS: dict[tuple[str, str], Capability] = {
+    ("get", "/deliveries"): ROWS,
+    ("get", "/deliveries/{pk}"): ROWS,
+    ("post", "/deliveries/{pk}/retry"): Capability.RETRY,
+    ("post", "/deliveries/{pk}/replay"): Capability.RETRY,
+    ("post", "/deliveries/{pk}/send-anyway"): Capability.RETRY,
+    ("post", "/deliveries/{pk}/cancel"): Capability.CANCEL,
+    ("get", "/event-types"): SEE,
+    ("get", "/event-types/{name}"): SEE,
+    ("get", "/events"): ROWS,
+    ("get", "/events/{event}"): ROWS,
+    ("get", "/integrations"): SEE,
+    ("get", "/integrations/{public_id}"): SEE,
+    ("post", "/integrations/{public_id}/test"): Capability.TEST,
+    ("post", "/integrations/{public_id}/pause"): Capability.PAUSE,
+    ("post", "/integrations/{public_id}/resume"): Capability.PAUSE,
+    ("post", "/integrations/{public_id}/enable"): Capability.PAUSE,
+    ("delete", "/integrations/{public_id}"): Capability.DELETE,
+    ("get", "/jobs"): ROWS,
+    ("post", "/jobs"): Capability.RETRY,
+    ("get", "/jobs/{job}"): ROWS,
+    ("post", "/jobs/{job}/pause"): Capability.RETRY,
+    ("post", "/jobs/{job}/resume"): Capability.RETRY,
+    ("post", "/jobs/{job}/cancel"): Capability.RETRY,
+    ("get", "/inbound"): ROWS,
+    ("get", "/pulls"): ROWS,
+    ("get", "/statistics"): SEE,
+    ("get", "/audit"): Capability.AUDIT,
+}
+BODIES: dict[tuple[str, str], Any] = {("post", "/jobs"): {"kind": "replay", "filter": {"status": "failed"}}}
+
+
+class World:
+    """A tenant with one integration, an event that is owed to it, and a job."""
+
+    def __init__(self, name: str, url: str = "https://hooks.example.com/x") -> None:
+        self.tenant = make_tenant(name)
+        self.integration = make_integration(self.tenant, url, name=f"hook of {name}", events=("workitem_created",))
+        make_item(self.tenant, reference_id=f"item of {name}")
+        self.sync = IntegrationSync.objects.get(integration=self.integration)
+        self.job = Job.objects.create(
+            tenant=self.tenant,
+            kind="replay",
+            in_words=f"deliveries of {name}",
+            made_by="ada",
+            first=0,
+            cursor=0,
+            last=0,
+        )
+
+    def path(self, template: str) -> str:
+        return template.format(
+            pk=self.sync.pk,
+            event=self.sync.event_id,
+            public_id=self.integration.public_id,
+            job=self.job.pk,
+            name="workitem_created",
+        )
+
+
+@pytest.fixture(autouse=True)
+def _http(settings: Any, broker: Any) -> Any:
+    settings.SECURE_SSL_REDIRECT = False
+    cache.clear()
+    yield
+    cache.clear()
+
+
+@pytest.fixture
+def world() -> World:
+    return World("acme")
+
+
+def person(tenant: Tenant, role: str) -> Client:
+    user = User.objects.create_user(f"{tenant.slug}-{role or 'nobody'}")
+    Membership.objects.create(tenant=tenant, user=user, role=role)
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+def key_for(tenant: Tenant, *scopes: str) -> tuple[APIKey, str]:
+    user = User.objects.create_user(f"manager {APIKey.objects.count()}")
+    Membership.objects.create(tenant=tenant, user=user, role="manager")
+    return make_key(tenant, f"key {APIKey.objects.count()}", scopes, user=user)
+
+
+def call(
+    method: str, path: str, body: Any = None, *, key: str = "", client: Client | None = None, **headers: str
+) -> Any:
+    sent = {"Authorization": f"Bearer {key}", **headers} if key else headers
+    send = getattr(client or Client(), method)
+    address = path if path.startswith("/api") else f"/api/v1{path}"
+    if method == "get":
+        return send(address, headers=sent)
+    return send(address, data=json.dumps(body or {}), content_type="application/json", headers=sent)
+
+
+def test_every_operation_says_what_it_takes() -> None:
+    found = {
+        (method, path.removeprefix("/api/v1"))
+        for path, item in api.get_openapi_schema()["paths"].items()
+        for method in item
+    }
+    listed = {(method, path.replace("{event}", "{pk}").replace("{job}", "{pk}")) for method, path in OPERATIONS}
+    assert found == listed
+
+
+@pytest.mark.parametrize("role", ["", "viewer", "operator", "manager"])
+def test_a_person_does_what_the_role_says_and_no_more(world: World, role: str) -> None:
+    client = person(world.tenant, role)
+    for (method, path), capability in sorted(OPERATIONS.items(), key=lambda each: each[0][0] == "delete"):
+        answer = call(method, world.path(path), BODIES.get((method, path)), client=client)
+        if role and Role.named(role) >= capability.role:
+            assert answer.status_code in (200, 201, 202, 409), (method, path, answer.status_code, answer.content)
+        else:
+            assert answer.status_code == 403, (method, path, answer.status_code)
+            assert answer["Content-Type"] == "application/problem+json"
+            assert f"need the role {capability.role.word} to" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("scope", ["read", "deliveries:write", "integrations:write"])
+def test_a_key_does_what_its_scope_says_and_no_more(world: World, scope: str) -> None:
+    key, text = key_for(world.tenant, scope)
+    for (method, path), capability in sorted(OPERATIONS.items(), key=lambda each: each[0][0] == "delete"):
+        answer = call(method, world.path(path), BODIES.get((method, path)), key=text)
+        if key.may(capability):
+            assert answer.status_code in (200, 201, 202, 409), (method, path, answer.status_code, answer.content)
+        else:
+            assert answer.status_code == 403, (method, path, answer.status_code)
+
+
+def test_another_tenants_rows_do_not_exist(world: World) -> None:
+    other = World("umbrella")
+    client = person(other.tenant, "manager")
+    for method, path in OPERATIONS:
+        if "{" in path and "{name}" not in path:
+            answer = call(method, world.path(path), BODIES.get((method, path)), client=client)
+            assert answer.status_code == 404, (method, path, answer.status_code)
+    job = {"kind": "backfill", "integration": str(world.integration.public_id), "model": "tasks.workitem"}
+    assert call("post", "/jobs", job, client=client).status_code == 404
+    replay = {"kind": "replay", "filter": {"integration": str(world.integration.public_id)}}
+    assert call("post", "/jobs", replay, client=client).status_code == 404
+    replay = {"kind": "replay", "tenant": str(world.tenant.slug)}
+    assert call("post", "/jobs", replay, client=client).json()["fields"] == {"tenant": "there is no such tenant"}
+    for method, path in OPERATIONS:
+        if method == "get" and "{" not in path:
+            text = call("get", path, client=client).content.decode()
+            assert "acme" not in text, path
+    narrowed = call("get", f"/deliveries?integration={world.integration.public_id}", client=client).json()
+    assert narrowed["data"] == []
+
+
+def test_a_stranger_learns_nothing(world: World) -> None:
+    for method, path in OPERATIONS:
+        answer = call(method, world.path(path), BODIES.get((method, path)))
+        assert answer.status_code == 401, (method, path)
+        assert answer["Content-Type"] == "application/problem+json" and answer["WWW-Authenticate"] == "Bearer"
+    assert call("get", "/deliveries", key="iok_wrong").json()["code"] == "wrong_api_key"
+
+
+def test_a_list_is_read_page_by_page(world: World) -> None:
+    for number in range(6):
+        make_item(world.tenant, reference_id=f"RMA-{number}")
+    client = person(world.tenant, "viewer")
+    seen, address = [], "/deliveries?limit=3&status=pending"
+    while address:
+        page = call("get", address.replace("http://testserver", ""), client=client).json()
+        seen += [each["id"] for each in page["data"]]
+        address = page["next"] or ""
+    expected = IntegrationSync.objects.order_by("-pk").values_list("pk", flat=True)
+    assert seen == list(expected)
+    assert call("get", "/deliveries?limit=0", client=client).json()["fields"].keys() == {"limit"}
+    wrong = call("get", "/deliveries?status=gone&since=yesterday", client=client)
+    assert (wrong.status_code, wrong.json()["fields"].keys()) == (422, {"status", "since"})
+
+
+def test_a_delivery_tells_its_story(world: World, receiver: Receiver, settings: Any) -> None:
+    settings.INTEGRATIONS = {**settings.INTEGRATIONS, "ALLOWED_HOSTS": [receiver.netloc]}
+    receiver.answer_with(default=500)
+    there = World("contoso", receiver.url)
+    drain(there.integration.pk)
+    client = person(there.tenant, "operator")
+    story = call("get", there.path("/deliveries/{pk}"), client=client).json()
+    assert (story["status"], story["attempts"], story["response_status"]) == ("pending", 1, 500)
+    (attempt,) = story["log"]
+    (request,) = attempt["requests"]
+    assert request["method"] == "POST" and json.loads(request["body"])["workitem"]["reference_id"] == "item of contoso"
+    assert "whsec_" not in json.dumps(story)
+    retried = call("post", there.path("/deliveries/{pk}/retry"), client=client)
+    assert retried.json() == {"count": 1, "message": "1 sync due now."}
+    nothing = call("post", there.path("/deliveries/{pk}/replay"), client=client)
+    assert (nothing.status_code, nothing.json()["code"]) == (409, "nothing_done")
+
+
+def test_an_event_says_to_whom_it_went_and_why_not(world: World) -> None:
+    make_integration(world.tenant, name="deaf", events=())
+    found = call("get", world.path("/events/{event}"), client=person(world.tenant, "viewer")).json()
+    assert [each["integration"]["name"] for each in found["deliveries"]] == ["hook of acme"]
+    assert [each["integration"] for each in found["not_owed"]] == ["deaf"]
+    assert found["payload"]["workitem"]["reference_id"] == "item of acme"
+
+
+def test_health_is_that_of_the_console(world: World) -> None:
+    client = person(world.tenant, "operator")
+    paused = call("post", world.path("/integrations/{public_id}/pause"), client=client).json()
+    assert (paused["health"]["state"], paused["health"]["is_failing"]) == ("paused", False)
+    resumed = call("post", world.path("/integrations/{public_id}/resume"), client=client).json()
+    assert resumed["health"]["state"] == "never_tried"
+    assert Lane.objects.get(pk=world.integration.pk).paused_since is None
+
+
+def test_what_is_deleted_is_marked_and_gone_from_lists(world: World) -> None:
+    client = person(world.tenant, "manager")
+    answer = call("delete", world.path("/integrations/{public_id}"), client=client)
+    assert answer.status_code == 202 and answer.json()["health"]["state"] == "deleting"
+    assert call("get", "/integrations", client=client).json()["data"] == []
+    assert TenantIntegration.objects.filter(pk=world.integration.pk).exists()  # a worker does it
+
+
+def test_a_write_that_is_sent_twice_is_done_once(world: World) -> None:
+    client = person(world.tenant, "operator")
+    body = {"kind": "replay", "filter": {"status": "failed"}}
+    first = call("post", "/jobs", body, client=client, **{"Idempotency-Key": "a"})
+    again = call("post", "/jobs", body, client=client, **{"Idempotency-Key": "a"})
+    assert (first.status_code, again.status_code) == (201, 201)
+    assert first.json() == again.json() and again["Idempotent-Replayed"] == "true"
+    other = call("post", "/jobs", {**body, "pace": 7}, client=client, **{"Idempotency-Key": "a"})
+    assert (other.status_code, other.json()["code"]) == (422, "idempotency_key_reused")
+    assert Job.objects.exclude(pk=world.job.pk).count() == 1
+    key, text = key_for(world.tenant, "read", "deliveries:write")
+    call("post", "/jobs", body, key=text, **{"Idempotency-Key": "a"})  # another caller's name is another one
+    assert Job.objects.exclude(pk=world.job.pk).count() == 2
+    IdempotentRequest.objects.filter(caller=f"key {key.pk}").update(status=None)
+    under_way = call("post", "/jobs", body, key=text, **{"Idempotency-Key": "a"})
+    assert (under_way.status_code, under_way.json()["code"]) == (409, "under_way")
+
+
+def test_a_refused_write_may_be_mended_under_the_same_name(world: World) -> None:
+    client = person(world.tenant, "operator")
+    wrong = call("post", "/jobs", {"kind": "replay", "filter": {"status": "no"}}, client=client)
+    assert wrong.status_code == 422 and "status" in wrong.json()["fields"]
+    assert not IdempotentRequest.objects.exists()
+
+
+def test_figures_are_those_of_the_callers_tenants(world: World, receiver: Receiver, settings: Any) -> None:
+    settings.INTEGRATIONS = {**settings.INTEGRATIONS, "ALLOWED_HOSTS": [receiver.netloc]}
+    there = World("contoso", receiver.url)
+    drain(there.integration.pk)
+    mine = call("get", "/statistics?range=1h", client=person(there.tenant, "viewer")).json()
+    assert (mine["total"]["delivered"], mine["total"]["success_rate"], len(mine["series"])) == (1, 1.0, 60)
+    theirs = call("get", "/statistics?range=1h", client=person(world.tenant, "viewer")).json()
+    assert (theirs["total"]["delivered"], theirs["total"]["success_rate"]) == (0, None)
+
+
+@pytest.mark.parametrize("role", ["viewer", "manager"])
+def test_lists_cost_no_more_for_more_rows(world: World, role: str, django_assert_max_num_queries: Any) -> None:
+    for number in range(20):
+        make_item(world.tenant, reference_id=f"RMA-{number}")
+        make_integration(world.tenant, name=f"hook {number}")
+    client = person(world.tenant, role)
+    for (method, path), capability in OPERATIONS.items():
+        if method == "get" and Role.named(role) >= capability.role:
+            with django_assert_max_num_queries(25):
+                assert call("get", world.path(path), client=client).status_code == 200
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.django_db(transaction=True)
+def test_nothing_that_is_sent_is_answered_otherwise_than_documented(web: Any, settings: Any) -> None:
+    """Every operation with thousands of right and wrong requests made from the document."""
+    there = World("acme")
+    for number in range(5):
+        make_item(there.tenant, reference_id=f"RMA-{number}")
+    _, text = key_for(there.tenant, "read", "deliveries:write", "integrations:write")
+    server = web(env={"HTTPS": "false", "INTEGRATIONS_API_KEY_PER_MINUTE": "1000000"})
+    words = [sys.executable, "-m", "schemathesis.cli", "run", f"{server.address}/api/v1/openapi.json"]
+    words += ["--header", f"Authorization: Bearer {text}", "--max-examples", "15", "--seed", "1"]
+    checks = (
+        "not_a_server_error",
+        "status_code_conformance",
+        "content_type_conformance",
+        "response_schema_conformance",
+    )
+    words += ["--checks", ",".join(checks), "--phases", "examples,coverage,fuzzing"]
+    words += ["--exclude-method", "DELETE", "--exclude-path-regex", "/test$", "--no-color"]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=500)
+    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
