@@ -215,3 +215,13 @@ def test_a_type_that_asks_a_person_at_the_provider_is_connected_on_the_way(recei
         assert "✓ Connected" in html
         assert "by mia" in html
         assert not TenantIntegration.objects.get().is_active
+
+
+def test_an_operator_with_many_tenants_asks_little(django_assert_max_num_queries: Any) -> None:
+    for number in range(30):
+        make_tenant(f"Tenant {number}")
+    client = Client()
+    client.force_login(User.objects.create_superuser("root"))
+    for name, *args in (("setup", "n8n"), ("gallery",)):
+        with django_assert_max_num_queries(15):
+            assert "Tenant 29" in page(client, reverse(f"console:{name}", args=args))
