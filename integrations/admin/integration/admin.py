@@ -30,6 +30,7 @@ from integrations.forms.choice import calls_back, connector_of, title
 from integrations.forms.fields import all_names
 from integrations.forms.store import store
 from integrations.health.reading import health_of
+from integrations.health.rule import State
 from integrations.outbox.models import IntegrationSync
 from integrations.tenancy.capabilities import Capability
 from integrations.tenancy.tenant import tenant_field
@@ -93,8 +94,10 @@ class TenantIntegrationAdmin(CountedDeletion, ListedFilters, PageContext, Tenant
 
     @admin.display(description="state")
     def state(self, obj: Any) -> Any:
-        badges = [badge_of(obj.health), rotation_badge(obj)]
-        return format_html_join("", "<div>{}</div>", ((each,) for each in badges if each))
+        shown: list[Any] = [badge_of(obj.health), rotation_badge(obj)]
+        if obj.health.state is State.DELETING:
+            shown.append(format_html('<span class="ig-quiet">{}</span>', obj.health.why))
+        return format_html_join("", "<div>{}</div>", ((each,) for each in shown if each))
 
     @admin.display(description="last success", ordering="lane__last_success_at")
     def last_success(self, obj: TenantIntegration) -> Any:
