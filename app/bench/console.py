@@ -72,6 +72,9 @@ def main() -> int:
                 for label, url in _addresses(client, page.name, page.url):
                     offenders += _measured(client, label, url)
     sys.stdout.write(f"\n{offenders} pages above {QUERIES} queries or {MILLISECONDS:.0f} ms\n")
+    busy, cores = os.getloadavg()[0], os.cpu_count() or 1
+    if busy > cores:
+        sys.stdout.write(f"The machine was busy (load {busy:.1f} on {cores} cores): times say little, “ours” more.\n")
     return min(offenders, 1)
 
 
@@ -115,7 +118,9 @@ def _measured(client: Any, label: str, url: str) -> int:
         took.append((time.perf_counter() - started) * 1000)
         cpu.append((time.process_time() - worked) * 1000)
     queries, ms, busy = counts[-1], statistics.median(took[1:]), statistics.median(cpu[1:])
-    is_bad = queries > QUERIES or ms > MILLISECONDS or status != 200
+    # A file is written while it is sent; a refusal is as cheap as it is.
+    is_file = "attachment" in answer.headers.get("Content-Disposition", "")
+    is_bad = ((queries > QUERIES or ms > MILLISECONDS) and not is_file) or status not in (200, 403)
     mark = "✗" if is_bad else "·"
     sys.stdout.write(
         f"  {mark} {label:<52} {status}  {queries:>3} queries  {ms:>6.0f} ms  {busy:>6.0f} ms of them ours\n"

@@ -43,7 +43,8 @@ class Trickle:
         if Job.objects.exists():
             return
         workflow = TenantIntegration.objects.get(name="Production n8n workflow")
-        urgent = BackfillFilter(model=WorkItem._meta.label_lower, condition="workitem.priority == 'Urgent'")
+        pressing = "workitem.priority == 'High' || workitem.priority == 'Urgent'"
+        urgent = BackfillFilter(model=WorkItem._meta.label_lower, condition=pressing)
         start_backfill(workflow, urgent, actor="acme-manager", pace=1)
         planner = TenantIntegration.objects.get(name="Route planner")
         failed = ReplayFilter(status=("failed",), integration=planner.public_id)

@@ -7,7 +7,6 @@ sync/             Integration Syncs: list, every attempt, retry and cancel; "Del
 inbound/          Inbound webhooks: what providers told us, process again; "Calling back" on an integration's page
 pull/             Pulls: how far, when next, pull now, start over; "Pulls" on an integration's page
 log/              Execution log
-push/             ERP pushes
 system/           GitHub, Weaviate, Microsoft Graph, OpenAI and Gemini for the whole installation
 api_keys/         API keys: look and revoke; they are made in the console
 
@@ -45,7 +44,6 @@ PAGES = {
     "inbound": ("admin",),
     "pull": ("admin", "panel"),
     "log": ("admin",),
-    "push": ("admin",),
     "system": ("admin",),
     "api_keys": ("admin",),
 }

@@ -14,7 +14,7 @@ from django.urls import reverse
 
 from app.demo.data.fill import fill
 from app.demo.pages import pages
-from integrations.tests.services import missing
+from integrations.tests.services import missing, wait_until
 from tenants.models import Tenant
 
 from .conftest import CHROMIUM, FLAGS
@@ -23,6 +23,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(900), pytest.mark.django_
 
 DESK, PHONE = (1400, 900), (390, 844)
 ALL = tuple((size, scheme) for size in (DESK, PHONE) for scheme in ("light", "dark"))
+FITS = "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
 # Empty lists and refusals, beside the pages with something on them.
 STATES = (
     "events/?type=workitem_deleted",
@@ -31,7 +32,6 @@ STATES = (
     "events/999999999/",
     "keys/",
 )
-# What a page never has: other people's scripts.
 WITHOUT_SIGN_IN = ("sign-in/",)
 
 
@@ -62,7 +62,9 @@ def _findings(page: Any, axe: Any, looks: Sequence[tuple[tuple[int, int], str]])
     for (width, height), scheme in looks:
         page.set_viewport_size({"width": width, "height": height})
         page.emulate_media(color_scheme=scheme)
-        if page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"):
+        try:  # charts are drawn anew a moment after the size has changed
+            wait_until(lambda: page.evaluate(FITS), timeout=5)
+        except pytest.fail.Exception:
             yield f"{width} px: wider than the screen"
         for violation in axe.run(page).response["violations"]:
             nodes = [node["html"][:140] for node in violation["nodes"][:3]]
