@@ -14,7 +14,7 @@ from django.views.decorators.http import require_safe
 from integrations import clock
 from integrations.delivery.wakeup import SLOW_QUEUE, broker_answers
 
-from .heartbeat import is_alive
+from .heartbeat import which_are_alive
 from .processes import is_consumed, seen_lately
 
 FRESH_SECONDS = 2.0
@@ -49,11 +49,12 @@ def forget() -> None:
 def _ask() -> dict[str, bool]:
     try:
         # The first of these answers for the database too.
+        alive = which_are_alive("worker", "beat")
         found = {
             "database": True,
-            "worker": is_alive("worker"),
+            "worker": "worker" in alive,
             "slow_worker": is_consumed(SLOW_QUEUE),
-            "beat": is_alive("beat"),
+            "beat": "beat" in alive,
         }
     except DatabaseError:
         found = dict.fromkeys(("database", "worker", "slow_worker", "beat"), False)

@@ -41,6 +41,12 @@ def is_alive(name: str, *, since: datetime | None = None) -> bool:
     return Heartbeat.objects.filter(name=name, beaten_at__gte=start).exists()
 
 
+def which_are_alive(*names: str) -> set[str]:
+    """Return those of `names` that were seen within HEARTBEAT_STALE_SECONDS."""
+    rows = Heartbeat.objects.filter(name__in=names, beaten_at__gte=after(-conf.HEARTBEAT_STALE_SECONDS))
+    return set(rows.values_list("name", flat=True))
+
+
 @worker_ready.connect(dispatch_uid="heartbeat-worker")
 def _worker_ready(**_: Any) -> None:
     beat("worker")
