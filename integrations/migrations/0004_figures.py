@@ -39,8 +39,8 @@ class Migration(migrations.Migration):
             name='TotalFigures',
             fields=_stretch(),
             options={
-                'verbose_name': 'figures',
-                'verbose_name_plural': 'figures',
+                'verbose_name': 'stretch of figures',
+                'verbose_name_plural': 'stretches of figures',
                 'constraints': [models.UniqueConstraint(fields=('resolution', 'start'), name='figures_of_all')],
             },
         ),
@@ -51,8 +51,8 @@ class Migration(migrations.Migration):
                 ('integration', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='figures', to=f'{APP}.tenantintegration')),
             ],
             options={
-                'verbose_name': 'figures',
-                'verbose_name_plural': 'figures',
+                'verbose_name': 'stretch of figures',
+                'verbose_name_plural': 'stretches of figures',
                 'indexes': [models.Index(fields=['resolution', 'start'], name='figures_by_time')],
                 'constraints': [models.UniqueConstraint(fields=('integration', 'resolution', 'start'), name='figures_of_integration')],
             },
@@ -64,8 +64,8 @@ class Migration(migrations.Migration):
                 ('tenant', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to=settings.INTEGRATIONS_TENANT_MODEL)),
             ],
             options={
-                'verbose_name': 'figures',
-                'verbose_name_plural': 'figures',
+                'verbose_name': 'stretch of figures',
+                'verbose_name_plural': 'stretches of figures',
                 'indexes': [models.Index(fields=['resolution', 'start'], name='tenant_figures_by_time')],
                 'constraints': [models.UniqueConstraint(fields=('tenant', 'resolution', 'start'), name='figures_of_tenant')],
             },

@@ -26,7 +26,7 @@ class Stretch(models.Model):
 
     class Meta:
         abstract = True
-        verbose_name = verbose_name_plural = "figures"
+        verbose_name, verbose_name_plural = "stretch of figures", "stretches of figures"
 
     def __str__(self) -> str:
         return f"{self.resolution} min from {self.start}"
