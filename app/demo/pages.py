@@ -47,6 +47,9 @@ def _sample(segment: str, name: str, tenant: Any) -> Any:
         return "webhook"
     if name == "event_type":
         return "workitem_created"
+    if segment == "objects":
+        column = {"content_type": "content_type", "object_id": "object_id"}.get(name, "pk")
+        return IntegrationEvent.objects.filter(tenant=tenant).order_by("-pk").values_list(column, flat=True).first()
     if segment == "people":
         return tenant.membership_set.values_list("user", flat=True).first()
     find = _ROWS.get(segment)
