@@ -266,7 +266,7 @@ def test_the_list_finds_by_each_filter(receiver: Receiver, django_assert_max_num
 
 
 def test_pages_of_a_list_lead_to_each_other_and_keep_the_filter(monkeypatch: pytest.MonkeyPatch) -> None:
-    from integrations.console.deliveries import search
+    from integrations.outbox import search
 
     monkeypatch.setattr(search, "LOOKED_AT", (3, 4))
     tenant = make_tenant()
