@@ -121,10 +121,11 @@ def _reads(manifest: Manifest | None) -> bool:
 
 def _awaiting(pks: list[Any]) -> set[Any]:
     """Return those of these integrations that nobody has connected yet."""
+    none_yet = Q(oauth_grant=None) | Q(oauth_grant__tokens_encrypted="", oauth_grant__invalid_since=None)
     return {
         row.pk
         for part in _parts(pks)
-        for row in TenantIntegration.unannounced.filter(pk__in=part).select_related("oauth_grant")
+        for row in TenantIntegration.unannounced.filter(none_yet, pk__in=part).select_related("oauth_grant")
         if awaits_connection(row)
     }
 

@@ -201,12 +201,12 @@ def _by_outcomes(facts: Facts, fault: Fault, until: datetime | None, now: dateti
         is_failing = True
     if (is_failing or facts.failing_since is not None) and _was_tested_since(facts):
         why = _("A test event was taken, but no event since. Before that: {error}")
-        why = why.format(error=_sentence(facts.last_error))
+        why = why.format(error=_ended(facts.last_error))
         to_do = _("Retry what failed or waits, or let the next event show it.")
         return Health(State.WORKING, "warn", _("⚠ Test passed"), why, to_do, facts.last_test_at, until, is_partial=True)
     if is_failing:
         since = facts.failing_since or facts.opened_at
-        why = _sentence(facts.last_error if facts.failing_since else "")  # or it is an old one
+        why = _ended(facts.last_error if facts.failing_since else "")  # or it is an old one
         why = why or _sentence(facts.pause_reason) or _("Nothing was taken.")
         if facts.failing_rows > 1:
             count = ngettext("{count} event failed, none was taken.", "{count} events failed, none was taken.", 2)
@@ -237,12 +237,12 @@ def _working(facts: Facts, now: datetime) -> Health:
         trouble = ngettext(
             "The last event was not taken: {error}", "The last {count} events were not taken: {error}",
             max(1, facts.failing_rows),
-        ).format(count=facts.failing_rows, error=_sentence(facts.last_error))  # fmt: skip
+        ).format(count=facts.failing_rows, error=_ended(facts.last_error))  # fmt: skip
     elif not trouble and facts.gave_up_at is not None and now - facts.gave_up_at < LONG_TIME:
         trouble = _("Events were given up within the last day, others were taken. The last error: {error}")
-        trouble = trouble.format(error=_sentence(facts.last_error))
+        trouble = trouble.format(error=_ended(facts.last_error))
     elif trouble and facts.last_error:
-        trouble = _("{trouble} The last error: {error}").format(trouble=trouble, error=_sentence(facts.last_error))
+        trouble = _("{trouble} The last error: {error}").format(trouble=trouble, error=_ended(facts.last_error))
     if facts.pull_error:
         trouble = " ".join(filter(None, (trouble, _("Pulling fails: {error}").format(error=facts.pull_error))))
     if trouble:
@@ -340,7 +340,13 @@ def _to_do(facts: Facts, fault: Fault) -> str:
     return ""
 
 
-def _sentence(text: str) -> str:
-    """Return `text` as a sentence."""
+def _ended(text: str) -> str:
+    """Return `text` with a full stop. It may begin with a host, which keeps its letters."""
     text = text.strip()
-    return f"{text[0].upper()}{text[1:].removesuffix('.')}." if text else ""
+    return f"{text.removesuffix('.')}." if text else ""
+
+
+def _sentence(text: str) -> str:
+    """Return words of ours as a sentence."""
+    text = _ended(text)
+    return f"{text[0].upper()}{text[1:]}" if text else ""

@@ -112,7 +112,7 @@ def test_one_that_fails_for_some_works_in_part_and_says_which() -> None:
     assert (found.state, found.is_partial, found.kind, found.is_failing) == (State.WORKING, True, "warn", False)
     assert words in found.why and "HTTP 400" in found.why
     given_up = made(WORKED, gave_up_at=NOW - HOUR, last_error="msg_too_long")
-    assert judge(given_up, NOW).is_partial and "Msg_too_long" in judge(given_up, NOW).why
+    assert judge(given_up, NOW).is_partial and "msg_too_long" in judge(given_up, NOW).why
     assert not judge(given_up, NOW + DAY).is_partial
     last = judge(made(WORKED, FAILS, failing_rows=2, last_failure_at=NOW - HOUR), NOW)
     assert last.is_partial and "The last 2 events were not taken" in last.why
