@@ -322,8 +322,11 @@ def test_an_object_answers_whether_it_arrived(receiver: Receiver, django_assert_
     assert "Not subscribed" in text and "It was not subscribed to workitem_updated" in text
     receipts, people = text.split("Notes of people")
     assert "received workitem_created" in receipts and "Called." in people and "carol" in people
+    which = f"{event.content_type_id}:{event.object_id}"
+    listed = read(client, "deliveries", query={"object": which})
+    assert f"?object={which}" in text
     for sync in IntegrationSync.objects.all():
-        assert reverse("console:delivery", args=[sync.pk]) in text
+        assert reverse("console:delivery", args=[sync.pk]) in text and f'id="delivery-{sync.pk}"' in listed
     read(client, "object", event.content_type_id, "no/such object", status=404)
     read(client, "object", 10**9, event.object_id, status=404)
 
