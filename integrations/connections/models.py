@@ -284,7 +284,6 @@ class EventSubscription(models.Model):
         blank=True,
         default="",
         db_default="",
-        validators=[validate_payload],
         help_text="JMESPath that makes what is sent, e.g. {text: workitem.title}; empty: the event's body as it is.",
     )
 

@@ -3,8 +3,6 @@
 from django.apps import apps
 from django.db import migrations, models
 
-from integrations.connections.payloads import validate_payload
-
 APP = apps.get_containing_app_config(__name__).label
 
 
@@ -21,7 +19,6 @@ class Migration(migrations.Migration):
                 default="",
                 help_text="JMESPath that makes what is sent, e.g. {text: workitem.title}; empty: the event's body as it is.",
                 max_length=4096,
-                validators=[validate_payload],
             ),
         ),
         migrations.AddField(
