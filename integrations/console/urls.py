@@ -9,6 +9,7 @@ from .audit.views import audit, audit_entry, audit_export
 from .business_object.views import business_object
 from .deliveries.views import act_on_deliveries, deliveries, integration_deliveries
 from .delivery.views import act_on_delivery, delivery
+from .elsewhere.views import elsewhere
 from .event_types.views import event_type, event_types
 from .events.views import event, events
 from .gallery.views import gallery
@@ -94,4 +95,5 @@ urlpatterns = [
     path("sign-in/", SignIn.as_view(), name="sign-in"),
     path("sign-out/", sign_out, name="sign-out"),
     path("password/", password, name="password"),
+    path("<path:rest>", elsewhere, name="elsewhere"),  # the last: what no page has
 ]

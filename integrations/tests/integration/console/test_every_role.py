@@ -30,6 +30,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.django_db, pytest.mark.portab
 
 VIEWER, OPERATOR, MANAGER = Role
 OPEN = {"sign-in", "sign-out"}  # for people who are not signed in (yet)
+NOWHERE = {"elsewhere"}  # what no page has
 STAFF = {"system"}  # for people who run the product, whatever their role
 
 
@@ -222,7 +223,7 @@ def requests(world: World) -> Iterator[tuple[str, str, Role, str, dict[str, Any]
 
 def test_every_address_says_who_may_open_it() -> None:
     names = {pattern.name for pattern in urlpatterns}
-    assert names == PAGES.keys() | OPEN | STAFF
+    assert names == PAGES.keys() | OPEN | STAFF | NOWHERE
     for pattern in urlpatterns:
         is_declared = hasattr(pattern.callback, "console_needs")
         assert is_declared or pattern.name in OPEN, f"{pattern.name} is no @page"

@@ -107,3 +107,14 @@ def test_whose_only_tenant_it_is_has_nothing_to_choose() -> None:
     client.force_login(person(acme))
     text = client.get("/console/").content.decode()
     assert "Acme" in text and "tenant-switch" not in text
+
+
+def test_what_no_page_has_is_said_in_the_console() -> None:
+    client = Client()
+    assert client.get("/console/nothing/at/all/").status_code == 302  # who are you?
+    client.force_login(person(Tenant.objects.create(name="Acme")))
+    answer = client.get("/console/nothing/at/all/")
+    assert answer.status_code == 404 and b"Go to the overview" in answer.content
+    assert client.post("/console/nothing").status_code == 404
+    assert client.get("/console/integrations?q=a")["Location"] == "/console/integrations/?q=a"
+    assert client.get("/console/nothing").status_code == 404

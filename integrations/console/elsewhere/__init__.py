@@ -1,0 +1,1 @@
+"""Addresses below the console that no page has."""
