@@ -13,19 +13,18 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.models import OuterRef, Q, QuerySet, Subquery, Sum
-from django.db.models.functions import Now
+from django.db.models import Q, QuerySet, Sum
 from django.urls import NoReverseMatch, reverse
 
 from integrations import clock, conf
 from integrations.capture.publishing import publish
 from integrations.connections.models import EventSubscription, TenantIntegration
 from integrations.counted import counted
-from integrations.database_clock import after
 from integrations.delivery.wakeup import QUEUE, SLOW_QUEUE
 from integrations.health.alert import ALERTS, BACKLOG, DISABLED, FAILING, GIVEN_UP, LABELS, RECOVERED, SILENT, Alert
 from integrations.health.reading import health_of
 from integrations.health.rule import Health, State
+from integrations.observability.backlog import late_lanes
 from integrations.observability.processes import is_consumed
 from integrations.origin import caused_by
 from integrations.outbox.models import IntegrationSync
@@ -133,17 +132,13 @@ def _failing(alert: Alert | None, integration: TenantIntegration, health: Health
 def _backlogs(now: datetime) -> Iterator[Word]:
     """What is due waits for BACKLOG_ALERT_SECONDS, though nothing holds it back."""
     known = _known((BACKLOG,))
-    rows = IntegrationSync.objects.filter(status=IntegrationSync.Status.PENDING, integration_id=OuterRef("pk"))
-    fresh = rows.filter(first_failed_at=None).order_by("id").values("next_attempt_at")[:1]
-    idle = Q(lane__paused_until=None) | Q(lane__paused_until__lte=Now())
-    lanes = _present().filter(idle, is_active=True, is_enabled=True, lane__paused_since=None)
-    late = lanes.annotate(oldest=Subquery(fresh)).filter(oldest__lt=after(-conf.BACKLOG_ALERT_SECONDS))
-    found = {row.pk: row for row in late.select_related("tenant").order_by("pk")[:AT_ONCE]}
+    late = late_lanes(conf.BACKLOG_ALERT_SECONDS, AT_ONCE)
+    found = {row.pk: row for row in _present().filter(pk__in=late).select_related("tenant").order_by("pk")}
     over = _present().filter(pk__in={pk for _, pk in known} - found.keys()).select_related("tenant")
     for pk, integration in {**found, **{row.pk: row for row in over}}.items():
         alert = known.get((BACKLOG, pk))
         is_wrong = pk in found
-        since = found[pk].oldest if is_wrong else now
+        since = now - timedelta(seconds=late[pk]) if is_wrong else now
         told, is_news = seen(_told(alert), is_wrong=is_wrong, since=since, now=now)
         if told is None:
             continue

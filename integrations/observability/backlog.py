@@ -73,6 +73,32 @@ def count_waiting(most: int, tenants: Sequence[Any] | None = None) -> int:
 def _oldest(tenants: Sequence[Any] | None) -> tuple[Any, ...] | None:
     """Return the oldest of the first rows of each lane: of those that may go now, as the sweep asks it."""
     vendor = connections[USING].vendor
+    firsts, keys = _first_rows(tenants)
+    return _one(
+        f"{firsts} SELECT -{seconds_until(vendor, 'due')}, public_id, name FROM o "  # noqa: S608 - our own names
+        "WHERE due IS NOT NULL ORDER BY due LIMIT 1",
+        keys,
+    )
+
+
+def late_lanes(seconds: float, most: int) -> dict[int, float]:
+    """Return {integration: since how many seconds its oldest delivery is due} of lanes that are late by more than
+    `seconds` although nothing holds them back; the latest `most`."""
+    firsts, keys = _first_rows(None)
+    due_for = f"-{seconds_until(connections[USING].vendor, 'due')}"
+    with connections[USING].cursor() as cursor:
+        cursor.execute(
+            f"{firsts} SELECT pk, {due_for} FROM o "  # noqa: S608 - our own names
+            f"WHERE due IS NOT NULL AND {due_for} > {float(seconds)} "
+            f"ORDER BY due LIMIT {int(most)}",
+            keys,
+        )
+        return {pk: float(due) for pk, due in cursor.fetchall()}
+
+
+def _first_rows(tenants: Sequence[Any] | None) -> tuple[str, list[Any]]:
+    """Return the beginning of a statement in which ``o`` has each lane's integration and when its first row was due."""
+    vendor = connections[USING].vendor
     mine, keys = _mine("i.id", tenants)
     fresh, retry = (
         f"SELECT s.next_attempt_at FROM {SYNC} s "  # noqa: S608 - our own names
@@ -84,14 +110,12 @@ def _oldest(tenants: Sequence[Any] | None) -> tuple[Any, ...] | None:
     )
     # Of everybody's lanes, those that have anything: each is found behind the one before it in the index.
     waiting = "" if tenants is not None else "JOIN waiting ON waiting.pk = l.integration_id "
-    return _one(
+    return (
         f"WITH RECURSIVE waiting AS ({_lanes_that_wait()}), "  # noqa: S608 - our own names
-        f"w AS MATERIALIZED (SELECT i.public_id, i.name, ({fresh}) AS fresh, ({retry}) AS retry "
+        f"w AS MATERIALIZED (SELECT i.id AS pk, i.public_id, i.name, ({fresh}) AS fresh, ({retry}) AS retry "
         f"FROM {LANE} l {waiting}JOIN {INTEGRATION} i ON i.id = l.integration_id WHERE {_sends(vendor)}{mine}), "
-        "o AS MATERIALIZED (SELECT public_id, name, "
-        "CASE WHEN retry IS NULL OR fresh < retry THEN fresh ELSE retry END AS due FROM w) "
-        f"SELECT -{seconds_until(vendor, 'due')}, public_id, name FROM o "
-        "WHERE due IS NOT NULL ORDER BY due LIMIT 1",
+        "o AS MATERIALIZED (SELECT pk, public_id, name, "
+        "CASE WHEN retry IS NULL OR fresh < retry THEN fresh ELSE retry END AS due FROM w)",
         keys,
     )
 

@@ -146,6 +146,25 @@ def test_what_waits_though_nothing_holds_it_back(settings: Any) -> None:
     assert watch() == []
 
 
+def test_what_its_own_object_holds_back_is_not_late() -> None:
+    """A failing event holds back the later ones of its object for an hour, and waits for its own retry."""
+    tenant = make_tenant()
+    integration = make_integration(tenant, name="n8n")
+    item = make_item(tenant)
+    item.status = "In Progress"
+    item.save()
+    first, second = IntegrationSync.objects.filter(integration=integration).order_by("pk")
+    now = timezone.now()
+    waits = {
+        "first_failed_at": now - timedelta(minutes=30),
+        "attempts": 3,
+        "next_attempt_at": now + timedelta(minutes=5),
+    }
+    IntegrationSync.objects.filter(pk=first.pk).update(**waits)
+    IntegrationSync.objects.filter(pk=second.pk).update(next_attempt_at=now - timedelta(minutes=30))
+    assert not [word for word in watch() if word.name == "backlog_old"]
+
+
 def test_a_queue_that_nobody_serves(settings: Any) -> None:
     from integrations.models import ProcessHeartbeat
 
