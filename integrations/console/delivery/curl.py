@@ -19,8 +19,11 @@ _NO_NAME = re.compile(r"[^A-Z0-9]+")
 def as_curl(exchange: Exchange) -> str:
     """Return `exchange` as a command.
 
-    What was masked becomes ``$AUTHORIZATION``, ``$WEBHOOK_URL`` and so on, listed on top. A signature would be too old
-    by the time somebody runs this: it is made anew with ``$WEBHOOK_SECRET``, and the time with it.
+    What was masked becomes ``$HEADER_AUTHORIZATION``, ``$WEBHOOK_URL`` and so on, listed on top. A signature would be
+    too old by the time somebody runs this: it is made anew with ``$WEBHOOK_SECRET``, and the time with it.
+
+    Headers and bodies are a tenant's, and the shell is somebody else's: a header "AWS-Secret-Access-Key" must not send
+    the variable of that name, nor a body that begins with "@" a file.
     """
     head = [(name, value) for name, value in exchange.head if name.lower() not in _LEFT_OUT]
     names = {name.lower() for name, _ in head}
@@ -41,8 +44,7 @@ def as_curl(exchange: Exchange) -> str:
             variable = "$timestamp" if name.lower() == "webhook-timestamp" else "v1,$signature"
             options.append(f'-H {quote(f"{name}: ")}"{variable}"')
         elif value == MASK:
-            variable = _NO_NAME.sub("_", name.upper()).strip("_") or "SECRET"
-            variable = f"_{variable}" if variable[0].isdigit() else variable
+            variable = f"HEADER_{_NO_NAME.sub('_', name.upper()).strip('_')}"
             needed.append(variable)
             options.append(f'-H {quote(f"{name}: ")}"${variable}"')
         else:
@@ -53,7 +55,7 @@ def as_curl(exchange: Exchange) -> str:
         if "content-type" not in names:
             options.append("-H 'Content-Type:'")
         lines.append(f"body={quote(exchange.body)}")
-        options.append('--data-binary "$body"')
+        options.append('--data-raw "$body"')
     if is_signed:
         needed.append("WEBHOOK_SECRET")
         lines += [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -105,7 +106,7 @@ def test_no_secret_is_on_any_page(receiver: Receiver) -> None:
     client = person(target.tenant, "manager")
     text = read(client, "delivery", sync.pk)
     text += read(client, "deliveries") + read(client, "integration-deliveries", target.public_id)
-    assert "the key is ***" in text and "$X_SHOP" in text and "$WEBHOOK_URL" in text
+    assert "the key is ***" in text and "$HEADER_X_SHOP" in text and "$WEBHOOK_URL" in text
     assert [canary for canary in (*CANARIES, SECRET.removeprefix("whsec_")) if canary in text] == []
 
 
@@ -117,14 +118,36 @@ def test_the_command_for_a_shell_does_the_same(receiver: Receiver) -> None:
     drain(target.pk)
     (exchange,) = exchanges_of(ExecutionLog.objects.filter(action="deliver"), sync)[ExecutionLog.objects.get().pk]
     command = as_curl(exchange)
-    assert command.startswith("# Set first: WEBHOOK_URL, X_SHOP, WEBHOOK_SECRET\n")
-    given = {"WEBHOOK_URL": receiver.url, "X_SHOP": CANARIES[0], "WEBHOOK_SECRET": SECRET, "PATH": "/usr/bin:/bin"}
+    assert command.startswith("# Set first: WEBHOOK_URL, HEADER_X_SHOP, WEBHOOK_SECRET\n")
+    given = {
+        "WEBHOOK_URL": receiver.url,
+        "HEADER_X_SHOP": CANARIES[0],
+        "WEBHOOK_SECRET": SECRET,
+        "PATH": "/usr/bin:/bin",
+    }
     subprocess.run(["bash", "-euc", command], env=given, check=True, capture_output=True, timeout=30)
     first, second = receiver.requests
     assert second.body == first.body
     Webhook(SECRET).verify(second.body, second.headers)
     fresh = {"webhook-timestamp", "webhook-signature", "content-length"}
     assert {**first.headers, **dict.fromkeys(fresh)} == {**second.headers, **dict.fromkeys(fresh)}
+
+
+@pytest.mark.skipif(not all(map(shutil.which, ("bash", "curl"))), reason="curl is not here")
+def test_the_command_sends_nothing_of_whose_shell_it_is(receiver: Receiver, tmp_path: Any) -> None:
+    """A tenant chooses names of headers and a body, an operator pastes: neither a variable nor a file goes with it."""
+    own = tmp_path / "own"
+    own.write_text("a file of the operator")
+    target = make_integration(make_tenant(), receiver.url, headers={"AWS-Secret-Access-Key": CANARIES[0]})
+    sync = sync_of(make_item(target.tenant))
+    drain(target.pk)
+    (exchange,) = exchanges_of(ExecutionLog.objects.filter(action="deliver"), sync)[ExecutionLog.objects.get().pk]
+    unsigned = [pair for pair in exchange.head if not pair[0].startswith("webhook-")]
+    command = as_curl(replace(exchange, body=f"@{own}", head=unsigned))
+    env = {"WEBHOOK_URL": receiver.url, "AWS_SECRET_ACCESS_KEY": "the operator's", "PATH": "/usr/bin:/bin"}
+    subprocess.run(["bash", "-c", command], env=env, check=True, capture_output=True, timeout=30)
+    sent = receiver.requests[-1]
+    assert sent.body.decode() == f"@{own}" and "the operator's" not in str(sent.headers)
 
 
 def test_waiting_is_explained(receiver: Receiver) -> None:
