@@ -7,6 +7,7 @@ numbers, and nobody keeps somebody else from signing in by typing wrong ones at 
 from __future__ import annotations
 
 import hashlib
+from unicodedata import normalize
 
 from integrations import conf, per_minute
 
@@ -27,7 +28,9 @@ def are_too_many(name: str, address: str) -> bool:
 
 def _counted(name: str, address: str) -> list[tuple[str, int]]:
     most = conf.SIGN_IN_PER_MINUTE
-    who, where = (hashlib.sha256(text.lower().encode(errors="replace")).hexdigest()[:24] for text in (name, address))
+    # As the form reads a name: "ada " and "\uff41da" are the same account.
+    texts = (normalize("NFKC", name.strip()).strip().lower(), address)
+    who, where = (hashlib.sha256(text.encode(errors="replace")).hexdigest()[:24] for text in texts)
     return [
         (f"sign-in:{who}:{where}", most),
         (f"sign-in:-:{where}", most * FROM_ONE_ADDRESS),

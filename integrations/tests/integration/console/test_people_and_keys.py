@@ -257,6 +257,17 @@ def test_guesses_are_limited_for_a_name_from_one_address(acme: Tenant) -> None:
         assert Client().post(address, {"username": "another", "password": "wrong"}).status_code == 429
 
 
+def test_another_spelling_of_a_name_is_the_same_guess(acme: Tenant) -> None:
+    person(acme, "viewer")
+    clock.measured(0.0, local=1_800_000_010.0, at=clock.elapsed())
+    address = reverse("console:sign-in")
+    with override_settings(INTEGRATIONS={"SIGN_IN_PER_MINUTE": 2}):
+        for name in (" viewer", "\uff56iewer"):  # the form takes both for "viewer"
+            assert Client().post(address, {"username": name, "password": "wrong"}).status_code == 200
+        right = {"username": "v\uff49ewer\u3000", "password": PASSWORD}
+        assert Client().post(address, right).status_code == 429
+
+
 @pytest.mark.urls("integrations.tests.integration.console.urls_with_sign_in")
 @pytest.mark.parametrize("login_url", ["own-sign-in", "/accounts/login/"])
 def test_a_projects_own_sign_in_is_not_gone_around(acme: Tenant, login_url: str) -> None:
