@@ -124,4 +124,4 @@ def _day(text: str) -> datetime | None:
         day = parse_date(text) if text else None
     except ValueError:
         return None
-    return timezone.make_aware(datetime.combine(day, time.min)) if day is not None and day.year > 1 else None
+    return timezone.make_aware(datetime.combine(day, time.min)) if day is not None and 1970 < day.year < 9999 else None
