@@ -10,13 +10,14 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Annotated, Any
 
 from django.db.models import Count, Max, Q, QuerySet
+from pydantic import Field
 
 from integrations.connections.models import TenantIntegration
 from integrations.delivery.operator_actions import make_due
-from integrations.outbox.filters import FindObjects, SyncFilter
+from integrations.outbox.filters import MOST_VALUES, FindObjects, SyncFilter
 from integrations.outbox.models import IntegrationSync
 
 from .models import Job
@@ -25,9 +26,12 @@ from .step import Preview, Step
 WINDOW = 2000  # rows that one statement reads
 COUNTED = 20_000  # the same where they are only counted
 COARSE = 1000  # ids by which the ends of a range may be wide
+MOST_IDS = 10_000  # that one job names
 SLACK = timedelta(hours=1)  # between the order of ids and that of times: how long a transaction may be open
 
 Status = IntegrationSync.Status
+Key = Annotated[int, Field(ge=0, lt=2**63)]
+MeantIds = Annotated[tuple[str, ...], Field(max_length=1000)]
 
 
 class ReplayFilter(SyncFilter):
@@ -38,8 +42,8 @@ class ReplayFilter(SyncFilter):
         objects: which objects the words of `object` meant: content type, ids.
     """
 
-    ids: tuple[int, ...] | None = None
-    objects: tuple[tuple[int, tuple[str, ...]], ...] = ()
+    ids: Annotated[tuple[Key, ...], Field(max_length=MOST_IDS)] | None = None
+    objects: Annotated[tuple[tuple[Key, MeantIds], ...], Field(max_length=MOST_VALUES)] = ()
 
     def q(self, find: FindObjects | None = None) -> Q:
         """Return the condition on `IntegrationSync`; words mean what they meant, if nobody says what they mean now."""

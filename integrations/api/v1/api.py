@@ -11,6 +11,7 @@ from ninja.errors import AuthenticationError, HttpError
 from ninja.errors import ValidationError as WrongRequest
 
 from integrations.api.authentication import KeyAuth, PersonAuth, tells_quota
+from integrations.api.body import StorableJSON
 from integrations.api_keys.proof import KeyRefused, TooManyRequests
 from integrations.credentials.error_reports import hides_secrets
 from integrations.errors import ConfigurationError, IntegrationError
@@ -49,6 +50,7 @@ api = ProblemAPI(
     description=DESCRIPTION,
     urls_namespace="integrations-api-v1",
     auth=[KeyAuth(), PersonAuth()],
+    parser=StorableJSON(),
 )
 api.add_decorator(hides_secrets, mode="view")
 api.add_decorator(tells_quota, mode="view")

@@ -15,6 +15,7 @@ from django.test import Client
 from integrations.api.v1.api import api
 from integrations.api_keys.keys import make_key
 from integrations.api_keys.models import APIKey, IdempotentRequest
+from integrations.audit.trail import AuditEntry
 from integrations.delivery.drain import drain
 from integrations.jobs.models import Job
 from integrations.models import IntegrationSync, Lane, TenantIntegration
@@ -270,6 +271,30 @@ def test_a_refused_write_may_be_mended_under_the_same_name(world: World) -> None
     wrong = call("post", "/jobs", {"kind": "replay", "filter": {"status": "no"}}, client=client)
     assert wrong.status_code == 422 and "status" in wrong.json()["fields"]
     assert not IdempotentRequest.objects.exists()
+
+
+def test_texts_that_cannot_be_stored_and_keys_that_no_row_has_are_refused(world: World) -> None:
+    client = person(world.tenant, "operator")
+    for text in ("\ud800", "a\0b"):
+        for body in ({"tenant": text}, {"filter": {"status": text}}, {"filter": {text: "failed"}}):
+            answer = call("post", "/jobs", {"kind": "replay", **body}, client=client)
+            assert (answer.status_code, answer["Content-Type"]) == (400, "application/problem+json"), body
+    many = list(range(1, 10_002))
+    for ids in ([2**63], [-1], many):
+        answer = call("post", "/jobs", {"kind": "replay", "filter": {"ids": ids}}, client=client)
+        assert answer.status_code == 422, ids[:3]
+    words = {"object": "RMA", "objects": [[1, [str(each) for each in many]]]}
+    assert call("post", "/jobs", {"kind": "replay", "filter": words}, client=client).status_code == 422
+    answer = call("post", "/jobs", {"kind": "replay", "filter": {"ids": many[:-1]}}, client=client)
+    assert answer.status_code == 201
+
+
+def test_the_audit_trail_says_that_it_came_by_the_api(world: World) -> None:
+    AuditEntry.objects.all().delete()
+    answer = call("post", f"/integrations/{world.integration.public_id}/pause", client=person(world.tenant, "operator"))
+    assert answer.status_code == 200
+    entry = AuditEntry.objects.get()
+    assert (entry.action, entry.source) == ("paused", "api")
 
 
 def test_figures_are_those_of_the_callers_tenants(world: World, receiver: Receiver, settings: Any) -> None:
