@@ -97,7 +97,7 @@ def test_a_smaller_role_is_told_which_one_it_takes(role: str, acme: TenantIntegr
     client = person(role, acme.tenant)
     for name in ("audit", "audit-export"):
         text = read(client, name, status=403)
-        assert "read who did what" in text and "manager" in text and "alice" not in text
+        assert "read the audit trail" in text and "manager" in text and "alice" not in text
     assert 'href="/console/audit/"' not in read(client, "events"), "not offered either"
     entry = AuditEntry.objects.get(actor="alice")
     assert "alice" not in read(client, "audit-entry", entry.pk, status=403)
