@@ -13,6 +13,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from integrations import conf
+from integrations.acting import address_of
 
 NOBODY = "Nobody may read metrics here: set INTEGRATIONS_METRICS_TOKEN or INTEGRATIONS_METRICS_NETWORKS."
 _TEXT = "text/plain; charset=utf-8"
@@ -50,11 +51,10 @@ def _may_read(request: HttpRequest) -> bool:
     kind, _, token = request.headers.get("Authorization", "").partition(" ")
     if conf.METRICS_TOKEN and kind.lower() == "bearer":
         return secrets.compare_digest(token.strip().encode(), conf.METRICS_TOKEN.encode())
-    try:
-        address = ipaddress.ip_address(request.META.get("REMOTE_ADDR", ""))
-    except ValueError:
-        return False
-    return any(address in network for network in networks())
+    if "HTTP_X_FORWARDED_FOR" in request.META and not conf.PROXIES:
+        return False  # the connection is a proxy's, which is in such a network more often than not
+    address = address_of(request.META)
+    return address is not None and any(ipaddress.ip_address(address) in network for network in networks())
 
 
 def networks() -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:

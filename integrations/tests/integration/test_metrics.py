@@ -67,6 +67,14 @@ def test_only_who_has_the_token_or_the_address_may_ask(settings: Any) -> None:
     assert Client(REMOTE_ADDR="::1").get("/metrics").status_code == 200
     for address in ("11.0.0.1", "", "no address"):
         assert Client(REMOTE_ADDR=address).get("/metrics").status_code == 403
+    # Through a proxy, whose own address is in such a network.
+    proxied = Client(REMOTE_ADDR="10.0.0.2", headers={"X-Forwarded-For": "10.9.9.9, 203.0.113.9"})
+    assert proxied.get("/metrics").status_code == 403
+    settings.INTEGRATIONS = {**settings.INTEGRATIONS, "PROXIES": 1}
+    assert proxied.get("/metrics").status_code == 403
+    assert Client(REMOTE_ADDR="10.0.0.2").get("/metrics").status_code == 200
+    inside = Client(REMOTE_ADDR="10.0.0.2", headers={"X-Forwarded-For": "10.9.9.9"})
+    assert inside.get("/metrics").status_code == 200
 
 
 def test_a_delivery_is_counted_by_its_outcome(asked: Any, receiver: Receiver, settings: Any) -> None:
