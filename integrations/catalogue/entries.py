@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db.models import IntegerField
 
@@ -43,6 +43,20 @@ class Entry:
         return asdict(self)
 
 
+class Title(NamedTuple):
+    """An event type in a list: without schema and example, which are made by asking its handler."""
+
+    name: str
+    title: str
+    when: str
+
+
+def titles() -> list[Title]:
+    """Return the names of every event type that is known here, in the order of registration."""
+    known = event_types.choices() + event_types.on_request()
+    return [Title(name, label, event_types.when(name)) for name, label in known]
+
+
 def entries() -> list[Entry]:
     """Return every event type that is known here, in the order of registration."""
     subscribed = [_entry(name, label, is_on_request=False) for name, label in event_types.choices()]
@@ -51,7 +65,10 @@ def entries() -> list[Entry]:
 
 def entry(name: str) -> Entry | None:
     """Return one of them, None if there is none of that name."""
-    return next((each for each in entries() if each.name == name), None)
+    for is_on_request, known in ((False, event_types.choices()), (True, event_types.on_request())):
+        if name in dict(known):
+            return _entry(name, dict(known)[name], is_on_request=is_on_request)
+    return None
 
 
 def _entry(name: str, label: str, *, is_on_request: bool) -> Entry:

@@ -6,7 +6,7 @@ import json
 
 from django.http import Http404, HttpRequest, HttpResponse
 
-from integrations.catalogue.entries import entries, entry
+from integrations.catalogue.entries import entry, titles
 from integrations.connections.offered_fields import offered_fields
 from integrations.console.access import Access
 from integrations.console.page import page, show
@@ -16,7 +16,7 @@ from integrations.tenancy.roles import Role
 @page(Role.VIEWER)
 def event_types(request: HttpRequest, access: Access) -> HttpResponse:
     """List every event type."""
-    return show(request, access, "event_types.html", {"found": entries()})
+    return show(request, access, "event_types.html", {"found": titles()})
 
 
 @page(Role.VIEWER)

@@ -21,6 +21,7 @@ from app.celery import app
 from integrations.delivery import operator_actions
 from integrations.delivery.wakeup import wake
 from integrations.models import (
+    AuditEntry,
     ExecutionLog,
     Heartbeat,
     IntegrationEvent,
@@ -228,7 +229,9 @@ def test_deleted_while_the_request_is_open(worker: StartWorker, receiver: Receiv
     wait_until(lambda: "lease was lost" in started.log)
     wait_until(done(started, 1))
     assert [model.objects.count() for model in (TenantIntegration, Lane, IntegrationSync, Note)] == [0, 0, 0, 0]
-    assert set(ExecutionLog.objects.values_list("action", flat=True)) == {"delete"}
+    assert not ExecutionLog.objects.exists()  # what is gone gets no line of an attempt
+    deleted = set(AuditEntry.objects.filter(action="deleted").values_list("object_name", flat=True))
+    assert deleted == {"Production n8n Workflow"} | ({"Acme Corp"} if what == "tenant" else set())
     assert IntegrationEvent.objects.count() == (1 if what == "integration" else 0)
     assert "Traceback" not in started.log
     other = make_integration(make_tenant("Other"), receiver.url)
