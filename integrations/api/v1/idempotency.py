@@ -41,7 +41,7 @@ def once(view: Callable[..., Any]) -> Callable[..., Any]:
             return problem(400, "wrong_idempotency_key", f"{HEADER} has at most {LONGEST} printable characters.")
         digest = hashlib.sha256(f"{request.method} {request.path}\n".encode() + request.body).hexdigest()
         kept, is_first = _begin(caller_of(request).identity, key, digest)
-        if not is_first:
+        if kept is None or not is_first:
             return _again(kept, digest)
         setattr(request, _KEPT, kept)
         return view(request, *args, **kwargs)
@@ -75,7 +75,8 @@ def remembers(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpRespon
     return answered
 
 
-def _begin(whose: str, key: str, digest: str) -> tuple[IdempotentRequest, bool]:
+def _begin(whose: str, key: str, digest: str) -> tuple[IdempotentRequest | None, bool]:
+    """Return what is kept of the request, and whether this is the first; None: the first has just been refused."""
     now = clock.now()
     IdempotentRequest.objects.filter(caller=whose, key=key, made_at__lt=now - KEPT).delete()
     IdempotentRequest.objects.filter(caller=whose, key=key, status=None, made_at__lt=now - UNDER_WAY).delete()
@@ -83,14 +84,14 @@ def _begin(whose: str, key: str, digest: str) -> tuple[IdempotentRequest, bool]:
         with transaction.atomic():
             return IdempotentRequest.objects.create(caller=whose, key=key, digest=digest, made_at=now), True
     except IntegrityError:
-        return IdempotentRequest.objects.get(caller=whose, key=key), False
+        return IdempotentRequest.objects.filter(caller=whose, key=key).first(), False
 
 
-def _again(kept: IdempotentRequest, digest: str) -> HttpResponse:
-    if kept.digest != digest:
+def _again(kept: IdempotentRequest | None, digest: str) -> HttpResponse:
+    if kept is not None and kept.digest != digest:
         words = f"This {HEADER} was used for another request; take a new one for each."
         return problem(422, "idempotency_key_reused", words)
-    if kept.status is None:
+    if kept is None or kept.status is None:
         return problem(409, "under_way", "The same request is still under way; ask again in a moment.")
     response = HttpResponse(kept.answer, content_type=kept.content_type, status=kept.status)
     response["Idempotent-Replayed"] = "true"

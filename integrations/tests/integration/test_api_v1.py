@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
 from django.core.cache import cache
+from django.db import connections
 from django.test import Client
 
 from integrations.api.v1.api import api
@@ -271,6 +274,29 @@ def test_a_refused_write_may_be_mended_under_the_same_name(world: World) -> None
     wrong = call("post", "/jobs", {"kind": "replay", "filter": {"status": "no"}}, client=client)
     assert wrong.status_code == 422 and "status" in wrong.json()["fields"]
     assert not IdempotentRequest.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_same_write_at_once_is_done_once_and_refused_in_words(world: World) -> None:
+    _, key = key_for(world.tenant, "deliveries:write", "read")
+    right, wrong = {"kind": "replay", "filter": {}}, {"kind": "backfill"}
+    for body, allowed in ((right, {201, 409}), (wrong, {422, 409})):
+        for number in range(6):
+            named = {"Idempotency-Key": f"{body['kind']} {number}"}
+            before, start = Job.objects.count(), Barrier(6)
+
+            def send(body: Any = body, named: Any = named, start: Barrier = start) -> int:
+                start.wait(30)
+                try:
+                    client = Client(raise_request_exception=False)
+                    return int(call("post", "/jobs", body, key=key, client=client, **named).status_code)
+                finally:
+                    connections.close_all()
+
+            with ThreadPoolExecutor(6) as pool:
+                found = {each.result() for each in [pool.submit(send) for _ in range(6)]}
+            assert found <= allowed
+            assert Job.objects.count() - before == (body is right)
 
 
 def test_texts_that_cannot_be_stored_and_keys_that_no_row_has_are_refused(world: World) -> None:
