@@ -177,6 +177,15 @@ def when(moment: datetime | None) -> SafeString | str:
     return format_html('<time datetime="{}" title="{}">{}</time>', moment.isoformat(), exact(moment), text)
 
 
+def lasting(since: datetime | None) -> SafeString | str:
+    """Return "for 3 minutes" of what has been so since then, with the exact time as its tooltip."""
+    if since is None:
+        return NOTHING
+    now = clock_now()
+    text = f"for {timesince(since, now, depth=1)}" if now - since >= timedelta(minutes=1) else "since just now"
+    return format_html('<time datetime="{}" title="since {}">{}</time>', since.isoformat(), exact(since), text)
+
+
 def short(text: Any, length: int = 90) -> SafeString | str:
     """Return `text` cut to `length`, with all of it as its tooltip."""
     text = str(text or "")

@@ -167,8 +167,9 @@ class Story:
             f"  this work item        {admin}tasks/workitem/{self.item.pk}/change/\n"
             f"  what the receiver got {self.receiver_url}\n"
             f"  health                {self.web_url}/health/\n\n"
-            f"The first link signs you in as admin, who sees all tenants. Change the work item in the admin and watch\n"
-            f"here; meanwhile the demo's shops go on working. {BOLD}Ctrl-C stops everything.{RESET}\n"
+            "The first link signs you in as admin, who sees all tenants. Each signs in once, so open those of several\n"
+            "people in private windows. Change the work item in the admin and watch here; meanwhile the demo's shops\n"
+            f"go on working. {BOLD}Ctrl-C stops everything.{RESET}\n"
         )
 
     def _people(self) -> str:

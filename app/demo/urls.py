@@ -17,6 +17,7 @@ from app.urls import urlpatterns as project_urls
 
 SALT = "demo-sign-in"
 DAY = 86400
+USED = "This link has been used: each signs in once. Stop the demo (Ctrl-C) and `make run` it again for new ones.\n"
 
 
 def sign_in_path(user: User) -> str:
@@ -38,8 +39,10 @@ def sign_in(request: HttpRequest, token: str) -> HttpResponse:
     except signing.BadSignature:
         raise Http404 from None
     user = get_object_or_404(User, pk=pk, is_active=True)
+    if request.user == user:
+        return redirect("console:overview")
     if state != _state(user):
-        raise Http404("This link has been used. Start the demo again for a new one.")
+        return HttpResponse(USED, status=410, content_type="text/plain; charset=utf-8")
     login(request, user, backend="django.contrib.auth.backends.ModelBackend")
     return redirect("console:overview")
 

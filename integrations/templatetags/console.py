@@ -13,12 +13,13 @@ from django.utils.safestring import SafeString, mark_safe
 from integrations.connectors.gallery import logo_of
 from integrations.connectors.manifest import Manifest
 from integrations.console.icons import ICONS
-from integrations.display import Badge, exact, short, when
+from integrations.display import Badge, exact, lasting, short, when
 from integrations.forms.choice import connector_of
 from integrations.tenancy.tenant import name_of
 
 register = template.Library()
 register.filter("when", when)
+register.filter("lasting", lasting)
 register.filter("exact", exact)
 register.filter("short", short)
 register.filter("tenant_name", name_of)

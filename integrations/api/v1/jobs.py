@@ -9,7 +9,7 @@ from uuid import UUID
 from django.http import Http404, HttpRequest
 from ninja import Router, Schema
 from ninja.responses import Status
-from pydantic import Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 
 from integrations.api.caller import caller_of
 from integrations.api.scope import allowed_tenants, one, tenant_of
@@ -30,7 +30,12 @@ router = Router(tags=["Jobs"])
 
 
 class JobIn(Schema):
-    """A job to start: a replay of the deliveries that `filter` chooses, or a backfill of one integration."""
+    """A job to start: a replay of the deliveries that `filter` chooses, or a backfill of one integration.
+
+    Whatever it does not know it refuses: a filter that was left out for a slip of the pen would replay everything.
+    """
+
+    model_config = ConfigDict(extra="forbid")
 
     kind: Literal["replay", "backfill"]
     tenant: str | int | None = Field(None, description="slug or id; needed only by callers with several tenants")
@@ -39,6 +44,10 @@ class JobIn(Schema):
     model: str = Field("", description="of a backfill: of which model, such as tasks.workitem")
     condition: str = Field("", description="of a backfill: JMESPath over the payload; none: all objects")
     pace: int = Field(USUAL_PACE, ge=1, le=MOST_PACE, description="rows per second, at most")
+
+
+OTHER = {"replay": "backfill", "backfill": "replay"}
+ONLY_OF = {"replay": {"filter"}, "backfill": {"integration", "model", "condition"}}
 
 
 class JobOut(Schema):
@@ -80,6 +89,9 @@ def jobs(request: HttpRequest, limit: Limit = 50, before: Before = None) -> Any:
 def start(request: HttpRequest, data: JobIn) -> Any:
     """Start a replay or a backfill; a worker does it, at the pace."""
     caller = caller_of(request)
+    if misplaced := sorted(data.model_fields_set & ONLY_OF[OTHER[data.kind]]):
+        hint = "belongs into filter" if misplaced == ["integration"] else f"is of a {OTHER[data.kind]}"
+        raise Refused(422, "wrong_job", f"A {data.kind} does not take this.", dict.fromkeys(misplaced, hint))
     try:
         if data.kind == "backfill":
             if data.integration is None:

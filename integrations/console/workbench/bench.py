@@ -190,7 +190,7 @@ class Bench:
     def is_held(self) -> bool:
         """It is on, and there is something to end: a pause, an open breaker or a note for people."""
         facts = self.facts
-        if not (facts.is_enabled and facts.is_active) or self.is_going:
+        if not (facts.is_enabled and facts.is_active) or facts.awaits_connection or self.is_going:
             return False
         return bool(facts.paused_since or self.health.until or facts.times_opened or facts.attention)
 

@@ -208,6 +208,21 @@ def test_a_list_is_read_page_by_page(world: World) -> None:
     assert (wrong.status_code, wrong.json()["fields"].keys()) == (422, {"status", "since"})
 
 
+@pytest.mark.parametrize(
+    ("job", "wrong"),
+    [
+        ({"kind": "replay", "since": "1h"}, "since"),
+        ({"kind": "replay", "filter": {"sinse": "1h"}}, "sinse"),
+        ({"kind": "replay", "integration": "34c667c4-8053-418a-963a-46d3df7e5ad4"}, "integration"),
+        ({"kind": "backfill", "filter": {"since": "1h"}}, "filter"),
+    ],
+)
+def test_a_slip_in_a_job_does_not_replay_everything(world: World, job: dict[str, Any], wrong: str) -> None:
+    answer = call("post", "/jobs", job, client=person(world.tenant, "manager"))
+    assert (answer.status_code, set(answer.json()["fields"])) == (422, {wrong})
+    assert not Job.objects.filter(tenant=world.tenant, kind=job["kind"]).exclude(pk=world.job.pk).exists()
+
+
 def test_a_delivery_tells_its_story(world: World, receiver: Receiver, settings: Any) -> None:
     settings.INTEGRATIONS = {**settings.INTEGRATIONS, "ALLOWED_HOSTS": [receiver.netloc]}
     receiver.answer_with(default=500)

@@ -20,6 +20,9 @@ from .people import operator_of_all, person
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db, pytest.mark.portable]
 URL = "/console/integrations/"
+UNCONNECTED = {
+    "base_url": "https://acme.salesforce.com", "grant": "authorization_code", "client_id": "id", "client_secret": "",
+}  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -126,6 +129,15 @@ def test_the_facts_of_the_connectors_dashboard_are_here(acme: Any) -> None:
         assert words in html, words
     reset = f"/console/integrations/{down.public_id}/do/resume/"
     assert reset in html and reset not in page(person("viewer", acme))
+    assert ">for 2\xa0hours</time>" in html  # of "broken": the state says for how long
+
+
+def test_what_waits_for_consent_is_not_to_be_resumed(acme: Any) -> None:
+    """Its events wait for a person at the provider: "Resumed, what is pending goes out now" would not be true."""
+    waiting = make_integration(acme, name="no consent", integration_type="salesforce", credentials=UNCONNECTED)
+    lane(waiting, attention="nobody has connected it", paused_until=timezone.now() + timedelta(minutes=9))
+    html = page(person("operator", acme))
+    assert "Not connected yet" in html and f"{waiting.public_id}/do/resume/" not in html
 
 
 def test_what_waits_is_counted_within_bounds(acme: Any) -> None:
