@@ -1,6 +1,6 @@
 """The app's public URLs."""
 
-from django.urls import include, path
+from django.urls import include, path, re_path
 
 from .api.routes import api
 from .api.v1.api import api as api_v1
@@ -15,7 +15,7 @@ urlpatterns = [
     path("health/ready", ready, name="health-ready"),
     path("metrics", metrics, name="metrics"),
     path("api/v1/", api_v1.urls),
-    path("api/v1/<path:rest>", no_such_call),
+    re_path(r"^api/v1/(?P<rest>[\s\S]+)$", no_such_call),  # [\s\S]: a line break in it, too
     path("api/", api.urls),
     *connectors_tab.urlpatterns,
     path("console/", include("integrations.console.urls")),

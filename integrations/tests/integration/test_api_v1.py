@@ -208,6 +208,12 @@ def test_a_list_is_read_page_by_page(world: World) -> None:
     assert (wrong.status_code, wrong.json()["fields"].keys()) == (422, {"status", "since"})
 
 
+@pytest.mark.parametrize("path", ["nothing", "integrations/a%0Ab/pause"])
+def test_what_is_no_call_is_a_problem_too(path: str, client: Any) -> None:
+    answer = client.get(f"/api/v1/{path}")
+    assert (answer.status_code, answer["Content-Type"]) == (404, "application/problem+json")
+
+
 @pytest.mark.parametrize(
     ("job", "wrong"),
     [
