@@ -171,6 +171,10 @@ class ReplayForm(_JobForm):
             self.tenant_id = self.access.tenant.pk if self.access.tenant is not None else self._tenant_key(chosen)
         elif chosen and str(self.tenant_id) != chosen:
             self.add_error("integration", _("This integration belongs to another tenant."))
+        named = self.data.get("tenant")
+        if "tenant" not in self.fields and named and named != str(self.access.tenant.pk):
+            # What is looked at was changed in another window; nothing must begin there that was shown for here.
+            self.add_error(None, _("This was for another tenant than the one you look at now. Switch back to it."))
         if self.tenant_id is None and not self.errors:
             self.add_error("tenant", _("Choose a tenant or an integration: a job belongs to one tenant."))
         return self.cleaned_data
@@ -182,8 +186,7 @@ class ReplayForm(_JobForm):
         """Return what the button that starts the job sends, with times as they are now."""
         which = SyncFilter(**self.which.model_dump(exclude={"ids", "objects"}))
         query = which.fixed().to_query()
-        if "tenant" in self.fields:
-            query["tenant"] = [str(self.tenant_id)]
+        query["tenant"] = [str(self.tenant_id)]
         query |= {"kind": [self.kind], "pace": [str(self.cleaned_data["pace"])]}
         return [(name, value) for name, values in query.items() for value in values]
 

@@ -184,8 +184,9 @@ def test_another_tenants_jobs_do_not_exist(hook: TenantIntegration) -> None:
         data = {"kind": kind, "integration": str(other.public_id), "model": "tasks.workitem", "pace": "10"}
         answer = client.post("/console/jobs/new/", data)
         assert answer.status_code == 400 and b"Other hook" not in answer.content
-    client.post("/console/jobs/new/", {"kind": "replay", "tenant": str(other.tenant_id), "pace": "10"})
-    assert [job.tenant_id for job in Job.objects.exclude(pk=theirs.pk)] == [hook.tenant_id]
+    data = {"kind": "replay", "tenant": str(other.tenant_id), "pace": "10"}
+    assert client.post("/console/jobs/new/", data).status_code == 400
+    assert not Job.objects.exclude(pk=theirs.pk).exists()
     theirs.refresh_from_db()
     assert theirs.state == "waiting"
 
@@ -201,6 +202,21 @@ def test_who_has_several_tenants_chooses_one_of_those_where_they_may(hook: Tenan
     assert client.post("/console/jobs/new/", {**data, "tenant": hook.tenant_id}).status_code == 302
     assert list(Job.objects.order_by("id").values_list("tenant_id", flat=True)) == [other.tenant_id, hook.tenant_id]
     assert "Other" in read(client, "/console/jobs/")
+
+
+def test_what_was_shown_of_one_tenant_is_not_started_for_another(hook: TenantIntegration) -> None:
+    """Between the preview and the button, the person has looked at another tenant in another window."""
+    other = make_tenant("Northwind")
+    client, address = browser("operator", hook.tenant, other), reverse("console:job-new")
+    client.post(reverse("console:tenant"), {"tenant": hook.tenant.pk})
+    page = read(client, f"{address}?show=1&kind=replay&pace=5")
+    kept = dict(re.findall(r'<input type="hidden" name="(?!csrf)([^"]+)" value="([^"]*)">', page))
+    client.post(reverse("console:tenant"), {"tenant": other.pk})
+    answer = client.post(address, kept)
+    assert answer.status_code == 400 and "another tenant than the one you look at now" in answer.content.decode()
+    assert not Job.objects.exists()
+    client.post(reverse("console:tenant"), {"tenant": hook.tenant.pk})
+    assert client.post(address, kept).status_code == 302 and Job.objects.get().tenant_id == hook.tenant_id
 
 
 def test_progress_is_live_while_there_is_any(hook: TenantIntegration) -> None:
