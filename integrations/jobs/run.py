@@ -235,7 +235,7 @@ def _write(job: Job, step: Step) -> None:
     job.done, job.skipped, job.failed = job.done + step.done, job.skipped + step.skipped, job.failed + step.failed
     seconds = max((clock.now() - job.updated_at).total_seconds(), 0.001)
     if step.rows:
-        seconds = max(seconds, step.rows / job.pace)  # the pause that the pace puts behind these rows
+        seconds = max(seconds, (step.done + step.failed) / job.pace)  # the pace makes it pause for that long afterwards
         job.rate = 0.8 * job.rate + 0.2 * step.rows / seconds if job.rate else step.rows / seconds
     if step.is_over:
         ends = {"state": State.DONE, "ended_at": Now(), "total": job.looked_at, **RELEASED}

@@ -376,6 +376,7 @@ def test_a_person_stops_it_within_one_batch_and_it_goes_on_where_it_was(hook: Te
     assert run._batch(turn)[0] is None
     assert run_job(job.pk) == "not due"
     assert (job.state, job.done, job.messages[-1]["text"]) == ("paused", 2, "Paused by bob.")
+    assert 0 < Job.objects.get(pk=job.pk).rate <= 2  # the pace, not how quick one batch was
     assert not actions.pause(job, actor="bob")
     assert actions.resume(job, actor="bob") and job.state == "waiting"
     Job.objects.update(pace=1000)
