@@ -34,7 +34,7 @@ class Done:
     is_cut: bool = False
 
     def __str__(self) -> str:
-        rows = "1 sync" if self.count == 1 else f"{self.count} syncs"
+        rows = "1 delivery" if self.count == 1 else f"{self.count} deliveries"
         parts = [f"{rows} {self.verb}."]
         parts += [f"{number} {note}." if number else f"{note}." for note, number in self.notes.items()]
         if self.is_cut:

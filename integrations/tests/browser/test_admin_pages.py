@@ -86,7 +86,7 @@ def test_from_login_to_retry(server: str, browser_page: Any, receiver: Receiver,
     assert row.count() == 1 and "✗ Failed" in row.inner_text() and "RMA-123" in row.inner_text()
     row.get_by_role("link", name="Story").click()
     page.get_by_role("button", name="Retry").click()
-    page.get_by_text("1 sync due now.").wait_for()
+    page.get_by_text("1 delivery due now.").wait_for()
     page.get_by_text("Due now: the first attempt").wait_for()
     page.goto(f"{server}/admin/integrations/integrationsync/")
     assert "⚠ Pending" in row.inner_text()

@@ -54,7 +54,7 @@ def test_an_operator_finds_what_fails_and_sees_it_arrive(
     assert page.locator("[id^=curl-]").first.text_content().startswith("# Set first: WEBHOOK_URL, X_SHOP")
 
     page.get_by_role("button", name="Retry").click()
-    page.get_by_text("1 sync due now.").wait_for()
+    page.get_by_text("1 delivery due now.").wait_for()
     IntegrationSync.objects.exclude(pk=first.pk).update(next_attempt_at=after(3600))
     drain(target.pk)
     page.get_by_text("delivered, HTTP 200").wait_for()  # by itself

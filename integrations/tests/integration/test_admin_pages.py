@@ -261,11 +261,11 @@ def test_s1_64_retry_replay_and_cancel(acme: Side) -> None:
     rows = {"pk": [acme.sync.pk, synced.pk]}
     many = reverse("console:deliveries-act")
     html = acme.client.post(many, {"act": "retry", **rows}, follow=True).content.decode()
-    assert "1 sync due now" in html and "1 left alone: synced already" in html
+    assert "1 delivery due now" in html and "1 left alone: synced already" in html
     acme.sync.refresh_from_db()
     assert acme.sync.status == "pending" and acme.sync.attempts == 0 and acme.sync.reason == "retried by Acme-staff"
     html = acme.client.post(many, {"act": "cancel", **rows}, follow=True).content.decode()
-    assert "1 sync cancelled" in html and "1 left alone: not pending" in html
+    assert "1 delivery cancelled" in html and "1 left alone: not pending" in html
     acme.client.post(reverse("console:delivery-act", args=[synced.pk, "replay"]))
     synced.refresh_from_db()
     assert synced.status == "pending" and synced.reason == "replayed by Acme-staff"

@@ -242,7 +242,7 @@ def test_a_delivery_tells_its_story(world: World, receiver: Receiver, settings: 
     assert request["method"] == "POST" and json.loads(request["body"])["workitem"]["reference_id"] == "item of contoso"
     assert "whsec_" not in json.dumps(story)
     retried = call("post", there.path("/deliveries/{pk}/retry"), client=client)
-    assert retried.json() == {"count": 1, "message": "1 sync due now."}
+    assert retried.json() == {"count": 1, "message": "1 delivery due now."}
     nothing = call("post", there.path("/deliveries/{pk}/replay"), client=client)
     assert (nothing.status_code, nothing.json()["code"]) == (409, "nothing_done")
 
