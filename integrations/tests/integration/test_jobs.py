@@ -506,7 +506,7 @@ def test_many_rows_chosen_in_the_admin_become_a_job_of_each_tenant(
     jobs = list(Job.objects.order_by("id"))
     assert [job.tenant_id for job in jobs] == [other.tenant_id, hook.tenant_id]
     assert str(done) == (
-        "7 syncs handed to a job in the background. "
+        "7 deliveries handed to a job in the background. "
         f"{jobs[0]}: 3 chosen deliveries, of them failed or cancelled deliveries. "
         f"{jobs[1]}: 4 chosen deliveries, of them failed or cancelled deliveries."
     )
