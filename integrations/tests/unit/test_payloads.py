@@ -108,7 +108,6 @@ def test_one_evaluation_takes_so_many_steps_and_no_more() -> None:
         ("{a: 'b\u0000'}", "a character that cannot be stored"),
     ],
 )
-@pytest.mark.django_db
 def test_a_slip_is_told_when_it_is_saved(expression: str, advice: str) -> None:
     with pytest.raises(ValidationError) as refused:
         validate_payload(expression, "workitem_created")
