@@ -51,7 +51,7 @@ def test_an_operator_finds_what_fails_and_sees_it_arrive(
     page.get_by_role("button", name="Copy as curl").click()
     page.locator("button.copied").wait_for()
     assert "canary-of-the-shop" not in page.content()
-    assert page.locator("[id^=curl-]").first.text_content().startswith("# Set first: WEBHOOK_URL, X_SHOP")
+    assert page.locator("[id^=curl-]").first.text_content().startswith("# Set first: WEBHOOK_URL, HEADER_X_SHOP")
 
     page.get_by_role("button", name="Retry").click()
     page.get_by_text("1 delivery due now.").wait_for()
