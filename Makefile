@@ -6,6 +6,8 @@ VENV   ?= .venv
 BIN     = $(VENV)/bin
 STAMP   = $(VENV)/.installed
 TESTS   = integrations/tests
+# Pages and programs: a lane of its own, so that two cores have something to do.
+PAGES   = $(TESTS)/integration/console $(TESTS)/integration/test_api_v1.py $(TESTS)/integration/test_api_keys.py $(TESTS)/integration/test_jobs.py
 # Where tests marked "integration" are: collecting all the others takes longer than starting the lane.
 ON_SERVICES = $(TESTS)/integration $(TESTS)/connectors/test_lanes.py
 
@@ -13,7 +15,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 # Empty: not set, whatever the shell says. Otherwise each process that a test starts compiles all it imports.
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: run demo-data pictures console-load bench bench-quick test test-unit test-embedded test-services check check-style check-imports check-types check-django model test-slow test-connectors test-sandbox test-crash test-browser test-long wheel docs format clean
+.PHONY: run demo-data pictures console-load bench bench-quick test test-unit test-embedded test-console test-services check check-style check-imports check-types check-django model test-slow test-connectors test-sandbox test-crash test-browser test-long wheel docs format clean
 
 run: $(STAMP)
 	@exec $(BIN)/python -m app.demo
@@ -23,16 +25,20 @@ demo-data: $(STAMP)
 	@exec $(BIN)/python -m app.demo.data $(ARGS)
 
 # The whole fast suite on the embedded default and, side by side, wherever they answer, on PostgreSQL, Redis and RabbitMQ.
-# With REQUIRE_SERVICES=1 a missing one is a failure. One after the other: make test-unit test-embedded test-services
+# With REQUIRE_SERVICES=1 a missing one is a failure. One after the other: make test-unit test-embedded test-console test-services
 test: $(STAMP)
-	@echo "Three lanes side by side; each tells when it is through (some minutes) …"
-	@$(MAKE) --no-print-directory --jobs=3 --output-sync=target test-unit test-embedded test-services
+	@echo "Four lanes side by side; each tells when it is through (some minutes) …"
+	@$(MAKE) --no-print-directory --jobs=4 --output-sync=target test-unit test-embedded test-console test-services
 
 test-unit: $(STAMP)
 	$(BIN)/python -m pytest $(TESTS)/unit -q
 
 test-embedded: $(STAMP)
-	$(BIN)/python -m pytest $(TESTS)/integration -q -m "not slow and not crash and not browser and not n8n"
+	$(BIN)/python -m pytest $(TESTS)/integration -q $(addprefix --ignore=,$(PAGES)) -m "not slow and not crash and not browser and not n8n"
+
+# The console and the API, on a database file of their own.
+test-console: $(STAMP)
+	TEST_DATABASE=$(CURDIR)/.local/test-console.sqlite3 $(BIN)/python -m pytest $(PAGES) -q -m "not slow and not crash and not browser and not n8n"
 
 test-services: $(STAMP)
 	$(BIN)/python -m integrations.tests.lanes $(ON_SERVICES) -q -m "integration and not portable and not slow and not crash and not browser and not n8n"
