@@ -7,7 +7,7 @@ BIN     = $(VENV)/bin
 STAMP   = $(VENV)/.installed
 TESTS   = integrations/tests
 # Pages and programs: a lane of its own, so that two cores have something to do.
-PAGES   = $(TESTS)/integration/console $(TESTS)/integration/test_api_v1.py $(TESTS)/integration/test_api_keys.py $(TESTS)/integration/test_jobs.py
+PAGES   = $(TESTS)/integration/console $(TESTS)/integration/test_jobs.py $(wildcard $(addprefix $(TESTS)/integration/,test_admin*.py test_api*.py))
 # Where tests marked "integration" are: collecting all the others takes longer than starting the lane.
 ON_SERVICES = $(TESTS)/integration $(TESTS)/connectors/test_lanes.py
 
@@ -36,7 +36,7 @@ test-unit: $(STAMP)
 test-embedded: $(STAMP)
 	$(BIN)/python -m pytest $(TESTS)/integration -q $(addprefix --ignore=,$(PAGES)) -m "not slow and not crash and not browser and not n8n"
 
-# The console and the API, on a database file of their own.
+# Console, admin and API, on a database file of their own.
 test-console: $(STAMP)
 	TEST_DATABASE=$(CURDIR)/.local/test-console.sqlite3 $(BIN)/python -m pytest $(PAGES) -q -m "not slow and not crash and not browser and not n8n"
 
