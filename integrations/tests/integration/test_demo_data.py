@@ -27,7 +27,7 @@ def test_a_filled_database_looks_like_one_that_workers_wrote() -> None:
 
     syncs = IntegrationSync.objects.all()
     # (Whether some are given up already depends on the weekday.)
-    assert {"pending", "synced", "cancelled"} <= set(syncs.values_list("status", flat=True))
+    assert {"pending", "synced"} <= set(syncs.values_list("status", flat=True))  # what is cancelled depends on the hour
     assert not syncs.filter(status="synced").filter(Q(synced_at=None) | Q(settled_at=None) | ~Q(last_error="")).exists()
     assert not syncs.filter(status="pending").filter(~Q(settled_at=None) | ~Q(reason="")).exists()
     assert not syncs.filter(status__in=["failed", "cancelled"], reason="").exists()
