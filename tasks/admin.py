@@ -8,13 +8,13 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from django.contrib.contenttypes.models import ContentType
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html, format_html_join
 from django.utils.timezone import localtime
 
 from integrations.admin.pages.links import console_url, link
-from integrations.audit.notes import WrittenNote, tells_of
+from integrations.audit.notes import RECEIPTS, WrittenNote, tells_of
 from integrations.outbox.models import IntegrationSync
 from integrations.tenancy.harmless_text import harmless
 from tenants.scoped_admin import TenantFilter, TenantOwnedForm, TenantScopedAdmin
@@ -79,13 +79,13 @@ class WorkItemAdmin(TenantScopedAdmin):
 
     @admin.display(description="notes")
     def latest_notes(self, obj: WorkItem) -> str:
-        """The latest notes of people, newest first; what the system noted of deliveries stands apart."""
-        return _listed(_notes_of(obj).exclude(author=None).select_related("author"))
+        """The latest notes of people and integrations, newest first; what became of deliveries stands apart."""
+        return _listed(_notes_of(obj).exclude(_is_receipt()).select_related("author"))
 
     @admin.display(description="noted by the system")
     def receipts(self, obj: WorkItem) -> str:
         """What the system noted of deliveries, newest first, each with a link to that delivery's story."""
-        return _listed(_notes_of(obj).filter(author=None), _stories(obj))
+        return _listed(_notes_of(obj).filter(_is_receipt()), _stories(obj))
 
     def save_model(self, request: HttpRequest, obj: WorkItem, form: Any, change: bool) -> None:
         if not change or set(form.changed_data) - {"new_note"}:
@@ -96,6 +96,14 @@ class WorkItemAdmin(TenantScopedAdmin):
 
 def _notes_of(item: WorkItem) -> QuerySet[Note]:
     return item.notes.filter(tenant_id=item.tenant_id)
+
+
+def _is_receipt() -> Q:
+    """Return the condition of a note that says what became of a delivery (`WrittenNote.is_receipt`)."""
+    begins = Q()
+    for mark in RECEIPTS:
+        begins |= Q(text__startswith=mark)
+    return Q(author=None) & begins
 
 
 def _listed(notes: QuerySet[Note], stories: Stories | None = None) -> str:

@@ -20,6 +20,7 @@ from integrations.outbox.models import IntegrationSync
 
 logger = logging.getLogger("integrations.audit")
 
+RECEIPTS = ("✓ ", "✗ ")  # how the texts below begin
 SETTLED_WITHIN = timedelta(seconds=2)  # a note and the row that it tells of are written by one transaction
 
 
@@ -77,6 +78,11 @@ class WrittenNote:
     at: datetime
     text: str
     author: str = ""
+
+    @property
+    def is_receipt(self) -> bool:
+        """Tell whether it says what became of a delivery; what an integration says when it calls back is none."""
+        return not self.author and self.text.startswith(RECEIPTS)
 
 
 NoteWriter = Callable[[list[AuditNote]], None]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 
 from django.http import Http404, HttpRequest, HttpResponse
 
@@ -15,6 +16,7 @@ from integrations.console.page import page, show
 from integrations.display import Badge, sync_badge, sync_story
 from integrations.outbox.models import IntegrationEvent, IntegrationSync
 from integrations.tenancy.capabilities import Capability
+from integrations.tenancy.harmless_text import harmless
 
 EVENTS = 20  # of the newest
 NOTES = 50
@@ -48,14 +50,19 @@ def business_object(request: HttpRequest, access: Access, content_type: int, obj
         "has_more": has_more,
         "answer": _answer([sync for one in owed.values() for sync in one]),
         "others": why_not(events[0]),
-        "receipts": [(note, _told_of(note, owed.values())) for note in found[:NOTES] if not note.author],
-        "notes": [note for note in found[:NOTES] if note.author],
+        "receipts": [(_shown(note), _told_of(note, owed.values())) for note in found[:NOTES] if note.is_receipt],
+        "notes": [_shown(note) for note in found[:NOTES] if not note.is_receipt],
         "has_more_notes": len(found) > NOTES,
         "content_type": content_type,
         "object_id": object_id,
         "may_retry": access.may(Capability.RETRY, tenant.pk),
     }
     return show(request, access, "object.html", context)
+
+
+def _shown(note: WrittenNote) -> WrittenNote:
+    """Return `note` for the page: what nobody of ours wrote must not rearrange it."""
+    return note if note.author else replace(note, text=harmless(note.text))
 
 
 def _told_of(note: WrittenNote, owed: Iterable[list[IntegrationSync]]) -> IntegrationSync | None:

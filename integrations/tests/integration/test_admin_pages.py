@@ -320,8 +320,10 @@ def test_receipts_stand_apart_from_peoples_notes_and_lead_to_their_story(acme: S
         text=received(acme.integration.name, acme.sync.event.event_type, status=200, attempt=1),
     )
     Note.objects.create(tenant=acme.tenant, work_item=acme.item, text="Called the customer.", author=acme.user)
+    Note.objects.create(tenant=acme.tenant, work_item=acme.item, text="n8n: the customer was told")  # it called back
     notes, receipts = page(acme.client, url("workitem", "change", acme.item.pk)).split("Receipts</h2>", 1)
-    assert "Called the customer." in notes and "Called the customer." not in receipts
+    for text in ("Called the customer.", "n8n: the customer was told"):
+        assert text in notes and text not in receipts
     story = reverse("console:delivery", args=[acme.sync.pk])
     assert f'<a href="{story}">✓ {acme.integration.name} received' in receipts and "✓ Acme hook received" not in notes
 

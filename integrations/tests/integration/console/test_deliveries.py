@@ -343,7 +343,7 @@ def test_an_object_answers_whether_it_arrived(receiver: Receiver, django_assert_
         text = read(client, "object", event.content_type_id, event.object_id)
     assert "RMA-9" in text and "⚠ Pending" in text and "✓ Synced" in text
     assert "Not subscribed" in text and "It was not subscribed to workitem_updated" in text
-    receipts, people = text.split("Notes of people")
+    receipts, people = text.split('<h2 id="notes-title"')
     assert "received workitem_created" in receipts and "Called." in people and "carol" in people
     which = f"{event.content_type_id}:{event.object_id}"
     listed = read(client, "deliveries", query={"object": which})
@@ -367,3 +367,20 @@ def test_the_demo_reads_well(django_assert_max_num_queries: Any) -> None:
                 read(client, "deliveries", query={"status": status})
             with django_assert_max_num_queries(15):
                 read(client, "delivery", sync.pk)
+
+
+def test_what_strangers_say_rearranges_nothing(receiver: Receiver) -> None:
+    """An answer, and a note that an integration wrote by calling back; it is no receipt."""
+    tenant = make_tenant()
+    hook = make_integration(tenant, receiver.url, events=("workitem_created",))
+    item = make_item(tenant)
+    receiver.answer_with(Answer(200, "taken \u202e\u2066gnp.exe".encode(), {"X-Said": "one"}))
+    drain(hook.pk)
+    Note.objects.create(tenant=tenant, work_item=item, text="n8n: paid \u202e<b>")
+    client, sync = person(tenant), sync_of(item)
+    story = read(client, "delivery", sync.pk)
+    assert "gnp.exe" in story and not {"\u202e", "\u2066"} & set(story)
+    page = read(client, "object", sync.event.content_type_id, sync.event.object_id)
+    receipts, notes = page.split('<h2 id="receipts-title"')[1].split('<h2 id="notes-title"')
+    assert "received workitem_created" in receipts and "n8n: paid" not in receipts
+    assert "n8n: paid \\u202e&lt;b&gt;" in notes and "\u202e" not in page
