@@ -270,15 +270,17 @@ def _shown(name: str, value: str, secrets: tuple[str, ...]) -> str:
 
 def _text(body: bytes, secrets: Sequence[str], most: int) -> str:
     """Return a body as text, masked, at most `most` characters of it."""
-    read = body[: 2 * most]
+    read = body[: 8 * most]  # a character has four bytes at most
     try:
         text = read.decode("utf-8")
     except UnicodeDecodeError as error:
         if error.start < len(read) - 3 or len(read) == len(body):
             return f"({len(body)} bytes that are no text)"
         text = read[: error.start].decode("utf-8")
+    is_split = len(body) > len(read) or len(text) > 2 * most
+    text = text[: 2 * most]
     # Masked before it is cut: a secret that the cut splits would not be found.
     shown = redact("".join(char if char in _SPACE or char.isprintable() else "\ufffd" for char in text), secrets)
-    if len(body) > len(read) and len(shown) <= most:
+    if is_split and len(shown) <= most:
         return MASK  # nearly all of it was secret, and its end was split
     return shown if len(shown) <= most else f"{shown[:most]}…"
