@@ -67,11 +67,12 @@ CONNECTIONS = Counter(
 )
 
 
-def count_deliveries(connector_type: str, attempts: Iterable[tuple[str, int, float]]) -> None:
+def count_deliveries(connector_type: str, attempts: Iterable[tuple[str, int, float | None]]) -> None:
     """Count the attempts of one slice.
 
     Args:
-        attempts: of each its outcome, the milliseconds that it took, and the age in seconds at its end.
+        attempts: of each its outcome, the milliseconds that it took, and, of what was delivered, the age in seconds
+            when the receiver had it.
     """
     requests = REQUEST_SECONDS.labels(connector_type)
     ages = AGE_SECONDS.labels(connector_type)
@@ -79,7 +80,7 @@ def count_deliveries(connector_type: str, attempts: Iterable[tuple[str, int, flo
     for outcome, milliseconds, age in attempts:
         numbers[outcome] = numbers.get(outcome, 0) + 1
         requests.observe(milliseconds / 1000)
-        if outcome == "delivered":
+        if age is not None:
             ages.observe(age)
     for outcome, number in numbers.items():
         DELIVERIES.labels(connector_type, outcome).inc(number)

@@ -9,7 +9,7 @@ from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any
 
-from django.db import DataError, connections, transaction
+from django.db import DataError, IntegrityError, connections, transaction
 from django.db.models import F
 
 from integrations import conf, sql
@@ -45,7 +45,7 @@ from .verdicts import ASKED, BREAKER_OPEN, Verdict
 
 logger = logging.getLogger("integrations.delivery")
 
-UNSTORABLE = (DataError, TypeError, ValueError, OverflowError)
+UNSTORABLE = (DataError, IntegrityError, TypeError, ValueError, OverflowError)
 SAID = ("tenant_id", "integration_id", "connector", "event_id", "sync_id", "host", "status")  # in words, too
 SAME_SECONDS = 1.0  # between reading the lane and reading its rows
 Values = dict[str, tuple[str, Sequence[Any]]]  # column → SQL, parameters
@@ -83,46 +83,68 @@ def settle(lease: Lease, settlement: Settlement) -> None:
     Raises:
         LeaseLost: the lane is no longer ours (or gone); nothing was written.
     """
+    integration = lease.integration
+    stored = _store(lease, settlement)
+    attempts = [(_counted_as(each), each.duration_ms, each.age) for each in stored.outcomes]
+    count_deliveries(integration.integration_type, attempts)
+    _log(integration, stored)
+
+
+def _store(lease: Lease, settlement: Settlement) -> Settlement:
+    """Commit `settlement`, or what of it can be stored; return what was."""
+    ids = lease.integration.log_ids()
     try:
-        _settle(lease, settlement)
-        return
+        return _commit(lease, settlement)
     except UNSTORABLE:
-        logger.exception(
-            "lane %s: what came back cannot be stored as it is", lease.integration_id, extra=lease.integration.log_ids()
-        )
+        logger.exception("lane %s: what came back cannot be stored as it is", lease.integration_id, extra=ids)
     plain = replace(settlement, outcomes=[_without_texts(result) for result in settlement.outcomes])
     try:
-        _settle(lease, plain)
-        return
+        return _commit(lease, plain)
     except UNSTORABLE:
-        logger.exception("lane %s: settling row by row", lease.integration_id, extra=lease.integration.log_ids())
-    for index, result in enumerate(plain.outcomes):
-        is_last = index == len(plain.outcomes) - 1
-        part = replace(plain, outcomes=[result], gives_back=plain.gives_back and is_last)
-        try:
-            _settle(lease, part)
-        except UNSTORABLE:
-            _settle(lease, replace(part, outcomes=[_as_unexpected(result)]))
+        logger.exception("lane %s: looking row by row what can be stored", lease.integration_id, extra=ids)
+    # Then committed together: one by one, each row after the first would be judged by a lane that knows the verdict
+    # already, or that a person has resumed.
+    storable = [
+        result if _can_be_stored(lease, replace(plain, outcomes=[result])) else _as_unexpected(result)
+        for result in plain.outcomes
+    ]
+    return _commit(lease, replace(plain, outcomes=storable))
 
 
-def _settle(lease: Lease, settlement: Settlement) -> None:
+def _commit(lease: Lease, settlement: Settlement) -> Settlement:
     before, integration = copy(lease), lease.integration
     try:
         with transaction.atomic(using=USING):
-            # First, so that the row lock fences everything below, and a deletion of the integration waits.
-            lease.renew(_lane_values(lease, settlement), seconds=0 if settlement.gives_back else None)
-            final = _write_rows(settlement)
-            _write_log(integration, settlement)
-            write_notes([_note(integration, result) for result in settlement.outcomes if _is_noted(result, final)])
+            _write(lease, settlement)
             _write_verdict(before.state.epoch, integration, settlement)
     except BaseException:
         lease.become(before)  # rolled back: it is settled once more by what it was, and given back if that fails too
         raise
-    count_deliveries(
-        integration.integration_type,
-        [(_counted_as(each), each.duration_ms, each.row.age + each.duration_ms / 1000) for each in settlement.outcomes],
-    )
-    _log(integration, settlement)
+    return settlement
+
+
+def _write(lease: Lease, settlement: Settlement) -> None:
+    """Write lane, rows, log and notes."""
+    integration = lease.integration  # as it was when the slice was sent
+    # First, so that the row lock fences everything below, and a deletion of the integration waits.
+    lease.renew(_lane_values(lease, settlement), seconds=0 if settlement.gives_back else None)
+    final = _write_rows(settlement)
+    _write_log(integration, settlement)
+    write_notes([_note(integration, result) for result in settlement.outcomes if _is_noted(result, final)])
+
+
+def _can_be_stored(lease: Lease, settlement: Settlement) -> bool:
+    """Tell whether the database takes `settlement`; nothing of it stays."""
+    before = copy(lease)
+    try:
+        with transaction.atomic(using=USING):
+            _write(lease, settlement)
+            transaction.set_rollback(True, using=USING)
+    except UNSTORABLE:
+        return False
+    finally:
+        lease.become(before)
+    return True
 
 
 def _counted_as(result: Outcome) -> str:
@@ -419,7 +441,7 @@ def _without_texts(result: Outcome) -> Outcome:
     error, status = copy(result.error), result.response_status
     if error is not None:
         error.message, error.excerpt = error.code, ""
-        status = status if isinstance(status, int) and 0 <= status < 1000 else None
+    status = status if isinstance(status, int) and 0 <= status < 1000 else None
     receipt = result.receipt and without_facts(result.receipt)
     return replace(result, error=error, response_status=status, receipt=receipt, exchanges=())
 
@@ -427,7 +449,13 @@ def _without_texts(result: Outcome) -> Outcome:
 def _as_unexpected(result: Outcome) -> Outcome:
     error = IntegrationTemporaryError("its outcome could not be stored", code="unexpected")
     return replace(
-        result, status=PENDING, retry_in=conf.RETRY_BASE_SECONDS, response_status=None, receipt=None, error=error
+        result,
+        status=PENDING,
+        retry_in=conf.RETRY_BASE_SECONDS,
+        response_status=None,
+        receipt=None,
+        error=error,
+        age=None,
     )
 
 

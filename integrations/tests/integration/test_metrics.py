@@ -25,8 +25,9 @@ from integrations.delivery.models import Lane
 from integrations.metrics import worker as metrics_worker
 from integrations.models import IntegrationSync, TenantIntegration
 from integrations.observability.heartbeat import beat
+from integrations.statistics.reading import HOUR_LONG, Whose, totals
 from integrations.tests.factories import make_integration, make_item, make_tenant
-from integrations.tests.receiver import Receiver
+from integrations.tests.receiver import Answer, Receiver
 from integrations.tests.services import Broker, WebProcess, missing, wait_until
 
 DOCS = Path(__file__).resolve().parents[3] / "docs"
@@ -96,6 +97,21 @@ def test_a_delivery_is_counted_by_its_outcome(asked: Any, receiver: Receiver, se
     assert after[requests] - before.get(requests, 0) == 2
     connections = ("integrations_http_connections_total", (("outcome", "opened"),))
     assert after[connections] > before.get(connections, 0)
+
+
+def test_the_age_of_a_delivery_includes_its_wait_for_those_before_it(
+    asked: Any, receiver: Receiver, settings: Any
+) -> None:
+    settings.INTEGRATIONS = {**settings.INTEGRATIONS, "ALLOWED_HOSTS": [receiver.netloc], "PARALLEL_SECONDS": 60.0}
+    integration = make_integration(make_tenant(), receiver.url)
+    receiver.answer_with(default=Answer(200, delay=0.1))
+    for number in range(3):
+        make_item(integration.tenant, reference_id=f"RMA-{number}")
+    before = asked()
+    drain(integration.pk)
+    age = ("integrations_delivery_age_seconds_sum", (("connector_type", "webhook"),))
+    grown = asked()[age] - before.get(age, 0)
+    assert grown * 1000 == pytest.approx(totals(Whose(integration=integration.pk), HOUR_LONG).age_ms, abs=5)
 
 
 def test_the_state_is_read_from_the_database(asked: Any) -> None:

@@ -17,9 +17,11 @@ from integrations.connectors.registry import ConnectorRegistry
 from integrations.delivery import operator_actions, send
 from integrations.delivery.drain import drain
 from integrations.delivery.sweep import sweep
+from integrations.errors import IntegrationTemporaryError
 from integrations.models import IntegrationSync, Lane, TenantIntegration
+from integrations.statistics.reading import HOUR_LONG, Whose, totals
 from integrations.tests.factories import make_integration, make_item, make_tenant, statuses
-from integrations.tests.receiver import Receiver, Request
+from integrations.tests.receiver import Answer, Receiver, Request
 from integrations.tests.services import Broker, CeleryProcess, wait_until
 from tasks.models import WorkItem
 
@@ -235,6 +237,54 @@ def test_a_connector_that_misbehaves_for_one_row_costs_that_row_one_attempt(
     assert odd.attempts == 1 and "unexpected" in odd.last_error
     drain(target.pk)
     assert len(receiver.requests) == 2  # nothing went out again
+
+
+@pytest.mark.django_db
+def test_a_status_that_is_none_costs_no_delivery(
+    receiver: Receiver, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.INTEGRATIONS = {"ALLOWED_HOSTS": [receiver.netloc]}
+
+    def taken(*_: Any) -> Receipt:
+        return Receipt(status=-1)
+
+    monkeypatch.setattr(ConnectorRegistry.type_of("webhook"), "deliver", taken)
+    target = make_integration(make_tenant(), receiver.url)
+    make_item(target.tenant)
+    drain(target.pk)
+    row = IntegrationSync.objects.get()
+    assert (row.status, row.response_status, row.attempts) == ("synced", None, 1)
+
+
+@pytest.mark.django_db
+def test_a_row_that_cannot_be_stored_changes_nothing_of_how_the_others_are_settled(
+    receiver: Receiver, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A person resumes while the slice is under way: its wish to rest does not come back with the second row."""
+    settings.INTEGRATIONS = {"ALLOWED_HOSTS": [receiver.netloc]}
+    kind = ConnectorRegistry.type_of("webhook")
+    deliver = kind.deliver
+    target = make_integration(make_tenant(), receiver.url)
+
+    def sometimes(self: Any, envelope: Any) -> Any:
+        if envelope.payload["workitem"]["reference_id"] != "ODD":
+            return deliver(self, envelope)
+        operator_actions.resume(target, actor="ann")
+        raise IntegrationTemporaryError("half of it", progress={"not": Unprintable()})
+
+    monkeypatch.setattr(kind, "deliver", sometimes)
+    receiver.answer_with(200, Answer(429, headers={"Retry-After": "600"}))
+    for name in ("ODD", "A", "B"):
+        make_item(target.tenant, reference_id=name)
+    drain(target.pk)
+    assert statuses() == ["pending", "synced", "pending"]
+    odd = IntegrationSync.objects.order_by("pk")[0]
+    assert odd.attempts == 1 and "could not be stored" in odd.last_error
+    lane = Lane.objects.get()
+    assert (lane.paused_until, lane.pause_reason, lane.lease_token) == (None, "", "")
+    assert lane.delivered_count == 1
+    found = totals(Whose(integration=target.pk), HOUR_LONG)
+    assert (found.delivered, found.retrying, found.given_up) == (1, 2, 0)
 
 
 @pytest.mark.django_db

@@ -6,7 +6,8 @@ import pytest
 
 from integrations import conf
 from integrations.connectors.port import Receipt
-from integrations.delivery.outcome import delivered, failed, given_up, log_ids, waits
+from integrations.delivery.outcome import delivered, failed, figures_of, given_up, log_ids, waits
+from integrations.delivery.settle import _as_unexpected
 from integrations.errors import IntegrationError, IntegrationPermanentError, IntegrationTemporaryError
 from integrations.retry_policy import RetryPolicy
 
@@ -76,3 +77,8 @@ def test_what_people_read() -> None:
 
 def test_what_lines_of_the_log_say() -> None:
     assert log_ids(row(7), 3) == {"event_type": "t", "event_id": "evt_7", "sync_id": 7, "attempt": 3}
+
+
+def test_a_delivery_whose_outcome_cannot_be_stored_counts_as_none() -> None:
+    found = figures_of([_as_unexpected(delivered(row(1), Receipt(200), 7, age=3.0))])
+    assert (found.delivered, found.retrying, found.age_ms, sum(found.ages), sum(found.durations)) == (0, 1, 0, 0, 1)
