@@ -49,10 +49,7 @@ def _differences(before: Any, after: Any, at: str) -> list[str]:
     said += [f"{at}{name} is new." for name in others if name not in mine]
     for name in mine.keys() & others.keys():
         said += _differences(mine[name], others[name], f"{at}{name}.")
-    rest = [
-        {key: value for key, value in each.items() if key not in ("properties", "items")} for each in (before, after)
-    ]
-    if rest[0] != rest[1]:
+    if _own(before) != _own(after):
         said.append(f"{at.rstrip('.') or 'the body'} is {_kind(after)}, it was {_kind(before)}.")
     if isinstance(before.get("items"), dict) and isinstance(after.get("items"), dict):
         said += _differences(before["items"], after["items"], f"{at.rstrip('.')}[*].")
