@@ -120,7 +120,7 @@ def job(request: HttpRequest, pk: int) -> Any:
     return shown(_one(request, pk, Capability.VIEW_DELIVERIES))
 
 
-def _act(name: str, act: Any, words: str) -> None:
+def _act(name: str, act: Any, capability: Capability | None, words: str, done: str) -> None:
     @router.post(
         f"/{{int:pk}}/{name}",
         response={200: JobOut, **WRITE_PROBLEMS},
@@ -129,18 +129,20 @@ def _act(name: str, act: Any, words: str) -> None:
     )
     @once
     def view(request: HttpRequest, pk: int) -> Any:
-        found = _one(request, pk, None)
-        if not act(found, actor=caller_of(request).name):
-            raise Refused(409, "nothing_done", f"A job that is {found.get_state_display().lower()} cannot be {name}d.")
+        found = _one(request, pk, capability)
+        is_done = act(found, actor=caller_of(request).name)
         found.refresh_from_db()
+        if not is_done:
+            raise Refused(409, "nothing_done", f"A job that is {found.get_state_display().lower()} cannot be {done}.")
         return shown(found)
 
     view.__doc__ = f"{words} it; what was done stays done."
 
 
-_act("pause", actions.pause, "Pause")
-_act("resume", actions.resume, "Resume")
-_act("cancel", actions.cancel, "Cancel")
+# Who may retry may stop any job; to let one go on takes what it takes to start it.
+_act("pause", actions.pause, Capability.RETRY, "Pause", "paused")
+_act("resume", actions.resume, None, "Resume", "resumed")
+_act("cancel", actions.cancel, Capability.RETRY, "Cancel", "cancelled")
 
 
 def _is_theirs(public_id: UUID, tenant_key: Any) -> bool:
