@@ -19,13 +19,13 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from integrations import clock
 from integrations.api.caller import caller_of
 from integrations.api_keys.models import IdempotentRequest
+from integrations.api_keys.retention import KEPT
 
 from .problems import problem
 
 HEADER = "Idempotency-Key"
 LONGEST = 255
-KEPT = timedelta(days=1)
-UNDER_WAY = timedelta(minutes=2)  # then whoever began it is dead
+UNDER_WAY = timedelta(minutes=2)  # then whoever began it is taken for dead
 _KEPT = "_idempotent_request"
 
 
@@ -99,6 +99,9 @@ def _again(kept: IdempotentRequest | None, digest: str) -> HttpResponse:
 
 
 def _end(kept: IdempotentRequest, response: Any) -> None:
-    kept.status, kept.answer = response.status_code, response.content.decode()
-    kept.content_type = response.headers.get("Content-Type", "application/json")[:100]
-    kept.save(update_fields=["status", "answer", "content_type"])
+    """Keep the answer; whoever took longer than UNDER_WAY may have been taken over, and keeps nothing."""
+    IdempotentRequest.objects.filter(pk=kept.pk).update(
+        status=response.status_code,
+        answer=response.content.decode(),
+        content_type=response.headers.get("Content-Type", "application/json")[:100],
+    )

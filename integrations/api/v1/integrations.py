@@ -100,6 +100,7 @@ def integration(request: HttpRequest, public_id: UUID) -> Any:
     summary="Send a test event",
     openapi_extra={"description": "Sends one event that is marked as a test, and waits for the answer."},
 )
+@once
 def test(request: HttpRequest, public_id: UUID) -> Any:
     """Send a test event and wait for its answer."""
     found = one(request, public_id, Capability.TEST)
@@ -137,6 +138,7 @@ _act("enable", operator_actions.re_enable, "Re-enable")
 
 
 @router.delete("/{uuid:public_id}", response={202: IntegrationOut, **WRITE_PROBLEMS}, summary="Delete one integration")
+@once
 def delete(request: HttpRequest, public_id: UUID) -> Any:
     """Mark it: a worker deletes it with everything that goes with it, in batches."""
     found = one(request, public_id, Capability.DELETE)

@@ -15,6 +15,7 @@ from django.core.cache import cache
 from django.db import connections
 from django.test import Client
 
+from integrations.api.v1 import jobs
 from integrations.api.v1.api import api
 from integrations.api_keys.keys import make_key
 from integrations.api_keys.models import APIKey, IdempotentRequest
@@ -290,11 +291,54 @@ def test_a_write_that_is_sent_twice_is_done_once(world: World) -> None:
     assert (under_way.status_code, under_way.json()["code"]) == (409, "under_way")
 
 
-def test_a_refused_write_may_be_mended_under_the_same_name(world: World) -> None:
+def test_a_refused_write_may_be_sent_again_under_the_same_name(world: World) -> None:
     client = person(world.tenant, "operator")
-    wrong = call("post", "/jobs", {"kind": "replay", "filter": {"status": "no"}}, client=client)
+    named = {"Idempotency-Key": "a"}
+    wrong = call("post", "/jobs", {"kind": "replay", "filter": {"status": "no"}}, client=client, **named)
     assert wrong.status_code == 422 and "status" in wrong.json()["fields"]
     assert not IdempotentRequest.objects.exists()
+    mended = call("post", "/jobs", {"kind": "replay", "filter": {"status": "failed"}}, client=client, **named)
+    assert mended.status_code == 201 and IdempotentRequest.objects.get().status == 201
+
+
+def test_whoever_is_taken_for_dead_still_gets_an_answer(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes longer than two minutes; meanwhile the same request came again, and its row is another one."""
+    real = jobs.actions.start_replay
+
+    def slowly(*args: Any, **kwargs: Any) -> Any:
+        row = IdempotentRequest.objects.get()
+        row.delete()
+        IdempotentRequest.objects.create(caller=row.caller, key=row.key, digest=row.digest, made_at=row.made_at)
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(jobs.actions, "start_replay", slowly)
+    named = {"Idempotency-Key": "a"}
+    answer = call("post", "/jobs", {"kind": "replay"}, client=person(world.tenant, "operator"), **named)
+    assert answer.status_code == 201
+    assert IdempotentRequest.objects.get().status is None  # that of whoever took over
+
+
+def test_a_test_event_and_a_deletion_are_done_once_too(world: World, receiver: Receiver, settings: Any) -> None:
+    settings.INTEGRATIONS = {**settings.INTEGRATIONS, "ALLOWED_HOSTS": [receiver.netloc]}
+    there = World("contoso", receiver.url)
+    client = person(there.tenant, "manager")
+    for method, path in (("post", "/integrations/{public_id}/test"), ("delete", "/integrations/{public_id}")):
+        first, again = (call(method, there.path(path), client=client, **{"Idempotency-Key": path}) for _ in range(2))
+        assert first.json() == again.json() and again["Idempotent-Replayed"] == "true"
+        assert first.status_code == again.status_code and first.status_code < 300
+    assert len(receiver.requests) == 1
+
+
+def test_a_backfill_is_stopped_by_whoever_may_retry_and_goes_on_as_it_was_started(world: World) -> None:
+    Job.objects.filter(pk=world.job.pk).update(kind="backfill", integration=world.integration, state="running")
+    operator, manager = person(world.tenant, "operator"), person(world.tenant, "manager")
+    assert call("post", world.path("/jobs/{job}/pause"), client=operator).json()["state"] == "paused"
+    refused = call("post", world.path("/jobs/{job}/resume"), client=operator)
+    assert refused.status_code == 403 and "need the role manager to" in refused.json()["detail"]
+    assert call("post", world.path("/jobs/{job}/resume"), client=manager).json()["state"] == "waiting"
+    assert call("post", world.path("/jobs/{job}/cancel"), client=operator).json()["state"] == "cancelled"
+    late = call("post", world.path("/jobs/{job}/cancel"), client=operator)
+    assert (late.status_code, late.json()["detail"]) == (409, "A job that is cancelled cannot be cancelled.")
 
 
 @pytest.mark.django_db(transaction=True)
