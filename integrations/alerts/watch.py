@@ -29,6 +29,7 @@ from integrations.observability.processes import is_consumed
 from integrations.origin import caused_by
 from integrations.outbox.models import IntegrationSync
 from integrations.statistics.models import MINUTE, IntegrationFigures
+from integrations.statistics.rolling import GRACE
 from integrations.tenancy.tenant import tenant_model
 
 from .rule import Told, may_tell, seen
@@ -62,16 +63,24 @@ class Word:
 def watch(now: datetime | None = None) -> list[Word]:
     """Tell what there is to tell: publish an event for each word, in one transaction with the memory of it.
 
+    A look that fails is logged and tells nothing; it looks again in a minute. What the others told is returned all the
+    same: nobody would tell it by mail later.
+
     Args:
         now: by the database's clock; None: what it says.
     """
     now = now or clock.now()
     told: list[Word] = []
     for look in (_states, _backlogs, _given_up, _silent):
-        with transaction.atomic():
-            words = list(look(now))
-            for word in words:
-                _publish(word)
+        try:
+            with transaction.atomic():
+                words = list(look(now))
+                for word in words:
+                    _publish(word)
+        except Exception as error:
+            name = look.__name__.strip("_").replace("_", " ")
+            logger.error("nothing was told of %s (%s)", name, type(error).__name__, exc_info=True)
+            continue
         told += words
     if told:
         logger.info("told %s", counted(len(told), "alert"))
@@ -85,7 +94,8 @@ def _states(now: datetime) -> Iterator[Word]:
     """Failing for ALERT_AFTER_SECONDS, disabled; and what is over."""
     known = _known((FAILING, DISABLED))
     wrong = Q(is_enabled=False) | Q(lane__failing_since__isnull=False) | ~Q(lane__attention="")
-    rows = _present().filter(Q(is_active=True) & wrong | Q(pk__in={pk for _, pk in known}))
+    unsettled = {pk for (_, pk), alert in known.items() if alert.is_open or not alert.is_told}
+    rows = _present().filter(Q(is_active=True) & wrong | Q(pk__in=unsettled))
     integrations = {row.pk: row for row in rows.select_related("tenant").order_by("pk")[:AT_ONCE]}
     health = health_of(integrations.values(), now)
     for pk, integration in integrations.items():
@@ -134,7 +144,8 @@ def _backlogs(now: datetime) -> Iterator[Word]:
     known = _known((BACKLOG,))
     late = late_lanes(conf.BACKLOG_ALERT_SECONDS, AT_ONCE)
     found = {row.pk: row for row in _present().filter(pk__in=late).select_related("tenant").order_by("pk")}
-    over = _present().filter(pk__in={pk for _, pk in known} - found.keys()).select_related("tenant")
+    is_open = {pk for (_, pk), alert in known.items() if alert.is_open}
+    over = _present().filter(pk__in=is_open - found.keys()).select_related("tenant")
     for pk, integration in {**found, **{row.pk: row for row in over}}.items():
         alert = known.get((BACKLOG, pk))
         is_wrong = pk in found
@@ -156,7 +167,7 @@ def _waiting(number: int) -> str:
 
 def _given_up(now: datetime) -> Iterator[Word]:
     """What was given up since it was told last, summed; from the figures, never from counting the outbox."""
-    minute = int(now.timestamp() // 60)
+    minute = int(now.timestamp() // 60) - GRACE  # up to which nothing is added any more
     figures = IntegrationFigures.objects.filter(
         resolution=MINUTE, start__gte=minute - DAY, start__lt=minute, given_up__gt=0
     )
@@ -172,7 +183,7 @@ def _given_up(now: datetime) -> Iterator[Word]:
         number = of_it.aggregate(number=Sum("given_up"))["number"] or 0
         since = datetime.fromtimestamp(start * 60, UTC)
         if number and EventSubscription.objects.filter(integration=integration, event_type__in=ALERTS).exists():
-            number = _without_alerts(integration, since)
+            number = _without_alerts(integration, since, datetime.fromtimestamp(minute * 60, UTC))
         if not number:
             continue
         told = Told(is_open=False, since=since, told_at=now, is_told=True)
@@ -183,9 +194,10 @@ def _given_up(now: datetime) -> Iterator[Word]:
         yield _word(GIVEN_UP, integration, why, "Mend what it says, then replay what failed.", since, number)
 
 
-def _without_alerts(integration: TenantIntegration, since: datetime) -> int:
+def _without_alerts(integration: TenantIntegration, since: datetime, until: datetime) -> int:
     """Count what was given up and is no alert itself: what became of alerts is no reason for alerts."""
-    failed = integration.syncs.filter(status=IntegrationSync.Status.FAILED, settled_at__gte=since)
+    settled = {"settled_at__gte": since, "settled_at__lt": until}
+    failed = integration.syncs.filter(status=IntegrationSync.Status.FAILED, **settled)
     types = failed.order_by("-id").values_list("event__event_type", flat=True)[:COUNTED]
     return sum(event_type not in ALERTS for event_type in types)
 

@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.core import mail as outbox
+from django.db import OperationalError
 from django.utils import timezone
 
 from integrations import clock
+from integrations.alerts import watch as alerts_watch
 from integrations.alerts.mail import mail
 from integrations.alerts.watch import Word, watch
 from integrations.connections import health as connection_health
@@ -20,6 +22,8 @@ from integrations.delivery.models import CLOSED
 from integrations.health.alert import ALERTS, Alert
 from integrations.models import IntegrationEvent, IntegrationSync, Lane, TenantIntegration
 from integrations.observability.processes import beat as beat_process
+from integrations.statistics.models import MINUTE, IntegrationFigures
+from integrations.statistics.rolling import GRACE
 from integrations.tests.factories import make_integration, make_item, make_tenant
 from integrations.tests.receiver import Receiver
 from tenants.models import Membership
@@ -110,6 +114,17 @@ def test_what_was_given_up_is_summed_and_told_once_an_hour(receiver: Receiver) -
     assert [(word.count, word.integration) for word in given_up] == [(3, integration)]
     assert given_up[0].why.startswith("3 deliveries were given up")
     assert not [word for word in _watched_later() if word.name == "sync_given_up"]
+
+
+def test_who_commits_late_is_counted_too() -> None:
+    """What settled in a minute may be committed after it is over; what was told up to it is not told again."""
+    integration = make_integration(make_tenant(), name="n8n")
+    now = clock.now()
+    minute = int(now.timestamp() // 60)
+    IntegrationFigures.objects.create(integration=integration, resolution=MINUTE, start=minute, given_up=3)
+    assert watch(now + timedelta(minutes=1)) == []
+    IntegrationFigures.objects.update(given_up=5)
+    assert [word.count for word in _watched_later()] == [5]
 
 
 def test_alerts_that_are_given_up_are_no_reason_for_alerts(receiver: Receiver) -> None:
@@ -217,6 +232,45 @@ def test_a_mail_server_that_is_away_costs_nothing_but_a_line(settings: Any, capl
     assert "alerts could not be mailed (ConnectionRefusedError)" in caplog.text
 
 
+def test_a_look_that_fails_keeps_nobody_from_being_told_by_mail(
+    settings: Any, receiver: Receiver, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings.INTEGRATIONS = {**settings.INTEGRATIONS, "ALERT_MAIL_TO": ["ops@example.com"]}
+    receiver.answer_with(default=500)
+    tenant = make_tenant()
+    broken = make_integration(tenant, receiver.url, name="n8n")
+    for number in range(3):
+        make_item(tenant, reference_id=f"RMA-{number}")
+    drain(broken.pk)
+    late = make_integration(tenant, name="late")
+    make_item(tenant)
+    IntegrationSync.objects.filter(integration=late).update(next_attempt_at=timezone.now() - timedelta(minutes=11))
+    real = alerts_watch.publish
+
+    def publish(*, event_type: str, **rest: Any) -> Any:
+        if event_type == "backlog_old":
+            raise OperationalError("the database is away")
+        return real(event_type=event_type, **rest)
+
+    monkeypatch.setattr(alerts_watch, "publish", publish)
+    assert mail(watch()) == 1
+    assert outbox.outbox[0].subject == "Integration fails: n8n"
+    assert "nothing was told of backlogs (OperationalError)" in caplog.text
+    monkeypatch.undo()
+    assert told(watch()) == [("backlog_old", "late")]  # nothing was remembered
+
+
+def test_what_once_failed_takes_nobodys_place_in_a_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(alerts_watch, "AT_ONCE", 1)
+    tenant = make_tenant()
+    once, now = (make_integration(tenant, name=name) for name in ("once", "now"))
+    known = {"since": timezone.now(), "told_at": timezone.now() - timedelta(days=1), "is_told": True}
+    Alert.objects.create(name="integration_failing", integration=once, is_open=False, **known)
+    for _ in range(3):
+        connection_health.record_auth_failure(TenantIntegration.objects.get(pk=now.pk))
+    assert told(watch()) == [("integration_disabled", "now")]
+
+
 def test_a_look_costs_the_same_for_many_integrations(django_assert_max_num_queries: Any) -> None:
     tenant = make_tenant()
     for number in range(30):
@@ -228,5 +282,5 @@ def test_a_look_costs_the_same_for_many_integrations(django_assert_max_num_queri
 
 
 def _watched_later() -> list[Word]:
-    """Watch when the minute that runs is over: figures of one that runs are not told yet."""
-    return watch(clock.now() + timedelta(minutes=1))
+    """Watch when nothing is added any more to the minute that runs: before that its figures are not told."""
+    return watch(clock.now() + timedelta(minutes=1 + GRACE))
