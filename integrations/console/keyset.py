@@ -25,8 +25,7 @@ class Listing:
     Attributes:
         rows: newest first.
         newer, older: addresses of the pages before and behind, "" for none.
-        looked_until: the page is not full because only so far was looked; "" if it reaches the end. The address
-            `older` then goes on.
+        is_cut: the page is not full because only so far was looked; the address `older` then goes on.
     """
 
     rows: list[Any] = field(default_factory=list)

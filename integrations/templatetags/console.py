@@ -77,8 +77,8 @@ def chart(name: str, data: Any, label: str) -> SafeString:
 
     Args:
         name: unique on the page.
-        data: ``{"times": [seconds since 1970], "series": [{"label": "Delivered", "kind": "ok", "values": [1, None]}],
-            "unit": "a minute", "stacked": False}``; kind: ok, warn, bad, off or accent.
+        data: ``{"times": [seconds since 1970], "series": [{"label": "Delivered", "kind": "ok", "values": [1, None],
+            "fill": True}]}``; kind: ok, warn, bad, off or accent; fill: colour the area below.
         label: what it shows, for people who hear the page.
     """
     return format_html(

@@ -25,7 +25,9 @@ def pulls_panel(request: HttpRequest, obj: TenantIntegration) -> str:
     """Return the pulls of `obj` as a table."""
     if not request.user.has_perm(permission("view", "syncstate")):
         return "You may not see pulls."
-    states = SyncState.objects.filter(connection=obj.pk).order_by("resource_type", "id")[:SHOWN]
+    states = list(SyncState.objects.filter(connection=obj.pk).order_by("resource_type", "id")[:SHOWN])
+    for state in states:
+        state.connection = obj
     rows: list[dict[str, Any]] = [
         {
             "url": page_url("syncstate", "change", state.pk),
@@ -42,7 +44,7 @@ def pulls_panel(request: HttpRequest, obj: TenantIntegration) -> str:
     may_add = request.user.has_perm(permission("add", "syncstate")) and bool(resources_of(obj.integration_type))
     add = page_url("syncstate", "add")
     add = f"{add}?connection={obj.pk}" if may_add and add else ""
-    return render_to_string("admin/integrations/pulls.html", {"rows": rows, "add": add, "integration": obj})
+    return render_to_string("admin/integrations/pulls.html", {"rows": rows, "add": add})
 
 
 def _is_wanted(obj: TenantIntegration) -> bool:

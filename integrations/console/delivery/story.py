@@ -35,17 +35,13 @@ class Attempt:
 
     Attributes:
         answer: what came back, as the log keeps it.
-        is_untold: its request was not kept: it is from before that was done, or nothing was sent.
+        exchanges: empty where nothing was sent, or its request was not kept: it is from before that was done.
     """
 
     log: ExecutionLog
     exchanges: list[Shown]
     answer: str
     is_open: bool = False
-
-    @property
-    def is_untold(self) -> bool:
-        return not self.exchanges
 
 
 @dataclass(frozen=True, slots=True)

@@ -144,10 +144,6 @@ class Bench:
         """The one beside the name: what is to be done now, else the test."""
         return next((each for each in self.buttons if each.style == "primary" or each.name in ("test", "check")), None)
 
-    def button(self, name: str) -> Button | None:
-        """Return the button of this name, if it is offered."""
-        return next((each for each in self.buttons if each.name == name), None)
-
     def _offers(self) -> Iterator[tuple[Capability, Button]]:
         """Yield what makes sense now, with what it takes."""
         facts, manifest = self.facts, self.manifest

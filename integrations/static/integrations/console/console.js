@@ -81,7 +81,7 @@
   function draw(holder, isAnew) {
     const source = document.getElementById(holder.dataset.chart);
     if (!source || typeof uPlot === "undefined") return;
-    const { times, series, unit = "" } = JSON.parse(source.textContent);
+    const { times, series } = JSON.parse(source.textContent);
     const data = [times, ...series.map((one) => one.values)], labels = series.map((one) => one.label).join();
     const before = drawn.get(holder);
     if (before && !isAnew && before.root.isConnected && before.labels === labels) {
@@ -113,7 +113,7 @@
       axes: [{ ...axis, values: ticks, space: 64 }, { ...axis, size: 48, values: (_, ticks) => ticks.map((tick) => `${tick}`) }],
       series: [{ value: (_, at) => (at == null ? "" : asBoth.format(new Date(at * 1000))) }, ...series.map((one) => ({
         value: (_, number) => (number == null ? "" : number),
-        label: unit ? `${one.label} ${unit}` : one.label,
+        label: one.label,
         stroke: colour(KINDS[one.kind] ?? "accent"),
         fill: one.fill ? `color-mix(in srgb, ${colour(KINDS[one.kind] ?? "accent")} 14%, transparent)` : undefined,
         width: 1.75, spanGaps: false, points: { show: false },
