@@ -1,16 +1,19 @@
-"""The integration that a page of the console is about, and who may change it."""
+"""The integration that a page of the console is about, and who may use its connector type."""
 
 from __future__ import annotations
 
 from typing import Any
 from uuid import UUID
 
+from django.core.exceptions import PermissionDenied
+from django.utils.translation import gettext as _
+
 from integrations.connections.access import may_use
 from integrations.connections.models import TenantIntegration
-from integrations.forms.choice import connector_of
+from integrations.connectors.manifest import Manifest
 from integrations.tenancy.capabilities import Capability
 
-from .access import Access, Needed, RoleNeeded
+from .access import Access, Needed
 
 
 def integration_of(access: Access, public_id: UUID, needed: Needed = Capability.VIEW) -> TenantIntegration:
@@ -26,22 +29,19 @@ def integration_of(access: Access, public_id: UUID, needed: Needed = Capability.
     return found
 
 
-def may_change(access: Access, integration: TenantIntegration) -> bool:
-    """Tell whether the person may change its settings and events, and use connectors of its type."""
-    if not access.may(Capability.SETTINGS, integration.tenant_id):
-        return False
-    connector = connector_of(integration.integration_type)
-    return connector is not None and may_use(access.user, connector.manifest, integration.tenant)
+def may_use_type(access: Access, manifest: Manifest, tenant: Any) -> bool:
+    """Tell whether the person may use connectors of this type for `tenant`; with a role there, of every type."""
+    return access.has_role(tenant.pk) or may_use(access.user, manifest, tenant)
 
 
-def require_change(access: Access, integration: TenantIntegration) -> None:
-    """Refuse who may not change it.
+def type_refused(type_name: str) -> PermissionDenied:
+    """Return the refusal of a connector type that is not theirs to use: no role is too small, a permission is missing.
 
-    Raises:
-        RoleNeeded: what the page of the refusal says.
+    Args:
+        type_name: what people call it.
     """
-    if not may_change(access, integration):
-        raise RoleNeeded(Capability.SETTINGS, access.role_in(integration.tenant_id), integration.tenant)
+    words = _("You may not set up or change integrations of the type {name}.")
+    return PermissionDenied(words.format(name=type_name))
 
 
 def tenants_to_manage(access: Access) -> list[Any]:

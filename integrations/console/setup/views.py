@@ -18,7 +18,6 @@ from django.utils.translation import gettext as _
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
-from integrations.connections.access import may_use
 from integrations.connections.authorization import missing_scopes, wants_authorization
 from integrations.connections.event_types import offered_to
 from integrations.connections.models import TenantIntegration
@@ -27,8 +26,9 @@ from integrations.connectors.gallery import needs_of
 from integrations.connectors.manifest import Manifest
 from integrations.console.access import Access, RoleNeeded
 from integrations.console.leaving import lead_to
-from integrations.console.one_integration import integration_of, require_change, tenants_to_manage
+from integrations.console.one_integration import integration_of, may_use_type, tenants_to_manage, type_refused
 from integrations.console.page import page, show
+from integrations.console.workbench.answer import answer_of
 from integrations.credentials.error_reports import hides_secrets
 from integrations.delivery.trial import check_connection, log_trial, send_test_event
 from integrations.delivery.wakeup import wake_on_commit
@@ -56,13 +56,10 @@ def setup(request: HttpRequest, access: Access, key: str) -> HttpResponse:
     if connector is None:
         raise Http404
     manifest = connector.manifest
-    tenants = [
-        tenant
-        for tenant in tenants_to_manage(access)
-        if access.has_role(tenant.pk) or may_use(access.user, manifest, tenant)  # a role is for every family
-    ]
+    managed = tenants_to_manage(access)
+    tenants = [tenant for tenant in managed if may_use_type(access, manifest, tenant)]
     if not tenants:
-        raise RoleNeeded(Capability.ADD, access.role, access.tenant)
+        raise type_refused(manifest.label) if managed else RoleNeeded(Capability.ADD, access.role, access.tenant)
     instance = TenantIntegration(integration_type=key, name="")
     posted = request.POST if request.method == "POST" else None
     form = NewConnectionForm(posted, instance=instance, tenants=tenants, initial={"name": manifest.label})
@@ -128,15 +125,7 @@ def setup_test(request: HttpRequest, access: Access, public_id: UUID) -> HttpRes
         attempt = check_connection if action == "check" else send_test_event
         result = attempt(integration, client())
         log_trial(integration, action, result, actor=access.user.get_username())
-        request.session[TESTED] = {
-            "integration": integration.pk,
-            "action": action,
-            "success": result.success,
-            "message": result.message,
-            "status": result.status,
-            "latency_ms": round(result.latency_ms),
-            "excerpt": result.excerpt,
-        }
+        request.session[TESTED] = answer_of(integration, action, result)
         return HttpResponseRedirect(_url("setup-test", integration) + "#answer")
     answer = request.session.get(TESTED)
     context = {
@@ -199,7 +188,8 @@ def _of(access: Access, public_id: UUID) -> tuple[TenantIntegration, Manifest]:
     connector = connector_of(integration.integration_type)
     if connector is None:
         raise Http404
-    require_change(access, integration)
+    if not may_use_type(access, connector.manifest, integration.tenant):
+        raise type_refused(connector.manifest.label)
     return integration, connector.manifest
 
 

@@ -20,6 +20,7 @@ from integrations.connections.signing_keys import reveal_signing_secret
 from integrations.connectors.port import Client, TestResult
 from integrations.console.access import Access
 from integrations.console.leaving import lead_to
+from integrations.console.one_integration import type_refused
 from integrations.console.page import page, show
 from integrations.counted import count_up_to
 from integrations.delivery import operator_actions
@@ -68,8 +69,7 @@ def require(bench: Bench, capability: Capability) -> None:
     if bench.is_going:
         raise PermissionDenied(_("It is being deleted: nothing can be done with it any more."))
     if not bench.may(capability):
-        words = _("You may not change integrations of the type {name}.").format(name=bench.type_name)
-        raise PermissionDenied(words)
+        raise type_refused(bench.type_name)
 
 
 def _test(request: HttpRequest, bench: Bench) -> None:

@@ -12,9 +12,9 @@ from integrations.connectors.port import TestResult
 KEY = "integrations_test_answer"  # in the session; what is in it is redacted
 
 
-def keep_answer(request: HttpRequest, integration: TenantIntegration, action: str, result: TestResult) -> None:
-    """Keep the answer for the next page."""
-    request.session[KEY] = {
+def answer_of(integration: TenantIntegration, action: str, result: TestResult) -> dict[str, Any]:
+    """Return the answer as a session keeps it and a page shows it."""
+    return {
         "integration": integration.pk,
         "action": action,
         "success": result.success,
@@ -23,6 +23,11 @@ def keep_answer(request: HttpRequest, integration: TenantIntegration, action: st
         "latency_ms": round(result.latency_ms),
         "excerpt": result.excerpt,
     }
+
+
+def keep_answer(request: HttpRequest, integration: TenantIntegration, action: str, result: TestResult) -> None:
+    """Keep the answer for the next page."""
+    request.session[KEY] = answer_of(integration, action, result)
 
 
 def take_answer(request: HttpRequest, integration: TenantIntegration) -> dict[str, Any] | None:

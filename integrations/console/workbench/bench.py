@@ -12,11 +12,11 @@ from django.urls import NoReverseMatch, reverse
 from django.utils.translation import gettext as _
 
 from integrations import clock
-from integrations.connections.access import may_use
 from integrations.connections.authorization import grant_of, wants_authorization
 from integrations.connections.destinations import shown_target
 from integrations.connections.models import TenantIntegration
 from integrations.console.access import Access
+from integrations.console.one_integration import may_use_type
 from integrations.delivery.models import Lane
 from integrations.errors import EncryptionError
 from integrations.forms.choice import calls_back, connector_of
@@ -110,9 +110,7 @@ class Bench:
 
     @cached_property
     def _may_use(self) -> bool:
-        if self.manifest is None or self.access.has_role(self.integration.tenant_id):
-            return True  # a role is for every connector type
-        return may_use(self.access.user, self.manifest, self.integration.tenant)
+        return self.manifest is None or may_use_type(self.access, self.manifest, self.integration.tenant)
 
     @property
     def may_change(self) -> bool:

@@ -191,8 +191,10 @@ def test_another_tenants_and_a_smaller_role_are_refused_on_every_page() -> None:
     page(operator, reverse("console:setup-events", args=[own.public_id]), 403)
     only_chat = signed_in(ours, name="cleo", permissions=(*PERMISSIONS[:4], "use_chat_connectors"))
     assert ">n8n Webhook</a>" not in page(only_chat, reverse("console:gallery"))
-    page(only_chat, reverse("console:setup", args=["n8n"]), 403)
-    page(only_chat, reverse("console:setup-events", args=[own.public_id]), 403)
+    new, begun = reverse("console:setup", args=["n8n"]), reverse("console:setup-events", args=[own.public_id])
+    for url, label in ((new, "n8n Webhook"), (begun, "Webhook")):
+        html = page(only_chat, url, 403)
+        assert f"integrations of the type {label}." in html and "You need the role" not in html, "that one it has"
 
 
 def test_a_type_that_asks_a_person_at_the_provider_is_connected_on_the_way(receiver: Receiver) -> None:
