@@ -27,6 +27,8 @@ from .row import ConnectionRow
 from .status_changes import RUN_TIME, Status, announce_change, announce_disabled
 
 SET_UP_AT_FAULT = "correct the settings or the account"  # in the reason where the credentials are not
+_THEN = "then re-enable the integration; pending events are delivered then."
+_CREDENTIALS_ADVICE, _SET_UP_ADVICE = f". Correct them, {_THEN}", f": {SET_UP_AT_FAULT}, {_THEN}"
 MAX_REASON = 500  # characters of `disabled_reason`
 
 
@@ -156,15 +158,20 @@ def re_enable(connection: ConnectionRow) -> None:
 
 def refused_reason(count: int, why: str = "") -> str:
     """Return why an integration is disabled, for people."""
+    times = f"{counted(count, 'time')} in a row"
     if why:
-        return (
-            f"{why.removesuffix('.')[:300]}. This happened {counted(count, 'time')} in a row: {SET_UP_AT_FAULT}, "
-            "then re-enable the integration; pending events are delivered then."
-        )
-    return (
-        f"The destination refused our credentials {counted(count, 'time')} in a row. "
-        "Correct them, then re-enable the integration; pending events are delivered then."
-    )
+        return f"{why.removesuffix('.')[:300]}. This happened {times}{_SET_UP_ADVICE}"
+    return f"The destination refused our credentials {times}{_CREDENTIALS_ADVICE}"
+
+
+def without_advice(reason: str) -> str:
+    """Return why an integration is disabled, where the page itself says what to do about it.
+
+    Args:
+        reason: of `refused_reason`, or any other, which is returned as it is.
+    """
+    cause = reason.removesuffix(_SET_UP_ADVICE).removesuffix(_CREDENTIALS_ADVICE)
+    return reason if cause == reason else f"{cause}."
 
 
 def silent_rows(connection: ConnectionRow) -> models.QuerySet[Any]:

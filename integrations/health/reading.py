@@ -10,7 +10,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from integrations import clock
 from integrations.connections.authorization import awaits_connection
-from integrations.connections.health import SET_UP_AT_FAULT
+from integrations.connections.health import SET_UP_AT_FAULT, without_advice
 from integrations.connections.models import EventSubscription, TenantIntegration
 from integrations.connections.row import ConnectionRow
 from integrations.connectors.manifest import Manifest
@@ -59,7 +59,7 @@ def facts_of_connection(connection: ConnectionRow) -> Facts:
     """Return the facts of a host's own connection: it has no lane, and no event is sent to it."""
     return Facts(
         is_enabled=connection.is_enabled,
-        disabled_reason=connection.disabled_reason,
+        disabled_reason=without_advice(connection.disabled_reason),
         takes_events=False,
         awaits_connection=awaits_connection(connection),  # type: ignore[arg-type]
         connector=connection.connector_key,
@@ -78,8 +78,9 @@ def _facts(row: Mapping[str, Any], manifest: Manifest | None, waiting: set[Any],
     attention = values.get("attention", "")
     if values.get("deleting_since"):
         values["deleting"], values["attention"] = attention, ""
+    own = {name: row[name] for name in _OWN} | {"disabled_reason": without_advice(row["disabled_reason"])}
     return Facts(
-        **{name: row[name] for name in _OWN},
+        **own,
         **values,
         takes_events=manifest is None or manifest.takes_events,
         wants_events=manifest is None or ("deliver" in manifest.does and "export" not in manifest.does),

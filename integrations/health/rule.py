@@ -77,6 +77,7 @@ class Facts:
         wants_events: what it takes are events that are ticked; False: orders that are pushed to it.
         is_subscribed: an event type is ticked.
         awaits_connection: a person must agree at the provider first.
+        disabled_reason: why, without what to do about it: that is `Health.what_to_do`.
         connector: its type; `is_installed`: the connector of that name is.
         test_sends_event: a test is an event that is sent there, so a passed one says that it takes events.
         changed_at: when its settings were saved last.

@@ -17,6 +17,7 @@ from django.utils.translation import ngettext
 from integrations import clock, conf
 from integrations.audit.models import ExecutionLog
 from integrations.audit.notes import WrittenNote, tells_of
+from integrations.connections.health import without_advice
 from integrations.connections.models import TenantIntegration
 from integrations.outbox.models import IntegrationEvent, IntegrationSync
 
@@ -236,7 +237,7 @@ def _waits(sync: IntegrationSync, holder: IntegrationSync | None) -> Moment:
         return Moment("pause", _("Waits: the integration is off"), "warn", words=words, is_next=True)
     if not integration.is_enabled:
         words = (
-            sentence(integration.disabled_reason),
+            sentence(without_advice(integration.disabled_reason)),
             _("Mend that, then re-enable the integration: this is sent then."),
         )
         title = _("Waits until the integration is re-enabled")

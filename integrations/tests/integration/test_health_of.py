@@ -134,7 +134,8 @@ def test_refused_credentials_and_410_are_disabled_with_what_to_do(
         send(target, f"RMA-{number}")
     found = health(target)
     assert (found.state, found.fault) == (State.DISABLED, "credentials")
-    assert "refused our credentials 3 times" in found.why and "enter the right ones" in found.what_to_do
+    assert found.why == "The destination refused our credentials 3 times in a row."
+    assert "enter the right ones" in found.what_to_do
     assert found.since is not None
     target.refresh_from_db()
     operator_actions.re_enable(target, actor="jane")
