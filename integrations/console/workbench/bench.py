@@ -151,6 +151,8 @@ class Bench:
             yield Capability.PAUSE, self._button("enable", _("Re-enable"), will, "play", style="primary")
         elif self.is_held:
             will = _("Ends the pause, and sends what waits at once.")
+            if facts.paused_since is None:
+                will = _("Sends what is pending now, without waiting for the next attempt.")
             yield Capability.PAUSE, self._button("resume", _("Resume"), will, "play", style="primary")
         if manifest is not None and manifest.oauth is not None and wants_authorization(self.integration):
             grant = grant_of(self.integration)

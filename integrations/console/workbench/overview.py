@@ -39,6 +39,8 @@ def overview(request: HttpRequest, access: Access, public_id: UUID) -> HttpRespo
     integration = bench.integration
     fresh, retried = _next_rows(integration.pk)
     next_row = min((row for row in (fresh, retried) if row), key=lambda row: row.next_attempt_at, default=None)
+    if next_row is not None:
+        next_row.integration = integration
     sees = access.may(Capability.VIEW_DELIVERIES, integration.tenant_id)
     recent = list(integration.syncs.select_related("event").order_by("-id")[:RECENT])
     for sync in recent:
@@ -64,7 +66,7 @@ def overview(request: HttpRequest, access: Access, public_id: UUID) -> HttpRespo
         "sees_deliveries": sees,
         "pending": _pending(integration.pk),
         "oldest": min((row.created_at for row in (fresh, retried) if row), default=None),
-        "next_row": next_row,
+        "next": sync_story(next_row) if next_row is not None else "",
         "chart": chart_of(points),
         "day": day,
         "attempts": day.delivered + failed,
