@@ -104,6 +104,7 @@ def subscription(request: HttpRequest, access: Access, public_id: UUID, event_ty
         "fields": offered_fields(event_type, events.bodies),
         "trial": try_subscription(row.condition, row.payload, event_type, integration.tenant, on=events),
         "is_editable": bench.connector is not None and bench.may_change,
+        "is_installed": bench.connector is not None,
         "is_new": row.pk is None,
     }
     return show(request, access, "integration_event.html", context)

@@ -91,7 +91,8 @@ def test_a_preview_shows_a_few_of_them_and_says_what_is_left_alone(hook: TenantI
     first = IntegrationSync.objects.filter(status="failed").order_by("id")[0]
     assert str(WorkItem.objects.get(pk=first.event.object_id)) in everything
     nothing = read(client, "/console/jobs/new/?show=1&kind=replay&status=failed&pace=50&error=teapot")
-    assert "Nothing is chosen by this filter" in nothing and "Start the replay" not in nothing
+    assert "Nothing is chosen by this filter: there are no failed deliveries with “teapot” in the error." in nothing
+    assert "Start the replay" not in nothing
 
 
 def test_mistakes_are_said_where_they_are_and_empty_no_field(hook: TenantIntegration) -> None:

@@ -14,9 +14,11 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from integrations.audit.trail import AuditEntry
+from integrations.connections.health import refused_reason
 from integrations.connections.signing_keys import rotate_signing_secret
 from integrations.delivery.deletion import delete_marked
 from integrations.delivery.drain import drain
+from integrations.display import clock
 from integrations.models import ExecutionLog, IntegrationSync, Lane, TenantIntegration, WebhookEvent
 from integrations.statistics.models import IntegrationFigures
 from integrations.tests.factories import SECRET, make_integration, make_item, make_tenant, statuses
@@ -182,6 +184,46 @@ def test_pause_and_resume(receiver: Receiver, target: TenantIntegration) -> None
     drain(target.pk)
     assert statuses() == ["synced"] and url(target, "do", "resume") not in bench(client, target)
     assert entries() == [("paused", "olga"), ("resumed", "olga")]
+
+
+def test_what_resume_ends_and_what_waits_for_it_is_said(target: TenantIntegration) -> None:
+    make_item(target.tenant)
+    IntegrationSync.objects.update(next_attempt_at=timezone.now() - timedelta(hours=3))
+    client = person("operator", target.tenant)
+    assert "Next delivery</dt><dd>due now" in bench(client, target)
+    open_until = timezone.now() + timedelta(hours=1)
+    lane(target, times_opened=2, opened_at=timezone.now(), paused_until=open_until, pause_reason="circuit breaker")
+    html = bench(client, target)
+    assert "Sends what is pending now" in html and "Ends the pause" not in html, "nobody paused it"
+    assert f"Next delivery</dt><dd>paused until {clock(open_until)}" in html
+    lane(target, paused_since=timezone.now(), paused_by="olga")
+    html = bench(client, target)
+    assert "Ends the pause" in html and "Next delivery</dt><dd>waits: paused by olga" in html
+
+
+def test_a_refusal_says_once_what_to_do(target: TenantIntegration) -> None:
+    make_item(target.tenant)
+    client = person("operator", target.tenant)
+    for why in ("", "Teams: the channel is gone"):
+        row = {"is_enabled": False, "auth_failure_count": 3, "disabled_reason": refused_reason(3, why)}
+        TenantIntegration.objects.filter(pk=target.pk).update(**row)
+        delivery = f"/console/deliveries/{IntegrationSync.objects.get().pk}/"
+        for address, advice in (("/console/", "at fault"), (url(target), "at fault"), (delivery, "Mend that")):
+            html = client.get(address).content.decode()
+            assert "3 times in a row." in html and html.count("then re-enable") == html.count(advice) == 1, address
+
+
+def test_a_viewer_is_not_asked_to_change_the_events(target: TenantIntegration) -> None:
+    events = url(target, "events")
+    assert f'<a href="{events}">Look</a>' in bench(person("viewer", target.tenant), target)
+    assert f'<a href="{events}">Change</a>' in bench(person("manager", target.tenant), target)
+
+
+def test_no_role_is_asked_for_where_the_connector_type_is_missing(target: TenantIntegration) -> None:
+    TenantIntegration.unannounced.filter(pk=target.pk).update(integration_type="vanished")
+    client = person("manager", target.tenant)
+    for parts in (("settings",), ("events",), ("events", "workitem_created")):
+        assert "takes the role manager" not in bench(client, target, *parts), parts
 
 
 def test_enable(target: TenantIntegration) -> None:
