@@ -23,7 +23,6 @@ from integrations.errors import IntegrationPermanentError
 
 from . import condition_check
 from .event_types import payload_shape
-from .payload_shapes import ANY_OBJECT, Shape
 
 MAX_LENGTH = expressions.MAX_LENGTH  # characters
 MAX_PARTS = 500
@@ -112,15 +111,6 @@ def bytes_of(expression: str, body: str) -> bytes:
 def text_of(payload: dict[str, Any]) -> str:
     """Return a payload as it goes over the wire."""
     return _encoder.encode(payload)
-
-
-def shape_made(expression: str, event_type: str) -> Shape:
-    """Return what receivers get of events of this type: what the expression makes, "": the body as it is."""
-    shape = payload_shape(event_type)
-    try:
-        return condition_check.examine(expression, _compiled(expression), shape)[1] if expression else shape
-    except ValueError:
-        return ANY_OBJECT
 
 
 @lru_cache(maxsize=512)

@@ -119,11 +119,6 @@ def sparklines(integration_ids: Sequence[int], span: Range = SPARK) -> dict[int,
     return {pk: [of.get(at) or Figures() for at in steps] for pk, of in found.items()}
 
 
-def totals_by_integration(integration_ids: Sequence[int], span: Range) -> dict[int, Figures]:
-    """Return the sum of `span` for each of these integrations."""
-    return {pk: total(figures) for pk, figures in sparklines(integration_ids, span).items()}
-
-
 # -- which rows -----------------------------------------------------------------------------------------------
 
 Part = tuple[str, list[Any]]  # a SELECT's FROM and WHERE about rows `f`, its parameters

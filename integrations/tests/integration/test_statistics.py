@@ -14,7 +14,7 @@ from integrations.delivery.drain import drain
 from integrations.delivery.send_now import send_now
 from integrations.models import IntegrationFigures, IntegrationSync, RollUp, TenantFigures, TotalFigures
 from integrations.retry_policy import push
-from integrations.statistics.figures import COLUMNS, COUNTS, Figures
+from integrations.statistics.figures import COLUMNS, COUNTS, Figures, total
 from integrations.statistics.models import DAY, HOUR, MINUTE
 from integrations.statistics.reading import (
     DAY_LONG,
@@ -27,7 +27,6 @@ from integrations.statistics.reading import (
     series,
     sparklines,
     totals,
-    totals_by_integration,
 )
 from integrations.statistics.retention import purge_figures
 from integrations.statistics.rolling import GRACE, minute_now, roll_up
@@ -132,7 +131,8 @@ def test_whatever_is_summed_up_already_the_figures_are_the_same() -> None:
                 assert found == [wanted.get(start, Figures()) for start in starts], (whose, span.name)
         sparks = sparklines(list(of))
         assert {pk: len(each) for pk, each in sparks.items()} == dict.fromkeys(of, 24)
-        assert totals_by_integration(list(of), WEEK_LONG) == {pk: totals(Whose(integration=pk), WEEK_LONG) for pk in of}
+        sums = {pk: total(figures) for pk, figures in sparklines(list(of), WEEK_LONG).items()}
+        assert sums == {pk: totals(Whose(integration=pk), WEEK_LONG) for pk in of}
 
     check()
     done = roll_up()
