@@ -67,19 +67,20 @@ CONNECTIONS = Counter(
 )
 
 
-def count_deliveries(connector_type: str, attempts: Iterable[tuple[str, int, float | None]]) -> None:
+def count_deliveries(connector_type: str, attempts: Iterable[tuple[str, int | None, float | None]]) -> None:
     """Count the attempts of one slice.
 
     Args:
-        attempts: of each its outcome, the milliseconds that it took, and, of what was delivered, the age in seconds
-            when the receiver had it.
+        attempts: of each its outcome, the milliseconds that its request took (None: none was sent), and, of what was
+            delivered, the age in seconds when the receiver had it.
     """
     requests = REQUEST_SECONDS.labels(connector_type)
     ages = AGE_SECONDS.labels(connector_type)
     numbers: dict[str, int] = {}
     for outcome, milliseconds, age in attempts:
         numbers[outcome] = numbers.get(outcome, 0) + 1
-        requests.observe(milliseconds / 1000)
+        if milliseconds is not None:
+            requests.observe(milliseconds / 1000)
         if age is not None:
             ages.observe(age)
     for outcome, number in numbers.items():

@@ -54,6 +54,12 @@ class Outcome:
         return self.status != PENDING
 
     @property
+    def took_ms(self) -> int | None:
+        """How long the request took; None: none was sent."""
+        was_sent = self.error is None or self.response_status is not None or self.duration_ms > 0
+        return self.duration_ms if was_sent else None
+
+    @property
     def error_text(self) -> str:
         """Our words, and the redacted start of the answer: what people read on the row."""
         if self.error is None:
@@ -136,8 +142,8 @@ def figures_of(outcomes: Iterable[Outcome]) -> Figures:
             figures.given_up += 1
         else:
             figures.retrying += 1
-        if result.error is None or result.response_status is not None or result.duration_ms:  # else none was sent
-            figures.add_duration(result.duration_ms)
+        if result.took_ms is not None:
+            figures.add_duration(result.took_ms)
         if result.age is not None:
             figures.add_age(max(0, round(result.age * 1000)))
     return figures

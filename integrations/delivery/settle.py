@@ -85,7 +85,7 @@ def settle(lease: Lease, settlement: Settlement) -> None:
     """
     integration = lease.integration
     stored = _store(lease, settlement)
-    attempts = [(_counted_as(each), each.duration_ms, each.age) for each in stored.outcomes]
+    attempts = [(_counted_as(each), each.took_ms, each.age) for each in stored.outcomes]
     count_deliveries(integration.integration_type, attempts)
     _log(integration, stored)
 

@@ -61,12 +61,13 @@ def _lanes() -> dict[Any, float]:
         When(lane__deleting_since__isnull=False, then=Value("being_deleted")),
         When(is_active=False, then=Value("off")),
         When(is_enabled=False, then=Value("disabled")),
+        When(lane__paused_since__isnull=False, then=Value("paused")),
         When(lane__paused_until__gt=Now(), then=Value("resting")),
         When(lane__lease_expires_at__gt=Now(), then=Value("sending")),
         default=Value("idle"),
     )
     found = TenantIntegration.unannounced.values_list(state).annotate(number=Count("pk")).order_by()
-    names = ("being_deleted", "off", "disabled", "resting", "sending", "idle")
+    names = ("being_deleted", "off", "disabled", "paused", "resting", "sending", "idle")
     return {**dict.fromkeys(names, 0.0), **{name: float(number) for name, number in found}}
 
 

@@ -20,6 +20,8 @@ from django.test import Client
 from django.utils import timezone
 from prometheus_client.parser import text_string_to_metric_families
 
+from integrations.alone import MAX_DEATHS
+from integrations.delivery import operator_actions
 from integrations.delivery.drain import drain
 from integrations.delivery.models import Lane
 from integrations.metrics import worker as metrics_worker
@@ -114,10 +116,25 @@ def test_the_age_of_a_delivery_includes_its_wait_for_those_before_it(
     assert grown * 1000 == pytest.approx(totals(Whose(integration=integration.pk), HOUR_LONG).age_ms, abs=5)
 
 
+def test_what_was_never_sent_took_no_time(asked: Any, receiver: Receiver, settings: Any) -> None:
+    settings.INTEGRATIONS = {**settings.INTEGRATIONS, "ALLOWED_HOSTS": [receiver.netloc]}
+    integration = make_integration(make_tenant(), receiver.url)
+    make_item(integration.tenant)
+    IntegrationSync.objects.update(deaths=MAX_DEATHS, first_failed_at=timezone.now())
+    before = asked()
+    drain(integration.pk)
+    after = asked()
+    given_up = ("integrations_deliveries_total", (("connector_type", "webhook"), ("outcome", "given_up")))
+    assert after[given_up] - before.get(given_up, 0) == 1 and not receiver.requests
+    requests = ("integrations_delivery_request_seconds_count", (("connector_type", "webhook"),))
+    assert after[requests] == before.get(requests, 0)
+
+
 def test_the_state_is_read_from_the_database(asked: Any) -> None:
     beat("worker")
     tenant = make_tenant()
-    made = [make_integration(tenant, events=("workitem_created",), name=f"hook {n}") for n in range(4)]
+    made = [make_integration(tenant, events=("workitem_created",), name=f"hook {n}") for n in range(5)]
+    operator_actions.pause(made[4], actor="ann")
     TenantIntegration.objects.filter(pk=made[0].pk).update(is_active=False)
     TenantIntegration.objects.filter(pk=made[1].pk).update(is_enabled=False)
     Lane.objects.filter(pk=made[2].pk).update(paused_until=timezone.now() + timedelta(hours=1))
@@ -129,9 +146,11 @@ def test_the_state_is_read_from_the_database(asked: Any) -> None:
     def value(name: str, /, **labels: str) -> float:
         return found[f"integrations_{name}", tuple(sorted(labels.items()))]
 
-    states = {state: value("lanes", state=state) for state in ("off", "disabled", "resting", "idle", "sending")}
-    assert states == {"off": 1, "disabled": 1, "resting": 1, "idle": 1, "sending": 0}
-    assert value("backlog_rows") == 3  # the one that is off was owed nothing
+    states = {
+        state: value("lanes", state=state) for state in ("off", "disabled", "paused", "resting", "idle", "sending")
+    }
+    assert states == {"off": 1, "disabled": 1, "paused": 1, "resting": 1, "idle": 1, "sending": 0}
+    assert value("backlog_rows") == 4  # the one that is off was owed nothing
     assert value("oldest_due_seconds", lanes="free") >= 600
     assert value("oldest_due_seconds", lanes="resting") >= 600
     assert value("parts_up", part="database") == 1
