@@ -6,5 +6,6 @@
     others     what comes in and what is handed over: inbound webhooks, pulls, pushes
     fill       all of it into a database, by bulk inserts
 
-The same seed and time give the same week. What is random is spread over the times of day at which shops work.
+The same seed gives an empty database the same week, up to now. Where the shops are it is always Thursday afternoon;
+what is random is spread over the times of day at which they work.
 """

@@ -16,8 +16,9 @@ from tenants.models import Tenant
 
 from .places import Company
 
-HOURS = (1, 1, 1, 1, 1, 2, 4, 9, 14, 16, 15, 13, 11, 13, 14, 14, 12, 10, 7, 4, 3, 2, 2, 1)  # how busy each is, UTC
+HOURS = (1, 1, 1, 1, 1, 2, 4, 9, 14, 16, 15, 13, 11, 13, 14, 14, 12, 10, 7, 4, 3, 2, 2, 1)  # how busy each is
 WEEKEND = 0.45
+SHOPS_NOW = datetime(2026, 1, 8, 15, 30, tzinfo=UTC)  # a Thursday; so late it is where the shops are, always
 FIRST = ("Anna", "Ben", "Chloe", "David", "Elena", "Farid", "Grace", "Hugo", "Ines", "Jonas", "Kemal", "Lena", "Marta",
          "Noah", "Olga", "Paul", "Rosa", "Samir", "Tessa", "Victor")  # fmt: skip
 LAST = ("Adler", "Bianchi", "Costa", "Dubois", "Eriksen", "Fischer", "García", "Horvat", "Ivanova", "Jansen", "Kaya",
@@ -113,23 +114,29 @@ def _done(item: WorkItem) -> dict[str, Any]:
     return {"status": Status.COMPLETED, "final_price": item.estimated_price}
 
 
+def busy(at: datetime, now: datetime) -> float:
+    """Return how busy the shops are at `at`. Whoever looks, at whatever hour, finds them at work."""
+    local = SHOPS_NOW - (now - at)
+    return HOURS[local.hour] * (WEEKEND if local.weekday() >= 5 else 1)
+
+
 def moments(start: datetime, end: datetime, a_day: float, chance: random.Random) -> Iterator[datetime]:
-    """Yield times between `start` and `end`, denser where shops are open."""
-    hour = start.replace(minute=0, second=0, microsecond=0)
+    """Yield times between `start` and `end`, about now, denser where shops are open."""
+    hour = start
     while hour < end:
-        expected = a_day * HOURS[hour.hour] / sum(HOURS) * (WEEKEND if hour.weekday() >= 5 else 1)
+        expected = a_day * busy(hour, end) / sum(HOURS)
         # A Poisson number, by its steps.
         passed = chance.expovariate(1.0)
         found = []
         while passed < expected:
             found.append(hour + timedelta(hours=chance.random()))
             passed += chance.expovariate(1.0)
-        yield from sorted(at for at in found if start <= at < end)
+        yield from sorted(at for at in found if at < end)
         hour += timedelta(hours=1)
 
 
 def life(cast: Cast, item: WorkItem, end: datetime, chance: random.Random) -> Iterator[Change]:
-    """Yield what becomes of a work item until `end`; each change is applied before the next is asked for."""
+    """Yield what becomes of a work item until now (`end`); each change is applied before the next is asked for."""
     at = item.created_date
     yield Change(at, cast, item, {}, chance.choice(cast.people[1:]).get_username())
     while True:
@@ -138,7 +145,7 @@ def life(cast: Cast, item: WorkItem, end: datetime, chance: random.Random) -> It
         values = next_values(item, cast, chance)
         if not values or at >= end:
             return
-        if HOURS[at.hour] < 3:  # nobody is in the shop
+        if HOURS[(SHOPS_NOW - (end - at)).hour] < 3:  # nobody is in the shop
             at += timedelta(hours=8)
             continue
         who = values.get("technician") or item.technician or cast.people[0]

@@ -88,34 +88,36 @@ def fill(
 
     Args:
         receiver: where all destinations are: ``http://127.0.0.1:8098``.
+        seed: an empty database gets the same week for it, at whatever hour; what is missing later is another each time.
         since: None: a week ago.
         pace: how much happens; 1.0: some 800 work items a week.
     """
     now = now or timezone.now()
     since = since or now - timedelta(days=DAYS)
+    luck = f"{seed} {since:%F %T}" if WorkItem.objects.exists() else f"{seed}"
     filled = Filled()
     with transaction.atomic(), _dated(ExecutionLog, Note, TenantIntegration):
         casts, targets = [], []
         for company in (replace(each, a_day=each.a_day * pace) for each in COMPANIES):
-            cast = _cast(company, filled, seed)
+            cast = _cast(company, filled, luck)
             casts.append(cast)
             targets += [_target(cast.tenant, place, receiver, now) for place in company.places]
-        pushed = _pushes(targets, since, now, seed)
-        _traffic(casts, targets, pushed, since, now, seed, filled)
-        _others(targets, since, now, seed, filled)
+        pushed = _pushes(targets, since, now, luck)
+        _traffic(casts, targets, pushed, since, now, luck, filled)
+        _others(targets, since, now, luck, filled)
     return filled
 
 
 # -- who -------------------------------------------------------------------------------------------------------
 
 
-def _cast(company: Company, filled: Filled, seed: int) -> business.Cast:
-    chance = random.Random(f"{seed} {company.name}")  # noqa: S311
+def _cast(company: Company, filled: Filled, luck: str) -> business.Cast:
+    chance = random.Random(f"{luck} {company.name}")  # noqa: S311
     tenant, _ = Tenant.objects.get_or_create(name=company.name)
     people = _people(tenant, company, filled)
     counters = [DropoffPoint.objects.get_or_create(tenant=tenant, name=name)[0] for name in company.counters]
     assets = list(CustomerAsset.objects.filter(tenant=tenant, name__in=company.things).select_related("customer"))
-    if not assets:
+    if len(assets) < len(company.things):  # `make run` has made one for the story that it tells
         for name in business.customer_names(company, chance):
             email = f"{name.split()[0].lower()}.{name.split()[1].lower()}@example.com"
             customer = Customer.objects.create(tenant=tenant, name=name, email=email)
@@ -233,12 +235,12 @@ def _traffic(
     pushed: others.Pushes,
     since: datetime,
     now: datetime,
-    seed: int,
+    luck: str,
     filled: Filled,
 ) -> None:
     handler = next(each for each in handlers() if each.model is WorkItem)
-    items = _items(casts, since, now, seed)
-    happened, said = _lives(items, handler, now, seed)
+    items = _items(casts, since, now, luck)
+    happened, said = _lives(items, handler, now, luck)
     WorkItem.unannounced.bulk_update(
         [item for _, item in items],
         ["status", "priority", "technician", "estimated_price", "final_price", "comments"],
@@ -259,7 +261,7 @@ def _traffic(
         if subscribed:
             kept.append(event)
     content_type = ContentType.objects.get_for_model(WorkItem)
-    keys = random.Random(f"{seed} {since:%F %T}")  # noqa: S311
+    keys = random.Random(f"{luck} {since:%F %T}")  # noqa: S311
     events = [
         IntegrationEvent(
             tenant=event.cast.tenant,
@@ -277,34 +279,34 @@ def _traffic(
     everything = sorted([*events, *pushed.events], key=lambda event: event.occurred_at)
     IntegrationEvent.objects.bulk_create(everything, batch_size=BATCH)
     filled.counts |= {"work items": len(items), "events": len(events)}
-    _deliver(targets, kept, events, pushed, content_type, said, now, seed, filled)
+    _deliver(targets, kept, events, pushed, content_type, said, now, luck, filled)
 
 
 def _items(
-    casts: Sequence[business.Cast], since: datetime, now: datetime, seed: int
+    casts: Sequence[business.Cast], since: datetime, now: datetime, luck: str
 ) -> list[tuple[business.Cast, WorkItem]]:
     born: list[tuple[datetime, business.Cast]] = []
     for cast in casts:
-        chance = random.Random(f"{seed} {cast.company.name} {since:%F %H}")  # noqa: S311
+        chance = random.Random(f"{luck} {cast.company.name}")  # noqa: S311
         born += [(at, cast) for at in business.moments(since, now, cast.company.a_day, chance)]
     born.sort(key=lambda each: each[0])
     numbers = {cast.tenant.pk: 4000 + WorkItem.objects.filter(tenant=cast.tenant).count() for cast in casts}
     items = []
     for at, cast in born:
         number = numbers[cast.tenant.pk] = numbers[cast.tenant.pk] + 1
-        chance = random.Random(f"{seed} {cast.company.name} {number}")  # noqa: S311
+        chance = random.Random(f"{luck} {cast.company.name} {number}")  # noqa: S311
         items.append((cast, business.new_item(cast, number, at, chance)))
     WorkItem.unannounced.bulk_create([item for _, item in items], batch_size=BATCH)
     return items
 
 
 def _lives(
-    items: Sequence[tuple[business.Cast, WorkItem]], handler: TriggerHandler, now: datetime, seed: int
+    items: Sequence[tuple[business.Cast, WorkItem]], handler: TriggerHandler, now: datetime, luck: str
 ) -> tuple[list[business.Happened], list[Note]]:
     happened: list[business.Happened] = []
     said: list[Note] = []
     for cast, item in items:
-        chance = random.Random(f"{seed} {item.reference_id}")  # noqa: S311
+        chance = random.Random(f"{luck} {item.reference_id}")  # noqa: S311
         for change in business.life(cast, item, now, chance):
             happened += business.events_of(change, handler)
             if change.remark:
@@ -330,23 +332,24 @@ def _deliver(
     content_type: ContentType,
     said: list[Note],
     now: datetime,
-    seed: int,
+    luck: str,
     filled: Filled,
 ) -> None:
     sent: list[tuple[lane.Owed, _Target]] = []
     skipped: list[IntegrationSync] = []
     for target in targets:
-        chance = random.Random(f"{seed} {target.place.name}")  # noqa: S311
+        chance = random.Random(f"{luck} {target.place.name}")  # noqa: S311
         is_sent = target.connector is not None and target.place.state != "no grant"
+        until = now - PAUSED_SINCE if target.place.state == "paused" else now
         ended = lane.send(
             target.rows if is_sent else [],
             _asked(target, events, now, chance),
-            now=now.timestamp(),
-            policy=_policy(target),
+            now=until.timestamp(),
+            policy=replace(_policy(target), chance=chance.random),
             chance=chance,
         )
         if target.place.state == "paused":
-            _cancel(target.rows, now - PAUSED_SINCE)
+            _cancel(target.rows, until)
         _add_pushes(ended, [sync for sync in pushed.syncs if sync.integration == target.integration])
         _write_lane(target, ended, now)
         sent += [(row, target) for row in target.rows]
@@ -419,10 +422,9 @@ def _add_pushes(ended: lane.Lane, syncs: Sequence[IntegrationSync]) -> None:
 def _cancel(rows: Sequence[lane.Owed], at: datetime) -> None:
     """End what was pending when the tenant switched the integration off."""
     for row in rows:
-        row.log = [attempt for attempt in row.log if attempt.ended < at.timestamp()]
-        if row.status == "pending" or (row.settled or 0) >= at.timestamp():
-            row.attempts = len(row.log)
-            row.status, row.settled, row.reason = "cancelled", at.timestamp(), "the integration is switched off"
+        if row.status == "pending":
+            row.status, row.reason = "cancelled", "the integration is switched off"
+            row.settled = max(at.timestamp(), row.last_failed or 0.0)
 
 
 def _spell(rows: Sequence[lane.Owed], ended: lane.Lane) -> dict[str, Any]:
@@ -559,8 +561,8 @@ def _note(row: lane.Owed, event: business.Happened, target: _Target) -> Note:
 # -- what came in and what was handed over -----------------------------------------------------------------------
 
 
-def _others(targets: Sequence[_Target], since: datetime, now: datetime, seed: int, filled: Filled) -> None:
-    chance = random.Random(f"{seed} others {since:%F %H}")  # noqa: S311
+def _others(targets: Sequence[_Target], since: datetime, now: datetime, luck: str, filled: Filled) -> None:
+    chance = random.Random(f"{luck} others")  # noqa: S311
     received: list[WebhookEvent] = []
     wrote: list[Note] = []
     for target in targets:
@@ -579,8 +581,8 @@ def _others(targets: Sequence[_Target], since: datetime, now: datetime, seed: in
     filled.counts |= {"inbound webhooks": len(received)}
 
 
-def _pushes(targets: Sequence[_Target], since: datetime, now: datetime, seed: int) -> others.Pushes:
-    chance = random.Random(f"{seed} pushes {since:%F %H}")  # noqa: S311
+def _pushes(targets: Sequence[_Target], since: datetime, now: datetime, luck: str) -> others.Pushes:
+    chance = random.Random(f"{luck} pushes")  # noqa: S311
     found = others.Pushes()
     for target in targets:
         if target.place.kind == "MOCK":

@@ -105,43 +105,45 @@ def send(
         ask: what the destination answers at a time.
     """
     lane = Lane()
-    waiting: dict[str, deque[Owed]] = defaultdict(deque)  # behind an earlier row of their object
+    waiting: dict[str, list[tuple[int, Owed]]] = defaultdict(list)  # behind an earlier row of their object
     held: dict[str, Owed] = {}
     starts: dict[str, float] = defaultdict(float)
-    busy: dict[str, float] = defaultdict(float)
+    free: dict[str, float] = defaultdict(float)  # an object's next row goes out no earlier: one is under way, or a rest
+    # What is due at the same time goes out in the order in which it was recorded.
     agenda: list[tuple[float, int, Owed]] = []
-    for number, row in enumerate(rows):
+    for place, row in enumerate(rows):
         row.due = row.made
         # In the order of an object's rows: those behind come after those before.
         starts[row.subject] = max(starts[row.subject], row.made + chance.uniform(*PICK_UP))
-        heapq.heappush(agenda, (starts[row.subject], number, row))
-    number = len(rows)
+        heapq.heappush(agenda, (starts[row.subject], place, row))
     while agenda and lane.disabled_at is None:
         at, place, row = heapq.heappop(agenda)
-        if at < busy[row.subject]:  # an earlier one of its object is under way
-            heapq.heappush(agenda, (busy[row.subject], place, row))
+        if at < free[row.subject]:
+            heapq.heappush(agenda, (free[row.subject], place, row))
             continue
         blocker = held.get(row.subject)
         if blocker is not None and blocker is not row and _holds(blocker, at):
-            waiting[row.subject].append(row)
+            waiting[row.subject].append((place, row))
             continue
-        if at < lane.paused_until:
-            number += 1
-            heapq.heappush(agenda, (lane.paused_until + chance.uniform(0, 3), number, row))
+        if at < lane.paused_until:  # for all rows of the object, so that none overtakes
+            free[row.subject] = lane.paused_until + chance.uniform(0, 3)
+            heapq.heappush(agenda, (free[row.subject], place, row))
             continue
         if at > now:
             break  # all others are later still
-        ended = busy[row.subject] = _try(lane, row, at, ask, policy)
+        if blocker is not row and waiting[row.subject]:  # the hour has passed: those before go first
+            for other in (*waiting.pop(row.subject), (place, row)):
+                heapq.heappush(agenda, (at, *other))
+            continue
+        ended = free[row.subject] = _try(lane, row, at, ask, policy)
         if row.status == "pending":
             held[row.subject] = row
-            number += 1
-            heapq.heappush(agenda, (row.due + chance.uniform(0, SWEEP), number, row))
+            heapq.heappush(agenda, (row.due + chance.uniform(0, SWEEP), place, row))
         elif held.get(row.subject) is row:
             del held[row.subject]
         if row.status != "pending" or not _holds(row, ended):
-            while waiting[row.subject]:
-                number += 1
-                heapq.heappush(agenda, (ended + 0.01, number, waiting[row.subject].popleft()))
+            for other in waiting.pop(row.subject, ()):
+                heapq.heappush(agenda, (ended, *other))
     return lane
 
 
