@@ -20,7 +20,7 @@ from .watch import Word, payload_of
 
 logger = logging.getLogger("integrations.alerts")
 
-TIMEOUT_SECONDS = 10.0  # for the whole talk with a mail server, at each of its answers
+TIMEOUT_SECONDS = 10.0  # for connecting to a mail server, and for each of its answers
 LISTED = 50  # words in one mail
 
 
@@ -46,11 +46,15 @@ def mail(words: Iterable[Word]) -> int:
 
 
 def _managers_of(tenant: Any) -> list[str]:
-    known = people() if conf.ALERT_MAIL_MANAGERS else None
-    if known is None:
+    try:
+        known = people() if conf.ALERT_MAIL_MANAGERS else None
+        if known is None:
+            return []
+        managers = [member.user for member in known.members(tenant) if member.effective == Role.MANAGER]
+        return sorted({address for user in managers if (address := getattr(user, user.get_email_field_name(), ""))})
+    except Exception as error:  # a project's class
+        logger.warning("alerts of tenant %s are mailed to no manager (%s)", tenant.pk, _name(error), exc_info=True)
         return []
-    managers = [member.user for member in known.members(tenant) if member.effective == Role.MANAGER]
-    return sorted({address for user in managers if (address := getattr(user, user.get_email_field_name(), ""))})
 
 
 def _letter(to: Sequence[str], words: Sequence[Word], tenant: str, *, with_tenants: bool = False) -> EmailMessage:
@@ -75,10 +79,22 @@ def _paragraph(word: Word, with_tenant: bool) -> str:
 
 
 def _send(letters: list[EmailMessage]) -> int:
+    """Send each by itself over one connection: whom the server refuses keeps nobody else from being told."""
+    sent = 0
     if not letters:
-        return 0
+        return sent
     try:
-        return int(get_connection(timeout=TIMEOUT_SECONDS).send_messages(letters) or 0)
-    except Exception as error:  # whatever a mail server or a project's backend throws
-        logger.warning("alerts could not be mailed (%s); they are events all the same", type(error).__name__)
-        return 0
+        with get_connection(timeout=TIMEOUT_SECONDS) as connection:
+            for letter in letters:
+                try:
+                    sent += int(connection.send_messages([letter]) or 0)
+                except Exception as error:  # whatever a mail server or a project's backend throws
+                    logger.warning("an alert could not be mailed (%s); it is an event all the same", _name(error))
+    except Exception as error:
+        logger.warning("alerts could not be mailed (%s); they are events all the same", _name(error))
+    return sent
+
+
+def _name(error: Exception) -> str:
+    """Return the kind of error alone: its words may quote an address, or what the server was told."""
+    return type(error).__name__

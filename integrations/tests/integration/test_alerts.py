@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -24,9 +25,12 @@ from integrations.models import IntegrationEvent, IntegrationSync, Lane, TenantI
 from integrations.observability.processes import beat as beat_process
 from integrations.statistics.models import MINUTE, IntegrationFigures
 from integrations.statistics.rolling import GRACE
+from integrations.tenancy.people import Member
+from integrations.tests.connectors.smtp_server import SmtpServer
 from integrations.tests.factories import make_integration, make_item, make_tenant
 from integrations.tests.receiver import Receiver
-from tenants.models import Membership
+from tenants.models import Membership, Tenant
+from tenants.people import People
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db]
 
@@ -230,6 +234,35 @@ def test_a_mail_server_that_is_away_costs_nothing_but_a_line(settings: Any, capl
     word = Word("worker_silent", None, "Worker silent: slow", "No worker.", "", timezone.now())
     assert mail([word]) == 0
     assert "alerts could not be mailed (ConnectionRefusedError)" in caplog.text
+
+
+def test_a_mail_that_cannot_be_sent_keeps_no_other_back(settings: Any, caplog: pytest.LogCaptureFixture) -> None:
+    settings.INTEGRATIONS = {**settings.INTEGRATIONS, "ALERT_MAIL_TO": ["ops@example.com"]}
+    settings.INTEGRATIONS_PEOPLE = f"{__name__}.PeopleOfSome"
+    words = []
+    for name in ("Lost", "Acme", "Bolt"):
+        tenant = make_tenant(name)
+        user = User.objects.create_user(name, email=f"{name.lower()}@example.com")
+        Membership.objects.create(tenant=tenant, user=user, role="manager")
+        word = Word("backlog_old", make_integration(tenant, name=name), f"Waits: {name}", "", "", timezone.now())
+        words.append(word)
+    with SmtpServer("plain", None, wants_login=False) as server:
+        server.replies["acme@example.com"] = "550 5.1.1 No such mailbox"
+        settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+        settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", server.port
+        assert mail(words) == 2
+        assert [each.recipients for each in server.mails] == [["bolt@example.com"], ["ops@example.com"]]
+    assert "an alert could not be mailed (SMTPRecipientsRefused)" in caplog.text
+    assert "are mailed to no manager (LookupError)" in caplog.text
+
+
+class PeopleOfSome(People):
+    """A project's class that fails for one tenant."""
+
+    def members(self, tenant: Tenant) -> Iterator[Member]:
+        if tenant.name == "Lost":
+            raise LookupError
+        return super().members(tenant)
 
 
 def test_a_look_that_fails_keeps_nobody_from_being_told_by_mail(
