@@ -26,8 +26,8 @@ from integrations import conf
 FORM, CONSOLE, API, COMMAND, TASK, SYSTEM = "form", "console", "api", "command", "task", "system"
 NOBODY = "system"  # the name of an actor that is no person
 _PROGRAMS = frozenset({"manage.py", "django-admin", "django-admin.py"})
-# By the namespace of the URL; every other page is a form.
 _LONG_PART = re.compile(r"(?<=/)(?!(?:[0-9a-f]{8}-)(?:[0-9a-f]{4}-){3}[0-9a-f]{12}(?:/|$))[^/]{24,}")  # no UUID
+# By the namespace of the URL; every other page is a form.
 _SOURCES = {"console": CONSOLE, "integrations-api": API, "integrations-api-v1": API}
 
 
