@@ -116,6 +116,7 @@ def _try_until_settled(
             return f"{result.error.message if result.error else ended.state}; waiting longer was not asked for"
         extend(lease, conf.LEASE_SECONDS + wait)
         sleep(wait)
+        extend(lease, conf.LEASE_SECONDS)  # whoever has paused, switched off or deleted it meanwhile is obeyed
 
 
 def _wait(ended: SliceResult, policy: RetryPolicy) -> float | None:

@@ -14,10 +14,19 @@ from django.db.models import F
 
 from integrations.connectors.registry import ConnectorRegistry
 from integrations.credentials.encryption import EncryptionService
+from integrations.delivery import operator_actions
 from integrations.delivery.drain import drain
 from integrations.delivery.lease import release, take
 from integrations.erp.push import PushOrchestrator, PushResult
-from integrations.models import ERPConnection, ERPPushLog, ExecutionLog, IntegrationEvent, IntegrationSync, Lane
+from integrations.models import (
+    ERPConnection,
+    ERPPushLog,
+    ExecutionLog,
+    IntegrationEvent,
+    IntegrationSync,
+    Lane,
+    TenantIntegration,
+)
 from integrations.tests.factories import make_tenant
 from integrations.tests.receiver import Answer, Receiver
 from integrations.tests.services import Broker, CeleryProcess, wait_until
@@ -131,6 +140,18 @@ def test_workers_leave_a_lane_alone_while_a_push_waits(target: ERPConnection, re
     assert push(target, 1, sleep=meanwhile).status == "SUCCESS"
     assert seen == [("busy or paused", None, True)]
     assert drain(target.pk).sent == 1
+
+
+def test_who_pauses_while_a_push_waits_is_obeyed(target: ERPConnection, receiver: Receiver) -> None:
+    receiver.answer_with(503, 200)
+    integration = TenantIntegration.objects.get(pk=target.pk)
+    result = push(target, sleep=lambda _: operator_actions.pause(integration, actor="ann"))
+    assert result.status == "RETRYING" and "paused by ann" in result.message and len(receiver.requests) == 1
+    row = IntegrationSync.objects.get()
+    assert (row.status, row.attempts, Lane.objects.get().lease_token) == ("pending", 1, "")
+    operator_actions.resume(integration, actor="ann")
+    IntegrationSync.objects.update(next_attempt_at=F("created_at"))
+    assert drain(target.pk).sent == 1 and len(receiver.requests) == 2
 
 
 def test_a_pusher_that_slept_beyond_its_lease_changes_nothing(target: ERPConnection, receiver: Receiver) -> None:
