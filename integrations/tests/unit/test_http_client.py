@@ -376,7 +376,7 @@ def test_pool_is_bounded(clients: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_one_client_in_32_threads(clients: Any) -> None:
-    with ScriptedServer([READ, ok(b"x")] * 50) as server:
+    with ScriptedServer([READ, ok(b"x")] * 320) as server:  # one connection may serve them all
         client = clients(server)
         with ThreadPoolExecutor(32) as threads:
             answers = list(threads.map(lambda _: post(client, server), range(320)))
