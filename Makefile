@@ -10,12 +10,14 @@ TESTS   = integrations/tests
 PAGES   = $(TESTS)/integration/console $(TESTS)/integration/test_jobs.py $(wildcard $(addprefix $(TESTS)/integration/,test_admin*.py test_api*.py))
 # Where tests marked "integration" are: collecting all the others takes longer than starting the lane.
 ON_SERVICES = $(TESTS)/integration $(TESTS)/connectors/test_lanes.py
+FAST    = not slow and not crash and not browser and not n8n
+LANES   = -m integrations.tests.lanes
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 # Empty: not set, whatever the shell says. Otherwise each process that a test starts compiles all it imports.
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: run demo-data pictures console-load bench bench-quick test test-unit test-embedded test-console test-services check check-style check-imports check-types check-django model test-slow test-connectors test-sandbox test-crash test-browser test-long wheel docs format clean
+.PHONY: run demo-data pictures console-load bench bench-quick test test-unit test-embedded test-console test-services check check-style check-imports check-types check-django model test-slow test-slow-embedded test-slow-services test-connectors test-sandbox test-crash test-browser test-long wheel docs format clean
 
 run: $(STAMP)
 	@exec $(BIN)/python -m app.demo
@@ -24,8 +26,9 @@ run: $(STAMP)
 demo-data: $(STAMP)
 	@exec $(BIN)/python -m app.demo.data $(ARGS)
 
-# The whole fast suite on the embedded default and, side by side, wherever they answer, on PostgreSQL, Redis and RabbitMQ.
-# With REQUIRE_SERVICES=1 a missing one is a failure. One after the other: make test-unit test-embedded test-console test-services
+# The fast suite. What depends on database or broker runs on PostgreSQL, Redis and RabbitMQ where they answer, the rest on the
+# embedded default; where they do not answer, all of it does. With REQUIRE_SERVICES=1 a missing one is a failure.
+# One after the other: make test-unit test-embedded test-console test-services
 test: $(STAMP)
 	@echo "Four lanes side by side; each tells when it is through (some minutes) …"
 	@$(MAKE) --no-print-directory --jobs=4 --output-sync=target test-unit test-embedded test-console test-services
@@ -34,14 +37,14 @@ test-unit: $(STAMP)
 	$(BIN)/python -m pytest $(TESTS)/unit -q
 
 test-embedded: $(STAMP)
-	$(BIN)/python -m pytest $(TESTS)/integration -q $(addprefix --ignore=,$(PAGES)) -m "not slow and not crash and not browser and not n8n"
+	$(BIN)/python $(LANES) embedded $(TESTS)/integration -q $(addprefix --ignore=,$(PAGES)) -m "$(FAST)"
 
 # Console, admin and API, on a database file of their own.
 test-console: $(STAMP)
-	TEST_DATABASE=$(CURDIR)/.local/test-console.sqlite3 $(BIN)/python -m pytest $(PAGES) -q -m "not slow and not crash and not browser and not n8n"
+	TEST_DATABASE=$(CURDIR)/.local/test-console.sqlite3 $(BIN)/python $(LANES) embedded $(PAGES) -q -m "$(FAST)"
 
 test-services: $(STAMP)
-	$(BIN)/python -m integrations.tests.lanes $(ON_SERVICES) -q -m "integration and not portable and not slow and not crash and not browser and not n8n"
+	$(BIN)/python $(LANES) services $(ON_SERVICES) -q -m "integration and not portable and $(FAST)"
 
 # Each part is also a hook of .pre-commit-config.yaml.
 check: check-style check-imports check-types check-django
@@ -91,8 +94,14 @@ model: $(STAMP)
 
 # Longer suites.
 test-slow: $(STAMP)
-	$(BIN)/python -m pytest $(TESTS)/integration -q -m slow
-	$(BIN)/python -m integrations.tests.lanes $(ON_SERVICES) -q -m "slow or (integration and portable and not crash and not browser and not n8n)"
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-slow-embedded test-slow-services
+
+# And what `make test` tried on services alone.
+test-slow-embedded: $(STAMP)
+	$(BIN)/python -m pytest $(TESTS)/integration -q -m "slow or (integration and not portable and $(FAST))"
+
+test-slow-services: $(STAMP)
+	$(BIN)/python $(LANES) services $(ON_SERVICES) -q -m "slow or (integration and portable and $(FAST))"
 
 test-connectors: $(STAMP)
 	$(BIN)/python -m pytest $(TESTS)/conformance $(TESTS)/connectors -q
@@ -102,7 +111,7 @@ test-sandbox: $(STAMP)
 	$(BIN)/python -m pytest $(TESTS)/sandbox -q -m sandbox
 
 test-crash: $(STAMP)
-	$(BIN)/python -m integrations.tests.lanes $(TESTS)/crash -q -m crash
+	$(BIN)/python $(LANES) services $(TESTS)/crash -q -m crash
 
 test-browser: $(STAMP)
 	$(BIN)/python -m pip install -q --group browser
@@ -112,8 +121,8 @@ test-browser: $(STAMP)
 coverage: $(STAMP)
 	rm -rf .local/coverage && mkdir -p .local/coverage
 	$(BIN)/python -m coverage run -m pytest $(TESTS)/unit -q
-	$(BIN)/python -m coverage run -m pytest $(TESTS)/integration -q -m "not slow and not crash and not browser and not n8n"
-	$(BIN)/python -m coverage run -m integrations.tests.lanes $(ON_SERVICES) -q -m "integration and not portable and not slow and not crash and not browser and not n8n"
+	$(BIN)/python -m coverage run -m pytest $(TESTS)/integration -q -m "$(FAST)"
+	$(BIN)/python -m coverage run $(LANES) services $(ON_SERVICES) -q -m "integration and not portable and $(FAST)"
 	$(BIN)/python -m coverage run -m pytest $(TESTS)/conformance $(TESTS)/connectors -q
 	$(BIN)/python -m coverage combine -q
 	$(BIN)/python -m coverage report --format=total
