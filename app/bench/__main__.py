@@ -36,7 +36,14 @@ def main(arguments: list[str] | None = None) -> int:
     runs.add_argument("--output", type=Path, help="a directory for the results")
     commands.add_parser("list", help="print the scenarios")
     reports = commands.add_parser("report", help="render a run again")
-    reports.add_argument("file", type=Path, nargs="?", default=OUTPUT / "latest" / "results.json")
+    reports.add_argument(
+        "files",
+        type=Path,
+        metavar="FILE",
+        nargs="*",
+        default=[OUTPUT / "latest" / "results.json"],
+        help="results.json of one run, or of several: where two measured a scenario, the later one counts",
+    )
     reports.add_argument("--publish", action="store_true", help=f"into {PAGE.relative_to(PROJECT)} and its folder")
     asked = parser.parse_args(arguments)
     try:
@@ -95,11 +102,12 @@ def _size(word: str) -> tuple[str, float]:
 
 
 def _report(asked: argparse.Namespace) -> int:
-    found = report.read(asked.file)
+    runs = [report.read(file) for file in asked.files]
+    found = runs[0] if len(runs) == 1 else report.together(runs)
     if asked.publish:
         report.publish(found, PAGE)
-    else:
-        report.write(found, asked.file.parent)
+    elif len(runs) == 1:
+        report.write(found, asked.files[0].parent)
     sys.stdout.write(report.text(found))
     return 0
 

@@ -30,6 +30,20 @@ def read(file: Path) -> Run:
     return run
 
 
+def together(runs: list[Run]) -> Run:
+    """Return one run that holds the scenarios of several; of a scenario that two measured, the later one's.
+
+    `parts` keeps what each of them ran on: for its own scenarios alone is it true.
+    """
+    scenarios: Run = {}
+    for run in runs:
+        scenarios |= run["scenarios"]
+    parts = [{key: value for key, value in run.items() if key != "scenarios"} for run in runs]
+    for part, run in zip(parts, runs, strict=True):
+        part["of"] = [key for key, found in run["scenarios"].items() if scenarios[key] is found]
+    return {"format": 1, "parts": [part for part in parts if part["of"]], "scenarios": scenarios}
+
+
 def measured(run: Run) -> Iterator[tuple[Scenario, Run]]:
     """Yield the scenarios of the run in the order of the catalogue; unknown ones are left out."""
     for one in SCENARIOS:
@@ -137,6 +151,16 @@ def text(run: Run) -> str:
 
 
 def _circumstances(run: Run) -> list[str]:
+    """Return what it ran on; of several runs, what each ran on, and of which scenarios that is true."""
+    if "parts" not in run:
+        return _machine(run)
+    lines = []
+    for part in run["parts"]:
+        lines += [f"{', '.join(f'`{key}`' for key in part['of'])}:", *(f"  {line}" for line in _machine(part))]
+    return lines
+
+
+def _machine(run: Run) -> list[str]:
     about = run["machine"]
     load = " → ".join(f"{value:.2f}" for value in run["load"])
     lines = [
@@ -155,7 +179,8 @@ def _circumstances(run: Run) -> list[str]:
 
 def markdown(run: Run, charts: str = "performance") -> str:
     """Return the results section: how it was measured, what was reached, a table and a chart for each scenario."""
-    parts = ["\n".join(f"- {line}" for line in _circumstances(run))]
+    listed = (f"    - {line.strip()}" if line.startswith(" ") else f"- {line}" for line in _circumstances(run))
+    parts = ["\n".join(listed)]
     judged = [(one, *verdict) for one, found in measured(run) for verdict in verdicts(one, found)]
     if judged:
         parts.append("### Targets")

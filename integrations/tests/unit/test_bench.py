@@ -204,6 +204,22 @@ def test_the_page_gets_tables_charts_and_what_does_less(tmp_path: Path) -> None:
     assert page.read_text() == text
 
 
+def test_several_runs_become_one_and_each_figure_tells_on_what_it_was_measured() -> None:
+    first = {**_drained(), "load": [0.1, 0.1]}
+    first["scenarios"] = {**first["scenarios"], "memory": {"settings": {}, "runs": {"ours": [{"end": 140.0}]}}}
+    second = {**_drained(), "load": [0.7, 0.7]}
+    found = report.together([first, second])
+    assert [(part["of"], part["load"]) for part in found["parts"]] == [
+        (["memory"], [0.1, 0.1]),
+        (["drain-1"], [0.7, 0.7]),
+    ]
+    assert found["scenarios"]["drain-1"] is second["scenarios"]["drain-1"]
+    for text in (report.text(found), report.markdown(found)):
+        assert (
+            text.index("`memory`:") < text.index("0.10 → 0.10") < text.index("`drain-1`:") < text.index("0.70 → 0.70")
+        )
+
+
 def test_a_page_without_a_place_is_left_alone(tmp_path: Path) -> None:
     page = tmp_path / "performance.md"
     page.write_text("# Nothing here\n")
