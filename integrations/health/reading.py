@@ -21,14 +21,14 @@ from integrations.pull.models import SyncState
 from .rule import Facts, Health, judge
 
 _OWN = ("is_active", "is_enabled", "disabled_reason", "is_connected", "last_test_at")
-_LANE = (
+LANE = (
     "deleting_since", "paused_by", "paused_since", "attention", "paused_until", "pause_reason", "times_opened",
     "opened_at", "last_success_at", "last_failure_at", "failing_since", "failing_rows", "failing_attempts",
     "gave_up_at", "last_error", "trouble",
 )  # fmt: skip
 _COLUMNS = (
     "pk", *_OWN, "integration_type", "updated_at", "auth_failure_count", "last_auth_failure_at",
-    *(f"lane__{name}" for name in _LANE),
+    *(f"lane__{name}" for name in LANE),
 )  # fmt: skip
 
 
@@ -49,8 +49,9 @@ def facts_of(integrations: QuerySet[TenantIntegration] | Iterable[TenantIntegrat
     ticked = EventSubscription.objects.filter(integration=OuterRef("pk"))
     rows = list(wanted.annotate(is_subscribed=Exists(ticked)).values(*_COLUMNS, "is_subscribed"))
     manifests = {name: _manifest(name) for name in {row["integration_type"] for row in rows}}
-    waiting = _awaiting([row["pk"] for row in rows if _may_await(manifests[row["integration_type"]])])
-    readers = [row["pk"] for row in rows if _reads(manifests[row["integration_type"]])]
+    may_wait = [row["pk"] for row in rows if may_await(manifests[row["integration_type"]])]
+    waiting = {pk for part in _parts(may_wait) for pk in awaiting(TenantIntegration.unannounced.filter(pk__in=part))}
+    readers = [row["pk"] for row in rows if reads(manifests[row["integration_type"]])]
     pulls = _pulls(readers)
     return {row["pk"]: _facts(row, manifests[row["integration_type"]], waiting, pulls.get(row["pk"])) for row in rows}
 
@@ -72,7 +73,7 @@ def facts_of_connection(connection: ConnectionRow) -> Facts:
 
 
 def _facts(row: Mapping[str, Any], manifest: Manifest | None, waiting: set[Any], pull: _Pull | None) -> Facts:
-    lane = {name: row[f"lane__{name}"] for name in _LANE}
+    lane = {name: row[f"lane__{name}"] for name in LANE}
     is_missing = lane["attention"] is None  # it gets its lane with the next sweep
     values = {name: value for name, value in lane.items() if value is not None} if is_missing else dict(lane)
     attention = values.get("attention", "")
@@ -82,13 +83,10 @@ def _facts(row: Mapping[str, Any], manifest: Manifest | None, waiting: set[Any],
     return Facts(
         **own,
         **values,
-        takes_events=manifest is None or manifest.takes_events,
-        wants_events=manifest is None or ("deliver" in manifest.does and "export" not in manifest.does),
+        **facts_of_type(manifest),
         is_subscribed=row["is_subscribed"],
         awaits_connection=row["pk"] in waiting,
         connector=row["integration_type"],
-        is_installed=manifest is not None,
-        test_sends_event=manifest is not None and "deliver" in manifest.does and "check" not in manifest.does,
         changed_at=row["updated_at"],
         refusals=row["auth_failure_count"],
         refused_at=row["last_auth_failure_at"],
@@ -96,6 +94,16 @@ def _facts(row: Mapping[str, Any], manifest: Manifest | None, waiting: set[Any],
         pull_error=pull.error if pull else "",
         pulled_at=pull.at if pull else None,
     )
+
+
+def facts_of_type(manifest: Manifest | None) -> dict[str, Any]:
+    """Return what its connector type says of an integration, by the names of `Facts`; None: it is not installed."""
+    return {
+        "is_installed": manifest is not None,
+        "takes_events": manifest is None or manifest.takes_events,
+        "wants_events": manifest is None or ("deliver" in manifest.does and "export" not in manifest.does),
+        "test_sends_event": manifest is not None and "deliver" in manifest.does and "check" not in manifest.does,
+    }
 
 
 def _is_set_up(row: Mapping[str, Any], attention: str, pause_reason: str) -> bool:
@@ -112,23 +120,19 @@ def _manifest(name: str) -> Manifest | None:
         return None
 
 
-def _may_await(manifest: Manifest | None) -> bool:
+def may_await(manifest: Manifest | None) -> bool:
     return manifest is not None and manifest.oauth is not None
 
 
-def _reads(manifest: Manifest | None) -> bool:
+def reads(manifest: Manifest | None) -> bool:
     return manifest is None or "read" in manifest.does
 
 
-def _awaiting(pks: list[Any]) -> set[Any]:
-    """Return those of these integrations that nobody has connected yet."""
+def awaiting(integrations: QuerySet[TenantIntegration]) -> set[Any]:
+    """Return the keys of those of `integrations` that nobody has connected yet."""
     none_yet = Q(oauth_grant=None) | Q(oauth_grant__tokens_encrypted="", oauth_grant__invalid_since=None)
-    return {
-        row.pk
-        for part in _parts(pks)
-        for row in TenantIntegration.unannounced.filter(none_yet, pk__in=part).select_related("oauth_grant")
-        if awaits_connection(row)
-    }
+    rows = integrations.filter(none_yet).select_related("oauth_grant")
+    return {row.pk for row in rows if awaits_connection(row)}
 
 
 class _Pull:

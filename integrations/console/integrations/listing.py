@@ -1,6 +1,6 @@
-"""Which integrations, in what order: every one that may be seen is judged, for health is no column to filter by.
+"""Which integrations, in what order: health is no column, so the database asks the rule of each (health/query.py).
 
-At 5,000 integrations that are three queries for plain values; only those of one page are read whole.
+How many there are of each kind is one query, the order of one page another; only that page is read and put in words.
 """
 
 from __future__ import annotations
@@ -8,54 +8,53 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from django.db.models import Q, QuerySet
+from django.db.models import Count, F, Q, QuerySet
+from django.db.models.functions import Lower
 
 from integrations import clock
 from integrations.connections.models import TenantIntegration
+from integrations.health.query import NUMBER, numbered
 from integrations.health.reading import facts_of
-from integrations.health.rule import Facts, Health, State, judge
+from integrations.health.rule import BROKEN, Case, Facts, Health, State, judge
 from integrations.tenancy.tenant import tenant_field
 
 SIZE = 50
-MOST = 20_000  # of which health is judged
 
 _HELD = (State.RESTING, State.PAUSED, State.NOT_CONNECTED)
 
-# Name of a group in addresses, its title, whether a health belongs to it.
-GROUPS: tuple[tuple[str, str, Callable[[Health], bool]], ...] = (
-    ("failing", "Failing", lambda health: health.is_failing),
-    ("part", "Works in part", lambda health: health.is_partial),
-    ("held", "Resting or paused", lambda health: health.state in _HELD),
-    ("working", "Working", lambda health: health.state is State.WORKING and not health.is_partial),
-    ("unused", "Not used yet", lambda health: health.state in (State.NEVER_TRIED, State.NO_EVENTS)),
-    ("off", "Off", lambda health: health.state in (State.OFF, State.DELETING)),
+# Name of a group in addresses, its title, whether a case of the rule belongs to it.
+GROUPS: tuple[tuple[str, str, Callable[[Case], bool]], ...] = (
+    ("failing", "Failing", lambda case: case.state in BROKEN),
+    ("part", "Works in part", lambda case: case.is_partial),
+    ("held", "Resting or paused", lambda case: case.state in _HELD),
+    ("working", "Working", lambda case: case.state is State.WORKING and not case.is_partial),
+    ("unused", "Not used yet", lambda case: case.state in (State.NEVER_TRIED, State.NO_EVENTS)),
+    ("off", "Off", lambda case: case.state in (State.OFF, State.DELETING)),
 )
-_RANKS = {name: rank for rank, (name, _, _) in enumerate(GROUPS)}
-_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+_NAMES = tuple(name for name, _, _ in GROUPS)
+
+
+def group_of(case: Case) -> int:
+    """Return the number of the group to which `case` belongs, in the order in which the list has them."""
+    return next(number for number, (_, _, belongs) in enumerate(GROUPS) if belongs(case))
 
 
 class One(NamedTuple):
-    """An integration as lists are sorted and filtered by."""
+    """An integration of a page."""
 
     pk: int
-    name: str
-    type: str
     facts: Facts
     health: Health
-    group: str
 
 
-SORTS: dict[str, tuple[str, Callable[[One], Any]]] = {
-    "health": ("What needs somebody first", lambda one: (_RANKS[one.group], one.name.lower(), one.pk)),
-    "name": ("Name", lambda one: (one.name.lower(), one.pk)),
-    "type": ("Connector type", lambda one: (one.type.lower(), one.name.lower(), one.pk)),
-    "last": (
-        "Last delivery",
-        lambda one: (-(one.facts.last_success_at or _LONG_AGO).timestamp(), one.name.lower(), one.pk),
-    ),
+_BY_NAME = (Lower("name"), "pk")
+SORTS: dict[str, tuple[str, tuple[Any, ...]]] = {
+    "health": ("What needs somebody first", (NUMBER, *_BY_NAME)),
+    "name": ("Name", _BY_NAME),
+    "type": ("Connector type", (Lower("integration_type"), *_BY_NAME)),
+    "last": ("Last delivery", (F("lane__last_success_at").desc(nulls_last=True), *_BY_NAME)),
 }
 
 
@@ -77,7 +76,7 @@ class Asked:
         group, sort = query.get("health", ""), query.get("sort", "")
         return cls(
             words=query.get("q", "").replace("\0", "").strip()[:100],
-            group=group if group in _RANKS else "",
+            group=group if group in _NAMES else "",
             type=query.get("type", "").replace("\0", "")[:50],
             tenant=query.get("tenant", "")[:64],
             sort=sort if sort in SORTS else "health",
@@ -92,7 +91,6 @@ class Listed:
     Attributes:
         counts: how many are in each group, whichever is chosen; types: connector type → how many.
         total: how many are listed, all pages together.
-        is_cut: there are more than MOST.
     """
 
     ones: list[One]
@@ -101,31 +99,36 @@ class Listed:
     total: int
     page: int
     pages: int
-    is_cut: bool
 
 
 def listed(rows: QuerySet[TenantIntegration], asked: Asked) -> Listed:
     """Return the page of `rows` that was asked for."""
-    wanted = rows.filter(_matching(asked.words)) if asked.words else rows
-    wanted = wanted.order_by("pk")[: MOST + 1]
-    names = list(wanted.values_list("pk", "name", "integration_type"))
-    facts, now = facts_of(wanted), clock.now()
-    every = [_one(pk, name, kind, facts[pk], now) for pk, name, kind in names[:MOST] if pk in facts]
-    types = Counter(one.type for one in every)
-    every = [one for one in every if asked.type in ("", one.type)]
-    counts = Counter(one.group for one in every)
-    every = [one for one in every if asked.group in ("", one.group)]
-    every.sort(key=SORTS[asked.sort][1])
-    pages = max(1, -(-len(every) // SIZE))
+    now = clock.now()
+    judged: Any = numbered(rows.filter(_matching(asked.words)) if asked.words else rows, group_of, now)
+    tally = judged.order_by().values_list("integration_type", NUMBER).annotate(Count("pk"))
+    types: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
+    for kind, number, count in tally:
+        types[kind] += count
+        if asked.type in ("", kind):
+            counts[_NAMES[number]] += count
+    total = counts[asked.group] if asked.group else counts.total()
+    pages = max(1, -(-total // SIZE))
     page = min(asked.page, pages)
+    if asked.type:
+        judged = judged.filter(integration_type=asked.type)
+    if asked.group:
+        judged = judged.filter(**{NUMBER: _NAMES.index(asked.group)})
+    ordered = judged.order_by(*SORTS[asked.sort][1]).values_list("pk", flat=True)
+    pks = list(ordered[(page - 1) * SIZE : page * SIZE])
+    facts = facts_of(TenantIntegration.unannounced.filter(pk__in=pks))
     return Listed(
-        every[(page - 1) * SIZE : page * SIZE],
-        {name: counts[name] for name, _, _ in GROUPS},
+        [One(pk, facts[pk], judge(facts[pk], now)) for pk in pks if pk in facts],
+        {name: counts[name] for name in _NAMES},
         dict(sorted(types.items())),
-        len(every),
+        total,
         page,
         pages,
-        len(names) > MOST,
     )
 
 
@@ -133,12 +136,6 @@ def read_whole(ones: Iterable[One], rows: QuerySet[TenantIntegration]) -> list[t
     """Return these with their rows of `rows`; one that is gone meanwhile is left out."""
     found = {row.pk: row for row in rows}
     return [(one, found[one.pk]) for one in ones if one.pk in found]
-
-
-def _one(pk: int, name: str, kind: str, facts: Facts, now: datetime) -> One:
-    health = judge(facts, now)
-    group = next(name for name, _, belongs in GROUPS if belongs(health))
-    return One(pk, name, kind, facts, health, group)
 
 
 def _matching(words: str) -> Q:
