@@ -25,63 +25,89 @@ class Listing:
     Attributes:
         rows: newest first.
         newer, older: addresses of the pages before and behind, "" for none.
-        is_cut: the page is not full because only so far was looked; the address `older` then goes on.
+        looked_at: how many ids were looked at, if the page is not full because no more were; `older` then goes on.
     """
 
     rows: list[Any] = field(default_factory=list)
     newer: str = ""
     older: str = ""
-    is_cut: bool = False
+    looked_at: int = 0
 
 
-def listing(request: HttpRequest, queryset: QuerySet[Any], *, size: int = SIZE, is_sparse: bool = True) -> Listing:
+def listing(
+    request: HttpRequest,
+    queryset: QuerySet[Any],
+    *,
+    size: int = SIZE,
+    is_sparse: bool = True,
+    keys: tuple[int, int] = (0, MAX_KEY),
+) -> Listing:
     """Return the page of `queryset` that the request's ``before`` or ``after`` (a primary key) names.
 
     Args:
         queryset: any order; with what templates need joined.
         is_sparse: rows may be rare among those of others, so that the search must be bounded.
+        keys: the first key that comes into question, and the one behind the last.
     """
     before, after = _key(request, "before"), _key(request, "after")
     if after is not None:
-        found = list(queryset.filter(pk__gt=after).order_by("pk")[: size + 1])
-        rows, has_newer = found[:size][::-1], len(found) > size
-        return Listing(
-            rows, _address(request, after=rows[0].pk) if rows and has_newer else "", _older(request, rows, after + 1)
-        )
-    rows, end = _older_rows(queryset, before, size, is_sparse)
-    is_full = len(rows) > size
-    rows = rows[:size]
-    page = Listing(rows, is_cut=not is_full and end > 0)
+        return _newer(request, queryset, after, size, is_sparse)
+    top = min(keys[1], MAX_KEY if before is None else before)
+    page = _bounded(queryset, keys[0], top, size) if is_sparse else _Stretch(list(_below(queryset, top)[: size + 1]))
+    rows = page.rows[:size]
+    found = Listing(rows)
     if before is not None:
-        page.newer = _address(request, after=rows[0].pk if rows else before - 1)
-    if is_full:
-        page.older = _address(request, before=rows[-1].pk)
-    elif end > 0:
-        page.older = _address(request, before=end + 1)
-    return page
+        found.newer = _address(request, after=rows[0].pk if rows else before - 1)
+    if len(page.rows) > size:
+        found.older = _address(request, before=rows[-1].pk)
+    elif page.goes_on_below is not None:
+        found.older, found.looked_at = _address(request, before=page.goes_on_below), page.looked_at
+    return found
 
 
-def _older(request: HttpRequest, rows: list[Any], otherwise: int) -> str:
-    return _address(request, before=rows[-1].pk if rows else otherwise)
+def _newer(request: HttpRequest, queryset: QuerySet[Any], after: int, size: int, is_sparse: bool) -> Listing:
+    """Return the page just above `after`; it looks at no more ids than one below would."""
+    end = min(MAX_KEY, after + sum(STRETCHES)) if is_sparse else MAX_KEY
+    above = list(queryset.filter(pk__gt=after, pk__lte=end).order_by("pk")[: size + 1])
+    rows = above[:size][::-1]
+    found = Listing(rows, older=_address(request, before=rows[-1].pk if rows else after + 1))
+    if len(above) > size:
+        found.newer = _address(request, after=rows[0].pk)
+    elif end < MAX_KEY and queryset.model._base_manager.filter(pk__gt=end).exists():
+        found.newer = _address(request, after=end)
+    return found
 
 
-def _older_rows(queryset: QuerySet[Any], before: int | None, size: int, is_sparse: bool) -> tuple[list[Any], int]:
-    """Return up to one row more than a page, and the id down to which was looked; 0: to the end."""
+@dataclass(slots=True)
+class _Stretch:
+    """What was found among so many ids; up to one row more than a page."""
+
+    rows: list[Any]
+    looked_at: int = 0
+    goes_on_below: int | None = None  # None: that was all
+
+
+def _below(queryset: QuerySet[Any], top: int) -> QuerySet[Any]:
     ordered = queryset.order_by("-pk")
-    if not is_sparse:
-        return list((ordered if before is None else ordered.filter(pk__lt=before))[: size + 1]), 0
-    top = before
-    if top is None:
-        newest = queryset.model._base_manager.order_by("-pk").values_list("pk", flat=True).first()
-        top = (newest or 0) + 1
-    rows: list[Any] = []
+    return ordered if top == MAX_KEY else ordered.filter(pk__lt=top)
+
+
+def _bounded(queryset: QuerySet[Any], low: int, top: int, size: int) -> _Stretch:
+    """Look at the ids below `top`, in STRETCHES, until there is a page."""
+    newest = _below(queryset.model._base_manager.all(), top).values_list("pk", flat=True).first() or 0
+    top = min(top, newest + 1)
+    found = _Stretch([])
     for stretch in STRETCHES:
-        end = max(0, top - 1 - stretch)
-        rows += ordered.filter(pk__lt=top, pk__gt=end)[: size + 1 - len(rows)]
-        if len(rows) > size or end == 0:
-            return rows, end
-        top = end + 1
-    return rows, end
+        end = max(low, top - stretch)
+        found.rows += _below(queryset, top).filter(pk__gte=end)[: size + 1 - len(found.rows)]
+        found.looked_at += top - end
+        if end <= max(low, 1):
+            found.goes_on_below = None
+            break
+        found.goes_on_below = top = end
+        if len(found.rows) > size:
+            break
+    return found
 
 
 def _key(request: HttpRequest, name: str) -> int | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Annotated, Any
 
 from django.db.models import Count, Max, Q, QuerySet
@@ -17,6 +17,7 @@ from pydantic import Field
 
 from integrations.connections.models import TenantIntegration
 from integrations.delivery.operator_actions import make_due
+from integrations.first_key import first_key
 from integrations.outbox.filters import MOST_VALUES, FindObjects, SyncFilter
 from integrations.outbox.models import IntegrationSync
 
@@ -25,7 +26,7 @@ from .step import Preview, Step
 
 WINDOW = 2000  # rows that one statement reads
 COUNTED = 20_000  # the same where they are only counted
-COARSE = 1000  # ids by which the ends of a range may be wide
+PREVIEWED = (20_000, 40_000, 80_000, 160_000)  # the same while somebody waits for a preview, one after the other
 MOST_IDS = 10_000  # that one job names
 SLACK = timedelta(hours=1)  # between the order of ids and that of times: how long a transaction may be open
 
@@ -106,23 +107,10 @@ class Walk:
         """Return it without what was recorded before or after the times of the filter, as far as ids tell."""
         begin, end = self.which.moments()
         if begin is not None:
-            self.after = self._around(begin - SLACK)[0] - 1
+            self.after = first_key(IntegrationSync, begin - SLACK) - 1
         if end is not None:
-            self.last = min(self.last, self._around(end + SLACK)[1])
+            self.last = min(self.last, first_key(IntegrationSync, end + SLACK))
         return self
-
-    def _around(self, moment: datetime) -> tuple[int, int]:
-        """Return an id before which everything was recorded before `moment`, and one from which on nothing was; by
-        bisection, until COARSE ids are between them."""
-        low, high = self.after + 1, self.last + 1
-        while low + COARSE < high:
-            middle = (low + high) // 2
-            row = self.indexed().filter(pk__gte=middle, pk__lt=high).values_list("pk", "created_at").first()
-            if row is None or row[1] >= moment:
-                high = middle
-            else:
-                low = row[0] + 1
-        return low, high
 
 
 def walk_of(job: Job) -> Walk:
@@ -139,14 +127,13 @@ def begin(tenant_id: Any, which: ReplayFilter) -> Walk:
 
 
 def preview(tenant_id: Any, which: ReplayFilter, *, seconds: float, most: int, sample: int = 5) -> Preview:
-    """Look at what a replay would do, for so many seconds and rows at most."""
-    walk, found, is_begun = begin(tenant_id, which), Preview(), False
+    """Look at what a replay would do, for so many seconds and rows at most: as far as PREVIEWED goes."""
+    walk, found = begin(tenant_id, which), Preview()
     stop_at = time.monotonic() + seconds
-    while (end := walk.window(COUNTED)) is not None:
-        if found.count > most or (is_begun and time.monotonic() > stop_at):  # and there is more
-            found.is_complete = False
-            break
-        is_begun = True
+    for size in PREVIEWED:
+        end = walk.window(size)
+        if end is None:
+            return found
         rows = walk.wanted(end)
         counts = rows.order_by().aggregate(all=Count("pk"), pending=Count("pk", filter=Q(status=Status.PENDING)))
         if counts["all"] and len(found.sample) < sample:
@@ -155,6 +142,9 @@ def preview(tenant_id: Any, which: ReplayFilter, *, seconds: float, most: int, s
         found.count += counts["all"]
         found.left_alone += counts["pending"]
         walk.after = end
+        if found.count > most or time.monotonic() > stop_at:
+            break
+    found.is_complete = walk.window(1) is None
     return found
 
 

@@ -6,7 +6,7 @@ looks at so many of the newest ones, and says how far it came: the next page goe
 ====================================  =================================================================
 chosen by                             read from
 ====================================  =================================================================
-nothing                               the primary key
+nothing, by who sees all tenants      the primary key
 integrations (up to MANY)             ``sync_history`` of each, and the newest of them together; what is pending
                                       of them: ``sync_fresh`` and ``sync_retry``
 status failed                         ``sync_failed``
@@ -23,12 +23,14 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import connections, router
-from django.db.models import Q, QuerySet
+from django.db.models import Count, Max, Min, Q, QuerySet
 from django.db.models.expressions import RawSQL
 
+from integrations.first_key import first_key
+from integrations.tenancy.tenant import find_tenant
+
 from .filters import RETRYING, FindObjects, SyncFilter
-from .models import IntegrationSync
+from .models import IntegrationEvent, IntegrationSync
 
 SIZE = 50  # rows of a page
 MANY = 100  # integrations whose histories are read side by side
@@ -68,10 +70,23 @@ class Found:
     back_to: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Whose deliveries come into question.
+
+    Attributes:
+        keys: of the integrations; None: more than MANY.
+        is_all: everybody's, so that no row has to be passed over because it is somebody else's.
+    """
+
+    keys: Sequence[int] | None = None
+    is_all: bool = False
+
+
 def search(
     which: SyncFilter,
     visible: QuerySet[IntegrationSync],
-    integrations: Sequence[int] | None,
+    among: Scope,
     *,
     before: int | None = None,
     after: int | None = None,
@@ -82,13 +97,13 @@ def search(
 
     Args:
         visible: what this person may see; with what the page needs joined.
-        integrations: keys of the integrations that come into question; None: all, or too many to list.
+        among: whose deliveries come into question: `scope_of`.
         before, after: only those with a smaller, or a larger, id.
         find: which objects words mean.
     """
     begin, end = which.moments()
-    low = _first_id(begin - SLACK) if begin is not None else 0
-    high = _first_id(end + SLACK) if end is not None else MAX_KEY
+    low = first_key(IntegrationSync, begin - SLACK) if begin is not None else 0
+    high = first_key(IntegrationSync, end + SLACK) if end is not None else MAX_KEY
     rows = visible.filter(which.q(find), pk__gte=low)
     if high < MAX_KEY:
         rows = rows.filter(pk__lt=high)
@@ -96,14 +111,14 @@ def search(
         return _newer_rows(rows, after, size)
     top = min(high, before if before is not None else MAX_KEY)
     found = Found(newer=before - 1 if before is not None else None)
-    if _is_direct(which, integrations):
-        if integrations is not None and not which.object:
-            rows = rows.filter(pk__in=_newest_of_each(integrations, which, low, top, size + 1))
+    if _is_direct(which, among):
+        if among.keys is not None and not which.object:
+            rows = rows.filter(pk__in=_newest_of_each(among.keys, which, low, top, size + 1))
         elif top < MAX_KEY:
             rows = rows.filter(pk__lt=top)
         found.rows = list(rows.order_by("-pk")[: size + 1])
     else:
-        _look(found, rows, which, integrations, low, top, size)
+        _look(found, rows, which, among.keys, low, top, size)
     if len(found.rows) > size:
         del found.rows[size:]
         found.older, found.looked_at, found.back_to = found.rows[-1].pk, 0, None
@@ -112,15 +127,15 @@ def search(
     return found
 
 
-def _is_direct(which: SyncFilter, integrations: Sequence[int] | None) -> bool:
+def _is_direct(which: SyncFilter, among: Scope) -> bool:
     """Tell whether an index has what is wanted, in the order in which it is wanted."""
     if which.object:
         return True
-    if which.response_status or which.error or which.event_type:
+    if which.response_status or which.error or which.event_type or (among.keys is None and not among.is_all):
         return False
     if not which.status or set(which.status) <= _PENDING:
         return True
-    return integrations is None and which.status == _FAILED
+    return among.is_all and which.status == _FAILED
 
 
 def _newest_of_each(integrations: Sequence[int], which: SyncFilter, low: int, top: int, limit: int) -> Any:
@@ -154,16 +169,25 @@ def _look(
     elif integrations is not None and len(integrations) == 1:
         candidates = candidates.filter(integration=integrations[0])
     for stretch in LOOKED_AT:
-        below = candidates.filter(pk__lt=top)
-        last = below[stretch - 1 : stretch].values_list("pk", "created_at").first()
-        bottom = last[0] if last is not None else low
-        wanted = rows.filter(pk__gte=bottom, pk__lt=top).order_by("-pk")
-        found.rows += wanted[: size + 1 - len(found.rows)]
-        if last is None:
+        seen = candidates.filter(pk__lt=top)[:stretch].aggregate(
+            rows=Count("pk"),
+            bottom=Min("pk"),
+            back_to=Min("created_at"),
+            first_event=Min("event"),
+            last_event=Max("event"),
+        )
+        if seen["rows"]:
+            wanted = rows.filter(pk__gte=seen["bottom"], pk__lt=top)
+            if which.event_type:  # or PostgreSQL may read all events to find those of a type
+                some = IntegrationEvent.objects.filter(pk__gte=seen["first_event"], pk__lte=seen["last_event"])
+                wanted = wanted.filter(event__in=some.filter(event_type__in=which.event_type))
+            found.rows += wanted.order_by("-pk")[: size + 1 - len(found.rows)]
+        if seen["rows"] < stretch:
             found.looked_at, found.back_to, found.older = 0, None, None
             return
         found.looked_at += stretch
-        found.back_to, found.older, top = last[1], bottom, bottom
+        found.back_to = seen["back_to"]
+        found.older = top = seen["bottom"]
         if len(found.rows) > size:
             return
 
@@ -183,26 +207,8 @@ def _newer_rows(rows: QuerySet[IntegrationSync], after: int, size: int) -> Found
     return found
 
 
-def _first_id(moment: datetime) -> int:
-    """Return the smallest id that was recorded at `moment` or later: found by halving, in one statement."""
-    using = router.db_for_read(IntegrationSync)
-    connection = connections[using]
-    at = connection.ops.adapt_datetimefield_value(moment)
-    mid = "(lo + hi) / 2"
-    is_early = f"(SELECT created_at FROM {SYNC} WHERE id >= {mid} ORDER BY id LIMIT 1) < %s"  # noqa: S608
-    sql = (
-        "WITH RECURSIVE halved(lo, hi) AS ("  # noqa: S608 - our own names
-        f"SELECT COALESCE(MIN(id), 0), COALESCE(MAX(id), 0) + 1 FROM {SYNC} UNION ALL "
-        f"SELECT CASE WHEN {is_early} THEN {mid} + 1 ELSE lo END, CASE WHEN {is_early} THEN hi ELSE {mid} END "
-        "FROM halved WHERE lo < hi) SELECT MIN(hi) FROM halved"
-    )
-    with connection.cursor() as cursor:
-        cursor.execute(sql, [at, at])
-        return int(cursor.fetchone()[0])
-
-
-def scope(which: SyncFilter, integrations: QuerySet[Any], tenant_keys: Sequence[Any] | None) -> Sequence[int] | None:
-    """Return the keys of the integrations that come into question; None: all, or more than MANY.
+def scope_of(which: SyncFilter, integrations: QuerySet[Any], tenant_keys: Sequence[Any] | None) -> Scope:
+    """Return whose deliveries come into question.
 
     Args:
         integrations: those that this person may see.
@@ -211,9 +217,12 @@ def scope(which: SyncFilter, integrations: QuerySet[Any], tenant_keys: Sequence[
     chosen = Q()
     if which.integration is not None:
         chosen &= Q(public_id=which.integration)
+    if which.tenant:
+        tenant = find_tenant(which.tenant)
+        chosen &= Q(tenant=tenant.pk) if tenant is not None else Q(pk__in=[])
     if tenant_keys is not None:
         chosen &= Q(tenant__in=tenant_keys)
     if not chosen:
-        return None
+        return Scope(is_all=True)
     found = list(integrations.filter(chosen).order_by().values_list("pk", flat=True)[: MANY + 1])
-    return found if len(found) <= MANY else None
+    return Scope(found if len(found) <= MANY else None)

@@ -19,7 +19,7 @@ from integrations.connections.models import TenantIntegration
 from integrations.jobs import chosen
 from integrations.outbox.filters import SyncFilter
 from integrations.outbox.models import IntegrationSync
-from integrations.outbox.search import scope, search
+from integrations.outbox.search import scope_of, search
 from integrations.tenancy.capabilities import Capability
 from integrations.tenancy.tenant import slug_of
 
@@ -150,7 +150,7 @@ def deliveries(request: HttpRequest, limit: Limit = 50, before: Before = None) -
     tenants = [tenant.pk for tenant in allowed_tenants(request, Capability.VIEW_DELIVERIES)]
     mine = TenantIntegration.objects.filter(tenant__in=tenants)
     visible = _joined(IntegrationSync.objects.filter(integration__tenant__in=tenants))
-    found = search(which, visible, scope(which, mine, tenants), before=before, size=limit)
+    found = search(which, visible, scope_of(which, mine, tenants), before=before, size=limit)
     return {
         "data": [shown(row) for row in found.rows],
         "next": next_url(request, found.older),

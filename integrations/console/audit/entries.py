@@ -15,10 +15,13 @@ from django.utils.dateparse import parse_date
 from integrations.audit.trail import AuditEntry
 from integrations.connections.models import TenantIntegration
 from integrations.console.access import Access
+from integrations.console.keyset import MAX_KEY
+from integrations.first_key import first_key
 from integrations.tenancy.capabilities import Capability
 
 MOST_LISTED = 300  # integrations that the filter offers
 LONGEST = 200  # characters of a filter
+SLACK = timedelta(minutes=1)  # keys and times may be out of step by a transaction
 
 # What the field Action offers; any other word may be typed.
 ACTIONS = (
@@ -104,6 +107,14 @@ class Filters:
         if last is not None:
             rows = rows.filter(created_at__lt=last + timedelta(days=1))
         return rows
+
+    def keys(self) -> tuple[int, int]:
+        """Return the first key that the days leave over, and the one behind the last: no other need be looked at."""
+        first, last = _day(self.values["from"]), _day(self.values["to"])
+        return (
+            first_key(AuditEntry, first - SLACK) if first is not None else 0,
+            first_key(AuditEntry, last + timedelta(days=1) + SLACK) if last is not None else MAX_KEY,
+        )
 
     def in_words(self) -> dict[str, Any]:
         """Return the filters that choose something, for the entry about an export."""

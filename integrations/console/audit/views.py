@@ -23,7 +23,7 @@ def audit(request: HttpRequest, access: Access) -> HttpResponse:
     """Show who did what, newest first."""
     filters = Filters(request, access)
     # Those of one tenant or integration are found by an index; a text is looked for in a bounded stretch.
-    found = listing(request, filters.narrow(readable(access)))
+    found = listing(request, filters.narrow(readable(access)), keys=filters.keys())
     put_in_words(access, found.rows)
     query = request.GET.copy()
     for name in ("before", "after"):

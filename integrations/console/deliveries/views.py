@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
@@ -27,7 +27,7 @@ from integrations.display import sync_badge, sync_story
 from integrations.jobs.chosen import AT_ONCE
 from integrations.outbox.filters import RETRYING, SyncFilter
 from integrations.outbox.models import IntegrationSync
-from integrations.outbox.search import MAX_KEY, Found, scope, search
+from integrations.outbox.search import MAX_KEY, Found, Scope, scope_of, search
 from integrations.tenancy.capabilities import Capability
 
 from .objects import finder
@@ -133,11 +133,11 @@ def _found(
     integrations: QuerySet[Any] = TenantIntegration.objects.all()
     if integration is not None:  # of a tenant that may be another one than that which is looked at
         visible = access.visible(rows, "integration__tenant")
-        keys: Sequence[int] | None = [integration.pk]
+        among = Scope([integration.pk])
     else:
         visible = access.rows(rows, "integration__tenant")
-        keys = scope(which, access.rows(integrations), _tenant_keys(access))
-    return search(which, visible, keys, before=before, after=after, find=finder(request, access))
+        among = scope_of(which, access.rows(integrations), _tenant_keys(access))
+    return search(which, visible, among, before=before, after=after, find=finder(request, access))
 
 
 def _tenant_keys(access: Access) -> list[Any] | None:

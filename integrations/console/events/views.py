@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from django.contrib.contenttypes.models import ContentType
 from django.http import HttpRequest, HttpResponse
 
 from integrations.audit.why_not import why_not
@@ -29,11 +30,12 @@ def events(request: HttpRequest, access: Access) -> HttpResponse:
     rows = access.rows(IntegrationEvent.objects.select_related("tenant", "content_type", "origin")).defer("body")
     if kind:
         rows = rows.filter(event_type=kind)
-    if obj:
-        rows = rows.filter(object_id=obj)
+    if obj:  # the index of an object's history begins with its type
+        types = list(ContentType.objects.order_by("pk").values_list("pk", flat=True))
+        rows = rows.filter(content_type__in=types, object_id=obj)
     if key:
         rows = rows.filter(idempotency_key=key)
-    found = listing(request, rows, is_sparse=not key)
+    found = listing(request, rows, is_sparse=not (key or obj))
     name_objects(access, found.rows)
     _count_owed(found.rows)
     filters = {"kinds": kinds, "kind": kind, "object": obj, "key": key, "is_filtered": bool(kind or obj or key)}

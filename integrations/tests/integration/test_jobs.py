@@ -12,6 +12,7 @@ import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.db import connection, connections, transaction
+from django.utils import timezone
 
 from integrations.capture import trigger_handler
 from integrations.database_clock import after
@@ -163,8 +164,7 @@ def test_what_is_recorded_after_the_start_is_not_part_of_it(hook: TenantIntegrat
     assert statuses() == ["pending", "failed"]
 
 
-def test_times_bound_the_walk_and_not_only_its_rows(hook: TenantIntegration, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(replay_rows, "COARSE", 0)
+def test_times_bound_the_walk_and_not_only_its_rows(hook: TenantIntegration) -> None:
     old, new = rows_in(hook, "failed"), rows_in(hook, "failed", "failed")
     IntegrationSync.objects.filter(pk=old[0].pk).update(created_at=after(-7 * 86400))
     late = replay(hook, since="24h")
@@ -275,9 +275,20 @@ def test_a_preview_counts_and_shows_and_says_where_it_stopped(
     assert (shown.count, shown.is_complete, len(shown.sample)) == (7, True, 5)
     assert shown.sample[0].body["workitem"]["reference_id"] == "RMA-1"
     monkeypatch.setattr(actions, "PREVIEW_ROWS", 3)
-    monkeypatch.setattr(replay_rows, "COUNTED", 4)
+    monkeypatch.setattr(replay_rows, "PREVIEWED", (4, 2))
     assert not actions.preview_replay(hook.tenant_id, ReplayFilter()).is_complete
     assert (actions.preview_backfill(hook.tenant_id, ITEMS).count, shown.is_complete) == (4, True)
+
+
+def test_a_preview_asks_so_often_and_no_more_however_much_there_is(
+    hook: TenantIntegration, monkeypatch: pytest.MonkeyPatch, django_assert_max_num_queries: Any
+) -> None:
+    rows_in(hook, *["failed"] * 20)
+    monkeypatch.setattr(replay_rows, "PREVIEWED", (1, 1, 2))
+    monkeypatch.setattr(actions, "PREVIEW_SECONDS", 600)
+    with django_assert_max_num_queries(14):
+        found = actions.preview_replay(hook.tenant_id, ReplayFilter(since="24h", until=timezone.now()))
+    assert (found.count, found.is_complete) == (4, False)
 
 
 def test_what_cannot_be_shown_is_counted_as_failed_and_passed_over(

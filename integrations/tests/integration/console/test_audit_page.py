@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from integrations.acting import acting_as
 from integrations.audit.trail import record
+from integrations.console import keyset
 from integrations.console.audit import csv_file
 from integrations.console.audit.csv_file import harmless_cell
 from integrations.delivery import operator_actions
@@ -186,6 +187,20 @@ def test_filters(acme: TenantIntegration) -> None:
     for nonsense in ({"from": "2026-99-99"}, {"source": "x"}, {"integration": "7"}, {"before": "x"}, {"who": ""}):
         assert found(**nonsense) == everything
     assert "matches these filters" in read(client, who="nobody")
+
+
+def test_a_day_of_long_ago_is_found_without_looking_through_what_came_since(
+    acme: TenantIntegration, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keyset, "STRETCHES", (2,))
+    AuditEntry.objects.update(created_at=timezone.now() - timedelta(days=40))
+    old, key = set(AuditEntry.objects.values_list("pk", flat=True)), str(acme.tenant_id)
+    AuditEntry.objects.bulk_create(AuditEntry(action="tested", tenant_key=key) for _ in range(9))
+    client, day = person("manager", acme.tenant), timezone.localdate() - timedelta(days=40)
+    page = client.get(reverse("console:audit"), {"from": day, "to": day}).context["page"]
+    assert page.rows and {row.pk for row in page.rows} <= old
+    before = client.get(reverse("console:audit"), {"to": day - timedelta(days=1)}).context["page"]
+    assert (before.rows, before.older) == ([], "")
 
 
 @pytest.mark.parametrize("day", ["0001-01-01", "1969-12-31", "9999-12-31", "2026-02-30", "\u0662"])

@@ -302,16 +302,16 @@ def test_pages_of_a_list_lead_to_each_other_and_keep_the_filter(monkeypatch: pyt
     which = search.SyncFilter()
 
     def page(**at: Any) -> search.Found:
-        return search.search(which, visible, at.pop("keys", None), size=5, **at)
+        return search.search(which, visible, at.pop("among", search.Scope(is_all=True)), size=5, **at)
 
-    for keys in (None, [target.pk]):
-        one = page(keys=keys)
-        two = page(keys=keys, before=one.older)
-        three = page(keys=keys, before=two.older)
+    for among in (search.Scope(is_all=True), search.Scope([target.pk]), search.Scope()):
+        one = page(among=among)
+        two = page(among=among, before=one.older)
+        three = page(among=among, before=two.older)
         assert [row.pk for found in (one, two, three) for row in found.rows] == pks
         assert one.newer is None and three.older is None
-        back = page(keys=keys, after=two.newer)
-        assert back.rows == one.rows and back.newer is None and page(keys=keys, before=back.older).rows == two.rows
+        back = page(among=among, after=two.newer)
+        assert back.rows == one.rows and back.newer is None and page(among=among, before=back.older).rows == two.rows
     # What must be looked for row by row is looked for so far and no further, and the next page goes on from there.
     which = search.SyncFilter(error="needle")
     first = page()
@@ -321,7 +321,7 @@ def test_pages_of_a_list_lead_to_each_other_and_keep_the_filter(monkeypatch: pyt
     # Moments are found among the ids.
     moment = timezone.now() - timedelta(days=2)
     IntegrationSync.objects.filter(pk__in=pks[6:]).update(created_at=moment)
-    assert search._first_id(moment + timedelta(hours=1)) == pks[5]
+    assert search.first_key(IntegrationSync, moment + timedelta(hours=1)) == pks[5]
     which = search.SyncFilter(since="24h")
     assert [row.pk for row in page().rows] == pks[:5] and [row.pk for row in page(before=pks[4]).rows] == [pks[5]]
     which = search.SyncFilter(until="24h")

@@ -153,11 +153,16 @@ def test_a_rare_row_is_looked_for_in_a_bounded_stretch(monkeypatch: pytest.Monke
     tenants = Tenant.objects.bulk_create(Tenant(name=f"T{number:02}", slug=f"t{number}") for number in range(40))
     rare = Tenant.objects.filter(pk__in=[tenants[3].pk, tenants[5].pk])
     found = keyset.listing(rf.get("/x/"), rare)
-    assert found.rows == [] and found.is_cut
+    assert (found.rows, found.looked_at) == ([], 14)
     turns = 0
     while found.older:
         found, turns = keyset.listing(rf.get(found.older), rare), turns + 1
         if found.rows:
             break
     assert [row.name for row in found.rows] == ["T05", "T03"] and turns == 2
-    assert keyset.listing(rf.get("/x/?before=abc&after=9999999999999999999999"), rare).is_cut
+    way_up = []
+    while found.newer:
+        found = keyset.listing(rf.get(found.newer), rare)
+        way_up.append(found.rows)
+    assert way_up == [[], [], []], "it is bounded, too"
+    assert keyset.listing(rf.get("/x/?before=abc&after=9999999999999999999999"), rare).looked_at == 14
