@@ -6,7 +6,7 @@ as attributes of this module: ``conf.LEASE_SECONDS``. Each is looked up once and
 settings changed (``override_settings`` does); setting a key of that dict later changes nothing.
 
 Nothing starts with a wrong value or an unknown name (`refuse_problems`). ``manage.py integration_settings`` writes
-the table in docs/OPERATIONS.md.
+the table in docs/settings.md.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def _texts(meaning: str) -> Any:
 
 
 class Settings(BaseModel):
-    """The settings, with their defaults. The descriptions are Markdown: docs/OPERATIONS.md shows them."""
+    """The settings, with their defaults. The descriptions are Markdown: docs/settings.md shows them."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False, validate_default=True)
 
@@ -295,11 +295,13 @@ class Settings(BaseModel):
         "record an event also for subscriptions whose condition it does not meet, as *Skipped* with the values that "
         "decided; off: such an event leaves no trace, and no row",
     )
-    RETENTION_DAYS: int = _number(30, "see [Retention](#retention)", most=36_500)
+    RETENTION_DAYS: int = _number(
+        30, "how long what is settled is kept: [Retention](OPERATIONS.md#retention)", most=36_500
+    )
     AUDIT_RETENTION_DAYS: int = _number(400, "how long the [audit trail](audit.md) is kept", most=36_500)
     RETENTION_BATCH: int = _number(1000, "events deleted at once", most=30_000)  # parameters of one statement
     ALERT_AFTER_SECONDS: float = _number(
-        300.0, "how long an integration fails before people are [told](observability.md#alerts)", least=0
+        300.0, "how long an integration fails before people are [told](alerts.md)", least=0
     )
     BACKLOG_ALERT_SECONDS: float = _number(
         600.0, "how long a due delivery waits, though nothing holds its lane back, before people are told"

@@ -17,7 +17,7 @@ from .connections.models import EventSubscription, TenantIntegration
 from .delivery.models import Lane
 from .erp.connection import ERPConnection
 from .erp.push_log import ERPPushLog
-from .health.alert import Alert
+from .health.alert import Alert, AlertMail, AlertMute
 from .inbound.models import AbstractWebhookEvent, WebhookEvent
 from .jobs.models import Job
 from .observability.models import Heartbeat, ProcessHeartbeat
@@ -32,6 +32,8 @@ __all__ = [
     "AbstractSyncState",
     "AbstractWebhookEvent",
     "Alert",
+    "AlertMail",
+    "AlertMute",
     "AuditEntry",
     "ConnectionGrant",
     "ERPConnection",

@@ -8,7 +8,7 @@ from celery import Task, shared_task
 from django.db import close_old_connections
 from kombu.exceptions import OperationalError
 
-from integrations.alerts.mail import mail
+from integrations.alerts.mail import send as send_mails
 from integrations.alerts.watch import watch
 from integrations.alone import shared
 from integrations.api_keys.retention import purge_requests
@@ -177,8 +177,7 @@ def roll_up_figures() -> dict[str, int]:
 def tell_alerts() -> dict[str, int]:
     """Tell people what is wrong, and what works again (alerts/); scheduled by beat. Returns counts."""
     close_old_connections()
-    words = watch()
-    return {"told": len(words), "mails": mail(words)}
+    return {"told": len(watch()), "mails": send_mails()}
 
 
 @shared_task(base=SlowTask, name="integrations.tasks.delete_marked", time_limit=300)

@@ -31,8 +31,8 @@ _WHEN = {
     RECOVERED: "An integration that failed or was disabled takes events again.",
     DISABLED: "An integration was disabled: refused credentials, or the receiver wants no more.",
     GIVEN_UP: "Deliveries were given up; told once an hour with how many.",
-    BACKLOG: "Due deliveries wait though nothing holds them back.",
-    SILENT: "No worker takes messages from a queue.",
+    BACKLOG: "Due deliveries wait too long, though nothing holds them back.",
+    SILENT: "No worker takes messages from a queue, or beat sends none.",
 }
 
 

@@ -1,98 +1,214 @@
-"""Tell by mail: one mail to the managers of each tenant, one to operators. Through Django's own mail."""
+"""Tell by mail: the managers of each tenant, and operators. Through Django's own mail.
+
+What is to be mailed is written down with the event and deleted when a mail server took it: neither a worker that dies
+nor a mail server that is away for a day loses it. Then one mail says all that has gathered.
+"""
 
 from __future__ import annotations
 
 import logging
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from datetime import datetime, timedelta
 from typing import Any
 
+from django.conf import settings
 from django.core.mail import EmailMessage, get_connection
+from django.db import transaction
 
-from integrations import conf
+from integrations import clock, conf
+from integrations.counted import counted
 from integrations.errors import printable
-from integrations.health.alert import SILENT
-from integrations.tenancy.people import people
+from integrations.health.alert import AlertMail, AlertMute
+from integrations.tenancy.people import SETTING, people
 from integrations.tenancy.roles import Role
-from integrations.tenancy.tenant import name_of
+from integrations.tenancy.tenant import name_of, present
 
-from .watch import Word, payload_of
+from .word import Word, absolute, moment, path_of
 
 logger = logging.getLogger("integrations.alerts")
 
 TIMEOUT_SECONDS = 10.0  # for connecting to a mail server, and for each of its answers
-LISTED = 50  # words in one mail
+ENOUGH_SECONDS = 60.0  # for the mails of one run; the next one, a minute later, goes on
+LISTED = 50  # alerts in one mail
+AT_ONCE = 25_000  # alerts in one run
+TAKEN = timedelta(minutes=10)  # a run that was killed leaves its alerts to the next one after that
+WAITS = timedelta(minutes=5), timedelta(hours=1)  # between two tries, at first and at last
+KEPT = timedelta(days=3)  # as long as a delivery is tried
+# No auto-responder answers it (RFC 3834), Outlook's and Exchange's included.
+HEADERS = {"Auto-Submitted": "auto-generated", "X-Auto-Response-Suppress": "All"}
 
 
-def mail(words: Iterable[Word]) -> int:
-    """Send what `words` say to whom it concerns; return how many mails were sent. A failure is logged, never raised.
+def note(words: Iterable[Word], now: datetime) -> None:
+    """Write down what is to be mailed of `words`, in the caller's transaction.
 
     Managers (``INTEGRATIONS_PEOPLE`` knows them) get what is about their tenant, unless ALERT_MAIL_MANAGERS is off.
     Operators (ALERT_MAIL_TO) get everything.
     """
-    everything = list(words)
-    by_tenant: dict[Any, list[Word]] = defaultdict(list)
-    for word in everything:
-        if word.integration is not None:
-            by_tenant[word.integration.tenant].append(word)
-    letters = [
-        _letter(addresses, tenant_words, name_of(tenant))
-        for tenant, tenant_words in by_tenant.items()
-        if (addresses := _managers_of(tenant))
+    to_managers = conf.ALERT_MAIL_MANAGERS and getattr(settings, SETTING, "")
+    rows = []
+    for word in words:
+        of = word.integration.tenant if word.integration is not None else None
+        if to_managers and of is not None:
+            rows.append(_row(word, now, of))
+        if conf.ALERT_MAIL_TO:
+            rows.append(_row(word, now, None, f" ({name_of(of)})" if of is not None else ""))
+    AlertMail.objects.bulk_create(rows, batch_size=500)
+
+
+def _row(word: Word, now: datetime, tenant: Any, of: str = "") -> AlertMail:
+    lines = [
+        f"{word.title}{of}",
+        word.why,
+        f"Since: {moment(word.since)}",
+        f"What to do: {word.what_to_do}" if word.what_to_do else "",
+        absolute(word.url),
     ]
-    if everything and conf.ALERT_MAIL_TO:
-        letters.append(_letter(list(conf.ALERT_MAIL_TO), everything, "", with_tenants=True))
-    return _send(letters)
+    text = "\n".join(printable(line) for line in lines if line)
+    return AlertMail(tenant=tenant, title=printable(word.title)[:300], text=text, made_at=now, next_try_at=now)
 
 
-def _managers_of(tenant: Any) -> list[str]:
+def send() -> int:
+    """Mail what is due; return how many mails were sent. What a mail server does not take is tried again for days."""
+    now = clock.now()
+    given_up, _ = AlertMail.objects.filter(made_at__lt=now - KEPT).delete()
+    if given_up:
+        logger.warning("%s could not be mailed for days and will not be", counted(given_up, "alert"))
+    with _Post() as post:
+        for tenant, rows in _gathered(_taken(now)):
+            mailed = AlertMail.objects.filter(pk__in=[row.pk for row in rows])
+            letters = _letters(tenant, rows) if post.goes_on else None
+            taken = [post.takes(letter) for letter in letters or ()]
+            if letters is not None and (any(taken) or not taken):  # or nobody is there to get it
+                mailed.delete()
+            elif post.is_late:
+                mailed.update(next_try_at=now)
+            else:
+                wait = min(max(now - rows[0].made_at, WAITS[0]), WAITS[1])
+                mailed.update(next_try_at=now + wait)
+    return post.sent
+
+
+def _taken(now: datetime) -> list[AlertMail]:
+    """Return what is due; nobody else takes it for a while."""
+    with transaction.atomic():
+        due = AlertMail.objects.filter(next_try_at__lte=now).order_by("pk")
+        rows = list(due.select_for_update(skip_locked=True)[:AT_ONCE])
+        AlertMail.objects.filter(pk__in=[row.pk for row in rows]).update(next_try_at=now + TAKEN)
+    return rows
+
+
+def _gathered(rows: Iterable[AlertMail]) -> list[tuple[Any, list[AlertMail]]]:
+    """Return what there is to tell each tenant, and operators (None)."""
+    found: dict[Any, list[AlertMail]] = defaultdict(list)
+    for row in rows:
+        found[row.tenant_id].append(row)
+    tenants = present().in_bulk([pk for pk in found if pk is not None])
+    AlertMail.objects.filter(tenant__in=found.keys() - tenants.keys() - {None}).delete()  # they are gone
+    return [(tenants.get(pk), those) for pk, those in found.items() if pk is None or pk in tenants]
+
+
+def _letters(tenant: Any, rows: Sequence[AlertMail]) -> list[EmailMessage] | None:
+    """Return a letter for each of the people who are to be told; None: nobody knows just now who they are."""
+    if tenant is None:
+        why = "You get this because INTEGRATIONS_ALERT_MAIL_TO names your address."
+        return [_letter(address, rows, "", why) for address in conf.ALERT_MAIL_TO]
+    managers = _managers_of(tenant)
+    if managers is None:
+        return None
+    name = name_of(tenant)
+    why = f"You get this because you are a manager of {name}. {_how_to_stop(tenant.pk)}"
+    return [_letter(address, rows, name, why) for address in managers]
+
+
+def _how_to_stop(tenant: Any) -> str:
+    path = path_of("people")
+    return f"To stop these mails, open People in the console: {absolute(path)}?tenant={tenant}" if path else ""
+
+
+def _managers_of(tenant: Any) -> list[str] | None:
+    """Return the addresses of the managers of `tenant` who want alerts by mail; None: the project's class failed."""
     try:
         known = people() if conf.ALERT_MAIL_MANAGERS else None
         if known is None:
             return []
+        muted = set(AlertMute.objects.filter(tenant=tenant.pk).values_list("user_key", flat=True))
         managers = [member.user for member in known.members(tenant) if member.effective == Role.MANAGER]
-        return sorted({address for user in managers if (address := getattr(user, user.get_email_field_name(), ""))})
+        wanted = [user for user in managers if str(user.pk) not in muted]
+        return sorted({address for user in wanted if (address := getattr(user, user.get_email_field_name(), ""))})
     except Exception as error:  # a project's class
-        logger.warning("alerts of tenant %s are mailed to no manager (%s)", tenant.pk, _name(error), exc_info=True)
-        return []
+        logger.warning("the managers of tenant %s are not known (%s)", tenant.pk, _name(error), exc_info=True)
+        return None
 
 
-def _letter(to: Sequence[str], words: Sequence[Word], tenant: str, *, with_tenants: bool = False) -> EmailMessage:
-    first = words[0].title if len(words) == 1 else f"{words[0].title}, and {len(words) - 1} more"
-    subject = printable(f"[{tenant}] {first}" if tenant else first)[:200]
-    parts = [_paragraph(word, with_tenants) for word in words[:LISTED]]
-    if len(words) > LISTED:
-        parts.append(f"… and {len(words) - LISTED} more.")
-    message = EmailMessage(subject, "\n\n".join(parts) + "\n")
-    if len(to) == 1:
-        message.to = [*to]
-    else:
-        message.bcc = [*to]  # nobody learns of the others
-    return message
+def _letter(to: str, rows: Sequence[AlertMail], tenant: str, why: str) -> EmailMessage:
+    shown = rows[-LISTED:]
+    first, others = shown[0].title, len(rows) - 1
+    subject = f"{first}, and {others} more" if others else first
+    parts = [row.text for row in shown]
+    if len(rows) > LISTED:
+        parts.append(f"{len(rows) - LISTED} more are in the console.")
+    subject = printable(f"[{tenant}] {subject}" if tenant else subject)[:200]
+    body = "\n\n".join([*parts, f"-- \n{why.strip()}"])
+    return EmailMessage(subject, f"{body}\n", to=[to], headers=HEADERS)
 
 
-def _paragraph(word: Word, with_tenant: bool) -> str:
-    of = f" ({name_of(word.integration.tenant)})" if with_tenant and word.integration is not None else ""
-    address = payload_of(word)["alert"]["url"]
-    lines = [f"{word.title}{of}", word.why, word.what_to_do if word.name != SILENT else "", address]
-    return "\n".join(printable(line) for line in lines if line)
+class _Post:
+    """One connection to the mail server, for as long as that makes sense.
 
+    Attributes:
+        sent: how many mails the server took.
+        is_away: it did not answer, or did not let us in.
+    """
 
-def _send(letters: list[EmailMessage]) -> int:
-    """Send each by itself over one connection: whom the server refuses keeps nobody else from being told."""
-    sent = 0
-    if not letters:
-        return sent
-    try:
-        with get_connection(timeout=TIMEOUT_SECONDS) as connection:
-            for letter in letters:
-                try:
-                    sent += int(connection.send_messages([letter]) or 0)
-                except Exception as error:  # whatever a mail server or a project's backend throws
-                    logger.warning("an alert could not be mailed (%s); it is an event all the same", _name(error))
-    except Exception as error:
-        logger.warning("alerts could not be mailed (%s); they are events all the same", _name(error))
-    return sent
+    def __init__(self) -> None:
+        self.sent, self.is_away = 0, False
+        self._began = clock.elapsed()
+        self._connection: Any = None
+
+    def __enter__(self) -> _Post:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._close()
+
+    @property
+    def is_late(self) -> bool:
+        """True when this run has taken long enough."""
+        return clock.elapsed() - self._began > ENOUGH_SECONDS
+
+    @property
+    def goes_on(self) -> bool:
+        """Tell whether it makes sense to send another mail."""
+        return not (self.is_away or self.is_late)
+
+    def takes(self, letter: EmailMessage) -> bool:
+        """Send `letter`; tell whether the server took it."""
+        if not self.goes_on:
+            return False
+        try:
+            self._open()
+            self.sent += int(self._connection.send_messages([letter]) or 0)
+        except Exception as error:  # whatever a mail server or a project's backend throws
+            words = "alerts could not be mailed" if self.is_away else "an alert could not be mailed"
+            logger.warning("%s (%s); it is tried again later", words, _name(error))
+            self._close()  # who refused one letter may have hung up
+            return False
+        return True
+
+    def _open(self) -> None:
+        if self._connection is None:
+            self.is_away = True  # unless it answers
+            connection = get_connection(timeout=TIMEOUT_SECONDS)
+            connection.open()
+            self._connection, self.is_away = connection, False
+
+    def _close(self) -> None:
+        if self._connection is not None:
+            with suppress(Exception):
+                self._connection.close()
+            self._connection = None
 
 
 def _name(error: Exception) -> str:

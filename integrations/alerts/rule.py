@@ -21,28 +21,33 @@ class Told:
         since: when that began.
         told_at: when they were told last that it is wrong; None: never.
         is_told: they know `is_open`.
+        is_quiet: they were told by mail alone.
     """
 
     is_open: bool
     since: datetime
     told_at: datetime | None = None
     is_told: bool = False
+    is_quiet: bool = False
 
 
-def seen(before: Told | None, *, is_wrong: bool, since: datetime, now: datetime) -> tuple[Told | None, bool]:
+def seen(
+    before: Told, *, is_wrong: bool, since: datetime, now: datetime, patience: timedelta = timedelta(0)
+) -> tuple[Told, bool]:
     """Return what is known after a look, and whether people are told now that it is wrong, or that it is over.
 
     Args:
         since: when it began to be wrong, or to be over.
+        patience: how long it must have been wrong before it is told.
     """
-    if before is None:
-        if not is_wrong:
-            return None, False
-        before = Told(is_open=True, since=since)
-    elif before.is_open != is_wrong:
+    if before.is_open != is_wrong:
         # Whoever was not told that it is wrong need not hear that it is over.
-        before = Told(is_wrong, since, before.told_at, is_told=not is_wrong and not before.is_told)
-    if before.is_told or (is_wrong and not may_tell(before.told_at, now)):
+        is_told = not is_wrong and not before.is_told
+        before = replace(before, is_open=is_wrong, since=since, is_told=is_told)
+    elif is_wrong and not before.is_told:
+        before = replace(before, since=since)  # it may have been over between two looks
+    is_early = is_wrong and (now - before.since < patience or not may_tell(before.told_at, now))
+    if before.is_told or is_early:
         return before, False
     return replace(before, told_at=now if is_wrong else before.told_at, is_told=True), True
 

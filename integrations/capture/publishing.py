@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,13 +37,18 @@ logger = logging.getLogger("integrations.publish")
 
 @dataclass(frozen=True, slots=True)
 class Happening:
-    """What a trigger handler has seen: `payload` without the frame that every event has."""
+    """What a trigger handler has seen: `payload` without the frame that every event has.
+
+    Attributes:
+        not_to: an integration that is not told, because it is what the event is about.
+    """
 
     event_type: str
     tenant: models.Model
     object_id: str
     payload: Mapping[str, Any]
     minimal: Mapping[str, Any]
+    not_to: int | None = None
 
 
 def publish_all(
@@ -68,7 +73,9 @@ def publish_all(
     frames: dict[tuple[Any, str], dict[str, Any]] = {}
     for happening in happenings:
         tenant, event_type = happening.tenant, happening.event_type
-        wanted = subscribers.get(tenant.pk, {}).get(event_type)
+        wanted: Sequence[Wanted] | None = subscribers.get(tenant.pk, {}).get(event_type)
+        if wanted and happening.not_to is not None:
+            wanted = [each for each in wanted if each[0] != happening.not_to]
         if not wanted:
             continue
         frame = frames.get((tenant.pk, event_type))

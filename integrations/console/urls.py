@@ -18,7 +18,7 @@ from .integrations.views import integrations
 from .jobs.views import act_on_job, job, jobs, new_job
 from .keys.views import keys, new_key, revoke_key
 from .overview.views import overview
-from .people.views import members, remove_member, set_role
+from .people.views import mail_alerts, members, remove_member, set_role
 from .pulls.views import pull, pull_act, pulls
 from .pushes.views import push, pushes
 from .secrets.views import secrets
@@ -61,6 +61,7 @@ urlpatterns = [
     path("jobs/<int:pk>/cancel/", act_on_job, {"act": "cancel"}, name="job-cancel"),
     path("system/", system, name="system"),
     path("people/", members, name="people"),
+    path("people/mails/", mail_alerts, name="people-mails"),
     path("people/<path:key>/remove/", remove_member, name="person-remove"),
     path("people/<path:key>/role/", set_role, name="person"),
     path("keys/", keys, name="keys"),

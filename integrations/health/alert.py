@@ -1,10 +1,11 @@
-"""What is told of integrations and workers (alerts/), and what was told, so that nobody is told twice."""
+"""What is told of integrations and workers (alerts/), what was told, so that nobody is told twice, and what to mail."""
 
 from __future__ import annotations
 
 from django.db import models
 
 from integrations.connections.models import TenantIntegration
+from integrations.tenancy.key import TenantKey
 
 FAILING = "integration_failing"
 RECOVERED = "integration_recovered"
@@ -35,6 +36,7 @@ class Alert(models.Model):
         told_at: when people were told last; None: never.
         is_told: they know what is true now.
         counted_to: up to which minute since 1970 what was given up has been told.
+        is_quiet: only alerts failed there: it was told by mail, and not as an event.
     """
 
     name = models.CharField(max_length=50, choices=list(LABELS.items()))
@@ -52,6 +54,7 @@ class Alert(models.Model):
     told_at = models.DateTimeField(null=True, blank=True)
     is_told = models.BooleanField(default=False)
     counted_to = models.IntegerField(default=0)
+    is_quiet = models.BooleanField(default=False, db_default=False)
 
     class Meta:
         constraints = [
@@ -63,3 +66,36 @@ class Alert(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} of {self.integration_id or self.about or 'all'}"
+
+
+class AlertMail(models.Model):
+    """One alert that is still to be mailed to a tenant's managers, or to operators; deleted when it was.
+
+    Attributes:
+        tenant: None: it goes to operators.
+        title, text: what the mail says of it.
+        made_at: when it was told as an event.
+        next_try_at: when it is due; later while somebody sends it, and after a failure.
+    """
+
+    tenant = TenantKey(null=True, blank=True, db_constraint=False, db_index=False, related_name="+")
+    title = models.CharField(max_length=300)
+    text = models.TextField()
+    made_at = models.DateTimeField()
+    next_try_at = models.DateTimeField(db_index=True)
+
+    def __str__(self) -> str:
+        return self.title
+
+
+class AlertMute(models.Model):
+    """A manager of a tenant who wants none of its alerts by mail. `user_key` is the account's key as text."""
+
+    tenant = TenantKey(db_constraint=False, db_index=False, related_name="+")
+    user_key = models.CharField(max_length=255)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["tenant", "user_key"], name="one_mute_of_alerts")]
+
+    def __str__(self) -> str:
+        return f"no alerts of tenant {self.tenant_id} for {self.user_key}"

@@ -6,16 +6,23 @@ would drop every sweep without a word.
 
 from __future__ import annotations
 
+import logging
 from datetime import datetime
 from typing import Any
 
 from django.apps import apps
+from kombu.exceptions import OperationalError
 
 from integrations.database_clock import after
 from integrations.delivery.schedule import scheduled
 
 from .heartbeat import beat
 from .models import Heartbeat
+
+logger = logging.getLogger("integrations.observability")
+
+LOOK = "integrations.tasks.tell_alerts"  # at what is wrong
+LOOKS_MISSED = 5  # then beat is no longer waited for
 
 
 def scheduled_as(request: Any) -> str:
@@ -39,6 +46,23 @@ def last_ends() -> dict[str, datetime]:
     """Return when a run of each of our periodic tasks last ended, by the task's name."""
     ends = dict(Heartbeat.objects.values_list("name", "beaten_at"))
     return {each.task: ends[_key(each.task)] for each in scheduled() if _key(each.task) in ends}
+
+
+def look_in_place_of_beat(app: Any) -> bool:
+    """Ask for the look at what is wrong, if beat has stopped doing so; tell whether that was necessary.
+
+    Called by every worker every few seconds. Nobody else could tell people that beat is silent.
+    """
+    entry = next((each for each in scheduled() if each.task == LOOK and each.is_enabled), None)
+    if entry is None or not apps.is_installed("django_celery_beat"):
+        return False  # then no run is noted, and none is missed
+    if not Heartbeat.objects.filter(name=_key(LOOK), beaten_at__lt=after(-LOOKS_MISSED * entry.seconds)).exists():
+        return False
+    try:
+        app.tasks[LOOK].apply_async(headers={"periodic_task_name": entry.name})
+    except OperationalError:
+        logger.warning("beat is silent, and the broker does not take the look at what is wrong")
+    return True
 
 
 def _key(task: str) -> str:

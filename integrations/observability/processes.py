@@ -10,8 +10,9 @@ import logging
 import os
 import socket
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from celery.signals import task_prerun, worker_ready, worker_shutdown
@@ -139,17 +140,22 @@ def _say(name: str, skew: float) -> None:
 
 
 class _Pulse(threading.Thread):
-    """Beats for a worker's main process, whatever its pool is at."""
+    """Beats for a worker's main process, whatever its pool is at.
 
-    def __init__(self, queues: Iterable[str]) -> None:
+    Attributes:
+        also: what it does after each beat.
+    """
+
+    def __init__(self, queues: Iterable[str], also: Callable[[], object] = lambda: None) -> None:
         super().__init__(name="heartbeat", daemon=True)
         self.ended = threading.Event()
-        self._queues = tuple(queues)
+        self._queues, self._also = tuple(queues), also
 
     def run(self) -> None:
         while True:
             try:
                 beat(WORKER, self._queues)
+                self._also()
             except Exception:  # the next one may do; without it, the worker would count as dead
                 logger.exception("a heartbeat failed")
             finally:
@@ -163,8 +169,10 @@ _pulse: _Pulse | None = None
 
 @worker_ready.connect(dispatch_uid="process-worker-ready")
 def _worker_ready(sender: Any, **_: Any) -> None:
+    from .periodic import look_in_place_of_beat  # it needs the task's schedule, which needs this
+
     global _pulse
-    _pulse = _Pulse(sender.app.amqp.queues.consume_from)
+    _pulse = _Pulse(sender.app.amqp.queues.consume_from, partial(look_in_place_of_beat, sender.app))
     _pulse.start()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import messages
@@ -13,12 +14,13 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
-from integrations import per_minute
+from integrations import conf, per_minute
 from integrations.api_keys.keys import in_use, keys_of, revoke
 from integrations.audit.trail import record
 from integrations.console.access import Access
 from integrations.console.page import page, show
 from integrations.console.tenant.chosen import chosen_tenant
+from integrations.health.alert import AlertMute
 from integrations.tenancy.capabilities import Capability
 from integrations.tenancy.people import Member, change_role, find_user, name_of_user, people, remove
 from integrations.tenancy.roles import Role
@@ -56,6 +58,7 @@ def members(request: HttpRequest, access: Access) -> HttpResponse:
         "capabilities": [(capability, [role >= capability.role for role in Role]) for capability in Capability],
         "roles": list(Role),
         "me": access.user.pk,
+        "is_mailed": _is_mailed(tenant, access.user) if _may_be_mailed(rows, access.user) else None,
     }
     return show(request, access, "people.html", shown)
 
@@ -83,6 +86,24 @@ def set_role(request: HttpRequest, access: Access, key: str) -> HttpResponse:
     return _back(tenant)
 
 
+@require_POST
+@page(Role.VIEWER)
+def mail_alerts(request: HttpRequest, access: Access) -> HttpResponse:
+    """Stop the mails about alerts of one tenant to the person who asks, or begin them again."""
+    tenant = chosen_tenant(request, access)
+    if tenant is None:
+        raise Http404
+    access.require(Role.VIEWER, tenant.pk)
+    mute = {"tenant": tenant, "user_key": str(access.user.pk)}
+    if request.POST.get("mails") == "on":
+        AlertMute.objects.filter(**mute).delete()
+        messages.success(request, _("You get alerts of %(tenant)s by mail again.") % {"tenant": name_of(tenant)})
+    else:
+        AlertMute.objects.get_or_create(**mute)
+        messages.success(request, _("You get no more alerts of %(tenant)s by mail.") % {"tenant": name_of(tenant)})
+    return _back(tenant)
+
+
 @page(Role.VIEWER)
 def remove_member(request: HttpRequest, access: Access, key: str) -> HttpResponse:
     """Say what removing a member does, and do it when it is posted; keys that they made can go with them."""
@@ -106,6 +127,16 @@ def remove_member(request: HttpRequest, access: Access, key: str) -> HttpRespons
             return HttpResponseRedirect(reverse("console:overview")) if is_self else _back(tenant)
     shown = {"tenant": tenant, "member": member, "keys": made, "may_revoke": may_revoke, "error": error}
     return show(request, access, "people_remove.html", {**shown, "is_self": member.user.pk == access.user.pk})
+
+
+def _may_be_mailed(members: Sequence[Member], user: Any) -> bool:
+    """Tell whether alerts by mail concern `user`: one of the tenant's managers."""
+    is_manager = any(member.user.pk == user.pk and member.effective == Role.MANAGER for member in members)
+    return is_manager and bool(conf.ALERT_MAIL_MANAGERS)
+
+
+def _is_mailed(tenant: Any, user: Any) -> bool:
+    return not AlertMute.objects.filter(tenant=tenant.pk, user_key=str(user.pk)).exists()
 
 
 def _add(request: HttpRequest, access: Access, tenant: Any, form: AddPerson) -> bool:

@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 from integrations.alerts.rule import QUIET, Told, may_tell, seen
 
 START = datetime(2026, 11, 30, 12, tzinfo=UTC)
+NOTHING = Told(is_open=False, since=START, is_told=True)  # nothing was ever wrong
 
 
 def played(states: list[bool], step: timedelta = timedelta(minutes=10)) -> list[tuple[int, str]]:
     """Return (look, what was told) for a thing that is wrong or not at each look."""
-    known: Told | None = None
+    known = NOTHING
     said = []
     for number, is_wrong in enumerate(states):
         now = START + number * step
@@ -31,7 +32,7 @@ def test_what_stays_wrong_is_told_once_and_its_end_once() -> None:
 
 def test_what_was_never_wrong_is_not_told() -> None:
     assert played([False] * 5) == []
-    assert seen(None, is_wrong=False, since=START, now=START) == (None, False)
+    assert seen(NOTHING, is_wrong=False, since=START, now=START) == (NOTHING, False)
 
 
 def test_what_comes_and_goes_is_told_once_an_hour() -> None:
@@ -46,6 +47,20 @@ def test_whoever_did_not_hear_that_it_is_wrong_does_not_hear_that_it_is_over() -
 
 def test_what_is_still_wrong_when_the_hour_is_over_is_told_then() -> None:
     assert played([True, False, True, True, True, True, True, True]) == [(0, "wrong"), (1, "over"), (6, "wrong")]
+
+
+def test_what_is_not_wrong_for_long_enough_is_not_told() -> None:
+    patience = timedelta(minutes=5)
+
+    def look(known: Told, minute: int, since: int) -> tuple[Told, bool]:
+        at, now = START + timedelta(minutes=since), START + timedelta(minutes=minute)
+        return seen(known, is_wrong=True, since=at, now=now, patience=patience)
+
+    known, is_news = look(NOTHING, 0, since=0)
+    known, is_news_later = look(known, 6, since=4)  # it was over between the two looks
+    assert not is_news and not is_news_later
+    known, is_news = look(known, 9, since=4)
+    assert is_news and known.since == START + timedelta(minutes=4)
 
 
 @given(st.lists(st.booleans(), max_size=60), st.integers(1, 90))
