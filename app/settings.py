@@ -1,4 +1,4 @@
-"""Settings, from the environment or a ``.env`` file beside manage.py (docs/OPERATIONS.md lists them).
+"""Settings, from the environment or a ``.env`` file beside manage.py (docs/settings.md lists them).
 
 ``ENV_FILE`` names another file, or none if it is empty: what is meant to be thrown away (the demo, tests, benchmarks)
 never obeys an installation's file.

@@ -1,4 +1,4 @@
-"""What the site adds to the pages of this folder (a hook of mkdocs): pages made of code, and of files beside it.
+"""What the site adds to the pages of this folder (a hook of mkdocs): pages that are files beside it.
 
 The pages are written to be read in the repository, too: links to files of the code have no place on the site, and
 become the file's name.
@@ -6,18 +6,20 @@ become the file's name.
 
 from __future__ import annotations
 
-import inspect
 import re
-import sys
+from collections.abc import Iterator
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).resolve().parents[1]
 BESIDE = {"CHANGELOG.md": "changelog.md", "CONTRIBUTING.md": "contributing.md"}
 WORKER, OUR_WORKER = "https://unpkg.com/iframe-worker/shim", "assets/iframe-worker-1.0.4.js"
 EVERY = "every page of "  # in the navigation, before the name of a folder
+_FOREIGN = re.compile(r"(https?:)?//")
 _LINK = re.compile(r"(?<!!)\[([^\]]+)\]\(([^)#\s]+)(#[^)\s]*)?\)")
 
 
@@ -43,7 +45,6 @@ def on_files(files: Files, config: Any) -> Files:
     for name, page in BESIDE.items():
         text = re.sub(r"\]\(docs/", "](", (ROOT / name).read_text())
         files.append(File.generated(config, page, content=text))
-    files.append(File.generated(config, "errors.md", content=_errors()))
     return files
 
 
@@ -78,33 +79,35 @@ def on_post_template(output_content: str, **_: Any) -> str:
     return output_content.replace(WORKER, f"/{OUR_WORKER}")
 
 
-def _errors() -> str:
-    """Return the reference of the errors, made of their docstrings."""
-    sys.path.insert(0, str(ROOT))
-    try:
-        from integrations import errors
-    finally:
-        sys.path.remove(str(ROOT))
-    lines = [
-        "# Errors",
-        "",
-        "Made from `integrations/errors.py`: every way in which talking to another system can go wrong.",
-        "",
-    ]
-    tree, _, rest = (errors.__doc__ or "").partition("\n\nThe class says")
-    lines += [
-        "```text",
-        *[line.removeprefix("    ") for line in tree.splitlines()[2:]],
-        "```",
-        "",
-        "The class says" + rest,
-        "",
-    ]
-    found = [
-        each for each in vars(errors).values() if inspect.isclass(each) and issubclass(each, errors.IntegrationError)
-    ]
-    for each in found:
-        base = next((base.__name__ for base in each.__mro__[1:] if base.__module__ == errors.__name__), "Exception")
-        words = inspect.getdoc(each) if "__doc__" in vars(each) else ""
-        lines += [f"## `{each.__name__}`", "", f"A `{base}`. {words}".strip(), ""]
-    return "\n".join(lines)
+def on_post_build(config: Any, **_: Any) -> None:
+    """Refuse a page that loads something from another host: the site is read without a network."""
+    foreign = sorted({found for page in Path(config.site_dir).rglob("*.html") for found in _loads(page)})
+    foreign += sorted({found for sheet in Path(config.site_dir).rglob("*.css") for found in _imports(sheet)})
+    if foreign:
+        raise PluginError("The site loads from other hosts:\n" + "\n".join(foreign))
+
+
+def _loads(page: Path) -> Iterator[str]:
+    parser = _Loads()
+    parser.feed(page.read_text())
+    yield from (f"{page.name}: {address}" for address in parser.found if _FOREIGN.match(address))
+
+
+def _imports(sheet: Path) -> Iterator[str]:
+    addresses = re.findall(r"url\(\s*[\"']?([^\"')]+)|@import\s+[\"']([^\"']+)", sheet.read_text())
+    yield from (f"{sheet.name}: {first or second}" for first, second in addresses if _FOREIGN.match(first or second))
+
+
+class _Loads(HTMLParser):
+    """The addresses that a page loads by itself; a link is followed by people."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = dict(attrs)
+        name = {"link": "href", "object": "data"}.get(tag, "src")
+        is_link = tag == "link" and values.get("rel") in ("canonical", "next", "prev")
+        if tag != "a" and not is_link and values.get(name):
+            self.found.append(values[name] or "")

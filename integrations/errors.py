@@ -8,6 +8,7 @@
     │   ├── UnknownConnector        no connector of that name is registered (also a ValueError)
     │   ├── IncompatibleConnector   written for another version of the connector or of this kit
     │   ├── TemplateError           a connector template is wrong; says file, line and fix (also a ValueError)
+    │   │   └── IncompatibleTemplate  written for another version of the format, or of the connector that it names
     │   └── IntegrationNotConnected a person must connect it at the provider first (also an IntegrationAuthError)
     ├── IntegrationAuthError        401, 403: the credentials are refused; three refusals stop us
     ├── IntegrationRateLimited      429: asked to wait, `retry_after` says how long

@@ -2,17 +2,20 @@
 
     INTEGRATIONS_ADMIN_PAGES = ["integration", "sync", "log"]   without this setting: all
 
-integration/      Tenant Integrations: list, form, status, buttons, the secret that is shown once
-sync/             Integration Syncs: list, every attempt, retry and cancel; "Deliveries" on the page of an object
-inbound/          Inbound webhooks: what providers told us, process again; "Calling back" on an integration's page
-pull/             Pulls: how far, when next, pull now, start over; "Pulls" on an integration's page
+People work in the console (console/), where these pages lead; here rows are listed, and forms are filled in.
+
+integration/      Tenant integrations: list and form; the workbench in the console tests, pauses and deletes
+sync/             Integration syncs: a list to read, each row with a link to its story; "Deliveries" on an object's page
+inbound/          Inbound webhooks: what providers told us, process again, replay; "Calling back" of a host's connection
+pull/             Pulls: how far, when next, pull now, start over; "Pulls" on the page of what can be read
 log/              Execution log
 system/           GitHub, Weaviate, Microsoft Graph, OpenAI and Gemini for the whole installation
 api_keys/         API keys: look and revoke; they are made in the console
 
-lists/            filters, counting that stops, actions on chosen rows
+lists/            filters, counting that stops, pages of what happened
 pages/            buttons, links, and what may be told on the page of one object
-widgets/          how a state, a time or a secret looks
+tenancy/          the base of pages whose rows belong to a tenant
+widgets/          how a secret looks in JSON, style sheet and script
 
 ``admin.py`` in a folder is our page; ``mixin.py`` is the same page for a host's own model (docs/your-own-models.md).
 """

@@ -172,15 +172,28 @@ def _prose(kind: type[BaseConnector]) -> str:
 
 
 def _as_markdown(text: str) -> str:
-    """Return a docstring as Markdown: ``code`` with single marks, and no stray HTML outside of code."""
-    lines = []
-    for line in text.splitlines():
-        if not line.startswith("    "):
+    """Return a docstring as Markdown: ``code`` with single marks, no stray HTML, and what is indented as a block."""
+    paragraphs = []
+    for paragraph in text.strip().split("\n\n"):
+        lines = paragraph.splitlines()
+        if all(line.startswith("    ") for line in lines):
+            code = inspect.cleandoc(paragraph)
+            paragraphs.append(f"```{_language(code)}\n{code}\n```")
+            continue
+        for number, line in enumerate(lines):
             parts = re.split(r"(``.+?``|`.+?`)", line)
             parts[::2] = [part.replace("<", "\\<") for part in parts[::2]]
-            line = "".join(parts).replace("``", "`")
-        lines.append(line)
-    return "\n".join(lines).strip()
+            lines[number] = "".join(parts).replace("``", "`")
+        paragraphs.append("\n".join(lines))
+    return "\n\n".join(paragraphs).strip()
+
+
+def _language(code: str) -> str:
+    try:
+        compile(code, "a docstring", "exec")
+    except SyntaxError:
+        return "text"
+    return "python"
 
 
 def _cell(text: str) -> str:

@@ -13,6 +13,23 @@ from ninja import Schema
 
 CONTENT_TYPE = "application/problem+json"
 
+# The problems that the API itself knows: code → statuses, meaning. What fails in a connector has its error's own code.
+PROBLEM_TYPES: dict[str, tuple[tuple[int, ...], str]] = {
+    "unauthenticated": ((401,), "no API key was sent, and nobody is signed in"),
+    "wrong_api_key": ((401,), "the API key is unknown, revoked or expired; `detail` says which"),
+    "forbidden": ((403,), "the key's scopes or the person's role do not allow it"),
+    "not_found": ((404,), "there is no such thing, or it belongs to another tenant"),
+    "nothing_done": ((409,), "the state of the thing does not allow it; `detail` says why"),
+    "under_way": ((409,), "a request with this `Idempotency-Key` is still under way"),
+    "wrong_idempotency_key": ((400,), "the header `Idempotency-Key` is too long or not printable"),
+    "idempotency_key_reused": ((422,), "this `Idempotency-Key` belongs to another request"),
+    "wrong_request": ((422,), "parameters or body are not as the document says; `fields` names them"),
+    "wrong_filter": ((422,), "a filter of a list is wrong; `fields` names it"),
+    "wrong_job": ((422,), "what a job is to do is wrong; `fields` names it where one field is"),
+    "too_many_requests": ((429,), "the requests of this API key are used up; `Retry-After` says for how long"),
+    "refused": ((400, 405), "the request cannot be read, or the address has no such method"),
+}
+
 
 class ProblemDetails(Schema):
     """A problem.

@@ -28,7 +28,7 @@ class Command(BaseCommand):
         docs = commands.add_parser("docs", help="Write the pages in docs/connectors/ from the manifests.")
         docs.add_argument("--check", action="store_true", help="write nothing; fail if a page is stale")
         pages = scaffold.INTEGRATIONS.parent / "docs" / "connectors"
-        docs.add_argument("--to", type=Path, default=pages, help=f"the folder ({pages})")
+        docs.add_argument("--to", type=Path, default=pages, help="the folder; without it docs/connectors")
 
     def handle(self, *args: Any, **options: Any) -> None:
         {"new": self._new, "list": self._list, "docs": self._docs}[options["command"]](options)

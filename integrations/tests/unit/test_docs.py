@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import ast
 import re
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from django.core.management import CommandError, call_command
 from standardwebhooks.webhooks import WebhookVerificationError
 
-from integrations import conf
+from integrations import beat_schedule, conf
+from integrations.api.v1.problems import PROBLEM_TYPES
 from integrations.tests.factories import SECRET
 from integrations.transport import signing
 
@@ -39,12 +44,12 @@ def anchors(page: Path) -> set[str]:
 
 
 def row_of(setting: str) -> str:
-    """The line of OPERATIONS.md's tables that begins with `setting`, alone or with others."""
-    for line in (DOCS / "OPERATIONS.md").read_text().splitlines():
+    """The line of settings.md's tables that begins with `setting`, alone or with others."""
+    for line in (DOCS / "settings.md").read_text().splitlines():
         cells = line.split("|")
         if len(cells) > 2 and f"`{setting}`" in cells[1]:
             return line
-    pytest.fail(f"docs/OPERATIONS.md has no table row for {setting}")
+    pytest.fail(f"docs/settings.md has no table row for {setting}")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
@@ -77,13 +82,13 @@ def test_every_setting_is_documented_with_its_default(setting: str) -> None:
 
 
 def test_the_table_of_settings_is_up_to_date(tmp_path: Path) -> None:
-    call_command("integration_settings", DOCS / "OPERATIONS.md", check=True)
+    call_command("integration_settings", DOCS / "settings.md", check=True)
     page = tmp_path / "page.md"
-    page.write_text((DOCS / "OPERATIONS.md").read_text().replace("how long the lane of a dead worker", "how"))
+    page.write_text((DOCS / "settings.md").read_text().replace("how long the lane of a dead worker", "how"))
     with pytest.raises(CommandError, match=r"page\.md is stale; run: python manage\.py integration_settings"):
         call_command("integration_settings", page, check=True)
     call_command("integration_settings", page)
-    assert page.read_text() == (DOCS / "OPERATIONS.md").read_text()
+    assert page.read_text() == (DOCS / "settings.md").read_text()
     page.write_text("# Nothing\n")
     with pytest.raises(CommandError, match="has no place for the table: a line <!-- Written by"):
         call_command("integration_settings", page)
@@ -99,17 +104,64 @@ def test_every_environment_variable_of_the_settings_is_documented() -> None:
         row_of(name)
 
 
+def test_the_reference_is_what_the_code_says() -> None:
+    """Asked in a process of its own: other tests register event types."""
+    command = [sys.executable, "manage.py", "integration_reference", "docs/reference", "--check"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_stale_page_of_the_reference_is_told_and_mended(tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match=r"stale: api\.md, commands\.md, errors\.md, event-types\.md; run: python"):
+        call_command("integration_reference", tmp_path, check=True)
+    (tmp_path / "of-old.md").write_text((DOCS / "reference" / "api.md").read_text())
+    (tmp_path / "by-hand.md").write_text("# Mine\n")
+    call_command("integration_reference", tmp_path)
+    call_command("integration_reference", tmp_path, check=True)
+    written = {path.name for path in (DOCS / "reference").iterdir()}
+    assert {path.name for path in tmp_path.iterdir()} == {*written, "by-hand.md"}
+
+
+def test_the_pages_of_connectors_are_what_their_manifests_say() -> None:
+    call_command("connector", "docs", check=True)
+
+
+def test_every_problem_of_the_api_is_known() -> None:
+    """What the code answers, found in its calls, is what the reference lists."""
+    used: set[tuple[str, int]] = set()
+    for file in (ROOT / "integrations/api/v1").glob("*.py"):
+        for call in ast.walk(ast.parse(file.read_text())):
+            is_problem = isinstance(call, ast.Call) and getattr(call.func, "id", "") in ("problem", "Refused")
+            if is_problem and isinstance(call.args[1], ast.Constant):  # others have the code of an error
+                status = call.args[0]
+                used.add((call.args[1].value, status.value if isinstance(status, ast.Constant) else 400))
+    listed = {(code, status) for code, (statuses, _) in PROBLEM_TYPES.items() for status in statuses}
+    assert used == listed - {("refused", 405)}
+
+
+def test_every_periodic_task_is_described() -> None:
+    page = (DOCS / "OPERATIONS.md").read_text()
+    assert [name for name, entry in beat_schedule().items() if f"| {name} | `{entry['task']}` |" not in page] == []
+
+
+def test_every_page_is_in_one_room_of_the_site() -> None:
+    navigation = yaml.safe_load((ROOT / "mkdocs.yml").read_text())["nav"]
+    rooms = {name: entries for room in navigation for name, entries in room.items()}
+    assert list(rooms) == ["Home", "Tutorials", "How to", "Reference", "Explanation"]
+    places: list[str] = [rooms.pop("Home")]
+    for entries in rooms.values():
+        for page in (page for entry in entries for page in entry.values()):
+            folder = page.removeprefix("every page of ")
+            found = (DOCS / folder).glob("*.md") if folder != page else [DOCS / page]
+            places += [str(path.relative_to(DOCS)) for path in found]
+    beside = ["changelog.md", "contributing.md"]  # files above docs/
+    assert sorted(places) == sorted([*(str(page.relative_to(DOCS)) for page in DOCS.rglob("*.md")), *beside])
+
+
 def test_every_decision_is_listed() -> None:
     index = (DOCS / "adr" / "README.md").read_text()
     records = sorted(path.name for path in (DOCS / "adr").glob("[0-9]*.md"))
     assert records and [name for name in records if f"]({name})" not in index] == []
-
-
-@pytest.mark.parametrize("page", PAGES, ids=name_of)
-def test_python_examples_compile(page: Path) -> None:
-    for language, code in _FENCE.findall(page.read_text()):
-        if language == "python":
-            compile(code, name_of(page), "exec")
 
 
 def test_the_verification_example_accepts_our_signature_and_no_other() -> None:

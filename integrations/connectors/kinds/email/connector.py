@@ -1,6 +1,6 @@
 """Mail through any server: a mail for every event (SMTP), and the new mail of a mailbox (IMAP).
 
-    page = mailbox.fetch()              # the oldest mails, and where to go on
+    page = mailbox.fetch()  # the oldest mails, and where to go on
     page = mailbox.fetch(page.cursor)
 
 A mail has a readable text, the payload's bytes as an attached JSON file, and a Message-ID made from the event's key,

@@ -1,7 +1,7 @@
 """WooCommerce's REST API v3: orders and products, page by page, and the status of an order.
 
     page = shop.get_orders()
-    shop.get_order("727").total                                     # Decimal("29.35")
+    shop.get_order("727").total  # Decimal("29.35")
     shop.update_order_status("727", OrderStatus.SHIPPED)
 
 A first run reads everything, the next one what changed since; no row is left out while the shop goes on selling, and
