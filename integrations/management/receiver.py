@@ -107,7 +107,7 @@ class Receiver(ThreadingHTTPServer):
 
     def take(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Received:
         """Judge one request, remember and announce it."""
-        payload = _payload(body)
+        payload = payload_of(body)
         named = _subject(payload)
         signature = self._signature(headers, body)
         webhook_id = headers.get("webhook-id") or ""
@@ -268,7 +268,8 @@ def plain(value: object, length: int) -> str:
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
-def _payload(body: bytes) -> dict[str, Any]:
+def payload_of(body: bytes) -> dict[str, Any]:
+    """Return the body as a dict; {} if it is no JSON object."""
     try:
         payload = json.loads(body)
     except (ValueError, RecursionError):

@@ -16,5 +16,15 @@ from .conformance import ConnectorConformance  # noqa: E402
 from .receiver import Answer, Receiver, Request  # noqa: E402
 from .requests_client import RequestsClient  # noqa: E402
 from .scripted_server import ScriptedServer  # noqa: E402
+from .webhook_receiver import WebhookReceiver, webhook_receiver  # noqa: E402
 
-__all__ = ["Answer", "ConnectorConformance", "Receiver", "Request", "RequestsClient", "ScriptedServer"]
+__all__ = [
+    "Answer",
+    "ConnectorConformance",
+    "Receiver",
+    "Request",
+    "RequestsClient",
+    "ScriptedServer",
+    "WebhookReceiver",
+    "webhook_receiver",
+]

@@ -99,11 +99,13 @@ def express_receiver(tmp_path: Path) -> Iterator[str]:
         yield address
 
 
-def post(address: str, message_id: str, sequence: int, *, body: bytes = b"", secret: str = SECRET) -> int:
-    """Send an event as we do; return the status of the answer."""
-    sent = body or json.dumps({"event_type": "workitem_updated", "workitem": {"id": 7, "n": sequence}}).encode()
-    moment = int(time.time())
-    signed = json.dumps({"event_type": "workitem_updated", "workitem": {"id": 7, "n": sequence}}).encode()
+def post(
+    address: str, message_id: str, sequence: int, *, item: int | None = 7, body: bytes = b"", secret: str = SECRET
+) -> int:
+    """Send an event as we do, or `body` under its signature; return the status of the answer."""
+    event: dict[str, object] = {"event_type": "workitem_updated"} if item else {"event_type": "test", "test": True}
+    signed = json.dumps(event | ({"workitem": {"id": item, "n": sequence}} if item else {})).encode()
+    sent, moment = body or signed, int(time.time())
     headers = {
         "Content-Type": "application/json",
         "webhook-id": message_id,
@@ -121,18 +123,20 @@ def post(address: str, message_id: str, sequence: int, *, body: bytes = b"", sec
 
 
 @pytest.mark.parametrize("name", ["django_receiver", "fastapi_receiver", "express_receiver"])
-def test_a_receiver_verifies_and_drops_copies(name: str, request: pytest.FixtureRequest) -> None:
+def test_a_receiver_verifies_drops_copies_and_keeps_the_order(name: str, request: pytest.FixtureRequest) -> None:
     address = request.getfixturevalue(name)
     assert post(address, "evt_5", 5) == 202
     assert post(address, "evt_5", 5) == 200  # a copy
-    assert post(address, "evt_3", 3) == 202  # late: taken, and nothing to be done
+    assert post(address, "evt_3", 3) == 200  # late: nothing to be done
     assert post(address, "evt_6", 6, secret=generate_secret()) == 401
     assert post(address, "evt_6", 6, body=b'{"event_type": "workitem_updated", "workitem": {"id": 8}}') == 401
     assert post(address, "evt_6", 6) == 202
+    assert post(address, "evt_4", 4, item=8) == 202  # of another object
+    assert post(address, "evt_t", 0, item=None) == 200  # a test event
     if name == "fastapi_receiver":
         import sqlite3
 
         with sqlite3.connect(request.getfixturevalue("tmp_path") / "received.sqlite3") as database:
             rows = database.execute("SELECT id, done FROM received ORDER BY id").fetchall()
         database.close()
-        assert rows == [("evt_3", 1), ("evt_5", 0), ("evt_6", 0)]
+        assert rows == [("evt_3", 1), ("evt_4", 0), ("evt_5", 0), ("evt_6", 0)]
