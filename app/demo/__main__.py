@@ -15,7 +15,7 @@ from app.embedded_broker import EmbeddedBroker, EmbeddedBrokerError
 from app.terminal import print_anywhere
 from integrations.transport.signing import generate_secret
 
-from .environment import make_own
+from .environment import allowed_hosts, make_own
 from .processes import LOGS, Processes, free_port
 
 
@@ -38,7 +38,8 @@ def _run(stack: contextlib.ExitStack) -> int:
     make_own(os.environ, LOGS)
     web_port, receiver_port, places_port = free_port(8000), free_port(8099), free_port(8180)
     secret = os.environ["WEBHOOK_RECEIVER_SECRETS"] = generate_secret()
-    os.environ["INTEGRATIONS_ALLOWED_HOSTS"] = f"127.0.0.1:{receiver_port},127.0.0.1:{places_port}"
+    ours = [f"127.0.0.1:{receiver_port}", f"127.0.0.1:{places_port}"]
+    os.environ["INTEGRATIONS_ALLOWED_HOSTS"] = ",".join(ours + allowed_hosts(os.environ))
     os.environ["DJANGO_SETTINGS_MODULE"] = "app.demo.settings"
     os.environ.setdefault("LOG_LEVEL", "WARNING")
     if "CELERY_BROKER_URL" not in os.environ:

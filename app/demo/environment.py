@@ -5,10 +5,12 @@ It migrates a database, makes users and prints a link that signs a superuser in:
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 
 from app.local_secret import local_secret
+
+N8N = ("localhost:5678", "127.0.0.1:5678")  # where one listens by itself
 
 # What app.settings reads and the demo has an opinion on, or none: the defaults are for a fresh checkout.
 OF_AN_INSTALLATION = (
@@ -54,3 +56,9 @@ def make_own(environment: MutableMapping[str, str], folder: Path) -> None:
     if broker := environment.get("DEMO_BROKER_URL"):
         environment["CELERY_BROKER_URL"] = broker
     environment["CELERY_RESULT_BACKEND"] = "disabled://"
+
+
+def allowed_hosts(environment: Mapping[str, str]) -> list[str]:
+    """Return the private addresses that the demo may call: an n8n on this machine, and ``DEMO_ALLOWED_HOSTS``."""
+    more = environment.get("DEMO_ALLOWED_HOSTS", "").split(",")
+    return [*N8N, *(host.strip() for host in more if host.strip())]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from app.demo.environment import OF_AN_INSTALLATION, make_own
+from app.demo.environment import OF_AN_INSTALLATION, allowed_hosts, make_own
 from app.embedded_broker import PROJECT
 
 PRODUCTION = """
@@ -66,6 +66,12 @@ def test_a_database_and_a_broker_can_be_named_for_the_demo(tmp_path: Path) -> No
     make_own(environment, tmp_path)
     assert environment["DATABASE_URL"] == "postgres://localhost/demo"
     assert environment["CELERY_BROKER_URL"] == "redis://localhost/5"
+
+
+def test_the_demo_may_call_an_n8n_and_what_is_named_for_it() -> None:
+    assert "localhost:5678" in allowed_hosts({})
+    named = allowed_hosts({"DEMO_ALLOWED_HOSTS": "10.0.0.7:8443, nas:80,"})
+    assert named[-2:] == ["10.0.0.7:8443", "nas:80"]
 
 
 def test_tests_do_not_read_an_installations_file() -> None:

@@ -21,8 +21,10 @@ from typing import Any
 
 import pytest
 
-COMMAND_SECONDS = 60.0  # one n8n command; the first also makes the database
-READY_SECONDS = 60.0
+from integrations.tests.services import wait_until
+
+COMMAND_SECONDS = 180.0  # one n8n command; the first also makes the database
+READY_SECONDS = 180.0
 STOP_SECONDS = 15.0
 
 
@@ -133,6 +135,20 @@ class N8n:
             rows = connection.execute(query, (workflow_id,)).fetchall()
         found = [_execution(status, _unflatten(data)["resultData"]) for status, data in rows]
         return [execution for execution in found if execution.nodes]  # the nodes are written a moment later
+
+    def runs_of(self, workflow_id: str, webhook_id: str | None) -> list[Execution]:
+        """Return the stored runs that the event `webhook_id` caused; None: those without one."""
+        runs = self.executions(workflow_id)
+        return [run for run in runs if run.nodes["Webhook"][0]["headers"].get("webhook-id") == webhook_id]
+
+    def wait_for_runs(self, workflow_id: str, webhook_id: str | None, count: int = 1) -> list[Execution]:
+        """Return them once there are `count`; n8n stores a run just after it has ended."""
+
+        def enough() -> list[Execution]:
+            found = self.runs_of(workflow_id, webhook_id)
+            return found if len(found) >= count else []
+
+        return wait_until(enough, 30, f"{count} run(s) of {workflow_id} for {webhook_id}")
 
     def _run(self, *words: str) -> None:
         done = subprocess.run(

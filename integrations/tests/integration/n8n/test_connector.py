@@ -8,13 +8,9 @@ Also runs the Code node of docs/N8N_AUTHENTICATION.md as it is printed there.
 from __future__ import annotations
 
 import json
-import os
-import re
 import time
 import uuid
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,66 +23,17 @@ from integrations.delivery.drain import drain
 from integrations.errors import IntegrationAuthError, IntegrationError, IntegrationTemporaryError
 from integrations.models import IntegrationSync, TenantIntegration
 from integrations.tests.factories import SECRET, make_integration, make_item, make_tenant
-from integrations.tests.services import PROJECT, wait_until
 from integrations.transport import signing
 from integrations.transport.client import GuardedClient
-from integrations.transport.policy import AddressPolicy
 from tasks.models import Note
 
-from .n8n.server import Execution, N8n
+from .server import Execution, N8n
+from .workflows import KEY, PASSWORD, USER, workflow
 
 pytestmark = [pytest.mark.n8n, pytest.mark.timeout(240)]
 
-FILES = Path(__file__).parent / "n8n"
-ACTIVE = ("workitems", "basic-auth", "signature", "dedupe", "failing")
-INACTIVE = ("switched-off", "switched-on-later")
-KEY = "fake-key-for-tests-only"  # these three stand in n8n/credentials.json too
-USER, PASSWORD = "django-integration", "fake-password-for-tests-only"
 OTHER_SECRET = "whsec_HxwdHh8AAQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRo="
 BODY = '{"event_type":"workitem_created","workitem":{"description":"Řemínek ✓","final_price":"150.00"}}'.encode()
-
-
-def n8n_command() -> Path:
-    """Return n8n's executable, or skip the test; never fail it: this lane is optional, REQUIRE_SERVICES or not."""
-    home = os.environ.get("N8N_HOME", "")
-    command = Path(home) / "node_modules" / ".bin" / "n8n"
-    if not home or not command.exists():
-        pytest.skip(f"no n8n at {command}" if home else "set N8N_HOME to a folder with n8n (docs/N8N_WEBHOOK_SETUP.md)")
-    return command.absolute()
-
-
-@pytest.fixture(scope="module")
-def n8n(tmp_path_factory: pytest.TempPathFactory) -> Iterator[N8n]:
-    """A running n8n with the workflows of the folder n8n/."""
-    env = {"NODE_FUNCTION_ALLOW_BUILTIN": "crypto", "OUTBOX_SIGNING_SECRET": SECRET}
-    server = N8n(n8n_command(), tmp_path_factory.mktemp("n8n"), env)
-    server.install(FILES / "credentials.json", [workflow(name) for name in (*ACTIVE, *INACTIVE)])
-    server.activate(*(workflow(name)["id"] for name in ACTIVE))
-    server.start()
-    yield server
-    server.stop()
-
-
-@pytest.fixture
-def client(n8n: N8n) -> Iterator[GuardedClient]:
-    client = GuardedClient(AddressPolicy(allowed_hosts=(n8n.netloc,)), connect_timeout=2, timeout=10)
-    yield client
-    client.close()
-
-
-def workflow(name: str) -> dict[str, Any]:
-    """Return a workflow of the folder n8n/; the Code node gets the code that the docs print."""
-    found: dict[str, Any] = json.loads((FILES / f"{name}.json").read_text())
-    for node in found["nodes"]:
-        if node["type"] == "n8n-nodes-base.code":
-            node["parameters"]["jsCode"] = documented_code()
-    return found
-
-
-def documented_code() -> str:
-    page = (PROJECT / "docs" / "N8N_AUTHENTICATION.md").read_text()
-    (code,) = re.findall(r"^```javascript\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
-    return str(code)
 
 
 def new_event() -> Envelope:
@@ -96,18 +43,11 @@ def new_event() -> Envelope:
 
 def runs(n8n: N8n, name: str, webhook_id: str) -> list[Execution]:
     """Return the executions of a workflow that one event caused."""
-    found = n8n.executions(workflow(name)["id"])
-    return [run for run in found if run.nodes["Webhook"][0]["headers"].get("webhook-id") == webhook_id]
+    return n8n.runs_of(workflow(name)["id"], webhook_id)
 
 
 def wait_for_runs(n8n: N8n, name: str, webhook_id: str, count: int = 1) -> list[Execution]:
-    """Return them once there are `count`; n8n stores an execution just after it has answered."""
-
-    def enough() -> list[Execution]:
-        found = runs(n8n, name, webhook_id)
-        return found if len(found) >= count else []
-
-    return wait_until(enough, 10, f"{count} executions of {name} for {webhook_id}")
+    return n8n.wait_for_runs(workflow(name)["id"], webhook_id, count)
 
 
 def with_key(n8n: N8n, path: str, key: str | None = KEY, **fields: Any) -> Binding:
