@@ -51,6 +51,7 @@ PICTURES = (
     Picture("event", "events/{event}/", "as Acme's operator"),
     Picture("condition", "integrations/{pager}/events/workitem_created/", "as Acme's manager"),
     Picture("gallery", "integrations/new/", "as Acme's manager"),
+    Picture("slack", "integrations/new/slack/", "as Acme's manager"),
     Picture("job", "jobs/{job}/", "as Acme's manager"),
     Picture("phone", "integrations/", "as Acme's viewer", size=PHONE),
 )

@@ -132,7 +132,7 @@ def setup_test(request: HttpRequest, access: Access, public_id: UUID) -> HttpRes
         "answer": answer if answer and answer["integration"] == integration.pk else None,
         "secret": shown_once.take(request, integration),
         "can_test": "deliver" in manifest.does,
-        "can_check": "check" in manifest.does,
+        "can_check": "check" in manifest.does and _can_check(integration),
         "done_url": _url("setup-done", integration),
     }
     return _step(request, access, integration, manifest, "test", context)
@@ -216,6 +216,14 @@ def _next(integration: TenantIntegration, *, after: str) -> HttpResponseRedirect
 def _is_connected(integration: TenantIntegration) -> bool:
     grant = GrantTokens(integration).grant()
     return grant is not None and grant.is_connected
+
+
+def _can_check(integration: TenantIntegration) -> bool:
+    """Tell whether it can be checked as it is set up: a type may need a token for that, and have an address only."""
+    try:
+        return integration.get_adapter().can_check
+    except IntegrationError:
+        return True  # the check will say what is wrong
 
 
 def _url(name: str, integration: TenantIntegration) -> str:

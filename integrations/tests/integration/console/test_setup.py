@@ -227,3 +227,18 @@ def test_an_operator_with_many_tenants_asks_little(django_assert_max_num_queries
     for name, *args in (("setup", "n8n"), ("gallery",)):
         with django_assert_max_num_queries(15):
             assert "Tenant 29" in page(client, reverse(f"console:{name}", args=args))
+
+
+@pytest.mark.parametrize(
+    ("given", "offers"),
+    [({"token": "xoxb-fake-token", "channel": "C0123456789"}, True), ({}, False)],
+    ids=["token", "webhook"],
+)
+def test_a_check_is_offered_where_it_can_be_made(given: dict[str, str], offers: bool, receiver: Receiver) -> None:
+    """Slack's token can be checked; its webhook can do nothing but post."""
+    tenant = make_tenant()
+    url = "" if given else receiver.url
+    slack = make_integration(tenant, url, integration_type="slack", credentials=given, signed=False, is_active=False)
+    html = page(signed_in(tenant), reverse("console:setup-test", args=[slack.public_id]))
+    assert "Send a test event" in html
+    assert ("Check the connection" in html) is offers
