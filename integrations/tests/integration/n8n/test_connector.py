@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from django.db.models import F
 from django.utils import timezone
 
 from integrations.connectors.kinds.n8n import N8nConnector
@@ -21,7 +22,7 @@ from integrations.connectors.port import Binding, Envelope
 from integrations.delivery import operator_actions
 from integrations.delivery.drain import drain
 from integrations.errors import IntegrationAuthError, IntegrationError, IntegrationTemporaryError
-from integrations.models import IntegrationSync, TenantIntegration
+from integrations.models import IntegrationSync, Lane, TenantIntegration
 from integrations.tests.factories import SECRET, make_integration, make_item, make_tenant
 from integrations.transport import signing
 from integrations.transport.client import GuardedClient
@@ -256,7 +257,8 @@ def test_wrong_key_stops_the_integration_until_a_person_mends_it(n8n: N8n, integ
     integration.save()
     make_item(integration.tenant)
     for _ in range(3):
-        IntegrationSync.objects.update(next_attempt_at=timezone.now())
+        IntegrationSync.objects.update(next_attempt_at=F("created_at"))
+        Lane.objects.update(paused_until=None)  # as if the rest after a refusal were over
         drain(integration.pk)
     integration.refresh_from_db()
     assert not integration.is_enabled and "refused our credentials 3 times" in integration.disabled_reason
