@@ -59,6 +59,7 @@ SECURE_HSTS_SECONDS = _whole("SECURE_HSTS_SECONDS", 31_536_000 if HTTPS else 0)
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if _switch("BEHIND_PROXY", default=False) else None
 X_FRAME_OPTIONS = "DENY"
+CSRF_FAILURE_VIEW = "integrations.console.trouble.views.csrf_failure"
 
 # -- apps ---------------------------------------------------------------------------------------------
 INSTALLED_APPS = [

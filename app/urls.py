@@ -11,6 +11,8 @@ admin.site.site_header = "Work items and their integrations"
 admin.site.site_title = "Outbox"
 admin.site.index_title = "Administration"
 
+handler500 = "integrations.console.trouble.views.server_error"
+
 urlpatterns = [
     path("admin/", admin.site.urls),
     path("", include("integrations.urls")),

@@ -13,6 +13,7 @@ from django.urls import path, reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
+from app.urls import handler500 as handler500
 from app.urls import urlpatterns as project_urls
 
 SALT = "demo-sign-in"

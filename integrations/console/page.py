@@ -37,7 +37,7 @@ FOLDER = "integrations/console/"
 View = Callable[..., HttpResponse]
 
 
-def page(needed: Needed, *, operators_only: bool = False) -> Callable[[View], View]:
+def page(needed: Needed, *, operators_only: bool = False, is_button: bool = False) -> Callable[[View], View]:
     """Make a view of the console: it gets the request, the person's `Access`, and what its address names.
 
     Who is not signed in is sent to do so; who has no tenant, or may not do it for the tenant that is looked at (where
@@ -46,6 +46,7 @@ def page(needed: Needed, *, operators_only: bool = False) -> Callable[[View], Vi
     Args:
         needed: what the person must be allowed to do, or the role that it takes.
         operators_only: only people who run the product (staff) see it.
+        is_button: it takes a POST alone; whoever types its address reads that there is nothing there (405).
     """
 
     def decorate(view: View) -> View:
@@ -54,6 +55,10 @@ def page(needed: Needed, *, operators_only: bool = False) -> Callable[[View], Vi
             if not request.user.is_authenticated or not request.user.is_active:
                 return _to_sign_in(request)
             access = Access(request, needed)
+            if is_button and request.method != "POST":
+                response = show(request, access, "not_found.html", status=405)
+                response.headers["Allow"] = "POST"
+                return framed(response)
             try:
                 if operators_only and not access.is_operator:
                     raise PermissionDenied("This page is for the people who run the product.")
@@ -68,9 +73,7 @@ def page(needed: Needed, *, operators_only: bool = False) -> Callable[[View], Vi
             except Http404:
                 template = "parts/gone.html" if is_part(request) else "not_found.html"
                 response = show(request, access, template, status=404)
-            response.headers.setdefault("Content-Security-Policy", POLICY)
-            response.headers.setdefault("Referrer-Policy", "same-origin")
-            return response
+            return framed(response)
 
         answered.console_needs = needed  # type: ignore[attr-defined]
         return never_cache(answered)
@@ -78,14 +81,21 @@ def page(needed: Needed, *, operators_only: bool = False) -> Callable[[View], Vi
     return decorate
 
 
+def framed(response: HttpResponse) -> HttpResponse:
+    """Add the headers that every page has; one that a view has set stays."""
+    response.headers.setdefault("Content-Security-Policy", POLICY)
+    response.headers.setdefault("Referrer-Policy", "same-origin")
+    return response
+
+
 def _to_sign_in(request: HttpRequest) -> HttpResponse:
-    """Lead to the sign-in, and from there back; a part of a page leads the whole page there."""
-    if not is_part(request):
+    """Lead to the sign-in, and from there back: after a button or a form to the page that it is on."""
+    if request.method in ("GET", "HEAD") and not is_part(request):
         return redirect_to_login(request.get_full_path(), sign_in_url())
-    whole = urlsplit(request.headers.get("HX-Current-URL", ""))
+    whole = urlsplit(request.headers.get("HX-Current-URL" if is_part(request) else "Referer", ""))
     back = f"{whole.path}?{whole.query}" if whole.query else whole.path
     to = redirect_to_login(back or reverse("console:overview"), sign_in_url())
-    return HttpResponse(headers={"HX-Redirect": to.url})
+    return HttpResponse(headers={"HX-Redirect": to.url}) if is_part(request) else to
 
 
 def _why_nothing(user: Any) -> str:

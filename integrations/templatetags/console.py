@@ -6,15 +6,19 @@ from typing import Any
 
 from django import template
 from django.contrib import admin
+from django.template import Context
 from django.urls import NoReverseMatch, reverse
 from django.utils.html import format_html, json_script
 from django.utils.safestring import SafeString, mark_safe
 
 from integrations.connectors.gallery import logo_of
 from integrations.connectors.manifest import Manifest
+from integrations.console.access import RoleNeeded
 from integrations.console.icons import ICONS
+from integrations.console.workbench.bench import Bench
 from integrations.display import Badge, exact, lasting, short, when
 from integrations.forms.choice import connector_of
+from integrations.tenancy.capabilities import Capability
 from integrations.tenancy.tenant import name_of
 
 register = template.Library()
@@ -54,6 +58,26 @@ def page_of(name: str, *args: Any, **kwargs: Any) -> str:
         return reverse(f"console:{name}", args=args, kwargs=kwargs)
     except NoReverseMatch:
         return ""
+
+
+@register.inclusion_tag("integrations/console/parts/needs.html", takes_context=True)
+def needs(context: Context, capability: Capability, of: Bench | Any = None) -> dict[str, Any]:
+    """Say why a button is missing, in the words of the refusal, and who can help; nothing to who may do it.
+
+    Args:
+        of: the tenant for which it is to be done, or the workbench of one integration; None: the tenant that is
+            looked at, or any of several.
+    """
+    access, error = context["access"], None
+    if isinstance(of, Bench):
+        error = of.refusal(capability)
+    elif not (access.may(capability, of.pk) if of else access.may_here(capability)):
+        error = RoleNeeded(capability, access.role, of)
+    people = page_of("people")
+    if of and people:  # what is not there is "" in templates
+        people += f"?tenant={(of.integration.tenant if isinstance(of, Bench) else of).pk}"
+    is_there = context["request"].path == page_of("people")
+    return {"error": error, "people": "" if is_there else people}
 
 
 @register.simple_tag

@@ -8,7 +8,7 @@ names those that it takes; one that names none is for people with a role, and fo
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import Enum, nonmember
 from typing import Any
 
 from django.db.models import QuerySet
@@ -46,6 +46,7 @@ class Capability(Enum):
     AUDIT = Role.MANAGER, "read the audit trail", (("view", "auditentry"),)
     KEYS = Role.MANAGER, "make and revoke API keys", (("add", _KEY), ("change", _KEY))
     PEOPLE = Role.MANAGER, "say who works for the tenant, and as what", ()
+    do_not_call_in_templates = nonmember(True)  # {% needs Capability.ADD %}: Django calls whatever can be called
 
     def __init__(self, role: Role, words: str, permissions: tuple[tuple[str, str], ...]) -> None:
         # Enum takes members of equal value for one; these differ in their words.

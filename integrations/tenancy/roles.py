@@ -15,7 +15,7 @@ key. Set it too where people work for many tenants; it must say the same.
 
 from __future__ import annotations
 
-from enum import IntEnum
+from enum import IntEnum, nonmember
 from typing import Any
 
 from django.conf import settings
@@ -36,6 +36,7 @@ class Role(IntEnum):
     VIEWER = 1
     OPERATOR = 2
     MANAGER = 3
+    do_not_call_in_templates = nonmember(True)  # {{ Role.MANAGER }}: Django calls whatever can be called
 
     @property
     def word(self) -> str:

@@ -14,7 +14,6 @@ from django.urls import NoReverseMatch, reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
-from django.views.decorators.http import require_POST
 
 from integrations.connections import event_types
 from integrations.connections.models import TenantIntegration
@@ -95,6 +94,7 @@ def _context(
     return {
         "which": which,
         "errors": errors,
+        "typed": {name: " ".join(request.GET.getlist(name)) for name in errors},  # what is wrong stays to be mended
         "query": {name: " ".join(values) for name, values in query.items()},
         "words": which.in_words(_name(access, which)) if is_filtered and integration is None else "",
         "page": found,
@@ -169,8 +169,7 @@ def _job(which: SyncFilter, access: Access) -> str:
     return f"{page_of}?{urlencode({'kind': 'replay', **which.to_query()}, doseq=True)}"
 
 
-@require_POST
-@page(Capability.VIEW_DELIVERIES)
+@page(Capability.VIEW_DELIVERIES, is_button=True)
 def act_on_deliveries(request: HttpRequest, access: Access) -> HttpResponse:
     """Retry, replay or cancel the ticked rows, those of tenants for which this person may."""
     act = request.POST.get("act", "")

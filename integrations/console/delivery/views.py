@@ -9,7 +9,6 @@ from django.contrib import messages
 from django.db.models import Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
-from django.views.decorators.http import require_POST
 
 from integrations import clock, conf
 from integrations.audit.exchanges import exchanges_of, secrets_of
@@ -173,8 +172,7 @@ def _neighbours(sync: IntegrationSync) -> dict[str, Any]:
     }
 
 
-@require_POST
-@page(Capability.VIEW_DELIVERIES)
+@page(Capability.VIEW_DELIVERIES, is_button=True)
 def act_on_delivery(request: HttpRequest, access: Access, pk: int, act: str) -> HttpResponse:
     """One of the buttons of the page."""
     if act not in ACTS:

@@ -8,7 +8,6 @@ from django.contrib import messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.views.decorators.http import require_POST
 
 from integrations.connections.models import TenantIntegration
 from integrations.console.access import Access
@@ -21,7 +20,6 @@ from integrations.inbound.models import WebhookEvent
 from integrations.received import shown_body, shown_headers, shown_json
 from integrations.tenancy.capabilities import Capability
 from integrations.tenancy.harmless_text import harmless
-from integrations.tenancy.roles import Role
 
 REJECTED = "rejected"
 STATES = ("received", "processed", "failed", REJECTED, "duplicate")
@@ -70,7 +68,7 @@ def inbound_event(request: HttpRequest, access: Access, pk: int) -> HttpResponse
     event = _one(access, pk)
     _tell(event)
     secrets = by_hand.secrets_of(event)
-    may_act = event.connection is not None and access.may(Role.OPERATOR, event.connection.tenant_id)
+    may_act = event.connection is not None and access.may(Capability.PULL, event.connection.tenant_id)
     context = {
         "event": event,
         "payload": shown_json(event.payload, secrets),
@@ -85,13 +83,12 @@ def inbound_event(request: HttpRequest, access: Access, pk: int) -> HttpResponse
     return show(request, access, "inbound_event.html", context)
 
 
-@require_POST
-@page(Capability.VIEW_DELIVERIES)
+@page(Capability.VIEW_DELIVERIES, is_button=True)
 def process_again(request: HttpRequest, access: Access, pk: int) -> HttpResponse:
     """Have a worker look at it once more: what failed or waits, or with ``replay`` what was processed."""
     event = _one(access, pk)
     tenant = event.connection.tenant_id if event.connection is not None else None
-    access.require(Role.OPERATOR, tenant)
+    access.require(Capability.PULL, tenant)
     act = by_hand.replay if event.status == Status.PROCESSED and "replay" in request.POST else by_hand.process_again
     done = act(WebhookEvent.objects.filter(pk=pk), lambda row: True)
     messages.add_message(request, messages.SUCCESS if done.count else messages.WARNING, str(done))

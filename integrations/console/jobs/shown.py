@@ -37,8 +37,10 @@ def describe(job: Job, access: Access) -> dict[str, Any]:
         "left": "" if left is None else duration(left),
         "rate": f"{job.rate:.0f}" if job.rate >= 10 else f"{job.rate:.1f}",
         "buttons": _buttons(job, access),
+        "takes": _takes(job),
         "story": [{**said, "moment": parse_datetime(said["at"])} for said in reversed(job.messages)],
         "is_active": job.state in ACTIVE,
+        "is_live": job.state in ACTIVE or job.state == State.PAUSED,  # somebody may resume it meanwhile
     }
 
 
@@ -52,6 +54,13 @@ def _buttons(job: Job, access: Access) -> list[dict[str, str]]:
         words = _("It ends after the batch under way. What is done stays done: those deliveries are still sent.")
         found.append({"name": "cancel", "label": _("Cancel job"), "icon": "cross", "kind": "danger", "confirms": words})
     return found
+
+
+def _takes(job: Job) -> Capability | None:
+    """Return what somebody must be allowed to do for all the buttons of this job; None: there are none."""
+    if job.state in (State.PAUSED, State.FAILED):
+        return TAKES[Job.Kind(job.kind)]
+    return None if job.state in OVER else Capability.RETRY
 
 
 def duration(seconds: float) -> str:

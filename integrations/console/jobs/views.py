@@ -15,7 +15,6 @@ from django.db.models import Q
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_POST
 
 from integrations.connections.models import TenantIntegration
 from integrations.console.access import Access
@@ -26,7 +25,7 @@ from integrations.console.page import is_part, page, show
 from integrations.display import sync_badge
 from integrations.jobs import actions
 from integrations.jobs.actions import CannotStart
-from integrations.jobs.models import ACTIVE, Job
+from integrations.jobs.models import Job
 from integrations.jobs.replay import ReplayFilter
 from integrations.jobs.snapshots import source_of
 from integrations.tenancy.capabilities import Capability
@@ -44,12 +43,13 @@ def jobs(request: HttpRequest, access: Access) -> HttpResponse:
     """List the jobs, newest first; those that run are up to date."""
     rows = access.rows(Job.objects.select_related("tenant"))
     found = listing(request, rows, size=SIZE, is_sparse=False)
+    shown = [describe(job, access) for job in found.rows]
     context = {
-        "jobs": [describe(job, access) for job in found.rows],
+        "jobs": shown,
         "older": found.older,
         "newer": found.newer,
         "may_start": access.may_here(Capability.RETRY),
-        "is_live": any(job.state in ACTIVE for job in found.rows),
+        "is_live": any(each["is_live"] for each in shown),
     }
     return show(request, access, "jobs_list.html" if is_part(request) else "jobs.html", context)
 
@@ -62,8 +62,7 @@ def job(request: HttpRequest, access: Access, pk: int) -> HttpResponse:
     return show(request, access, "job_state.html" if is_part(request) else "job.html", context)
 
 
-@require_POST
-@page(Capability.RETRY)
+@page(Capability.RETRY, is_button=True)
 def act_on_job(request: HttpRequest, access: Access, pk: int, act: str) -> HttpResponse:
     """Pause, resume or cancel a job."""
     found = access.one(Job.objects.all(), pk=pk)

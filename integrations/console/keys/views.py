@@ -11,7 +11,6 @@ from django.db.models import Q
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_POST
 
 from integrations import clock, conf
 from integrations.api_keys.keys import in_use, make_key, revoke, scopes_for
@@ -71,8 +70,7 @@ def new_key(request: HttpRequest, access: Access) -> HttpResponse:
     return show(request, access, "keys_new.html", {"form": form, "tenant": tenant, "offered": offered})
 
 
-@require_POST
-@page(Capability.KEYS)
+@page(Capability.KEYS, is_button=True)
 def revoke_key(request: HttpRequest, access: Access, pk: int) -> HttpResponse:
     """Refuse a key from now on."""
     key = access.one(APIKey.objects.all(), pk=pk)

@@ -18,6 +18,7 @@ from integrations.statistics.figures import Figures, total
 from integrations.statistics.models import DAY
 from integrations.statistics.reading import DAY_LONG, EVERYBODY, RANGES, Point, Range, Whose, coarser, series
 from integrations.statistics.words import percent, took
+from integrations.tenancy.capabilities import Capability
 from integrations.tenancy.roles import Role
 from integrations.tenancy.tenant import tenant_model
 
@@ -52,6 +53,8 @@ def overview(request: HttpRequest, access: Access) -> HttpResponse:
     if mine.exists():
         context |= _figures(access, span)
         context["failing"], context["failing_count"] = failing(mine)
+    else:
+        context["may_add"] = access.may_here(Capability.ADD)
     context |= _system(access)
     template = "parts/overview_live.html" if request.headers.get("HX-Request") == "true" else "overview.html"
     return show(request, access, template, context)

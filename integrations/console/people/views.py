@@ -12,7 +12,6 @@ from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_POST
 
 from integrations import conf, per_minute
 from integrations.api_keys.keys import in_use, keys_of, revoke
@@ -63,8 +62,7 @@ def members(request: HttpRequest, access: Access) -> HttpResponse:
     return show(request, access, "people.html", shown)
 
 
-@require_POST
-@page(Role.VIEWER)
+@page(Role.VIEWER, is_button=True)
 def set_role(request: HttpRequest, access: Access, key: str) -> HttpResponse:
     """Give a member another role."""
     tenant, member = _member(request, access, key)

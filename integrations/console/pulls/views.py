@@ -7,7 +7,6 @@ from typing import Any
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.views.decorators.http import require_POST
 
 from integrations.console.access import Access
 from integrations.console.keyset import chosen, listing
@@ -50,19 +49,18 @@ def pull(request: HttpRequest, access: Access, pk: int) -> HttpResponse:
         "cursor": harmless(state.cursor[:CURSOR_SHOWN]),
         "cursor_rest": max(0, len(state.cursor) - CURSOR_SHOWN),
         "is_reading": is_leased(state),
-        "may_act": access.may(Role.OPERATOR, state.connection.tenant_id),
+        "may_act": access.may(Capability.PULL, state.connection.tenant_id),
         "may_start_over": access.may(Role.MANAGER, state.connection.tenant_id),
         "why_not": _why_not(state),
     }
     return show(request, access, "pull.html", context)
 
 
-@require_POST
-@page(Capability.VIEW_DELIVERIES)
+@page(Capability.VIEW_DELIVERIES, is_button=True)
 def pull_act(request: HttpRequest, access: Access, pk: int, act: str) -> HttpResponse:
     """Ask a worker to go on from the cursor (``now``), or to forget it and read everything again (``again``)."""
     state: Any = access.one(SyncState.objects.select_related("connection"), PATH, pk=pk)
-    access.require(Role.OPERATOR if act == "now" else Role.MANAGER, state.connection.tenant_id)
+    access.require(Capability.PULL if act == "now" else Role.MANAGER, state.connection.tenant_id)
     ask = by_hand.pull_now if act == "now" else by_hand.start_over
     for is_good, words in ask(SyncState.objects.filter(pk=pk), lambda row: True).messages():
         messages.add_message(request, messages.SUCCESS if is_good else messages.WARNING, words)

@@ -16,7 +16,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import NoReverseMatch, reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.debug import sensitive_post_parameters
-from django.views.decorators.http import require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods
 
 from integrations.connections.authorization import missing_scopes, wants_authorization
 from integrations.connections.event_types import offered_to
@@ -160,8 +160,7 @@ def setup_done(request: HttpRequest, access: Access, public_id: UUID) -> HttpRes
     return _step(request, access, integration, manifest, "done", context)
 
 
-@require_POST
-@page(Capability.SETTINGS)
+@page(Capability.SETTINGS, is_button=True)
 def setup_discard(request: HttpRequest, access: Access, public_id: UUID) -> HttpResponse:
     """Delete what was begun; only before it was ever switched on."""
     integration = _of(access, public_id)[0]

@@ -18,7 +18,7 @@ from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods
 
 from integrations.connections.event_types import choices, offered_to
 from integrations.connections.models import EventSubscription, TenantIntegration
@@ -95,6 +95,7 @@ def subscription(request: HttpRequest, access: Access, public_id: UUID, event_ty
                 return HttpResponseRedirect(_url(integration))
     events = _events(access, integration, event_type)
     context = {
+        "bench": bench,
         "integration": integration,
         "event_type": event_type,
         "label": offered[event_type],
@@ -104,14 +105,12 @@ def subscription(request: HttpRequest, access: Access, public_id: UUID, event_ty
         "fields": offered_fields(event_type, events.bodies),
         "trial": try_subscription(row.condition, row.payload, event_type, integration.tenant, on=events),
         "is_editable": bench.connector is not None and bench.may_change,
-        "is_installed": bench.connector is not None,
         "is_new": row.pk is None,
     }
     return show(request, access, "integration_event.html", context)
 
 
-@require_POST
-@page(Capability.VIEW)
+@page(Capability.VIEW, is_button=True)
 def subscription_trial(request: HttpRequest, access: Access, public_id: UUID, event_type: str) -> HttpResponse:
     """Answer what a condition and a payload would have done with the last events; nothing is saved or sent."""
     integration = integration_of(access, public_id)

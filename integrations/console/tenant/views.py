@@ -5,15 +5,13 @@ from __future__ import annotations
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
-from django.views.decorators.http import require_POST
 
 from integrations.console.access import CHOSEN, Access
 from integrations.console.page import page
 from integrations.tenancy.roles import Role
 
 
-@require_POST
-@page(Role.VIEWER)
+@page(Role.VIEWER, is_button=True)
 def choose_tenant(request: HttpRequest, access: Access) -> HttpResponse:
     """Remember the tenant that is posted, empty for all, and go back to where the person was."""
     request.session[CHOSEN] = request.POST.get("tenant", "")[:100]

@@ -7,12 +7,10 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
-from django.core.exceptions import PermissionDenied
 from django.db import router
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_POST
 
 from integrations.audit.trail import record
 from integrations.connections.models import TenantIntegration
@@ -20,7 +18,6 @@ from integrations.connections.signing_keys import reveal_signing_secret
 from integrations.connectors.port import Client, TestResult
 from integrations.console.access import Access
 from integrations.console.leaving import lead_to
-from integrations.console.one_integration import type_refused
 from integrations.console.page import page, show
 from integrations.counted import count_up_to
 from integrations.delivery import operator_actions
@@ -47,8 +44,7 @@ def back(bench: Bench) -> HttpResponseRedirect:
     return HttpResponseRedirect(reverse("console:integration", args=[bench.integration.public_id]))
 
 
-@require_POST
-@page(Role.VIEWER)
+@page(Role.VIEWER, is_button=True)
 def act(request: HttpRequest, access: Access, public_id: UUID, name: str) -> HttpResponse:
     """Do what the button `name` says."""
     if name not in ACTIONS:
@@ -65,11 +61,8 @@ def require(bench: Bench, capability: Capability) -> None:
     Raises:
         PermissionDenied: the role is too small, the connector type is not theirs to use, or it is being deleted.
     """
-    bench.access.require(capability, bench.integration.tenant_id)
-    if bench.is_going:
-        raise PermissionDenied(_("It is being deleted: nothing can be done with it any more."))
-    if not bench.may(capability):
-        raise type_refused(bench.type_name)
+    if (refusal := bench.refusal(capability)) is not None:
+        raise refusal
 
 
 def _test(request: HttpRequest, bench: Bench) -> None:

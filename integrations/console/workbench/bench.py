@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 from uuid import UUID
 
+from django.core.exceptions import PermissionDenied
 from django.urls import NoReverseMatch, reverse
 from django.utils.translation import gettext as _
 
@@ -15,8 +16,8 @@ from integrations import clock
 from integrations.connections.authorization import grant_of, wants_authorization
 from integrations.connections.destinations import shown_target
 from integrations.connections.models import TenantIntegration
-from integrations.console.access import Access
-from integrations.console.one_integration import may_use_type
+from integrations.console.access import Access, RoleNeeded
+from integrations.console.one_integration import may_use_type, type_refused
 from integrations.delivery.models import Lane
 from integrations.errors import EncryptionError
 from integrations.forms.choice import calls_back, connector_of
@@ -104,13 +105,29 @@ class Bench:
 
     def may(self, capability: Capability) -> bool:
         """Tell whether this person may do it with this integration: its connector type must be theirs to use, too."""
-        if self.is_going or not self.access.may(capability, self.integration.tenant_id):
-            return False
-        return self._may_use
+        return self.refusal(capability) is None
 
     @cached_property
     def _may_use(self) -> bool:
         return self.manifest is None or may_use_type(self.access, self.manifest, self.integration.tenant)
+
+    def refusal(self, capability: Capability) -> PermissionDenied | None:
+        """Return why this person may not do it with this integration; None: they may."""
+        integration = self.integration
+        if not self.access.may(capability, integration.tenant_id):
+            return RoleNeeded(capability, self.access.role_in(integration.tenant_id), integration.tenant)
+        if self.is_going:
+            return PermissionDenied(_("It is being deleted: nothing can be done with it any more."))
+        return None if self._may_use else type_refused(self.type_name)
+
+    @cached_property
+    def for_others(self) -> list[tuple[str, list[str]]]:
+        """What takes a larger role than this person's: (role, what it may do), the smallest role first."""
+        found: dict[str, list[str]] = {}
+        for capability in () if self.is_going else _ASKED:
+            if not self.access.may(capability, self.integration.tenant_id):
+                found.setdefault(capability.role.word, []).append(capability.words)
+        return list(found.items())
 
     @property
     def may_change(self) -> bool:

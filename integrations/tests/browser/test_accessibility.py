@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import connections
 from django.test import Client
 from django.urls import reverse
 
 from app.demo.data.fill import fill
 from app.demo.pages import pages
-from integrations.tests.services import missing, wait_until
+from integrations.tests.services import wait_until
 from tenants.models import Tenant
 
-from .conftest import CHROMIUM, FLAGS
+from .people import FITS
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(900), pytest.mark.django_db(transaction=True)]
 
 DESK, PHONE = (1400, 900), (390, 844)
 ALL = tuple((size, scheme) for size in (DESK, PHONE) for scheme in ("light", "dark"))
-FITS = "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
 # Empty lists and refusals, beside the pages with something on them.
 STATES = (
     "events/?type=workitem_deleted",
@@ -33,19 +30,6 @@ STATES = (
     "keys/",
 )
 WITHOUT_SIGN_IN = ("sign-in/",)
-
-
-@pytest.fixture
-def playwright() -> Iterator[Any]:
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError:
-        missing("the package playwright is not installed")
-    if not Path(CHROMIUM).exists():
-        missing(f"there is no Chromium at {CHROMIUM}")
-    with sync_playwright() as running:
-        yield running
-        connections.close_all()  # beside playwright's event loop this thread has connections of its own
 
 
 def _context(browser: Any, server: str, username: str) -> Any:
@@ -71,7 +55,7 @@ def _findings(page: Any, axe: Any, looks: Sequence[tuple[tuple[int, int], str]])
             yield f"{width} px, {scheme}: {violation['id']} ({violation['help']}): {'; '.join(nodes)}"
 
 
-def test_axe_finds_nothing(server: str, playwright: Any) -> None:
+def test_axe_finds_nothing(server: str, chromium: Any) -> None:
     from axe_playwright_python.sync_playwright import Axe
 
     fill(server, pace=0.1)
@@ -89,14 +73,13 @@ def test_axe_finds_nothing(server: str, playwright: Any) -> None:
     home = reverse("console:overview")
     everything = [*paths, *(home + state for state in STATES)]
     axe = Axe()
-    browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
     found: dict[str, list[str]] = {}
     for username, urls, looks in (
         ("root", everything, ALL),
         ("acme-viewer", [*paths, home + "keys/"], ALL[:1]),
         ("", [home + path for path in WITHOUT_SIGN_IN], ALL),
     ):
-        context = _context(browser, server, username)
+        context = _context(chromium, server, username)
         page = context.new_page()
         for url in urls:
             answer = page.goto(server + url)
@@ -104,7 +87,6 @@ def test_axe_finds_nothing(server: str, playwright: Any) -> None:
             for finding in _findings(page, axe, looks):
                 found.setdefault(f"{finding}", []).append(f"{username or 'nobody'} {url}")
         context.close()
-    browser.close()
     assert not found, "\n".join(
         f"{what}\n      on {', '.join(sorted(set(where))[:4])}" for what, where in found.items()
     )

@@ -1,66 +1,122 @@
-"""In a real Chromium: a delivery that fails is found, understood, mended and seen to arrive, without a reload."""
+"""An endpoint that fails: found from the overview, understood by its exact request, mended, seen to arrive."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
-from django.contrib.auth.models import User
 
 from integrations.database_clock import after
 from integrations.delivery.drain import drain
-from integrations.models import IntegrationSync
-from integrations.tests.factories import make_integration, make_item, make_tenant
-from integrations.tests.receiver import Answer, Receiver
-from tenants.models import Membership
+from integrations.models import IntegrationSync, TenantIntegration
+from integrations.tests.factories import make_integration, make_item
+from integrations.tests.receiver import Answer, Receiver, Request
+from tenants.models import Tenant
+
+from .people import People, Person, on_each_screen
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
+GONE = Answer(404, b'{"error": "no such workflow"}')
 
-def test_an_operator_finds_what_fails_and_sees_it_arrive(
-    server: str, browser_page: Any, receiver: Receiver, settings: Any
-) -> None:
-    settings.INTEGRATIONS = {"ALLOWED_HOSTS": [receiver.netloc], "RETRY_JITTER": 0.0}
-    tenant = make_tenant()
-    target = make_integration(tenant, receiver.url, headers={"X-Shop": "canary-of-the-shop"})
-    make_item(tenant, reference_id="RMA-1")
-    receiver.answer_with(Answer(404, b'{"error": "no such workflow"}'), 200)
-    user = User.objects.create_user("olga", password="a long password")
-    Membership.objects.create(tenant=tenant, user=user, role="operator")
-    page, first = browser_page, IntegrationSync.objects.get()
 
-    page.goto(f"{server}/console/deliveries/?status=pending")
-    page.fill("[name=username]", "olga")
-    page.fill("[name=password]", "a long password")
-    page.locator("main button").click()
-    row = page.locator(f"#delivery-{first.pk}")
-    row.get_by_text("due now").wait_for()
-    row.get_by_role("checkbox").check()
+@pytest.fixture
+def failing(acme: Tenant, receiver: Receiver) -> TenantIntegration:
+    """An integration whose address was changed at the other side: what it is owed fails there."""
+    target = make_integration(
+        acme, receiver.url, name="Production n8n workflow", headers={"X-Shop": "canary-of-the-shop"}
+    )
+
+    def answer(request: Request) -> Answer:
+        return Answer(200) if request.path == "/new" else GONE
+
+    receiver.answer_with(answer)
+    make_item(acme, reference_id="RMA-1")
     drain(target.pk)
-    row.get_by_text("no such workflow").wait_for()  # by itself, and the tick is still there
-    assert row.get_by_role("checkbox").is_checked()
-    second = make_item(tenant, reference_id="RMA-2")
-    page.get_by_text("RMA-2").wait_for()
+    return target
+
+
+def finds_out(someone: Person) -> IntegrationSync:
+    """Go from the overview to the delivery that failed, and read what was sent and what came back."""
+    someone.goes_to("Overview")
+    someone.sees("Needs attention", "0 % of 1 attempts")
+    someone.clicks("Production n8n workflow")
+    someone.sees("What was owed last", "no such workflow")
+    someone.clicks("All its deliveries")
+    someone.clicks("workitem_created")
+    someone.sees("The receiver knows no such address", "no such workflow", "404")
+    head = someone.window.get_by_label("Head of the request").first  # the request of the last failure is open
+    assert "X-Shop: ***" in head.inner_text()
+    someone.clicks("Copy as curl")
+    someone.window.locator("button.copied").wait_for()
+    assert "canary-of-the-shop" not in someone.window.content()
+    curl = someone.window.locator("[id^=curl-]").first.text_content()
+    assert curl.startswith("# Set first: WEBHOOK_URL, HEADER_X_SHOP")
+    return IntegrationSync.objects.get()
+
+
+def retries(someone: Person, sync: IntegrationSync) -> None:
+    """Send it again at once, and see it arrive without loading the page anew."""
+    someone.clicks("Retry")
+    someone.sees("1 delivery due now.", "Due now: the first attempt")
+    drain(sync.integration_id)
+    someone.waits(3)
+    someone.sees("delivered, HTTP 200", "Noted on the object")
+
+
+@on_each_screen
+@pytest.mark.parametrize("who", ["manager", "root"])
+def test_who_may_mends_the_address(
+    people: People, acme: Tenant, receiver: Receiver, failing: TenantIntegration, who: str
+) -> None:
+    someone = people.join(who, acme)
+    sync = finds_out(someone)
+    someone.clicks("Settings")
+    someone.sees("dots stand for a stored value")
+    someone.fills("Webhook URL", receiver.url.replace("/hook", "/new"))
+    someone.clicks("Save")
+    someone.sees("The settings are saved.")
+    someone.opens(f"deliveries/{sync.pk}/")
+    retries(someone, sync)
+    assert receiver.requests[-1].path == "/new" and receiver.requests[-1].headers["x-shop"] == "canary-of-the-shop"
+    someone.goes_to("Overview")
+    someone.sees("50.0 % of 2 attempts", "No integration is failing.")
+    someone.clicks("Show as a table")
+    someone.sees("As a table")
+
+
+@on_each_screen
+def test_an_operator_has_it_mended_there_and_watches_it_arrive(
+    people: People, acme: Tenant, receiver: Receiver, failing: TenantIntegration
+) -> None:
+    olga = people.join("operator", acme)
+    sync = finds_out(olga)
+    olga.goes_to("Deliveries")
+    row = olga.window.locator(f"#delivery-{sync.pk}")
+    row.get_by_role("checkbox").check()
+    second = make_item(acme, reference_id="RMA-2")
+    olga.waits(5)
+    olga.sees("RMA-2")  # by itself, and the tick is still there
     assert row.get_by_role("checkbox").is_checked()
     second.delete()
+    receiver.answer_with(default=200)  # the workflow is there again
+    olga.opens(f"deliveries/{sync.pk}/")
+    IntegrationSync.objects.exclude(pk=sync.pk).update(next_attempt_at=after(3600))
+    retries(olga, sync)
+    olga.clicks("RMA-1")
+    olga.sees("What happened, and who heard of it", "Receipts noted on it")
 
-    row.get_by_role("link", name="workitem_created").click()
-    page.get_by_text("The receiver knows no such address").wait_for()
-    head = page.get_by_label("Head of the request").first  # the request of the last failure is open
-    assert "X-Shop: ***" in head.inner_text()
-    page.get_by_role("button", name="Copy as curl").click()
-    page.locator("button.copied").wait_for()
-    assert "canary-of-the-shop" not in page.content()
-    assert page.locator("[id^=curl-]").first.text_content().startswith("# Set first: WEBHOOK_URL, HEADER_X_SHOP")
 
-    page.get_by_role("button", name="Retry").click()
-    page.get_by_text("1 delivery due now.").wait_for()
-    IntegrationSync.objects.exclude(pk=first.pk).update(next_attempt_at=after(3600))
-    drain(target.pk)
-    page.get_by_text("delivered, HTTP 200").wait_for()  # by itself
-    page.get_by_text("Noted on the object").wait_for()
-
-    page.set_viewport_size({"width": 390, "height": 800})
-    for address in (f"deliveries/{first.pk}/", "deliveries/", f"objects/{first.object_key.replace(':', '/')}/"):
-        page.goto(f"{server}/console/{address}")
-        assert page.evaluate("document.documentElement.scrollWidth") <= 390, address
+@on_each_screen
+def test_a_viewer_understands_it_and_sees_who_can_retry(
+    people: People, acme: Tenant, failing: TenantIntegration
+) -> None:
+    people.join("manager", acme)
+    vera = people.join("viewer", acme)
+    finds_out(vera)
+    vera.is_told_why("operator", to="retry and replay deliveries")
+    vera.is_not_offered("Retry", "Replay", "Cancel")
+    vera.clicks("Who can give it to you")
+    vera.sees("mona", "Manager")
+    vera.goes_to("Deliveries")
+    vera.is_told_why("operator", to="retry and replay deliveries")
+    vera.is_not_offered("Retry", "Replay", "Cancel")
+    assert vera.window.get_by_role("checkbox").count() == 0

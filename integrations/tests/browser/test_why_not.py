@@ -1,62 +1,89 @@
-"""Somebody asks why an event did not arrive, in a real Chromium: what kept it out, who did that, and send it anyway."""
+"""Somebody asks why an event did not arrive: what kept it out, who set that, and, who may, sends it anyway."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
-from django.contrib.auth.models import User
 
 from integrations.acting import acting_as
-from integrations.models import AuditEntry, IntegrationSync
-from integrations.tests.factories import make_integration, make_item, make_tenant
-from tenants.models import Membership
+from integrations.delivery.drain import drain
+from integrations.models import AuditEntry, IntegrationSync, TenantIntegration
+from integrations.tests.factories import make_integration, make_item
+from integrations.tests.receiver import Receiver
+from tenants.models import Tenant
+
+from .people import People, Person, on_each_screen
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 
-def test_a_manager_finds_out_why_and_who(server: str, browser_page: Any) -> None:
-    tenant = make_tenant()
-    pager = make_integration(tenant, "https://hooks.example.com/x", name="On-call pager", events=())
+@pytest.fixture
+def pager(acme: Tenant, receiver: Receiver) -> TenantIntegration:
+    """An integration that wants urgent work items alone, one that is switched off, and a work item for neither."""
+    pager = make_integration(acme, receiver.url, name="On-call pager", events=())
     with acting_as("rita", source="console"):
         pager.subscribe("workitem_created", conditions={"workitem_created": "workitem.priority == 'Urgent'"})
-    archive = make_integration(tenant, "https://hooks.example.com/y", name="Archive")
+    archive = make_integration(acme, "https://hooks.example.com/y", name="Archive")
     archive.is_active = False
     with acting_as("sam", source="api"):
         archive.save()
-    item = make_item(tenant, priority="standard", reference_id="RMA-77")
-    user = User.objects.create_user("mona", password="a long password")
-    Membership.objects.create(tenant=tenant, user=user, role="manager")
-    page = browser_page
+    make_item(acme, priority="standard", reference_id="RMA-77")
+    return pager
 
-    page.goto(f"{server}/console/events/")
-    page.fill("[name=username]", "mona")
-    page.fill("[name=password]", "a long password")
-    page.locator("main button").click()
-    page.get_by_role("link", name="workitem_created").click()
-    page.get_by_text("– Skipped").wait_for()
-    page.get_by_text("`workitem.priority == 'Urgent'`: it was Standard").wait_for()
-    page.get_by_text("It was switched off then (Active not ticked): sam did that at").wait_for()
-    event = page.url
 
-    page.get_by_role("navigation", name="Console").get_by_role("link", name="Audit").click()
-    page.fill("[name=who]", "rita")
-    page.get_by_role("button", name="Filter").click()
-    page.get_by_text("not subscribed").wait_for()
-    assert page.locator("table.audit tbody tr").count() == 1
-    page.locator("table.audit tbody tr").get_by_role("link", name="On-call pager").click()
-    page.get_by_role("link", name="History").click()
-    page.locator("table.audit").get_by_text("workitem.priority == 'Urgent'").wait_for()
-    page.get_by_role("link", name="Filter and export in the audit trail").click()
-    with page.expect_download() as download:
-        page.get_by_role("link", name="Export CSV").click()
+def understands(someone: Person) -> None:
+    """Read at the event who was to hear of it, and why nobody did."""
+    someone.goes_to("Events")
+    someone.clicks("workitem_created")
+    someone.sees("– Skipped", "`workitem.priority == 'Urgent'`: it was Standard")
+    someone.sees("It was switched off then (Active not ticked): sam did that at")
+
+
+@on_each_screen
+@pytest.mark.parametrize("who", ["operator", "manager", "root"])
+def test_what_was_skipped_is_understood_and_sent_anyway(
+    people: People, acme: Tenant, receiver: Receiver, pager: TenantIntegration, who: str
+) -> None:
+    someone = people.join(who, acme)
+    understands(someone)
+    someone.clicks("– Skipped")
+    someone.sees("it was Standard")
+    someone.clicks("Send anyway")
+    someone.agrees(to="It is sent although the condition of the subscription is not met.")
+    someone.sees("1 delivery due now.")
+    drain(pager.pk)
+    someone.waits(3)
+    someone.sees("delivered, HTTP 200")  # by itself
+    assert receiver.requests[-1].json["workitem"]["reference_id"] == "RMA-77"
+
+
+@on_each_screen
+def test_a_viewer_understands_it_without_a_button(people: People, acme: Tenant, pager: TenantIntegration) -> None:
+    vera = people.join("viewer", acme)
+    understands(vera)
+    vera.clicks("– Skipped")
+    vera.is_told_why("operator", to="retry and replay deliveries")
+    vera.is_not_offered("Send anyway")
+    vera.clicks("RMA-77")
+    vera.sees("Who did not hear of the last event", "Archive")
+    assert IntegrationSync.objects.get().status == "skipped"
+
+
+@on_each_screen
+def test_a_manager_finds_out_who_set_the_condition(people: People, acme: Tenant, pager: TenantIntegration) -> None:
+    mona = people.join("manager", acme)
+    mona.goes_to("Audit")
+    mona.fills("Who", "rita")
+    mona.clicks("Filter")
+    mona.sees("not subscribed")
+    assert mona.window.locator("table.audit tbody tr").count() == 1
+    mona.clicks("On-call pager")
+    mona.clicks("History")
+    mona.sees("workitem.priority == 'Urgent'")
+    mona.clicks("Filter and export in the audit trail")
+    with mona.window.expect_download() as download:
+        mona.clicks("Export CSV")
     assert "rita" in download.value.path().read_text()
     assert AuditEntry.objects.filter(action="exported", actor="mona").exists()
-
-    entry = AuditEntry.objects.get(actor="sam")
-    page.set_viewport_size({"width": 390, "height": 800})
-    for address in (event, f"{server}/console/audit/", f"{server}/console/audit/{entry.pk}/",
-                    f"{server}/console/integrations/{pager.public_id}/history/"):  # fmt: skip
-        page.goto(address)
-        assert page.evaluate("document.documentElement.scrollWidth") <= 390, address
-    assert IntegrationSync.objects.get().status == "skipped" and item.pk
+    mona.goes_to("Audit")
+    mona.opens(f"audit/{AuditEntry.objects.get(actor='sam').pk}/")
+    mona.sees("Archive", "sam")

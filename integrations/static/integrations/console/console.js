@@ -74,6 +74,15 @@
     }
   }, true);
 
+  // A live part that gets no answer, or a bad one, keeps what it shows, and the page says that this may be old.
+  const isLive = (live) => { const words = document.getElementById("not-live"); if (words) words.hidden = live; };
+  document.addEventListener("htmx:error", (event) => { if (event.detail.ctx) isLive(false); });
+  document.addEventListener("htmx:before:response", (event) => {
+    const answers = event.detail.ctx.response.status < 500;
+    isLive(answers);
+    if (!answers) event.preventDefault();
+  });
+
   // -- charts --------------------------------------------------------------------------------------------------
   const KINDS = { ok: "ok", warn: "warn", bad: "bad", off: "quiet", accent: "accent" };
   const drawn = new Map();
@@ -103,6 +112,9 @@
         return step >= 86400 ? day : isNew ? `${asTime.format(when)}\n${day}` : asTime.format(when);
       });
     };
+    // Whole numbers get no fractions beside them.
+    const isWhole = series.every((one) => one.values.every((value) => value == null || Number.isInteger(value)));
+    const steps = isWhole ? { incrs: [1, 2, 5].concat(...[1, 2, 3, 4, 5, 6, 7, 8].map((power) => [1, 2, 5].map((n) => n * 10 ** power))) } : {};
     const axis = { stroke: text, grid: { stroke: line, width: 1 }, ticks: { show: false }, font: "12px system-ui, sans-serif" };
     const chart = new uPlot({
       width: holder.clientWidth || 300,
@@ -110,7 +122,7 @@
       cursor: { points: { size: 6 } },
       legend: { live: true },
       scales: { y: { range: (_, low, high) => [0, Math.max(1, high * 1.1)] } },
-      axes: [{ ...axis, values: ticks, space: 64 }, { ...axis, size: 48, values: (_, ticks) => ticks.map((tick) => `${tick}`) }],
+      axes: [{ ...axis, values: ticks, space: 64 }, { ...axis, ...steps, size: 48, values: (_, ticks) => ticks.map((tick) => `${tick}`) }],
       series: [{ value: (_, at) => (at == null ? "" : asBoth.format(new Date(at * 1000))) }, ...series.map((one) => ({
         value: (_, number) => (number == null ? "" : number),
         label: one.label,

@@ -280,6 +280,7 @@ def test_the_list_finds_by_each_filter(receiver: Receiver, django_assert_max_num
     for query in ({"status": "cancelled"}, {"until": "1h"}, {"object": "RMA-501"}, {"event_type": "workitem_deleted"}):
         assert found(**query) == set(), query
     text = read(client, "deliveries", query={"status": "nonsense", "response_status": "teapot"})
+    assert 'value="teapot"' in text, "what is wrong stays there to be mended"
     assert "is no status" in text and "is no HTTP status" in text
     assert "No delivery matches" in read(client, "deliveries", query={"object": "RMA-501"})
     part = read(client, "deliveries", query={"status": "retrying"}, **{"HX-Request": "true"})

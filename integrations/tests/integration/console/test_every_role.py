@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Permission, User
 from django.core.cache import cache
 from django.db import transaction
 from django.test import Client
@@ -20,6 +22,7 @@ from django.urls import reverse
 from integrations.api_keys.keys import make_key
 from integrations.audit.trail import AuditEntry, record
 from integrations.console.urls import urlpatterns
+from integrations.delivery.operator_actions import pause
 from integrations.jobs.models import Job
 from integrations.models import IntegrationEvent, IntegrationSync, SyncState, TenantIntegration, WebhookEvent
 from integrations.tenancy.roles import Role
@@ -250,6 +253,118 @@ def test_each_role_opens_its_own_pages_and_no_others(world: World, role: Role) -
     assert wrong == []
 
 
+@dataclass
+class Form:
+    """A form of a page: where it goes, what is filled in, and its buttons."""
+
+    action: str
+    values: dict[str, str] = field(default_factory=dict)
+    buttons: list[dict[str, str]] = field(default_factory=list)
+
+
+class Offers(HTMLParser):
+    """What a page offers to whoever reads it: links to other pages of the console, and forms that change something."""
+
+    def __init__(self, address: str, html: str) -> None:
+        super().__init__()
+        self.address, self.links, self.forms = address, set[str](), list[Form]()
+        self._form: Form | None = None
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        has = {name: value or "" for name, value in attrs}
+        for name in ("href", "hx-get"):
+            path = urlsplit(has.get(name, "")).path
+            if tag != "link" and path.startswith("/console/"):
+                self.links.add(path)
+        if tag == "form" and has.get("method") == "post":
+            self._form = Form(has.get("action") or self.address)
+            self.forms.append(self._form)
+        elif self._form is not None and tag == "button":
+            self._form.buttons.append({has["name"]: has.get("value", "")} if has.get("name") else {})
+        elif self._form is not None and tag == "input" and has.get("name"):
+            self._form.values[has["name"]] = has.get("value", "")
+
+    def handle_endtag(self, tag: str) -> None:
+        self._form = None if tag == "form" else self._form
+
+
+@pytest.mark.parametrize("role", list(Role))
+def test_no_page_offers_what_its_reader_may_not_do(world: World, role: Role) -> None:
+    failed = make_integration(world.side.tenant, "acme disabled", is_active=True)
+    TenantIntegration.objects.filter(pk=failed.pk).update(is_enabled=False, disabled_reason="refused three times")
+    pause(world.integration, actor="ada")
+    WebhookEvent.objects.update(status="failed", error="There is no work item 77.")
+    client, wrong = named(role, world), []
+    read: dict[str, Offers] = {}
+    to_read = [reverse("console:overview")]
+    while to_read:
+        address = to_read.pop()
+        with taken_back():
+            answer = client.get(address)
+        if answer.status_code not in (200, 302):
+            wrong.append(f"a link leads to {address}: {answer.status_code}")
+        is_page = answer.status_code == 200 and "html" in answer["Content-Type"]
+        read[address] = Offers(address, answer.content.decode() if is_page else "")
+        to_read += [link for link in read[address].links if link not in read and link not in to_read]
+    tried = set()
+    for address, offers in read.items():
+        for form in offers.forms:
+            for button in form.buttons:
+                if (form.action, *button.items()) in tried or form.action == reverse("console:sign-out"):
+                    continue
+                tried.add((form.action, *button.items()))
+                with taken_back():
+                    answer = client.post(form.action, {**form.values, **button})
+                if answer.status_code in (403, 404, 405) or answer.status_code >= 500:
+                    wrong.append(f"{address} offers {form.action} {button}: {answer.status_code}")
+    assert wrong == []
+    assert len(read) > 30 and len(tried) >= {VIEWER: 1, OPERATOR: 12, MANAGER: 18}[role]
+
+
+MISSING = {  # of a page, what somebody with this role is not offered, in the words of the refusal
+    VIEWER: {
+        "integrations": "set up integrations",
+        "deliveries": "retry and replay deliveries",
+        "delivery": "retry and replay deliveries",
+        "integration-deliveries": "retry and replay deliveries",
+        "jobs": "retry and replay deliveries",
+        "job": "retry and replay deliveries",
+        "inbound-event": "start a pull, process an inbound webhook again",
+        "pull": "start a pull, process an inbound webhook again",
+        "people": "say who works for the tenant, and as what",
+        "integration-settings": "change integrations and their subscriptions",
+        "integration-events": "change integrations and their subscriptions",
+        "integration-event": "change integrations and their subscriptions",
+    },
+    OPERATOR: {
+        "integrations": "set up integrations",
+        "people": "say who works for the tenant, and as what",
+        "integration-settings": "change integrations and their subscriptions",
+        "integration-events": "change integrations and their subscriptions",
+        "integration-event": "change integrations and their subscriptions",
+    },
+    MANAGER: {},
+}
+
+
+@pytest.mark.parametrize("role", list(Role))
+def test_a_page_says_which_role_its_missing_buttons_take(world: World, role: Role) -> None:
+    client = named(role, world)
+    WebhookEvent.objects.update(status="failed", error="There is no work item 77.")
+    addresses = {name: address for name, method, _, address, _, _ in requests(world) if method == "get"}
+    for name, words in MISSING[VIEWER].items():
+        said = f"to {words}." in client.get(addresses[name]).content.decode()
+        assert said == (name in MISSING[role]), name
+    bench = client.get(addresses["integration"]).content.decode()
+    assert ("What takes another role" in bench) == (role < MANAGER)
+    assert ("Send test event" in bench) == (role > VIEWER)
+    TenantIntegration.objects.all().delete()
+    overview = client.get(addresses["overview"]).content.decode()
+    assert ("Add the first integration" in overview) == (role == MANAGER)
+    assert ("You need the role manager to set up integrations." in overview) == (role < MANAGER)
+
+
 def test_nothing_of_another_tenant_exists(world: World) -> None:
     other = make_world("umbrella")
     client = named(MANAGER, world)
@@ -276,6 +391,24 @@ def test_what_is_ticked_is_of_ones_own_tenants(world: World) -> None:
     named(OPERATOR, world).post(reverse("console:deliveries-act"), ticked)
     states = dict(IntegrationSync.objects.values_list("pk", "status"))
     assert (states[world.sync.pk], states[other.sync.pk]) == ("pending", "failed")
+
+
+def test_permissions_say_who_may_process_again_where_nobody_gave_a_role(world: World) -> None:
+    user = User.objects.create_user("without-a-role")
+    Membership.objects.create(tenant=world.side.tenant, user=user)
+    allow(user, "view_tenantintegration", "view_integrationsync", "change_integrationsync")
+    WebhookEvent.objects.update(status="failed", error="There is no work item 77.")
+    again = reverse("console:inbound-again", args=[world.inbound.pk])
+    shown = reverse("console:inbound-event", args=[world.inbound.pk])
+    assert client_of(user).post(again).status_code == 403
+    assert "Process again" not in client_of(user).get(shown).content.decode()
+    allow(user, "change_syncstate")  # which docs/COLLABORATION.md names, and the admin asks for
+    assert "Process again" in client_of(user).get(shown).content.decode()
+    assert client_of(user).post(again).status_code == 302
+
+
+def allow(user: User, *codenames: str) -> None:
+    user.user_permissions.add(*Permission.objects.filter(codename__in=codenames))
 
 
 def test_only_who_runs_the_product_sees_the_system(world: World) -> None:

@@ -43,6 +43,47 @@ def test_a_stranger_is_asked_to_sign_in_and_comes_back() -> None:
     assert client.get("/console/").status_code == 302
 
 
+def test_who_pressed_a_button_too_late_comes_back_to_its_page() -> None:
+    """Not to the button's address, which has no page."""
+    client = Client()
+    for on, back in (("http://testserver/console/jobs/7/?a=1", "/console/jobs/7/%3Fa%3D1"), ("", "/console/")):
+        answer = client.post("/console/jobs/7/pause/", headers={"Referer": on} if on else {})
+        assert answer["Location"] == f"/console/sign-in/?next={back}"
+
+
+def test_the_address_of_a_button_says_that_there_is_nothing() -> None:
+    client = Client()
+    client.force_login(person(Tenant.objects.create(name="Acme")))
+    answer = client.get("/console/jobs/7/pause/")
+    assert answer.status_code == 405 and answer["Allow"] == "POST"
+    assert b"There is nothing here" in answer.content and b"Go to the overview" in answer.content
+
+
+def test_a_button_of_an_earlier_sign_in_leads_back_to_its_page() -> None:
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(person(Tenant.objects.create(name="Acme")))
+    on = "http://testserver/console/jobs/?page=2"
+    answer = client.post("/console/tenant/", headers={"Referer": on})
+    assert answer.status_code == 403 and b"opened before you signed in" in answer.content
+    assert b'href="/console/jobs/?page=2"' in answer.content
+    assert "default-src 'none'" in answer["Content-Security-Policy"]
+    answer = client.post("/console/tenant/", headers={"Referer": "http://evil.example/console/"})
+    assert b'href="/console/"' in answer.content and b"evil" not in answer.content
+    assert b"opened before" not in client.post("/admin/login/").content
+
+
+def test_an_error_of_ours_is_a_page_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any) -> Any:
+        raise RuntimeError("canary")
+
+    monkeypatch.setattr("integrations.console.overview.views._system", broken)
+    client = Client(raise_request_exception=False)
+    client.force_login(person(Tenant.objects.create(name="Acme")))
+    answer = client.get("/console/")
+    assert answer.status_code == 500 and b"Something went wrong here" in answer.content
+    assert b"canary" not in answer.content and "default-src 'none'" in answer["Content-Security-Policy"]
+
+
 def test_nobody_is_sent_to_another_site() -> None:
     person(Tenant.objects.create(name="Acme"))
     sign_in = {"username": "ada", "password": "a long password", "next": "https://evil.example/"}
