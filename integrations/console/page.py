@@ -101,7 +101,7 @@ def _to_sign_in(request: HttpRequest) -> HttpResponse:
 def _why_nothing(user: Any) -> str:
     """Say why somebody without any role sees nothing."""
     if not tenants_of(user).exists():
-        return "Your account does not belong to a tenant yet."
+        return f"Your account does not belong to a tenant yet. A manager adds you by its name, {user.get_username()}."
     return "Your account has no role yet. Ask a manager of your tenant to give you one."
 
 

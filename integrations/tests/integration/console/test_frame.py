@@ -104,7 +104,8 @@ def test_an_account_without_a_tenant_reads_why_it_sees_nothing() -> None:
     client.force_login(person())
     answer = client.get("/console/")
     assert answer.status_code == 403
-    assert b"does not belong to a tenant yet" in answer.content
+    assert b"does not belong to a tenant yet. A manager adds you by its name, ada." in answer.content
+    assert b"There is nothing for you here yet" in answer.content
 
 
 def test_pages_load_nothing_from_elsewhere_and_run_nothing_in_line() -> None:
