@@ -84,8 +84,7 @@ def set_role(request: HttpRequest, access: Access, key: str) -> HttpResponse:
     return _back(tenant)
 
 
-@require_POST
-@page(Role.VIEWER)
+@page(Role.VIEWER, is_button=True)
 def mail_alerts(request: HttpRequest, access: Access) -> HttpResponse:
     """Stop the mails about alerts of one tenant to the person who asks, or begin them again."""
     tenant = chosen_tenant(request, access)

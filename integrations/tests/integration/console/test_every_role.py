@@ -114,6 +114,7 @@ PAGES: dict[str, list[Page]] = {
     "job-resume": [Page(None, OPERATOR, pk("job"))],
     "job-cancel": [Page(None, OPERATOR, pk("job"))],
     "people": [Page(VIEWER, MANAGER, body=lambda world: {"account": "nobody", "role": "viewer"})],
+    "people-mails": [Page(None, VIEWER, body=lambda world: {"mails": "off"})],
     "person": [Page(None, MANAGER, pk("person"), lambda world: {"role": "viewer"})],
     "person-remove": [Page(MANAGER, MANAGER, pk("person"))],
     "keys": [Page(MANAGER)],
