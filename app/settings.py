@@ -71,7 +71,6 @@ INSTALLED_APPS = [
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
     "django_celery_beat",
-    "ninja",  # the files of the API's own description page
     "tenants",
     "tasks",
     "integrations",

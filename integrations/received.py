@@ -57,6 +57,40 @@ def shown_headers(headers: Any, secrets: Iterable[str] = ()) -> SafeString | str
     return format_html('<div class="ig-scroll"><table class="ig-table ig-headers">{}</table></div>{}', body, more)
 
 
+def masked_value(value: Any, secrets: Iterable[str] = ()) -> Any:
+    """Return a JSON value for programs: values with telling names hidden, every text without what may be a secret.
+
+    None where it is nested too deeply to be shown.
+    """
+    known = tuple(secrets)
+
+    def masked(each: Any) -> Any:
+        if isinstance(each, Mapping):
+            return {str(key): masked(inner) for key, inner in each.items()}
+        if isinstance(each, list):
+            return [masked(inner) for inner in each]
+        return redact(each, known) if isinstance(each, str) else each
+
+    try:
+        return masked(_without_secrets(value))
+    except RecursionError:
+        return None
+
+
+def masked_body(body: Any, secrets: Iterable[str] = ()) -> str:
+    """Return the raw bytes as text for programs, without what may be a secret; at most MOST characters of it."""
+    raw = bytes(body or b"")
+    return redact(raw[: MOST * 2].decode("utf-8", "backslashreplace"), tuple(secrets))[:MOST]
+
+
+def masked_headers(headers: Any, secrets: Iterable[str] = ()) -> dict[str, str]:
+    """Return the stored headers for programs; of what may be a signature only how long it is."""
+    if not isinstance(headers, Mapping):
+        return {}
+    known = tuple(secrets)
+    return {str(name)[:100]: _header(str(name), str(value), known) for name, value in headers.items()}
+
+
 def _header(name: str, value: str, secrets: tuple[str, ...]) -> str:
     if _PROOF.search(name):
         # Not even its beginning: a provider may send the shared secret itself under such a name.

@@ -6,6 +6,7 @@ A key goes before a session: whoever sends one means it, and a wrong one is refu
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import wraps
 from typing import Any
 
@@ -43,6 +44,12 @@ class KeyAuth(AuthBase):
         return Program(key)
 
 
+def count_if_key(request: HttpRequest) -> None:
+    """Count a request that no operation answers, if it brings a key: its answer says what is left, too."""
+    with suppress(KeyRefused, TooManyRequests):
+        KeyAuth()(request)
+
+
 class PersonAuth(SessionAuth):
     """Somebody who is signed in."""
 
@@ -77,4 +84,4 @@ def tells_quota(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResp
     return answered
 
 
-__all__ = ["Anybody", "KeyAuth", "KeyRefused", "PersonAuth", "TooManyRequests", "tells_quota"]
+__all__ = ["Anybody", "KeyAuth", "KeyRefused", "PersonAuth", "TooManyRequests", "count_if_key", "tells_quota"]

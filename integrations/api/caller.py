@@ -11,7 +11,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from integrations.api_keys.models import APIKey
-from integrations.api_keys.scopes import scopes
+from integrations.api_keys.scopes import Scope, scopes
 from integrations.connections.access import may_use
 from integrations.connectors.manifest import Manifest
 from integrations.inbound.actions import not_theirs
@@ -55,6 +55,14 @@ class Caller(ABC):
     def lacks(self, capability: Capability) -> str:
         """Say what it takes to be allowed to do it."""
 
+    @abstractmethod
+    def tenants_with(self, scope: Scope) -> QuerySet[Any]:
+        """Return the tenants for which the caller may do what a project's own `scope` allows."""
+
+    @abstractmethod
+    def lacks_scope(self, scope: Scope) -> str:
+        """Say what it takes to be allowed to do what `scope` allows."""
+
     def require(self, capability: Capability, tenant_key: Any) -> None:
         """Refuse a caller who may not do it.
 
@@ -91,6 +99,16 @@ class Person(Caller):
     def lacks(self, capability: Capability) -> str:
         return f"You need the role {capability.role.word} to {capability.words}."
 
+    def tenants_with(self, scope: Scope) -> QuerySet[Any]:
+        is_allowed = bool(scope.permissions) and self.user.has_perms(scope.permissions)
+        return self.tenants() if is_allowed else self.tenants().none()
+
+    def lacks_scope(self, scope: Scope) -> str:
+        if not scope.permissions:
+            return f"This takes an API key with the scope {scope.name}."
+        noun = "permission" if len(scope.permissions) == 1 else "permissions"
+        return f"You need the {noun} {', '.join(scope.permissions)} to do this."
+
 
 class Program(Caller):
     """Somebody's program, which sent an API key."""
@@ -122,6 +140,12 @@ class Program(Caller):
             if fitting
             else "No key may do this."
         )
+
+    def tenants_with(self, scope: Scope) -> QuerySet[Any]:
+        return self.tenants() if self.key.has(scope.name) else self.tenants().none()
+
+    def lacks_scope(self, scope: Scope) -> str:
+        return f"This API key needs the scope {scope.name}."
 
 
 def caller_of(request: HttpRequest) -> Caller:

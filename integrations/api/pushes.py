@@ -18,11 +18,13 @@ from django.urls import reverse
 from ninja import Query, Router, Status
 
 from integrations import conf
+from integrations.audit.trail import record
 from integrations.erp.push import PushOrchestrator
 from integrations.erp.push_log import ERPPushLog
 from integrations.errors import IntegrationNotConfigured
 from integrations.tenancy.capabilities import Capability
 
+from .caller import caller_of
 from .schemas import MAX_OFFSET, Problem, PushIn, PushOut
 from .scope import allowed_tenants, one, require_kind
 
@@ -53,7 +55,18 @@ def push(request: HttpRequest, response: HttpResponse, connection_id: UUID, data
 
     The same order and number are pushed once; one that failed and was changed since is pushed anew.
     """
-    integration = one(request, connection_id, Capability.PUSH)
+    row, note, is_over = hand_over(request, connection_id, data)
+    shown = _pushed(row)
+    shown.note = note
+    if is_over:
+        return Status(200, shown)
+    response["Location"] = shown.status_url
+    return Status(202, shown)
+
+
+def hand_over(request: HttpRequest, integration_id: UUID, data: PushIn) -> tuple[ERPPushLog, str, bool]:
+    """Push the order of `data`; return its row of the push log, what is to be said of it, and whether it is settled."""
+    integration = one(request, integration_id, Capability.PUSH)
     require_kind(request, integration.integration_type, integration.tenant)
     with _place(data.wait and data.not_before is None) as is_waited_for:
         result = PushOrchestrator().push_order(
@@ -67,14 +80,13 @@ def push(request: HttpRequest, response: HttpResponse, connection_id: UUID, data
         )
     if result.push_log is None:
         raise result.error or IntegrationNotConfigured(result.message)
-    shown = _pushed(result.push_log)
-    shown.note = result.note
+    if not result.already_pushed:
+        said = {"push": result.push_log.pk, "order": result.push_log.draft_order_id}
+        record("order pushed", integration, actor=caller_of(request).name, details=said)
     if result.status in (ERPPushLog.Status.SUCCESS, ERPPushLog.Status.FAILED):
-        return Status(200, shown)
-    if data.wait and data.not_before is None and not (is_waited_for or result.already_pushed):
-        shown.note = f"{result.note} {TOO_MANY}".strip()
-    response["Location"] = shown.status_url
-    return Status(202, shown)
+        return result.push_log, result.note, True
+    left = data.wait and data.not_before is None and not (is_waited_for or result.already_pushed)
+    return result.push_log, f"{result.note} {TOO_MANY}".strip() if left else result.note, False
 
 
 @router.get("/push-log/", response=list[PushOut])

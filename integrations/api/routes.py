@@ -18,14 +18,10 @@ from django.http import HttpRequest
 from ninja import NinjaAPI, Query, Status
 
 from integrations.api_keys.proof import KeyRefused, TooManyRequests
-from integrations.connections import event_types
 from integrations.connections.models import EventSubscription, TenantIntegration
-from integrations.connectors.manifest import Manifest
-from integrations.connectors.registry import ConnectorRegistry
 from integrations.credentials.error_reports import hides_secrets
 from integrations.delivery.wakeup import wake_on_commit
 from integrations.errors import ConfigurationError, IntegrationError, IntegrationNotConfigured, UnknownConnector
-from integrations.inbound.actions import action_choices
 from integrations.services.lookup import list_available_providers
 from integrations.services.settings import change_settings, save_settings, shown_settings
 from integrations.services.status import overall, statuses
@@ -35,6 +31,8 @@ from integrations.tenancy.tenant import slug_of
 
 from .authentication import Anybody, KeyAuth, PersonAuth, tells_quota
 from .caller import Caller, caller_of
+from .checks import check_events, connector_shown, tick
+from .docs_page import DocsPage
 from .pushes import router as pushes
 from .schemas import (
     MAX_OFFSET,
@@ -52,6 +50,7 @@ api = NinjaAPI(
     version="1",
     urls_namespace="integrations-api",
     auth=[KeyAuth(), PersonAuth()],
+    docs=DocsPage(),
     docs_decorator=staff_member_required,
 )
 api.add_decorator(hides_secrets, mode="view")
@@ -103,7 +102,7 @@ def _too_many(request: HttpRequest, error: TooManyRequests) -> Any:
 @api.get("/connectors/", response=list[ConnectorOut])
 def connectors(request: HttpRequest, family: str | None = Query(None)) -> Any:
     """List the kinds of systems that can be connected."""
-    return [_connector(manifest) for manifest in list_available_providers(family)]
+    return [connector_shown(manifest) for manifest in list_available_providers(family)]
 
 
 @api.get(
@@ -147,9 +146,9 @@ def setup_connection(request: HttpRequest, data: ConnectionIn) -> Any:
     require_kind(request, data.type, tenant)
     integration = TenantIntegration(tenant=tenant, integration_type=data.type, name=data.name, is_active=data.is_active)
     change_settings(integration, data.settings)
-    _check_events(integration, data.events, {})
+    check_events(integration, data.events, {})
     _check_expressions(data, data.events, {})
-    _tick(request, integration, data.inbound_actions)
+    tick(request, integration, data.inbound_actions)
     with transaction.atomic():
         save_settings(integration, [])
         integration.subscribe(*data.events, conditions=data.conditions, payloads=data.payloads)
@@ -173,7 +172,7 @@ def change_connection(request: HttpRequest, connection_id: UUID, data: Connectio
                 setattr(integration, name, value)
                 columns.append(name)
         if data.inbound_actions is not None:
-            _tick(request, integration, data.inbound_actions)
+            tick(request, integration, data.inbound_actions)
             columns.append("inbound_actions")
         save_settings(integration, columns)
         _change_events(integration, data)
@@ -200,30 +199,14 @@ def _tried(request: HttpRequest, integration: TenantIntegration) -> TestOut:
     )
 
 
-def _check(field: str, names: list[str], choices: list[tuple[str, str]]) -> None:
-    known = [name for name, _ in choices]
-    if unknown := [name for name in names if name not in known]:
-        raise ConfigurationError({field: f"{len(unknown)} unknown; there are: {', '.join(known)}"})
-
-
 def _change_events(integration: TenantIntegration, data: ConnectionChange) -> None:
     stored = {each.event_type: each for each in integration.subscriptions.all()}
     events = data.events if data.events is not None else list(stored)
     if data.events is not None:
-        _check_events(integration, events, stored)
+        check_events(integration, events, stored)
     _check_expressions(data, events, stored)
     if not data.events is data.conditions is data.payloads is None:
         integration.subscribe(*events, conditions=data.conditions, payloads=data.payloads)
-
-
-def _check_events(integration: TenantIntegration, names: list[str], stored: Collection[str]) -> None:
-    """Refuse event types that nobody emits, and those that this kind of system cannot take; what is stored may stay."""
-    manifest = ConnectorRegistry.type_of(integration.integration_type).manifest
-    offered = dict(event_types.offered_to(manifest)).keys() | set(stored)
-    known = dict(event_types.choices())
-    if cannot := [name for name in names if name in known and name not in offered]:
-        raise ConfigurationError({"events": "; ".join(event_types.refusal(name, manifest) for name in cannot)})
-    _check("events", names, [(name, "") for name in sorted(offered)])
 
 
 def _check_expressions(
@@ -244,26 +227,6 @@ def _check_expressions(
                     problems[name] = " ".join(messages)
     if problems:
         raise ConfigurationError(problems)
-
-
-def _tick(request: HttpRequest, integration: TenantIntegration, names: list[str]) -> None:
-    """Put what it may do when it calls back on `integration` (not saved)."""
-    # What is ticked already may stay, offered or not: whoever sends back what they got says nothing wrong.
-    ticked = integration.inbound_actions
-    _check("inbound_actions", names, action_choices() + [(name, "") for name in ticked])
-    if problem := caller_of(request).why_not_tick(names, ticked):
-        raise ConfigurationError({"inbound_actions": problem})
-    integration.inbound_actions = sorted(set(names))
-
-
-def _connector(manifest: Manifest) -> ConnectorOut:
-    fields = [field.model_dump(exclude_defaults=True) | {"label": field.title} for field in manifest.fields]
-    return ConnectorOut(
-        type=manifest.key,
-        fields=fields,
-        events=[name for name, _ in event_types.offered_to(manifest)],
-        **{name: getattr(manifest, name) for name in ("label", "family", "version", "description", "does", "docs_url")},
-    )
 
 
 def _settings(integration: TenantIntegration) -> dict[str, Any]:

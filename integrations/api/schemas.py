@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from ninja import Schema
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, Field, StringConstraints
 
 from integrations.tenancy.harmless_text import problem_of
 
@@ -18,6 +18,13 @@ def _typed(text: str) -> str:
     return text
 
 
+def _in_our_time(moment: datetime) -> datetime:
+    if not 1970 < moment.year < 9999:
+        raise ValueError("this is no time of ours")
+    return moment
+
+
+Moment = Annotated[AwareDatetime, AfterValidator(_in_our_time)]  # whatever its zone, databases know it
 Typed = Annotated[str, AfterValidator(_typed)]  # by a person, as in a form of the admin
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), AfterValidator(_typed)]
 

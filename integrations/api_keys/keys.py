@@ -44,6 +44,7 @@ def scopes_for(user: Any, tenant_key: Any) -> list[Scope]:
         scope
         for scope in scopes()
         if all(capability.is_allowed_by(user, said) for capability in scope.capabilities)
+        and user.has_perms(scope.permissions)
         and (Capability.ADD not in scope.capabilities or may_use_all(user, tenant_key))
     ]
 

@@ -1,10 +1,10 @@
 """What an API key may be allowed: each scope is a name and the capabilities (tenancy/capabilities.py) that it carries.
 
-A project adds scopes for an API of its own, once, when it starts:
+A project adds scopes for resources of its own, once, when it starts:
 
-    register_scope(Scope("invoices:write", "Write invoices"))
+    register_scope(Scope("invoices:write", "Write invoices", permissions=("billing.change_invoice",)))
 
-and asks ``key.has("invoices:write")``.
+and asks the caller of its operations for it (api/v1/extend.py).
 """
 
 from __future__ import annotations
@@ -28,11 +28,14 @@ class Scope:
         name: as programs write it, ``deliveries:write``.
         words: what it allows, for people.
         capabilities: what a holder may do here; none: only the project knows what it means.
+        permissions: those of Django that a person needs to give it to a key, and to do without a key what it allows.
+            With neither capabilities nor permissions it is for keys alone, and every manager may give it.
     """
 
     name: str
     words: str
     capabilities: frozenset[Capability] = frozenset()
+    permissions: tuple[str, ...] = ()
 
 
 _registered: dict[str, Scope] = {}
@@ -81,5 +84,6 @@ INTEGRATIONS = Scope(
     "Set up, change and delete integrations, their secrets included",
     frozenset({Capability.ADD, Capability.SETTINGS, Capability.SECRETS, Capability.DELETE, Capability.BACKFILL}),
 )
-for _scope in (READ, DELIVERIES, INTEGRATIONS):
+AUDIT = Scope("audit:read", "Read the audit trail", frozenset({Capability.AUDIT}))
+for _scope in (READ, DELIVERIES, INTEGRATIONS, AUDIT):
     register_scope(_scope)

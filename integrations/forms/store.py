@@ -26,12 +26,23 @@ def store(form: SettingsForm, *, is_new: bool) -> str | None:
     elif form.columns:
         integration.save(update_fields=form.columns)
     secret = None
-    if integration.is_signed and form.connector is not None and form.connector.manifest.signs:
-        keys = _signing_keys(integration)
-        if keys is not None and (not keys or is_new):
-            secret = keys[0]["secret"] if keys else rotate_signing_secret(integration)
+    if form.connector is not None and form.connector.manifest.signs:
+        secret = first_secret(integration, is_new=is_new)
     wake_on_commit({integration.pk})  # an address was mended, or pending rows are to be cancelled
     return secret
+
+
+def first_secret(integration: TenantIntegration, *, is_new: bool) -> str | None:
+    """Return the signing secret of an integration that signs from now on, None if it has had one before.
+
+    One that was saved just now has it already; one that begins to sign later gets it here.
+    """
+    if not integration.is_signed:
+        return None
+    keys = _signing_keys(integration)
+    if keys is None or (keys and not is_new):
+        return None
+    return str(keys[0]["secret"]) if keys else rotate_signing_secret(integration)
 
 
 def _signing_keys(integration: TenantIntegration) -> list[dict[str, Any]] | None:

@@ -12,36 +12,53 @@ from ninja.errors import ValidationError as WrongRequest
 
 from integrations.api.authentication import KeyAuth, PersonAuth, tells_quota
 from integrations.api.body import StorableJSON
+from integrations.api.docs_page import DocsPage
 from integrations.api_keys.proof import KeyRefused, TooManyRequests
 from integrations.credentials.error_reports import hides_secrets
 from integrations.errors import ConfigurationError, IntegrationError
 
-from . import audit, deliveries, events, integrations, jobs, received, statistics
-from .idempotency import remembers
-from .problems import CONTENT_TYPE, Refused, by_field, problem
+from . import (
+    audit,
+    connector_types,
+    deliveries,
+    events,
+    inbound,
+    jobs,
+    me,
+    pulls,
+    pushes,
+    settings,
+    statistics,
+    subscriptions,
+)
+from .document import completed
+from .extend import discovered
+from .idempotency import once, remembers
+from .problems import Refused, by_field, not_allowed, problem
 
 DESCRIPTION = """
 What the console does, for programs. Send an API key as `Authorization: Bearer iok_…`, or use a session with its CSRF
 protection. What belongs to another tenant is answered as what does not exist (404).
 
 Lists are read by cursor: follow `next` until it is null. A write with the header `Idempotency-Key` is done once: the
-same request again gets the same answer for a day. What goes wrong is `application/problem+json` (RFC 9457), with the
-wrong fields in `fields`.
+same request again gets the same answer for a day. Settings have an `ETag`. What goes wrong is
+`application/problem+json` (RFC 9457), with the wrong fields in `fields`. Every answer to an API key says what is left
+of its requests (`RateLimit-Remaining`), and where it pays to wait, for how long (`Retry-After`).
 """
 
 
 class ProblemAPI(NinjaAPI):
-    """An API whose document says that problems are ``application/problem+json``."""
+    """An API that answers whatever goes wrong with ``application/problem+json``, and whose document says so."""
 
     def get_openapi_schema(self, **options: Any) -> Any:
-        schema = super().get_openapi_schema(**options)
-        for item in schema["paths"].values():
-            for operation in item.values():
-                for status, response in operation["responses"].items():
-                    content = response.get("content", {})
-                    if int(status) >= 400 and "application/json" in content:
-                        content[CONTENT_TYPE] = content.pop("application/json")
-        return schema
+        return completed(super().get_openapi_schema(**options))
+
+    @property
+    def urls(self) -> Any:
+        patterns, *names = super().urls
+        for pattern in patterns:
+            pattern.callback = not_allowed(pattern.callback)
+        return patterns, *names
 
 
 api = ProblemAPI(
@@ -51,17 +68,28 @@ api = ProblemAPI(
     urls_namespace="integrations-api-v1",
     auth=[KeyAuth(), PersonAuth()],
     parser=StorableJSON(),
+    docs=DocsPage(),
 )
 api.add_decorator(hides_secrets, mode="view")
 api.add_decorator(tells_quota, mode="view")
 api.add_decorator(remembers, mode="view")
-api.add_router("/deliveries", deliveries.router)
-api.add_router("", events.router)
-api.add_router("/integrations", integrations.router)
-api.add_router("/jobs", jobs.router)
-api.add_router("", received.router)
-api.add_router("/statistics", statistics.router)
-api.add_router("/audit", audit.router)
+api.add_decorator(once, mode="operation")
+for prefix, router in (
+    ("/integrations", settings.router),  # with what integrations.py has put on it
+    ("/integrations", subscriptions.router),
+    ("/connector-types", connector_types.router),
+    ("", events.router),
+    ("/deliveries", deliveries.router),
+    ("/jobs", jobs.router),
+    ("/inbound", inbound.router),
+    ("/pulls", pulls.router),
+    ("", pushes.router),
+    ("/statistics", statistics.router),
+    ("/audit", audit.router),
+    ("/me", me.router),
+    *discovered(),
+):
+    api.add_router(prefix, router)
 
 
 @api.exception_handler(Exception)
@@ -71,7 +99,7 @@ def _unexpected(request: HttpRequest, error: Exception) -> Any:
 
 @api.exception_handler(Refused)
 def _refused(request: HttpRequest, error: Refused) -> Any:
-    return problem(error.status, error.code, error.detail, error.fields)
+    return problem(error.status, error.code, error.detail, error.fields, error.headers)
 
 
 @api.exception_handler(WrongRequest)

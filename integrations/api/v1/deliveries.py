@@ -23,7 +23,7 @@ from integrations.outbox.search import scope_of, search
 from integrations.tenancy.capabilities import Capability
 from integrations.tenancy.tenant import slug_of
 
-from .idempotency import once
+from .examples import INTEGRATION, WHEN, example
 from .paging import Before, Limit, Page, next_url
 from .problems import ROW_PROBLEMS, WRITE_PROBLEMS, Refused
 
@@ -50,20 +50,40 @@ FILTER_PARAMETERS = {
 }
 
 
-class EventRef(Schema):
-    """The event that is delivered.
+EVENT = {
+    "id": 812,
+    "webhook_id": "evt_1ce150b8a2f04f0d8a2e",
+    "sequence": 812,
+    "event_type": "workitem_created",
+    "object": "tasks.workitem:42",
+    "occurred_at": WHEN,
+}
+DELIVERY = {
+    "id": 4711,
+    "tenant": "acme-corp",
+    "status": "pending",
+    "attempts": 1,
+    "response_status": 500,
+    "last_error": "HTTP 500: Internal Server Error",
+    "reason": "",
+    "created_at": WHEN,
+    "next_attempt_at": WHEN,
+    "settled_at": None,
+    "event": EVENT,
+    "integration": {"id": INTEGRATION, "name": "Our n8n", "connector_type": "webhook"},
+}
 
-    Attributes:
-        webhook_id: the same for every copy of it.
-        sequence: ascends for one object.
-        object: ``tasks.workitem:42``.
-    """
+
+class EventRef(Schema):
+    """The event that is delivered."""
+
+    model_config = example(EVENT)
 
     id: int
-    webhook_id: str
-    sequence: int
+    webhook_id: str = Field(description="the same for every copy of it")
+    sequence: int = Field(description="ascends for one object")
     event_type: str
-    object: str
+    object: str = Field(description="tasks.workitem:42")
     occurred_at: datetime
 
 
@@ -77,6 +97,8 @@ class IntegrationRef(Schema):
 
 class DeliveryOut(Schema):
     """One event that is owed to one integration."""
+
+    model_config = example(DELIVERY)
 
     id: int
     tenant: str
@@ -125,11 +147,45 @@ class AttemptOut(Schema):
 
 
 class DeliveryStory(DeliveryOut):
+    """One delivery with everything that was tried."""
+
+    model_config = example(
+        {
+            **DELIVERY,
+            "log": [
+                {
+                    "number": 1,
+                    "action": "deliver",
+                    "at": WHEN,
+                    "by": "",
+                    "response_status": 500,
+                    "error": "HTTP 500: Internal Server Error",
+                    "milliseconds": 84,
+                    "requests": [
+                        {
+                            "method": "POST",
+                            "url": "https://n8n.example.com/***",
+                            "headers": [["content-type", "application/json"], ["webhook-signature", "***"]],
+                            "body": '{"event_type": "workitem_created"}',
+                            "status": 500,
+                            "answer_headers": [["content-type", "text/plain"]],
+                            "answer": "Internal Server Error",
+                            "error": "",
+                            "milliseconds": 83,
+                        }
+                    ],
+                }
+            ],
+        }
+    )
+
     log: list[AttemptOut] = Field(description="attempts and what people did, oldest first")
 
 
 class DoneOut(Schema):
-    """What was done: how many deliveries, and in words."""
+    """What was done: to how many, and in words."""
+
+    model_config = example({"count": 1, "message": "1 delivery due now."})
 
     count: int
     message: str
@@ -188,16 +244,14 @@ def _act(name: str, capability: Capability, act: Any, words: str) -> None:
         response={200: DoneOut, **WRITE_PROBLEMS},
         summary=f"{words} one delivery",
         operation_id=f"delivery_{name.replace('-', '_')}",
+        description=f"{words} it: the same as on its page in the console.",
     )
-    @once
     def view(request: HttpRequest, pk: int) -> Any:
         sync = _one(request, pk, capability)
         done = act(IntegrationSync.objects.filter(pk=sync.pk), actor=caller_of(request).name)
         if not done.count:
             raise Refused(409, "nothing_done", str(done))
         return {"count": done.count, "message": str(done)}
-
-    view.__doc__ = f"{words} it: the same as on its page in the console."
 
 
 _act("retry", Capability.RETRY, chosen.retry, "Retry")

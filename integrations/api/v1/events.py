@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Annotated, Any
 
+from django.contrib.contenttypes.models import ContentType
 from django.http import Http404, HttpRequest
-from ninja import Router, Schema
+from ninja import Query, Router, Schema
 from pydantic import Field
 
 from integrations.api.caller import caller_of
@@ -17,7 +18,8 @@ from integrations.outbox.models import IntegrationEvent
 from integrations.tenancy.capabilities import Capability
 from integrations.tenancy.tenant import slug_of
 
-from .deliveries import DeliveryOut, EventRef, event_ref, shown
+from .deliveries import DELIVERY, EVENT, DeliveryOut, EventRef, event_ref, shown
+from .examples import example
 from .paging import Before, Limit, Page, page_of
 from .problems import PROBLEMS, ROW_PROBLEMS
 
@@ -28,12 +30,27 @@ OWED = 200  # deliveries that one event shows
 class EventTypeOut(Schema):
     """One event type of the catalogue."""
 
+    model_config = example(
+        {
+            "name": "workitem_created",
+            "title": "Work item created",
+            "when": "A work item was created.",
+            "payload_schema": {"type": "object"},
+            "example": {"event_type": "workitem_created"},
+            "is_on_request": False,
+        }
+    )
+
     name: str
     title: str
     when: str
     payload_schema: dict[str, Any] = Field(description="JSON Schema of the body")
     example: dict[str, Any] | None
     is_on_request: bool = Field(description="nobody subscribes to it; a backfill sends it")
+
+
+class EventTypePage(Page):
+    data: list[EventTypeOut]
 
 
 class EventPage(Page):
@@ -48,17 +65,29 @@ class NotOwed(Schema):
 
 
 class EventOut(EventRef):
+    """One event with its payload, to whom it is owed, and why others got nothing."""
+
+    model_config = example(
+        {
+            **EVENT,
+            "tenant": "acme-corp",
+            "payload": {"event_type": "workitem_created", "workitem": {"id": 42}},
+            "deliveries": [DELIVERY],
+            "not_owed": [{"integration": "Slack", "why": "It does not want this event type."}],
+        }
+    )
+
     tenant: str
     payload: Any = Field(description="the body that is sent, unless a subscription makes its own of it")
     deliveries: list[DeliveryOut]
     not_owed: list[NotOwed]
 
 
-@router.get("/event-types", response={200: list[EventTypeOut], **PROBLEMS}, summary="List event types")
+@router.get("/event-types", response={200: EventTypePage, **PROBLEMS}, summary="List event types")
 def event_types(request: HttpRequest) -> Any:
-    """List what can happen, with the JSON Schema of each payload."""
+    """List what can happen, with the JSON Schema of each payload; all of it on one page."""
     allowed_tenants(request, Capability.VIEW)
-    return [_type(each) for each in entries()]
+    return {"data": [_type(each) for each in entries()], "next": None}
 
 
 @router.get("/event-types/{name}", response={200: EventTypeOut, **ROW_PROBLEMS}, summary="Read one event type")
@@ -72,12 +101,22 @@ def event_type(request: HttpRequest, name: str) -> Any:
 
 
 @router.get("/events", response={200: EventPage, **PROBLEMS}, summary="List events")
-def events(request: HttpRequest, event_type: str = "", limit: Limit = 50, before: Before = None) -> Any:
+def events(
+    request: HttpRequest,
+    event_type: Annotated[str, Query(max_length=100)] = "",
+    object: Annotated[str, Query(max_length=255, description="the id of what it happened to")] = "",
+    webhook_id: Annotated[str, Query(max_length=255, description="as the header webhook-id had it")] = "",
+    limit: Limit = 50,
+    before: Before = None,
+) -> Any:
     """List what happened, newest first."""
     tenants = [tenant.pk for tenant in allowed_tenants(request, Capability.VIEW_DELIVERIES)]
     rows = IntegrationEvent.objects.filter(tenant__in=tenants).select_related("content_type").defer("body")
-    if event_type:
-        rows = rows.filter(event_type=event_type)
+    said = {"event_type": event_type, "idempotency_key": webhook_id}
+    rows = rows.filter(**{name: value for name, value in said.items() if value})
+    if object:
+        kinds = list(ContentType.objects.values_list("pk", flat=True))  # with them an index finds the object
+        rows = rows.filter(content_type__in=kinds, object_id=object)
     return page_of(request, rows, event_ref, limit=limit, before=before)
 
 

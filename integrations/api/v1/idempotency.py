@@ -1,17 +1,17 @@
 """A write that is sent twice is done once: the header ``Idempotency-Key`` names it, the second gets the same answer.
 
 Kept for a day, by the caller: a person or a key. The same key with another request is refused (422); while the first is
-under way, the second is (409).
+under way, the second is (409). Answers are kept encrypted: one may hold a new signing secret.
 """
 
 from __future__ import annotations
 
 import hashlib
-import inspect
+import json
 from collections.abc import Callable
 from datetime import timedelta
 from functools import wraps
-from typing import Any, get_type_hints
+from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
@@ -20,38 +20,37 @@ from integrations import clock
 from integrations.api.caller import caller_of
 from integrations.api_keys.models import IdempotentRequest
 from integrations.api_keys.retention import KEPT
+from integrations.credentials.encryption import EncryptionService
+from integrations.errors import EncryptionError
 
 from .problems import problem
 
 HEADER = "Idempotency-Key"
 LONGEST = 255
 UNDER_WAY = timedelta(minutes=2)  # then whoever began it is taken for dead
+READING = ("GET", "HEAD")
+_HEADERS = ("ETag", "Location", "Cache-Control")  # kept with the answer
 _KEPT = "_idempotent_request"
 
 
-def once(view: Callable[..., Any]) -> Callable[..., Any]:
-    """Decorate an operation that writes: with the header, it is done once. `remembers` keeps its answer."""
+def once(operation: Callable[..., Any]) -> Callable[..., Any]:
+    """Decorate every operation of the API: with the header, a write is done once. `remembers` keeps its answer."""
 
-    @wraps(view)
+    @wraps(operation)
     def answered(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-        key = request.headers.get(HEADER, "")
+        key = "" if request.method in READING else request.headers.get(HEADER, "")
         if not key:
-            return view(request, *args, **kwargs)
+            return operation(request, *args, **kwargs)
         if len(key) > LONGEST or not key.isprintable():
             return problem(400, "wrong_idempotency_key", f"{HEADER} has at most {LONGEST} printable characters.")
-        digest = hashlib.sha256(f"{request.method} {request.path}\n".encode() + request.body).hexdigest()
+        asked = f"{request.method} {request.get_full_path()}\n".encode()
+        digest = hashlib.sha256(asked + request.body).hexdigest()
         kept, is_first = _begin(caller_of(request).identity, key, digest)
         if kept is None or not is_first:
             return _again(kept, digest)
         setattr(request, _KEPT, kept)
-        return view(request, *args, **kwargs)
+        return operation(request, *args, **kwargs)
 
-    # Written as text where the view is; the wrapper's module does not know them.
-    hints = get_type_hints(view, include_extras=True)
-    signature = inspect.signature(view)
-    parameters = [one.replace(annotation=hints.get(name, Any)) for name, one in signature.parameters.items()]
-    answered.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
-    answered.__annotations__ = hints
     return answered
 
 
@@ -92,16 +91,30 @@ def _again(kept: IdempotentRequest | None, digest: str) -> HttpResponse:
         words = f"This {HEADER} was used for another request; take a new one for each."
         return problem(422, "idempotency_key_reused", words)
     if kept is None or kept.status is None:
-        return problem(409, "under_way", "The same request is still under way; ask again in a moment.")
-    response = HttpResponse(kept.answer, content_type=kept.content_type, status=kept.status)
+        words = "The same request is still under way; ask again in a moment."
+        return problem(409, "under_way", words, headers={"Retry-After": "1"})
+    try:
+        answer = json.loads(EncryptionService.open(kept.answer, _bound_to(kept)))
+    except EncryptionError:
+        # Its key was retired within the day.
+        return problem(409, "answer_lost", "It was done, but its answer cannot be read any more. Read what is there.")
+    response = HttpResponse(answer["body"], content_type=kept.content_type, status=kept.status)
+    for name, value in answer["headers"].items():
+        response[name] = value
     response["Idempotent-Replayed"] = "true"
     return response
 
 
 def _end(kept: IdempotentRequest, response: Any) -> None:
     """Keep the answer; whoever took longer than UNDER_WAY may have been taken over, and keeps nothing."""
+    headers = {name: response.headers[name] for name in _HEADERS if name in response.headers}
+    answer = json.dumps({"body": response.content.decode(), "headers": headers})
     IdempotentRequest.objects.filter(pk=kept.pk).update(
         status=response.status_code,
-        answer=response.content.decode(),
+        answer=EncryptionService.seal(answer, _bound_to(kept)),
         content_type=response.headers.get("Content-Type", "application/json")[:100],
     )
+
+
+def _bound_to(kept: IdempotentRequest) -> str:
+    return f"answer to {kept.caller}: {kept.key}"

@@ -1,14 +1,14 @@
-"""Integrations: how each is, and what is done with it. Their settings are made and changed under /api/connections/."""
+"""Integrations: how each is, and what is done with it; their settings are in settings.py."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 from django.db import router as databases
 from django.http import HttpRequest
-from ninja import Router, Schema
+from ninja import Query, Router, Schema
 from ninja.responses import Status
 from pydantic import Field
 
@@ -16,19 +16,20 @@ from integrations.api.caller import caller_of
 from integrations.api.scope import one, require_kind, visible
 from integrations.connections.models import TenantIntegration
 from integrations.delivery import operator_actions
-from integrations.delivery.trial import log_trial, send_test_event
+from integrations.delivery.trial import check_connection, log_trial, send_test_event
 from integrations.health.reading import health_of
-from integrations.health.rule import Health
+from integrations.health.rule import Health, State
 from integrations.tenancy.capabilities import Capability
 from integrations.tenancy.deletion import begin
 from integrations.tenancy.tenant import slug_of
 from integrations.transport.process_client import client
 
-from .idempotency import once
+from .examples import INTEGRATION, WHEN, example
 from .paging import Before, Limit, Page, page_of
 from .problems import PROBLEMS, ROW_PROBLEMS, WRITE_PROBLEMS, Refused
 
 router = Router(tags=["Integrations"])
+MOST_JUDGED = 20_000
 
 
 class HealthOut(Schema):
@@ -51,8 +52,33 @@ class HealthOut(Schema):
     fault: str
 
 
+_EXAMPLE = {
+    "id": INTEGRATION,
+    "tenant": "acme-corp",
+    "name": "Our n8n",
+    "connector_type": "webhook",
+    "is_active": True,
+    "is_enabled": True,
+    "events": ["workitem_created"],
+    "health": {
+        "state": "failing",
+        "is_failing": True,
+        "is_partial": False,
+        "why": "HTTP 404: The requested webhook is not registered.",
+        "what_to_do": "Correct its settings.",
+        "since": WHEN,
+        "until": None,
+        "fault": "set-up",
+    },
+    "created_at": WHEN,
+    "updated_at": WHEN,
+}
+
+
 class IntegrationOut(Schema):
     """One integration of a tenant."""
+
+    model_config = example(_EXAMPLE)
 
     id: UUID
     tenant: str
@@ -70,8 +96,10 @@ class IntegrationPage(Page):
     data: list[IntegrationOut]
 
 
-class TestEventOut(Schema):
-    """What came of a test event."""
+class TrialOut(Schema):
+    """What came of a test event, or of a check."""
+
+    model_config = example({"success": True, "message": "The destination took it.", "status": 200, "milliseconds": 84})
 
     success: bool
     message: str
@@ -80,39 +108,75 @@ class TestEventOut(Schema):
 
 
 @router.get("", response={200: IntegrationPage, **PROBLEMS}, summary="List integrations")
-def integrations(request: HttpRequest, limit: Limit = 50, before: Before = None) -> Any:
+def integrations(
+    request: HttpRequest,
+    name: Annotated[str, Query(max_length=200, description="part of the name")] = "",
+    connector_type: Annotated[str, Query(max_length=50)] = "",
+    event_type: Annotated[str, Query(max_length=100, description="those that want it")] = "",
+    health: Annotated[State | None, Query(description="those that are in this state now")] = None,
+    limit: Limit = 50,
+    before: Before = None,
+) -> Any:
     """List the integrations, newest first, each with its health."""
-    rows = visible(request, Capability.VIEW).select_related("tenant").prefetch_related("subscriptions")
+    rows = visible(request, Capability.VIEW)
+    if name:
+        rows = rows.filter(name__icontains=name)
+    if connector_type:
+        rows = rows.filter(integration_type=connector_type)
+    if event_type:
+        rows = rows.filter(subscriptions__event_type=event_type)
+    if health is not None:
+        # No column says it: up to MOST_JUDGED are judged, as for the console's list.
+        older = rows if before is None else rows.filter(pk__lt=before)
+        judged = health_of(older.order_by("-pk")[:MOST_JUDGED])
+        rows = rows.filter(pk__in=[pk for pk, found in judged.items() if found.state is health][: limit + 1])
+    rows = rows.select_related("tenant").prefetch_related("subscriptions")
     page = page_of(request, rows, lambda row: row, limit=limit, before=before)
-    health = health_of(page["data"])
-    return {**page, "data": [_shown(row, health[row.pk]) for row in page["data"]]}
+    found = health_of(page["data"])
+    return {**page, "data": [_shown(row, found[row.pk]) for row in page["data"]]}
 
 
-@router.get("/{uuid:public_id}", response={200: IntegrationOut, **ROW_PROBLEMS}, summary="Read one integration")
+@router.get(
+    "/{uuid:public_id}",
+    response={200: IntegrationOut, **ROW_PROBLEMS},
+    summary="Read one integration",
+    url_name="integration",
+)
 def integration(request: HttpRequest, public_id: UUID) -> Any:
     """Return one integration with its health."""
     return _read(one(request, public_id, Capability.VIEW))
 
 
-@router.post(
-    "/{uuid:public_id}/test",
-    response={200: TestEventOut, **WRITE_PROBLEMS},
-    summary="Send a test event",
-    openapi_extra={"description": "Sends one event that is marked as a test, and waits for the answer."},
+def _trial(name: str, attempt: Any, summary: str, words: str) -> None:
+    @router.post(
+        f"/{{uuid:public_id}}/{name}",
+        response={200: TrialOut, **WRITE_PROBLEMS},
+        summary=summary,
+        operation_id=f"integration_{name}",
+        description=words,
+    )
+    def view(request: HttpRequest, public_id: UUID) -> Any:
+        found = one(request, public_id, Capability.TEST)
+        require_kind(request, found.integration_type, found.tenant)
+        result = attempt(found, client())
+        log_trial(found, name, result, actor=caller_of(request).name)
+        return {
+            "success": result.success,
+            "message": result.message,
+            "status": result.status,
+            "milliseconds": round(result.latency_ms),
+        }
+
+
+_trial(
+    "test", send_test_event, "Send a test event", "Send one event that is marked as a test, and wait for the answer."
 )
-@once
-def test(request: HttpRequest, public_id: UUID) -> Any:
-    """Send a test event and wait for its answer."""
-    found = one(request, public_id, Capability.TEST)
-    require_kind(request, found.integration_type, found.tenant)
-    result = send_test_event(found, client())
-    log_trial(found, "test", result, actor=caller_of(request).name)
-    return {
-        "success": result.success,
-        "message": result.message,
-        "status": result.status,
-        "milliseconds": round(result.latency_ms),
-    }
+_trial(
+    "check",
+    check_connection,
+    "Check the connection",
+    "Have it prove its credentials, with a call that changes nothing; for connector types that have one.",
+)
 
 
 def _act(name: str, act: Any, words: str) -> None:
@@ -121,15 +185,13 @@ def _act(name: str, act: Any, words: str) -> None:
         response={200: IntegrationOut, **WRITE_PROBLEMS},
         summary=f"{words} one integration",
         operation_id=f"integration_{name}",
+        description=f"{words} it: the same as its button in the console.",
     )
-    @once
     def view(request: HttpRequest, public_id: UUID) -> Any:
         found = one(request, public_id, Capability.PAUSE)
         require_kind(request, found.integration_type, found.tenant)
         act(found, actor=caller_of(request).name)
         return _read(found)
-
-    view.__doc__ = f"{words} it: the same as its button in the console."
 
 
 _act("pause", operator_actions.pause, "Pause")
@@ -138,7 +200,6 @@ _act("enable", operator_actions.re_enable, "Re-enable")
 
 
 @router.delete("/{uuid:public_id}", response={202: IntegrationOut, **WRITE_PROBLEMS}, summary="Delete one integration")
-@once
 def delete(request: HttpRequest, public_id: UUID) -> Any:
     """Mark it: a worker deletes it with everything that goes with it, in batches."""
     found = one(request, public_id, Capability.DELETE)

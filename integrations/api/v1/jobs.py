@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
-from django.http import Http404, HttpRequest
+from django.http import Http404, HttpRequest, HttpResponse
+from django.urls import reverse
 from ninja import Router, Schema
 from ninja.responses import Status
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from integrations.api.caller import caller_of
 from integrations.api.scope import allowed_tenants, one, tenant_of
@@ -19,10 +22,12 @@ from integrations.jobs.actions import CannotStart
 from integrations.jobs.backfill import BackfillFilter
 from integrations.jobs.models import MOST_PACE, USUAL_PACE, Job
 from integrations.jobs.replay import ReplayFilter
+from integrations.outbox.models import IntegrationSync
 from integrations.tenancy.capabilities import Capability
 from integrations.tenancy.tenant import slug_of
 
-from .idempotency import once
+from .document import MAKES
+from .examples import WHEN, example
 from .paging import Before, Limit, Page, page_of
 from .problems import PROBLEMS, ROW_PROBLEMS, WRITE_PROBLEMS, Refused, by_field
 
@@ -35,7 +40,7 @@ class JobIn(Schema):
     Whatever it does not know it refuses: a filter that was left out for a slip of the pen would replay everything.
     """
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = example({"kind": "replay", "filter": {"status": "failed", "since": "24h"}}, strict=True)
 
     kind: Literal["replay", "backfill"]
     tenant: str | int | None = Field(None, description="slug or id; needed only by callers with several tenants")
@@ -52,6 +57,28 @@ ONLY_OF = {"replay": {"filter"}, "backfill": {"integration", "model", "condition
 
 class JobOut(Schema):
     """A job and how far it is."""
+
+    model_config = example(
+        {
+            "id": 3,
+            "kind": "replay",
+            "tenant": "acme-corp",
+            "state": "running",
+            "in_words": "failed deliveries of the last 24 hours",
+            "made_by": "API key nightly",
+            "total": 340,
+            "done": 120,
+            "skipped": 2,
+            "failed": 0,
+            "fraction": 0.36,
+            "rate": 24.8,
+            "pace": 25,
+            "last_error": "",
+            "created_at": WHEN,
+            "started_at": WHEN,
+            "ended_at": None,
+        }
+    )
 
     id: int
     kind: str
@@ -76,6 +103,32 @@ class JobPage(Page):
     data: list[JobOut]
 
 
+class PreviewOut(Schema):
+    """What a job would do.
+
+    Attributes:
+        sample: some deliveries of a replay, some objects of a backfill with the body that each would be sent.
+    """
+
+    model_config = example(
+        {
+            "in_words": "failed deliveries of the last 24 hours",
+            "count": 340,
+            "left_alone": 2,
+            "is_complete": True,
+            "sample": [
+                {"delivery": 812, "event_type": "workitem_created", "integration": "Our n8n", "status": "failed"}
+            ],
+        }
+    )
+
+    in_words: str
+    count: int = Field(description="rows that it would look at")
+    left_alone: int = Field(description="of them, those that are known to be left alone")
+    is_complete: bool = Field(description="false: there are more, which were not counted")
+    sample: list[dict[str, Any]]
+
+
 @router.get("", response={200: JobPage, **PROBLEMS}, summary="List jobs")
 def jobs(request: HttpRequest, limit: Limit = 50, before: Before = None) -> Any:
     """List the jobs, newest first."""
@@ -84,37 +137,38 @@ def jobs(request: HttpRequest, limit: Limit = 50, before: Before = None) -> Any:
     return page_of(request, rows, shown, limit=limit, before=before)
 
 
-@router.post("", response={201: JobOut, **WRITE_PROBLEMS}, summary="Start a job")
-@once
-def start(request: HttpRequest, data: JobIn) -> Any:
+@router.post("", response={201: JobOut, **WRITE_PROBLEMS}, summary="Start a job", openapi_extra=MAKES)
+def start(request: HttpRequest, response: HttpResponse, data: JobIn) -> Any:
     """Start a replay or a backfill; a worker does it, at the pace."""
-    caller = caller_of(request)
-    if misplaced := sorted(data.model_fields_set & ONLY_OF[OTHER[data.kind]]):
-        hint = "belongs into filter" if misplaced == ["integration"] else f"is of a {OTHER[data.kind]}"
-        raise Refused(422, "wrong_job", f"A {data.kind} does not take this.", dict.fromkeys(misplaced, hint))
-    try:
-        if data.kind == "backfill":
-            if data.integration is None:
-                raise Refused(422, "wrong_job", "A backfill needs an integration.", {"integration": "is missing"})
-            integration = one(request, data.integration, Capability.BACKFILL)
-            what = BackfillFilter(model=data.model, condition=data.condition)
-            job = actions.start_backfill(integration, what, actor=caller.name, pace=data.pace)
+    with _asked(request, data) as wanted:
+        name = caller_of(request).name
+        if isinstance(wanted, Backfill):
+            job = actions.start_backfill(wanted.integration, wanted.which, actor=name, pace=data.pace)
         else:
-            tenant = tenant_of(request, data.tenant)
-            caller.require(Capability.RETRY, tenant.pk)
-            which = ReplayFilter(**data.filter)
-            if which.integration is not None and not _is_theirs(which.integration, tenant.pk):
-                raise Http404
-            job = actions.start_replay(tenant.pk, which, actor=caller.name, pace=data.pace)
-    except ValidationError as error:
-        errors = by_field([dict(each) for each in error.errors(include_input=False, include_context=False)])
-        raise Refused(422, "wrong_job", "Some of the filter is wrong.", errors) from None
-    except CannotStart as error:
-        raise Refused(422, "wrong_job", str(error)) from None
+            job = actions.start_replay(wanted.tenant_id, wanted.which, actor=name, pace=data.pace)
+    response["Location"] = reverse("integrations-api-v1:job", args=[job.pk])
     return Status(201, shown(job))
 
 
-@router.get("/{int:pk}", response={200: JobOut, **ROW_PROBLEMS}, summary="Read one job")
+@router.post("/preview", response={200: PreviewOut, **WRITE_PROBLEMS}, summary="Preview a job")
+def preview(request: HttpRequest, data: JobIn) -> Any:
+    """Return what a job would do, with some of what it would send; nothing is started."""
+    with _asked(request, data) as wanted:
+        if isinstance(wanted, Backfill):
+            if problem := wanted.which.problem():
+                raise CannotStart(problem)
+            found = actions.preview_backfill(wanted.integration.tenant_id, wanted.which)
+            sample = [{"object": each.name, "is_wanted": each.is_wanted, "body": each.body} for each in found.sample]
+            words = wanted.which.in_words(wanted.integration.name)
+        else:
+            found = actions.preview_replay(wanted.tenant_id, wanted.which)
+            sample = [_sampled(each) for each in found.sample]
+            words = wanted.which.in_words(wanted.name)
+    same = ("count", "left_alone", "is_complete")
+    return {"in_words": words, "sample": sample, **{name: getattr(found, name) for name in same}}
+
+
+@router.get("/{int:pk}", response={200: JobOut, **ROW_PROBLEMS}, summary="Read one job", url_name="job")
 def job(request: HttpRequest, pk: int) -> Any:
     """Return one job and how far it is."""
     return shown(_one(request, pk, Capability.VIEW_DELIVERIES))
@@ -126,8 +180,8 @@ def _act(name: str, act: Any, capability: Capability | None, words: str, done: s
         response={200: JobOut, **WRITE_PROBLEMS},
         summary=f"{words} one job",
         operation_id=f"job_{name}",
+        description=f"{words} it; what was done stays done.",
     )
-    @once
     def view(request: HttpRequest, pk: int) -> Any:
         found = _one(request, pk, capability)
         is_done = act(found, actor=caller_of(request).name)
@@ -136,8 +190,6 @@ def _act(name: str, act: Any, capability: Capability | None, words: str, done: s
             raise Refused(409, "nothing_done", f"A job that is {found.get_state_display().lower()} cannot be {done}.")
         return shown(found)
 
-    view.__doc__ = f"{words} it; what was done stays done."
-
 
 # Who may retry may stop any job; to let one go on takes what it takes to start it.
 _act("pause", actions.pause, Capability.RETRY, "Pause", "paused")
@@ -145,8 +197,67 @@ _act("resume", actions.resume, None, "Resume", "resumed")
 _act("cancel", actions.cancel, Capability.RETRY, "Cancel", "cancelled")
 
 
-def _is_theirs(public_id: UUID, tenant_key: Any) -> bool:
-    return TenantIntegration.objects.present().filter(public_id=public_id, tenant=tenant_key).exists()
+class Backfill(NamedTuple):
+    """A backfill that the caller may start."""
+
+    integration: TenantIntegration
+    which: BackfillFilter
+
+
+class Replay(NamedTuple):
+    """A replay that the caller may start; `name` is that of the one integration that is meant, None for no such."""
+
+    tenant_id: Any
+    which: ReplayFilter
+    name: str | None
+
+
+@contextmanager
+def _asked(request: HttpRequest, data: JobIn) -> Iterator[Backfill | Replay]:
+    """Read what is asked for; what is wrong with it, also within the block, is told by field.
+
+    Raises:
+        Refused, Http404, PermissionDenied
+    """
+    if misplaced := sorted(data.model_fields_set & ONLY_OF[OTHER[data.kind]]):
+        hint = "belongs into filter" if misplaced == ["integration"] else f"is of a {OTHER[data.kind]}"
+        raise Refused(422, "wrong_job", f"A {data.kind} does not take this.", dict.fromkeys(misplaced, hint))
+    try:
+        yield _backfill(request, data) if data.kind == "backfill" else _replay(request, data)
+    except ValidationError as error:
+        errors = by_field([dict(each) for each in error.errors(include_input=False, include_context=False)])
+        raise Refused(422, "wrong_job", "Some of the filter is wrong.", errors) from None
+    except CannotStart as error:
+        raise Refused(422, "wrong_job", str(error)) from None
+
+
+def _backfill(request: HttpRequest, data: JobIn) -> Backfill:
+    if data.integration is None:
+        raise Refused(422, "wrong_job", "A backfill needs an integration.", {"integration": "is missing"})
+    integration = one(request, data.integration, Capability.BACKFILL)
+    return Backfill(integration, BackfillFilter(model=data.model, condition=data.condition))
+
+
+def _replay(request: HttpRequest, data: JobIn) -> Replay:
+    tenant = tenant_of(request, data.tenant)
+    caller_of(request).require(Capability.RETRY, tenant.pk)
+    which = ReplayFilter(**data.filter)
+    if which.integration is None:
+        return Replay(tenant.pk, which, None)
+    theirs = TenantIntegration.objects.present().filter(public_id=which.integration, tenant=tenant.pk)
+    name = theirs.values_list("name", flat=True).first()
+    if name is None:
+        raise Http404
+    return Replay(tenant.pk, which, name)
+
+
+def _sampled(sync: IntegrationSync) -> dict[str, Any]:
+    return {
+        "delivery": sync.pk,
+        "event_type": sync.event.event_type,
+        "integration": sync.integration.name,
+        "status": sync.status,
+    }
 
 
 def _one(request: HttpRequest, pk: int, capability: Capability | None) -> Job:

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import wraps
 from http import HTTPStatus
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 from ninja import Schema
+from pydantic import Field
+
+from integrations.api.authentication import count_if_key, tells_quota
+
+from .examples import example
 
 CONTENT_TYPE = "application/problem+json"
 
@@ -27,53 +33,101 @@ PROBLEM_TYPES: dict[str, tuple[tuple[int, ...], str]] = {
     "wrong_filter": ((422,), "a filter of a list is wrong; `fields` names it"),
     "wrong_job": ((422,), "what a job is to do is wrong; `fields` names it where one field is"),
     "too_many_requests": ((429,), "the requests of this API key are used up; `Retry-After` says for how long"),
-    "refused": ((400, 405), "the request cannot be read, or the address has no such method"),
+    "method_not_allowed": ((405,), "the address has no such method; the header `Allow` names those it has"),
+    "refused": ((400,), "the request cannot be read"),
+    "changed_meanwhile": ((412,), "somebody was faster: the `ETag` is another one by now"),
+    "answer_lost": ((409,), "a write with this `Idempotency-Key` was done, but its answer cannot be read any more"),
+    "wrong_subscription": ((422,), "a condition or a payload is wrong; `fields` says why"),
+    "wrong_event_type": ((422,), "the integration cannot want this event type"),
+    "wrong_secret": ((422,), "a signing secret of your own cannot sign"),
+    "not_signed": ((409,), "requests of this integration are not signed, so there is no secret to rotate"),
+    "nothing_to_reveal": ((409,), "there is no signing secret that nobody has seen"),
+    "broker_away": ((503,), "no worker can be told now; `Retry-After` says when to try again"),
 }
 
 
 class ProblemDetails(Schema):
-    """A problem.
+    """A problem."""
 
-    Attributes:
-        code: a short stable word for programs.
-        fields: what is wrong with which field of the request.
-    """
+    model_config = example(
+        {
+            "type": "about:blank",
+            "title": "Unprocessable Entity",
+            "status": 422,
+            "detail": "Some of the request is wrong.",
+            "code": "configuration",
+            "fields": {"settings.url": "is missing"},
+        }
+    )
 
     type: str = "about:blank"
     title: str
     status: int
-    detail: str = ""
-    code: str = ""
-    fields: dict[str, str] = {}
+    detail: str = Field("", description="what is wrong and what to do, for people")
+    code: str = Field("", description="a short stable word for programs")
+    fields: dict[str, str] = Field({}, description="what is wrong with which field of the request")
 
 
 # What any call may be answered.
-PROBLEMS: dict[int, type[Schema]] = dict.fromkeys((400, 401, 403, 422, 429), ProblemDetails)
-ROW_PROBLEMS: dict[int, type[Schema]] = {404: ProblemDetails, **PROBLEMS}  # what any call about one row may be
-WRITE_PROBLEMS: dict[int, type[Schema]] = {409: ProblemDetails, **ROW_PROBLEMS}
+PROBLEMS: dict[int, Any] = dict.fromkeys((400, 401, 403, 422, 429), ProblemDetails)
+ROW_PROBLEMS: dict[int, Any] = {404: ProblemDetails, **PROBLEMS}  # what any call about one row may be
+WRITE_PROBLEMS: dict[int, Any] = {409: ProblemDetails, **ROW_PROBLEMS}
 
 
 class Refused(Exception):
     """The request cannot be done; `code` is a stable word, the text is for people."""
 
-    def __init__(self, status: int, code: str, detail: str, fields: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        detail: str,
+        fields: Mapping[str, str] | None = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
         super().__init__(detail)
         self.status, self.code, self.detail, self.fields = status, code, detail, dict(fields or {})
+        self.headers = dict(headers or {})
 
 
-def problem(status: int, code: str, detail: str = "", fields: Mapping[str, str] | None = None) -> HttpResponse:
+def problem(
+    status: int,
+    code: str,
+    detail: str = "",
+    fields: Mapping[str, str] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> HttpResponse:
     """Return the answer that says so."""
     title = HTTPStatus(status).phrase
     details = ProblemDetails(title=title, status=status, detail=detail, code=code, fields=dict(fields or {}))
-    return HttpResponse(json.dumps(details.dict()), content_type=CONTENT_TYPE, status=status)
+    text = json.dumps(details.dict())
+    return HttpResponse(text, content_type=CONTENT_TYPE, status=status, headers=dict(headers or {}))
 
 
 @csrf_exempt
+@tells_quota
 def no_such_call(request: HttpRequest, rest: str) -> HttpResponse:
     """Answer an address that no operation has, in the form of all problems."""
+    count_if_key(request)
     return problem(
         404, "not_found", f"There is no {request.method} {request.path[:200]}; /api/v1/docs lists what there is."
     )
+
+
+def not_allowed(view: Any) -> Callable[..., HttpResponse]:
+    """Decorate a view of an address: a method that it does not have is answered in the form of all problems, too."""
+
+    @wraps(view)
+    def answered(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        response = view(request, *args, **kwargs)
+        if response.status_code != 405:
+            return response
+        count_if_key(request)
+        words = f"{request.path[:200]} takes no {request.method}, but {response['Allow']}."
+        return problem(405, "method_not_allowed", words, headers={"Allow": response["Allow"]})
+
+    return tells_quota(answered)  # type: ignore[return-value]
 
 
 def by_field(errors: list[dict[str, Any]]) -> dict[str, str]:

@@ -15,36 +15,50 @@ from integrations.statistics.figures import Figures, total
 from integrations.statistics.reading import RANGES, Whose, series
 from integrations.tenancy.capabilities import Capability
 
+from .examples import WHEN, example
 from .problems import ROW_PROBLEMS
 
 router = Router(tags=["Statistics"])
 
 
-class FiguresOut(Schema):
-    """What became of deliveries in a stretch of time.
+_FIGURES = {
+    "delivered": 1204,
+    "retrying": 3,
+    "given_up": 0,
+    "cancelled": 0,
+    "success_rate": 0.9975,
+    "answer_ms": {"p50": 84.0, "p95": 310.0, "p99": 900.0},
+    "age_ms": {"p50": 110.0, "p95": 420.0, "p99": 1300.0},
+}
 
-    Attributes:
-        retrying: attempts that failed and are tried again.
-        answer_ms: how long receivers took, at the median, the 95th and the 99th of a hundred.
-        age_ms: the same from when it was recorded until the receiver had it.
-    """
+
+class FiguresOut(Schema):
+    """What became of deliveries in a stretch of time."""
+
+    model_config = example(_FIGURES)
 
     delivered: int
-    retrying: int
+    retrying: int = Field(description="attempts that failed and are tried again")
     given_up: int
     cancelled: int
     success_rate: float | None = Field(description="of the attempts, 0 to 1; null without any")
-    answer_ms: dict[str, float | None]
-    age_ms: dict[str, float | None]
+    answer_ms: dict[str, float | None] = Field(description="how long receivers took: p50, p95, p99")
+    age_ms: dict[str, float | None] = Field(description="from when it was recorded until the receiver had it")
 
 
 class PointOut(FiguresOut):
+    """The figures of one step."""
+
+    model_config = example({**_FIGURES, "at": WHEN, "minutes": 10})
+
     at: datetime
     minutes: float
 
 
 class StatisticsOut(Schema):
     """Figures of a range, in all and step by step."""
+
+    model_config = example({"total": _FIGURES, "series": [{**_FIGURES, "at": WHEN, "minutes": 10}]})
 
     total: FiguresOut
     series: list[PointOut]

@@ -113,6 +113,6 @@ def _api() -> str:
     from django.urls import NoReverseMatch
 
     try:
-        return reverse("integrations-api:connections")
+        return reverse("integrations-api-v1:me")
     except NoReverseMatch:
         return ""

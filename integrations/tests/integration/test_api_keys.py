@@ -20,7 +20,7 @@ from integrations import clock
 from integrations.api.routes import api
 from integrations.api_keys.keys import in_use, keys_of, make_key, revoke, scopes_for
 from integrations.api_keys.models import APIKey
-from integrations.api_keys.scopes import Scope, _registered, register_scope, scopes
+from integrations.api_keys.scopes import Scope, _registered, register_scope
 from integrations.audit.trail import AuditEntry
 from integrations.tenancy.capabilities import Capability
 from integrations.tenancy.roles import Role
@@ -150,7 +150,7 @@ def test_a_role_for_one_tenant_is_none_for_another(side: Side) -> None:
 
 def test_another_tenants_rows_do_not_exist_for_a_key(side: Side, manager: User) -> None:
     other = make_side("umbrella")
-    _, text = key_of(manager, *(scope.name for scope in scopes()))
+    _, text = key_of(manager, *(scope.name for scope in scopes_for(manager, side.tenant.pk)))
     for (method, path), _ in OPERATIONS.items():
         if "{connection_id}" in path:
             answer = call(text, method, filled(path, other), BODIES.get((method, path)))
@@ -329,7 +329,7 @@ def test_nobody_gives_a_key_more_than_they_may_do(side: Side) -> None:
     team = person(side.tenant, "")
     mine = Permission.objects.filter(content_type__app_label="integrations").exclude(codename="use_any_connector")
     team.user_permissions.add(*mine)
-    assert [scope.name for scope in scopes_for(team, side.tenant.pk)] == ["read", "deliveries:write"]
+    assert [scope.name for scope in scopes_for(team, side.tenant.pk)] == ["read", "deliveries:write", "audit:read"]
     with pytest.raises(ValidationError, match="You may not give integrations:write"):
         make_key(side.tenant, "too much", ["integrations:write"], user=team)
 
@@ -343,8 +343,14 @@ def test_a_project_adds_scopes_of_its_own(side: Side, manager: User) -> None:
             register_scope(Scope("invoices:write", "Something else"))
         key, _ = key_of(manager, "invoices:write")
         assert key.has("invoices:write") and not any(key.may(capability) for capability in Capability)
+        register_scope(Scope("invoices:read", "Read invoices", permissions=("tasks.view_workitem",)))
+        assert "invoices:read" not in {scope.name for scope in scopes_for(manager, side.tenant.pk)}
+        manager.user_permissions.add(Permission.objects.get(codename="view_workitem"))
+        manager = User.objects.get(pk=manager.pk)  # what it may do is remembered
+        assert "invoices:read" in {scope.name for scope in scopes_for(manager, side.tenant.pk)}
     finally:
-        del _registered["invoices:write"]
+        for name in ("invoices:write", "invoices:read"):
+            _registered.pop(name, None)
     with pytest.raises(ValueError, match="is named as"):
         register_scope(Scope("Everything!", ""))
 

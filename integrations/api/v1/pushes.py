@@ -1,0 +1,171 @@
+"""Pushes: orders handed to an ERP while somebody waits, and what the ERP said."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from django.contrib.contenttypes.models import ContentType
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse
+from django.urls import reverse
+from ninja import Query, Router, Schema
+from ninja.responses import Status
+from pydantic import ConfigDict, Field
+
+from integrations.api import pushes as handing
+from integrations.api.caller import caller_of
+from integrations.api.schemas import Moment, PushIn
+from integrations.api.scope import allowed_tenants, one
+from integrations.erp.connection import ERPConnection
+from integrations.erp.push_log import ERPPushLog
+from integrations.outbox.models import IntegrationEvent
+from integrations.tenancy.capabilities import Capability
+from integrations.tenancy.tenant import slug_of
+
+from .document import TAKES
+from .examples import INTEGRATION, WHEN, example
+from .paging import Before, Limit, Page, page_of
+from .problems import ROW_PROBLEMS, WRITE_PROBLEMS
+
+router = Router(tags=["Pushes"])
+MOST_CONNECTIONS = 1000  # SQLite takes no more parameters in some of its versions
+MOST_PUSHES = 200  # of one order
+_EXAMPLE = {
+    "id": 901,
+    "tenant": "acme-corp",
+    "integration": INTEGRATION,
+    "integration_name": "Our ERP",
+    "status": "SUCCESS",
+    "order_id": "3f0c7a52",
+    "idempotency_key": "push_5b1c0d",
+    "error": "",
+    "retry_count": 0,
+    "milliseconds": 130,
+    "created_at": WHEN,
+    "note": "",
+}
+
+
+class PushRequest(PushIn):
+    """An order, and how often it may be tried. Without `wait` a worker sends it; so it is if too many wait."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"order": {"id": "3f0c7a52", "total": "12.50"}, "wait": True}]}
+    )
+
+    not_before: Moment | None = None
+
+
+class PushOut(Schema):
+    """One order that was handed to an ERP."""
+
+    model_config = example(_EXAMPLE)
+
+    id: int
+    tenant: str
+    integration: UUID
+    integration_name: str
+    status: str = Field(description="PENDING, RETRYING, SUCCESS, FAILED")
+    order_id: str
+    idempotency_key: str
+    error: str
+    retry_count: int
+    milliseconds: int = Field(description="of all attempts together, waits not counted")
+    created_at: datetime
+    note: str = Field("", description="what is to be said of this request")
+
+
+class PushPage(Page):
+    data: list[PushOut]
+
+
+class PushStory(PushOut):
+    """One push with the order as it was handed over, and the answer."""
+
+    model_config = example(
+        {
+            **_EXAMPLE,
+            "order": {"id": "3f0c7a52", "total": "12.50"},
+            "answer": {"status": 201, "order_number": "SO-4711"},
+        }
+    )
+
+    order: Any
+    answer: Any
+
+
+@router.get("/pushes", response={200: PushPage, **ROW_PROBLEMS}, summary="List pushes")
+def pushes(
+    request: HttpRequest,
+    status: Annotated[Literal["", "PENDING", "RETRYING", "SUCCESS", "FAILED"], Query()] = "",
+    order: Annotated[str, Query(max_length=255, description="an order's id, or the idempotency key of a push")] = "",
+    integration: UUID | None = None,
+    limit: Limit = 50,
+    before: Before = None,
+) -> Any:
+    """List the pushes, newest first."""
+    if integration is not None:
+        mine = [one(request, integration, Capability.VIEW_DELIVERIES).pk]
+    else:
+        # Ids as plain numbers: an index of each finds its rows, however many those of other integrations are.
+        found = ERPConnection.objects.filter(tenant__in=allowed_tenants(request, Capability.VIEW_DELIVERIES))
+        mine = list(found.order_by().values_list("pk", flat=True)[:MOST_CONNECTIONS])
+    rows = _joined(ERPPushLog.objects.filter(integration__in=mine)).defer("event__body")
+    if status:
+        rows = rows.filter(push_status=status)
+    if order:
+        events = IntegrationEvent.objects.filter(tenant__in=caller_of(request).tenants())
+        kinds = list(ContentType.objects.values_list("pk", flat=True))  # with them an index finds the order
+        of_order = events.filter(content_type__in=kinds, object_id=order).order_by("-pk").values_list("pk", flat=True)
+        of_key = events.filter(idempotency_key=order).values_list("pk", flat=True)
+        rows = rows.filter(event__in=[*of_order[:MOST_PUSHES], *of_key])
+    return page_of(request, rows, _shown, limit=limit, before=before)
+
+
+@router.get("/pushes/{int:pk}", response={200: PushStory, **ROW_PROBLEMS}, summary="Read one push", url_name="push")
+def push(request: HttpRequest, pk: int) -> Any:
+    """Return one push: the order as it was handed over, and what the ERP answered."""
+    caller = caller_of(request)
+    found: Any = _joined(ERPPushLog.objects.filter(integration__tenant__in=caller.tenants(), pk=pk)).first()
+    if found is None:
+        raise Http404
+    caller.require(Capability.VIEW_DELIVERIES, found.integration.tenant_id)
+    sent = found.request_json
+    return {**_shown(found), "order": sent.get("order", sent), "answer": found.response_json}
+
+
+@router.post(
+    "/integrations/{uuid:public_id}/push",
+    response={200: PushOut, 202: PushOut, **WRITE_PROBLEMS},
+    summary="Push an order",
+    openapi_extra=TAKES,
+)
+def push_order(request: HttpRequest, response: HttpResponse, public_id: UUID, data: PushRequest) -> Any:
+    """Push an order to an ERP; 202 while it is not settled, and the header `Location` says where that is told. The same
+    order and number are pushed once; one that failed and was changed since is pushed anew."""
+    row, note, is_over = handing.hand_over(request, public_id, data)
+    shown = {**_shown(_joined(ERPPushLog.objects.filter(pk=row.pk)).get()), "note": note}
+    if is_over:
+        return Status(200, shown)
+    response["Location"] = reverse("integrations-api-v1:push", args=[row.pk])
+    return Status(202, shown)
+
+
+def _joined(rows: QuerySet[Any]) -> QuerySet[Any]:
+    return rows.select_related("event", "integration__tenant")
+
+
+def _shown(row: Any) -> dict[str, Any]:
+    return {
+        "id": row.pk,
+        "tenant": slug_of(row.integration.tenant) or str(row.integration.tenant_id),
+        "integration": row.integration.public_id,
+        "integration_name": row.integration.name,
+        "status": str(row.status),
+        "order_id": row.draft_order_id,
+        "error": row.error_message,
+        "milliseconds": row.latency_ms,
+        **{name: getattr(row, name) for name in ("idempotency_key", "retry_count", "created_at")},
+    }
