@@ -33,17 +33,20 @@ class WhyNot(NamedTuple):
     sentence: str
 
 
-def why_not(event: IntegrationEvent, *, only: TenantIntegration | None = None) -> list[WhyNot]:
+def why_not(
+    event: IntegrationEvent, *, only: TenantIntegration | None = None, have: Collection[int] | None = None
+) -> list[WhyNot]:
     """Say of each integration of the event's tenant that has no row of it why not: by name, MOST of them.
 
     Args:
         only: speak of this one alone.
+        have: the keys of those that have a row, where the caller has read all of them; None: ask.
     """
     rows = TenantIntegration.objects.filter(tenant_id=event.tenant_id)
     if only is not None:
         rows = rows.filter(pk=only.pk)
-    # No join: the rows of one event are few, those of one integration are not.
-    have = IntegrationSync.objects.filter(event=event).order_by().values_list("integration_id", flat=True)
+    if have is None:  # no join: the rows of one event are few, those of one integration are not
+        have = IntegrationSync.objects.filter(event=event).order_by().values_list("integration_id", flat=True)
     found = rows.exclude(pk__in=list(have)).select_related("lane").prefetch_related("subscriptions")
     integrations = list(found.order_by("name", "id")[:MOST])
     if not integrations:

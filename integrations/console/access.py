@@ -57,7 +57,16 @@ class Access:
     @cached_property
     def tenants(self) -> list[Any]:
         """The tenants that the person may see, the first LISTED by name or key."""
-        return list(self._all[:LISTED])
+        if self._is_superuser or self._few is None:
+            return list(self._all[:LISTED])
+        visible = set(self.keys_where(Role.VIEWER))
+        return [tenant for tenant in self._few if tenant.pk in visible]
+
+    @cached_property
+    def _few(self) -> list[Any] | None:
+        """The tenants of which the person is one of the people, read once; None: more than LISTED."""
+        found = list(tenants_of(self.user)[: LISTED + 1])
+        return found if len(found) <= LISTED else None
 
     @property
     def _all(self) -> QuerySet[Any]:
@@ -70,7 +79,7 @@ class Access:
 
     @cached_property
     def _said(self) -> dict[Any, Role | str]:
-        return said_roles(self.user)
+        return said_roles(self.user, None if self._few is None else [tenant.pk for tenant in self._few])
 
     @cached_property
     def _by_permissions(self) -> Role | None:
@@ -83,10 +92,18 @@ class Access:
     @cached_property
     def tenant(self) -> Any:
         key = tenant_key(self._wanted) if self._wanted else None
-        found = self._all.filter(pk=key).first() if key is not None else None
+        found = self._visible_tenant(key)
         if found is None and len(self.tenants) == 1:
             return self.tenants[0]
         return found
+
+    def _visible_tenant(self, key: Any) -> Any:
+        """Return the tenant of this key, None if it does not exist for this person."""
+        if key is None:
+            return None
+        if self._is_superuser or self._few is None:
+            return self._all.filter(pk=key).first()
+        return next((tenant for tenant in self.tenants if tenant.pk == key), None)
 
     @property
     def tenant_name(self) -> str:
@@ -139,7 +156,7 @@ class Access:
         Raises:
             Http404: it does not exist for this person.
         """
-        found = self._all.filter(pk=key).first() if key is not None else None
+        found = self._visible_tenant(key)
         if found is None:
             raise Http404
         return found
@@ -171,7 +188,7 @@ class Access:
         if not self.may(needed, tenant_key):
             if (has := self.role_in(tenant_key)) is None:
                 raise Http404
-            raise RoleNeeded(needed, has, self._all.filter(pk=tenant_key).first())
+            raise RoleNeeded(needed, has, self._visible_tenant(tenant_key))
 
     def may(self, needed: Needed, tenant_key: Any) -> bool:
         """Tell whether the person may do it for that tenant, or has at least that role there: to offer a button."""

@@ -9,9 +9,8 @@ from django.utils.safestring import SafeString
 
 from integrations import clock
 from integrations.connections.abstract import AbstractConnection
-from integrations.connections.authorization import missing_scopes, wants_authorization
+from integrations.connections.authorization import grant_of, missing_scopes, wants_authorization
 from integrations.connections.grants import AbstractGrant
-from integrations.connections.token_store import GrantTokens
 from integrations.display import when
 
 
@@ -20,7 +19,7 @@ class GrantState:
 
     def __init__(self, integration: AbstractConnection) -> None:
         self.wanted = wants_authorization(integration)
-        self.grant = GrantTokens(integration).grant()
+        self.grant = grant_of(integration)
         self.missing = missing_scopes(integration) if self.grant else ()
 
     @property

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Annotated, Any
 
-from django.db.models import Count, Max, Q, QuerySet
+from django.db.models import Case, Count, Max, Q, QuerySet, When
 from pydantic import Field
 
 from integrations.connections.models import TenantIntegration
@@ -26,7 +26,7 @@ from .step import Preview, Step
 
 WINDOW = 2000  # rows that one statement reads
 COUNTED = 20_000  # the same where they are only counted
-PREVIEWED = (20_000, 40_000, 80_000, 160_000)  # the same while somebody waits for a preview, one after the other
+PREVIEWED = (20_000, 40_000, 80_000)  # the same while somebody waits for a preview, one after the other
 MOST_IDS = 10_000  # that one job names
 SLACK = timedelta(hours=1)  # between the order of ids and that of times: how long a transaction may be open
 
@@ -98,19 +98,21 @@ class Walk:
         found: int | None = some.aggregate(last=Max("pk"))["last"]
         return found
 
+    def tally(self, size: int) -> tuple[int | None, int, int]:
+        """Return the last id of the next `size` rows, how many of them are wanted, and how many of those wait."""
+        is_wanted = self.condition & Q(integration__tenant_id=self.tenant_id)
+        rows = self.indexed().filter(pk__gt=self.after, pk__lte=self.last)
+        some = rows.annotate(
+            is_wanted=Case(When(is_wanted, then=1)),
+            is_pending=Case(When(is_wanted & Q(status=Status.PENDING), then=1)),
+        ).values("pk", "is_wanted", "is_pending")[:size]
+        found = some.aggregate(last=Max("pk"), wanted=Count("is_wanted"), pending=Count("is_pending"))
+        return found["last"], found["wanted"], found["pending"]
+
     def wanted(self, end: int) -> QuerySet[IntegrationSync]:
         """Return the wanted rows up to the id `end`."""
         rows = self.indexed().filter(pk__gt=self.after, pk__lte=end)
         return rows.filter(self.condition, integration__tenant_id=self.tenant_id)
-
-    def bounded(self) -> Walk:
-        """Return it without what was recorded before or after the times of the filter, as far as ids tell."""
-        begin, end = self.which.moments()
-        if begin is not None:
-            self.after = first_key(IntegrationSync, begin - SLACK) - 1
-        if end is not None:
-            self.last = min(self.last, first_key(IntegrationSync, end + SLACK))
-        return self
 
 
 def walk_of(job: Job) -> Walk:
@@ -122,8 +124,14 @@ def begin(tenant_id: Any, which: ReplayFilter) -> Walk:
     """Return the whole way, up to what is there now."""
     if which.ids is not None:
         return Walk(tenant_id, which, min(which.ids, default=1) - 1, max(which.ids, default=0))
-    last = IntegrationSync.objects.aggregate(Max("pk"))["pk__max"] or 0
-    return Walk(tenant_id, which, 0, last).bounded()
+    since, until = which.moments()
+    # Ids tell about when it was, too, so that what is out of the range need not be looked through.
+    after = first_key(IntegrationSync, since - SLACK) - 1 if since is not None else 0
+    if until is not None:
+        last = first_key(IntegrationSync, until + SLACK) - 1
+    else:
+        last = IntegrationSync.objects.aggregate(Max("pk"))["pk__max"] or 0
+    return Walk(tenant_id, which, after, last)
 
 
 def preview(tenant_id: Any, which: ReplayFilter, *, seconds: float, most: int, sample: int = 5) -> Preview:
@@ -131,16 +139,13 @@ def preview(tenant_id: Any, which: ReplayFilter, *, seconds: float, most: int, s
     walk, found = begin(tenant_id, which), Preview()
     stop_at = time.monotonic() + seconds
     for size in PREVIEWED:
-        end = walk.window(size)
+        end, count, pending = walk.tally(size)
         if end is None:
             return found
-        rows = walk.wanted(end)
-        counts = rows.order_by().aggregate(all=Count("pk"), pending=Count("pk", filter=Q(status=Status.PENDING)))
-        if counts["all"] and len(found.sample) < sample:
-            told = rows.select_related("event", "integration")
-            found.sample += list(told[: sample - len(found.sample)])
-        found.count += counts["all"]
-        found.left_alone += counts["pending"]
+        if count and not found.sample:
+            found.sample = list(walk.wanted(end).select_related("event", "integration")[:sample])
+        found.count += count
+        found.left_alone += pending
         walk.after = end
         if found.count > most or time.monotonic() > stop_at:
             break

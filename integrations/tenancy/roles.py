@@ -15,6 +15,7 @@ key. Set it too where people work for many tenants; it must say the same.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from enum import IntEnum, nonmember
 from typing import Any
 
@@ -82,11 +83,16 @@ def role_in_scope(user: Any, tenant_key: Any) -> Role | str | None:
     return _read(import_string(path)(user, tenant_key) if path else BY_PERMISSIONS, SETTING)
 
 
-def said_roles(user: Any) -> dict[Any, Role | str]:
-    """Return the same for all tenants of `user`, by the tenant's key; those in which they have nothing are left out."""
+def said_roles(user: Any, keys: Collection[Any] | None = None) -> dict[Any, Role | str]:
+    """Return the same for all tenants of `user`, by the tenant's key; those in which they have nothing are left out.
+
+    Args:
+        keys: of the tenants of the user, where the caller has read them; None: ask.
+    """
     if not user.is_active:
         return {}
-    keys = tenants_of(user).values_list("pk", flat=True)
+    if keys is None:
+        keys = tenants_of(user).values_list("pk", flat=True)
     path = getattr(settings, ALL_SETTING, "")
     if path and not user.is_superuser:
         words = import_string(path)(user)

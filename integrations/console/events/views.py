@@ -62,6 +62,7 @@ def event(request: HttpRequest, access: Access, pk: int) -> HttpResponse:
     found: IntegrationEvent = access.one(rows, pk=pk)
     name_objects(access, [found])
     owed = list(found.syncs.select_related("integration__lane").order_by("pk")[: MOST_OWED + 1])
+    has_more = len(owed) > MOST_OWED
     for sync in owed:
         sync.badge, sync.waits = sync_badge(sync), sync_story(sync)  # type: ignore[attr-defined]
     same = IntegrationEvent.objects.filter(
@@ -75,11 +76,11 @@ def event(request: HttpRequest, access: Access, pk: int) -> HttpResponse:
     context = {
         "event": found,
         "owed": owed[:MOST_OWED],
-        "has_more": len(owed) > MOST_OWED,
+        "has_more": has_more,
         "changes": _changes(body),
         "body": json.dumps(body, indent=2, ensure_ascii=False),
         "neighbours": neighbours,
-        "left_out": why_not(found),
+        "left_out": why_not(found, have=None if has_more else [sync.integration_id for sync in owed]),
     }
     return show(request, access, "event.html", context)
 

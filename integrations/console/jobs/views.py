@@ -146,7 +146,7 @@ def _preview(form: Any) -> dict[str, Any]:
         "preview": found,
         "sample": sample,
         "in_words": words,
-        "tenant_name": name_of(find_tenant(form.tenant_id)) if form.access.sees_several else "",
+        "tenant_name": name_of(form.access.tenant_of(form.tenant_id)) if form.access.sees_several else "",
         "takes": duration(to_do / form.cleaned_data["pace"]),
         "kept": form.kept(),
     }

@@ -20,6 +20,7 @@ from integrations.console.page import page, show
 from integrations.console.tenant.chosen import chosen_tenant
 from integrations.credentials.error_reports import hides_secrets
 from integrations.tenancy.capabilities import Capability
+from integrations.tenancy.people import people
 from integrations.tenancy.roles import Role, role_of
 from integrations.tenancy.tenant import key_of
 
@@ -91,8 +92,18 @@ def who_left(keys: list[APIKey], tenant: Any) -> list[tuple[APIKey, str]]:
     model = get_user_model()
     pks = {key_of(model, key.made_by_key) for key in keys} - {None}
     makers = {str(user.pk): user for user in model._default_manager.filter(pk__in=pks)}
-    roles = {pk: role_of(user, tenant.pk) for pk, user in makers.items()} if tenant is not None else None
+    roles = _roles_of(makers, tenant) if tenant is not None else None
     return [(key, _why_left(makers.get(key.made_by_key), roles)) for key in keys]
+
+
+def _roles_of(makers: dict[str, Any], tenant: Any) -> dict[str, Role | None]:
+    """Return each one's role for the tenant: of all together where the project says who works for it."""
+    known = people()
+    if known is None:
+        return {pk: role_of(user, tenant.pk) for pk, user in makers.items()}
+    working = {str(member.user.pk): member for member in known.members(tenant)}
+    found = {pk: working[pk].effective if pk in working else None for pk in makers}
+    return found | {pk: Role.MANAGER for pk, user in makers.items() if user.is_superuser}
 
 
 def _why_left(maker: Any, roles: dict[str, Role | None] | None) -> str:

@@ -170,7 +170,7 @@ def test_times_bound_the_walk_and_not_only_its_rows(hook: TenantIntegration) -> 
     late = replay(hook, since="24h")
     assert (late.first, late.last) == (old[0].pk, new[1].pk)
     early = replay(hook, until="24h")
-    assert (early.first, early.last) == (0, new[0].pk)
+    assert (early.first, early.last) == (0, old[0].pk)
     assert (finished(late).done, finished(early).done) == (2, 1)
 
 
@@ -286,7 +286,7 @@ def test_a_preview_asks_so_often_and_no_more_however_much_there_is(
     rows_in(hook, *["failed"] * 20)
     monkeypatch.setattr(replay_rows, "PREVIEWED", (1, 1, 2))
     monkeypatch.setattr(actions, "PREVIEW_SECONDS", 600)
-    with django_assert_max_num_queries(14):
+    with django_assert_max_num_queries(7):
         found = actions.preview_replay(hook.tenant_id, ReplayFilter(since="24h", until=timezone.now()))
     assert (found.count, found.is_complete) == (4, False)
 
