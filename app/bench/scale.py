@@ -17,6 +17,7 @@ import time
 TENANTS, A_TENANT, EVENTS, DAYS = 200, 25, 250_000, 30
 KINDS = ("webhook", "n8n", "slack", "webhook", "discord")
 EACH = 4  # deliveries of an event
+MANY = 30  # tenants of one person
 SCHEDULE = f"now() - interval '{DAYS} days' * (1 - n.i::float / {{events}})"
 
 
@@ -108,6 +109,10 @@ def make(events: int, *, tenants: int = TENANTS, integrations: int = A_TENANT, s
             "times_opened": "CASE WHEN i.id % 25 = 0 THEN 3 ELSE 0 END",
             "paused_until": "CASE WHEN i.id % 25 = 0 THEN now() + interval '10 minutes' END",
             "pause_reason": "CASE WHEN i.id % 25 = 0 THEN 'circuit breaker: 5 failures in a row' ELSE '' END",
+            "failing_since": "CASE WHEN i.id % 25 = 0 THEN now() - interval '5 hours' END",
+            "failing_rows": "CASE WHEN i.id % 25 = 0 THEN 40 ELSE 0 END",
+            "failing_attempts": "CASE WHEN i.id % 25 = 0 THEN 40 ELSE 0 END",
+            "last_error": "CASE WHEN i.id % 4 = 0 THEN 'hooks.example.com answered 503' ELSE '' END",
             "delivered_count": "200",
         },
         f"{table(TenantIntegration)} i",
@@ -118,7 +123,7 @@ def make(events: int, *, tenants: int = TENANTS, integrations: int = A_TENANT, s
         {"integration_id": "i.id", "event_type": "'workitem_created'"},
         f"{table(TenantIntegration)} i",
     )
-    # People: one who runs the product, and one of each tenant.
+    # People: one who runs the product, one of each tenant, and one of many tenants.
     User.objects.create_superuser("scale-operator", password=None)
     insert(
         User,
@@ -127,6 +132,12 @@ def make(events: int, *, tenants: int = TENANTS, integrations: int = A_TENANT, s
     )
     person_of = f"{tenant_of} JOIN {table(User)} u ON u.username = 'scale-' || t.place"
     insert(Membership, {"tenant_id": "t.id", "user_id": "u.id", "role": "'manager'"}, person_of)
+    of_many = User.objects.create_user("scale-many").pk
+    insert(
+        Membership,
+        {"tenant_id": "t.id", "user_id": str(of_many), "role": "'manager'"},
+        f"{tenant_of} WHERE t.place BETWEEN 1 AND {MANY}",
+    )
     items = max(tenants, events // 5)
     # A third is of the first tenant.
     place = f"CASE WHEN n.i % 3 = 0 THEN 0 ELSE n.i % {tenants} END"
@@ -278,7 +289,7 @@ def make(events: int, *, tenants: int = TENANTS, integrations: int = A_TENANT, s
     insert(
         AuditEntry,
         {
-            "created_at": SCHEDULE.format(events=events // 10),
+            "created_at": at,
             "actor": "'scale-' || t.place",
             "action": "(ARRAY['changed', 'resumed', 'retried'])[1 + n.i % 3]",
             "object_type": "'integrations.tenantintegration'",
@@ -291,7 +302,7 @@ def make(events: int, *, tenants: int = TENANTS, integrations: int = A_TENANT, s
             "changes": """'{"rate_limit_per_minute": [60, 120]}'""",
             "details": "'{}'",
         },
-        f"{series(events // 10)} JOIN {lane_of} ON l.place = n.i % {integrations} JOIN {tenant_of} "
+        f"{series(events)} JOIN {lane_of} ON l.place = n.i % {integrations} JOIN {tenant_of} "
         f"ON t.id = l.tenant_id AND t.place = {place} ORDER BY n.i",
     )
     insert(

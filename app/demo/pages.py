@@ -15,6 +15,43 @@ from integrations.erp.push_log import ERPPushLog
 from integrations.label import app_label
 from integrations.models import IntegrationEvent, IntegrationSync, SyncState, TenantIntegration, WebhookEvent
 
+# What people look for, beside the first page of a list; much of it is not to be found.
+SOUGHT = {
+    "audit": (
+        "who=scale-7",
+        "action=retried",
+        "object=Destination",
+        "object=nothing+like+it",
+        "who=nobody+like+that",
+        "source=api&action=resumed",
+    ),
+    "deliveries": (
+        "status=failed",
+        "status=pending",
+        "error=did+not+answer",
+        "response_status=503",
+        "tenant=nothing",
+        "event_type=workitem_updated",
+        "event_type=workitem_deleted",
+        "error=nothing+like+it",
+        "response_status=418",
+        "object=nothing+like+it",
+        "status=failed&error=nothing+like+it",
+        "status=cancelled&response_status=5xx",
+        "event_type=workitem_deleted&since=7d",
+    ),
+    "events": ("type=workitem_updated", "type=workitem_deleted", "object=17", "object=nothing", "key=nothing"),
+    "inbound": ("state=failed", "state=rejected", "state=duplicate", "key=nothing"),
+    "integrations": ("health=failing", "health=part", "sort=last", "sort=name&page=9", "q=Destination+7", "q=nothing"),
+    "job-new": (
+        "kind=backfill",
+        "kind=replay&show=1&tenant={tenant}&status=failed&since=24h&pace=10",
+        "kind=replay&show=1&tenant={tenant}&error=nothing+like+it&pace=10",
+    ),
+    "overview": ("range=7d", "range=30d"),
+    "pulls": ("state=failed",),
+    "pushes": ("state=FAILED", "order=nothing"),
+}
 NO_PAGE = {"sign-in", "sign-out", "tenant", "integration-event-try"}  # forms of the frame
 
 
@@ -24,6 +61,11 @@ class Page:
 
     name: str
     url: str
+
+    def sought(self, tenant: Any) -> Iterator[tuple[str, str]]:
+        """Yield (query, address) of what people look for on it."""
+        for query in (each.format(tenant=tenant.pk) for each in SOUGHT.get(self.name, ())):
+            yield query, f"{self.url}?{query}"
 
 
 def pages(tenant: Any) -> Iterator[Page]:
