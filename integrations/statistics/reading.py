@@ -84,11 +84,15 @@ class Point(NamedTuple):
         return count / self.minutes
 
 
-def series(whose: Whose, span: Range, *, now: datetime | None = None) -> list[Point]:
-    """Return a point for each step of `span`, oldest first; the last is the step that is running."""
+def series(whose: Whose, span: Range, *, now: datetime | None = None, upto: Rolled | None = None) -> list[Point]:
+    """Return a point for each step of `span`, oldest first; the last is the step that is running.
+
+    Args:
+        upto: `rolled`, where the caller has asked.
+    """
     now = now or clock.now()
     first = span.first(now)
-    parts = _parts(whose, span.source, first)
+    parts = _parts(whose, span.source, first, upto or rolled())
     found = {at: Figures.from_values(values) for at, *values in _grouped(parts, f"f.start / {span.step} * {span.step}")}
     return [
         Point(
@@ -105,14 +109,16 @@ def totals(whose: Whose, span: Range, *, now: datetime | None = None) -> Figures
     return total(point.figures for point in series(whose, span, now=now))
 
 
-def sparklines(integration_ids: Sequence[int], span: Range = SPARK) -> dict[int, list[Figures]]:
+def sparklines(
+    integration_ids: Sequence[int], span: Range = SPARK, *, upto: Rolled | None = None
+) -> dict[int, list[Figures]]:
     """Return the figures of each step of `span` for each of these integrations; by default of 24 hours."""
     if not integration_ids:
         return {}
     first = span.first()
     steps = range(first, first + span.minutes, span.step)
     found: dict[int, dict[int, Figures]] = {pk: {} for pk in integration_ids}
-    parts = _of_integrations(list(integration_ids), span.source, first)
+    parts = _of_integrations(list(integration_ids), span.source, first, upto or rolled())
     by = f"f.integration_id, f.start / {span.step} * {span.step}"
     for pk, at, *values in _grouped(parts, by, key="integration_id, "):
         found[pk][at] = Figures.from_values(values)
@@ -141,7 +147,7 @@ def _number(value: Any) -> Any:
 
 
 @dataclass(frozen=True, slots=True)
-class _Rolled:
+class Rolled:
     """Up to which minute it is summed up."""
 
     tenants: int = 0
@@ -149,41 +155,41 @@ class _Rolled:
     days: int = 0
 
 
-def _rolled() -> _Rolled:
-    return _Rolled(**dict(RollUp.objects.using(USING).values_list("name", "until")))
+def rolled() -> Rolled:
+    """Return up to which minute everything is summed up."""
+    return Rolled(**dict(RollUp.objects.using(USING).values_list("name", "until")))
 
 
-def _bands(source: int, first: int, rolled: _Rolled) -> Iterator[tuple[int, int, int | None]]:
+def _bands(source: int, first: int, upto: Rolled) -> Iterator[tuple[int, int, int | None]]:
     """Yield (resolution, from, to): the longest stretches as far as they go, then finer ones; None: to the end."""
     at = first
-    for resolution, until in ((DAY, rolled.days), (HOUR, rolled.hours)):
+    for resolution, until in ((DAY, upto.days), (HOUR, upto.hours)):
         if source >= resolution and until > at:
             yield resolution, at, until
             at = until
     yield MINUTE, at, None
 
 
-def _of_integrations(ids: list[int], source: int, first: int) -> list[Part]:
+def _of_integrations(ids: list[int], source: int, first: int, upto: Rolled) -> list[Part]:
     mine = f"f.integration_id IN ({_marks(ids)}) AND "
-    return [_part(f"{OF_INTEGRATIONS} f", mine, ids, *band) for band in _bands(source, first, _rolled())]
+    return [_part(f"{OF_INTEGRATIONS} f", mine, ids, *band) for band in _bands(source, first, upto)]
 
 
-def _parts(whose: Whose, source: int, first: int) -> list[Part]:
+def _parts(whose: Whose, source: int, first: int, upto: Rolled) -> list[Part]:
     if whose.integration is not None:
-        return _of_integrations([whose.integration], source, first)
+        return _of_integrations([whose.integration], source, first, upto)
     table, mine, keys = f"{OF_ALL} f", "", []
     if whose.tenants is not None:
         table, keys = f"{OF_TENANTS} f", [_stored(key) for key in whose.tenants]
         mine = f"f.tenant_id IN ({_marks(keys)}) AND " if keys else "1 = 0 AND "
-    rolled = _rolled()
     parts = []
-    for resolution, start, end in _bands(source, first, rolled):
-        upto = max(start, rolled.tenants) if end is None else end
-        parts.append(_part(table, mine, keys, resolution, start, upto))
+    for resolution, start, end in _bands(source, first, upto):
+        last = max(start, upto.tenants) if end is None else end
+        parts.append(_part(table, mine, keys, resolution, start, last))
     # The last minutes, which only integrations have.
     newest = f"{OF_INTEGRATIONS} f JOIN {INTEGRATION} i ON i.id = f.integration_id"
     of_mine = mine.replace("f.tenant_id", "i.tenant_id")
-    return [*parts, _part(newest, of_mine, keys, MINUTE, upto, None)]
+    return [*parts, _part(newest, of_mine, keys, MINUTE, last, None)]
 
 
 def _part(source: str, mine: str, keys: list[Any], resolution: int, start: int, end: int | None) -> Part:
@@ -204,4 +210,4 @@ def _stored(key: Any) -> Any:
 
 def rolled_up_to() -> int:
     """Return up to which minute the figures of tenants are summed up; 0: not at all."""
-    return _rolled().tenants
+    return rolled().tenants

@@ -51,8 +51,8 @@ def deliveries(request: HttpRequest, access: Access) -> HttpResponse:
     context = _context(request, access, which, errors)
     if is_part(request):
         return show(request, access, "parts/deliveries.html", context)
-    rows = access.rows(TenantIntegration.objects.present()).select_related("tenant")
-    offered = list(rows.order_by("name", "pk")[:OFFERED])
+    rows: Any = access.rows(TenantIntegration.objects.present()).select_related("tenant")
+    offered = list(rows.only("public_id", "name", "tenant").order_by("name", "pk")[:OFFERED])
     chosen = which.integration
     if chosen is not None and all(one.public_id != chosen for one in offered):
         offered += access.visible(TenantIntegration.objects.select_related("tenant")).filter(public_id=chosen)

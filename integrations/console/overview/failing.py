@@ -12,7 +12,7 @@ from integrations.health.reading import health_of
 from integrations.health.rule import Health, State
 from integrations.pull.models import SyncState
 from integrations.statistics.figures import Figures
-from integrations.statistics.reading import sparklines
+from integrations.statistics.reading import Rolled, sparklines
 
 LOOKED_AT = 100  # of those that may be failing
 SHOWN = 8
@@ -45,8 +45,12 @@ class Failing:
         return f"24 hours: {taken:,} delivered, {failed:,} attempts failed"
 
 
-def failing(rows: QuerySet[TenantIntegration]) -> tuple[list[Failing], int]:
-    """Return the SHOWN worst of `rows`, and how many there are (at most LOOKED_AT are looked at)."""
+def failing(rows: QuerySet[TenantIntegration], upto: Rolled | None = None) -> tuple[list[Failing], int]:
+    """Return the SHOWN worst of `rows`, and how many there are (at most LOOKED_AT are looked at).
+
+    Args:
+        upto: how far figures are summed up, where the caller has asked.
+    """
     pulls = SyncState.objects.filter(connection=OuterRef("pk"), status=SyncState.Status.FAILED)
     may_fail = (
         Q(is_enabled=False)
@@ -62,7 +66,7 @@ def failing(rows: QuerySet[TenantIntegration]) -> tuple[list[Failing], int]:
     judged.sort(key=lambda one: _rank(one[1]))  # stable: what began to fail last comes first
     shown = dict(judged[:SHOWN])
     found = TenantIntegration.unannounced.select_related("tenant").in_bulk(shown)
-    hours = sparklines(list(shown))
+    hours = sparklines(list(shown), upto=upto)
     return [Failing(found[pk], health, hours[pk]) for pk, health in shown.items() if pk in found], len(judged)
 
 

@@ -16,7 +16,18 @@ from integrations.observability.backlog import Backlog, backlog
 from integrations.observability.lights import lights, sentence
 from integrations.statistics.figures import Figures, total
 from integrations.statistics.models import DAY
-from integrations.statistics.reading import DAY_LONG, EVERYBODY, RANGES, Point, Range, Whose, coarser, series
+from integrations.statistics.reading import (
+    DAY_LONG,
+    EVERYBODY,
+    RANGES,
+    Point,
+    Range,
+    Rolled,
+    Whose,
+    coarser,
+    rolled,
+    series,
+)
 from integrations.statistics.words import percent, took
 from integrations.tenancy.capabilities import Capability
 from integrations.tenancy.roles import Role
@@ -50,9 +61,10 @@ def overview(request: HttpRequest, access: Access) -> HttpResponse:
     span = next((each for each in RANGES if each.name == request.GET.get("range")), DAY_LONG)
     mine = access.rows(TenantIntegration.unannounced.all())
     context: dict[str, Any] = {"span": span.name, "is_table": request.GET.get("table") == "1"}
-    found, count = failing(mine)
+    upto = rolled()
+    found, count = failing(mine, upto)
     if found or mine.exists():
-        context |= _figures(access, span)
+        context |= _figures(access, span, upto)
         context |= {"failing": found, "failing_count": count}
     else:
         context["may_add"] = access.may_here(Capability.ADD)
@@ -68,14 +80,12 @@ def whose(access: Access) -> Whose:
     if access.user.is_superuser:
         return EVERYBODY
     keys = tuple(access.keys_where(access.needed))
-    if len(keys) > MANY_TENANTS * 5 and len(keys) == tenant_model()._default_manager.count():
-        return EVERYBODY  # which is summed up already
-    return Whose(keys)
+    return EVERYBODY if len(keys) == tenant_model()._default_manager.count() else Whose(keys)
 
 
-def _figures(access: Access, span: Range) -> dict[str, Any]:
+def _figures(access: Access, span: Range, upto: Rolled) -> dict[str, Any]:
     of = whose(access)
-    points = series(of, coarser(span) if len(of.tenants or ()) > MANY_TENANTS else span)
+    points = series(of, coarser(span) if len(of.tenants or ()) > MANY_TENANTS else span, upto=upto)
     figures = total(point.figures for point in points)
     waits = backlog(MOST_WAITING, of.tenants)
     is_quiet = not (figures.attempts or figures.cancelled)
