@@ -22,7 +22,7 @@ from tenants.models import Tenant
 from .server import Execution, N8n
 from .workflows import BACK_SECRET, CALLERS, nodes_at_work, to_import
 
-pytestmark = [pytest.mark.n8n, pytest.mark.timeout(240), pytest.mark.django_db(transaction=True)]
+pytestmark = [pytest.mark.n8n, pytest.mark.timeout(600), pytest.mark.django_db(transaction=True)]
 
 ACTIONS = {"note-back": "workitem-note", "status-back": "workitem-status"}
 

@@ -31,7 +31,7 @@ from tasks.models import Note
 from .server import Execution, N8n
 from .workflows import KEY, PASSWORD, USER, workflow
 
-pytestmark = [pytest.mark.n8n, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.n8n, pytest.mark.timeout(600)]
 
 OTHER_SECRET = "whsec_HxwdHh8AAQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRo="
 BODY = '{"event_type":"workitem_created","workitem":{"description":"Řemínek ✓","final_price":"150.00"}}'.encode()

@@ -32,7 +32,7 @@ from .providers import NOTION, SLACK, Providers
 from .server import Execution, N8n
 from .workflows import DATABASE, TO_IMPORT, nodes_at_work, to_import
 
-pytestmark = [pytest.mark.n8n, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.n8n, pytest.mark.timeout(600)]
 
 
 def event_of(event_type: str, **payload: Any) -> Envelope:
