@@ -9,6 +9,7 @@ from django.conf import settings
 from django.core.checks import Error, Tags, Warning, register
 from django.core.exceptions import ImproperlyConfigured
 from django.db import Error as DatabaseFailure
+from django.db import transaction
 from django.db.models import ForeignKey
 from django.utils.module_loading import import_string
 
@@ -16,8 +17,10 @@ from integrations import clock, conf, database_clock
 from integrations.capture.discovery import unconnected, unseen, unusable
 from integrations.connections.abstract import AbstractConnection
 from integrations.connections.conditions import problems_of_summaries
+from integrations.connections.models import versions_that_are_not_made
 from integrations.connections.registered import model_of
 from integrations.connectors.registry import ConnectorRegistry
+from integrations.counted import counted
 from integrations.errors import IntegrationPermanentError
 from integrations.inbound.models import AbstractWebhookEvent
 from integrations.inbound.sweep import stored_models
@@ -218,6 +221,29 @@ def clocks_agree(app_configs: Any, databases: Any = None, **_: Any) -> list[Any]
             id="integrations.W008",
         )
         for name, skew in found
+    ]
+
+
+@register(Tags.database)
+def payload_versions_are_made(app_configs: Any, databases: Any = None, **_: Any) -> list[Any]:
+    """Errors for subscriptions whose payload's version nobody makes (`check --database default`, and `migrate`)."""
+    if "default" not in (databases or ()):
+        return []
+    try:
+        with transaction.atomic():
+            found = list(versions_that_are_not_made())
+    except DatabaseFailure:  # not there yet, or not migrated
+        return []
+    return [
+        Error(
+            f"{counted(count, 'subscription')} to {event_type} {'has' if count == 1 else 'have'} version {version} of "
+            f"its payload, which nobody makes; there {'is' if len(known) == 1 else 'are'} "
+            f"{', '.join(map(str, known))}.",
+            hint=f"Put version {version} back into payload_version or older_payloads of its trigger handler, or move "
+            "the subscriptions (console, Events of the integration) before you take it away.",
+            id="integrations.E018",
+        )
+        for event_type, version, count, known in found
     ]
 
 

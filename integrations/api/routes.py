@@ -222,7 +222,9 @@ def _check_expressions(
             if event_type not in events:
                 problems[name] = "this event type is not among the events"
             elif before is None or expression != getattr(before, column):
-                found = EventSubscription(event_type=event_type, **{column: expression}).problems()
+                version = None if before is None else before.payload_version
+                row = EventSubscription(event_type=event_type, payload_version=version, **{column: expression})
+                found = row.problems()
                 if messages := [message for each in found.values() for message in each]:
                     problems[name] = " ".join(messages)
     if problems:

@@ -13,7 +13,7 @@ from typing import Any, TypeGuard
 from integrations.connections.binding import bind
 from integrations.connections.models import TenantIntegration
 from integrations.connections.payloads import PayloadFailed, bytes_of
-from integrations.outbox.models import IntegrationEvent, IntegrationSync
+from integrations.outbox.models import IntegrationSync
 from integrations.transport.recording import FROM_ROW, HIDDEN
 from integrations.transport.redaction import mask_known, redact
 
@@ -65,11 +65,11 @@ def exchanges_of(logs: Iterable[ExecutionLog], sync: IntegrationSync) -> dict[in
     An attempt that cannot be told has none: it is from before they were kept, nothing was sent, or what it refers to
     has been purged.
     """
-    rows, event = list(logs), sync.event
-    body = event.body
+    rows = list(logs)
+    body = sync.body
     if sync.payload:
         try:
-            body = bytes_of(sync.payload, event.body).decode()
+            body = bytes_of(sync.payload, body).decode()
         except PayloadFailed as failure:  # a limit is lower than it was when it was sent
             body = f"({failure.message})"
     models = _models_of(rows)
@@ -78,11 +78,11 @@ def exchanges_of(logs: Iterable[ExecutionLog], sync: IntegrationSync) -> dict[in
         kept = log.exchanges
         if isinstance(kept, list) and kept and not isinstance(kept[0], Mapping):
             model = models.get((kept[0], log.created_at))
-            kept = [_like(model, kept, log, event)] if model else None
+            kept = [_like(model, kept, log, sync)] if model else None
         listed = kept if isinstance(kept, list) else []
         last = len(listed) - 1
         found[log.pk] = [
-            _exchange(each, log, body, is_own=not sync.payload, is_last=number == last)
+            _exchange(each, log, body, is_own=not (sync.payload or sync.older_body), is_last=number == last)
             for number, each in enumerate(listed)
             if isinstance(each, Mapping)
         ]
@@ -125,14 +125,16 @@ def _refers(kept: Any) -> TypeGuard[list[Any]]:
     return isinstance(kept, list) and bool(kept) and isinstance(kept[0], int)
 
 
-def _like(model: Mapping[str, Any], kept: list[Any], log: ExecutionLog, event: IntegrationEvent) -> Mapping[str, Any]:
+def _like(model: Mapping[str, Any], kept: list[Any], log: ExecutionLog, sync: IntegrationSync) -> Mapping[str, Any]:
     """Return `model` with what this row has of its own."""
+    event = sync.event
     own = {
         "webhook-id": event.idempotency_key,
         "webhook-timestamp": kept[1],
         "webhook-event": event.event_type,
         "webhook-sequence": event.pk,
         "webhook-attempt": log.attempt,
+        "webhook-payload-version": sync.version,
         "webhook-signature": kept[2] if len(kept) > 2 else "",
     }
     head = [(name, own.get(name, value)) for name, value in _pairs(model.get("head"))]

@@ -24,6 +24,7 @@ from .differences import Changes, changes_between
 from .trail import CHANGED, CREATED, DELETED, AuditEntry, record
 
 SWITCHED_ON, SWITCHED_OFF = "switched on", "switched off"
+VERSION = "payload version of "  # before the event type, in the names of changes; [old version, new version]
 PAYLOAD = "payload of "  # before the event type, in the names of changes; [old expression, new expression]
 SUBSCRIPTION = "subscription "  # before the event type, in the names of changes; [old condition, new condition]
 
@@ -113,6 +114,8 @@ def _note_subscription(instance: Any, raw: bool, created: bool, using: str, **_:
     sent = "" if created or before is None or old is None else before.payload
     if sent != instance.payload:
         changes[PAYLOAD + instance.event_type] = [sent, instance.payload]
+    if old is not None and before.payload_version != instance.payload_version:
+        changes[VERSION + instance.event_type] = [before.payload_version, instance.payload_version]
     if changes:
         record(CHANGED, instance.integration, changes=changes, using=using)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from django.contrib.contenttypes.models import ContentType
@@ -18,6 +18,7 @@ from django.db import models, transaction
 
 from integrations import clock, conf
 from integrations.acting import acting
+from integrations.connections import event_types
 from integrations.connections.conditions import judge
 from integrations.connections.deciding import why_unmet
 from integrations.delivery.wakeup import wake_on_commit
@@ -86,9 +87,14 @@ def publish_all(
             frames[tenant.pk, event_type] = frame
         minimal = {**frame, **happening.minimal}
         payload = _sendable(frame, happening, using)
-        seen = _with_cuts(frame, payload) if any(TRUNCATED in condition for _, condition, _ in wanted) else payload
-        owed, skipped, remarks, payloads = _judged(wanted, seen)
-        if owed or skipped:
+        newest, owing = event_types.newest_version(event_type), _Owing()
+        if newest == 1:
+            owing.judge(wanted, frame, payload)
+        else:
+            for version, those in _by_version(event_type, wanted).items():
+                older = payload if version == newest else _older(frame, happening, payload, version, using)
+                owing.judge(those, frame, older, None if version == newest else version)
+        if owing.owed or owing.skipped:
             occurrences.append(
                 Occurrence(
                     tenant_id=tenant.pk,
@@ -98,10 +104,13 @@ def publish_all(
                     payload=payload,
                     is_sanitised=True,
                     minimal=minimal,
-                    integration_ids=owed,
-                    skipped=skipped,
-                    remarks=remarks,
-                    payloads=payloads,
+                    integration_ids=owing.owed,
+                    skipped=owing.skipped,
+                    remarks=owing.remarks,
+                    payloads=owing.payloads,
+                    payload_version=newest,
+                    versions=owing.versions,
+                    older=owing.older,
                     occurred_at=now,
                     origin_id=origin() if is_answer else None,
                     actor=actor,
@@ -118,27 +127,63 @@ def publish_all(
     return event_ids
 
 
-def _judged(
-    wanted: Iterable[Wanted], payload: dict[str, Any]
-) -> tuple[list[int], dict[int, str], dict[int, str], dict[int, str]]:
-    """Return (owed to, skipped with the reason, remarks on what is owed, payloads of their own) by integration."""
-    owed: list[int] = []
-    skipped: dict[int, str] = {}
-    remarks: dict[int, str] = {}
-    payloads: dict[int, str] = {}
-    for pk, condition, shaped in wanted:
-        is_met, remark = judge(condition, payload)
-        if is_met:
-            owed.append(pk)
-        elif conf.RECORD_SKIPPED:
-            skipped[pk] = why_unmet(condition, payload)
-        else:
-            continue
-        if remark:
-            remarks[pk] = remark
-        if shaped:
-            payloads[pk] = shaped
-    return owed, skipped, remarks, payloads
+@dataclass(slots=True)
+class _Owing:
+    """To whom one event is owed, by integration: as `Occurrence` has it."""
+
+    owed: list[int] = field(default_factory=list)
+    skipped: dict[int, str] = field(default_factory=dict)
+    remarks: dict[int, str] = field(default_factory=dict)
+    payloads: dict[int, str] = field(default_factory=dict)
+    versions: dict[int, int] = field(default_factory=dict)
+    older: dict[int, dict[str, Any]] = field(default_factory=dict)
+
+    def judge(
+        self, wanted: Sequence[Wanted], frame: dict[str, Any], payload: dict[str, Any], version: int | None = None
+    ) -> None:
+        """Ask the conditions of those who want `payload`.
+
+        Args:
+            version: of `payload`, if that is an older one.
+        """
+        is_about_cuts = any(TRUNCATED in condition for _, condition, *_ in wanted)
+        seen = _with_cuts(frame, payload) if is_about_cuts else payload
+        for pk, condition, shaped, _ in wanted:
+            is_met, remark = judge(condition, seen)
+            if is_met:
+                self.owed.append(pk)
+            elif conf.RECORD_SKIPPED:
+                self.skipped[pk] = why_unmet(condition, seen)
+            else:
+                continue
+            if remark:
+                self.remarks[pk] = remark
+            if shaped:
+                self.payloads[pk] = shaped
+            if version is not None:
+                self.versions[pk], self.older[version] = version, payload
+
+
+def _by_version(event_type: str, wanted: Iterable[Wanted]) -> dict[int, list[Wanted]]:
+    """Return `wanted` by the version of the payload that they get."""
+    found: dict[int, list[Wanted]] = {}
+    for each in wanted:
+        found.setdefault(event_types.nearest_version(event_type, each[3]), []).append(each)
+    return found
+
+
+def _older(
+    frame: dict[str, Any], happening: Happening, payload: dict[str, Any], version: int, using: str
+) -> dict[str, Any]:
+    """Return what an older version has of `payload`; the minimal body if its function raises."""
+    try:
+        with only_of(happening.tenant.pk), lazy_savepoint(using):
+            made = event_types.in_version(happening.event_type, payload, version)
+            return sanitise_object(made, limit=conf.MAX_BODY_BYTES)
+    except Exception:  # a mistake in it must cost neither the user's save nor the event
+        said = "version %s of a payload of %s cannot be made; a minimal event is sent"
+        logger.warning(said, version, happening.event_type, exc_info=True)
+    return {**frame, **sanitise_object(happening.minimal, limit=conf.MAX_BODY_BYTES)}
 
 
 def _sendable(frame: dict[str, Any], happening: Happening, using: str) -> dict[str, Any]:

@@ -7,6 +7,7 @@ turns with it. So of two events of an object the one with the larger sequence ha
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from django.db import connections, models
 from django.db.models import Max, QuerySet
 
 from integrations import conf
+from integrations.connections import event_types
 from integrations.connections.conditions import wants
 from integrations.connections.models import TenantIntegration
 from integrations.jobs.snapshots import Shown
@@ -69,15 +71,17 @@ class Snapshots:
         # Read by a statement of its own, after the locks were taken: what others committed meanwhile is in it.
         rows = [row for row in self._rows.stored(free, USING) if self._is_of(integration.tenant_id, row)]
         happenings = [each for each in map(self._happening, rows) if self._is_wanted(each, condition)]
-        shaped = self._payload_for(integration)
-        subscribers = {each.tenant.pk: {self.event_type: [(integration.pk, "", shaped)]} for each in happenings}
+        shaped, version = self._payload_for(integration)
+        wanted = (integration.pk, "", shaped, version)
+        subscribers = {each.tenant.pk: {self.event_type: [wanted]} for each in happenings}
         return len(free), len(publish_all(happenings, subscribers, model=self._model, using=USING))
 
-    def _payload_for(self, integration: TenantIntegration) -> str:
-        """Return the payload that `integration` wants of a new object, "" if none of its own: a snapshot's body is as
-        that of ``…_created``, and what takes only the one shape would refuse the other."""
+    def _payload_for(self, integration: TenantIntegration) -> tuple[str, int]:
+        """Return the payload that `integration` wants of a new object, "" if none of its own, and its version: a
+        snapshot's body is as that of ``…_created``, and what takes only the one shape would refuse the other."""
         of_new = integration.subscriptions.filter(event_type=self._handler.created)
-        return of_new.values_list("payload", flat=True).first() or ""
+        newest = event_types.newest_version(self.event_type)
+        return of_new.values_list("payload", "payload_version").first() or ("", newest)
 
     def _locked(self, keys: list[Any]) -> QuerySet[Any]:
         """Lock those of these rows that nobody else has locked: whoever waited for one would keep the others from
@@ -89,7 +93,10 @@ class Snapshots:
         found = rows.filter(pk__in=key_list(self._model, keys, USING)).order_by("pk")
         return found.values_list("pk", flat=True)
 
-    def shown(self, tenant_id: Any, condition: str, limit: int) -> list[Shown]:
+    def shown(
+        self, tenant_id: Any, condition: str, limit: int, integration: TenantIntegration | None = None
+    ) -> list[Shown]:
+        version = None if integration is None else self._payload_for(integration)[1]
         keys = [python_key(self._model, key) for key in self.keys(tenant_id, None, None, limit)]
         found = []
         for row in self._rows.stored(keys, USING) if keys else ():
@@ -97,7 +104,11 @@ class Snapshots:
                 continue
             happening = self._happening(row)
             name = harmless(str(row))[:200]
-            found.append(Shown(name, self._body(happening), self._is_wanted(happening, condition)))
+            body = self._body(happening)
+            if version is not None:
+                with suppress(Exception):  # a host's function; then the minimal event is sent
+                    body = event_types.in_version(self.event_type, body, version)
+            found.append(Shown(name, body, self._is_wanted(happening, condition)))
         return found
 
     def _of(self, tenant_id: Any) -> QuerySet[Any]:

@@ -27,7 +27,7 @@ MOST_REMEMBERED = 10_000
 # answer.
 _wanted_lately: set[tuple[Any, ...]] = set()
 
-Wanted = tuple[int, str, str]  # an integration, its condition, its payload
+Wanted = tuple[int, str, str, int]  # an integration, its condition, its payload, the version of that
 Subscribers = dict[Any, dict[str, list[Wanted]]]  # tenant → event type → who wants it
 
 
@@ -44,7 +44,7 @@ def subscribers_of(event_types: Iterable[str], tenant_ids: Iterable[Any], *, usi
     tenants = [prepared_key(pk, using) for pk in tenant_ids if pk is not None]
     if not types or not tenants:
         return {}
-    found: list[tuple[Any, str, int, str, str]] = []
+    found: list[tuple[Any, str, int, str, str, int]] = []
     with connection.cursor() as cursor:
         for start in range(0, len(tenants), BATCH):
             batch = tenants[start : start + BATCH]
@@ -101,12 +101,13 @@ def prepared_key(tenant_id: Any, using: str) -> Any:
     return tenant_id if type(tenant_id) is int else key_field().get_db_prep_value(tenant_id, connections[using])
 
 
-def _by_tenant(found: Iterable[tuple[Any, str, int, str, str]]) -> Subscribers:
+def _by_tenant(found: Iterable[tuple[Any, str, int, str, str, int]]) -> Subscribers:
     caller, subscribers = origin(), Subscribers()
-    for tenant_id, event_type, integration_id, condition, payload in found:
+    for tenant_id, event_type, integration_id, condition, payload, version in found:
         if integration_id != caller:  # it would hear its own echo
             key = tenant_id if type(tenant_id) is int else key_field().to_python(tenant_id)
-            subscribers.setdefault(key, defaultdict(list))[event_type].append((integration_id, condition, payload))
+            wanted = subscribers.setdefault(key, defaultdict(list))
+            wanted[event_type].append((integration_id, condition, payload, version))
     return subscribers
 
 
@@ -123,18 +124,17 @@ _FROM = (
     f"JOIN {TenantIntegration._meta.db_table} i ON i.id = s.integration_id "
     "WHERE i.is_active AND s.event_type IN ({types}) AND i.tenant_id IN ({tenants}) "
 )
+_WANTED = "s.event_type, s.integration_id, s.condition, s.payload, s.payload_version"
 _AS_JSON = {
-    "postgresql": "json_agg(json_build_array(s.event_type, s.integration_id, s.condition, s.payload))::text",
-    "sqlite": "json_group_array(json_array(s.event_type, s.integration_id, s.condition, s.payload))",
+    "postgresql": f"json_agg(json_build_array({_WANTED}))::text",
+    "sqlite": f"json_group_array(json_array({_WANTED}))",
 }
 
 
 @lru_cache(maxsize=256)
 def _subscribers_sql(types: int, tenants: str) -> str:
     wanted = _FROM.format(types=_marks(types), tenants=tenants)
-    return (
-        f"SELECT i.tenant_id, s.event_type, s.integration_id, s.condition, s.payload {wanted} ORDER BY s.integration_id"
-    )
+    return f"SELECT i.tenant_id, {_WANTED} {wanted} ORDER BY s.integration_id"
 
 
 @lru_cache(maxsize=256)

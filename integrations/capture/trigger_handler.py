@@ -29,8 +29,9 @@ from django.db.models.signals import post_delete, post_save, pre_delete, pre_sav
 from django.dispatch import Signal
 
 from integrations.audit.notes import AuditNote, WrittenNote, forget_note_writer, register_note_writer
-from integrations.connections import event_types
+from integrations.connections import event_types, payload_versions
 from integrations.connections.payload_shapes import Shape
+from integrations.connections.payload_versions import Older, Versions, as_example
 from integrations.connectors.summary import SummaryFormat
 from integrations.jobs.snapshots import forget_source, register_source
 from integrations.outbox.lazy_savepoint import lazy_savepoint
@@ -82,6 +83,9 @@ class TriggerHandler:
         related: relations that the payload needs, fetched in one join; ``customer__country`` leads further.
         summary: how its events read in chats, mails, issues and pages; None: what the payload has is listed.
         may_move: whether a row may move to another tenant; if not, a save that would do it is refused.
+        payload_version: of what `payload` returns; counted up when receivers would break.
+        older_payloads: version → function that makes it of a body of the next newer one, for subscriptions that have it
+            (connections/payload_versions.py). A body is the whole: the object under `name`, ``changes``.
     """
 
     model: ClassVar[type[models.Model]]
@@ -93,6 +97,8 @@ class TriggerHandler:
     related: ClassVar[tuple[str, ...]] = ()
     summary: ClassVar[SummaryFormat | None] = None
     may_move: ClassVar[bool] = True
+    payload_version: ClassVar[int] = 1
+    older_payloads: ClassVar[Mapping[int, Older]] = {}
 
     def __init__(self) -> None:
         # Kept on the instance between the signal before a write and the one after it.
@@ -188,7 +194,13 @@ class TriggerHandler:
             name, shown = f"{cls.name}_{kind}", f"{label} {kind.replace('_', ' ')}"
             samples = handler._samples_of_changes if is_change else handler._samples
             event_types.register(
-                name, shown, shape=shape, summary=cls.summary, samples=samples, when=handler._when(kind)
+                name,
+                shown,
+                shape=shape,
+                summary=cls.summary,
+                samples=samples,
+                when=handler._when(kind),
+                **handler._versions_of(handler._example_of_changes if is_change else handler._example),
             )
         event_types.register(
             handler.snapshot,
@@ -197,6 +209,7 @@ class TriggerHandler:
             summary=cls.summary,
             samples=handler._samples,
             on_request=True,
+            **handler._versions_of(handler._example),
             when=f"A backfill sends what the {cls.model._meta.verbose_name} is at that moment. Nothing happened to it.",
         )
         register_source(Snapshots(handler, handler._rows))
@@ -247,6 +260,15 @@ class TriggerHandler:
 
     def _shape_of_changes(self) -> Shape:
         return learnt_shape(self.model, self._example_of_changes)
+
+    def _versions_of(self, example: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+        """Return what is told of the versions of a payload that is as `example` makes it."""
+        versions = Versions(self.payload_version, self.older_payloads)
+
+        def shape(version: int) -> Shape:
+            return learnt_shape(self.model, lambda obj: versions.made(as_example(example(obj)), version))
+
+        return {"version": versions.newest, "older": versions.older, "older_shape": shape}
 
     def _samples(self) -> list[Mapping[str, Any]]:
         return sample_payloads(self.model, self._example)
@@ -613,7 +635,7 @@ def _wrong_choice(cls: type[TriggerHandler]) -> str:
         return f"status_field: {cls.status_field!r} must be one of the tracked fields"
     if cls.payload is TriggerHandler.payload:
         return "payload(self, obj) is missing: it returns what receivers get"
-    return ""
+    return payload_versions.problem_of(cls.payload_version, cls.older_payloads)
 
 
 def _wrong_neighbour(cls: type[TriggerHandler]) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from .entries import Entry
 
-_HEADERS = {
+_HEADERS: dict[str, Any] = {
     "type": "object",
     "required": ["webhook-id", "webhook-timestamp"],
     "properties": {
@@ -20,6 +20,7 @@ _HEADERS = {
             "type": "string",
             "description": "v1,… by Standard Webhooks: HMAC-SHA256 of id.timestamp.body, one for each valid secret.",
         },
+        "webhook-payload-version": {"type": "string", "description": "The version of the payload."},
         "webhook-sequence": {"type": "string", "description": "Ascends for one object: what is lower is older."},
     },
 }
@@ -31,7 +32,7 @@ def document(found: Iterable[Entry], *, title: str, version: str) -> dict[str, A
     Args:
         version: of the product.
     """
-    listed = list(found)
+    messages = {name: message for each in found for name, message in _messages(each)}
     return {
         "asyncapi": "3.0.0",
         "info": {
@@ -44,29 +45,39 @@ def document(found: Iterable[Entry], *, title: str, version: str) -> dict[str, A
             "webhook": {
                 "address": None,
                 "description": "The address that a tenant has entered for an integration.",
-                "messages": {each.name: {"$ref": f"#/components/messages/{each.name}"} for each in listed},
+                "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in messages},
             }
         },
         "operations": {
             "send": {
                 "action": "send",
                 "channel": {"$ref": "#/channels/webhook"},
-                "messages": [{"$ref": f"#/channels/webhook/messages/{each.name}"} for each in listed],
+                "messages": [{"$ref": f"#/channels/webhook/messages/{name}"} for name in messages],
             }
         },
-        "components": {"messages": {each.name: _message(each) for each in listed}},
+        "components": {"messages": messages},
     }
 
 
-def _message(each: Entry) -> dict[str, Any]:
-    payload = {name: value for name, value in each.schema.items() if name != "$schema"}
+def _messages(each: Entry) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the message of an event type, and one for each older version of its payload: ``workitem_created.v1``."""
+    yield each.name, _message(each, each.name, each.version, each.schema, each.example)
+    for older in each.older:
+        name = f"{each.name}.v{older.version}"
+        yield name, _message(each, name, older.version, older.schema, older.example)
+
+
+def _message(each: Entry, name: str, version: int, schema: dict[str, Any], example: Any) -> dict[str, Any]:
+    is_older = version != each.version
+    properties = {**_HEADERS["properties"]}
+    properties["webhook-payload-version"] = {**properties["webhook-payload-version"], "const": str(version)}
     message: dict[str, Any] = {
-        "name": each.name,
-        "title": each.title,
+        "name": name,
+        "title": f"{each.title}, payload version {version}" if is_older else each.title,
         "summary": each.when,
-        "headers": _HEADERS,
-        "payload": payload,
+        "headers": {**_HEADERS, "properties": properties},
+        "payload": {key: value for key, value in schema.items() if key != "$schema"},
     }
-    if each.example is not None:
-        message["examples"] = [{"name": each.name, "payload": each.example}]
+    if example is not None:
+        message["examples"] = [{"name": name, "payload": example}]
     return message

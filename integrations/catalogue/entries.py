@@ -1,4 +1,4 @@
-"""Each event type: its name, when it happens, the JSON Schema of its body, an example."""
+"""Each event type: its name, when it happens, the JSON Schema of its body, an example; and those of older versions."""
 
 from __future__ import annotations
 
@@ -13,10 +13,26 @@ from integrations.connections import event_types
 from integrations.outbox.canonical_json import sanitise_object
 from integrations.tenancy.tenant import tenant_model
 
+from .differences import differences
 from .schema import schema_of
 
 _FRAME_TIME = datetime(2026, 11, 30, 12, tzinfo=UTC)
 _LARGEST_EXAMPLE = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class OlderVersion:
+    """An older version of a payload, which subscriptions that have it still get.
+
+    Attributes:
+        schema, example: as those of an `Entry`.
+        changes: what the next newer version changed, a sentence for each place.
+    """
+
+    version: int
+    schema: dict[str, Any]
+    example: dict[str, Any] | None
+    changes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +45,8 @@ class Entry:
         schema: of the body, as JSON Schema.
         example: a body; None where nobody can make one.
         is_on_request: nobody subscribes to it; a backfill sends it.
+        version: of the payload that schema and example are of: the newest.
+        older: the older ones that are still made, the newest of them first.
     """
 
     name: str
@@ -37,10 +55,17 @@ class Entry:
     schema: dict[str, Any]
     example: dict[str, Any] | None
     is_on_request: bool
+    version: int = 1
+    older: tuple[OlderVersion, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """Return it as a plain object."""
         return asdict(self)
+
+
+def changes_between(name: str, version: int, newer: int) -> list[str]:
+    """Return what a payload's version `newer` has changed since `version`, a sentence for each place."""
+    return differences(_schema(name, version), _schema(name, newer))
 
 
 class Title(NamedTuple):
@@ -72,14 +97,37 @@ def entry(name: str) -> Entry | None:
 
 
 def _entry(name: str, label: str, *, is_on_request: bool) -> Entry:
+    newest, *older = reversed(event_types.versions(name))
+    schemas = {version: _schema(name, version) for version in (newest, *older)}
+    return Entry(
+        name=name,
+        title=label,
+        when=event_types.when(name),
+        schema=schemas[newest],
+        example=_example(name, newest),
+        is_on_request=is_on_request,
+        version=newest,
+        older=tuple(
+            OlderVersion(
+                version=version,
+                schema=schemas[version],
+                example=_example(name, version),
+                changes=tuple(differences(schemas[version], schemas[version + 1])),
+            )
+            for version in older
+        ),
+    )
+
+
+def _schema(name: str, version: int) -> dict[str, Any]:
     schema = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": name,
-        **schema_of(event_types.payload_shape(name)),
+        **schema_of(event_types.payload_shape(name, version)),
         "required": list(_frame(name)),
     }
     schema["properties"] = {**schema.get("properties", {}), **_frame(name)}
-    return Entry(name, label, event_types.when(name), schema, _example(name), is_on_request)
+    return schema
 
 
 def _frame(name: str) -> dict[str, Any]:
@@ -93,8 +141,8 @@ def _frame(name: str) -> dict[str, Any]:
     return {"event_type": {"const": name}, "timestamp": {"type": "string", "format": "date-time"}, "tenant": tenant}
 
 
-def _example(name: str) -> dict[str, Any] | None:
-    for sample in event_types.samples(name):
+def _example(name: str, version: int) -> dict[str, Any] | None:
+    for sample in event_types.samples(name, version):
         frame = {"event_type": name, "timestamp": _FRAME_TIME, "tenant": {"id": 1, "name": "Acme Corp"}}
         body: dict[str, Any] = json.loads(json.dumps(sanitise_object({**frame, **sample}, limit=_LARGEST_EXAMPLE)))
         return body

@@ -1,67 +1,80 @@
 """The catalogue that is kept in a repository: what receivers were told, and what has changed since. Pure.
 
-Each event type has the number of its version and the words that said what each version changed. A payload that differs
-from the stored one is a change that nobody told the receivers of.
+Each event type has the version of its payload, the older ones that are still made, and the words that said what was
+changed. A payload that differs from the stored one is a change that nobody told the receivers of.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
 
+from .differences import breaks, differences
 from .entries import Entry
 
 Stored = dict[str, dict[str, Any]]
 
 
-def changes(stored: Mapping[str, Any], found: Iterable[Entry]) -> list[str]:
-    """Return what differs from the stored catalogue, one sentence for each event type."""
+class Change(NamedTuple):
+    """What differs from the stored catalogue.
+
+    Attributes:
+        words: a sentence.
+        is_told: it is a change of a payload, which receivers must be told of.
+        breaks: receivers of a version that was stored may break at it.
+    """
+
+    words: str
+    is_told: bool = True
+    breaks: bool = False
+
+
+def changes(stored: Mapping[str, Any], found: Iterable[Entry]) -> list[Change]:
+    """Return what differs from the stored catalogue."""
     now = {each.name: each for each in found}
-    said = [f"{name}: there is no such event type any more." for name in stored if name not in now]
+    said = [Change(f"{name}: there is no such event type any more.") for name in stored if name not in now]
     for name, each in now.items():
         if name not in stored:
-            said.append(f"{name}: it is new.")
-        elif stored[name]["schema"] != each.schema:
-            said += [f"{name}: {words}" for words in _differences(stored[name]["schema"], each.schema, "")]
+            said.append(Change(f"{name}: it is new.", is_told=False))
+        else:
+            said += _changes_of(stored[name], each)
     return said
 
 
+def _changes_of(stored: Mapping[str, Any], each: Entry) -> Iterator[Change]:
+    """Yield what differs in one event type, version by version."""
+    made = _schemas(each)
+    for version, schema in _stored_schemas(stored).items():
+        if version not in made:
+            words = f"{each.name}: version {version} of its payload is made no more."
+            yield Change(words, breaks=True)
+            continue
+        where = each.name if version == each.version else f"{each.name}, version {version}"
+        for words in differences(schema, made[version]):
+            yield Change(f"{where}: {words}", breaks=breaks(words))
+    for version in made:
+        if version > stored["version"]:
+            yield Change(f"{each.name}: version {version} of its payload is new.")
+
+
+def _schemas(each: Entry) -> dict[int, dict[str, Any]]:
+    return {each.version: each.schema, **{older.version: older.schema for older in each.older}}
+
+
+def _stored_schemas(stored: Mapping[str, Any]) -> dict[int, dict[str, Any]]:
+    older = stored.get("older", {})
+    return {stored["version"]: stored["schema"], **{int(name): each["schema"] for name, each in older.items()}}
+
+
 def updated(stored: Mapping[str, Any], found: Iterable[Entry], because: str) -> Stored:
-    """Return the catalogue to store: versions are counted up, with `because` as the words, where a payload changed."""
+    """Return the catalogue to store, with `because` as the words of what changed."""
     result: Stored = {}
     for each in found:
         before = stored.get(each.name)
+        words = [] if before is None else list(before["changes"])
+        if before is not None and any(change.is_told for change in _changes_of(before, each)):
+            words.append({"version": each.version, "what": because})
         plain = {"title": each.title, "when": each.when, "schema": each.schema, "example": each.example}
-        if before is None:
-            result[each.name] = {**plain, "version": 1, "changes": []}
-            continue
-        has_changed = before["schema"] != each.schema
-        version = before["version"] + has_changed
-        words = [*before["changes"], *([{"version": version, "what": because}] if has_changed else [])]
-        result[each.name] = {**plain, "version": version, "changes": words}
+        older = {str(old.version): {"schema": old.schema, "example": old.example} for old in each.older}
+        result[each.name] = {**plain, "version": each.version, **({"older": older} if older else {}), "changes": words}
     return result
-
-
-def _differences(before: Any, after: Any, at: str) -> list[str]:
-    """Return what differs, by the place in the payload."""
-    mine, others = before.get("properties", {}), after.get("properties", {})
-    said = [f"{at}{name} is gone." for name in mine if name not in others]
-    said += [f"{at}{name} is new." for name in others if name not in mine]
-    for name in mine.keys() & others.keys():
-        said += _differences(mine[name], others[name], f"{at}{name}.")
-    if _own(before) != _own(after):
-        said.append(f"{at.rstrip('.') or 'the body'} is {_kind(after)}, it was {_kind(before)}.")
-    if isinstance(before.get("items"), dict) and isinstance(after.get("items"), dict):
-        said += _differences(before["items"], after["items"], f"{at.rstrip('.')}[*].")
-    return sorted(said)
-
-
-def _own(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a schema says of its place, without what is below it."""
-    return {key: value for key, value in schema.items() if key not in ("properties", "items")}
-
-
-def _kind(schema: Mapping[str, Any]) -> str:
-    types = schema.get("type", "anything")
-    words = types if isinstance(types, str) else " or ".join(types)
-    return f"{words} of {len(schema['enum'])} values" if "enum" in schema else words

@@ -41,11 +41,12 @@ def compiled_condition(condition: str) -> Any:
     return _compiled(condition).parsed
 
 
-def validate_condition(condition: str, event_type: str = "") -> None:
+def validate_condition(condition: str, event_type: str = "", version: int | None = None) -> None:
     """Raise ValidationError, saying what is wrong, when `condition` can never be what its author means.
 
     Args:
         event_type: whose payload it is about; "": only what is wrong in any payload is named.
+        version: of that payload; None: the newest.
     """
     if not condition:
         return
@@ -57,7 +58,7 @@ def validate_condition(condition: str, event_type: str = "") -> None:
         tree = _compiled(condition).parsed
     except ValueError as error:
         raise ValidationError(f"Not a usable JMESPath expression: {error}{_hint(condition)}") from None
-    if found := condition_check.problems(condition, tree, payload_shape(event_type)):
+    if found := condition_check.problems(condition, tree, payload_shape(event_type, version)):
         raise ValidationError(found)
 
 

@@ -12,7 +12,8 @@ from typing import Any
 from integrations.connectors.manifest import Manifest
 from integrations.connectors.summary import SummaryFormat
 
-from .payload_shapes import ANY_OBJECT, Shape, shape_of
+from .payload_shapes import ANY_OBJECT, Shape, shape_of, union
+from .payload_versions import Older, Versions, as_example
 
 logger = logging.getLogger("integrations.connections")
 
@@ -22,6 +23,9 @@ _when: dict[str, str] = {}
 _shapes: dict[str, Shape | Callable[[], Shape]] = {}
 _summaries: dict[str, SummaryFormat] = {}
 _samples: dict[str, Callable[[], Sequence[Mapping[str, Any]]]] = {}
+_versions: dict[str, Versions] = {}  # of those that have more than one
+_older_shapes: dict[tuple[str, int], Shape] = {}  # learnt when somebody asks
+_ONE_VERSION = Versions()
 
 
 def register(
@@ -34,6 +38,9 @@ def register(
     samples: Callable[[], Sequence[Mapping[str, Any]]] | None = None,
     on_request: bool = False,
     when: str = "",
+    version: int = 1,
+    older: Mapping[int, Older] | None = None,
+    older_shape: Callable[[int], Shape] | None = None,
 ) -> None:
     """Make `event_type` known, with the `label` that people see.
 
@@ -46,7 +53,21 @@ def register(
         on_request: it is recorded only when somebody asks for it (a backfill): nobody can subscribe to it, and no note
             on the object tells that it arrived.
         when: a sentence for the catalogue: when it happens.
+        version: of the payload as `publish` gets it (payload_versions.py).
+        older: version → how it is made of the next newer one, for subscriptions that have it.
+        older_shape: how to learn the shape of an older version; None: from `samples` and `example`.
+
+    Raises:
+        TypeError: the versions leave a gap.
     """
+    versions = Versions(version, dict(older or {}), older_shape)
+    if problem := versions.problem():
+        raise TypeError(f"{event_type}: {problem}.")
+    _versions.pop(event_type, None)
+    for key in [key for key in _older_shapes if key[0] == event_type]:
+        del _older_shapes[key]
+    if version > 1:
+        _versions[event_type] = versions
     (_on_request if on_request else _labels)[event_type] = label
     _when[event_type] = when
     for known in (_shapes, _summaries, _samples):
@@ -78,15 +99,49 @@ def summary_formats() -> dict[str, SummaryFormat]:
     return dict(_summaries)
 
 
-def samples(event_type: str) -> list[Mapping[str, Any]]:
-    """Return made-up payloads, as `publish` gets them; [] where nobody can make one. Values of any type."""
+def samples(event_type: str, version: int | None = None) -> list[Mapping[str, Any]]:
+    """Return made-up payloads, as `publish` gets them; [] where nobody can make one. Values of any type.
+
+    Args:
+        version: of the payload; None: the newest.
+    """
+    versions = _versions.get(event_type, _ONE_VERSION)
     try:
-        return list(_samples[event_type]())
+        found = list(_samples[event_type]())
+        return found if versions.is_newest(version) else [versions.made(as_example(each), version) for each in found]
     except KeyError:
         return []
     except Exception:  # a host's payload() that takes no example
         logger.info("there are no samples of %s: its payload takes no example", event_type)
         return []
+
+
+def newest_version(event_type: str) -> int:
+    """Return the version of the payload that `publish` gets."""
+    return _versions.get(event_type, _ONE_VERSION).newest
+
+
+def versions(event_type: str) -> list[int]:
+    """Return the versions of the payload that can be sent, the oldest first."""
+    return _versions.get(event_type, _ONE_VERSION).known
+
+
+def nearest_version(event_type: str, wanted: int) -> int:
+    """Return the version that is sent to whoever has `wanted`: that one, or the next newer one that is still made."""
+    return _versions.get(event_type, _ONE_VERSION).nearest(wanted)
+
+
+def in_version(event_type: str, body: Mapping[str, Any], version: int, *, of: int | None = None) -> dict[str, Any]:
+    """Return a body as that version of the payload has it; its frame (event type, time, tenant) stays.
+
+    Args:
+        body: in JSON's own types; it is not changed.
+        of: the version that `body` has; None: the newest. What is older than `version` already is returned as it is.
+
+    Raises:
+        Exception: whatever a host's function raises.
+    """
+    return _versions.get(event_type, _ONE_VERSION).made(body, version, of=of)
 
 
 def choices() -> list[tuple[str, str]]:
@@ -130,8 +185,14 @@ def _may_be_order(event_type: str) -> bool:
     return shape.is_open or not shape.fields.keys().isdisjoint(("order", "lines"))
 
 
-def payload_shape(event_type: str) -> Shape:
-    """Return what the body of `event_type` may hold; an open object where nobody said it."""
+def payload_shape(event_type: str, version: int | None = None) -> Shape:
+    """Return what the body of `event_type` may hold; an open object where nobody said it.
+
+    Args:
+        version: of the payload; None: the newest.
+    """
+    if not _versions.get(event_type, _ONE_VERSION).is_newest(version):
+        return _framed(event_type, _older_shape(event_type, version or 1))
     found = _shapes.get(event_type, ANY_OBJECT)
     if not isinstance(found, Shape):
         try:
@@ -139,6 +200,22 @@ def payload_shape(event_type: str) -> Shape:
         except Exception:  # a host's payload() that takes no example
             logger.info("conditions on %s are not compared with its payload: it takes no example", event_type)
             found = ANY_OBJECT
+    return _framed(event_type, found)
+
+
+def _older_shape(event_type: str, version: int) -> Shape:
+    known = _older_shapes.get((event_type, version))
+    if known is None:
+        learn = _versions[event_type].shape
+        try:
+            found = learn(version) if learn else union(map(shape_of, samples(event_type, version)))
+        except Exception:  # a host's payload() that takes no example
+            found = None
+        known = _older_shapes[event_type, version] = ANY_OBJECT if found is None else found
+    return known
+
+
+def _framed(event_type: str, found: Shape) -> Shape:
     frame = {"event_type": event_type, "timestamp": "", "tenant": {"id": 1, "name": ""}}
     cut = {"truncated": shape_of([""]) | shape_of(None)}  # named where the payload was too large
     fields = {**shape_of(frame).fields, **found.fields, **cut}

@@ -33,13 +33,16 @@ class OfferedField:
     example: str = ""
 
 
-def offered_fields(event_type: str, bodies: Sequence[Mapping[str, Any]] = ()) -> list[OfferedField]:
+def offered_fields(
+    event_type: str, bodies: Sequence[Mapping[str, Any]] = (), *, version: int | None = None
+) -> list[OfferedField]:
     """Return the fields of events of this type, MOST of them, those of the object before those of the frame.
 
     Args:
         bodies: of events, for examples: the first that has a value gives it.
+        version: of the payload; None: the newest.
     """
-    shape = payload_shape(event_type)
+    shape = payload_shape(event_type, version)
     frame = [name for name in ("event_type", "timestamp", "tenant", "truncated") if name in shape.fields]
     names = [name for name in shape.fields if name not in frame] + frame
     fields = {name: shape.fields[name] for name in names}

@@ -16,9 +16,17 @@ from django.db.models import Model
 
 MAX_DEPTH = 16
 DECIMAL = "decimal"  # a number that goes over the wire as text
-_MODEL_FIELDS = ("id", "name", "email")  # what goes over the wire of a whole model
+MODEL_FIELDS = ("id", "name", "email")  # what goes over the wire of a whole model
 
 Path = tuple[str, ...]
+
+
+class DecimalText(str):
+    """A decimal number as it goes over the wire, in an example."""
+
+    __slots__ = ()
+
+
 _List = (list, tuple, set, frozenset)
 
 
@@ -77,7 +85,7 @@ def shape_of(value: Any, depth: int = 0) -> Shape:
     if depth > MAX_DEPTH:
         return ANYTHING
     if isinstance(value, Model):
-        value = {name: getattr(value, name) for name in _MODEL_FIELDS if hasattr(value, name)}
+        value = {name: getattr(value, name) for name in MODEL_FIELDS if hasattr(value, name)}
     if isinstance(value, Mapping):
         fields = {str(key): shape_of(item, depth + 1) for key, item in value.items()}
         return Shape(frozenset({"object"}), fields, is_open=not fields)
@@ -92,7 +100,7 @@ def _kind(value: Any) -> str:
         return "null"
     if isinstance(value, bool):
         return "boolean"
-    if isinstance(value, Decimal):
+    if isinstance(value, Decimal | DecimalText):
         return DECIMAL
     is_number = isinstance(value, int | float | timedelta) and not isinstance(value, Enum)
     return "number" if is_number else "text"

@@ -39,11 +39,12 @@ class PayloadFailed(IntegrationPermanentError):
     default_code = "payload"
 
 
-def validate_payload(expression: str, event_type: str = "") -> None:
+def validate_payload(expression: str, event_type: str = "", version: int | None = None) -> None:
     """Raise ValidationError, saying what is wrong, when `expression` can never make a payload.
 
     Args:
         event_type: of whose body it is made; "": only what is wrong with any body is named.
+        version: of that body's payload; None: the newest.
     """
     if not expression:
         return
@@ -56,7 +57,7 @@ def validate_payload(expression: str, event_type: str = "") -> None:
     except ValueError as error:
         hint = "" if "{" in expression else "; write an object, such as {text: workitem.title}"
         raise ValidationError(f"Not a usable JMESPath expression: {error}{hint}") from None
-    found, shape = condition_check.examine(expression, tree, payload_shape(event_type), may_be_fixed=True)
+    found, shape = condition_check.examine(expression, tree, payload_shape(event_type, version), may_be_fixed=True)
     if not found and shape.kinds and "object" not in shape.kinds:
         words = condition_check.kinds_in_words(shape)
         found = [f"It makes {words}, and a payload is an object: write {{name: …}} around it."]

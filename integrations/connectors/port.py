@@ -47,6 +47,7 @@ class Envelope:
         sequence: ascends per object; 0 for a test event.
         attempt: 1 for the first try.
         summary_format: how its trigger handler says that it reads; None: as any event does.
+        payload_version: of the body that `body` is, or is made of; 0: it has none (a plain test event).
         progress: what earlier attempts have done already, as their errors said (`IntegrationError.progress`).
     """
 
@@ -58,6 +59,7 @@ class Envelope:
     progress: Mapping[str, Any] = field(default_factory=dict, repr=False)
     summary_format: SummaryFormat | None = field(default=None, repr=False)
     event_body: bytes = field(default=b"", repr=False)
+    payload_version: int = 0
 
     @property
     def payload(self) -> dict[str, Any]:

@@ -37,6 +37,8 @@ class DueRow:
         has_failed: it has failed before.
         progress: what attempts before this one have done already, as JSON; "" nothing.
         payload: the expression that makes what is sent of the body (connections/payloads.py); "" the body as it is.
+        older_body: what an older version of the payload has in the place of the body; "" the body.
+        payload_version: of what is sent.
     """
 
     id: int
@@ -59,6 +61,8 @@ class DueRow:
     tenant_id: Any = None
     progress: str = field(default="", repr=False)
     payload: str = field(default="", repr=False)
+    older_body: str = field(default="", repr=False)
+    payload_version: int = 1
 
     def holds(self, later: float = 0.0) -> bool:
         """Tell whether its object's later rows wait for it, `later` seconds after it was read."""

@@ -8,6 +8,7 @@ from typing import Any
 from django.contrib.contenttypes.models import ContentType
 from django.db import IntegrityError, models, transaction
 
+from integrations.connections import event_types
 from integrations.connections.models import TenantIntegration
 from integrations.outbox.models import new_idempotency_key, object_id_of
 from integrations.outbox.record import Occurrence, record
@@ -54,6 +55,7 @@ def record_manual(
         object_id=object_id_of(object_id),
         payload=body,
         minimal={"event_type": event_type},
+        payload_version=event_types.newest_version(str(event_type)),
         integration_ids=[integration.pk],
         idempotency_key=f"evt_{message_id}" if message_id else new_idempotency_key(),
     )

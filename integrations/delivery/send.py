@@ -222,16 +222,18 @@ class Slice:
         try:
             if None not in (row.tenant_id, self.tenant_id) and not _is_same(row.tenant_id, self.tenant_id):
                 raise IntegrationPermanentError("the event belongs to another tenant; not sent", code="other_tenant")
-            body = bytes_of(row.payload, row.body) if row.payload else row.body.encode()
+            own = row.older_body or row.body
+            body = bytes_of(row.payload, own) if row.payload else own.encode()
             envelope = Envelope(
                 event_type=row.event_type,
                 idempotency_key=row.idempotency_key,
                 body=body,
-                event_body=row.body.encode() if row.payload else b"",
+                event_body=row.body.encode() if row.payload or row.older_body else b"",
                 sequence=row.event_id,
                 attempt=attempt,
                 progress=json.loads(row.progress) if row.progress else {},
                 summary_format=event_types.summary_format(row.event_type),
+                payload_version=row.payload_version,
             )
             with within(self.connector.binding.timeout or conf.TIMEOUT_SECONDS), run_slot.away():
                 self.connector.connect()
@@ -267,6 +269,7 @@ class Slice:
             f"webhook-event: {row.event_type}",
             f"webhook-sequence: {row.event_id}",
             f"webhook-attempt: {attempt}",
+            f"webhook-payload-version: {row.payload_version}",
         ]
         try:
             return self._scribe.entries(recorder, row.id, body, ours, excerpt)

@@ -97,6 +97,8 @@ def _row_columns(vendor: str) -> str:
             "e.tenant_id",
             "r.progress",
             "r.payload",
+            "r.older_body",
+            "COALESCE(r.payload_version, e.payload_version)",
         )
     )
 

@@ -77,6 +77,7 @@ def explanations(of: Explained) -> Iterator[Explanation]:
         if subscription.condition:
             yield Explanation("info", f"{subscription.event_type} is sent only if {subscription.condition}")
             yield from _never_met(subscription)
+        yield from _not_made(subscription)
         yield from _cannot_take(subscription, connector)
     if _is_waiting_for_a_worker(of):
         yield Explanation(
@@ -120,10 +121,19 @@ def _incomplete(of: Explained) -> Iterator[Explanation]:
 def _never_met(subscription: EventSubscription) -> Iterator[Explanation]:
     """Say what is wrong with a condition that came another way than through the form, or before it was checked."""
     try:
-        validate_condition(subscription.condition, subscription.event_type)
+        validate_condition(subscription.condition, subscription.event_type, subscription.payload_version)
     except ValidationError as error:
         words = f"The condition of {subscription.event_type} needs a look: {' '.join(error.messages)}"
         yield Explanation("warn", words)
+
+
+def _not_made(subscription: EventSubscription) -> Iterator[Explanation]:
+    """Say that the version of the payload that it has is not made any more."""
+    event_type, version = subscription.event_type, subscription.payload_version
+    if version not in event_types.versions(event_type):
+        instead = event_types.nearest_version(event_type, version)
+        words = f"Version {version} of the payload of {event_type} is not made any more, so version {instead} is sent."
+        yield Explanation("warn", f"{words} Choose one under Events.")
 
 
 def _cannot_take(subscription: EventSubscription, connector: type[BaseConnector] | None) -> Iterator[Explanation]:

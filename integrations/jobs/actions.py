@@ -36,9 +36,13 @@ def preview_replay(tenant_id: Any, which: ReplayFilter) -> Preview:
     return replay.preview(tenant_id, which, seconds=PREVIEW_SECONDS, most=PREVIEW_ROWS)
 
 
-def preview_backfill(tenant_id: Any, which: BackfillFilter) -> Preview:
-    """Look at what a backfill would do; more than PREVIEW_ROWS are not counted."""
-    return backfill.preview(tenant_id, which, most=PREVIEW_ROWS)
+def preview_backfill(tenant_id: Any, which: BackfillFilter, integration: TenantIntegration | None = None) -> Preview:
+    """Look at what a backfill would do; more than PREVIEW_ROWS are not counted.
+
+    Args:
+        integration: who gets it, in the version of the payload that it has.
+    """
+    return backfill.preview(tenant_id, which, most=PREVIEW_ROWS, integration=integration)
 
 
 def start_replay(tenant_id: Any, which: ReplayFilter, *, actor: str, pace: int = USUAL_PACE) -> Job:

@@ -33,7 +33,7 @@ class BackfillFilter(BaseModel):
 
     Attributes:
         model: of which model: ``tasks.workitem``.
-        condition: JMESPath over the payload, as a subscription's; "": all.
+        condition: JMESPath over the payload in its newest version; "": all.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -61,11 +61,18 @@ class BackfillFilter(BaseModel):
         return f"the present state of all {self.source.plural}{which} to {integration_name}"[:500]
 
 
-def preview(tenant_id: object, which: BackfillFilter, *, most: int, sample: int = 5) -> Preview:
+def preview(
+    tenant_id: object,
+    which: BackfillFilter,
+    *,
+    most: int,
+    sample: int = 5,
+    integration: TenantIntegration | None = None,
+) -> Preview:
     """Look at what a backfill would do; of objects that a condition leaves out the count knows nothing."""
     count = which.source.count(tenant_id, most + 1)
     found = Preview(count=count, is_complete=count <= most)
-    found.sample = list(which.source.shown(tenant_id, which.condition, sample))
+    found.sample = list(which.source.shown(tenant_id, which.condition, sample, integration))
     return found
 
 

@@ -44,8 +44,10 @@ class SnapshotSource(Protocol):
             Of how many of `keys` that is all, and how many snapshots they have now.
         """
 
-    def shown(self, tenant_id: Any, condition: str, limit: int) -> list[Shown]:
-        """Return the first `limit` objects for a preview."""
+    def shown(
+        self, tenant_id: Any, condition: str, limit: int, integration: TenantIntegration | None = None
+    ) -> list[Shown]:
+        """Return the first `limit` objects for a preview, their bodies as `integration` gets them."""
 
 
 _sources: dict[str, SnapshotSource] = {}

@@ -55,6 +55,7 @@ class IntegrationEvent(models.Model):
     )
     object_id = models.CharField(max_length=MAX_OBJECT_ID)  # `object_id_of` its key
     body = models.TextField()
+    payload_version = models.PositiveSmallIntegerField(default=1, db_default=1)  # of `body`
     occurred_at = models.DateTimeField()
     idempotency_key = PlainCharField(max_length=255, unique=True, default=new_idempotency_key)
     # Whose inbound action caused it (integrations/origin.py); that one is not told. It may be gone: clearing this
@@ -112,6 +113,10 @@ class IntegrationSync(models.Model):
     progress = models.TextField(blank=True, default="", db_default="", editable=False)
     # The subscription's payload when the event was recorded (connections/payloads.py); "": the event's body as it is.
     payload = models.TextField(blank=True, default="", db_default="", editable=False)
+    # What a subscription to an older version of the payload gets in the place of the event's body, and that version;
+    # "" and None: the event's own.
+    older_body = models.TextField(blank=True, default="", db_default="", editable=False)
+    payload_version = models.PositiveSmallIntegerField(null=True, blank=True, editable=False)
     last_error = models.CharField(max_length=1100, blank=True)
     response_status = models.PositiveSmallIntegerField(null=True, blank=True)
     reason = models.CharField(max_length=500, blank=True)
@@ -149,3 +154,13 @@ class IntegrationSync(models.Model):
 
     def __str__(self) -> str:
         return f"sync {self.pk}"
+
+    @property
+    def body(self) -> str:
+        """The event's body in the version of this row; what `payload`, if there is one, is made of."""
+        return self.older_body or self.event.body
+
+    @property
+    def version(self) -> int:
+        """The version of the payload that it sends."""
+        return self.payload_version or self.event.payload_version

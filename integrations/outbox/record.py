@@ -36,6 +36,9 @@ class Occurrence:
         skipped: subscribed integrations whose condition it does not meet: integration → why, for people.
         remarks: what is to be read on a sync that is owed: integration → `reason`.
         payloads: of those that want another payload than the body: integration → its expression, frozen in the row.
+        payload_version: of `payload`.
+        versions: of those that have an older version: integration → version.
+        older: these versions → what is sent in the place of `payload`, as JSON object.
         idempotency_key: the event's identity; recording the same key again is refused by the database.
         origin_id: the integration that caused it by calling back; None: a person, or the application.
         actor: the name of who did it; "": nobody knows.
@@ -58,6 +61,9 @@ class Occurrence:
     skipped: Mapping[int, str] = field(default_factory=dict)
     remarks: Mapping[int, str] = field(default_factory=dict)
     is_sanitised: bool = False
+    payload_version: int = 1
+    versions: Mapping[int, int] = field(default_factory=dict)
+    older: Mapping[int, dict[str, Any]] = field(default_factory=dict)
 
     @property
     def object_key(self) -> str:
@@ -117,7 +123,11 @@ _TENANT: Any = IntegrationEvent._meta.get_field("tenant")
 _LIMITS: dict[str, int] = {column.name: column.max_length for column in _COLUMNS}
 
 
-def _insert(occurrences: Sequence[Occurrence], body: Callable[[Occurrence], str], using: str) -> list[int]:
+Body = Callable[[Occurrence, "dict[str, Any]"], str]  # and a payload of it
+
+
+def _insert(occurrences: Sequence[Occurrence], body: Body, using: str) -> list[int]:
+    older = [_older_bodies(each, body) for each in occurrences]
     events = IntegrationEvent.objects.using(using).bulk_create(
         [
             IntegrationEvent(
@@ -125,7 +135,8 @@ def _insert(occurrences: Sequence[Occurrence], body: Callable[[Occurrence], str]
                 event_type=occurrence.event_type,
                 content_type_id=occurrence.content_type_id,
                 object_id=occurrence.object_id,
-                body=body(occurrence),
+                body=body(occurrence, occurrence.payload),
+                payload_version=occurrence.payload_version,
                 occurred_at=occurrence.occurred_at,
                 idempotency_key=occurrence.idempotency_key,
                 origin_id=occurrence.origin_id,
@@ -142,12 +153,14 @@ def _insert(occurrences: Sequence[Occurrence], body: Callable[[Occurrence], str]
                 integration_id=integration_id,
                 object_key=occurrence.object_key,
                 payload=occurrence.payloads.get(integration_id, ""),
+                payload_version=occurrence.versions.get(integration_id),
+                older_body=bodies.get(occurrence.versions.get(integration_id), ""),
                 status=status,
                 reason=reason,
                 settled_at=occurrence.occurred_at if status == SKIPPED else None,
                 **occurrence.sync_values,
             )
-            for occurrence, event in zip(occurrences, events, strict=True)
+            for occurrence, event, bodies in zip(occurrences, events, older, strict=True)
             for integration_id, status, reason in occurrence.rows()
         ],
         batch_size=BATCH,
@@ -155,7 +168,12 @@ def _insert(occurrences: Sequence[Occurrence], body: Callable[[Occurrence], str]
     return [event.pk for event in events]
 
 
-def _insert_at_once(occurrences: Sequence[Occurrence], body: Callable[[Occurrence], str], using: str) -> list[int]:
+def _older_bodies(occurrence: Occurrence, body: Body) -> dict[int | None, str]:
+    """Return {version: what is sent of it}."""
+    return {version: body(occurrence, payload) for version, payload in occurrence.older.items()}
+
+
+def _insert_at_once(occurrences: Sequence[Occurrence], body: Body, using: str) -> list[int]:
     if any(occurrence.sync_values for occurrence in occurrences):  # perhaps expressions
         return _insert(occurrences, body, using)
     ids: list[int] = []
@@ -164,28 +182,43 @@ def _insert_at_once(occurrences: Sequence[Occurrence], body: Callable[[Occurrenc
             batch = occurrences[start : start + BATCH]
             owed = [(each, *row) for each in batch for row in each.rows()]
             # The usual statement knows nothing of these, and costs what it did.
-            payloads, words = [], []
+            payloads, words, event_versions, sync_versions = [], [], [], []
             if any(each.payloads for each in batch):
                 payloads = [_array(each.payloads.get(pk, "") for each, pk, _, _ in owed)]
             if any(each.skipped or each.remarks for each in batch):
                 words = [_array(status for _, _, status, _ in owed), _array(reason for *_, reason in owed)]
+            if any(each.payload_version != 1 for each in batch):
+                event_versions = [_array(each.payload_version for each in batch)]
+                older = {each.idempotency_key: _older_bodies(each, body) for each in batch}
+                wanted = [(each.versions.get(pk), older[each.idempotency_key]) for each, pk, *_ in owed]
+                sync_versions = [
+                    _array(version for version, _ in wanted),
+                    _array(bodies.get(version, "") for version, bodies in wanted),
+                ]
             tenant_type = _TENANT.rel_db_type(connections[using])
             cursor.execute(
-                _at_once_sql(tenant_type, has_payloads=bool(payloads), has_words=bool(words)),
+                _at_once_sql(
+                    tenant_type,
+                    has_payloads=bool(payloads),
+                    has_words=bool(words),
+                    has_versions=bool(event_versions),
+                ),
                 [
                     _array(str(each.tenant_id) for each in batch),
                     _array(each.event_type for each in batch),
                     _array(each.content_type_id for each in batch),
                     _array(each.object_id for each in batch),
-                    _array(body(each) for each in batch),
+                    _array(body(each, each.payload) for each in batch),
                     _array(each.occurred_at.isoformat() for each in batch),
                     _array(each.idempotency_key for each in batch),
                     _array(each.origin_id for each in batch),
                     _array(_actor(each) for each in batch),
+                    *event_versions,
                     _array(each.idempotency_key for each, *_ in owed),
                     _array(pk for _, pk, *_ in owed),
                     *payloads,
                     *words,
+                    *sync_versions,
                 ],
             )
             id_of = {key: pk for pk, key in cursor.fetchall()}
@@ -214,7 +247,7 @@ def _quoted(value: str | int | None) -> str:
 
 
 @cache
-def _at_once_sql(tenant_type: str, *, has_payloads: bool, has_words: bool) -> str:
+def _at_once_sql(tenant_type: str, *, has_payloads: bool, has_words: bool, has_versions: bool) -> str:
     """Return the statement: events in the order of the arrays, so that their ids ascend, and a sync for each pair."""
     owed = _constants(IntegrationSync, {"event", "integration", "object_key"})
     more, owes = "", "idempotency_key, integration_id"
@@ -228,20 +261,20 @@ def _at_once_sql(tenant_type: str, *, has_payloads: bool, has_words: bool) -> st
             "reason": "new.reason",
             "settled_at": f"CASE new.status WHEN '{SKIPPED}' THEN happened.occurred_at END",
         }
+    happens = "tenant_id, event_type, content_type_id, object_id, body, occurred_at, idempotency_key, origin_id, actor"
+    of_events = ""
+    if has_versions:
+        happens, of_events = f"{happens}, payload_version", ", %s::int[]"
+        more, owes = f"{more}, %s::int[], %s::text[]", f"{owes}, payload_version, older_body"
+        owed |= {"payload_version": "new.payload_version", "older_body": "new.older_body"}
     return f"""
         WITH happened AS (
-            INSERT INTO {IntegrationEvent._meta.db_table} (
-                tenant_id, event_type, content_type_id, object_id, body, occurred_at, idempotency_key, origin_id, actor
-            )
-            SELECT
-                tenant_id, event_type, content_type_id, object_id, body, occurred_at, idempotency_key, origin_id, actor
+            INSERT INTO {IntegrationEvent._meta.db_table} ({happens})
+            SELECT {happens}
             FROM unnest(
                 %s::{tenant_type}[], %s::text[], %s::int[], %s::text[], %s::text[], %s::timestamptz[], %s::text[],
-                %s::bigint[], %s::text[]
-            ) WITH ORDINALITY AS new (
-                tenant_id, event_type, content_type_id, object_id, body, occurred_at, idempotency_key, origin_id, actor,
-                n
-            )
+                %s::bigint[], %s::text[]{of_events}
+            ) WITH ORDINALITY AS new ({happens}, n)
             ORDER BY n
             RETURNING id, idempotency_key, content_type_id, object_id, occurred_at
         ), owed AS (
@@ -271,8 +304,8 @@ def _constants(model: type[models.Model], given: set[str]) -> dict[str, str]:
     return literals
 
 
-def _body(occurrence: Occurrence) -> str:
-    payload, limit = occurrence.payload, conf.MAX_BODY_BYTES
+def _body(occurrence: Occurrence, payload: dict[str, Any]) -> str:
+    limit = conf.MAX_BODY_BYTES
     try:
         if not occurrence.is_sanitised:
             payload = sanitise_object(payload, limit=limit)
@@ -281,7 +314,7 @@ def _body(occurrence: Occurrence) -> str:
         text, cut = None, []
     except Exception:  # a value that raises when it is read must cost neither the change nor the event
         logger.warning("a value of a payload cannot be read; a minimal event is sent", exc_info=True)
-        return _minimal_body(occurrence)
+        return _minimal_body(occurrence, payload)
     named = (occurrence.event_type, occurrence.object_key, limit)
     if text is None:
         logger.warning("payload of %s for object %s is far larger than %s bytes; a minimal one is sent", *named)
@@ -294,5 +327,5 @@ def _body(occurrence: Occurrence) -> str:
     return text
 
 
-def _minimal_body(occurrence: Occurrence) -> str:
+def _minimal_body(occurrence: Occurrence, _payload: dict[str, Any]) -> str:
     return encode(occurrence.minimal)

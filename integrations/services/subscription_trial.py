@@ -11,6 +11,7 @@ type, and the outbox is never read through. So a look is bounded, and may find f
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -31,6 +32,8 @@ from integrations.expressions import Interpreter
 from integrations.outbox.canonical_json import sanitise_object
 from integrations.outbox.models import IntegrationEvent, IntegrationSync
 from integrations.tenancy.tenant import name_of
+
+logger = logging.getLogger("integrations.services")
 
 MOST = 20  # events that are tried, the newest first ...
 MOST_SECONDS = 1.0  # ... fewer where each takes its time
@@ -107,18 +110,25 @@ class EventsToTry:
 
 
 def try_subscription(
-    condition: str, payload: str, event_type: str, tenant: Any, *, on: EventsToTry | None = None
+    condition: str,
+    payload: str,
+    event_type: str,
+    tenant: Any,
+    *,
+    version: int | None = None,
+    on: EventsToTry | None = None,
 ) -> SubscriptionTrial:
     """Try a condition and a payload, "" for none, on the last MOST events of this type of a tenant.
 
     Args:
         tenant: the tenant.
-        on: what `events_to_try` found, if that was asked already.
+        version: of the event's payload; None: the newest.
+        on: what `events_to_try` found in that version, if that was asked already.
     """
-    problems = EventSubscription(event_type=event_type, condition=condition, payload=payload).problems()
-    if problems:
+    row = EventSubscription(event_type=event_type, condition=condition, payload=payload, payload_version=version)
+    if problems := row.problems():
         return SubscriptionTrial(problems)
-    found = events_to_try(event_type, tenant) if on is None else on
+    found = events_to_try(event_type, tenant, version=version) if on is None else on
     ends_at, tried = time.monotonic() + MOST_SECONDS, []
     for each in found.events:
         tried.append(_tried(condition, payload, event_type, *each))
@@ -127,24 +137,39 @@ def try_subscription(
     return SubscriptionTrial(events=tuple(tried), are_samples=found.are_samples)
 
 
-def events_to_try(event_type: str, tenant: Any, *, integration_id: int | None = None) -> EventsToTry:
+def events_to_try(
+    event_type: str, tenant: Any, *, integration_id: int | None = None, version: int | None = None
+) -> EventsToTry:
     """Return the last events of this type of a tenant, MOST at most; made-up ones where none is found.
 
     Args:
         integration_id: whose deliveries are looked through too, whether it wants this type or not.
+        version: of their payload; None: the newest. Events from before there was that version are left out.
     """
+    least = event_types.nearest_version(event_type, version or event_types.newest_version(event_type))
     asked = _asked(event_type, tenant, integration_id)
     newest = IntegrationEvent.objects.filter(pk__in=_events_of(asked), event_type=event_type, tenant=tenant)
-    rows = [(row.pk, row.occurred_at, json.loads(row.body)) for row in newest.order_by("-id")[:MOST]] if asked else []
+    newest = newest.filter(payload_version__gte=least)
+    rows = [(row.pk, row.occurred_at, _body(row, least)) for row in newest.order_by("-id")[:MOST]] if asked else []
     if rows:
         return EventsToTry(tuple(rows), are_samples=False)
-    return samples(event_type, tenant)
+    return samples(event_type, tenant, version=version)
 
 
-def samples(event_type: str, tenant: Any) -> EventsToTry:
+def _body(event: IntegrationEvent, version: int) -> dict[str, Any]:
+    body = json.loads(event.body)
+    try:
+        return event_types.in_version(event.event_type, body, version, of=event.payload_version)
+    except Exception as error:  # a host's function: of such an event a minimal body is sent
+        logger.info("version %s of %s cannot be made: %s", version, event, type(error).__name__)
+        return {name: body[name] for name in ("event_type", "timestamp", "tenant") if name in body}
+
+
+def samples(event_type: str, tenant: Any, *, version: int | None = None) -> EventsToTry:
     """Return made-up events of this type."""
+    found = _sample_bodies(event_type, tenant, version)
     now = clock.now()
-    return EventsToTry(tuple((None, now, body) for body in _sample_bodies(event_type, tenant)), are_samples=True)
+    return EventsToTry(tuple((None, now, body) for body in found), are_samples=True)
 
 
 def _asked(event_type: str, tenant: Any, integration_id: int | None) -> list[int]:
@@ -169,10 +194,10 @@ def _events_of(integration_ids: list[int]) -> list[int]:
         return [pk for (pk,) in cursor.fetchall()]
 
 
-def _sample_bodies(event_type: str, tenant: Any) -> Iterator[dict[str, Any]]:
+def _sample_bodies(event_type: str, tenant: Any, version: int | None) -> Iterator[dict[str, Any]]:
     """Yield bodies of made-up events, as they would be sent."""
     frame = {"event_type": event_type, "timestamp": clock.now(), "tenant": {"id": tenant.pk, "name": name_of(tenant)}}
-    for payload in event_types.samples(event_type)[:MOST]:
+    for payload in event_types.samples(event_type, version)[:MOST]:
         yield sanitise_object({**frame, **payload}, limit=conf.MAX_BODY_BYTES)
 
 

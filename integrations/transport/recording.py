@@ -107,14 +107,15 @@ def bodies_hidden() -> Iterator[None]:
 class _Model:
     """A request that was written in full, to which those after it are compared.
 
-    Only such as a signed webhook sends: the event's own bytes, and five lines of ours, perhaps with a signature,
-    between others that stay the same.
+    Only such as a signed webhook sends: the event's own bytes, and our lines (`own` and the time), perhaps with a
+    signature, between others that stay the same.
     """
 
-    __slots__ = ("answer", "begin", "end", "exchange", "row")
+    __slots__ = ("answer", "begin", "end", "exchange", "row", "unsigned")
 
-    def __init__(self, row: int, exchange: Exchange, answer: Response, begin: int, end: int) -> None:
-        self.row, self.exchange, self.answer, self.begin, self.end = row, exchange, answer, begin, end
+    def __init__(self, row: int, exchange: Exchange, answer: Response, begin: int, unsigned: int, end: int) -> None:
+        self.row, self.exchange, self.answer = row, exchange, answer
+        self.begin, self.unsigned, self.end = begin, unsigned, end  # our lines, and where those before a signature end
 
     @classmethod
     def of(cls, row: int, exchange: Exchange, row_body: bytes, own: list[str], excerpt: str) -> _Model | None:
@@ -123,14 +124,14 @@ class _Model:
         if not isinstance(answer, Response) or exchange.is_hidden or not own or own[0] not in lines:
             return None
         begin = lines.index(own[0])
-        end = begin + len(own) + 1
+        end = unsigned = begin + len(own) + 1
         end += end < len(lines) and _OURS.fullmatch(str(lines[end])) is not None
-        model = cls(row, exchange, answer, begin, end)
+        model = cls(row, exchange, answer, begin, unsigned, end)
         return model if model.differs(exchange, row_body, own, excerpt) is not None else None
 
     def differs(self, other: Exchange, row_body: bytes, own: list[str], excerpt: str) -> Alike | None:
         """Return what tells `other` from this one: the row of this one, time, signature. None if that is not all."""
-        mine, begin, end = self.exchange, self.begin, self.end
+        mine, begin, unsigned, end = self.exchange, self.begin, self.unsigned, self.end
         lines, answer = other.lines, other.answer
         if (
             lines is None
@@ -148,13 +149,13 @@ class _Model:
         when = lines[begin + 1]
         if (
             lines[begin] != own[0]
-            or lines[begin + 2 : begin + 5] != own[1:]
+            or lines[begin + 2 : unsigned] != own[1:]
             or not isinstance(when, str)
             or when[:_TIME_AT] != _TIME
             or not when[_TIME_AT:].isdigit()
         ):
             return None
-        if end - begin == 5:
+        if end == unsigned:
             return (self.row, when[_TIME_AT:])
         signature = lines[end - 1]
         if not isinstance(signature, str) or not _OURS.fullmatch(signature):
@@ -187,7 +188,7 @@ class Scribe:
         Args:
             row: what these are the exchanges of.
             row_body: what can be made again of row and event.
-            own: the lines with id, event, sequence and attempt, of which we know that they hold no secret.
+            own: the lines with id, event, sequence, attempt and version, of which we know that they hold no secret.
             excerpt: what the log keeps of the last answer.
         """
         exchanges = recorder.exchanges

@@ -249,6 +249,7 @@ PLAIN_HEADERS = frozenset(  # what requests, answers and webhooks say of themsel
         "webhook-attempt",
         "webhook-event",
         "webhook-id",
+        "webhook-payload-version",
         "webhook-sequence",
         "webhook-timestamp",
         "x-request-id",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from django import forms
@@ -55,6 +56,7 @@ class EventTypesField(forms.Field):
 
     widget = EventTypesWidget
     manifest: Manifest | None = None
+    versions: Mapping[str, int] = {}  # of the payload that conditions are about, where it is not the newest
 
     def offer(self, manifest: Manifest) -> None:
         """Offer what this kind of system can take."""
@@ -76,7 +78,7 @@ class EventTypesField(forms.Field):
                 errors.append(f"{event_type}: the condition is longer than {MAX_CONDITION} characters.")
             elif condition and condition != known_conditions.get(event_type):  # an old one may stay
                 try:
-                    validate_condition(condition, event_type)
+                    validate_condition(condition, event_type, self.versions.get(event_type))
                 except ValidationError as error:
                     errors += [f"{event_type}: {message}" for message in error.messages]
         if errors:

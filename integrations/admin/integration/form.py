@@ -52,8 +52,10 @@ class IntegrationForm(CallsBackForm, TenantOwnedForm):
         if isinstance(events, EventTypesField) and self.connector is not None:
             events.offer(self.connector.manifest)
         if self.instance.pk is not None:
-            subscriptions = self.instance.subscriptions.order_by("id").values_list("event_type", "condition")
-            self.show("event_types", dict(subscriptions))
+            subscriptions = list(self.instance.subscriptions.order_by("id"))
+            self.show("event_types", {each.event_type: each.condition for each in subscriptions})
+            if isinstance(events, EventTypesField):
+                events.versions = {each.event_type: each.payload_version for each in subscriptions}
 
     # -- checking and saving ----------------------------------------------------------------------
 

@@ -49,7 +49,7 @@ class IntegrationSyncAdmin(PageContext, HistoryAdmin):
     readonly_fields = ("status_now", "story", "event_type", "object", "destination", "tries", "last_error", "reason",
                        "times", "webhook_id", "sequence")  # fmt: skip
     fieldsets = ((None, {"fields": readonly_fields}),)
-    heavy = ("event__body",)
+    heavy = ("event__body", "older_body")
     Media = Assets
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:

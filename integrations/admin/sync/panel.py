@@ -31,7 +31,8 @@ def deliveries(request: HttpRequest, obj: Any) -> str:
     syncs = IntegrationSync.objects.filter(
         event__content_type=content_type, event__object_id=object_id_of(obj.pk), integration__tenant=owner_of(obj)
     )
-    syncs = syncs.select_related("event__origin", "integration__lane").defer("event__body").order_by("-event_id", "-id")
+    syncs = syncs.select_related("event__origin", "integration__lane").defer("event__body", "older_body")
+    syncs = syncs.order_by("-event_id", "-id")
     shown = list(syncs[:SHOWN])
     rows = [
         (

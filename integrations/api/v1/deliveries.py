@@ -110,6 +110,7 @@ class DeliveryOut(Schema):
     created_at: datetime
     next_attempt_at: datetime | None = Field(description="null once it has ended")
     settled_at: datetime | None
+    payload_version: int = Field(description="of the event's payload that it sends")
     event: EventRef
     integration: IntegrationRef
 
@@ -261,7 +262,7 @@ _act("cancel", Capability.CANCEL, chosen.cancel, "Cancel")
 
 
 def _joined(rows: QuerySet[IntegrationSync]) -> QuerySet[IntegrationSync]:
-    return rows.select_related("event__content_type", "integration__tenant").defer("event__body")
+    return rows.select_related("event__content_type", "integration__tenant").defer("event__body", "older_body")
 
 
 def _one(request: HttpRequest, pk: int, capability: Capability) -> IntegrationSync:
@@ -289,6 +290,7 @@ def shown(sync: IntegrationSync) -> dict[str, Any]:
         "created_at": sync.created_at,
         "next_attempt_at": sync.next_attempt_at if is_pending else None,
         "settled_at": sync.settled_at,
+        "payload_version": sync.version,
         "event": event_ref(event),
         "integration": {
             "id": integration.public_id,

@@ -27,6 +27,15 @@ router = Router(tags=["Events"])
 OWED = 200  # deliveries that one event shows
 
 
+class OlderVersionOut(Schema):
+    """An older version of a payload, which subscriptions that have it still get."""
+
+    version: int
+    payload_schema: dict[str, Any] = Field(description="JSON Schema of the body")
+    example: dict[str, Any] | None
+    changes: list[str] = Field(description="what the next newer version changed, a sentence for each place")
+
+
 class EventTypeOut(Schema):
     """One event type of the catalogue."""
 
@@ -47,6 +56,8 @@ class EventTypeOut(Schema):
     payload_schema: dict[str, Any] = Field(description="JSON Schema of the body")
     example: dict[str, Any] | None
     is_on_request: bool = Field(description="nobody subscribes to it; a backfill sends it")
+    version: int = Field(description="of the payload that schema and example are of: the newest")
+    older: list[OlderVersionOut] = Field(description="the older versions that are still made, the newest first")
 
 
 class EventTypePage(Page):
@@ -79,6 +90,7 @@ class EventOut(EventRef):
 
     tenant: str
     payload: Any = Field(description="the body that is sent, unless a subscription makes its own of it")
+    payload_version: int = Field(description="of that payload; a subscription may have an older one")
     deliveries: list[DeliveryOut]
     not_owed: list[NotOwed]
 
@@ -129,11 +141,12 @@ def event(request: HttpRequest, pk: int) -> Any:
     if found is None:
         raise Http404
     caller.require(Capability.VIEW_DELIVERIES, found.tenant_id)
-    syncs = found.syncs.select_related("event__content_type", "integration__tenant").defer("event__body")
+    syncs = found.syncs.select_related("event__content_type", "integration__tenant").defer("event__body", "older_body")
     return {
         **event_ref(found),
         "tenant": slug_of(found.tenant) or str(found.tenant_id),
         "payload": json.loads(found.body),
+        "payload_version": found.payload_version,
         "deliveries": [shown(each) for each in syncs.order_by("pk")[:OWED]],
         "not_owed": [{"integration": each.integration.name, "why": each.sentence} for each in why_not(found)],
     }
@@ -141,4 +154,6 @@ def event(request: HttpRequest, pk: int) -> Any:
 
 def _type(each: Any) -> dict[str, Any]:
     found = each.as_json()
-    return {**found, "payload_schema": found.pop("schema")}
+    found["payload_schema"] = found.pop("schema")
+    found["older"] = [{**older, "payload_schema": older["schema"]} for older in found["older"]]
+    return found

@@ -147,6 +147,8 @@ class WebhookConnector(BaseConnector):
         headers["webhook-event"] = envelope.event_type
         headers["webhook-sequence"] = str(envelope.sequence)
         headers["webhook-attempt"] = str(envelope.attempt)
+        if envelope.payload_version:
+            headers["webhook-payload-version"] = str(envelope.payload_version)
         if self.binding.signing_secrets:
             headers["webhook-signature"] = signing.sign(
                 envelope.idempotency_key, timestamp, envelope.body, self.binding.signing_secrets

@@ -13,7 +13,7 @@ from django.core.exceptions import FieldDoesNotExist
 from django.urls import NoReverseMatch, reverse
 
 from integrations.audit.trail import CHANGED, CREATED, AuditEntry
-from integrations.audit.watch import PAYLOAD, SUBSCRIPTION
+from integrations.audit.watch import PAYLOAD, SUBSCRIPTION, VERSION
 from integrations.connections.models import TenantIntegration
 from integrations.console.access import Access
 from integrations.display import NOTHING
@@ -104,7 +104,7 @@ def _details(entry: AuditEntry) -> list[tuple[str, Any]]:
 def _name(object_type: str, name: str) -> str:
     if name in _NAMES:
         return _NAMES[name]
-    if name.startswith((SUBSCRIPTION, PAYLOAD)):
+    if name.startswith((SUBSCRIPTION, PAYLOAD, VERSION)):
         return name
     for start, word in _GROUPS.items():
         if name.startswith(start):

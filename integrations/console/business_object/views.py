@@ -37,9 +37,8 @@ def business_object(request: HttpRequest, access: Access, content_type: int, obj
     name_objects(access, events)
     syncs = IntegrationSync.objects.filter(event__in=[event.pk for event in events], integration__tenant=tenant.pk)
     owed: dict[int, list[IntegrationSync]] = {event.pk: [] for event in events}
-    for sync in (
-        syncs.select_related("integration__lane", "event").defer("event__body", "payload", "progress").order_by("-pk")
-    ):
+    syncs = syncs.select_related("integration__lane", "event").order_by("-pk")
+    for sync in syncs.defer("event__body", "payload", "older_body", "progress"):
         sync.badge, sync.waits = sync_badge(sync), sync_story(sync)  # type: ignore[attr-defined]
         owed[sync.event_id].append(sync)
     found = notes_on(content_type, tenant.pk, object_id, NOTES + 1)

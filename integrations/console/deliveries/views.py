@@ -129,7 +129,7 @@ def _found(
     after: int | None,
 ) -> Found:
     rows = IntegrationSync.objects.select_related("event", "integration__tenant", "integration__lane")
-    rows = rows.defer("event__body", "payload", "progress")
+    rows = rows.defer("event__body", "payload", "older_body", "progress")
     integrations: QuerySet[Any] = TenantIntegration.objects.all()
     if integration is not None:  # of a tenant that may be another one than that which is looked at
         visible = access.visible(rows, "integration__tenant")

@@ -62,7 +62,7 @@ def shown(exchange: Exchange, secrets: tuple[str, ...] | None) -> Shown:
 def payload_of(sync: IntegrationSync, secrets: tuple[str, ...] | None) -> str:
     """Return what `sync` sends, indented if possible, masked as `shown` does it."""
     try:
-        body = bytes_of(sync.payload, sync.event.body).decode() if sync.payload else sync.event.body
+        body = bytes_of(sync.payload, sync.body).decode() if sync.payload else sync.body
     except PayloadFailed as failure:
         return failure.message
     body = masked_text(body, secrets)

@@ -151,6 +151,9 @@ def _recorded(sync: IntegrationSync, payload: str) -> Moment:
     words = (_("Written in the same transaction as the change itself, so neither can be there without the other."),)
     if sync.payload:
         words += (_("This subscription sends a payload of its own."),)
+    if sync.older_body:
+        version = _("It is of version %(number)s of the payload, which this subscription has.")
+        words += (version % {"number": sync.version},)
     title = _("Recorded, and owed to %(name)s") % {"name": integration}
     return Moment("events", title, at=sync.created_at, words=words, payload=payload)
 

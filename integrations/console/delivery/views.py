@@ -162,7 +162,8 @@ def _neighbours(sync: IntegrationSync) -> dict[str, Any]:
     same: QuerySet[IntegrationEvent] = IntegrationEvent.objects.filter(
         content_type=event.content_type_id, object_id=event.object_id
     )
-    rows = IntegrationSync.objects.filter(integration=sync.integration_id).select_related("event").defer("event__body")
+    rows = IntegrationSync.objects.filter(integration=sync.integration_id).select_related("event")
+    rows = rows.defer("event__body", "older_body")
     # The nearest events by their index; a delivery to this integration may be missing at some.
     before = same.filter(pk__lt=event.pk).order_by("-pk").values("pk")[:SIBLINGS]
     after = same.filter(pk__gt=event.pk).order_by("pk").values("pk")[:SIBLINGS]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse
 
@@ -28,7 +29,21 @@ def event_type(request: HttpRequest, access: Access, name: str) -> HttpResponse:
     values = {
         "each": found,
         "fields": offered_fields(name, [found.example] if found.example else ()),
-        "example": json.dumps(found.example, indent=2, ensure_ascii=False) if found.example else "",
-        "schema": json.dumps(found.schema, indent=2, ensure_ascii=False),
+        "example": _indented(found.example),
+        "schema": _indented(found.schema),
+        "older": [
+            {
+                "version": older.version,
+                "newer": older.version + 1,
+                "changes": older.changes,
+                "example": _indented(older.example),
+                "schema": _indented(older.schema),
+            }
+            for older in found.older
+        ],
     }
     return show(request, access, "event_type.html", values)
+
+
+def _indented(value: Any) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False) if value else ""

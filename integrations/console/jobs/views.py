@@ -133,7 +133,7 @@ def _show_form(request: HttpRequest, access: Access, form: Any, context: dict[st
 def _preview(form: Any) -> dict[str, Any]:
     if isinstance(form, BackfillForm):
         assert form.which is not None  # noqa: S101 - it is valid
-        found = actions.preview_backfill(form.tenant_id, form.which)
+        found = actions.preview_backfill(form.tenant_id, form.which, form.target)
         sample = [{"shown": each, "body": json.dumps(each.body, indent=2, ensure_ascii=False)} for each in found.sample]
         words = form.which.in_words(form.target.name if form.target is not None else "")
     else:

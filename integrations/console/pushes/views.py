@@ -32,7 +32,7 @@ def pushes(request: HttpRequest, access: Access) -> HttpResponse:
     rows = ERPPushLog.objects.select_related("integration__tenant", "integration__lane").filter(
         integration__in=list(mine)
     )
-    rows = rows.defer("event__body")
+    rows = rows.defer("event__body", "older_body")
     if term:
         rows = rows.filter(event__in=_events_of(term))
     if state:

@@ -20,7 +20,8 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
-from integrations.connections.event_types import choices, offered_to
+from integrations.catalogue.entries import changes_between
+from integrations.connections.event_types import choices, nearest_version, newest_version, offered_to, versions
 from integrations.connections.models import EventSubscription, TenantIntegration
 from integrations.connections.offered_fields import offered_fields
 from integrations.console.access import Access
@@ -55,7 +56,10 @@ def subscriptions(request: HttpRequest, access: Access, public_id: UUID) -> Http
             problem = _(STALE)
     had = {each.event_type: each for each in integration.subscriptions.all()}
     offered = _offered(integration, had)
-    rows = [{"type": name, "label": label, "has": had.get(name)} for name, label in offered.items()]
+    rows = [
+        {"type": name, "label": label, "has": had.get(name), "newest": newest_version(name)}
+        for name, label in offered.items()
+    ]
     context = {
         "bench": bench,
         "rows": rows,
@@ -82,10 +86,12 @@ def subscription(request: HttpRequest, access: Access, public_id: UUID, event_ty
         if event_type not in offered:
             raise Http404
         row = stored or EventSubscription(integration=integration, event_type=event_type)
-        seen = _digest(row.pk, row.condition, row.payload)
+        kept = row.payload_version or newest_version(event_type)
+        seen = _digest(row.pk, row.condition, row.payload, kept)
         if request.method == "POST":
             theirs = _theirs(stored)
             row.condition, row.payload = _typed(request)
+            row.payload_version = _version(request, kept)
             problems = row.problems() if request.POST.get("seen", "") == seen else {"stale": [theirs]}
             if not problems:
                 row.save()
@@ -93,7 +99,8 @@ def subscription(request: HttpRequest, access: Access, public_id: UUID, event_ty
                     request, _("{event}: saved. It holds for events from now on.").format(event=offered[event_type])
                 )
                 return HttpResponseRedirect(_url(integration))
-    events = _events(access, integration, event_type)
+    version = row.payload_version or kept
+    events = _events(access, integration, event_type, version)
     context = {
         "bench": bench,
         "integration": integration,
@@ -102,8 +109,11 @@ def subscription(request: HttpRequest, access: Access, public_id: UUID, event_ty
         "row": row,
         "seen": seen,
         "problems": problems,
-        "fields": offered_fields(event_type, events.bodies),
-        "trial": try_subscription(row.condition, row.payload, event_type, integration.tenant, on=events),
+        "fields": offered_fields(event_type, events.bodies, version=version),
+        "trial": try_subscription(
+            row.condition, row.payload, event_type, integration.tenant, version=version, on=events
+        ),
+        **_versions(event_type, version, kept),
         "is_editable": bench.connector is not None and bench.may_change,
         "is_new": row.pk is None,
     }
@@ -117,8 +127,10 @@ def subscription_trial(request: HttpRequest, access: Access, public_id: UUID, ev
     if event_type not in _offered(integration, integration.subscriptions.values_list("event_type", flat=True)):
         raise Http404
     condition, payload = _typed(request)
-    events = _events(access, integration, event_type)
-    trial = try_subscription(condition, payload, event_type, integration.tenant, on=events)
+    stored = integration.subscriptions.filter(event_type=event_type).values_list("payload_version", flat=True).first()
+    version = _version(request, stored or newest_version(event_type))
+    events = _events(access, integration, event_type, version)
+    trial = try_subscription(condition, payload, event_type, integration.tenant, version=version, on=events)
     shown = request.POST.get("shown", "")
     chosen = next((each for each in trial.events if str(each.event_id) == shown), None)
     context = {"trial": trial, "chosen": chosen or trial.preview, "has_payload": bool(payload)}
@@ -130,6 +142,31 @@ def _typed(request: HttpRequest) -> tuple[str, str]:
     condition = " ".join(request.POST.get("condition", "")[:LONGEST].split("\n"))
     payload = request.POST.get("payload", "")[:LONGEST].replace("\r\n", "\n")
     return condition.replace("\r", "").strip(), payload.strip()
+
+
+def _version(request: HttpRequest, kept: int) -> int:
+    """Return the payload's version that was posted; `kept` where the page offers no choice."""
+    posted = request.POST.get("payload_version", "")
+    return int(posted) if posted.isascii() and posted.isdecimal() and len(posted) <= 5 else kept
+
+
+def _versions(event_type: str, version: int, kept: int) -> dict[str, Any]:
+    """Return what the page says of the versions of the payload.
+
+    Args:
+        version: what is chosen. kept: what the subscription has.
+    """
+    known = versions(event_type)
+    newer = [each for each in known if each > nearest_version(event_type, kept)]
+    return {
+        "versions": [{"number": each, "is_chosen": each == version} for each in reversed(known)],
+        "has_versions": len(known) > 1 or kept not in known,
+        "newest": known[-1],
+        "kept": kept,
+        "is_made": kept in known,
+        "nearest": nearest_version(event_type, kept),
+        "changes": [{"number": each, "words": changes_between(event_type, each - 1, each)} for each in newer],
+    }
 
 
 def _offered(integration: TenantIntegration, have: Any) -> dict[str, str]:
@@ -150,14 +187,17 @@ def _theirs(stored: EventSubscription | None) -> str:
         "After you opened the page somebody else saved “{condition}” and “{payload}”. Save again to replace that."
     )
     condition, payload = stored.condition or _("always"), stored.payload or _("the event as it is")
-    return theirs.format(condition=condition, payload=payload)
+    said = theirs.format(condition=condition, payload=payload)
+    if len(versions(stored.event_type)) > 1:
+        said += " " + _("It has version {number} of the payload.").format(number=stored.payload_version)
+    return said
 
 
-def _events(access: Access, integration: TenantIntegration, event_type: str) -> EventsToTry:
+def _events(access: Access, integration: TenantIntegration, event_type: str, version: int) -> EventsToTry:
     """Return what to try it on; made-up events for whoever may not see what happened."""
     if not access.may(Capability.VIEW_DELIVERIES, integration.tenant_id):
-        return samples(event_type, integration.tenant)
-    return events_to_try(event_type, integration.tenant, integration_id=integration.pk)
+        return samples(event_type, integration.tenant, version=version)
+    return events_to_try(event_type, integration.tenant, integration_id=integration.pk, version=version)
 
 
 def _digest(*parts: Any) -> str:

@@ -65,6 +65,10 @@ def changed(found: list[Entry], name: str, **properties: Any) -> list[Entry]:
     return result
 
 
+def said(stored: Any, found: list[Entry]) -> list[str]:
+    return [change.words for change in changes(stored, found)]
+
+
 def test_what_changed_is_named_by_its_place() -> None:
     found = entries()
     stored = updated({}, found, "")
@@ -73,38 +77,50 @@ def test_what_changed_is_named_by_its_place() -> None:
     del workitem["properties"]["comments"]
     workitem["properties"]["id"] = {"type": "string"}
     workitem["properties"]["colour"] = {"type": "string"}
-    assert changes(stored, changed(found, "workitem_created", workitem=workitem)) == [
+    assert said(stored, changed(found, "workitem_created", workitem=workitem)) == [
         "workitem_created: workitem.colour is new.",
         "workitem_created: workitem.comments is gone.",
         "workitem_created: workitem.id is string, it was number.",
     ]
-    assert changes(stored, found[1:]) == ["workitem_created: there is no such event type any more."]
-    assert changes({}, found[:1]) == ["workitem_created: it is new."]
+    assert said(stored, found[1:]) == ["workitem_created: there is no such event type any more."]
+    assert said({}, found[:1]) == ["workitem_created: it is new."]
 
 
-def test_a_version_is_counted_up_with_the_words_for_receivers() -> None:
+def test_what_came_to_a_payload_is_kept_in_words_for_receivers() -> None:
     found = entries()
     stored = updated({}, found, "")
-    again = updated(stored, changed(found, "workitem_created", colour={"type": "string"}), "the colour came")
-    assert (again["workitem_created"]["version"], again["workitem_updated"]["version"]) == (2, 1)
-    assert again["workitem_created"]["changes"] == [{"version": 2, "what": "the colour came"}]
-    third = updated(again, found, "it went again")
-    assert [each["version"] for each in third["workitem_created"]["changes"]] == [2, 3]
+    more = changed(found, "workitem_created", colour={"type": "string"})
+    again = updated(stored, more, "the colour came")
+    assert again["workitem_created"]["changes"] == [{"version": 1, "what": "the colour came"}]
+    assert again["workitem_updated"]["changes"] == []
+    third = updated(again, changed(more, "workitem_created", size={"type": "string"}), "and its size")
+    assert [each["what"] for each in third["workitem_created"]["changes"]] == ["the colour came", "and its size"]
 
 
 def test_a_changed_payload_is_not_written_without_words(tmp_path: Path) -> None:
     file = tmp_path / "events.json"
     call_command("event_catalogue", file)
     stored = json.loads(file.read_text())
-    stored["workitem_created"]["schema"]["properties"]["gone"] = {"type": "string"}
+    del stored["workitem_created"]["schema"]["properties"]["workitem"]["properties"]["comments"]
     file.write_text(json.dumps(stored))
     for options in ({"check": True}, {}):
+        with pytest.raises(CommandError, match=r"workitem_created: workitem\.comments is new\."):
+            call_command("event_catalogue", file, **options)
+    call_command("event_catalogue", file, because="comments came")
+    assert json.loads(file.read_text())["workitem_created"]["changes"] == [{"version": 1, "what": "comments came"}]
+    call_command("event_catalogue", file, check=True)
+
+
+def test_what_breaks_receivers_is_written_only_if_that_is_said(tmp_path: Path) -> None:
+    file = tmp_path / "events.json"
+    call_command("event_catalogue", file)
+    stored = json.loads(file.read_text())
+    stored["workitem_created"]["schema"]["properties"]["gone"] = {"type": "string"}
+    file.write_text(json.dumps(stored))
+    for options in ({"check": True}, {"because": "`gone` was never sent"}):
         with pytest.raises(CommandError, match=r"workitem_created: gone is gone\."):
             call_command("event_catalogue", file, **options)
-    call_command("event_catalogue", file, because="`gone` was never sent")
-    assert json.loads(file.read_text())["workitem_created"]["changes"] == [
-        {"version": 2, "what": "`gone` was never sent"}
-    ]
+    call_command("event_catalogue", file, because="`gone` was never sent", breaking=True)
     call_command("event_catalogue", file, check=True)
 
 
