@@ -324,6 +324,11 @@ class Settings(BaseModel):
         most=65_535,
     )
     METRICS_HOST: str = _text("127.0.0.1", "address on which a worker answers for its metrics; it asks for no token")
+    SEND_TRACEPARENT: bool = _switch(
+        True,
+        "where spans are collected ([observability.md](observability.md#traces)), requests to destinations carry the "
+        "header `traceparent`",
+    )
     PROXIES: int = _number(
         0,
         "proxies in front of the web process that each add to `X-Forwarded-For`: the audit trail names the address "

@@ -136,6 +136,7 @@ def _like(model: Mapping[str, Any], kept: list[Any], log: ExecutionLog, sync: In
         "webhook-attempt": log.attempt,
         "webhook-payload-version": sync.version,
         "webhook-signature": kept[2] if len(kept) > 2 else "",
+        "traceparent": kept[3] if len(kept) > 3 else "",
     }
     head = [(name, own.get(name, value)) for name, value in _pairs(model.get("head"))]
     return {**model, "head": "\n".join(f"{name}: {value}" for name, value in head), "ms": log.duration_ms}

@@ -39,6 +39,7 @@ class DueRow:
         payload: the expression that makes what is sent of the body (connections/payloads.py); "" the body as it is.
         older_body: what an older version of the payload has in the place of the body; "" the body.
         payload_version: of what is sent.
+        traceparent: the span in which its event was recorded; "" there was none.
     """
 
     id: int
@@ -63,6 +64,7 @@ class DueRow:
     payload: str = field(default="", repr=False)
     older_body: str = field(default="", repr=False)
     payload_version: int = 1
+    traceparent: str = ""
 
     def holds(self, later: float = 0.0) -> bool:
         """Tell whether its object's later rows wait for it, `later` seconds after it was read."""

@@ -19,7 +19,7 @@ from typing import Any
 
 from django.db import connections
 
-from integrations import conf
+from integrations import conf, tracing
 from integrations.clock import elapsed
 from integrations.connections import event_types
 from integrations.connections.payloads import bytes_of
@@ -81,6 +81,7 @@ class Slice:
     _objects: set[str] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _scribe: recording.Scribe = field(init=False)
+    _trace: Any = None  # the context of the slice, for the threads that send; None: nobody collects spans
 
     def __post_init__(self) -> None:
         connector = self.connector
@@ -92,7 +93,7 @@ class Slice:
 
     def send(self, chains: Iterable[list[DueRow]]) -> None:
         """Send `chains` as far as it goes; `outcomes` says what became of what was tried, also if this raises."""
-        waiting = deque(chains)
+        waiting, self._trace = deque(chains), tracing.current()
         try:
             while self._may_start():
                 if self.verdict.doubt:
@@ -213,6 +214,21 @@ class Slice:
         return True
 
     def _attempt(self, row: DueRow) -> Outcome:
+        if self._trace is None:
+            return self._send_once(row)
+        connector = self.connector
+        about = {
+            "messaging.message.id": row.idempotency_key,
+            "integrations.connector_type": connector.name,
+            "integrations.sync_id": row.id,
+            "integrations.attempt": row.attempts if self.mark is not None else row.attempts + 1,
+        }
+        with tracing.attempted(row.event_type, row.traceparent, connector.base_url, about, within=self._trace) as span:
+            result = self._send_once(row)
+            span.ended(result.response_status, result.error.code if result.error is not None else "")
+        return result
+
+    def _send_once(self, row: DueRow) -> Outcome:
         was_counted = self.mark is not None
         started = time.perf_counter()
         attempt = row.attempts if was_counted else row.attempts + 1
@@ -270,6 +286,7 @@ class Slice:
             f"webhook-sequence: {row.event_id}",
             f"webhook-attempt: {attempt}",
             f"webhook-payload-version: {row.payload_version}",
+            *(f"{name}: {value}" for name, value in tracing.header().items()),
         ]
         try:
             return self._scribe.entries(recorder, row.id, body, ours, excerpt)

@@ -18,7 +18,7 @@ from typing import Any
 
 from django.db import connections
 
-from integrations import conf
+from integrations import conf, tracing
 from integrations.alone import MAX_DEATHS, alone
 from integrations.connections.binding import bind, fingerprint
 from integrations.connections.models import TenantIntegration
@@ -135,6 +135,7 @@ def send_slice(
     if not asks_others:
         sending.ask_another = lambda *_: None
     with ExitStack() as apart:  # left when all is settled: until then another row's death would be this one's, too
+        apart.enter_context(tracing.sliced(integration.integration_type, integration.pk, len(found)))
         try:
             if suspect is not None:
                 _send_alone(lease, sending, suspect, apart)

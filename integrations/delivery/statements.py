@@ -99,6 +99,7 @@ def _row_columns(vendor: str) -> str:
             "r.payload",
             "r.older_body",
             "COALESCE(r.payload_version, e.payload_version)",
+            "e.traceparent",
         )
     )
 

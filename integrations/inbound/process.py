@@ -21,7 +21,7 @@ from django.db import Error as DatabaseFailure
 from django.db import models, router, transaction
 from django.db.models.functions import Now
 
-from integrations import clock, conf, retry_policy
+from integrations import clock, conf, retry_policy, tracing
 from integrations.alone import MAX_DEATHS, PATIENCE, alone, times_died
 from integrations.connections.abstract import AbstractConnection
 from integrations.connections.models import TenantIntegration
@@ -64,7 +64,8 @@ def process(model: type[AbstractWebhookEvent], pk: Any) -> str:
         logger.warning("a message names an inbound webhook that does not exist")
         return "unknown"
     whose = {} if event.connection is None else event.connection.log_ids()
-    with about({**whose, "webhook_event_id": event.pk}):
+    named = {"integrations.connector_type": str(event.provider), "integrations.webhook_event_id": str(event.pk)}
+    with about({**whose, "webhook_event_id": event.pk}), tracing.received(event.headers, named):
         return _process(rows, event, event.connection)
 
 

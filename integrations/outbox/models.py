@@ -14,6 +14,7 @@ from django.db.models.functions import Now
 from integrations.columns import PlainCharField
 from integrations.connections.models import TenantIntegration
 from integrations.tenancy.key import TenantKey
+from integrations.tracing import MAX_TRACEPARENT
 
 
 def new_idempotency_key() -> str:
@@ -71,6 +72,8 @@ class IntegrationEvent(models.Model):
     )
     # The name of who did it (integrations/acting.py); "": nobody knows.
     actor = models.CharField(max_length=MAX_ACTOR, blank=True, default="", db_default="")
+    # The span in which it was recorded (integrations/tracing.py); "": there was none.
+    traceparent = models.CharField(max_length=MAX_TRACEPARENT, blank=True, default="", db_default="", editable=False)
 
     class Meta:
         ordering = ["-id"]

@@ -11,7 +11,7 @@ from typing import Any
 
 from django.db import DataError, connections, models, transaction
 
-from integrations import clock, conf
+from integrations import clock, conf, tracing
 from integrations.acting import acting
 from integrations.logs import one_line
 
@@ -127,7 +127,7 @@ Body = Callable[[Occurrence, "dict[str, Any]"], str]  # and a payload of it
 
 
 def _insert(occurrences: Sequence[Occurrence], body: Body, using: str) -> list[int]:
-    older = [_older_bodies(each, body) for each in occurrences]
+    older, traceparent = [_older_bodies(each, body) for each in occurrences], tracing.kept()
     events = IntegrationEvent.objects.using(using).bulk_create(
         [
             IntegrationEvent(
@@ -141,6 +141,7 @@ def _insert(occurrences: Sequence[Occurrence], body: Body, using: str) -> list[i
                 idempotency_key=occurrence.idempotency_key,
                 origin_id=occurrence.origin_id,
                 actor=_actor(occurrence),
+                traceparent=traceparent,
             )
             for occurrence in occurrences
         ],
@@ -177,6 +178,7 @@ def _insert_at_once(occurrences: Sequence[Occurrence], body: Body, using: str) -
     if any(occurrence.sync_values for occurrence in occurrences):  # perhaps expressions
         return _insert(occurrences, body, using)
     ids: list[int] = []
+    traceparent = tracing.kept()
     with connections[using].cursor() as cursor:
         for start in range(0, len(occurrences), BATCH):
             batch = occurrences[start : start + BATCH]
@@ -202,6 +204,7 @@ def _insert_at_once(occurrences: Sequence[Occurrence], body: Body, using: str) -
                     has_payloads=bool(payloads),
                     has_words=bool(words),
                     has_versions=bool(event_versions),
+                    has_trace=bool(traceparent),
                 ),
                 [
                     _array(str(each.tenant_id) for each in batch),
@@ -214,6 +217,7 @@ def _insert_at_once(occurrences: Sequence[Occurrence], body: Body, using: str) -
                     _array(each.origin_id for each in batch),
                     _array(_actor(each) for each in batch),
                     *event_versions,
+                    *([_array(traceparent for _ in batch)] if traceparent else []),
                     _array(each.idempotency_key for each, *_ in owed),
                     _array(pk for _, pk, *_ in owed),
                     *payloads,
@@ -247,7 +251,7 @@ def _quoted(value: str | int | None) -> str:
 
 
 @cache
-def _at_once_sql(tenant_type: str, *, has_payloads: bool, has_words: bool, has_versions: bool) -> str:
+def _at_once_sql(tenant_type: str, *, has_payloads: bool, has_words: bool, has_versions: bool, has_trace: bool) -> str:
     """Return the statement: events in the order of the arrays, so that their ids ascend, and a sync for each pair."""
     owed = _constants(IntegrationSync, {"event", "integration", "object_key"})
     more, owes = "", "idempotency_key, integration_id"
@@ -267,6 +271,8 @@ def _at_once_sql(tenant_type: str, *, has_payloads: bool, has_words: bool, has_v
         happens, of_events = f"{happens}, payload_version", ", %s::int[]"
         more, owes = f"{more}, %s::int[], %s::text[]", f"{owes}, payload_version, older_body"
         owed |= {"payload_version": "new.payload_version", "older_body": "new.older_body"}
+    if has_trace:
+        happens, of_events = f"{happens}, traceparent", f"{of_events}, %s::text[]"
     return f"""
         WITH happened AS (
             INSERT INTO {IntegrationEvent._meta.db_table} ({happens})

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from integrations import conf, retry_policy
+from integrations import conf, retry_policy, tracing
 from integrations.errors import (
     IntegrationError,
     IntegrationRateLimited,
@@ -243,7 +243,7 @@ class HTTPClient:
         request = _Request(
             method=method.upper(),
             url=full,
-            headers=merged(content_type, self.headers if is_ours else {}, given),
+            headers=merged(content_type, {**tracing.header(), **self.headers} if is_ours else {}, given),
             body=body,
             secrets=(
                 *header_secrets(given),

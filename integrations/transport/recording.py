@@ -34,11 +34,11 @@ _REMEMBERED = 500  # lines
 _SPACE = "\n\r\t"
 _OURS = re.compile(r"webhook-(?:timestamp: [0-9]{1,12}|signature: v1a?,[A-Za-z0-9+/=]+(?: v1a?,[A-Za-z0-9+/=]+)*)")
 
-# Of which row the request is like, the time and the signature, if there is one.
+# Of which row the request is like, the time, and if there are any, the signature ("" for none) and the trace.
 Alike = tuple[int | str, ...]
 Entries = list[dict[str, Any]] | Alike
 
-_TIME = "webhook-timestamp: "
+_TIME, _TRACE = "webhook-timestamp: ", "traceparent: "
 _TIME_AT, _SIGNATURE_AT = len(_TIME), len("webhook-signature: ")
 
 FROM_ROW = "row"  # what an entry says of a body that is the event's, or what the row's own payload makes of it
@@ -155,12 +155,13 @@ class _Model:
             or not when[_TIME_AT:].isdigit()
         ):
             return None
+        traced = (own[-1].removeprefix(_TRACE),) if own[-1].startswith(_TRACE) else ()
         if end == unsigned:
-            return (self.row, when[_TIME_AT:])
+            return (self.row, when[_TIME_AT:], *(("", *traced) if traced else ()))
         signature = lines[end - 1]
         if not isinstance(signature, str) or not _OURS.fullmatch(signature):
             return None
-        return (self.row, when[_TIME_AT:], signature[_SIGNATURE_AT:])
+        return (self.row, when[_TIME_AT:], signature[_SIGNATURE_AT:], *traced)
 
 
 class Scribe:
@@ -188,7 +189,8 @@ class Scribe:
         Args:
             row: what these are the exchanges of.
             row_body: what can be made again of row and event.
-            own: the lines with id, event, sequence, attempt and version, of which we know that they hold no secret.
+            own: the lines with id, event, sequence, attempt and version, of which we know that they hold no secret;
+                then that of the trace, if there is one.
             excerpt: what the log keeps of the last answer.
         """
         exchanges = recorder.exchanges

@@ -245,6 +245,7 @@ PLAIN_HEADERS = frozenset(  # what requests, answers and webhooks say of themsel
         "date",
         "host",
         "idempotency-key",
+        "traceparent",
         "user-agent",
         "webhook-attempt",
         "webhook-event",

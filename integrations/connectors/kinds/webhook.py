@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
-from integrations import clock
+from integrations import clock, tracing
 from integrations.connectors.base import BaseConnector
 from integrations.connectors.config_check import check
 from integrations.connectors.inbound_secret import lines
@@ -149,6 +149,8 @@ class WebhookConnector(BaseConnector):
         headers["webhook-attempt"] = str(envelope.attempt)
         if envelope.payload_version:
             headers["webhook-payload-version"] = str(envelope.payload_version)
+        if not self._is_traced_by_tenant:
+            headers.update(tracing.header())
         if self.binding.signing_secrets:
             headers["webhook-signature"] = signing.sign(
                 envelope.idempotency_key, timestamp, envelope.body, self.binding.signing_secrets
@@ -163,6 +165,10 @@ class WebhookConnector(BaseConnector):
             # The later one wins, however it is spelt: no header may go out twice.
             merged |= {name.lower(): (name, value) for name, value in headers.items()}
         return dict(merged.values())
+
+    @cached_property
+    def _is_traced_by_tenant(self) -> bool:
+        return any(name.lower() == tracing.HEADER for name in self._fixed_headers)
 
     @cached_property
     def _own_secrets(self) -> tuple[str, ...]:
