@@ -146,6 +146,7 @@ def _span(name: str, kind: Any, attributes: Mapping[str, Any], caused_by: str = 
         dict(attributes),
         _links(caused_by),
         record_exception=False,  # its text may hold anything
+        set_status_on_exception=False,
     )
 
 

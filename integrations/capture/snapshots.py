@@ -72,8 +72,8 @@ class Snapshots:
         rows = [row for row in self._rows.stored(free, USING) if self._is_of(integration.tenant_id, row)]
         happenings = [each for each in map(self._happening, rows) if self._is_wanted(each, condition)]
         shaped, version = self._payload_for(integration)
-        wanted = (integration.pk, "", shaped, version)
-        subscribers = {each.tenant.pk: {self.event_type: [wanted]} for each in happenings}
+        owed = (integration.pk, "", shaped, version)
+        subscribers = {each.tenant.pk: {self.event_type: [owed]} for each in happenings}
         return len(free), len(publish_all(happenings, subscribers, model=self._model, using=USING))
 
     def _payload_for(self, integration: TenantIntegration) -> tuple[str, int]:

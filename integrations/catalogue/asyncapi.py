@@ -21,6 +21,7 @@ _HEADERS: dict[str, Any] = {
             "description": "v1,… by Standard Webhooks: HMAC-SHA256 of id.timestamp.body, one for each valid secret.",
         },
         "webhook-payload-version": {"type": "string", "description": "The version of the payload."},
+        "webhook-test": {"type": "string", "description": "true: somebody tries the integration with made-up values."},
         "webhook-sequence": {"type": "string", "description": "Ascends for one object: what is lower is older."},
     },
 }

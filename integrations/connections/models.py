@@ -276,6 +276,8 @@ _SEALED = (TenantIntegration.webhook_url, TenantIntegration.headers, TenantInteg
 class _PayloadVersion(models.PositiveSmallIntegerField):
     """The version of a payload: of a new row that says nothing, the newest there is. Migrations know the column."""
 
+    _pyi_private_set_type: Any  # for type checkers: None may be given
+
     def pre_save(self, instance: Any, add: bool) -> Any:
         value = super().pre_save(instance, add)
         if value is None:

@@ -47,6 +47,7 @@ class Envelope:
         sequence: ascends per object; 0 for a test event.
         attempt: 1 for the first try.
         summary_format: how its trigger handler says that it reads; None: as any event does.
+        is_test: a person tries the integration with a made-up event.
         payload_version: of the body that `body` is, or is made of; 0: it has none (a plain test event).
         progress: what earlier attempts have done already, as their errors said (`IntegrationError.progress`).
     """
@@ -60,6 +61,7 @@ class Envelope:
     summary_format: SummaryFormat | None = field(default=None, repr=False)
     event_body: bytes = field(default=b"", repr=False)
     payload_version: int = 0
+    is_test: bool = False
 
     @property
     def payload(self) -> dict[str, Any]:
@@ -73,15 +75,24 @@ class Envelope:
         title, description and link are read from the one, `lines` from the other.
         """
         if not self.event_body:
-            return summarise(self.payload, self.event_type, lines, self.summary_format)
-        summary = summarise(_object(self.event_body), self.event_type, (), self.summary_format)
-        wanted = list(lines)
-        return replace(summary, lines=tuple(shown(wanted, self.payload))) if wanted else summary
+            summary = summarise(self.payload, self.event_type, lines, self.summary_format)
+        else:
+            summary = summarise(_object(self.event_body), self.event_type, (), self.summary_format)
+            if wanted := list(lines):
+                summary = replace(summary, lines=tuple(shown(wanted, self.payload)))
+        if self.is_test:  # the object is made up: nobody can look at it
+            summary = replace(summary, title=self._marked(summary.title), link="")
+        return summary
 
     def title(self, text: str = "") -> str:
         """Return `text`, whose ``{…}`` are filled in, on one line; without `text`, what happened to what."""
-        filled_in = filled(text, self.payload) if text else self.summary().title
+        filled_in = self._marked(filled(text, self.payload)) if text else self.summary().title
         return " ".join(filled_in.split()) or self.event_type or "Event"
+
+    def _marked(self, title: str) -> str:
+        """Return `title`, which says of a test event that it is one."""
+        is_said = not self.is_test or self.event_type == "test"
+        return title if is_said else f"Test: {title}"
 
 
 def _object(body: bytes) -> dict[str, Any]:
@@ -180,6 +191,8 @@ class TestResult:
         message: what happened, for people, without secrets.
         status: HTTP status, if there was one. `excerpt`: at most 500 characters of the redacted answer.
         is_auth_failure: the credentials were refused.
+        event_type: of the test event that was sent; "" for a check.
+        remark: what people must know of that event: that its subscription's condition would skip it.
     """
 
     __test__ = False  # not a test case, whatever its name suggests to pytest
@@ -191,6 +204,8 @@ class TestResult:
     status: int | None = None
     excerpt: str = ""
     is_auth_failure: bool = False
+    event_type: str = ""
+    remark: str = ""
 
 
 class Client(HttpClient, Protocol):

@@ -10,7 +10,6 @@ import pytest
 
 from integrations.signals.workitem import WorkItemTrigger
 
-
 _first = WorkItemTrigger.payload
 
 

@@ -252,6 +252,7 @@ PLAIN_HEADERS = frozenset(  # what requests, answers and webhooks say of themsel
         "webhook-id",
         "webhook-payload-version",
         "webhook-sequence",
+        "webhook-test",
         "webhook-timestamp",
         "x-request-id",
     }

@@ -57,6 +57,7 @@ def deliver(connector: BaseConnector, event: IntegrationEvent, number: int) -> A
             body=body,
             sequence=event.pk,
             attempt=number,
+            payload_version=1,
             summary_format=event_types.summary_format(event.event_type),
         )
         excerpt = connector.deliver(envelope).excerpt
@@ -69,6 +70,7 @@ def deliver(connector: BaseConnector, event: IntegrationEvent, number: int) -> A
         ("webhook-event", event.event_type),
         ("webhook-sequence", event.pk),
         ("webhook-attempt", number),
+        ("webhook-payload-version", 1),
     )
     scribe = recording.Scribe(
         lambda: connector.secrets, secret_path=connector.manifest.secret_path, address=mask_url(connector.base_url)

@@ -149,6 +149,8 @@ class WebhookConnector(BaseConnector):
         headers["webhook-attempt"] = str(envelope.attempt)
         if envelope.payload_version:
             headers["webhook-payload-version"] = str(envelope.payload_version)
+        if envelope.is_test:
+            headers["webhook-test"] = "true"
         if not self._is_traced_by_tenant:
             headers.update(tracing.header())
         if self.binding.signing_secrets:

@@ -28,9 +28,10 @@ from integrations.console.access import Access, RoleNeeded
 from integrations.console.leaving import lead_to
 from integrations.console.one_integration import integration_of, may_use_type, tenants_to_manage, type_refused
 from integrations.console.page import page, show
+from integrations.console.workbench.actions import chosen_type
 from integrations.console.workbench.answer import answer_of
 from integrations.credentials.error_reports import hides_secrets
-from integrations.delivery.trial import check_connection, log_trial, send_test_event
+from integrations.delivery.trial import check_connection, log_trial, send_test_event, types_to_test
 from integrations.delivery.wakeup import wake_on_commit
 from integrations.errors import IntegrationError
 from integrations.forms import advice, shown_once
@@ -122,8 +123,10 @@ def setup_test(request: HttpRequest, access: Access, public_id: UUID) -> HttpRes
     integration, manifest = _of(access, public_id)
     if request.method == "POST":
         action = "check" if request.POST.get("action") == "check" and "check" in manifest.does else "test"
-        attempt = check_connection if action == "check" else send_test_event
-        result = attempt(integration, client())
+        if action == "check":
+            result = check_connection(integration, client())
+        else:
+            result = send_test_event(integration, client(), chosen_type(request, integration))
         log_trial(integration, action, result, actor=access.user.get_username())
         request.session[TESTED] = answer_of(integration, action, result)
         return HttpResponseRedirect(_url("setup-test", integration) + "#answer")
@@ -132,6 +135,7 @@ def setup_test(request: HttpRequest, access: Access, public_id: UUID) -> HttpRes
         "answer": answer if answer and answer["integration"] == integration.pk else None,
         "secret": shown_once.take(request, integration),
         "can_test": "deliver" in manifest.does,
+        "types_to_test": types_to_test(integration),
         "can_check": "check" in manifest.does and _can_check(integration),
         "done_url": _url("setup-done", integration),
     }

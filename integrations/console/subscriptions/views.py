@@ -133,7 +133,10 @@ def subscription_trial(request: HttpRequest, access: Access, public_id: UUID, ev
     trial = try_subscription(condition, payload, event_type, integration.tenant, version=version, on=events)
     shown = request.POST.get("shown", "")
     chosen = next((each for each in trial.events if str(each.event_id) == shown), None)
-    context = {"trial": trial, "chosen": chosen or trial.preview, "has_payload": bool(payload)}
+    context: dict[str, Any] = {"trial": trial, "chosen": chosen or trial.preview, "has_payload": bool(payload)}
+    if len(versions(event_type)) > 1:  # the fields are those of the version that is chosen
+        fields = offered_fields(event_type, events.bodies, version=version)
+        context |= {"swaps_fields": True, "fields": fields}
     return show(request, access, "parts/subscription_trial.html", context)
 
 

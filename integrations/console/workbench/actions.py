@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -21,7 +22,7 @@ from integrations.console.leaving import lead_to
 from integrations.console.page import page, show
 from integrations.counted import count_up_to
 from integrations.delivery import operator_actions
-from integrations.delivery.trial import check_connection, log_trial, send_test_event
+from integrations.delivery.trial import check_connection, log_trial, send_test_event, types_to_test
 from integrations.errors import IntegrationError
 from integrations.forms import shown_once
 from integrations.oauth_callback import to_provider
@@ -66,7 +67,13 @@ def require(bench: Bench, capability: Capability) -> None:
 
 
 def _test(request: HttpRequest, bench: Bench) -> None:
-    _try(request, bench, "test", send_test_event)
+    _try(request, bench, "test", partial(send_test_event, event_type=chosen_type(request, bench.integration)))
+
+
+def chosen_type(request: HttpRequest, integration: TenantIntegration) -> str | None:
+    """Return the event type that was chosen for a test event; None: nobody chose one that there is."""
+    posted = request.POST.get("event_type", "")
+    return posted if posted in dict(types_to_test(integration)) else None
 
 
 def _check(request: HttpRequest, bench: Bench) -> None:

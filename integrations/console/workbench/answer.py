@@ -19,6 +19,8 @@ def answer_of(integration: TenantIntegration, action: str, result: TestResult) -
         "action": action,
         "success": result.success,
         "message": result.message,
+        "event_type": result.event_type,
+        "remark": result.remark,
         "status": result.status,
         "latency_ms": round(result.latency_ms),
         "excerpt": result.excerpt,

@@ -15,6 +15,7 @@ from integrations.connections.signing_keys import old_key_until
 from integrations.console.access import Access
 from integrations.console.page import page, show
 from integrations.counted import count_up_to
+from integrations.delivery.trial import types_to_test
 from integrations.display import clock, exact, sync_badge, sync_story
 from integrations.errors import EncryptionError
 from integrations.forms.grant_state import GrantState
@@ -62,6 +63,7 @@ def overview(request: HttpRequest, access: Access, public_id: UUID) -> HttpRespo
         "answer": take_answer(request, integration),
         "explanations": list(explanations(of)),
         "subscriptions": of.subscriptions,
+        "types_to_test": types_to_test(integration, of.subscriptions) if bench.may(Capability.TEST) else [],
         "recent": recent if sees else [],
         "sees_deliveries": sees,
         "pending": _pending(integration.pk),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
+
 from integrations.errors import IntegrationTemporaryError
 from integrations.transport.recording import MOST_ANSWER, MOST_BODY, MOST_EXCHANGES, Recorder, Scribe, bodies_hidden
 from integrations.transport.response import Headers, Response
@@ -85,6 +87,22 @@ def test_what_is_alike_is_told_by_what_differs() -> None:
     later = writer.entries(one(signed("evt_2", 3, 1_700_000_009)), 12, BODY, own, "")
     assert isinstance(first, dict)
     assert later == (11, "1700000009", "v1,c2lnbmF0dXJl")
+
+
+@pytest.mark.parametrize("is_signed", [True, False])
+def test_the_trace_of_what_is_alike_is_kept(is_signed: bool) -> None:
+    def traced(key: str, trace: str) -> tuple[Recorder, list[str]]:
+        lines, own = signed(key), [f"webhook-id: {key}", *OWN[1:], f"traceparent: {trace}"]
+        end = lines.index("webhook-signature: v1,c2lnbmF0dXJl")
+        return one([*lines[:end], own[-1], *lines[end + (not is_signed) :]]), own
+
+    writer = scribe()
+    first, own = traced("evt_1", "00-a-b-01")
+    assert "traceparent: 00-a-b-01" in str(writer.entries(first, 11, BODY, own, ""))
+    later, own = traced("evt_2", "00-a-c-01")
+    signature = "v1,c2lnbmF0dXJl" if is_signed else ""
+    assert writer.entries(later, 12, BODY, own, "") == (11, "1700000000", signature, "00-a-c-01")
+    assert isinstance(writer.entries(one(signed("evt_3")), 13, BODY, ["webhook-id: evt_3", *OWN[1:]], "")[0], dict)
 
 
 def test_what_differs_elsewhere_is_told_in_full() -> None:

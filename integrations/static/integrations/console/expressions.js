@@ -3,7 +3,8 @@
 (() => {
   const boxes = [...document.querySelectorAll("textarea[data-expression]")];
   const list = document.getElementById("suggestions");
-  const paths = [...document.querySelectorAll("[data-inserts]")].map((button) => button.dataset.inserts);
+  // Asked anew each time: another version of the payload has other fields.
+  const paths = () => [...document.querySelectorAll("[data-inserts]")].map((button) => button.dataset.inserts);
   const MOST = 8;
   let last = boxes[0], at = -1;
 
@@ -49,7 +50,7 @@
 
   function suggest(box) {
     const typed = word(box);
-    const found = typed.length < 2 ? [] : paths.filter((path) => path !== typed && path.toLowerCase().includes(typed.toLowerCase()));
+    const found = typed.length < 2 ? [] : paths().filter((path) => path !== typed && path.toLowerCase().includes(typed.toLowerCase()));
     found.sort((one, other) => other.startsWith(typed) - one.startsWith(typed));
     if (!found.length) return close();
     list.replaceChildren(...found.slice(0, MOST).map((path, index) => {

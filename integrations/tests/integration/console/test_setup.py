@@ -107,7 +107,7 @@ def test_connection_events_test_on(receiver: Receiver) -> None:
     receiver.answer_with(default=Answer(200, b'{"ok": true}'))
     client.post(third["Location"], {"action": "test"})
     assert "✓ The destination took it." in page(client, third["Location"])
-    assert [request.json["event_type"] for request in receiver.requests] == ["test", "test"]
+    assert [request.json["event_type"] for request in receiver.requests] == ["workitem_created"] * 2
     assert ExecutionLog.objects.filter(integration=made, action="test", actor="mia").count() == 2
 
     last = reverse("console:setup-done", args=[made.public_id])
