@@ -49,7 +49,7 @@ def test_what_was_skipped_is_understood_and_sent_anyway(
     someone.sees("it was Standard")
     someone.clicks("Send anyway")
     someone.agrees(to="It is sent although the condition of the subscription is not met.")
-    someone.sees("1 delivery due now.")
+    someone.sees("1 delivery will be sent anyway.")
     drain(pager.pk)
     someone.waits(3)
     someone.sees("delivered, HTTP 200")  # by itself
