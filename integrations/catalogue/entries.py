@@ -18,6 +18,7 @@ from .schema import schema_of
 
 _FRAME_TIME = datetime(2026, 11, 30, 12, tzinfo=UTC)
 _LARGEST_EXAMPLE = 65_536
+_TEST = {"const": True, "description": "in a test event only: its values are made up"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +127,7 @@ def _schema(name: str, version: int) -> dict[str, Any]:
         **schema_of(event_types.payload_shape(name, version)),
         "required": list(_frame(name)),
     }
-    schema["properties"] = {**schema.get("properties", {}), **_frame(name)}
+    schema["properties"] = {**schema.get("properties", {}), **_frame(name), "test": _TEST}
     return schema
 
 

@@ -173,7 +173,7 @@ def _sample_of(integration: TenantIntegration, event_type: str) -> _Sample:
 
 def _body_of(integration: TenantIntegration, event_type: str, version: int) -> dict[str, Any]:
     for sample in event_types.samples(event_type, version):
-        body = {**_frame(integration, event_type), **sample}
+        body = {**_frame(integration, event_type), **sample, "test": True}
         try:
             return sanitise_object(body, limit=conf.MAX_BODY_BYTES)
         except TooLarge as error:

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 from standardwebhooks import Webhook
 
 from integrations.catalogue.entries import entry
@@ -35,7 +36,8 @@ def test_without_a_choice_it_is_the_first_that_is_subscribed_to(target: TenantIn
     assert example is not None and example.example is not None
     sent = json.loads(request.body)
     tenant = {"id": target.tenant_id, "name": "Acme Corp"}
-    assert sent == {**example.example, "timestamp": sent["timestamp"], "tenant": tenant}
+    assert sent == {**example.example, "timestamp": sent["timestamp"], "tenant": tenant, "test": True}
+    Draft202012Validator(example.schema).validate(sent)
     assert request.headers["webhook-event"] == UPDATED and request.headers["webhook-test"] == "true"
     assert request.headers["webhook-sequence"] == "0"
     Webhook(SECRET).verify(request.body, dict(request.headers))
