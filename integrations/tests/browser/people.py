@@ -344,4 +344,4 @@ class People:
         for person in self.all:
             person.leaves()
         troubles = [trouble for person in self.all for trouble in person.troubles]
-        assert troubles == []
+        assert not troubles, "\n".join(troubles)
