@@ -15,8 +15,9 @@ from pydantic import Field
 from integrations.api.caller import caller_of
 from integrations.api.scope import one, require_kind, visible
 from integrations.connections.models import TenantIntegration
+from integrations.connectors.port import TestResult
 from integrations.delivery import operator_actions
-from integrations.delivery.trial import check_connection, log_trial, send_test_event
+from integrations.delivery.trial import check_connection, log_trial, send_test_event, types_to_test
 from integrations.health.reading import health_of
 from integrations.health.rule import Health, State
 from integrations.tenancy.capabilities import Capability
@@ -96,15 +97,38 @@ class IntegrationPage(Page):
     data: list[IntegrationOut]
 
 
+class TestIn(Schema):
+    """Which test event is to be sent."""
+
+    model_config = example({"event_type": "workitem_created"}, strict=True)
+
+    event_type: str | None = Field(
+        None,
+        max_length=100,
+        description="one that it can get, or `test`, which is about nothing; left out: the first that it wants",
+    )
+
+
 class TrialOut(Schema):
     """What came of a test event, or of a check."""
 
-    model_config = example({"success": True, "message": "The destination took it.", "status": 200, "milliseconds": 84})
+    model_config = example(
+        {
+            "success": True,
+            "message": "The destination took it.",
+            "status": 200,
+            "milliseconds": 84,
+            "event_type": "workitem_created",
+            "remark": "",
+        }
+    )
 
     success: bool
     message: str
     status: int | None
     milliseconds: int
+    event_type: str = Field(description="of what was sent; empty: nothing was, or it was a check")
+    remark: str = Field(description="why this event would have been skipped; empty: it would not")
 
 
 @router.get("", response={200: IntegrationPage, **PROBLEMS}, summary="List integrations")
@@ -147,36 +171,45 @@ def integration(request: HttpRequest, public_id: UUID) -> Any:
     return _read(one(request, public_id, Capability.VIEW))
 
 
-def _trial(name: str, attempt: Any, summary: str, words: str) -> None:
-    @router.post(
-        f"/{{uuid:public_id}}/{name}",
-        response={200: TrialOut, **WRITE_PROBLEMS},
-        summary=summary,
-        operation_id=f"integration_{name}",
-        description=words,
-    )
-    def view(request: HttpRequest, public_id: UUID) -> Any:
-        found = one(request, public_id, Capability.TEST)
-        require_kind(request, found.integration_type, found.tenant)
-        result = attempt(found, client())
-        log_trial(found, name, result, actor=caller_of(request).name)
-        return {
-            "success": result.success,
-            "message": result.message,
-            "status": result.status,
-            "milliseconds": round(result.latency_ms),
-        }
+@router.post(
+    "/{uuid:public_id}/test",
+    response={200: TrialOut, **WRITE_PROBLEMS},
+    summary="Send a test event",
+    operation_id="integration_test",
+)
+def send_test(request: HttpRequest, public_id: UUID, data: TestIn | None = None) -> Any:
+    """Send one event that is marked as a test, and wait for the answer: the catalogue's example, as the subscription's
+    condition, payload and version make it."""
+    found = _to_try(request, public_id)
+    chosen = data.event_type if data is not None else None
+    if chosen is not None and chosen not in (offered := dict(types_to_test(found))):
+        known = f"Choose one of {', '.join(offered)}." if offered else "It takes no events."
+        raise Refused(422, "wrong_event_type", "There is no such test event.", {"event_type": known})
+    return _tried(request, found, "test", send_test_event(found, client(), chosen))
 
 
-_trial(
-    "test", send_test_event, "Send a test event", "Send one event that is marked as a test, and wait for the answer."
+@router.post(
+    "/{uuid:public_id}/check",
+    response={200: TrialOut, **WRITE_PROBLEMS},
+    summary="Check the connection",
+    operation_id="integration_check",
 )
-_trial(
-    "check",
-    check_connection,
-    "Check the connection",
-    "Have it prove its credentials, with a call that changes nothing; for connector types that have one.",
-)
+def check(request: HttpRequest, public_id: UUID) -> Any:
+    """Have it prove its credentials, with a call that changes nothing; for connector types that have one."""
+    found = _to_try(request, public_id)
+    return _tried(request, found, "check", check_connection(found, client()))
+
+
+def _to_try(request: HttpRequest, public_id: UUID) -> TenantIntegration:
+    found = one(request, public_id, Capability.TEST)
+    require_kind(request, found.integration_type, found.tenant)
+    return found
+
+
+def _tried(request: HttpRequest, found: TenantIntegration, name: str, result: TestResult) -> dict[str, Any]:
+    log_trial(found, name, result, actor=caller_of(request).name)
+    same = ("success", "message", "status", "event_type", "remark")
+    return {"milliseconds": round(result.latency_ms), **{each: getattr(result, each) for each in same}}
 
 
 def _act(name: str, act: Any, words: str) -> None:

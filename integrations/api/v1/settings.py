@@ -22,7 +22,7 @@ from integrations.api.caller import caller_of
 from integrations.api.checks import tick
 from integrations.api.schemas import Name, Typed
 from integrations.api.scope import one, require_kind, tenant_of
-from integrations.connections import event_types
+from integrations.connections import event_types, payload_versions
 from integrations.connections.models import EventSubscription, TenantIntegration
 from integrations.connections.signing_keys import old_key_until, reveal_signing_secret, rotate_signing_secret
 from integrations.connectors.manifest import URL, Manifest
@@ -69,6 +69,12 @@ class SubscriptionIn(Schema):
     condition: str = Field("", max_length=5_000, description="JMESPath over the payload; empty: every event is sent")
     payload: str = Field(
         "", max_length=20_000, description="JMESPath that makes what is sent; empty: the event as it is"
+    )
+    payload_version: int | None = Field(
+        None,
+        ge=1,
+        le=payload_versions.MOST,
+        description="The version of the event's payload; left out or null: it stays, and a new one has the newest",
     )
 
 
@@ -370,7 +376,8 @@ def _subscriptions(manifest: Manifest, wanted: list[NewSubscription]) -> list[Ev
     problems: dict[str, str] = {}
     for number, each in enumerate(wanted):
         name, place = each.event_type, f"subscriptions.{number}"
-        row = EventSubscription(event_type=name, condition=each.condition.strip(), payload=each.payload.strip())
+        texts = {"condition": each.condition.strip(), "payload": each.payload.strip()}
+        row = EventSubscription(event_type=name, payload_version=each.payload_version, **texts)
         if refusal := "it is named before" if name in rows else refusal_of(name, manifest):
             problems[f"{place}.event_type"] = refusal
         else:

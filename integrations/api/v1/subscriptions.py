@@ -34,6 +34,8 @@ _EXAMPLE = {
     "label": "Work item created",
     "condition": "workitem.priority == 'Urgent'",
     "payload": "",
+    "payload_version": 1,
+    "payload_versions": [1],
 }
 
 
@@ -46,6 +48,8 @@ class SubscriptionOut(Schema):
     label: str
     condition: str = Field(description="JMESPath over the payload; empty: every event is sent")
     payload: str = Field(description="JMESPath that makes what is sent; empty: the event as it is")
+    payload_version: int = Field(description="the version of the event that condition and payload are about")
+    payload_versions: list[int] = Field(description="those that can be chosen, ascending")
 
 
 class SubscriptionPage(Page):
@@ -142,8 +146,8 @@ def subscription(request: HttpRequest, response: HttpResponse, public_id: UUID, 
 def subscribe(
     request: HttpRequest, response: HttpResponse, public_id: UUID, event_type: str, data: SubscriptionIn
 ) -> Any:
-    """Make it want this event type, with this condition and payload; it holds for events from now on. A condition that
-    no event can meet, and a payload that cannot be made, are refused."""
+    """Make it want this event type, with this condition and payload, in this version, for events from now on. Refused
+    are a condition that no event can meet, a payload that cannot be made, and a version that there is not."""
     with transaction.atomic():
         integration = one(request, public_id, Capability.SETTINGS, lock=True)
         require_kind(request, integration.integration_type, integration.tenant)
@@ -154,6 +158,8 @@ def subscribe(
             raise Refused(422, "wrong_event_type", "It cannot want this.", {"event_type": refusal})
         row = stored or EventSubscription(integration=integration, event_type=event_type)
         row.condition, row.payload = data.condition.strip(), data.payload.strip()
+        if data.payload_version is not None:
+            row.payload_version = data.payload_version
         _refuse(row.problems())
         row.save()
     response["ETag"] = str(_etag(row))
@@ -185,17 +191,20 @@ def unsubscribe(request: HttpRequest, public_id: UUID, event_type: str) -> Any:
     summary="Try a condition and a payload",
 )
 def attempt(request: HttpRequest, public_id: UUID, event_type: str, data: SubscriptionIn) -> Any:
-    """Return what a condition and a payload would have done with the last events of this type. Nothing is saved or
-    sent."""
+    """Return what a condition and a payload would have done with the last events of this type, in the version that is
+    given, else in the subscription's. Nothing is saved or sent."""
     integration = one(request, public_id, Capability.VIEW)
     if event_type not in dict(event_types.recorded()):
         raise Http404
+    version = data.payload_version
+    if version is None and (stored := _stored(integration, event_type)) is not None:
+        version = stored.payload_version
     if caller_of(request).may(Capability.VIEW_DELIVERIES, integration.tenant_id):
-        events = events_to_try(event_type, integration.tenant, integration_id=integration.pk)
+        events = events_to_try(event_type, integration.tenant, integration_id=integration.pk, version=version)
     else:
-        events = samples(event_type, integration.tenant)
+        events = samples(event_type, integration.tenant, version=version)
     condition, payload = data.condition.strip(), data.payload.strip()
-    trial = try_subscription(condition, payload, event_type, integration.tenant, on=events)
+    trial = try_subscription(condition, payload, event_type, integration.tenant, version=version, on=events)
     _refuse(trial.problems)
     return {
         "sent": trial.sent,
@@ -216,7 +225,7 @@ def _stored(integration: TenantIntegration, event_type: str) -> EventSubscriptio
 
 
 def _etag(row: EventSubscription | None) -> str | None:
-    return etag_of([row.pk, row.condition, row.payload]) if row is not None else None
+    return etag_of([row.pk, row.condition, row.payload, row.payload_version]) if row is not None else None
 
 
 def _shown(row: EventSubscription) -> dict[str, Any]:
@@ -226,6 +235,8 @@ def _shown(row: EventSubscription) -> dict[str, Any]:
         "label": labels.get(row.event_type, f"{row.event_type} (no longer emitted)"),
         "condition": row.condition,
         "payload": row.payload,
+        "payload_version": row.payload_version,
+        "payload_versions": event_types.versions(row.event_type) or [row.payload_version],
     }
 
 

@@ -11,10 +11,13 @@ from django.core.cache import cache
 from integrations.api_keys.models import IdempotentRequest
 from integrations.models import EventSubscription, TenantIntegration
 from integrations.tests.api_world import World, call, key_for, person
+from integrations.tests.receiver import Receiver
+from integrations.tests.versions import second_version
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db, pytest.mark.portable]
 
 CANARY = "canary-19f3"
+WANTED = {"event_type": "workitem_created"}
 ONE = "/integrations/{public_id}"
 SETTINGS = f"{ONE}/settings"
 WISH = f"{ONE}/subscriptions/{{event_type}}"
@@ -240,6 +243,53 @@ def test_a_condition_is_tried_on_what_happened_and_saves_nothing(world: World, m
     wrong = call("post", path, {"condition": "[["}, client=manager)
     assert (wrong.status_code, list(wrong.json()["fields"])) == (422, ["condition"])
     assert EventSubscription.objects.get(integration=world.integration).condition == ""
+
+
+def test_a_subscription_is_moved_to_another_version_of_the_payload(world: World, manager: Any) -> None:
+    path = world.path(WISH)
+    with second_version():
+        before = call("get", path, client=manager)
+        assert (before.json()["payload_version"], before.json()["payload_versions"]) == (1, [1, 2])
+        kept = call("put", path, {"condition": "workitem.estimated_price"}, client=manager)
+        assert (kept.status_code, kept.json()["payload_version"]) == (200, 1), kept.content
+        wrong = call("put", path, {"condition": "workitem.estimated_price", "payload_version": 2}, client=manager)
+        assert (wrong.status_code, list(wrong.json()["fields"])) == (422, ["condition"])
+        wrong = call("put", path, {"payload_version": 3}, client=manager)
+        assert (wrong.status_code, list(wrong.json()["fields"])) == (422, ["payload_version"])
+        tried = {"payload": "{costs: workitem.prices.estimated}", "payload_version": 2}
+        assert call("post", f"{path}/try", tried, client=manager).json()["failed"] == 0
+        assert call("post", f"{path}/try", {**tried, "payload_version": 1}, client=manager).status_code == 422
+        moved = call("put", path, {"payload_version": 2}, client=manager, **{"If-Match": kept["ETag"]})
+        assert (moved.status_code, moved.json()["payload_version"]) == (200, 2)
+        assert moved["ETag"] != kept["ETag"]
+        made = call(
+            "post",
+            "/integrations",
+            new(subscriptions=[WANTED, {**WANTED, "event_type": "workitem_updated", "payload_version": 1}]),
+            client=manager,
+        )
+    assert made.status_code == 201, made.content
+    rows = EventSubscription.objects.filter(integration__name="By API").order_by("event_type")
+    assert list(rows.values_list("event_type", "payload_version")) == [("workitem_created", 2), ("workitem_updated", 1)]
+
+
+def test_the_test_event_that_is_chosen_is_sent_and_its_condition_spoken_of(
+    world: World, manager: Any, receiver: Receiver, settings: Any
+) -> None:
+    settings.INTEGRATIONS = {"ALLOWED_HOSTS": [receiver.netloc]}
+    world.integration.webhook_url = receiver.url
+    world.integration.save()
+    path = world.path(f"{ONE}/test")
+    assert call("post", path, client=manager).json()["event_type"] == "workitem_created"
+    call("put", world.path(WISH), {"condition": "workitem.priority == 'Urgent'"}, client=manager)
+    skipped = call("post", path, {"event_type": "workitem_created"}, client=manager).json()
+    assert skipped["success"] and skipped["remark"]
+    plain = call("post", path, {"event_type": "test"}, client=manager).json()
+    assert (plain["event_type"], plain["remark"]) == ("test", "")
+    assert [json.loads(each.body)["event_type"] for each in receiver.requests] == ["workitem_created"] * 2 + ["test"]
+    unknown = call("post", path, {"event_type": "nothing"}, client=manager)
+    assert (unknown.status_code, list(unknown.json()["fields"])) == (422, ["event_type"])
+    assert "workitem_updated" in unknown.json()["fields"]["event_type"] and len(receiver.requests) == 3
 
 
 def test_connector_types_say_what_they_ask_for(world: World, manager: Any) -> None:
