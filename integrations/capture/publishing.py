@@ -69,7 +69,8 @@ def publish_all(
     """
     content_type_id = ContentType.objects.db_manager(using).get_for_model(model).pk
     now = clock.now()
-    is_answer, actor = may_loop(), acting().label
+    is_answer, who = may_loop(), acting()
+    actor = who.label
     occurrences = []
     frames: dict[tuple[Any, str], dict[str, Any]] = {}
     for happening in happenings:
@@ -114,6 +115,7 @@ def publish_all(
                     occurred_at=now,
                     origin_id=origin() if is_answer else None,
                     actor=actor,
+                    actor_key=who.key,
                 )
             )
     if not occurrences:

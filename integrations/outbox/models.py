@@ -72,6 +72,7 @@ class IntegrationEvent(models.Model):
     )
     # The name of who did it (integrations/acting.py); "": nobody knows.
     actor = models.CharField(max_length=MAX_ACTOR, blank=True, default="", db_default="")
+    actor_key = models.CharField(max_length=64, blank=True, default="", db_default="")  # of their account, if any
     # The span in which it was recorded (integrations/tracing.py); "": there was none.
     traceparent = models.CharField(max_length=MAX_TRACEPARENT, blank=True, default="", db_default="", editable=False)
 

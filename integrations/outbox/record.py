@@ -42,6 +42,7 @@ class Occurrence:
         idempotency_key: the event's identity; recording the same key again is refused by the database.
         origin_id: the integration that caused it by calling back; None: a person, or the application.
         actor: the name of who did it; "": nobody knows.
+        actor_key: the key of their account as text; "": it is none.
         sync_values: columns of its syncs that are not as usual, e.g. a later ``next_attempt_at``.
     """
 
@@ -56,6 +57,7 @@ class Occurrence:
     idempotency_key: str = field(default_factory=new_idempotency_key)
     origin_id: int | None = None
     actor: str = field(default_factory=lambda: acting().label)
+    actor_key: str = field(default_factory=lambda: acting().key)
     sync_values: Mapping[str, Any] = field(default_factory=dict)
     payloads: Mapping[int, str] = field(default_factory=dict)
     skipped: Mapping[int, str] = field(default_factory=dict)
@@ -141,6 +143,7 @@ def _insert(occurrences: Sequence[Occurrence], body: Body, using: str) -> list[i
                 idempotency_key=occurrence.idempotency_key,
                 origin_id=occurrence.origin_id,
                 actor=_actor(occurrence),
+                actor_key=occurrence.actor_key[:64],
                 traceparent=traceparent,
             )
             for occurrence in occurrences
@@ -216,6 +219,7 @@ def _insert_at_once(occurrences: Sequence[Occurrence], body: Body, using: str) -
                     _array(each.idempotency_key for each in batch),
                     _array(each.origin_id for each in batch),
                     _array(_actor(each) for each in batch),
+                    _array(each.actor_key[:64] for each in batch),
                     *event_versions,
                     *([_array(traceparent for _ in batch)] if traceparent else []),
                     _array(each.idempotency_key for each, *_ in owed),
@@ -265,7 +269,10 @@ def _at_once_sql(tenant_type: str, *, has_payloads: bool, has_words: bool, has_v
             "reason": "new.reason",
             "settled_at": f"CASE new.status WHEN '{SKIPPED}' THEN happened.occurred_at END",
         }
-    happens = "tenant_id, event_type, content_type_id, object_id, body, occurred_at, idempotency_key, origin_id, actor"
+    happens = (
+        "tenant_id, event_type, content_type_id, object_id, body, occurred_at, idempotency_key, origin_id, actor, "
+        "actor_key"
+    )
     of_events = ""
     if has_versions:
         happens, of_events = f"{happens}, payload_version", ", %s::int[]"
@@ -279,7 +286,7 @@ def _at_once_sql(tenant_type: str, *, has_payloads: bool, has_words: bool, has_v
             SELECT {happens}
             FROM unnest(
                 %s::{tenant_type}[], %s::text[], %s::int[], %s::text[], %s::text[], %s::timestamptz[], %s::text[],
-                %s::bigint[], %s::text[]{of_events}
+                %s::bigint[], %s::text[], %s::text[]{of_events}
             ) WITH ORDINALITY AS new ({happens}, n)
             ORDER BY n
             RETURNING id, idempotency_key, content_type_id, object_id, occurred_at

@@ -11,6 +11,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from integrations.audit.notes import WrittenNote, notes_on, tells_of
 from integrations.audit.why_not import why_not
 from integrations.console.access import Access
+from integrations.console.changes import name_actors
 from integrations.console.objects import name_objects
 from integrations.console.page import page, show
 from integrations.display import Badge, sync_badge, sync_story
@@ -35,6 +36,7 @@ def business_object(request: HttpRequest, access: Access, content_type: int, obj
     tenant = events[0].tenant
     events, has_more = [event for event in events[:EVENTS] if event.tenant_id == tenant.pk], len(events) > EVENTS
     name_objects(access, events)
+    name_actors(events)
     syncs = IntegrationSync.objects.filter(event__in=[event.pk for event in events], integration__tenant=tenant.pk)
     owed: dict[int, list[IntegrationSync]] = {event.pk: [] for event in events}
     syncs = syncs.select_related("integration__lane", "event").order_by("-pk")

@@ -5,8 +5,7 @@ In: a sync with its event, integration and lane joined, and the lines of its log
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -19,6 +18,7 @@ from integrations.audit.models import ExecutionLog
 from integrations.audit.notes import WrittenNote, tells_of
 from integrations.connections.health import without_advice
 from integrations.connections.models import TenantIntegration
+from integrations.console.changes import changes_of, name_actors, names_of
 from integrations.outbox.models import IntegrationEvent, IntegrationSync
 
 from .exchange import Shown
@@ -26,7 +26,6 @@ from .exchange import Shown
 Status = IntegrationSync.Status
 Words = tuple[str, ...]
 ATTEMPT = "deliver"  # the action of a line that is an attempt; others are what people did
-CHANGES = 20  # fields that are named
 SHOWN, FOLDED = 3, 3  # of many attempts the last ones are shown; so many and more before them are folded
 
 
@@ -93,11 +92,14 @@ def tell(
         payload: what is sent, for reading.
         left_out: how many lines are older than those of `logs`.
     """
+    lines = list(logs)
+    names = names_of({log.actor for log in lines if log.pk not in attempts})
+    name_actors([sync.event])
     return [
         _changed(sync.event),
         _recorded(sync, payload),
         *_left_out(left_out),
-        *_folded(list(_log(attempts, logs))),
+        *_folded(list(_log(attempts, lines, names))),
         *_next(sync, holder),
         *_noted(sync, written),
     ]
@@ -111,27 +113,10 @@ def _changed(event: IntegrationEvent) -> Moment:
         name = event.origin.name if event.origin else _("an integration that is deleted now")
         title, icon = _("Changed by %(name)s, which called back") % {"name": name}, "inbound"
     elif event.actor:
-        title, icon = _("Changed by %(name)s") % {"name": event.actor}, "person"
+        title, icon = _("Changed by %(name)s") % {"name": event.by}, "person"  # type: ignore[attr-defined]
     else:
         title, icon = _("Changed by the application or a person"), "person"
     return Moment(icon, title, at=event.occurred_at, facts=changes_of(event))
-
-
-def changes_of(event: IntegrationEvent) -> list[tuple[str, Any, Any]]:
-    """Return (field, before, after) of what an event says has changed."""
-    try:
-        body = json.loads(event.body)
-    except ValueError:
-        return []
-    changes = body.get("changes") if isinstance(body, dict) else None
-    if not isinstance(changes, dict):
-        return []
-    found = [(name, both["old"], both["new"]) for name, both in changes.items() if _is_change(both)]
-    return found[:CHANGES]
-
-
-def _is_change(value: Any) -> bool:
-    return isinstance(value, dict) and {"old", "new"} <= value.keys()
 
 
 def _recorded(sync: IntegrationSync, payload: str) -> Moment:
@@ -184,13 +169,13 @@ def _folded(moments: list[Moment]) -> list[Moment]:
     return [moments[0], step, *moments[-SHOWN:]]
 
 
-def _log(attempts: dict[int, Attempt], logs: Iterable[ExecutionLog]) -> Iterator[Moment]:
+def _log(attempts: dict[int, Attempt], logs: Iterable[ExecutionLog], names: Mapping[str, str]) -> Iterator[Moment]:
     for log in logs:
         if log.pk in attempts:
             yield _attempt(attempts[log.pk])
             continue
         icon, words = _DONE.get(log.action, ("person", f"{log.action.capitalize()} by %(name)s"))
-        yield Moment(icon, _(words) % {"name": log.actor}, at=log.created_at, quote=log.error)
+        yield Moment(icon, _(words) % {"name": names.get(log.actor, log.actor)}, at=log.created_at, quote=log.error)
 
 
 def _attempt(attempt: Attempt) -> Moment:

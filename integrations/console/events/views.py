@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from integrations.audit.why_not import why_not
 from integrations.connections import event_types
 from integrations.console.access import Access
+from integrations.console.changes import changes_of, name_actors
 from integrations.console.keyset import chosen, listing
 from integrations.console.objects import name_objects
 from integrations.console.page import page, show
@@ -61,6 +62,7 @@ def event(request: HttpRequest, access: Access, pk: int) -> HttpResponse:
     rows = IntegrationEvent.objects.select_related("tenant", "content_type", "origin")
     found: IntegrationEvent = access.one(rows, pk=pk)
     name_objects(access, [found])
+    name_actors([found])
     owed = list(found.syncs.select_related("integration__lane").order_by("pk")[: MOST_OWED + 1])
     has_more = len(owed) > MOST_OWED
     for sync in owed:
@@ -77,21 +79,9 @@ def event(request: HttpRequest, access: Access, pk: int) -> HttpResponse:
         "event": found,
         "owed": owed[:MOST_OWED],
         "has_more": has_more,
-        "changes": _changes(body),
+        "changes": changes_of(found),
         "body": json.dumps(body, indent=2, ensure_ascii=False),
         "neighbours": neighbours,
         "left_out": why_not(found, have=None if has_more else [sync.integration_id for sync in owed]),
     }
     return show(request, access, "event.html", context)
-
-
-def _changes(body: object) -> list[tuple[str, object, object]]:
-    """Return (field, before, after) of what the event says has changed."""
-    changes = body.get("changes") if isinstance(body, dict) else None
-    if not isinstance(changes, dict):
-        return []
-    return [
-        (name, both.get("old"), both.get("new"))
-        for name, both in changes.items()
-        if isinstance(both, dict) and {"old", "new"} <= both.keys()
-    ]

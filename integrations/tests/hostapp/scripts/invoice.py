@@ -14,8 +14,9 @@ from django.test import Client  # noqa: E402
 from tasks.tasks import double  # noqa: E402
 
 from integrations import get_connector  # noqa: E402
+from integrations.acting import acting_as  # noqa: E402
 from integrations.label import app_label  # noqa: E402
-from integrations.models import TenantIntegration  # noqa: E402
+from integrations.models import IntegrationSync, TenantIntegration  # noqa: E402
 
 
 def make(title: str, url: str) -> TenantIntegration:
@@ -58,6 +59,15 @@ def api_of(user: User, others: Account, url: str) -> dict[str, object]:
     return {"mine": mine, "made": made.status_code, "made for another": for_another.status_code}
 
 
+def story_of(invoice: Invoice, reader: User) -> str:
+    """Return who changed it, as its delivery's page says."""
+    client = Client()
+    client.force_login(reader)
+    sync = IntegrationSync.objects.filter(event__object_id=str(invoice.pk)).latest("pk")
+    page = client.get(f"/console/deliveries/{sync.pk}/").content.decode()
+    return page.partition("Changed by ")[2].partition("<")[0].strip()
+
+
 def main(url: str) -> None:
     mine, other = make("Acme", f"{url}/acme"), make("Globex", f"{url}/globex")
     account = mine.tenant
@@ -70,8 +80,9 @@ def main(url: str) -> None:
     invoice.save()
     pk = invoice.pk
     invoice.delete()
-    kept = Invoice.objects.create(account=account, number="INV-8")
     person = User.objects.create_user("ann@example.com", "x", is_staff=True)
+    with acting_as(person):
+        kept = Invoice.objects.create(account=account, number="INV-8")
     mine.tenant.members.add(person)
     person.user_permissions.set(Permission.objects.filter(content_type__app_label=app_label()))
     boss = User.objects.create_user("boss@example.com", "x", is_staff=True, is_superuser=True)
@@ -84,6 +95,7 @@ def main(url: str) -> None:
                 "kept": kept.pk,
                 "seen": seen_by(person),
                 "boss": seen_by(boss),
+                "changed by": story_of(kept, boss),
                 "api": api_of(person, other.tenant, f"{url}/api"),
                 "connector": get_connector("webhook", str(mine.tenant.pk)).manifest.key,
                 "task": task.id,

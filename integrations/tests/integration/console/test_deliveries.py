@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.db.models import F
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -385,3 +386,39 @@ def test_what_strangers_say_rearranges_nothing(receiver: Receiver) -> None:
     receipts, notes = page.split('<h2 id="receipts-title"')[1].split('<h2 id="notes-title"')
     assert "received workitem_created" in receipts and "n8n: paid" not in receipts
     assert "n8n: paid \\u202e&lt;b&gt;" in notes and "\u202e" not in page
+
+
+def test_people_are_named_in_the_story_and_gone_accounts_said_to_be(
+    receiver: Receiver, django_assert_max_num_queries: Any
+) -> None:
+    """Who did it, and the people whom a change is about: by their names, in a few queries however many there are."""
+    target = make_integration(make_tenant(), receiver.url)
+    names = [("Ann", "Smith"), ("Bob", "Jones"), ("Cem", "Kaya")]
+    ann, bob, cem = (User.objects.create_user(f"u-{first}", first_name=first, last_name=last) for first, last in names)
+    with acting_as(ann):
+        item = make_item(target.tenant, technician=bob)
+    with acting_as(bob, source="task", path="nightly"):
+        item.technician = cem
+        item.save()
+    updated = IntegrationSync.objects.get(event__event_type="workitem_updated")
+    client = person(target.tenant)
+    for name, pk in (("delivery", updated.pk), ("event", updated.event_id)):
+        text = read(client, name, pk)
+        assert "Bob Jones, nightly" in text
+        assert "Bob Jones → <strong>Cem Kaya</strong>" in text
+    address = (updated.event.content_type_id, item.pk)
+    assert "by Ann Smith" in read(client, "object", *address)
+    ids = ann.pk, bob.pk
+    User.objects.filter(pk__in=ids).update(username=F("first_name"))  # a new name of an account is still theirs
+    assert "by Ann Smith" in read(client, "object", *address)
+    User.objects.filter(pk__in=ids).delete()
+    text = read(client, "delivery", updated.pk)
+    assert "Changed by u-Bob, nightly, whose account is gone" in text
+    assert f"user {ids[1]}, which is gone → <strong>Cem Kaya</strong>" in text
+    for number in range(4):
+        with acting_as(User.objects.create_user(f"more {number}", first_name="More", last_name=str(number))):
+            item.comments = str(number)
+            item.save()
+    with django_assert_max_num_queries(15):
+        text = read(client, "object", *address)
+    assert all(f"by More {number}" in text for number in range(4))

@@ -113,6 +113,7 @@ def test_a_team_uses_it_as_the_page_says(host: HostProject, receiver: Receiver, 
     assert told(requests, "acme", facts["kept"]) == [("invoice_created", "0.00", False)]
     assert next(each for each in requests if each.path.endswith("/acme")).json["tenant"]["id"] == facts["account"]
     assert facts["connector"] == "webhook"
+    assert facts["changed by"] == "ann@example.com"  # their users have no user name
     assert facts["seen"] == {"own": True, "other": False, "own page": True, "other page": False}
     assert facts["api"] == {"mine": ["Hook of Acme"], "made": 201, "made for another": 422}
     assert facts["boss"] == {"own": True, "other": True, "own page": True, "other page": True}
