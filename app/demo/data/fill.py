@@ -48,6 +48,7 @@ BATCH = 500
 LOOPBACK = re.compile(r"^http://127\.0\.0\.1:[0-9]+")
 DAYS = 7
 PAUSED_SINCE = timedelta(hours=52)
+LIMITED_SINCE = timedelta(days=3, hours=2)
 EXACT_SECONDS = 20 * 3600  # of the attempts in this time, what went over the wire is kept
 PEOPLE = (("viewer", "Vera", "Viewer"), ("operator", "Oscar", "Operator"), ("manager", "Mona", "Manager"))
 TECHNICIANS = ("Bob Tech", "Rita Bench", "Sam Solder")
@@ -165,7 +166,9 @@ def _target(tenant: Tenant, place: Place, receiver: str, now: datetime) -> _Targ
         integration.inbound_actions = list(place.actions)
         _set_up(integration, place, tenant, now)
     elif _moved(integration, receiver):
+        saved_at = integration.updated_at  # nobody's settings were changed
         integration.save()
+        TenantIntegration.unannounced.filter(pk=integration.pk).update(updated_at=saved_at)
     try:
         connector = bind(integration)
     except IntegrationError:
@@ -187,7 +190,7 @@ def _set_up(integration: TenantIntegration, place: Place, tenant: Tenant, now: d
             off.save()
         if place.limit:
             slower = entry_of("changed", integration, changes={"rate_limit_per_minute": [None, place.limit]})
-            slower.created_at = now - timedelta(days=3, hours=2)
+            slower.created_at = now - LIMITED_SINCE
             slower.save()
 
 
@@ -489,10 +492,18 @@ def _write_lane(target: _Target, ended: lane.Lane, now: datetime) -> None:
         "auth_failure_count": ended.refusals,
         "last_auth_failure_at": _time(ended.last_refused),
         "disabled_reason": ended.disabled_reason,
+        "updated_at": _saved_at(target, now),
     }
     TenantIntegration.unannounced.filter(pk=integration.pk).update(**columns)
     for name, value in columns.items():
         setattr(integration, name, value)
+
+
+def _saved_at(target: _Target, now: datetime) -> datetime:
+    """Return when somebody saved the settings last, as the audit trail has it."""
+    if target.place.state == "paused":
+        return now - PAUSED_SINCE
+    return now - LIMITED_SINCE if target.place.limit else target.integration.created_at
 
 
 def _skipped(event: IntegrationEvent, why: str, target: _Target, content_type: ContentType) -> IntegrationSync:

@@ -12,6 +12,7 @@ from app.demo.data.fill import fill
 from app.demo.data.here import last_filled, others_here
 from app.demo.data.places import COMPANIES
 from integrations.audit.exchanges import exchanges_of
+from integrations.health.reading import health_of
 from integrations.models import ExecutionLog, IntegrationEvent, IntegrationSync, Lane, TenantIntegration, WebhookEvent
 from integrations.statistics.reading import EVERYBODY, MONTH_LONG, Whose, totals
 from tasks.models import Customer, CustomerAsset, Note, WorkItem
@@ -63,6 +64,8 @@ def test_a_filled_database_looks_like_one_that_workers_wrote() -> None:
     states = {lane.integration.name: lane for lane in Lane.objects.select_related("integration")}
     assert states["Warehouse data lake"].breaker == "open"
     assert "circuit breaker" in states["Warehouse data lake"].pause_reason
+    advice = [health.what_to_do for health in health_of(TenantIntegration.objects.all()).values()]
+    assert not any("settings were saved" in words for words in advice), "nobody saved any since the last failure"
     refused = states["Insurance claims"].integration
     assert not refused.is_enabled
     assert "refused our credentials 3 times" in refused.disabled_reason
