@@ -7,6 +7,8 @@ from typing import Any
 from django.apps import AppConfig
 from django.db.models.signals import post_migrate, post_save, pre_delete
 
+SCHEDULE = ("PeriodicTask", "IntervalSchedule", "CrontabSchedule", "SolarSchedule", "ClockedSchedule")
+
 
 class IntegrationsConfig(AppConfig):
     """The outbox: capture, delivery, and what tenants configure."""
@@ -20,7 +22,7 @@ class IntegrationsConfig(AppConfig):
 
         from . import checks, conf, signals  # noqa: F401 - checks register themselves
         from .alerts.event_types import register as register_alerts
-        from .audit import watch
+        from .audit import watch, watch_people
         from .audit.deletion import note_deletion
         from .capture.discovery import discover
         from .connections.access import ensure_permissions
@@ -60,7 +62,7 @@ class IntegrationsConfig(AppConfig):
             deletion_begins.connect(close_lanes, sender=owner, dispatch_uid=f"close-lanes of {owner.__name__}")
             deletion_begins.connect(note_deletion, sender=owner, dispatch_uid=f"note deletion of {owner.__name__}")
             deletion_begins.connect(hint_on_commit, sender=owner, dispatch_uid=f"delete {owner.__name__}")
-        self._watch(watch)
+        self._watch(watch, watch_people)
         tenant_deletion.connect()
         batch_begins.connect(hold_lanes, sender=TenantIntegration, dispatch_uid="hold-lanes")
 
@@ -71,16 +73,29 @@ class IntegrationsConfig(AppConfig):
 
         post_migrate.connect(schedule, sender=self, dispatch_uid="schedule", weak=False)
 
-    def _watch(self, watch: Any) -> None:
+    def _watch(self, watch: Any, watch_people: Any) -> None:
         """Have the audit trail written for what people configure, a host's own models included."""
         from django.apps import apps
 
         from .configuration.models import AbstractConfiguration
         from .connections.abstract import AbstractConnection
         from .connections.models import TenantIntegration
+        from .pull.models import AbstractSyncState
+        from .tenancy.people import membership_model
 
         models = [model for model in apps.get_models() if issubclass(model, AbstractConnection | AbstractConfiguration)]
         watch.watch(*models)
         watch.watch_deletions(*(model for model in models if not issubclass(model, TenantIntegration)))
         watch.watch_subscriptions()
         watch.watch_disabling()
+        pulls = [model for model in apps.get_models() if issubclass(model, AbstractSyncState)]
+        written_by_workers = {field.name for field in AbstractSyncState._meta.get_fields()} - {"resource_type"}
+        watch.watch(*pulls, ignored={*written_by_workers, "connection"})
+        watch.watch_deletions(*pulls)
+        if apps.is_installed("django_celery_beat"):
+            schedule = [apps.get_model("django_celery_beat", name) for name in SCHEDULE]
+            watch.watch(*schedule, ignored={"last_run_at", "total_run_count", "date_changed"}, only_changes=True)
+            watch.watch_deletions(*schedule)
+        watch_people.watch_permissions()
+        if (memberships := membership_model()) is not None:
+            watch_people.watch_memberships(memberships)

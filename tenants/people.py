@@ -13,6 +13,8 @@ from .models import Membership, Tenant
 class People:
     """Memberships, as the library wants them."""
 
+    memberships = Membership
+
     def members(self, tenant: Tenant) -> Iterator[Member]:
         for membership in Membership.objects.filter(tenant=tenant).select_related("user").order_by("user__username"):
             yield Member(membership.user, membership.role)

@@ -210,8 +210,8 @@ class _Latest:
 def _integration_of(obj: Any) -> TenantIntegration | None:
     if isinstance(obj, TenantIntegration):
         return obj
-    found = getattr(obj, "integration", None)
-    return found if isinstance(found, TenantIntegration) else None
+    found = (getattr(obj, name, None) for name in ("integration", "connection"))
+    return next((each for each in found if isinstance(each, TenantIntegration)), None)
 
 
 def _tenant_of(obj: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Write down by itself what is saved through the models: integrations, their subscriptions, configurations.
+"""Write down by itself what is saved through the models: integrations, their subscriptions, pulls, configurations.
 
 A form, the API, a shell and a command save alike, so the models are watched and not the pages. The row is read once
 more before each save, so that what is said to have been there was there. What no save shows is not seen:
@@ -10,6 +10,7 @@ None of these models is saved on the way of an event: workers write their run-ti
 from __future__ import annotations
 
 from collections.abc import Collection
+from functools import partial
 from typing import Any
 
 from django.db import models
@@ -40,24 +41,34 @@ _FOLLOW = (RUN_TIME - {"is_enabled"}) | {
     "rotated_at",
 }
 _BEFORE = "_audit_before"
+WATCHED: set[type[models.Model]] = set()  # whose changes are written down, in whichever way
 
 
-def watch(*senders: type[models.Model]) -> None:
-    """Write down whoever saves rows of these models; proxies are named beside their models."""
+def watch(*senders: type[models.Model], ignored: Collection[str] = _FOLLOW, only_changes: bool = False) -> None:
+    """Write down whoever saves rows of these models; proxies are named beside their models.
+
+    Args:
+        ignored: columns that say nothing about what a person did.
+        only_changes: rows that are new are not told of.
+    """
+    noted = partial(_note_save, ignored=ignored, only_changes=only_changes)
     for sender in senders:
+        WATCHED.add(sender)
         name = sender._meta.label
         pre_save.connect(_note_before, sender=sender, dispatch_uid=f"audit before {name}")
-        post_save.connect(_note_save, sender=sender, dispatch_uid=f"audit {name}")
+        post_save.connect(noted, sender=sender, weak=False, dispatch_uid=f"audit {name}")
 
 
 def watch_deletions(*senders: type[models.Model]) -> None:
     """Write down whoever deletes rows of these models, where no deletion in batches does."""
     for sender in senders:
+        WATCHED.add(sender)
         post_delete.connect(_note_deletion, sender=sender, dispatch_uid=f"audit deletion {sender._meta.label}")
 
 
 def watch_subscriptions() -> None:
     """Write down changes of subscriptions, as changes of their integration."""
+    WATCHED.add(EventSubscription)
     pre_save.connect(_note_before, sender=EventSubscription, dispatch_uid="audit before subscription")
     post_save.connect(_note_subscription, sender=EventSubscription, dispatch_uid="audit subscription")
     post_delete.connect(_note_end, sender=EventSubscription, dispatch_uid="audit end of subscription")
@@ -74,11 +85,21 @@ def _note_before(sender: type[models.Model], instance: Any, raw: bool, using: st
         instance.__dict__[_BEFORE] = old
 
 
-def _note_save(instance: Any, raw: bool, created: bool, using: str, update_fields: Any = None, **_: Any) -> None:
+def _note_save(
+    instance: Any,
+    raw: bool,
+    created: bool,
+    using: str,
+    *,
+    ignored: Collection[str],
+    only_changes: bool,
+    update_fields: Any = None,
+    **_: Any,
+) -> None:
     if raw:
         return
-    changes = _changes(instance, update_fields)
-    if created or changes:
+    changes = _changes(instance, update_fields, ignored)
+    if (created and not only_changes) or (changes and not created):
         action, actor = deed()
         verb = CREATED if created else action or _verb(changes)
         record(verb, instance, changes=changes, actor=actor, using=_where(instance, using))
@@ -89,7 +110,7 @@ def _where(instance: Any, using: str) -> str | None:
     return using if instance._meta.app_label == AuditEntry._meta.app_label else None
 
 
-def _changes(instance: Any, columns: Collection[str] | None, ignored: Collection[str] = _FOLLOW) -> Changes:
+def _changes(instance: Any, columns: Collection[str] | None, ignored: Collection[str]) -> Changes:
     before = instance.__dict__.pop(_BEFORE, None)
     return changes_between(before, instance, ignored=ignored, only=columns)
 
@@ -128,7 +149,17 @@ def _note_end(instance: Any, using: str, origin: Any = None, **_: Any) -> None:
 
 
 def _note_deletion(instance: Any, using: str, **_: Any) -> None:
-    record(DELETED, instance, using=_where(instance, using))
+    if not _goes_with_its_integration(instance, using):
+        record(DELETED, instance, using=_where(instance, using))
+
+
+def _goes_with_its_integration(instance: Any, using: str) -> bool:
+    """Tell whether the integration of the row is being deleted: of that it is told once."""
+    keys = (field for field in instance._meta.concrete_fields if field.related_model is TenantIntegration)
+    if (key := next(keys, None)) is None:
+        return False
+    mine = TenantIntegration.unannounced.using(using).filter(pk=getattr(instance, key.attname))
+    return mine.exclude(lane__deleting_since=None).exists()
 
 
 def _note_disabled(connection: Any, reason: str, **_: Any) -> None:

@@ -6,6 +6,8 @@ group of their own.
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.apps import AppConfig
 from django.contrib.auth.management import create_permissions
 from django.contrib.auth.models import Group, Permission
@@ -49,5 +51,7 @@ def ensure_groups(app: AppConfig, using: str) -> None:
         wanted = own.filter(codename__in=codenames_of(role))
         there = set(group.permissions.using(using).values_list("pk", flat=True))
         missing = [permission for permission in wanted if permission.pk not in there]
-        if missing:
-            group.permissions.add(*missing)
+        # Nobody's doing, so the audit trail hears nothing of it; its table may be yet to come.
+        through: Any = Group.permissions.through
+        rows = [through(group=group, permission=permission) for permission in missing]
+        through.objects.using(using).bulk_create(rows, ignore_conflicts=True)

@@ -7,6 +7,9 @@ The class knows the project's memberships; it needs three methods, whose changes
         def set_role(self, tenant, user, role): ...  # also of somebody who did not work for it; `role` is a word
         def remove(self, tenant, user): ...       # who no longer works for it
 
+It may name the model of its rows, ``memberships = Membership`` (with foreign keys ``tenant`` and ``user``, and a text
+``role``): the audit trail then tells of whoever changes them, by whichever way.
+
 Without that setting, the console says that people are managed elsewhere.
 """
 
@@ -84,6 +87,15 @@ def people() -> People | None:
         )
     known: People = made
     return known
+
+
+def membership_model() -> Any:
+    """Return the model that the project's class names as `memberships`; None: it names none, or cannot be had."""
+    path = getattr(settings, SETTING, "")
+    try:
+        return getattr(import_string(path), "memberships", None) if path else None
+    except ImportError:
+        return None  # the console's page says it
 
 
 def managers_of(tenant: Any) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import partial
 from typing import Any, ClassVar
 
@@ -15,6 +16,7 @@ from integrations.admin.lists.history import History
 from integrations.admin.lists.recent_filters import ActionFilter, ConnectionFilter, EventTypeFilter, OutcomeFilter
 from integrations.admin.pages.object_buttons import Button, ObjectButtons
 from integrations.admin.widgets.assets import Assets
+from integrations.audit.trail import DELETED, record_rows
 from integrations.display import NOTHING, Badge, exact, inbound_badge, inbound_story, short, switched_off, when
 from integrations.inbound import by_hand as inbound_actions
 from integrations.inbound.models import AbstractWebhookEvent
@@ -146,6 +148,17 @@ class WebhookEventAdminMixin(History, ObjectButtons):
         return shown_body(obj.body, inbound_actions.secrets_of(obj))
 
     # -- actions ----------------------------------------------------------------------------------
+
+    def delete_model(self, request: HttpRequest, obj: Any) -> None:
+        self._note_deleted([obj])
+        super().delete_model(request, obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        self._note_deleted(queryset.defer(*self.heavy))
+        super().delete_queryset(request, queryset)
+
+    def _note_deleted(self, rows: Iterable[Any]) -> None:
+        record_rows(DELETED, rows, noun="webhooks")
 
     def buttons_of(self, request: HttpRequest, obj: Any) -> tuple[Button, ...]:
         again, replay = self.buttons

@@ -15,13 +15,21 @@ from django.utils.translation import gettext as _
 
 from integrations import conf, per_minute
 from integrations.api_keys.keys import in_use, keys_of, revoke
-from integrations.audit.trail import record
+from integrations.audit.watch_people import note_role
 from integrations.console.access import Access
 from integrations.console.page import page, show
 from integrations.console.tenant.chosen import chosen_tenant
 from integrations.health.alert import AlertMute
 from integrations.tenancy.capabilities import Capability
-from integrations.tenancy.people import Member, change_role, find_user, name_of_user, people, remove
+from integrations.tenancy.people import (
+    Member,
+    change_role,
+    find_user,
+    membership_model,
+    name_of_user,
+    people,
+    remove,
+)
 from integrations.tenancy.roles import Role
 from integrations.tenancy.tenant import key_of, name_of
 
@@ -76,7 +84,7 @@ def set_role(request: HttpRequest, access: Access, key: str) -> HttpResponse:
     try:
         with transaction.atomic():
             change_role(tenant, member.user, role)
-            _record(request, "changed role", tenant, member, [member.role or "by permissions", role.word])
+            _note(request, tenant, member.user, member.role, role.word)
     except ValidationError as error:
         messages.error(request, " ".join(error.messages))
         return _back(tenant)
@@ -112,7 +120,7 @@ def remove_member(request: HttpRequest, access: Access, key: str) -> HttpRespons
         try:
             with transaction.atomic():
                 remove(tenant, member.user)
-                _record(request, "removed", tenant, member, [member.role or "by permissions", None])
+                _note(request, tenant, member.user, member.role, None)
                 for api_key in made.filter(pk__in=_numbers(request.POST.getlist("key"))) if may_revoke else ():
                     revoke(api_key, actor=access.user)
         except ValidationError as problem:
@@ -152,7 +160,7 @@ def _add(request: HttpRequest, access: Access, tenant: Any, form: AddPerson) -> 
             raise ValidationError(_("%(name)s works for the tenant already.") % {"name": name_of_user(user)})
         with transaction.atomic():
             change_role(tenant, user, role)
-            _record(request, "added", tenant, Member(user, role.word), [None, role.word])
+            _note(request, tenant, user, None, role.word)
     except ValidationError as error:
         form.add_error("account", error)
         return False
@@ -175,9 +183,10 @@ def _member(request: HttpRequest, access: Access, key: str) -> tuple[Any, Member
     raise Http404
 
 
-def _record(request: HttpRequest, action: str, tenant: Any, member: Member, change: list[Any]) -> None:
-    name = f"{member.name} ({member.user.get_username()})"
-    record(action, member.user, tenant=tenant, name=name, changes={"role": change}, request=request)
+def _note(request: HttpRequest, tenant: Any, user: Any, before: str | None, after: str | None) -> None:
+    """Write down the change, if the rows that it made are not watched."""
+    if membership_model() is None:
+        note_role(tenant, user, before, after, request=request)
 
 
 def _choose(request: HttpRequest, access: Access) -> HttpResponse:

@@ -157,7 +157,8 @@ def test_a_user_who_is_gone_keeps_name_and_key(integration: TenantIntegration) -
         operator_actions.resume(integration, actor="carol")
     key = str(user.pk)
     user.delete()
-    assert [(each.actor, each.actor_key) for each in entries()] == [("carol", key)]
+    assert [(each.actor, each.actor_key) for each in entries(action="resumed")] == [("carol", key)]
+    assert [each.object_name for each in entries(action="deleted")] == ["carol"]
 
 
 def test_a_command_and_a_shell_name_who_is_logged_in(
