@@ -7,8 +7,8 @@ have no exchanges.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any, TypeGuard
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple, TypeGuard
 
 from integrations.connections.binding import bind
 from integrations.connections.models import TenantIntegration
@@ -22,9 +22,18 @@ from .models import ExecutionLog
 Head = list[tuple[str, str]]
 
 
+class File(NamedTuple):
+    """What was attached to a mail; `is_row`: it is the event's bytes, or what the row's own payload makes of it."""
+
+    name: str
+    content_type: str
+    size: int
+    is_row: bool
+
+
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """One request and what came of it, as a person may see it.
+    """One request, mail or file and what came of it, as a person may see it.
 
     Attributes:
         url: masked; where the path is a secret, only the host.
@@ -36,6 +45,10 @@ class Exchange:
         answer: what came back, masked and capped.
         was_sent: False: it certainly never left.
         left_out: how many exchanges before this one were not kept.
+        protocol: ``http``, or how a mail or file was handed over: ``smtp``, ``sftp``, ``file``. Those have no method
+            and no status: without an `error` they were taken.
+        envelope: what was said beside a mail or file: sender and recipients, the path.
+        files: what was attached to a mail.
     """
 
     method: str
@@ -52,6 +65,14 @@ class Exchange:
     error: str
     was_sent: bool
     left_out: int
+    protocol: str = "http"
+    envelope: Head = field(default_factory=list)
+    files: tuple[File, ...] = ()
+
+    @property
+    def is_http(self) -> bool:
+        """Tell whether it was a request."""
+        return self.protocol == "http"
 
     @property
     def is_cut(self) -> bool:
@@ -145,7 +166,7 @@ def _like(model: Mapping[str, Any], kept: list[Any], log: ExecutionLog, sync: In
 def _exchange(kept: Mapping[str, Any], log: ExecutionLog, body: str, *, is_own: bool, is_last: bool) -> Exchange:
     is_same = kept.get("body_is") == FROM_ROW
     return Exchange(
-        method=kept.get("method") or log.method,
+        method="" if "protocol" in kept else kept.get("method") or log.method,
         url=kept.get("url") or log.url,
         head=_pairs(kept.get("head")),
         body=body if is_same else kept.get("body"),
@@ -159,6 +180,9 @@ def _exchange(kept: Mapping[str, Any], log: ExecutionLog, body: str, *, is_own: 
         error=kept.get("error") or "",
         was_sent=kept.get("was_sent", True),
         left_out=kept.get("left_out") or 0,
+        protocol=kept.get("protocol") or "http",
+        envelope=_pairs(kept.get("envelope")),
+        files=tuple(File(name, kind, size, same == FROM_ROW) for name, kind, size, same in kept.get("files") or ()),
     )
 
 

@@ -9,14 +9,23 @@
 What a recorder holds is secret; what a scribe returns may be stored and shown. One scribe serves the attempts that are
 settled together. Their requests are mostly alike, and to mask and store each in full would cost a tenth of sending it:
 one that differs from another only in what its row and event say, in time and signature, refers to that one (`Alike`).
+
+What is no HTTP, a mail or a file, is handed over in one go, and kept beside the requests:
+
+    with handing_over("smtp", "smtp://mail.example.com:465", mail, [("MAIL FROM", sender)]) as handover:
+        handover.answer = smtp.send(…).reply
 """
 
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass, field
+from email import message_from_bytes
+from email.policy import default as MAIL_POLICY
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -62,13 +71,35 @@ class Exchange(NamedTuple):
     is_hidden: bool
 
 
+@dataclass(slots=True)
+class Handover:
+    """A mail or a file that was handed over without HTTP, and what came of it, unmasked; its repr shows none of it.
+
+    Attributes:
+        protocol: ``smtp``, ``sftp`` or ``file``.
+        where: the server, as a URL without credentials.
+        content: the mail, or what is in the file.
+        envelope: what was said beside it, name and value: sender and recipients, the path.
+        answer: what the other side said to it.
+        error: why it was not taken; None: it was.
+    """
+
+    protocol: str
+    where: str
+    content: bytes = field(repr=False)
+    envelope: list[tuple[str, str]] = field(repr=False)
+    answer: str = field(default="", repr=False)
+    error: IntegrationError | None = None
+    milliseconds: int = 0
+
+
 class Recorder:
     """Collects the exchanges of one attempt; its repr shows none of them."""
 
     __slots__ = ("exchanges", "left_out", "secrets")
 
     def __init__(self) -> None:
-        self.exchanges: list[Exchange] = []
+        self.exchanges: list[Exchange | Handover] = []
         self.left_out = 0
         self.secrets: tuple[str, ...] = ()
 
@@ -84,10 +115,14 @@ class Recorder:
         answer: Response | IntegrationError,
     ) -> None:
         """Take note of one exchange; of more than MOST_EXCHANGES, the last takes the place of the one before."""
+        self.keep(Exchange(method, url, lines, body, answer, _is_hidden.get()))
+
+    def keep(self, exchange: Exchange | Handover) -> None:
+        """Take note of what is put together already; see `add`."""
         if len(self.exchanges) >= MOST_EXCHANGES:
             self.exchanges.pop()
             self.left_out += 1
-        self.exchanges.append(Exchange(method, url, lines, body, answer, _is_hidden.get()))
+        self.exchanges.append(exchange)
 
 
 current: ContextVar[Recorder | None] = ContextVar("recorder", default=None)
@@ -102,6 +137,23 @@ def bodies_hidden() -> Iterator[None]:
         yield
     finally:
         _is_hidden.reset(token)
+
+
+@contextmanager
+def handing_over(
+    protocol: str, where: str, content: bytes, envelope: Sequence[tuple[str, str]] = ()
+) -> Iterator[Handover]:
+    """Keep what the block hands over, with its error if it raises one of ours; see `Handover`."""
+    handover, started = Handover(protocol, where, content, list(envelope)), time.perf_counter()
+    try:
+        yield handover
+    except IntegrationError as error:
+        handover.error = error
+        raise
+    finally:
+        handover.milliseconds = round((time.perf_counter() - started) * 1000)
+        if (recorder := current.get()) is not None:
+            recorder.keep(handover)
 
 
 class _Model:
@@ -183,7 +235,8 @@ class Scribe:
         """Return what may be stored of the exchanges, in order: an object for each, or how they differ from a row's.
 
         An object has ``method``, ``url`` (left out where it is `address`), ``head`` and ``body`` of the request,
-        ``status``, ``ms``, ``answer_head`` and ``answer`` of what came back, or ``error``. A body that is
+        ``status``, ``ms``, ``answer_head`` and ``answer`` of what came back, or ``error``. That of a mail or file has
+        ``protocol``, ``envelope`` and ``files`` (name, type, size of what is attached) besides. A body that is
         `row_body` is not repeated (``body_is``), nor a short answer that `excerpt` says.
 
         Args:
@@ -197,6 +250,8 @@ class Scribe:
         if len(exchanges) != 1:
             return self._in_full(recorder, row_body, own, excerpt)
         model, only = self._model, exchanges[0]
+        if isinstance(only, Handover):
+            return self._in_full(recorder, row_body, own, excerpt)
         if model is not None and (alike := model.differs(only, row_body, own, excerpt)) is not None:
             return alike
         found = self._in_full(recorder, row_body, own, excerpt)
@@ -208,6 +263,9 @@ class Scribe:
         last = len(recorder.exchanges) - 1
         for number, each in enumerate(recorder.exchanges):
             secrets = recorder.secrets
+            if isinstance(each, Handover):
+                found.append(self._handover(each, row_body, (*self._secrets(), *secrets)))
+                continue
             entry: dict[str, Any] = {"method": each.method}
             if url := self._url(each.url, secrets):
                 entry["url"] = url
@@ -234,6 +292,35 @@ class Scribe:
         if recorder.left_out:
             found[-1]["left_out"] = recorder.left_out
         return found
+
+    def _handover(self, each: Handover, row_body: bytes, secrets: tuple[str, ...]) -> dict[str, Any]:
+        entry: dict[str, Any] = {"protocol": each.protocol, "url": redact(each.where, secrets)[:500]}
+        entry["ms"] = each.milliseconds
+        entry["envelope"] = _lines(each.envelope, secrets)
+        text: bytes | None = each.content
+        if each.protocol == "smtp":
+            mail = message_from_bytes(each.content, policy=MAIL_POLICY)
+            entry["head"] = _lines([(name, str(value)) for name, value in mail.items()], secrets)
+            part = mail.get_body(("plain",))
+            text = part.get_content().encode() if part is not None else None
+            entry["files"] = [
+                [
+                    redact(printable(file.get_filename() or ""), secrets)[:200],
+                    file.get_content_type(),
+                    len(content := file.get_content()),
+                    FROM_ROW if content == row_body else "",
+                ]
+                for file in mail.iter_attachments()
+            ][:MOST_EXCHANGES]
+        if text == row_body:
+            entry["body_is"] = FROM_ROW
+        elif text is not None:
+            entry["body"], entry["size"] = _text(text, secrets, MOST_BODY), len(text)
+        if each.error is not None:
+            entry["error"] = redact(each.error.message, secrets)
+        elif each.answer:
+            entry["answer"] = redact(printable(each.answer), secrets)[:MOST_ANSWER]
+        return entry
 
     def _url(self, url: str, more: Sequence[str]) -> str:
         if self._secret_path and mask_url(url) == self._address:
@@ -269,6 +356,11 @@ def _shown(name: str, value: str, secrets: tuple[str, ...]) -> str:
     name = redact(printable(name), secrets)
     text = redact(printable(value), secrets)[:MOST_VALUE] if not value or is_safe_header(name) else MASK
     return f"{name}: {text}"
+
+
+def _lines(pairs: Sequence[tuple[str, str]], secrets: Sequence[str]) -> str:
+    """Return names and values as lines. They are no headers of HTTP: none of them carries credentials."""
+    return "\n".join(f"{name}: {redact(printable(value), secrets)[:MOST_VALUE]}" for name, value in pairs)
 
 
 def _text(body: bytes, secrets: Sequence[str], most: int) -> str:

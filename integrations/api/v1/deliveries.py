@@ -120,9 +120,20 @@ class DeliveryPage(Page):
     looked_at: int = Field(0, description="rows that were looked at, if the page is not full because no more were")
 
 
-class ExchangeOut(Schema):
-    """One request as it went out, and its answer; secrets are masked."""
+class FileOut(Schema):
+    """What was attached to a mail."""
 
+    name: str
+    content_type: str
+    size: int = Field(description="bytes")
+
+
+class ExchangeOut(Schema):
+    """One request, mail or file as it went out, and its answer; secrets are masked."""
+
+    protocol: str = Field(description="http, smtp, sftp or file; what is not http has no method and no status")
+    envelope: list[tuple[str, str]] = Field(description="of a mail its sender and recipients, of a file its path")
+    attachments: list[FileOut] = Field(description="of a mail")
     method: str
     url: str
     headers: list[tuple[str, str]]
@@ -315,6 +326,9 @@ def event_ref(event: Any) -> dict[str, Any]:
 
 def _exchange(each: Any) -> dict[str, Any]:
     return {
+        "protocol": each.protocol,
+        "envelope": each.envelope,
+        "attachments": [{"name": f.name, "content_type": f.content_type, "size": f.size} for f in each.files],
         "method": each.method,
         "url": each.url,
         "headers": each.head,

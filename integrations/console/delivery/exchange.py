@@ -19,7 +19,7 @@ class Shown:
     """One exchange for the page.
 
     Attributes:
-        request: the exact text of the request: its first line and its head.
+        request: the exact text of the request: its first line, a mail's or file's envelope, and its head.
         body: as it went out, secrets masked. `pretty`: the same, indented, "" if it is no JSON.
         answer_head: the exact text of the answer's head.
     """
@@ -33,7 +33,9 @@ class Shown:
 
     @property
     def is_ok(self) -> bool:
-        """Tell whether the answer was a success by its status."""
+        """Tell whether it was taken; of a request its status says so."""
+        if not self.exchange.is_http:
+            return not self.exchange.error
         return self.exchange.status is not None and 200 <= self.exchange.status < 300
 
 
@@ -45,7 +47,8 @@ def shown(exchange: Exchange, secrets: tuple[str, ...] | None) -> Shown:
     """
     exchange = masked(exchange, secrets)
     body = exchange.body
-    first = f"{exchange.method} {exchange.url}"
+    first = f"{exchange.method} {exchange.url}".strip()
+    first = "\n".join([first, *(f"{name}: {value}" for name, value in exchange.envelope)])
     head = "\n".join(f"{name}: {value}".rstrip() for name, value in exchange.head)
     status = f"HTTP {exchange.status}" if exchange.status is not None else ""
     answer_head = "\n".join(filter(None, (status, *(f"{name}: {value}" for name, value in exchange.answer_head))))
@@ -55,7 +58,7 @@ def shown(exchange: Exchange, secrets: tuple[str, ...] | None) -> Shown:
         body=body or "",
         pretty=pretty(body or ""),
         answer_head=answer_head,
-        curl=as_curl(exchange) if exchange.head else "",
+        curl=as_curl(exchange) if exchange.head and exchange.is_http else "",
     )
 
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import posixpath
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -30,6 +31,7 @@ from integrations.faults import Fault
 from integrations.transport import sftp, ssh
 from integrations.transport.host_keys import HostKeys, parse_host_keys
 from integrations.transport.login import Login
+from integrations.transport.recording import handing_over
 from integrations.transport.sftp import Stored
 from integrations.transport.ssh_key import private_key
 from integrations.transport.tcp import Conversation
@@ -83,6 +85,13 @@ class DropzoneJsonV1Connector(BaseConnector):
         return f"The server is the pinned one, the login works, and a file was {done}."
 
     def _put(self, name: str, body: bytes, is_same: Any) -> Stored:
+        protocol, where = ("sftp", self.base_url) if self.host else ("file", "")
+        with handing_over(protocol, where, body, [("path", posixpath.join(self._folder, name))]) as handover:
+            stored = self._stored(name, body, is_same)
+            handover.answer = "It lay there already, with this content." if stored.was_there else "It was stored."
+        return stored
+
+    def _stored(self, name: str, body: bytes, is_same: Any) -> Stored:
         if not self.host:
             return local.put(self._folder, conf.DROPZONE_ROOTS, name, body, is_same, temporary=self._temporary)
         conversation = self._open()

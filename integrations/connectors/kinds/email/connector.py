@@ -27,6 +27,7 @@ from integrations.connectors.registry import register
 from integrations.errors import EVENT, MAX_MESSAGE, ConfigurationError, IntegrationError, IntegrationTemporaryError
 from integrations.transport import imap, smtp, smtp_replies
 from integrations.transport.login import Login
+from integrations.transport.recording import handing_over
 from integrations.transport.tcp import Conversation
 
 from .compose import compose, message_id
@@ -78,8 +79,7 @@ class EmailConnector(BaseConnector):
         sent = smtp.Sent(())
         if owed:
             try:
-                conversation = self._open("smtp", smtp.PORTS)
-                sent = smtp.send(conversation, self._login, settings["sender"], owed, mail, is_rest=bool(had_it))
+                sent = self._send(owed, mail, is_rest=bool(had_it))
             except IntegrationError as error:
                 failure: IntegrationError | None = error
             else:
@@ -98,6 +98,16 @@ class EmailConnector(BaseConnector):
             details=details,
             remark=f"Not taken for {_named(sent.refused)}" if sent.refused else "",
         )
+
+    def _send(self, owed: list[str], mail: bytes, *, is_rest: bool) -> smtp.Sent:
+        sender = str(self.settings["sender"])
+        envelope = [("MAIL FROM", sender), *(("RCPT TO", address) for address in owed)]
+        with handing_over("smtp", self.base_url, mail, envelope) as handover:
+            conversation = self._open("smtp", smtp.PORTS)
+            sent = smtp.send(conversation, self._login, sender, owed, mail, is_rest=is_rest)
+            said = [f"Refused for {refusal.address}: {refusal.said}" for refusal in sent.refused]
+            handover.answer = " ".join(filter(None, (sent.reply, *said)))
+        return sent
 
     def _unfinished(self, sent: smtp.Sent, *, is_late: bool) -> IntegrationError | None:
         """Return the error by which those who are refused for now are tried again; None: it is done."""
