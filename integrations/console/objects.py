@@ -51,7 +51,7 @@ def name_objects(access: Access, events: Iterable[IntegrationEvent]) -> None:
         for event in group:
             obj = found.get(event.object_id)
             if obj is not None and is_own(owner_of(obj), event.tenant_id):
-                named = Named(kind, harmless(str(obj)), _page(access, obj))
+                named = Named(kind, harmless(str(obj)), page_of(access, obj))
             else:
                 named = Named(kind, harmless(event.object_id), is_there=False)
             event.named = named  # type: ignore[attr-defined]
@@ -69,7 +69,7 @@ def _found(model: type[models.Model] | None, object_ids: Iterable[str]) -> dict[
     return {str(obj.pk): obj for obj in model._base_manager.filter(pk__in=keys)}
 
 
-def _page(access: Access, obj: Any) -> str:
+def page_of(access: Access, obj: Any) -> str:
     """Return the object's own address: the project's page of it, else the admin's for those who may open it."""
     if hasattr(obj, "get_absolute_url"):
         return str(obj.get_absolute_url())

@@ -1,4 +1,5 @@
-"""Inbound webhooks: what providers told us about our integrations, and what became of it."""
+"""Inbound webhooks: what providers told us about our integrations. Each leads to its story in the console, which shows
+what came and may have it processed again; here many are processed again at once."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from django.http import HttpRequest
 from integrations.admin.lists.filters import IntegrationFilter
 from integrations.admin.lists.history import HistoryAdmin
 from integrations.admin.lists.recent_filters import ActionFilter, EventTypeFilter, OutcomeFilter
-from integrations.admin.pages.links import link_to_integration
+from integrations.admin.pages.links import console_url, link, link_to_integration
 from integrations.admin.tenancy.scoped_admin import TenantFilter
 from integrations.inbound.models import WebhookEvent
 from integrations.tenancy.capabilities import Capability
@@ -22,6 +23,11 @@ from .mixin import WebhookEventAdminMixin
 class WebhookEventAdmin(WebhookEventAdminMixin, HistoryAdmin):
     """Newest first; one without an integration is for superusers only."""
 
+    list_display = (*WebhookEventAdminMixin.list_display, "console")
+    readonly_fields = fields = ("status_now", "story", "connection_name", "what", "key", "times", "shown_error")
+    fieldsets = None
+    buttons = ()
+
     tenant_lookup = "connection__tenant"
     integration_field = "connection"
     capabilities: ClassVar = {"view": Capability.VIEW_DELIVERIES, "operate": Capability.PULL}
@@ -30,6 +36,14 @@ class WebhookEventAdmin(WebhookEventAdminMixin, HistoryAdmin):
     @admin.display(description="integration")
     def connection_name(self, obj: WebhookEvent) -> Any:
         return link_to_integration(obj.connection)
+
+    @admin.display(description="")
+    def console(self, obj: WebhookEvent) -> Any:
+        return link("Story", console_url("inbound-event", obj.pk))
+
+    @admin.display(description="story")
+    def story(self, obj: WebhookEvent) -> Any:
+        return link("What came, what it did here; process it again", console_url("inbound-event", obj.pk))
 
     def may_operate(self, request: HttpRequest, obj: Any) -> bool:
         return super().may_operate(request, obj) and self.role_allows(request, "operate", obj)

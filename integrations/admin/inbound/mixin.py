@@ -38,14 +38,25 @@ class WebhookEventAdminMixin(History, ObjectButtons):
     search_fields: ClassVar[Any] = ("idempotency_key",)  # get_search_results does it
     search_help_text = "The provider's id of the delivery, or our number of it."
     actions: Any = ("process_again", "replay")
-    readonly_fields = ("status_now", "connection_name", "what", "signature", "times", "tries", "key", "shown_error",
-                       "shown_payload", "headers_table", "raw_body")  # fmt: skip
+    readonly_fields: ClassVar[Any] = (
+        "status_now",
+        "connection_name",
+        "what",
+        "signature",
+        "times",
+        "tries",
+        "key",
+        "shown_error",
+        "shown_payload",
+        "headers_table",
+        "raw_body",
+    )
     fieldsets: ClassVar[Any] = (
         (None, {"fields": readonly_fields[:8]}),
         ("What was sent", {"fields": readonly_fields[8:10]}),
         ("As it came", {"fields": readonly_fields[10:], "classes": ("collapse",)}),
     )
-    buttons = (
+    buttons: tuple[Button, ...] = (
         Button("process-again", "Process again", "process_again", "Have a worker look at it now", is_main=True),
         Button("replay", "Replay (its effect happens again)", "replay", "It was processed: do it once more"),
     )
@@ -161,6 +172,8 @@ class WebhookEventAdminMixin(History, ObjectButtons):
         record_rows(DELETED, rows, noun="webhooks")
 
     def buttons_of(self, request: HttpRequest, obj: Any) -> tuple[Button, ...]:
+        if not self.buttons:
+            return ()
         again, replay = self.buttons
         if not obj.signature_valid or obj.status == Status.DUPLICATE:
             return ()

@@ -1,4 +1,5 @@
-"""Pulls: what is read from providers by cursor, how far, how often, and what went wrong."""
+"""Pulls: what is read from providers, and how often: set up, changed and ended here. Each leads to its story in the
+console, which says how far it is and what went wrong, and pulls now."""
 
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ from django.utils.html import format_html
 from integrations import clock
 from integrations.admin.lists.bounded import BoundedPaginator
 from integrations.admin.lists.filters import IntegrationFilter
-from integrations.admin.pages.links import link_to_integration
+from integrations.admin.pages.links import console_url, link, link_to_integration
 from integrations.admin.tenancy.scoped_admin import TenantFilter, TenantOwnedForm, TenantScopedAdmin, tenant_ids
 from integrations.connections.access import may_use, usable_by
 from integrations.connections.models import TenantIntegration
@@ -89,7 +90,8 @@ class SyncStateAdmin(SyncStateAdminMixin, TenantScopedAdmin):
     tenant_lookup = "connection__tenant"
     integration_field = "connection"
     list_filter = ("status", IntegrationFilter, TenantFilter)
-    list_display = ("resource", "connection_name", "state", "interval", "last", "next", "errors", "shown_cursor")
+    list_display = ("resource", "connection_name", "state", "interval", "last", "next", "errors", "console")
+    buttons = ()
     list_select_related = ("connection__tenant",)
     search_fields = ("resource_type", "connection__name")
     paginator = BoundedPaginator
@@ -97,10 +99,10 @@ class SyncStateAdmin(SyncStateAdminMixin, TenantScopedAdmin):
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         names = ["connection", "resource_type", "interval_minutes"]
-        return names if obj is None else ["integration", *names[1:], "taken_by", *super().get_fields(request, obj)[3:]]
+        return names if obj is None else ["integration", *names[1:], "taken_by", "story"]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[Any, ...]:
-        return (*super().get_readonly_fields(request, obj), "integration", "taken_by")
+        return (*super().get_readonly_fields(request, obj), "integration", "taken_by", "story")
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         field = super().formfield_for_dbfield(db_field, request, **kwargs)
@@ -146,6 +148,14 @@ class SyncStateAdmin(SyncStateAdminMixin, TenantScopedAdmin):
     @admin.display(description="integration")
     def connection_name(self, obj: SyncState) -> Any:
         return link_to_integration(obj.connection)
+
+    @admin.display(description="")
+    def console(self, obj: SyncState) -> Any:
+        return link("Story", console_url("pull", obj.pk))
+
+    @admin.display(description="story")
+    def story(self, obj: SyncState) -> Any:
+        return link("How far it is, and what went wrong; pull now, start over", console_url("pull", obj.pk))
 
     @admin.display(description="its items go to")
     def taken_by(self, obj: SyncState) -> Any:

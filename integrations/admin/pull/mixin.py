@@ -35,7 +35,7 @@ class SyncStateAdminMixin(ListedFilters, ObjectButtons):
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
     actions: Any = ("pull_now", "start_over")
-    buttons = (
+    buttons: tuple[Button, ...] = (
         Button("pull-now", "Pull now", "pull_now", "Asks a worker to go on from the cursor", is_main=True),
         Button("start-over", "Start over (full resync)", "start_over", "Forgets the cursor and reads everything again"),
     )

@@ -7,7 +7,7 @@ from typing import Any
 from django.http import HttpRequest
 from django.template.loader import render_to_string
 
-from integrations.admin.pages.links import page_url
+from integrations.admin.pages.links import console_url, page_url
 from integrations.admin.tenancy.panels import Panel, register_panel
 from integrations.admin.widgets.assets import CSS
 from integrations.connections.models import TenantIntegration
@@ -30,7 +30,7 @@ def pulls_panel(request: HttpRequest, obj: TenantIntegration) -> str:
         state.connection = obj
     rows: list[dict[str, Any]] = [
         {
-            "url": page_url("syncstate", "change", state.pk),
+            "url": console_url("pull", state.pk) or page_url("syncstate", "change", state.pk),
             "resource": harmless(state.resource_type),
             "badge": pull_badge(state),
             "every": every(state.interval_minutes),

@@ -111,7 +111,7 @@ def _senders(access: Access) -> list[TenantIntegration]:
 def _tell(event: Any) -> None:
     event.badge, event.story = inbound_badge(event), inbound_story(event)
     event.what = harmless(event.event_type) or harmless(event.action) or "–"
-    event.said = harmless(event.error)
+    event.said, event.called = harmless(event.error), harmless(event.action)
 
 
 def _deed(event: Any) -> str:

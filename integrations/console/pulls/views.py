@@ -10,6 +10,7 @@ from django.shortcuts import redirect
 
 from integrations.console.access import Access
 from integrations.console.keyset import chosen, listing
+from integrations.console.objects import page_of
 from integrations.console.page import page, show
 from integrations.display import every, next_pull, pull_badge
 from integrations.pull import by_hand
@@ -52,6 +53,7 @@ def pull(request: HttpRequest, access: Access, pk: int) -> HttpResponse:
         "may_act": access.may(Capability.PULL, state.connection.tenant_id),
         "may_start_over": access.may(Role.MANAGER, state.connection.tenant_id),
         "why_not": _why_not(state),
+        "edit_url": page_of(access, state),
     }
     return show(request, access, "pull.html", context)
 

@@ -26,6 +26,7 @@ from integrations.admin import (
     SyncStateAdminMixin,
     WebhookEventAdminMixin,
 )
+from integrations.audit.trail import AuditEntry
 from integrations.connectors.registry import ConnectorRegistry
 from integrations.credentials.masking import MASK
 from integrations.pull.handlers import forget, handles
@@ -400,6 +401,18 @@ def test_a_hosts_own_rule_for_a_row_holds_in_the_list_too(
     assert (event.status, state.cursor, hints) == ("failed", "page-7", [])
 
 
+def test_buttons_need_post_and_a_csrf_token(root: Client, shop: Any) -> None:
+    strict = Client(enforce_csrf_checks=True)
+    strict.force_login(User.objects.get(is_superuser=True))
+    event = host.WebhookEvent.objects.create(
+        connection=shop, idempotency_key="1:a", provider="x", signature_valid=True, status="failed"
+    )
+    state = host.SyncState.objects.create(connection=shop, resource_type="orders")
+    for address in (url("webhookevent", "process_again", event.pk), url("syncstate", "start_over", state.pk)):
+        assert strict.post(address).status_code == 403
+        assert root.get(address).status_code == 405
+
+
 def test_events_are_read_only_and_deleted_with_the_permission(shop: Any) -> None:
     event = host.WebhookEvent.objects.create(connection=shop, idempotency_key="1:a", provider="x")
     host.Company.objects.update(name="acme")
@@ -411,6 +424,8 @@ def test_events_are_read_only_and_deleted_with_the_permission(shop: Any) -> None
         codename="delete_webhookevent", content_type__app_label=host.Connection._meta.app_label))  # fmt: skip
     assert deleter.post(url("webhookevent", "delete", event.pk), {"post": "yes"}).status_code == 302
     assert not host.WebhookEvent.objects.exists()
+    told = AuditEntry.objects.get(action="deleted")
+    assert (told.object_key, told.actor) == (str(event.pk), "acme")
 
 
 @pytest.mark.usefixtures("_taken")
