@@ -175,6 +175,9 @@ class DeliveryStory(DeliveryOut):
                     "milliseconds": 84,
                     "requests": [
                         {
+                            "protocol": "http",
+                            "envelope": [],
+                            "attachments": [],
                             "method": "POST",
                             "url": "https://n8n.example.com/***",
                             "headers": [["content-type", "application/json"], ["webhook-signature", "***"]],
