@@ -69,6 +69,7 @@ DELIVERY = {
     "created_at": WHEN,
     "next_attempt_at": WHEN,
     "settled_at": None,
+    "payload_version": 1,
     "event": EVENT,
     "integration": {"id": INTEGRATION, "name": "Our n8n", "connector_type": "webhook"},
 }

@@ -47,6 +47,8 @@ class EventTypeOut(Schema):
             "payload_schema": {"type": "object"},
             "example": {"event_type": "workitem_created"},
             "is_on_request": False,
+            "version": 1,
+            "older": [],
         }
     )
 
@@ -83,6 +85,7 @@ class EventOut(EventRef):
             **EVENT,
             "tenant": "acme-corp",
             "payload": {"event_type": "workitem_created", "workitem": {"id": 42}},
+            "payload_version": 1,
             "deliveries": [DELIVERY],
             "not_owed": [{"integration": "Slack", "why": "It does not want this event type."}],
         }
