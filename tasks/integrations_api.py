@@ -249,6 +249,7 @@ def write_note(request: HttpRequest, pk: int, data: NoteIn) -> Any:
     # Nobody's hand wrote a program's note, so it says whose word it is: it must not pass for one of the system.
     text = data.text.strip() if author else f"{caller.name}: {data.text.strip()}"
     note = Note(tenant_id=item.tenant_id, work_item=item, author=author, text=text)
+    _check(Note(text=data.text.strip()), ["text"])  # with a name before it, there is always something to see
     with transaction.atomic():
         _check(note, ["text"])
         note.save()

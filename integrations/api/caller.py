@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import Http404, HttpRequest
 
 from integrations.api_keys.models import APIKey
 from integrations.api_keys.scopes import Scope, scopes
@@ -17,7 +18,9 @@ from integrations.connectors.manifest import Manifest
 from integrations.inbound.actions import not_theirs
 from integrations.tenancy.capabilities import Capability, may, tenants_where
 from integrations.tenancy.scope import tenants_of
-from integrations.tenancy.tenant import present
+from integrations.tenancy.tenant import present, tenant_model
+
+_CAPABILITY, _SCOPE = "capability", "scope"
 
 
 class Caller(ABC):
@@ -26,10 +29,14 @@ class Caller(ABC):
     Attributes:
         name: who it is, for logs.
         identity: the same for the same caller, never for two.
+        granted: what this call asked for and was allowed, as JSON: (capability or scope, its name, the tenant's key).
     """
 
     name: str
     identity: str
+
+    def __init__(self) -> None:
+        self.granted: list[tuple[str, str, str]] = []
 
     @abstractmethod
     def tenants(self) -> QuerySet[Any]:
@@ -71,12 +78,43 @@ class Caller(ABC):
         """
         if not self.may(capability, tenant_key):
             raise PermissionDenied(self.lacks(capability))
+        self.granted.append((_CAPABILITY, capability.name, str(tenant_key)))
+
+    def require_scope(self, scope: Scope, tenant_key: Any) -> None:
+        """Refuse a caller who may not do what a project's own `scope` allows.
+
+        Raises:
+            PermissionDenied: the message says what it takes.
+        """
+        if not self.tenants_with(scope).filter(pk=tenant_key).exists():
+            raise PermissionDenied(self.lacks_scope(scope))
+        self.granted.append((_SCOPE, scope.name, str(tenant_key)))
+
+    def require_again(self, granted: Iterable[Sequence[str]]) -> None:
+        """Refuse a caller who may no longer do what was `granted` to an earlier call of theirs.
+
+        Raises:
+            Http404: the tenant is not theirs any more.
+            PermissionDenied: the message says what it takes.
+        """
+        known = {scope.name: scope for scope in scopes()}
+        for kind, name, text in granted:
+            key = tenant_model()._meta.pk.to_python(text)
+            if not self.tenants().filter(pk=key).exists():
+                raise Http404
+            if kind == _CAPABILITY and name in Capability.__members__:
+                self.require(Capability[name], key)
+            elif kind == _SCOPE and name in known:
+                self.require_scope(known[name], key)
+            else:
+                raise PermissionDenied  # a newer release has no such thing
 
 
 class Person(Caller):
     """Somebody who is signed in."""
 
     def __init__(self, user: Any) -> None:
+        super().__init__()
         self.user = user
         self.name = user.get_username()
         self.identity = f"user {user.pk}"
@@ -114,6 +152,7 @@ class Program(Caller):
     """Somebody's program, which sent an API key."""
 
     def __init__(self, key: APIKey) -> None:
+        super().__init__()
         self.key = key
         self.name = key.actor[:150]
         self.identity = f"key {key.pk}"

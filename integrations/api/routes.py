@@ -30,6 +30,7 @@ from integrations.tenancy.capabilities import Capability
 from integrations.tenancy.tenant import slug_of
 
 from .authentication import Anybody, KeyAuth, PersonAuth, tells_quota
+from .body import ShallowJSON
 from .caller import Caller, caller_of
 from .checks import check_events, connector_shown, tick
 from .docs_page import DocsPage
@@ -50,6 +51,7 @@ api = NinjaAPI(
     version="1",
     urls_namespace="integrations-api",
     auth=[KeyAuth(), PersonAuth()],
+    parser=ShallowJSON(),
     docs=DocsPage(),
     docs_decorator=staff_member_required,
 )

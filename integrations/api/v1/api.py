@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.exceptions import PermissionDenied
+from django.conf import settings as django_settings
+from django.core.exceptions import PermissionDenied, RequestDataTooBig
 from django.http import Http404, HttpRequest
 from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError
 from ninja.errors import ValidationError as WrongRequest
 
 from integrations.api.authentication import KeyAuth, PersonAuth, tells_quota
-from integrations.api.body import StorableJSON
+from integrations.api.body import StorableJSON, Unreadable
 from integrations.api.docs_page import DocsPage
 from integrations.api_keys.proof import KeyRefused, TooManyRequests
 from integrations.credentials.error_reports import hides_secrets
@@ -148,4 +149,14 @@ def _too_many(request: HttpRequest, error: TooManyRequests) -> Any:
 
 @api.exception_handler(HttpError)
 def _other(request: HttpRequest, error: HttpError) -> Any:
+    if isinstance(error.__cause__, Unreadable):
+        return problem(400, "refused", f"The body cannot be read. {error.__cause__}")
+    if error.status_code == 403:  # the one that ninja raises
+        words = "A write with a session takes its CSRF token in the header X-CSRFToken. Programs send an API key."
+        return problem(403, "forbidden", words)
     return problem(error.status_code, "refused", str(error))
+
+
+@api.exception_handler(RequestDataTooBig)
+def _too_big(request: HttpRequest, error: RequestDataTooBig) -> Any:
+    return problem(400, "refused", f"A body has at most {django_settings.DATA_UPLOAD_MAX_MEMORY_SIZE} bytes.")

@@ -115,9 +115,7 @@ def require(request: HttpRequest, scope: Scope, tenant_key: Any) -> None:
     Raises:
         PermissionDenied: the message says what it takes.
     """
-    caller = caller_of(request)
-    if not caller.tenants_with(scope).filter(pk=tenant_key).exists():
-        raise PermissionDenied(caller.lacks_scope(scope))
+    caller_of(request).require_scope(scope, tenant_key)
 
 
 def tenant_for(request: HttpRequest, scope: Scope, key: str | int | None) -> Any:

@@ -1,7 +1,8 @@
 """A write that is sent twice is done once: the header ``Idempotency-Key`` names it, the second gets the same answer.
 
 Kept for a day, by the caller: a person or a key. The same key with another request is refused (422); while the first is
-under way, the second is (409). Answers are kept encrypted: one may hold a new signing secret.
+under way, the second is (409). Answers are kept encrypted: one may hold a new signing secret. They are told only as
+long as the caller may do what was done: roles and tenants are lost within a day, too.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ def once(operation: Callable[..., Any]) -> Callable[..., Any]:
         digest = hashlib.sha256(asked + request.body).hexdigest()
         kept, is_first = _begin(caller_of(request).identity, key, digest)
         if kept is None or not is_first:
-            return _again(kept, digest)
+            return _again(request, kept, digest)
         setattr(request, _KEPT, kept)
         return operation(request, *args, **kwargs)
 
@@ -68,7 +69,7 @@ def remembers(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpRespon
             if kept is not None and not is_over:
                 kept.delete()
         if kept is not None and is_over:
-            _end(kept, response)
+            _end(request, kept, response)
         return response
 
     return answered
@@ -86,7 +87,7 @@ def _begin(whose: str, key: str, digest: str) -> tuple[IdempotentRequest | None,
         return IdempotentRequest.objects.filter(caller=whose, key=key).first(), False
 
 
-def _again(kept: IdempotentRequest | None, digest: str) -> HttpResponse:
+def _again(request: HttpRequest, kept: IdempotentRequest | None, digest: str) -> HttpResponse:
     if kept is not None and kept.digest != digest:
         words = f"This {HEADER} was used for another request; take a new one for each."
         return problem(422, "idempotency_key_reused", words)
@@ -98,6 +99,7 @@ def _again(kept: IdempotentRequest | None, digest: str) -> HttpResponse:
     except EncryptionError:
         # Its key was retired within the day.
         return problem(409, "answer_lost", "It was done, but its answer cannot be read any more. Read what is there.")
+    caller_of(request).require_again(answer.get("granted", ()))
     response = HttpResponse(answer["body"], content_type=kept.content_type, status=kept.status)
     for name, value in answer["headers"].items():
         response[name] = value
@@ -105,10 +107,11 @@ def _again(kept: IdempotentRequest | None, digest: str) -> HttpResponse:
     return response
 
 
-def _end(kept: IdempotentRequest, response: Any) -> None:
+def _end(request: HttpRequest, kept: IdempotentRequest, response: Any) -> None:
     """Keep the answer; whoever took longer than UNDER_WAY may have been taken over, and keeps nothing."""
     headers = {name: response.headers[name] for name in _HEADERS if name in response.headers}
-    answer = json.dumps({"body": response.content.decode(), "headers": headers})
+    granted = caller_of(request).granted
+    answer = json.dumps({"body": response.content.decode(), "headers": headers, "granted": granted})
     IdempotentRequest.objects.filter(pk=kept.pk).update(
         status=response.status_code,
         answer=EncryptionService.seal(answer, _bound_to(kept)),

@@ -264,6 +264,14 @@ def test_an_event_named_twice_is_one_subscription(side: Side) -> None:
     assert call(side.client, "patch", path, {"events": events}).json()["events"] == ["workitem_updated"]
 
 
+def test_a_body_that_is_nested_too_deeply_is_refused(side: Side) -> None:
+    nested: Any = "x"
+    for _ in range(900):
+        nested = {"X-A": nested}
+    body = {"settings": {"headers": nested}}
+    assert call(side.client, "patch", f"/connections/{side.integration.public_id}", body).status_code == 400
+
+
 @pytest.mark.parametrize(
     ("method", "path", "body"),
     [

@@ -21,6 +21,7 @@ from integrations.models import IntegrationSync, Lane, TenantIntegration
 from integrations.tests.api_world import World, call, key_for, person
 from integrations.tests.factories import make_integration, make_item
 from integrations.tests.receiver import Receiver
+from tenants.models import Membership
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db, pytest.mark.portable]
 
@@ -136,6 +137,23 @@ def test_a_write_that_is_sent_twice_is_done_once(world: World) -> None:
     assert (under_way.status_code, under_way.json()["code"]) == (409, "under_way")
 
 
+def test_a_kept_answer_is_told_only_to_who_may_still_do_it(world: World) -> None:
+    """It has a new signing secret in it, and roles are lost within a day."""
+    client, named = person(world.tenant, "manager"), {"Idempotency-Key": "a"}
+    path = world.path("/integrations/{public_id}/rotate-secret")
+    mine = Membership.objects.filter(user=client.session["_auth_user_id"])
+    first = call("post", path, {}, client=client, **named)
+    assert first.status_code == 200
+    mine.update(role="operator")
+    demoted = call("post", path, {}, client=client, **named)
+    assert (demoted.status_code, demoted.json()["code"]) == (403, "forbidden")
+    mine.update(role="manager")
+    again = call("post", path, {}, client=client, **named)
+    assert (again.json(), again["Idempotent-Replayed"]) == (first.json(), "true")
+    mine.delete()
+    assert call("post", path, {}, client=client, **named).status_code == 404
+
+
 def test_a_refused_write_may_be_sent_again_under_the_same_name(world: World) -> None:
     client = person(world.tenant, "operator")
     named = {"Idempotency-Key": "a"}
@@ -223,6 +241,45 @@ def test_texts_that_cannot_be_stored_and_keys_that_no_row_has_are_refused(world:
     assert call("post", "/jobs", {"kind": "replay", "filter": words}, client=client).status_code == 422
     answer = call("post", "/jobs", {"kind": "replay", "filter": {"ids": many[:-1]}}, client=client)
     assert answer.status_code == 201
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ('{"X-A": ' * 101 + "1" + "}" * 101, "nested"),
+        ("[" * 100_000, "nested"),
+        ("NaN", "NaN is no number"),
+        ("1e400", "too large"),
+        ("9" * 5_000, "too large"),
+        ('{"X-A": "1", "X-A": "2"}', "twice"),
+        ('{"X-A": ', "no JSON"),
+        ('"\\ud800"', "half a character"),
+    ],
+)
+def test_a_body_that_says_no_one_thing_is_refused_in_words(world: World, value: str, words: str) -> None:
+    client = person(world.tenant, "manager")
+    body = f'{{"settings": {{"headers": {value}}}}}'
+    path = world.path("/integrations/{public_id}/settings")
+    answer = client.patch(f"/api/v1{path}", data=body, content_type="application/json")
+    assert (answer.status_code, answer.json()["code"]) == (400, "refused")
+    assert words in answer.json()["detail"]
+
+
+def test_a_body_that_is_too_large_is_a_problem_even_where_nobody_reads_it(world: World, settings: Any) -> None:
+    settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 1_000
+    key = key_for(world.tenant, "deliveries:write")[1]
+    body = {"x": "x" * 2_000}
+    answer = call("post", world.path("/integrations/{public_id}/pause"), body, key=key, **{"Idempotency-Key": "a"})
+    assert (answer.status_code, answer["Content-Type"]) == (400, "application/problem+json")
+    assert "1000 bytes" in answer.json()["detail"]
+
+
+def test_a_write_with_a_session_needs_its_csrf_token_and_says_how(world: World) -> None:
+    client = Client(enforce_csrf_checks=True)
+    client.cookies = person(world.tenant, "operator").cookies
+    answer = call("post", world.path("/integrations/{public_id}/pause"), client=client)
+    assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
+    assert "X-CSRFToken" in answer.json()["detail"]
 
 
 def test_the_audit_trail_says_that_it_came_by_the_api(world: World) -> None:

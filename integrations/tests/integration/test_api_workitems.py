@@ -126,6 +126,22 @@ def test_a_note_longer_than_a_person_may_type_is_refused(world: World, key: str)
     assert Note.objects.count() == 1
 
 
+@pytest.mark.parametrize("text", ["   ", "\u200b", "\u202egpj"])
+def test_a_programs_note_has_something_to_see_beside_its_name(world: World, key: str, text: str) -> None:
+    answer = call("post", world.path("/workitems/{pk}/notes"), {"text": text}, key=key)
+    assert (answer.status_code, list(answer.json()["fields"])) == (422, ["text"])
+    assert Note.objects.count() == 1
+
+
+def test_a_kept_answer_is_told_only_to_who_may_still_write(world: World) -> None:
+    client, named = person(world.tenant, "operator", *PERMISSIONS), {"Idempotency-Key": "a"}
+    path = world.path("/workitems/{pk}/notes")
+    assert call("post", path, {"text": "Told."}, client=client, **named).status_code == 201
+    assert call("post", path, {"text": "Told."}, client=client, **named)["Idempotent-Replayed"] == "true"
+    User.objects.get(pk=client.session["_auth_user_id"]).user_permissions.clear()
+    assert call("post", path, {"text": "Told."}, client=client, **named).status_code == 403
+
+
 def test_whoever_comes_too_late_with_a_router_is_told_where_it_belongs() -> None:
     with pytest.raises(RuntimeError, match=r"integrations_api\.py"):
         register_router("/late", Router())
