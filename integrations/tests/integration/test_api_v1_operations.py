@@ -71,8 +71,14 @@ def _fields_of(operation: Operation) -> set[str]:
     body = described(operation).get("requestBody")
     if not body:
         return set()
-    schema = body["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
-    return set(document()["components"]["schemas"][schema]["properties"])
+    return set(_named(body["content"]["application/json"]["schema"])["properties"])
+
+
+def _named(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema that `schema` refers to; beside it there is null, where a body may be left out."""
+    name = schema.get("anyOf", [schema])[0]["$ref"].rpartition("/")[2]
+    found: dict[str, Any] = document()["components"]["schemas"][name]
+    return found
 
 
 def test_every_operation_of_the_document_has_a_case() -> None:
@@ -230,7 +236,7 @@ def test_reading_costs_no_more_for_more_rows(world: World, role: str, django_ass
 
 
 def _example_of(schema: dict[str, Any]) -> Any:
-    found = document()["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+    found = _named(schema)
     return found["examples"][0] if "examples" in found else None
 
 
