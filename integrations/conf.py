@@ -139,8 +139,8 @@ class Settings(BaseModel):
     )
     PUSH_WAITING: int = _number(
         4,
-        "pushes through the API that one web process waits for at once; others are answered 202 at once. Keep it below "
-        "the number of the process's threads",
+        "pushes through the API that one web process waits for at once; others are answered 202 at once. As many "
+        "test events and checks, one of a tenant; others are answered 429. Keep it below half of the process's threads",
     )
     MAX_READ_BYTES: int = _number(8_388_608, "largest answer that is read for its content (queries, pages)")
 

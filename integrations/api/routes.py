@@ -45,6 +45,7 @@ from .schemas import (
     TestOut,
 )
 from .scope import one, require_kind, tenant_of, visible
+from .waiting import TOO_MANY, place_to_try
 
 api = NinjaAPI(
     title="Integrations",
@@ -191,7 +192,15 @@ def test_connection(request: HttpRequest, connection_id: UUID) -> Any:
 
 
 def _tried(request: HttpRequest, integration: TenantIntegration) -> TestOut:
-    result = try_connection(integration, actor=caller_of(request).name)
+    with place_to_try(integration.tenant_id) as is_free:
+        if not is_free:
+            return TestOut(
+                id=integration.public_id,
+                connected=integration.is_connected,
+                message=f"Not tried. {TOO_MANY}",
+                latency_ms=0,
+            )
+        result = try_connection(integration, actor=caller_of(request).name)
     return TestOut(
         id=integration.public_id,
         connected=result.success,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
@@ -14,6 +15,7 @@ from pydantic import Field
 
 from integrations.api.caller import caller_of
 from integrations.api.scope import one, require_kind, visible
+from integrations.api.waiting import TOO_MANY, place_to_try
 from integrations.connections.models import TenantIntegration
 from integrations.connectors.port import TestResult
 from integrations.delivery import operator_actions
@@ -185,7 +187,7 @@ def send_test(request: HttpRequest, public_id: UUID, data: TestIn | None = None)
     if chosen is not None and chosen not in (offered := dict(types_to_test(found))):
         known = f"Choose one of {', '.join(offered)}." if offered else "It takes no events."
         raise Refused(422, "wrong_event_type", "There is no such test event.", {"event_type": known})
-    return _tried(request, found, "test", send_test_event(found, client(), chosen))
+    return _tried(request, found, "test", lambda: send_test_event(found, client(), chosen))
 
 
 @router.post(
@@ -197,7 +199,7 @@ def send_test(request: HttpRequest, public_id: UUID, data: TestIn | None = None)
 def check(request: HttpRequest, public_id: UUID) -> Any:
     """Have it prove its credentials, with a call that changes nothing; for connector types that have one."""
     found = _to_try(request, public_id)
-    return _tried(request, found, "check", check_connection(found, client()))
+    return _tried(request, found, "check", lambda: check_connection(found, client()))
 
 
 def _to_try(request: HttpRequest, public_id: UUID) -> TenantIntegration:
@@ -206,7 +208,13 @@ def _to_try(request: HttpRequest, public_id: UUID) -> TenantIntegration:
     return found
 
 
-def _tried(request: HttpRequest, found: TenantIntegration, name: str, result: TestResult) -> dict[str, Any]:
+def _tried(
+    request: HttpRequest, found: TenantIntegration, name: str, attempt: Callable[[], TestResult]
+) -> dict[str, Any]:
+    with place_to_try(found.tenant_id) as is_free:
+        if not is_free:
+            raise Refused(429, "too_many_trials", TOO_MANY, headers={"Retry-After": "5"})
+        result = attempt()
     log_trial(found, name, result, actor=caller_of(request).name)
     same = ("success", "message", "status", "event_type", "remark")
     return {"milliseconds": round(result.latency_ms), **{each: getattr(result, each) for each in same}}

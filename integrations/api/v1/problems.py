@@ -33,6 +33,7 @@ PROBLEM_TYPES: dict[str, tuple[tuple[int, ...], str]] = {
     "wrong_filter": ((422,), "a filter of a list is wrong; `fields` names it"),
     "wrong_job": ((422,), "what a job is to do is wrong; `fields` names it where one field is"),
     "too_many_requests": ((429,), "the requests of this API key are used up; `Retry-After` says for how long"),
+    "too_many_trials": ((429,), "a test or a check of the tenant is under way; `Retry-After` says when to try again"),
     "method_not_allowed": ((405,), "the address has no such method; the header `Allow` names those it has"),
     "refused": ((400,), "the request cannot be read"),
     "changed_meanwhile": ((412,), "somebody was faster: the `ETag` is another one by now"),

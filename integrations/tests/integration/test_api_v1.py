@@ -13,6 +13,7 @@ from django.db import connections
 from django.test import Client
 
 from integrations.api.v1 import jobs
+from integrations.api.waiting import place_to_try
 from integrations.api_keys.models import IdempotentRequest
 from integrations.audit.trail import AuditEntry
 from integrations.delivery.drain import drain
@@ -272,6 +273,25 @@ def test_a_body_that_is_too_large_is_a_problem_even_where_nobody_reads_it(world:
     answer = call("post", world.path("/integrations/{public_id}/pause"), body, key=key, **{"Idempotency-Key": "a"})
     assert (answer.status_code, answer["Content-Type"]) == (400, "application/problem+json")
     assert "1000 bytes" in answer.json()["detail"]
+
+
+def test_tests_of_one_tenant_wait_for_one_another(receiver: Receiver, settings: Any) -> None:
+    """Each holds a thread of the web server until the destination answers."""
+    settings.INTEGRATIONS = {**settings.INTEGRATIONS, "ALLOWED_HOSTS": [receiver.netloc], "PUSH_WAITING": 2}
+    world, other = (World(name, receiver.url) for name in ("contoso", "umbrella"))
+    path, older = world.path("/integrations/{public_id}/test"), f"/api/connections/{world.integration.public_id}/test"
+    key = key_for(world.tenant, "deliveries:write", "read")[1]
+    theirs = key_for(other.tenant, "deliveries:write")[1]
+    with place_to_try(world.tenant.pk):
+        answer = call("post", path, key=key)
+        assert (answer.status_code, answer.json()["code"]) == (429, "too_many_trials")
+        assert answer["Retry-After"] == "5"
+        assert call("post", older, key=key).json()["message"].startswith("Not tried.")
+        assert not receiver.requests
+        assert call("post", other.path("/integrations/{public_id}/test"), key=theirs).status_code == 200
+        with place_to_try("somebody"):
+            assert call("post", other.path("/integrations/{public_id}/test"), key=theirs).status_code == 429
+    assert call("post", path, key=key).status_code == 200
 
 
 def test_a_write_with_a_session_needs_its_csrf_token_and_says_how(world: World) -> None:
