@@ -29,7 +29,8 @@ def test_what_is_not_installed_is_named_with_its_extra(package: str, module: str
         "import sys, importlib.util as util, django; find = util.find_spec\n"
         f"util.find_spec = lambda name, *a: None if name.partition('.')[0] == {package!r} else find(name, *a)\n"
         "from django.conf import settings; import app.settings as theirs\n"
-        f"theirs.INSTALLED_APPS.remove({package!r}); django.setup(); sys.modules[{package!r}] = None\n"
+        f"theirs.INSTALLED_APPS = [app for app in theirs.INSTALLED_APPS if app != {package!r}]\n"
+        f"django.setup(); sys.modules[{package!r}] = None\n"
         f"import {module}\n"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
