@@ -11,6 +11,7 @@ import json
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from django.contrib.contenttypes.models import ContentType
@@ -27,7 +28,7 @@ from integrations.outbox.canonical_json import TRUNCATED, TooLarge, encode_withi
 from integrations.outbox.lazy_savepoint import lazy_savepoint
 from integrations.outbox.loops import refuse_loops
 from integrations.outbox.models import IntegrationEvent, object_id_of
-from integrations.outbox.record import Occurrence, record
+from integrations.outbox.record import Occurrence, body_of, record
 from integrations.tenancy.boundary import only_of, refuse_foreign
 from integrations.tenancy.tenant import name_of, tenant_model
 
@@ -82,10 +83,7 @@ def publish_all(
             continue
         frame = frames.get((tenant.pk, event_type))
         if frame is None:
-            named = {"id": tenant.pk, "name": name_of(tenant)}
-            about = {"event_type": event_type, "timestamp": now, "tenant": named}
-            frame = sanitise_object(about, limit=conf.MAX_BODY_BYTES)
-            frames[tenant.pk, event_type] = frame
+            frame = frames[tenant.pk, event_type] = _frame(happening, now)
         minimal = {**frame, **happening.minimal}
         payload = _sendable(frame, happening, using)
         newest, owing = event_types.newest_version(event_type), _Owing()
@@ -127,6 +125,34 @@ def publish_all(
     if owed_to:
         wake_on_commit(owed_to, using=using)
     return event_ids
+
+
+def body_now(happening: Happening, version: int, *, model: type[models.Model], using: str) -> str:
+    """Return what whoever has that `version` of the payload would be owed now; nothing is written."""
+    frame, event_type = _frame(happening, clock.now()), happening.event_type
+    payload = _sendable(frame, happening, using)
+    wanted = event_types.nearest_version(event_type, version)
+    occurrence = Occurrence(
+        tenant_id=happening.tenant.pk,
+        event_type=event_type,
+        content_type_id=ContentType.objects.db_manager(using).get_for_model(model).pk,
+        object_id=happening.object_id,
+        payload=payload,
+        is_sanitised=True,
+        minimal={**frame, **happening.minimal},
+        integration_ids=(),
+    )
+    if wanted != event_types.newest_version(event_type):
+        payload = _older(frame, happening, payload, wanted, using)
+    return body_of(occurrence, payload)
+
+
+def _frame(happening: Happening, at: datetime) -> dict[str, Any]:
+    """Return what every body begins with."""
+    tenant = happening.tenant
+    named = {"id": tenant.pk, "name": name_of(tenant)}
+    about = {"event_type": happening.event_type, "timestamp": at, "tenant": named}
+    return sanitise_object(about, limit=conf.MAX_BODY_BYTES)
 
 
 @dataclass(slots=True)

@@ -6,8 +6,8 @@ turns with it. So of two events of an object the one with the larger sequence ha
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+import logging
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
@@ -17,21 +17,25 @@ from django.db.models import Max, QuerySet
 from integrations import conf
 from integrations.connections import event_types
 from integrations.connections.conditions import wants
+from integrations.connections.deciding import why_unmet
 from integrations.connections.models import TenantIntegration
+from integrations.connections.payloads import PayloadFailed, bytes_of
 from integrations.jobs.snapshots import Shown
 from integrations.outbox.canonical_json import sanitise_object
+from integrations.outbox.lazy_savepoint import lazy_savepoint
 from integrations.tenancy.boundary import is_own
 from integrations.tenancy.harmless_text import harmless
 from integrations.tenancy.tenant import name_of
 
 from .bulk_writes import key_list
 from .compiled_row import python_key
-from .publishing import Happening, publish_all
+from .publishing import Happening, body_now, publish_all
 from .row_reader import RowReader
 
 if TYPE_CHECKING:
     from .trigger_handler import TriggerHandler
 
+logger = logging.getLogger("integrations.publish")
 USING = "default"  # where the outbox is, and the job
 
 
@@ -71,12 +75,12 @@ class Snapshots:
         # Read by a statement of its own, after the locks were taken: what others committed meanwhile is in it.
         rows = [row for row in self._rows.stored(free, USING) if self._is_of(integration.tenant_id, row)]
         happenings = [each for each in map(self._happening, rows) if self._is_wanted(each, condition)]
-        shaped, version = self._payload_for(integration)
+        shaped, version = self.payload_for(integration)
         owed = (integration.pk, "", shaped, version)
         subscribers = {each.tenant.pk: {self.event_type: [owed]} for each in happenings}
         return len(free), len(publish_all(happenings, subscribers, model=self._model, using=USING))
 
-    def _payload_for(self, integration: TenantIntegration) -> tuple[str, int]:
+    def payload_for(self, integration: TenantIntegration) -> tuple[str, int]:
         """Return the payload that `integration` wants of a new object, "" if none of its own, and its version: a
         snapshot's body is as that of ``…_created``, and what takes only the one shape would refuse the other."""
         of_new = integration.subscriptions.filter(event_type=self._handler.created)
@@ -93,23 +97,29 @@ class Snapshots:
         found = rows.filter(pk__in=key_list(self._model, keys, USING)).order_by("pk")
         return found.values_list("pk", flat=True)
 
-    def shown(
-        self, tenant_id: Any, condition: str, limit: int, integration: TenantIntegration | None = None
-    ) -> list[Shown]:
-        version = None if integration is None else self._payload_for(integration)[1]
+    def shown(self, integration: TenantIntegration, condition: str, limit: int) -> Iterator[Shown]:
+        tenant_id = integration.tenant_id
         keys = [python_key(self._model, key) for key in self.keys(tenant_id, None, None, limit)]
-        found = []
+        shaped, version = self.payload_for(integration)
         for row in self._rows.stored(keys, USING) if keys else ():
-            if not self._is_of(tenant_id, row):
-                continue
-            happening = self._happening(row)
-            name = harmless(str(row))[:200]
-            body = self._body(happening)
-            if version is not None:
-                with suppress(Exception):  # a host's function; then the minimal event is sent
-                    body = event_types.in_version(self.event_type, body, version)
-            found.append(Shown(name, body, self._is_wanted(happening, condition)))
-        return found
+            if self._is_of(tenant_id, row):
+                yield self._shown(row, condition, shaped, version)
+
+    def _shown(self, row: Any, condition: str, shaped: str, version: int) -> Shown:
+        name = f"{self.label} {row.pk}"
+        try:
+            with lazy_savepoint(USING):
+                name = harmless(str(row))[:200]
+                happening = self._happening(row)
+                if not self._is_wanted(happening, condition):
+                    return Shown(name, left_out=why_unmet(condition, self._body(happening)))
+                body = body_now(happening, version, model=self._model, using=USING)
+                return Shown(name, payload=bytes_of(shaped, body).decode() if shaped else body)
+        except PayloadFailed as failure:
+            return Shown(name, problem=failure.message)
+        except Exception:  # anybody's code reads the object; the job would count it as failed
+            logger.warning("no snapshot of %s %s can be shown", self.label, row.pk, exc_info=True)
+            return Shown(name, problem="No snapshot can be taken of it; the log says why.")
 
     def _of(self, tenant_id: Any) -> QuerySet[Any]:
         rows: QuerySet[Any] = QuerySet(self._model, using=USING)  # of no manager: a host's may leave rows out

@@ -36,13 +36,14 @@ def preview_replay(tenant_id: Any, which: ReplayFilter) -> Preview:
     return replay.preview(tenant_id, which, seconds=PREVIEW_SECONDS, most=PREVIEW_ROWS)
 
 
-def preview_backfill(tenant_id: Any, which: BackfillFilter, integration: TenantIntegration | None = None) -> Preview:
+def preview_backfill(integration: TenantIntegration, which: BackfillFilter) -> Preview:
     """Look at what a backfill would do; more than PREVIEW_ROWS are not counted.
 
-    Args:
-        integration: who gets it, in the version of the payload that it has.
+    Raises:
+        CannotStart: as `start_backfill`.
     """
-    return backfill.preview(tenant_id, which, most=PREVIEW_ROWS, integration=integration)
+    _check_backfill(integration, which)
+    return backfill.preview(integration, which, seconds=PREVIEW_SECONDS, most=PREVIEW_ROWS)
 
 
 def start_replay(tenant_id: Any, which: ReplayFilter, *, actor: str, pace: int = USUAL_PACE) -> Job:
@@ -69,14 +70,18 @@ def start_backfill(integration: TenantIntegration, which: BackfillFilter, *, act
     Raises:
         CannotStart: the condition can never be met, or the integration takes no events.
     """
+    _check_backfill(integration, which)
+    job = Job(kind=Job.Kind.BACKFILL, last=which.source.last(integration.tenant_id), pace=pace)
+    job.in_words = which.in_words(integration.name)
+    return _start(job, which.model_dump(mode="json"), integration.tenant_id, integration, actor)
+
+
+def _check_backfill(integration: TenantIntegration, which: BackfillFilter) -> None:
     if problem := which.problem():
         raise CannotStart(problem)
     manifest = ConnectorRegistry.type_of(integration.integration_type).manifest
     if "deliver" not in manifest.does:
         raise CannotStart(f"{integration.name} takes no events: {manifest.label} is asked, or asks us.")
-    job = Job(kind=Job.Kind.BACKFILL, last=which.source.last(integration.tenant_id), pace=pace)
-    job.in_words = which.in_words(integration.name)
-    return _start(job, which.model_dump(mode="json"), integration.tenant_id, integration, actor)
 
 
 def _start(job: Job, which: dict[str, Any], tenant_id: Any, integration: TenantIntegration | None, actor: str) -> Job:

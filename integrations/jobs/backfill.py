@@ -5,6 +5,8 @@ Each is an event of its own type, ``workitem_snapshot``, owed to that integratio
 
 from __future__ import annotations
 
+import time
+from collections.abc import Sequence
 from typing import Annotated
 
 from django.core.exceptions import ValidationError as FormError
@@ -14,10 +16,11 @@ from integrations.connections.conditions import validate_condition
 from integrations.connections.models import TenantIntegration
 
 from .models import Job
-from .snapshots import SnapshotSource, source_of, sources
+from .snapshots import Shown, SnapshotSource, source_of, sources
 from .step import Preview, Step
 
 MOST_COUNTED = 1_000_000
+MOST_TRIED = 100  # objects of which a preview says what would become of them; fewer where each takes its time
 MOST_LOCKED = 100  # objects in one batch: whoever saves one of them waits for the batch
 
 
@@ -62,18 +65,37 @@ class BackfillFilter(BaseModel):
 
 
 def preview(
-    tenant_id: object,
-    which: BackfillFilter,
-    *,
-    most: int,
-    sample: int = 5,
-    integration: TenantIntegration | None = None,
+    integration: TenantIntegration, which: BackfillFilter, *, seconds: float, most: int, sample: int = 5
 ) -> Preview:
-    """Look at what a backfill would do; of objects that a condition leaves out the count knows nothing."""
-    count = which.source.count(tenant_id, most + 1)
-    found = Preview(count=count, is_complete=count <= most)
-    found.sample = list(which.source.shown(tenant_id, which.condition, sample, integration))
-    return found
+    """Look at what a backfill would do: how many objects there are, and of the first ones what would be sent.
+
+    Of objects that the condition leaves out `count` knows nothing; `left_out` is of the `looked_at` first ones.
+    """
+    source, ends_at = which.source, time.monotonic() + seconds
+    count = source.count(integration.tenant_id, most + 1)
+    tried: list[Shown] = []
+    for each in source.shown(integration, which.condition, MOST_TRIED):
+        tried.append(each)
+        if time.monotonic() > ends_at and len(tried) >= sample:
+            break
+    outcomes = [each.outcome for each in tried]
+    return Preview(
+        count=count,
+        is_complete=count <= most,
+        sample=_few(tried, sample),
+        looked_at=len(tried),
+        left_out=outcomes.count("left_out"),
+        failing=outcomes.count("failing"),
+        has_own_payload=bool(source.payload_for(integration)[0]),
+    )
+
+
+def _few(tried: Sequence[Shown], most: int) -> list[Shown]:
+    """Return `most` of `tried`, in their order: the first of each outcome, then what would be sent, then others."""
+    places = range(len(tried))
+    firsts = {tried[at].outcome: at for at in reversed(places)}.values()
+    others = sorted(set(places).difference(firsts), key=lambda at: (tried[at].outcome != "sent", at))
+    return [tried[at] for at in sorted([*firsts, *others][:most])]
 
 
 def step(job: Job, integration: TenantIntegration, limit: int, *, passes_over: bool = False) -> Step:

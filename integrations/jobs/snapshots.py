@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -11,11 +11,24 @@ from integrations.connections.models import TenantIntegration
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """An object in a preview: its name, and the body that would be sent."""
+    """An object in a preview, and what would become of it.
+
+    Attributes:
+        name: what people call it.
+        payload: what would go out: the event's body, or what the subscription's payload makes of it; "" if nothing.
+        left_out: why the condition leaves it out, with the values that decided; "".
+        problem: why no payload can be made of it, which would end the delivery as failed; "".
+    """
 
     name: str
-    body: dict[str, Any]
-    is_wanted: bool
+    payload: str = ""
+    left_out: str = ""
+    problem: str = ""
+
+    @property
+    def outcome(self) -> str:
+        """Return ``sent``, ``failing`` or ``left_out``."""
+        return "left_out" if self.left_out else "failing" if self.problem else "sent"
 
 
 class SnapshotSource(Protocol):
@@ -44,10 +57,12 @@ class SnapshotSource(Protocol):
             Of how many of `keys` that is all, and how many snapshots they have now.
         """
 
-    def shown(
-        self, tenant_id: Any, condition: str, limit: int, integration: TenantIntegration | None = None
-    ) -> list[Shown]:
-        """Return the first `limit` objects for a preview, their bodies as `integration` gets them."""
+    def shown(self, integration: TenantIntegration, condition: str, limit: int) -> Iterator[Shown]:
+        """Yield the first `limit` objects, and what `record` would do with each."""
+
+    def payload_for(self, integration: TenantIntegration) -> tuple[str, int]:
+        """Return what `integration` gets in the place of a snapshot's body, "" if nothing of its own, and the version
+        of the payload."""
 
 
 _sources: dict[str, SnapshotSource] = {}

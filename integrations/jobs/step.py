@@ -42,9 +42,22 @@ class Preview:
         left_alone: of them, those that are known to be left alone.
         is_complete: all were counted; else there are at least so many.
         sample: some of them.
+        looked_at: of a backfill, how many of the first objects were tried, with what would become of them ...
+        left_out: ... those that the condition leaves out,
+        failing: and those of which no payload can be made.
+        has_own_payload: the integration wants a payload of its own in the place of the event's body.
     """
 
     count: int = 0
     left_alone: int = 0
     is_complete: bool = True
     sample: list[Any] = field(default_factory=list)
+    looked_at: int = 0
+    left_out: int = 0
+    failing: int = 0
+    has_own_payload: bool = False
+
+    @property
+    def sent(self) -> int:
+        """How many of those that were tried would be sent."""
+        return self.looked_at - self.left_out - self.failing

@@ -95,14 +95,14 @@ def record(occurrences: Sequence[Occurrence], *, using: str = "default") -> list
         _refuse_what_does_not_fit(occurrence)
     connection = connections[using]
     if connection.vendor != "postgresql":
-        return _insert(occurrences, _body, using)
+        return _insert(occurrences, body_of, using)
     connection.ensure_connection()
     if connection.connection.info.parameter_status("server_encoding") == "UTF8":
-        return _insert_at_once(occurrences, _body, using)
+        return _insert_at_once(occurrences, body_of, using)
     # The one refusal that is left: a character which this database's encoding lacks.
     try:
         with transaction.atomic(using=using):
-            return _insert_at_once(occurrences, _body, using)
+            return _insert_at_once(occurrences, body_of, using)
     except DataError:
         logger.warning("the database refused a payload; recording minimal ones instead")
         with transaction.atomic(using=using):
@@ -317,7 +317,8 @@ def _constants(model: type[models.Model], given: set[str]) -> dict[str, str]:
     return literals
 
 
-def _body(occurrence: Occurrence, payload: dict[str, Any]) -> str:
+def body_of(occurrence: Occurrence, payload: dict[str, Any]) -> str:
+    """Return the text of a payload of `occurrence`: what is recorded as the body, and sent."""
     limit = conf.MAX_BODY_BYTES
     try:
         if not occurrence.is_sanitised:

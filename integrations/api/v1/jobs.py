@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -22,6 +23,7 @@ from integrations.jobs.actions import CannotStart
 from integrations.jobs.backfill import BackfillFilter
 from integrations.jobs.models import MOST_PACE, USUAL_PACE, Job
 from integrations.jobs.replay import ReplayFilter
+from integrations.jobs.snapshots import Shown
 from integrations.outbox.models import IntegrationSync
 from integrations.tenancy.capabilities import Capability
 from integrations.tenancy.tenant import slug_of
@@ -107,7 +109,8 @@ class PreviewOut(Schema):
     """What a job would do.
 
     Attributes:
-        sample: some deliveries of a replay, some objects of a backfill with the body that each would be sent.
+        sample: some deliveries of a replay, some objects of a backfill with what each would be sent, or why nothing is.
+        looked_at: of a backfill, how many of the first objects were tried: the sum of the next three.
     """
 
     model_config = example(
@@ -116,6 +119,10 @@ class PreviewOut(Schema):
             "count": 340,
             "left_alone": 2,
             "is_complete": True,
+            "looked_at": 0,
+            "sent": 0,
+            "left_out": 0,
+            "failing": 0,
             "sample": [
                 {"delivery": 812, "event_type": "workitem_created", "integration": "Our n8n", "status": "failed"}
             ],
@@ -126,7 +133,13 @@ class PreviewOut(Schema):
     count: int = Field(description="rows that it would look at")
     left_alone: int = Field(description="of them, those that are known to be left alone")
     is_complete: bool = Field(description="false: there are more, which were not counted")
-    sample: list[dict[str, Any]]
+    looked_at: int = Field(0, description="of a backfill: how many of the first objects were tried")
+    sent: int = Field(0, description="of those, how many would be sent")
+    left_out: int = Field(0, description="of those, how many the condition leaves out")
+    failing: int = Field(0, description="of those, of how many no payload can be made")
+    sample: list[dict[str, Any]] = Field(
+        description="a few of them; of a backfill `body` is what would be sent, or null and `why_not` says why"
+    )
 
 
 @router.get("", response={200: JobPage, **PROBLEMS}, summary="List jobs")
@@ -155,16 +168,14 @@ def preview(request: HttpRequest, data: JobIn) -> Any:
     """Return what a job would do, with some of what it would send; nothing is started."""
     with _asked(request, data) as wanted:
         if isinstance(wanted, Backfill):
-            if problem := wanted.which.problem():
-                raise CannotStart(problem)
-            found = actions.preview_backfill(wanted.integration.tenant_id, wanted.which)
-            sample = [{"object": each.name, "is_wanted": each.is_wanted, "body": each.body} for each in found.sample]
+            found = actions.preview_backfill(wanted.integration, wanted.which)
+            sample = [_shown_object(each) for each in found.sample]
             words = wanted.which.in_words(wanted.integration.name)
         else:
             found = actions.preview_replay(wanted.tenant_id, wanted.which)
             sample = [_sampled(each) for each in found.sample]
             words = wanted.which.in_words(wanted.name)
-    same = ("count", "left_alone", "is_complete")
+    same = ("count", "left_alone", "is_complete", "looked_at", "sent", "left_out", "failing")
     return {"in_words": words, "sample": sample, **{name: getattr(found, name) for name in same}}
 
 
@@ -249,6 +260,15 @@ def _replay(request: HttpRequest, data: JobIn) -> Replay:
     if name is None:
         raise Http404
     return Replay(tenant.pk, which, name)
+
+
+def _shown_object(each: Shown) -> dict[str, Any]:
+    return {
+        "object": each.name,
+        "is_wanted": not each.left_out,
+        "why_not": each.left_out or each.problem,
+        "body": json.loads(each.payload) if each.payload else None,
+    }
 
 
 def _sampled(sync: IntegrationSync) -> dict[str, Any]:

@@ -6,7 +6,6 @@ exactly what was shown.
 
 from __future__ import annotations
 
-import json
 from typing import Any
 from urllib.parse import urlencode
 
@@ -19,6 +18,7 @@ from django.utils.translation import gettext as _
 from integrations.connections.models import TenantIntegration
 from integrations.console.access import Access
 from integrations.console.deliveries.objects import finder
+from integrations.console.delivery.exchange import pretty
 from integrations.console.keyset import listing
 from integrations.console.objects import name_objects
 from integrations.console.page import is_part, page, show
@@ -132,10 +132,10 @@ def _show_form(request: HttpRequest, access: Access, form: Any, context: dict[st
 
 def _preview(form: Any) -> dict[str, Any]:
     if isinstance(form, BackfillForm):
-        assert form.which is not None  # noqa: S101 - it is valid
-        found = actions.preview_backfill(form.tenant_id, form.which, form.target)
-        sample = [{"shown": each, "body": json.dumps(each.body, indent=2, ensure_ascii=False)} for each in found.sample]
-        words = form.which.in_words(form.target.name if form.target is not None else "")
+        assert form.target is not None and form.which is not None  # noqa: S101 - it is valid
+        found = actions.preview_backfill(form.target, form.which)
+        sample = [{"shown": each, "payload": pretty(each.payload) or each.payload} for each in found.sample]
+        words = form.which.in_words(form.target.name)
     else:
         found = actions.preview_replay(form.tenant_id, form.which)
         name_objects(form.access, [sync.event for sync in found.sample])

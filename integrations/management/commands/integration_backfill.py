@@ -42,12 +42,25 @@ class Command(BaseCommand):
         except ValidationError as error:
             raise CommandError(error.errors()[0]["msg"].removeprefix("Value error, ")) from None
         if dry_run:
-            preview = preview_backfill(found.tenant_id, which)
-            least = "" if preview.is_complete else "at least "
-            self.stdout.write(f"It would look at {least}{preview.count} objects: {which.in_words(found.name)}.")
+            self._say(found, which)
             return
         try:
             job = start_backfill(found, which, actor=acting().name, pace=pace)
         except CannotStart as error:
             raise CommandError(str(error)) from None
         self.stdout.write(f"{job} is started: {job.in_words}.")
+
+    def _say(self, integration: TenantIntegration, which: BackfillFilter) -> None:
+        try:
+            preview = preview_backfill(integration, which)
+        except CannotStart as error:
+            raise CommandError(str(error)) from None
+        least = "" if preview.is_complete else "at least "
+        self.stdout.write(f"It would look at {least}{preview.count} objects: {which.in_words(integration.name)}.")
+        if preview.looked_at:
+            self.stdout.write(
+                f"Of the first {preview.looked_at}, {preview.sent} would be sent; the condition leaves out "
+                f"{preview.left_out}, and of {preview.failing} no payload can be made."
+            )
+        for each in preview.sample:
+            self.stdout.write(f"{each.name}: {each.left_out or each.problem or each.payload}")

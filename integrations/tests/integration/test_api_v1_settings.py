@@ -354,8 +354,12 @@ def test_a_job_is_previewed_before_it_is_started(world: World, manager: Any) -> 
     assert "hook of acme" in found["in_words"]
     backfill = {"kind": "backfill", "integration": str(world.integration.public_id), "model": "tasks.workitem"}
     found = call("post", "/jobs/preview", backfill, client=manager).json()
-    assert (found["count"], found["sample"][0]["is_wanted"]) == (1, True)
+    assert (found["count"], found["looked_at"], found["sample"][0]["is_wanted"]) == (1, 1, True)
     assert found["sample"][0]["body"]["workitem"]["reference_id"] == "item of acme"
+    nobodys = {**backfill, "condition": "workitem.reference_id == 'x'"}
+    found = call("post", "/jobs/preview", nobodys, client=manager).json()
+    assert (found["sent"], found["left_out"], found["sample"][0]["body"]) == (0, 1, None)
+    assert found["sample"][0]["why_not"] == "`workitem.reference_id == 'x'`: it was item of acme"
     wrong = call("post", "/jobs/preview", {**backfill, "condition": "[["}, client=manager)
     assert (wrong.status_code, wrong.json()["code"]) == (422, "wrong_job")
 

@@ -271,13 +271,41 @@ def test_a_preview_counts_and_shows_and_says_where_it_stopped(
     rows_in(hook, *["failed"] * 6, "pending")
     found = actions.preview_replay(hook.tenant_id, ReplayFilter())
     assert (found.count, found.left_alone, found.is_complete, len(found.sample)) == (7, 1, True, 5)
-    shown = actions.preview_backfill(hook.tenant_id, ITEMS)
+    shown = actions.preview_backfill(hook, ITEMS)
     assert (shown.count, shown.is_complete, len(shown.sample)) == (7, True, 5)
-    assert shown.sample[0].body["workitem"]["reference_id"] == "RMA-1"
+    assert (shown.looked_at, shown.sent, shown.has_own_payload) == (7, 7, False)
     monkeypatch.setattr(actions, "PREVIEW_ROWS", 3)
     monkeypatch.setattr(replay_rows, "PREVIEWED", (4, 2))
     assert not actions.preview_replay(hook.tenant_id, ReplayFilter()).is_complete
-    assert (actions.preview_backfill(hook.tenant_id, ITEMS).count, shown.is_complete) == (4, True)
+    assert (actions.preview_backfill(hook, ITEMS).count, shown.is_complete) == (4, True)
+
+
+def test_a_preview_shows_what_a_backfill_then_sends(hook: TenantIntegration, receiver: Receiver) -> None:
+    """The payload of its own; what the condition leaves out; what no payload can be made of."""
+    for text in ("sent", "sent", "left out", "failing"):
+        make_item(hook.tenant, description=text, priority="low" if text == "left out" else "urgent")
+    hook.subscriptions.filter(event_type="workitem_created").update(
+        payload="workitem.description != 'failing' && {text: workitem.description, at: timestamp} || `1`"
+    )
+    which = BackfillFilter(model="tasks.workitem", condition="workitem.priority == 'Urgent'")
+    shown = actions.preview_backfill(hook, which)
+    assert (shown.looked_at, shown.sent, shown.left_out, shown.failing) == (4, 2, 1, 1)
+    assert shown.has_own_payload
+    assert [each.outcome for each in shown.sample] == ["sent", "sent", "left_out", "failing"]
+    assert "it was Low" in shown.sample[2].left_out
+    assert "it makes a number of this event, not an object" in shown.sample[3].problem
+
+    IntegrationEvent.objects.all().delete()
+    job = finished(start_backfill(hook, which, actor="ann"))
+    drain(hook.pk)
+    assert (job.done, job.skipped) == (shown.sent + shown.failing, shown.left_out)
+    assert sorted(statuses()) == ["failed", "synced", "synced"]
+    (failed,) = IntegrationSync.objects.filter(status="failed")
+    assert shown.sample[3].problem in failed.last_error
+    went_out = [json.loads(request.body) for request in receiver.requests]
+    previewed = [json.loads(each.payload) for each in shown.sample if each.outcome == "sent"]
+    assert all(each.pop("at") for each in previewed + went_out)
+    assert previewed == went_out == [{"text": "sent"}, {"text": "sent"}]
 
 
 def test_a_preview_asks_so_often_and_no_more_however_much_there_is(
@@ -305,6 +333,8 @@ def test_what_cannot_be_shown_is_counted_as_failed_and_passed_over(
         return happening(event_type, row, *args, **more)
 
     monkeypatch.setattr(handler, "happening", broken)
+    shown = actions.preview_backfill(hook, ITEMS)
+    assert (shown.failing, shown.sample[1].problem) == (1, "No snapshot can be taken of it; the log says why.")
     job = finished(backfill(hook))
     assert (job.state, job.done, job.failed) == ("done", 3, 1)
     assert job.messages[0]["text"].startswith(f"No snapshot could be taken of tasks.workitem {items[1].pk};")
@@ -537,9 +567,12 @@ def test_both_are_started_by_a_command(hook: TenantIntegration, capsys: pytest.C
     call_command("integration_backfill", str(hook.public_id), "tasks.WorkItem", "--pace", "9", "--dry-run")
     call_command("integration_backfill", str(hook.public_id), "tasks.WorkItem", "--pace", "9")
     replayed, backfilled = Job.objects.order_by("id")
-    assert capsys.readouterr().out.splitlines() == [
+    lines = capsys.readouterr().out.splitlines()
+    assert all('{"event_type":"workitem_snapshot",' in line for line in lines[3:6])
+    assert [*lines[:3], *lines[6:]] == [
         f"{replayed} is started: {replayed.in_words}.",
         "It would look at 3 objects: the present state of all work items to Hook.",
+        "Of the first 3, 3 would be sent; the condition leaves out 0, and of 0 no payload can be made.",
         f"{backfilled} is started: the present state of all work items to Hook.",
     ]
     assert (replayed.tenant_id, backfilled.pace) == (hook.tenant_id, 9)

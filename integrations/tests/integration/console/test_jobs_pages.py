@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from django.contrib.auth.models import User
@@ -146,6 +147,25 @@ def test_a_manager_backfills_and_an_operator_reads_why_not(hook: TenantIntegrati
     assert wrong.status_code == 400 and b"colour" in wrong.content
     TenantIntegration.objects.update(is_active=False)
     assert b"It is switched off" in manager.post("/console/jobs/new/", data).content
+
+
+def test_a_backfill_is_tried_before_it_is_started(hook: TenantIntegration, django_assert_max_num_queries: Any) -> None:
+    make_item(hook.tenant, description="left <out>", priority="low")
+    make_item(hook.tenant, description="failing")
+    payload = "workitem.description != 'failing' && {only: workitem.status} || `1`"
+    hook.subscriptions.filter(event_type="workitem_created").update(payload=payload)
+    manager = browser(MANAGER, hook.tenant)
+    asked = {"kind": "backfill", "integration": str(hook.public_id), "model": "tasks.workitem", "pace": "10"}
+    condition = "workitem.description != 'left <out>'"
+    address = "/console/jobs/new/?" + urlencode({**asked, "condition": condition, "show": "1"})
+    read(manager, address)  # what a process learns once
+    with django_assert_max_num_queries(15):
+        text = " ".join(read(manager, address).split())
+    for part in ("The first 7 were tried:", "5 would be sent", "1 left out by the condition", "1 would fail"):
+        assert part in text
+    assert "it was left &lt;out&gt;" in text and "it makes a number of this event, not an object" in text
+    assert text.count("&quot;only&quot;: ") == 3 and "workitem_snapshot" not in text
+    assert not Job.objects.exists()
 
 
 def test_buttons_are_for_who_may_press_them(hook: TenantIntegration) -> None:
