@@ -10,6 +10,8 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.timesince import timesince, timeuntil
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from integrations.clock import now as clock_now
 from integrations.inbound.models import AbstractWebhookEvent
@@ -66,26 +68,26 @@ def sync_story(sync: IntegrationSync) -> str:
     now = clock_now()
     lane = getattr(sync.integration, "lane", None)
     if sync.attempts:
-        parts.append(f"retrying, attempt {sync.attempts + 1}")
+        parts.append(_("retrying, attempt {number}").format(number=sync.attempts + 1))
     if not sync.integration.is_active:
-        parts.append("will be cancelled: the integration is switched off")
+        parts.append(_("will be cancelled: the integration is switched off"))
     elif not sync.integration.is_enabled:
-        parts.append("held until the integration is re-enabled")
+        parts.append(_("held until the integration is re-enabled"))
     elif lane is not None and lane.paused_since is not None:
-        parts.append(f"waits: paused by {lane.paused_by}")
+        parts.append(_("waits: paused by {name}").format(name=lane.paused_by))
     elif lane is not None and lane.paused_until and lane.paused_until > max(now, sync.next_attempt_at):
-        parts.append(f"paused until {clock(lane.paused_until)}")
+        parts.append(_("paused until {time}").format(time=clock(lane.paused_until)))
     elif sync.next_attempt_at > now:
-        parts.append(f"next at {clock(sync.next_attempt_at)}")
+        parts.append(_("next at {time}").format(time=clock(sync.next_attempt_at)))
     else:
-        parts.append("due now")
+        parts.append(_("due now"))
     return ", ".join(parts)
 
 
 def inbound_badge(event: Any) -> Badge:
     """Return ✓ Processed, ⚠ Received, ✗ Failed …; ✗ Rejected for what did not prove where it came from."""
     if not event.signature_valid:
-        return Badge("bad", "✗ Rejected", event.error or "Its signature is missing or wrong.")
+        return Badge("bad", _("✗ Rejected"), event.error or _("Its signature is missing or wrong."))
     return Badge(_INBOUND_KINDS.get(event.status, "off"), event.get_status_display(), event.error)
 
 
@@ -96,11 +98,14 @@ def inbound_story(event: Any) -> str:
     if off := switched_off(event):
         return off
     if event.status == WebhookStatus.PROCESSED:
-        return "processed; a receiver of its signal is told again"
-    again = f"attempt {event.attempts + 1}, " if event.attempts else ""
+        return _("processed; a receiver of its signal is told again")
     if event.status == WebhookStatus.PROCESSING:
-        return f"attempt {max(event.attempts, 1)}"
-    return f"{again}due now" if event.next_attempt_at <= clock_now() else f"{again}at {clock(event.next_attempt_at)}"
+        return _("attempt {number}").format(number=max(event.attempts, 1))
+    is_due, time = event.next_attempt_at <= clock_now(), clock(event.next_attempt_at)
+    if not event.attempts:
+        return _("due now") if is_due else _("at {time}").format(time=time)
+    words = _("attempt {number}, due now") if is_due else _("attempt {number}, at {time}")
+    return words.format(number=event.attempts + 1, time=time)
 
 
 def switched_off(event: Any) -> str:
@@ -110,38 +115,38 @@ def switched_off(event: Any) -> str:
         return ""
     noun = str(connection._meta.verbose_name).split()[-1]
     if not connection.is_enabled:
-        return f"waits until the {noun} is re-enabled"
-    return "" if connection.accepts_webhooks else f"waits until the {noun} is active again"
+        return _("waits until the {noun} is re-enabled").format(noun=noun)
+    return "" if connection.accepts_webhooks else _("waits until the {noun} is active again").format(noun=noun)
 
 
 def pull_badge(state: Any) -> Badge:
     """Return ✓ Completed, ⚠ Running, ✗ Failed or ○ Idle for `state`; ⚠ Interrupted if its worker is gone."""
     if state.status == PullStatus.RUNNING and not is_leased(state):
-        return Badge("warn", "⚠ Interrupted", "Its worker is gone; the next run repeats the page.")
-    label = "○ Idle" if state.status == PullStatus.IDLE else state.get_status_display()
+        return Badge("warn", _("⚠ Interrupted"), _("Its worker is gone; the next run repeats the page."))
+    label = _("○ Idle") if state.status == PullStatus.IDLE else state.get_status_display()
     return Badge(_PULL_KINDS.get(state.status, "off"), label, state.last_error)
 
 
 def next_pull(state: Any) -> Any:
     """Say when it is pulled next; after a failure nobody asks the provider before that time."""
     if not state.has_taker:
-        return f"never: {NOBODY}"
+        return _("never: {why}").format(why=NOBODY)
     if state.next_sync_at is None:
-        return "when asked"
+        return _("when asked")
     if state.next_sync_at > clock_now():
         return when(state.next_sync_at)
-    return "due now" if getattr(state, "interval_minutes", 1) else "when asked"
+    return _("due now") if getattr(state, "interval_minutes", 1) else _("when asked")
 
 
 def every(minutes: int | None) -> str:
     """Return ``every 15 min``, ``every 2 h``, ``every day``; "when asked" for none."""
     if not minutes:
-        return "when asked"
-    for size, word in ((1440, "day"), (60, "h")):
-        if minutes % size == 0:
-            count = minutes // size
-            return f"every {word}" if count == 1 else f"every {count} {word}{'s' if word == 'day' else ''}"
-    return f"every {minutes} min"
+        return _("when asked")
+    if minutes % 1440 == 0:
+        return ngettext("every day", "every {count} days", minutes // 1440).format(count=minutes // 1440)
+    if minutes % 60 == 0:
+        return ngettext("every h", "every {count} h", minutes // 60).format(count=minutes // 60)
+    return _("every {count} min").format(count=minutes)
 
 
 def cause(event: IntegrationEvent) -> str:
@@ -149,7 +154,8 @@ def cause(event: IntegrationEvent) -> str:
     if event.origin_id is None:
         return ""
     # It may be gone: events keep the number.
-    return f"caused by {event.origin.name if event.origin else f'integration {event.origin_id}, deleted since'}"
+    gone = _("integration {number}, deleted since").format(number=event.origin_id)
+    return _("caused by {name}").format(name=event.origin.name if event.origin else gone)
 
 
 def clock(moment: datetime) -> str:
@@ -169,11 +175,11 @@ def when(moment: datetime | None) -> SafeString | str:
         return NOTHING
     now = clock_now()
     if abs(now - moment) < timedelta(minutes=1):
-        text = "just now" if moment <= now else "in a moment"
+        text = _("just now") if moment <= now else _("in a moment")
     elif moment < now:
-        text = f"{timesince(moment, now, depth=1)} ago"
+        text = _("{time} ago").format(time=timesince(moment, now, depth=1))
     else:
-        text = f"in {timeuntil(moment, now, depth=1)}"
+        text = _("in {time}").format(time=timeuntil(moment, now, depth=1))
     return format_html('<time datetime="{}" title="{}">{}</time>', moment.isoformat(), exact(moment), text)
 
 
@@ -182,8 +188,10 @@ def lasting(since: datetime | None) -> SafeString | str:
     if since is None:
         return NOTHING
     now = clock_now()
-    text = f"for {timesince(since, now, depth=1)}" if now - since >= timedelta(minutes=1) else "since just now"
-    return format_html('<time datetime="{}" title="since {}">{}</time>', since.isoformat(), exact(since), text)
+    is_long, time = now - since >= timedelta(minutes=1), timesince(since, now, depth=1)
+    text = _("for {time}").format(time=time) if is_long else _("since just now")
+    title = _("since {time}").format(time=exact(since))
+    return format_html('<time datetime="{}" title="{}">{}</time>', since.isoformat(), title, text)
 
 
 def short(text: Any, length: int = 90) -> SafeString | str:

@@ -22,6 +22,7 @@ from decimal import Decimal
 from typing import Any
 
 import jmespath
+from django.utils.translation import gettext as _
 from jmespath.functions import Functions as _Functions
 from jmespath.functions import signature
 from jmespath.visitor import TreeInterpreter, _is_comparable
@@ -97,7 +98,7 @@ class Interpreter(TreeInterpreter):
     def visit(self, node: Any, *args: Any, **kwargs: Any) -> Any:
         self._left -= 1
         if self._left < 0:
-            raise IntegrationPermanentError("the expression takes too many steps; let it look at fewer parts")
+            raise IntegrationPermanentError(_("the expression takes too many steps; let it look at fewer parts"))
         return super().visit(node, *args, **kwargs)
 
     def visit_function_expression(self, node: Any, value: Any) -> Any:
@@ -148,11 +149,11 @@ def compile_expression(
         ValueError: it is not JMESPath, it has too many parts, or it uses more than `nodes` and `functions`.
     """
     if len(text) > MAX_LENGTH:
-        raise ValueError(f"it is longer than {MAX_LENGTH} characters")
+        raise ValueError(_("it is longer than {max_length} characters").format(max_length=MAX_LENGTH))
     try:
         expression = jmespath.compile(text)
     except RecursionError:
-        raise ValueError("it is nested too deeply") from None
+        raise ValueError(_("it is nested too deeply")) from None
     except ValueError as error:  # JMESPathError is one; its words go over several lines
         raise ValueError(str(error).partition(", for expression")[0].partition("\n")[0].rstrip(": ")) from None
     waiting, count, builders = [expression.parsed], 0, 0
@@ -160,15 +161,18 @@ def compile_expression(
         node = waiting.pop()
         count += 1
         if count > max_parts:
-            raise ValueError(f"it has more than {max_parts} parts")
+            raise ValueError(_("it has more than {max_parts} parts").format(max_parts=max_parts))
         kind = node["type"]
         if kind not in nodes:
-            raise ValueError(f"{kind.replace('_', ' ')} is not allowed here; compare fields instead")
+            raise ValueError(
+                _("{part} is not allowed here; compare fields instead").format(part=kind.replace("_", " "))
+            )
         if kind == "function_expression" and node["value"] not in functions:
-            raise ValueError(f"{node['value']}() is not allowed here; there are: {', '.join(sorted(functions))}")
+            words = _("{name}() is not allowed here; there are: {known}")
+            raise ValueError(words.format(name=node["value"], known=", ".join(sorted(functions))))
         builders += kind in ("multi_select_dict", "multi_select_list")
         if builders > max_builders:
-            raise ValueError(f"it builds more than {max_builders} objects")
+            raise ValueError(_("it builds more than {max_builders} objects").format(max_builders=max_builders))
         waiting += node["children"]
     return expression
 
@@ -176,14 +180,16 @@ def compile_expression(
 def literal_problem(text: str) -> str:
     """Say that a text stands in backticks, "" if none does: JMESPath has announced that it will take it no more."""
     if len(text) > MAX_LENGTH:  # `QUOTED` would look for the end of each quote through all of it
-        return f"It is longer than {MAX_LENGTH} characters"
+        return _("It is longer than {max_length} characters").format(max_length=MAX_LENGTH)
     for found in QUOTED.finditer(text):
         if (literal := found[1]) is not None:
             try:
                 json.loads(literal.replace("\\`", "`"))
             except (ValueError, RecursionError):
                 shown = literal.strip()[:50]
-                return f"What stands in backticks is JSON; a text stands in single quotes: '{shown}'"
+                return _("What stands in backticks is JSON; a text stands in single quotes: '{shown}'").format(
+                    shown=shown
+                )
     return ""
 
 
@@ -207,7 +213,11 @@ def split(text: str, opening: str) -> list[tuple[str, bool]]:
             end = _end(text, start)
             if end is None:
                 plain = f"'{escape}'" if escape else "{'{'}"
-                raise ValueError(f"'{opening}' without its '}}'; write {plain} for a plain '{opening}'")
+                raise ValueError(
+                    _("'{opening}' without its '}}'; write {plain} for a plain '{opening}'").format(
+                        opening=opening, plain=plain
+                    )
+                )
             found += [(literal, False)] if literal else []
             found.append((text[start:end], True))
             literal, position = "", end + 1

@@ -12,6 +12,8 @@ from typing import Any
 
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from integrations.display import NOTHING
 from integrations.tenancy.harmless_text import harmless
@@ -31,7 +33,7 @@ def shown_json(value: Any, secrets: Iterable[str] = ()) -> SafeString | str:
     try:
         text = json.dumps(_without_secrets(value), indent=2, ensure_ascii=False)
     except (TypeError, ValueError, RecursionError):
-        return "It is nested too deeply to be shown."
+        return _("It is nested too deeply to be shown.")
     return _block(text, len(text), secrets)
 
 
@@ -94,7 +96,7 @@ def masked_headers(headers: Any, secrets: Iterable[str] = ()) -> dict[str, str]:
 def _header(name: str, value: str, secrets: tuple[str, ...]) -> str:
     if _PROOF.search(name):
         # Not even its beginning: a provider may send the shared secret itself under such a name.
-        return f"{MASK} ({len(value)} characters)"
+        return _("{mask} ({count} characters)").format(mask=MASK, count=len(value))
     if is_secret_name(name) or re.search(r"cookie|auth", name, re.IGNORECASE):
         return HIDDEN
     return harmless(redact(value[:VALUE_SHOWN], secrets)) + ("…" if len(value) > VALUE_SHOWN else "")
@@ -109,10 +111,11 @@ def _without_secrets(value: Any) -> Any:
     return [_without_secrets(inner) for inner in value] if isinstance(value, list) else value
 
 
-def _block(text: str, length: int, secrets: Iterable[str], unit: str = "characters") -> SafeString:
+def _block(text: str, length: int, secrets: Iterable[str], unit: str = gettext_noop("characters")) -> SafeString:
     # Redacted before it is cut, or half a secret at the edge would pass; cut before that, or a page could take seconds.
     text = harmless(redact(text[: MOST * 2], tuple(secrets)))
     note = ""
     if len(text) > MOST:
-        note = format_html('<p class="ig-quiet">Cut: the beginning of {} {}.</p>', f"{length:,}", unit)
+        words = _("Cut: the beginning of {count:,} {unit}.").format(count=length, unit=_(unit))
+        note = format_html('<p class="ig-quiet">{}</p>', words)
     return format_html('<pre class="ig-code ig-payload" tabindex="0">{}</pre>{}', text[:MOST], note)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.utils.translation import gettext_noop
+
 from integrations.connections import event_types
 from integrations.connectors.summary import SummaryFormat
 from integrations.health.alert import BACKLOG, DISABLED, FAILING, GIVEN_UP, LABELS, RECOVERED, SILENT
@@ -27,12 +29,12 @@ def example(name: str) -> dict[str, Any]:
 
 
 _WHEN = {
-    FAILING: "Nothing that was due has arrived for a while.",
-    RECOVERED: "An integration that failed or was disabled takes events again.",
-    DISABLED: "An integration was disabled: refused credentials, or the receiver wants no more.",
-    GIVEN_UP: "Deliveries were given up; told once an hour with how many.",
-    BACKLOG: "Due deliveries wait too long, though nothing holds them back.",
-    SILENT: "No worker takes messages from a queue, or beat sends none.",
+    FAILING: gettext_noop("Nothing that was due has arrived for a while."),
+    RECOVERED: gettext_noop("An integration that failed or was disabled takes events again."),
+    DISABLED: gettext_noop("An integration was disabled: refused credentials, or the receiver wants no more."),
+    GIVEN_UP: gettext_noop("Deliveries were given up; told once an hour with how many."),
+    BACKLOG: gettext_noop("Due deliveries wait too long, though nothing holds them back."),
+    SILENT: gettext_noop("No worker takes messages from a queue, or beat sends none."),
 }
 
 

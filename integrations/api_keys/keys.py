@@ -9,6 +9,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import Q, QuerySet
+from django.utils.translation import gettext as _
 
 from integrations import clock, conf
 from integrations.audit.trail import record
@@ -81,7 +82,9 @@ def make_key(
         tenant_model()._base_manager.select_for_update(no_key=True).get(pk=tenant.pk)
         if in_use(keys_of(tenant.pk)).count() >= conf.API_KEYS_PER_TENANT:
             most = counted(conf.API_KEYS_PER_TENANT, "API key")
-            raise ValidationError({"name": f"The tenant has {most} already; revoke one that is not used any more."})
+            raise ValidationError(
+                {"name": _("The tenant has {most} already; revoke one that is not used any more.").format(most=most)}
+            )
         key.save()
         record("made", key, details={"scopes": names, "expires": str(expires_at or "never")}, actor=user)
     return key, token.text
@@ -94,15 +97,17 @@ def _check(key: APIKey, user: Any) -> None:
     except ValidationError as error:
         problems = error.update_error_dict(problems)
     if "name" not in problems and in_use(keys_of(key.tenant_id)).filter(name=key.name).exists():
-        problems["name"] = [f"There is a key called {key.name} already."]
+        problems["name"] = [_("There is a key called {name} already.").format(name=key.name)]
     if not key.scopes:
-        problems["scopes"] = ["Choose what the key may do."]
+        problems["scopes"] = [_("Choose what the key may do.")]
     elif strange := unknown(key.scopes):
-        problems["scopes"] = [f"There is no scope {', '.join(strange)}."]
+        problems["scopes"] = [_("There is no scope {names}.").format(names=", ".join(strange))]
     elif refused := sorted(set(key.scopes) - {scope.name for scope in scopes_for(user, key.tenant_id)}):
-        problems["scopes"] = [f"You may not give {', '.join(refused)}: it allows more than you may do yourself."]
+        problems["scopes"] = [
+            _("You may not give {names}: it allows more than you may do yourself.").format(names=", ".join(refused))
+        ]
     if key.expires_at is not None and key.expires_at <= clock.now():
-        problems["expires_at"] = ["This is in the past."]
+        problems["expires_at"] = [_("This is in the past.")]
     if problems:
         raise ValidationError(problems)
 

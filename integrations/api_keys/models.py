@@ -6,6 +6,8 @@ from datetime import datetime
 from typing import Any
 
 from django.db import models
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from integrations import clock
 from integrations.tenancy.capabilities import Capability
@@ -27,7 +29,7 @@ class APIKey(TenantOwned):
         last_used_from: the address from which it was used last, written at most once a minute.
     """
 
-    name = models.CharField(max_length=100, help_text="What it is for, such as: nightly report.")
+    name = models.CharField(max_length=100, help_text=gettext_lazy("What it is for, such as: nightly report."))
     prefix = models.CharField(max_length=12, unique=True, editable=False)
     digest = models.CharField(max_length=64, editable=False)
     scopes = models.JSONField(default=list)
@@ -44,7 +46,7 @@ class APIKey(TenantOwned):
 
     class Meta(TenantOwned.Meta):
         ordering = ["-id"]
-        verbose_name = "API key"
+        verbose_name = gettext_lazy("API key")
 
     def __str__(self) -> str:
         return self.name
@@ -62,9 +64,9 @@ class APIKey(TenantOwned):
     def why_not(self, now: datetime | None = None) -> str:
         """Say why it is not taken any more, "" if it is."""
         if self.revoked_at is not None:
-            return f"revoked on {self.revoked_at:%Y-%m-%d}"
+            return _("revoked on {revoked_at:%Y-%m-%d}").format(revoked_at=self.revoked_at)
         if self.expires_at is not None and self.expires_at <= (now or clock.now()):
-            return f"expired on {self.expires_at:%Y-%m-%d}"
+            return _("expired on {expires_at:%Y-%m-%d}").format(expires_at=self.expires_at)
         return ""
 
     def has(self, scope: str) -> bool:

@@ -13,6 +13,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from django.utils.translation import gettext_noop
+
 from integrations.tenancy.capabilities import Capability
 from integrations.tenancy.roles import Role
 
@@ -71,17 +73,17 @@ def capabilities_of(names: Iterable[str]) -> frozenset[Capability]:
 
 READ = Scope(
     "read",
-    "See everything of the tenant, secrets apart",
+    gettext_noop("See everything of the tenant, secrets apart"),
     frozenset(capability for capability in Capability if capability.role == Role.VIEWER),
 )
 DELIVERIES = Scope(
     "deliveries:write",
-    "Retry, replay and cancel deliveries; test, pause and resume integrations; push orders",
+    gettext_noop("Retry, replay and cancel deliveries; test, pause and resume integrations; push orders"),
     frozenset(capability for capability in Capability if capability.role == Role.OPERATOR),
 )
 INTEGRATIONS = Scope(
     "integrations:write",
-    "Set up, change and delete integrations, their secrets included",
+    gettext_noop("Set up, change and delete integrations, their secrets included"),
     frozenset({Capability.ADD, Capability.SETTINGS, Capability.SECRETS, Capability.DELETE, Capability.BACKFILL}),
 )
 AUDIT = Scope("audit:read", "Read the audit trail", frozenset({Capability.AUDIT}))

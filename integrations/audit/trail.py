@@ -16,6 +16,7 @@ from typing import Any
 
 from django.db import connections, models, router
 from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy
 
 from integrations import acting
 from integrations.acting import Actor
@@ -39,12 +40,12 @@ class AuditEntry(models.Model):
     """
 
     class Source(models.TextChoices):
-        FORM = acting.FORM, "form"
-        CONSOLE = acting.CONSOLE, "console"
-        API = acting.API, "API"
-        COMMAND = acting.COMMAND, "command"
-        TASK = acting.TASK, "task"
-        SYSTEM = acting.SYSTEM, "system"
+        FORM = acting.FORM, gettext_lazy("form")
+        CONSOLE = acting.CONSOLE, gettext_lazy("console")
+        API = acting.API, gettext_lazy("API")
+        COMMAND = acting.COMMAND, gettext_lazy("command")
+        TASK = acting.TASK, gettext_lazy("task")
+        SYSTEM = acting.SYSTEM, gettext_lazy("system")
 
     created_at = models.DateTimeField("when", db_default=Now())
     actor = models.CharField("who", max_length=150, default=acting.NOBODY)

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable
 from typing import Any, NamedTuple
 
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from integrations.connections import event_types
 from integrations.connections.conditions import judge
@@ -67,22 +68,28 @@ def why_nothing(tenant: Any, types: Collection[str]) -> list[WhyNot]:
 def _why(integration: TenantIntegration, then: Configured, event: IntegrationEvent) -> str:
     event_type = event.event_type
     if event.origin_id == integration.pk:
-        return "It caused this itself by calling back: an integration is not told of its own doing."
+        return _("It caused this itself by calling back: an integration is not told of its own doing.")
     if not then.exists:
-        return f"It was made later, at {_at(integration.created_at)}."
+        return _("It was made later, at {at}.").format(at=_at(integration.created_at))
     if event_type not in dict(event_types.choices()):
-        return f"Events of the type {event_type} are made for one destination only."
+        return _("Events of the type {event_type} are made for one destination only.").format(event_type=event_type)
     if problem := _not_taken(integration, event_type):
         return problem
     if not then.is_known:
         since = known_since()
-        began = f"the audit trail began only at {_at(since)}" if since is not None else "there is no audit trail yet"
-        return f"Not known: {began}. {_now(integration, [event_type])}"
+        began = (
+            _("the audit trail began only at {at}").format(at=_at(since))
+            if since is not None
+            else _("there is no audit trail yet")
+        )
+        return _("Not known: {began}. {now}").format(began=began, now=_now(integration, [event_type]))
     if not then.is_active:
-        return f"It was switched off then (Active not ticked){_by(then.switched)}."
+        return _("It was switched off then (Active not ticked){by}.").format(by=_by(then.switched))
     if event_type not in then.conditions:
         wants = {each.event_type for each in integration.subscriptions.all()}
-        return f"It was not subscribed to {event_type} then{', and is now' if event_type in wants else ''}."
+        if event_type in wants:
+            return _("It was not subscribed to {event_type} then, and is now.").format(event_type=event_type)
+        return _("It was not subscribed to {event_type} then.").format(event_type=event_type)
     return _kept_out(then.conditions[event_type], event)
 
 
@@ -93,8 +100,10 @@ def _kept_out(condition: str, event: IntegrationEvent) -> str:
     except ValueError:
         body = {}
     if condition and not judge(condition, body).is_met:
-        return f"Its condition was not met: {why_unmet(condition, body)}. Such events are not recorded here."
-    return "It was subscribed and switched on; the event was made by hand for others, or its row is gone."
+        return _("Its condition was not met: {why}. Such events are not recorded here.").format(
+            why=why_unmet(condition, body)
+        )
+    return _("It was subscribed and switched on; the event was made by hand for others, or its row is gone.")
 
 
 def _not_taken(integration: TenantIntegration, event_type: str) -> str:
@@ -105,33 +114,39 @@ def _not_taken(integration: TenantIntegration, event_type: str) -> str:
         return ""
     if event_type in dict(event_types.offered_to(manifest)):
         return ""
-    takes = "takes orders, and this event holds none" if "export" in manifest.does else "takes no events"
-    return f"Its connector type does not take it: {manifest.label} {takes}."
+    takes = _("takes orders, and this event holds none") if "export" in manifest.does else _("takes no events")
+    return _("Its connector type does not take it: {label} {takes}.").format(label=manifest.label, takes=takes)
 
 
 def _now(integration: TenantIntegration, types: Collection[str]) -> str:
     """Say whether it wants events of these types, as it is configured now."""
     lane = getattr(integration, "lane", None)
     if lane is not None and lane.deleting_since is not None:
-        return "It is being deleted."
+        return _("It is being deleted.")
     taken = [name for name in types if not _not_taken(integration, name)]
     if types and not taken:
         return _not_taken(integration, next(iter(types)))
     wanted = {each.event_type: each.condition for each in integration.subscriptions.all()}
     mine = [name for name in types if name in wanted]
     if not integration.is_active:
-        return "It is switched off (Active not ticked)."
+        return _("It is switched off (Active not ticked).")
     if not wanted:
-        return "It is subscribed to no event."
+        return _("It is subscribed to no event.")
     if not mine:
-        return f"It is not subscribed to {_listed(types)}; it is to {_listed(wanted)}."
+        return _("It is not subscribed to {types}; it is to {others}.").format(
+            types=_listed(types), others=_listed(wanted)
+        )
     conditional = [name for name in mine if wanted[name]]
-    rest = f", {_listed(conditional)} only under a condition" if conditional else ""
-    return f"It is subscribed to {_listed(mine)}{rest}: what happens from now on reaches it."
+    rest = _(", {listed} only under a condition").format(listed=_listed(conditional)) if conditional else ""
+    return _("It is subscribed to {listed}{rest}: what happens from now on reaches it.").format(
+        listed=_listed(mine), rest=rest
+    )
 
 
 def _by(entry: AuditEntry | None) -> str:
-    return f": {entry.actor} did that at {_at(entry.created_at)}" if entry is not None else ""
+    return (
+        _(": {actor} did that at {at}").format(actor=entry.actor, at=_at(entry.created_at)) if entry is not None else ""
+    )
 
 
 def _at(moment: Any) -> str:

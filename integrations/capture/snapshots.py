@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import connections, models
 from django.db.models import Max, QuerySet
+from django.utils.translation import gettext as _
 
 from integrations import conf
 from integrations.connections import event_types
@@ -119,7 +120,7 @@ class Snapshots:
             return Shown(name, problem=failure.message)
         except Exception:  # anybody's code reads the object; the job would count it as failed
             logger.warning("no snapshot of %s %s can be shown", self.label, row.pk, exc_info=True)
-            return Shown(name, problem="No snapshot can be taken of it; the log says why.")
+            return Shown(name, problem=_("No snapshot can be taken of it; the log says why."))
 
     def _of(self, tenant_id: Any) -> QuerySet[Any]:
         rows: QuerySet[Any] = QuerySet(self._model, using=USING)  # of no manager: a host's may leave rows out

@@ -16,6 +16,7 @@ from uuid import UUID
 
 from django.db import models
 from django.db.models import Case, F, Q, Value, When
+from django.utils.translation import gettext_lazy
 
 from integrations.credentials.encryption import EncryptionService
 
@@ -23,15 +24,15 @@ from .columns import Renamed, RenamedColumns
 
 
 class ConnectionStatus(models.TextChoices):
-    ACTIVE = "ACTIVE", "Active"
-    DISABLED = "DISABLED", "Disabled"
+    ACTIVE = "ACTIVE", gettext_lazy("Active")
+    DISABLED = "DISABLED", gettext_lazy("Disabled")
 
 
 class PushStatus(models.TextChoices):
-    SUCCESS = "SUCCESS", "✓ Success"
-    FAILED = "FAILED", "✗ Failed"
-    PENDING = "PENDING", "⚠ Pending"
-    RETRYING = "RETRYING", "⚠ Retrying"
+    SUCCESS = "SUCCESS", gettext_lazy("✓ Success")
+    FAILED = "FAILED", gettext_lazy("✗ Failed")
+    PENDING = "PENDING", gettext_lazy("⚠ Pending")
+    RETRYING = "RETRYING", gettext_lazy("⚠ Retrying")
 
 
 CONNECTION_STATUS = Case(

@@ -12,6 +12,8 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from jmespath.lexer import Lexer
 
 from .payload_shapes import ANYTHING, DECIMAL, Shape, shape_of
@@ -19,13 +21,13 @@ from .payload_shapes import ANYTHING, DECIMAL, Shape, shape_of
 MOST_NAMED = 30
 _NUMBER, _TEXT, _BOOLEAN = (Shape(frozenset({kind})) for kind in ("number", "text", "boolean"))
 _WORDS = {
-    "text": "text",
-    "number": "a number",
-    DECIMAL: "a number",
-    "boolean": "true or false",
+    "text": gettext_lazy("text"),
+    "number": gettext_lazy("a number"),
+    DECIMAL: gettext_lazy("a number"),
+    "boolean": gettext_lazy("true or false"),
     "null": "null",
-    "object": "an object",
-    "array": "a list",
+    "object": gettext_lazy("an object"),
+    "array": gettext_lazy("a list"),
 }
 _SIGNS = {"eq": "==", "ne": "!=", "lt": "<", "lte": "<=", "gt": ">", "gte": ">="}
 _ANY: frozenset[str] = frozenset()
@@ -71,7 +73,7 @@ def examine(
     checker = _Checker(text)
     shape = checker.shape_of(tree, payload, "")
     if not checker.found and not may_be_fixed and not _looks(tree):
-        checker.found.append("It looks at no field, so it is always the same; fields stand without quotes")
+        checker.found.append(_("It looks at no field, so it is always the same; fields stand without quotes"))
     return [each if each.endswith("?") else f"{each}." for each in dict.fromkeys(checker.found)], shape
 
 
@@ -113,8 +115,11 @@ class _Checker:
             return ANYTHING
         if "object" not in scope.kinds:
             if scope.kinds != {"null"}:
-                advice = f"; write {where}[0].{name} or {where}[*].{name}" if "array" in scope.kinds else ""
-                self.found.append(f"{where or 'The payload'} is {_kinds(scope)} and has no {name}{advice}")
+                words = _("{what} is {kinds} and has no {name}")
+                if "array" in scope.kinds:
+                    words = _("{what} is {kinds} and has no {name}; write {what}[0].{name} or {what}[*].{name}")
+                what = where or _("The payload")
+                self.found.append(words.format(what=what, kinds=_kinds(scope), name=name))
             return ANYTHING
         if (found := scope.fields.get(name)) is not None:
             return found
@@ -127,20 +132,23 @@ class _Checker:
     def _unknown(self, name: str, scope: Shape, where: str) -> str:
         path = f"{where}.{name}" if where else name
         if name in self._quoted and not where:
-            return f"Double quotes name a field, and there is no {name[:50]}; a text stands in single quotes: '{name}'"
+            return _(
+                "Double quotes name a field, and there is no {name}; a text stands in single quotes: '{text}'"
+            ).format(name=name[:50], text=name)
         if name in ("true", "false") and not where:
-            return f"There is no field {name}; the value stands in backticks: `{name}`"
+            return _("There is no field {name}; the value stands in backticks: `{name}`").format(name=name)
         deeper = [f"{at}.{name}" for at, part in scope.fields.items() if name in part.fields]
         close = [f"{where}.{each}" if where else each for each in difflib.get_close_matches(name, scope.fields, 1)]
         if meant := close or deeper:
-            return f"There is no {path[:100]}; did you mean {meant[0]}?"
-        return f"There is no {path[:100]}; {where or 'the payload'} has {_listed(scope.fields)}"
+            return _("There is no {path}; did you mean {meant}?").format(path=path[:100], meant=meant[0])
+        words, what = _("There is no {path}; {what} has {names}"), where or _("the payload")
+        return words.format(path=path[:100], what=what, names=_listed(scope.fields))
 
     def _subexpression(self, node: Any, scope: Shape, where: str) -> Shape:
         first = node["children"][0]
         if first["type"] == "not_expression" and node["type"] != "pipe":
             path = _path({**node, "children": [first["children"][0], *node["children"][1:]]}, where)
-            self.found.append(f"! is read before the dot; write !({path})")
+            self.found.append(_("! is read before the dot; write !({path})").format(path=path))
             return ANYTHING
         at = where
         for child in node["children"]:
@@ -156,7 +164,8 @@ class _Checker:
     def _element(self, scope: Shape, where: str) -> Shape:
         if scope.kinds and "array" not in scope.kinds:
             if scope.kinds != {"null"}:
-                self.found.append(f"{where or 'The payload'} is {_kinds(scope)} and no list")
+                words = _("{what} is {kinds} and no list")
+                self.found.append(words.format(what=where or _("The payload"), kinds=_kinds(scope)))
             return ANYTHING
         return scope.items or ANYTHING
 
@@ -216,7 +225,7 @@ class _Checker:
         shapes = [self.shape_of(side, scope, where) for side in sides]
         if not any(map(_looks, sides)):
             said = " and ".join(_said(side, where) for side in sides)
-            self.found.append(f"It compares two fixed values, {said}; fields stand without quotes")
+            self.found.append(_("It compares two fixed values, {said}; fields stand without quotes").format(said=said))
         elif node["value"] in ("eq", "ne"):
             self._compare_values(sides, shapes, where)
         else:
@@ -237,16 +246,20 @@ class _Checker:
             return
         alike = [each for each in shape.values if _folded(each) == _folded(value)]
         known = _listed(map(_quoted, shape.values))
-        advice = f"write {_quoted(alike[0])}" if alike else f"it is {known}"
+        advice = _("write {value}").format(value=_quoted(alike[0])) if alike else _("it is {known}").format(known=known)
         if not alike and len(shape.values) > 1:
-            advice = f"it is one of: {known}"
-        self.found.append(f"{path} is never {_quoted(value)}; {advice}")
+            advice = _("it is one of: {known}").format(known=known)
+        self.found.append(
+            _("{path} is never {quoted}; {advice}").format(path=path, quoted=_quoted(value), advice=advice)
+        )
 
     def _compare_order(self, sign: str, sides: list[Any], shapes: list[Shape], where: str) -> None:
         for side, shape in zip(sides, shapes, strict=True):
             if shape.kinds and not _comparable(shape) & {"text", "number"}:
                 self.found.append(
-                    f"{_said(side, where)} is {_kinds(shape)}: {_SIGNS[sign]} compares numbers, or texts"
+                    _("{said} is {kinds}: {signs} compares numbers, or texts").format(
+                        said=_said(side, where), kinds=_kinds(shape), signs=_SIGNS[sign]
+                    )
                     + _parts(side, shape, where)
                 )
                 return
@@ -267,7 +280,7 @@ class _Checker:
             return _RESULTS[name]
         for argument, shape, kinds in zip(given, shapes, wanted, strict=True):
             if kinds and shape.kinds and not _takes(shape) & kinds:
-                takes = " or ".join(_WORDS[kind] for kind in sorted(kinds, reverse=True))
+                takes = _(" or ").join(str(_WORDS[kind]) for kind in sorted(kinds, reverse=True))
                 self.found.append(f"{name}() takes {takes}; {_said(argument, where)} is {_kinds(shape)}")
                 return _RESULTS[name]
         if name in _TESTS:
@@ -276,7 +289,7 @@ class _Checker:
 
     def _not_null(self, shapes: list[Shape]) -> Shape:
         if not shapes:
-            self.found.append("not_null() takes at least one value")
+            self.found.append(_("not_null() takes at least one value"))
             return ANYTHING
         found = shapes[0]
         for shape in shapes[1:]:
@@ -292,12 +305,18 @@ class _Checker:
                     self._check_value(_path(second, where), part, value)
         elif not _takes(subject) - {"text", DECIMAL, "number"} and part.kinds and "text" not in _takes(part):
             if subject.kinds:
-                self.found.append(f"{name}() looks for text in text; {_said(second, where)} is {_kinds(part)}")
+                self.found.append(
+                    _("{name}() looks for text in text; {said} is {kinds}").format(
+                        name=name, said=_said(second, where), kinds=_kinds(part)
+                    )
+                )
         elif second["type"] == "literal" and isinstance(second["value"], str) and subject.values is not None:
             texts = [value for value in subject.values if isinstance(value, str)]
             if texts and not any(_TESTS[name](value, second["value"]) for value in texts):
                 known, said = _listed(map(_quoted, texts)), f"{_path(first, where)}, {_quoted(second['value'])}"
-                self.found.append(f"{name}({said}) is never true; it is one of: {known}")
+                self.found.append(
+                    _("{name}({said}) is never true; it is one of: {known}").format(name=name, said=said, known=known)
+                )
 
 
 def _comparable(shape: Shape) -> frozenset[str]:
@@ -336,11 +355,12 @@ def _rewritten(value: Any, wanted: Shape) -> str:
         except ValueError:
             return ""
         if "boolean" in kinds and isinstance(read, bool):
-            return f": write `{value}`"
+            return _(": write {value}").format(value=f"`{value}`")
         if "number" in kinds and isinstance(read, int | float) and not isinstance(read, bool):
-            return f": write `{value}`"
+            return _(": write {value}").format(value=f"`{value}`")
         return ""
-    return f": write {_quoted(str(value))}" if "text" in kinds and isinstance(value, int | float) else ""
+    is_number = "text" in kinds and isinstance(value, int | float)
+    return _(": write {value}").format(value=_quoted(str(value))) if is_number else ""
 
 
 def _parts(node: Any, shape: Shape, where: str) -> str:
@@ -348,7 +368,7 @@ def _parts(node: Any, shape: Shape, where: str) -> str:
     if "object" not in shape.kinds or not shape.fields:
         return ""
     path = _path(node, where)
-    return f"; name a part of it: {_listed(f'{path}.{name}' for name in shape.fields)}"
+    return _("; name a part of it: {names}").format(names=_listed(f"{path}.{name}" for name in shape.fields))
 
 
 def _said(node: Any, where: str) -> str:
@@ -358,7 +378,7 @@ def _said(node: Any, where: str) -> str:
         return _quoted(value)[:60] if isinstance(value, str) else f"`{json.dumps(value)}`"[:60]
     if node["type"] == "function_expression":
         return f"{node['value']}()"
-    return _path(node, where) or "the payload"
+    return _path(node, where) or _("the payload")
 
 
 def _path(node: Any, where: str) -> str:
@@ -375,7 +395,7 @@ def _path(node: Any, where: str) -> str:
         return f"{_path(children[0], where)}[]"
     if kind in ("current", "identity"):
         return where
-    return "this"
+    return _("this")
 
 
 def _quoted(value: Any) -> str:
@@ -387,7 +407,7 @@ def _folded(value: Any) -> str:
 
 
 def _kinds(shape: Shape) -> str:
-    return " or ".join(dict.fromkeys(_WORDS[kind] for kind in sorted(shape.kinds - {"null"}))) or "null"
+    return _(" or ").join(dict.fromkeys(str(_WORDS[kind]) for kind in sorted(shape.kinds - {"null"}))) or "null"
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -14,6 +14,8 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from django.core.exceptions import ValidationError
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from integrations.connectors import functions
 from integrations.expressions import QUOTED, Interpreter, compile_expression, literal_problem
@@ -26,8 +28,8 @@ logger = logging.getLogger("integrations.connections")
 
 _compiled = lru_cache(maxsize=1024)(compile_expression)
 _SLIPS = (
-    (re.compile(r"(?<![=!<>])=(?!=)"), "write == to compare"),
-    (re.compile(r"(==|!=|<=?|>=?)\s*-?[0-9]"), "a number stands in backticks: `100`"),
+    (re.compile(r"(?<![=!<>])=(?!=)"), gettext_lazy("write == to compare")),
+    (re.compile(r"(==|!=|<=?|>=?)\s*-?[0-9]"), gettext_lazy("a number stands in backticks: `100`")),
     (re.compile(r"\b(and|or|not)\b", re.IGNORECASE), "write &&, || and !"),
 )
 
@@ -51,13 +53,15 @@ def validate_condition(condition: str, event_type: str = "", version: int | None
     if not condition:
         return
     if not condition.isprintable():
-        raise ValidationError("It contains a line break or a character that cannot be stored; write it in one line.")
+        raise ValidationError(_("It contains a line break or a character that cannot be stored; write it in one line."))
     if problem := literal_problem(condition):
         raise ValidationError(problem)
     try:
         tree = _compiled(condition).parsed
     except ValueError as error:
-        raise ValidationError(f"Not a usable JMESPath expression: {error}{_hint(condition)}") from None
+        raise ValidationError(
+            _("Not a usable JMESPath expression: {error}{hint}").format(error=error, hint=_hint(condition))
+        ) from None
     if found := condition_check.problems(condition, tree, payload_shape(event_type, version)):
         raise ValidationError(found)
 
@@ -105,7 +109,12 @@ def judge(condition: str, payload: dict[str, Any]) -> Judgement:
         name = type(error).__name__
         logger.warning("a condition failed (%s), the event is sent", name)
         shown = one_line(condition[:200])
-        return Judgement(True, f"sent although its condition `{shown[:300]}` failed on this event ({name[:50]})")
+        return Judgement(
+            True,
+            _("sent although its condition `{shown}` failed on this event ({name})").format(
+                shown=shown[:300], name=name[:50]
+            ),
+        )
 
 
 def wants(condition: str, payload: dict[str, Any]) -> bool:

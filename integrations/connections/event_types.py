@@ -9,6 +9,8 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from django.utils.translation import gettext as _
+
 from integrations.connectors.manifest import Manifest
 from integrations.connectors.summary import SummaryFormat
 
@@ -86,7 +88,7 @@ def register(
 
 def when(event_type: str) -> str:
     """Say when events of this type happen, "" if nobody said."""
-    return _when.get(event_type, "")
+    return _(_when.get(event_type, ""))
 
 
 def summary_format(event_type: str) -> SummaryFormat | None:
@@ -146,12 +148,12 @@ def in_version(event_type: str, body: Mapping[str, Any], version: int, *, of: in
 
 def choices() -> list[tuple[str, str]]:
     """Return ``[(event_type, label), …]`` in the order of registration, as Django's choices."""
-    return list(_labels.items())
+    return [(name, _(label)) for name, label in _labels.items()]
 
 
 def on_request() -> list[tuple[str, str]]:
     """Return ``[(event_type, label), …]`` of those that nobody subscribes to."""
-    return list(_on_request.items())
+    return [(name, _(label)) for name, label in _on_request.items()]
 
 
 def is_on_request(event_type: str) -> bool:
@@ -161,7 +163,7 @@ def is_on_request(event_type: str) -> bool:
 
 def recorded() -> list[tuple[str, str]]:
     """Return `choices` and those that are recorded on request: what a list of events can be filtered by."""
-    return [*_labels.items(), *_on_request.items()]
+    return [*choices(), *on_request()]
 
 
 def offered_to(manifest: Manifest) -> list[tuple[str, str]]:
@@ -176,8 +178,10 @@ def offered_to(manifest: Manifest) -> list[tuple[str, str]]:
 
 def refusal(event_type: str, manifest: Manifest) -> str:
     """Say why a known event type is not offered to this kind of system."""
-    what = "takes orders, and its payload holds none" if "export" in manifest.does else "takes no events"
-    return f"{event_type} cannot be sent there: {manifest.label} {what}"
+    what = _("takes orders, and its payload holds none") if "export" in manifest.does else _("takes no events")
+    return _("{event_type} cannot be sent there: {label} {what}").format(
+        event_type=event_type, label=manifest.label, what=what
+    )
 
 
 def _may_be_order(event_type: str) -> bool:

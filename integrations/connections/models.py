@@ -8,6 +8,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models, transaction
+from django.utils.translation import gettext_lazy, ngettext
 
 from integrations import clock, conf
 from integrations.columns import PlainCharField
@@ -64,8 +65,8 @@ class TenantIntegration(IntegrationNames, TenantOwned, AbstractConnection):
     """
 
     class Ordering(models.TextChoices):
-        OBJECT = "object", "In order per object"
-        NONE = "none", "Any order (fastest)"
+        OBJECT = "object", gettext_lazy("In order per object")
+        NONE = "none", gettext_lazy("Any order (fastest)")
 
     EVENT_TYPES = _EventTypes()
     _event_type_when_saved = ""
@@ -80,15 +81,19 @@ class TenantIntegration(IntegrationNames, TenantOwned, AbstractConnection):
     webhook_url_encrypted = models.TextField(blank=True, default="", editable=False)
     headers_encrypted = models.TextField(blank=True, default="", editable=False)
 
-    is_active = models.BooleanField("active", default=True, help_text="The tenant's switch.")
-    is_signed = models.BooleanField("signed", default=True, help_text="Sign every request (Standard Webhooks).")
+    is_active = models.BooleanField("active", default=True, help_text=gettext_lazy("The tenant's switch."))
+    is_signed = models.BooleanField(
+        "signed", default=True, help_text=gettext_lazy("Sign every request (Standard Webhooks).")
+    )
     renew_secret_days = models.PositiveSmallIntegerField(
-        "renew the signing secret every … days",
+        gettext_lazy("renew the signing secret every … days"),
         null=True,
         blank=True,
         validators=[MinValueValidator(1), MaxValueValidator(3650)],
-        help_text="A new secret is then made by itself and waits on this page; the old one signs beside it until a day "
-        "after somebody has seen the new one. Empty: only by hand.",
+        help_text=gettext_lazy(
+            "A new secret is then made by itself and waits on this page; the old one signs beside it "
+            "until a day after somebody has seen the new one. Empty: only by hand."
+        ),
     )
     secret_renewed_at = models.DateTimeField(null=True, blank=True, editable=False)  # the signing secret
     credentials_rotated_at = models.DateTimeField(null=True, blank=True, editable=False)
@@ -98,35 +103,35 @@ class TenantIntegration(IntegrationNames, TenantOwned, AbstractConnection):
 
     ordering = models.CharField(max_length=10, choices=Ordering.choices, default=Ordering.OBJECT)
     max_in_flight = models.PositiveSmallIntegerField(
-        "requests at once",
+        gettext_lazy("requests at once"),
         null=True,
         blank=True,
         validators=[MinValueValidator(1), MaxValueValidator(64)],
-        help_text="How many requests this destination gets in parallel; empty: 8.",
+        help_text=gettext_lazy("How many requests this destination gets in parallel; empty: 8."),
     )
     rate_limit_per_minute = models.PositiveIntegerField(
         null=True,
         blank=True,
         validators=[MinValueValidator(1)],
-        help_text="At most so many requests a minute, evenly spaced; empty: no limit.",
+        help_text=gettext_lazy("At most so many requests a minute, evenly spaced; empty: no limit."),
     )
     timeout_seconds = models.FloatField(
         null=True,
         blank=True,
         validators=[MinValueValidator(1), MaxValueValidator(60)],
-        help_text="Total time for one request, 1 to 60; empty: 30.",
+        help_text=gettext_lazy("Total time for one request, 1 to 60; empty: 30."),
     )
     max_attempts = models.PositiveSmallIntegerField(
         null=True,
         blank=True,
         validators=[MinValueValidator(1), MaxValueValidator(100)],
-        help_text="Give up after so many attempts; empty: about three days of them.",
+        help_text=gettext_lazy("Give up after so many attempts; empty: about three days of them."),
     )
     inbound_actions = models.JSONField(
-        "may do",
+        gettext_lazy("may do"),
         default=list,
         blank=True,
-        help_text="What it may do here when it calls back (docs/inbound.md).",
+        help_text=gettext_lazy("What it may do here when it calls back (docs/inbound.md)."),
     )
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
@@ -140,14 +145,16 @@ class TenantIntegration(IntegrationNames, TenantOwned, AbstractConnection):
 
     class Meta(TenantOwned.Meta):
         ordering = ["name", "id"]
-        verbose_name = "tenant integration"
+        verbose_name = gettext_lazy("tenant integration")
         constraints = [
             # A connector says whether a tenant may have several at once; only the active ones count.
             models.UniqueConstraint(
                 fields=["tenant", "exclusive_group"],
                 condition=models.Q(is_active=True) & ~models.Q(exclusive_group=""),
                 name="one_active_of_group",
-                violation_error_message="The tenant has an active integration of this kind; switch that one off first.",
+                violation_error_message=gettext_lazy(
+                    "The tenant has an active integration of this kind; switch that one off first."
+                ),
             )
         ]
 
@@ -300,14 +307,16 @@ class EventSubscription(models.Model):
         max_length=500,
         blank=True,
         validators=[validate_condition],
-        help_text="JMESPath over the payload, e.g. workitem.priority == 'Urgent'; empty: always.",
+        help_text=gettext_lazy("JMESPath over the payload, e.g. workitem.priority == 'Urgent'; empty: always."),
     )
     payload = models.TextField(
         max_length=MAX_LENGTH,
         blank=True,
         default="",
         db_default="",
-        help_text="JMESPath that makes what is sent, e.g. {text: workitem.title}; empty: the event's body as it is.",
+        help_text=gettext_lazy(
+            "JMESPath that makes what is sent, e.g. {text: workitem.title}; empty: the event's body as it is."
+        ),
     )
     # Stays until a person moves it (connections/payload_versions.py).
     payload_version = _PayloadVersion(blank=True, default=None, db_default=1)
@@ -345,8 +354,13 @@ class EventSubscription(models.Model):
         known = event_types.versions(self.event_type)
         if self.payload_version is None or self.payload_version in known:
             return ""
-        there = f"there is {known[0]}" if len(known) == 1 else f"there are {', '.join(map(str, known))}"
-        return f"There is no version {self.payload_version} of the payload of {self.event_type}; {there}."
+        words = ngettext(
+            "There is no version {version} of the payload of {event_type}; there is {known}.",
+            "There is no version {version} of the payload of {event_type}; there are {known}.",
+            len(known),
+        )
+        there = ", ".join(map(str, known))
+        return words.format(version=self.payload_version, event_type=self.event_type, known=there)
 
 
 def versions_that_are_not_made() -> Iterator[tuple[str, int, int, list[int]]]:

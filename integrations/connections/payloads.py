@@ -16,6 +16,7 @@ from functools import lru_cache
 from typing import Any
 
 from django.core.exceptions import ValidationError
+from django.utils.translation import gettext as _
 
 from integrations import conf, expressions
 from integrations.connectors import functions
@@ -49,18 +50,22 @@ def validate_payload(expression: str, event_type: str = "", version: int | None 
     if not expression:
         return
     if not expression.replace("\n", "").replace("\t", "").isprintable():
-        raise ValidationError("It contains a character that cannot be stored; write it with plain letters and signs.")
+        raise ValidationError(
+            _("It contains a character that cannot be stored; write it with plain letters and signs.")
+        )
     if problem := expressions.literal_problem(expression):
         raise ValidationError(problem)
     try:
         tree = _compiled(expression)
     except ValueError as error:
-        hint = "" if "{" in expression else "; write an object, such as {text: workitem.title}"
-        raise ValidationError(f"Not a usable JMESPath expression: {error}{hint}") from None
+        hint = "" if "{" in expression else _("; write an object, such as {text: workitem.title}")
+        raise ValidationError(
+            _("Not a usable JMESPath expression: {error}{hint}").format(error=error, hint=hint)
+        ) from None
     found, shape = condition_check.examine(expression, tree, payload_shape(event_type, version), may_be_fixed=True)
     if not found and shape.kinds and "object" not in shape.kinds:
         words = condition_check.kinds_in_words(shape)
-        found = [f"It makes {words}, and a payload is an object: write {{name: …}} around it."]
+        found = [_("It makes {words}, and a payload is an object: write {{name: …}} around it.").format(words=words)]
     if found:
         raise ValidationError(found)
 
@@ -74,8 +79,8 @@ def made_of(expression: str, body: Any) -> dict[str, Any]:
     payload, problem = _made(expression, body)
     if isinstance(payload, dict):
         return payload
-    problem = problem or f"it makes {_kind(payload)} of this event, not an object"
-    raise PayloadFailed(f"the payload of the subscription cannot be made: {problem}")
+    problem = problem or _("it makes {kind} of this event, not an object").format(kind=_kind(payload))
+    raise PayloadFailed(_("the payload of the subscription cannot be made: {problem}").format(problem=problem))
 
 
 def _made(expression: str, body: Any) -> tuple[Any, str]:
@@ -83,16 +88,16 @@ def _made(expression: str, body: Any) -> tuple[Any, str]:
     try:
         tree = _compiled(expression)
     except ValueError:  # it came another way than through a check, or from an older version
-        return None, "it is no JMESPath expression that may make one"
+        return None, _("it is no JMESPath expression that may make one")
     try:
         found = expressions.Interpreter(functions.TextFunctions()).visit(tree, body)
         return functions.Budget().plain(found), ""
     except IntegrationPermanentError as error:
         return None, error.message
     except RecursionError:
-        return None, "it is nested too deeply"
+        return None, _("it is nested too deeply")
     except Exception:  # JMESPath's own errors quote the value
-        return None, "a function got a value that it cannot take"
+        return None, _("a function got a value that it cannot take")
 
 
 def bytes_of(expression: str, body: str) -> bytes:
@@ -104,8 +109,10 @@ def bytes_of(expression: str, body: str) -> bytes:
     text = text_of(made_of(expression, json.loads(body)))
     found = text.encode()
     if len(found) > conf.MAX_BODY_BYTES:
-        size = f"{len(found)} bytes, and a body has at most {conf.MAX_BODY_BYTES}"
-        raise PayloadFailed(f"the payload of the subscription cannot be made: it has {size}")
+        size = _("{found} bytes, and a body has at most {max_body_bytes}").format(
+            found=len(found), max_body_bytes=conf.MAX_BODY_BYTES
+        )
+        raise PayloadFailed(_("the payload of the subscription cannot be made: it has {size}").format(size=size))
     return found
 
 
@@ -131,7 +138,7 @@ def _compiled(expression: str) -> Any:
     tree = compiled.parsed
     for node in _looked_at(tree):
         if _builds(node):
-            raise ValueError("what it builds with { } or [ ] is only sent; look at fields, and build around them")
+            raise ValueError(_("what it builds with { } or [ ] is only sent; look at fields, and build around them"))
     return tree
 
 
@@ -159,6 +166,5 @@ def _builds(node: Any) -> bool:
 
 
 def _kind(value: Any) -> str:
-    return {"str": "text", "NoneType": "nothing (null)", "list": "a list", "bool": "true or false"}.get(
-        type(value).__name__, "a number"
-    )
+    kinds = {"str": _("text"), "NoneType": _("nothing (null)"), "list": _("a list"), "bool": _("true or false")}
+    return kinds.get(type(value).__name__, _("a number"))

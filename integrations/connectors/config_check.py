@@ -13,6 +13,8 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from integrations.credentials.masking import MASK
 from integrations.errors import ConfigurationError, IntegrationBlocked, forgets_locals
@@ -30,7 +32,7 @@ from .manifest import HEADERS, URL, Field, Manifest
 MAX_TEXT = 16384  # a PEM key is the longest thing that anybody types
 MAX_SECRETS = 5  # that prove one and the same webhook: each is tried on every call, a stranger's too
 _BULLET = MASK[0]
-_DOTS = "remove the dots: they stand for a stored value; type the value itself"
+_DOTS = gettext_lazy("remove the dots: they stand for a stored value; type the value itself")
 # White space that nobody sees, beside what `str.strip` knows: zero-width ones, a byte order mark, a soft hyphen.
 _INVISIBLE = "\u200b\u200c\u200d\u2060\ufeff\u00ad"
 _WEBHOOK_KEY = re.compile(r"wh(?:sec|sk|pk)_\S*")  # has no space in it, whatever field it is in
@@ -78,7 +80,7 @@ def check(
         value = settings.get(field.name)
         if _is_empty(field, value):
             if field.required and field.default is None:
-                problems[field.name] = "missing; it is required"
+                problems[field.name] = _("missing; it is required")
             elif field.default is not None:
                 clean[field.name] = field.default
             continue
@@ -105,11 +107,11 @@ def check_inbound_secret(value: Any, stored: Any = None) -> str:
         stored: that in whose place it comes; the same may stay.
     """
     if not isinstance(value, str) or value != value.strip():
-        return "must be a text without spaces around it"
+        return _("must be a text without spaces around it")
     if not value or value == stored:
         return ""
     if _BULLET in value:
-        return _DOTS
+        return str(_DOTS)
     try:
         _refuse_many(value)
     except _Wrong as wrong:
@@ -119,7 +121,11 @@ def check_inbound_secret(value: Any, stored: Any = None) -> str:
 
 def _refuse_many(secrets: Any) -> None:
     if isinstance(secrets, str) and len([line for line in secrets.splitlines() if line.strip()]) > MAX_SECRETS:
-        raise _WrongIfNew(f"at most {MAX_SECRETS} secrets, one per line: the new one and the previous one are enough")
+        raise _WrongIfNew(
+            _("at most {max_secrets} secrets, one per line: the new one and the previous one are enough").format(
+                max_secrets=MAX_SECRETS
+            )
+        )
 
 
 def _is_empty(field: Field, value: Any) -> bool:
@@ -141,7 +147,7 @@ def _open(settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
             problems[HEADERS] = str(wrong)
     for name, value in clean.items():
         if name not in problems and any(MASK in text for text in texts_in(value)):
-            problems[name] = _DOTS
+            problems[name] = str(_DOTS)
     return clean, problems
 
 
@@ -155,15 +161,15 @@ def _typed(field: Field, value: Any, manifest: Manifest) -> Any:
     if field.kind == "lines":
         lines = value.splitlines() if isinstance(value, str) else value
         if not isinstance(lines, list | tuple) or not all(isinstance(line, str) for line in lines):
-            raise _Wrong("must be a list of texts, one per line")
+            raise _Wrong(_("must be a list of texts, one per line"))
         return [_text(field, line.strip()) for line in lines if line.strip()]
     if not isinstance(value, str):
-        raise _Wrong("must be text")
+        raise _Wrong(_("must be text"))
     if MASK in value or (_BULLET in value and (field.is_secret or field.name == URL)):
         raise _Wrong(_DOTS)
     text = _text(field, _trimmed(value, trim=field.trim) if field.is_secret else value.strip())
     if field.kind == "choice" and text not in field.choices:
-        raise _Wrong(f"must be one of: {', '.join(field.choices)}")
+        raise _Wrong(_("must be one of: {choices}").format(choices=", ".join(field.choices)))
     if field.kind == "url":
         _check_url(text, manifest)
     if field.kind == "host":
@@ -186,8 +192,10 @@ def doubts(manifest: Manifest, settings: Mapping[str, Any], stored: Mapping[str,
             continue
         lines = value.strip("\r\n").splitlines()
         if wrong := [number for number, line in enumerate(lines, start=1) if line != _bare(line)]:
-            which = f"line {wrong[0]} " if len(lines) > 1 else ""
-            found[name] = f"{which}begins or ends with a space or an invisible character; remove it"
+            which = _("line {number} ").format(number=wrong[0]) if len(lines) > 1 else ""
+            found[name] = _("{which}begins or ends with a space or an invisible character; remove it").format(
+                which=which
+            )
     return found
 
 
@@ -209,13 +217,13 @@ def _bare(line: str) -> str:
 
 def _text(field: Field, text: str) -> str:
     if len(text) > MAX_TEXT:
-        raise _Wrong(f"longer than {MAX_TEXT} characters")
+        raise _Wrong(_("longer than {max_text} characters").format(max_text=MAX_TEXT))
     if "\0" in text or (not text.isascii() and any(0xD800 <= ord(char) <= 0xDFFF for char in text)):
-        raise _Wrong("contains a character that cannot be sent")
+        raise _Wrong(_("contains a character that cannot be sent"))
     if not field.is_secret and (problem := problem_of(text, has_lines=True)):
         raise _Wrong(problem)
     if field.pattern and not re.fullmatch(field.pattern, text):
-        raise _Wrong(field.hint or f"must match {field.pattern}")
+        raise _Wrong(field.hint or _("must match {pattern}").format(pattern=field.pattern))
     if problem := texts.problem_of(field.form, text):
         raise _WrongIfNew(problem)
     return text
@@ -229,7 +237,7 @@ def _boolean(value: Any) -> bool:
         return True
     if word in _FALSE:
         return False
-    raise _Wrong("must be true or false")
+    raise _Wrong(_("must be true or false"))
 
 
 def _integer(field: Field, value: Any) -> int:
@@ -237,11 +245,11 @@ def _integer(field: Field, value: Any) -> int:
         value = int(value)
     # Not str(value): Python refuses to print a number of five thousand digits.
     if isinstance(value, bool) or not isinstance(value, int) or abs(value) >= 10**18:
-        raise _Wrong("must be a whole number")
+        raise _Wrong(_("must be a whole number"))
     if field.minimum is not None and value < field.minimum:
-        raise _Wrong(f"must be at least {field.minimum}")
+        raise _Wrong(_("must be at least {minimum}").format(minimum=field.minimum))
     if field.maximum is not None and value > field.maximum:
-        raise _Wrong(f"must be at most {field.maximum}")
+        raise _Wrong(_("must be at most {maximum}").format(maximum=field.maximum))
     return value
 
 
@@ -250,13 +258,13 @@ def _json(field: Field, value: Any) -> Any:
         try:
             value = json.loads(value)
         except (ValueError, RecursionError):
-            value = _Wrong("must be JSON")
+            value = _Wrong(_("must be JSON"))
         if isinstance(value, _Wrong):
             raise value
     if any(MASK in text for text in texts_in(value)):
         raise _Wrong(_DOTS)
     if not _is_storable(value):
-        raise _Wrong("must be JSON, without NaN and characters that cannot be sent")
+        raise _Wrong(_("must be JSON, without NaN and characters that cannot be sent"))
     if field.name == HEADERS:
         try:
             return check_headers(value)
@@ -301,4 +309,4 @@ def _check_email(text: str) -> None:
     except ValidationError:
         text = ""
     if not text:
-        raise _Wrong("must be an e-mail address")
+        raise _Wrong(_("must be an e-mail address"))

@@ -5,20 +5,22 @@ All of it comes from the manifest; what a host's own connector does not say is s
 
 from __future__ import annotations
 
+from django.utils.translation import gettext, gettext_noop
+
 from .manifest import Logo, Manifest
 
 # Family → its heading, in the order of a gallery; others come after them, by name.
 CATEGORIES: dict[str, str] = {
-    "webhook": "Webhooks and automation",
-    "chat": "Chat",
-    "email": "E-mail",
-    "notes": "Documents and notes",
-    "code": "Code and issues",
-    "crm": "CRM",
-    "shop": "Shops",
-    "erp": "ERP and orders",
-    "files": "Files",
-    "ai": "AI",
+    "webhook": gettext_noop("Webhooks and automation"),
+    "chat": gettext_noop("Chat"),
+    "email": gettext_noop("E-mail"),
+    "notes": gettext_noop("Documents and notes"),
+    "code": gettext_noop("Code and issues"),
+    "crm": gettext_noop("CRM"),
+    "shop": gettext_noop("Shops"),
+    "erp": gettext_noop("ERP and orders"),
+    "files": gettext_noop("Files"),
+    "ai": gettext_noop("AI"),
 }
 _PLUG = Logo(path="M9 7V3m6 4V3M7 7h10v4a5 5 0 0 1-10 0zM12 16v5", colour="#4a5568")
 _LOGOS: dict[str, Logo] = {
@@ -45,10 +47,12 @@ def logo_of(manifest: Manifest | None) -> Logo:
 def category_of(manifest: Manifest) -> str:
     """Return the heading under which a connector type stands."""
     family = manifest.family
-    known = CATEGORIES.get(family)
-    return known or (family.upper() if len(family) <= 3 else family.replace("-", " ").capitalize())
+    if known := CATEGORIES.get(family):
+        return gettext(known)
+    return family.upper() if len(family) <= 3 else family.replace("-", " ").capitalize()
 
 
 def needs_of(manifest: Manifest) -> tuple[str, ...]:
     """Return what a person must have at hand: as the manifest says, else the fields that are required."""
-    return manifest.needs or tuple(field.title for field in manifest.fields if field.required and field.default is None)
+    needed = tuple(field.title for field in manifest.fields if field.required and field.default is None)
+    return tuple(gettext(each) for each in manifest.needs or needed)

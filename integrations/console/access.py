@@ -8,6 +8,7 @@ from typing import Any
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest
+from django.utils.translation import gettext as _
 
 from integrations.tenancy.capabilities import Capability
 from integrations.tenancy.roles import Role, role_by_permissions, said_roles
@@ -33,8 +34,8 @@ class RoleNeeded(PermissionDenied):
     def __init__(self, needed: Needed, has: Role | None, tenant: Any = None) -> None:
         self.needed = needed if isinstance(needed, Role) else needed.role
         self.has, self.tenant = has, tenant
-        words = needed.words if isinstance(needed, Capability) else "do this"
-        super().__init__(f"You need the role {self.needed.word} to {words}.")
+        words = needed.words if isinstance(needed, Capability) else _("do this")
+        super().__init__(_("You need the role {role} to {words}.").format(role=self.needed.said, words=words))
 
 
 class Access:
@@ -108,7 +109,7 @@ class Access:
     @property
     def tenant_name(self) -> str:
         """The name of the tenant that is looked at, or that it is all of them."""
-        return name_of(self.tenant) if self.tenant is not None else "All tenants"
+        return name_of(self.tenant) if self.tenant is not None else _("All tenants")
 
     @property
     def sees_several(self) -> bool:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from integrations.tenancy.capabilities import Capability
 from integrations.tenancy.roles import Role
@@ -30,23 +32,23 @@ class Entry:
 
 # Title, name of the url, icon, what it takes. "" begins a new group.
 _ENTRIES: tuple[tuple[str, str, str, Needed], ...] = (
-    ("Overview", "overview", "overview", Role.VIEWER),
-    ("Integrations", "integrations", "integrations", Role.VIEWER),
-    ("Deliveries", "deliveries", "deliveries", Role.VIEWER),
-    ("Events", "events", "events", Role.VIEWER),
-    ("Event types", "event-types", "catalogue", Role.VIEWER),
-    ("Jobs", "jobs", "jobs", Role.VIEWER),
+    (gettext_noop("Overview"), "overview", "overview", Role.VIEWER),
+    (gettext_noop("Integrations"), "integrations", "integrations", Role.VIEWER),
+    (gettext_noop("Deliveries"), "deliveries", "deliveries", Role.VIEWER),
+    (gettext_noop("Events"), "events", "events", Role.VIEWER),
+    (gettext_noop("Event types"), "event-types", "catalogue", Role.VIEWER),
+    (gettext_noop("Jobs"), "jobs", "jobs", Role.VIEWER),
     ("", "", "", Role.VIEWER),
-    ("Inbound", "inbound", "inbound", Role.VIEWER),
-    ("Pulls", "pulls", "pulls", Role.VIEWER),
-    ("Pushes", "pushes", "pushes", Role.VIEWER),
+    (gettext_noop("Inbound"), "inbound", "inbound", Role.VIEWER),
+    (gettext_noop("Pulls"), "pulls", "pulls", Role.VIEWER),
+    (gettext_noop("Pushes"), "pushes", "pushes", Role.VIEWER),
     ("", "", "", Role.VIEWER),
-    ("People", "people", "people", Role.VIEWER),
-    ("Keys", "keys", "keys", Capability.KEYS),
-    ("Secrets", "secrets", "lock", Capability.SECRETS),
-    ("Audit", "audit", "audit", Capability.AUDIT),
+    (gettext_noop("People"), "people", "people", Role.VIEWER),
+    (gettext_noop("Keys"), "keys", "keys", Capability.KEYS),
+    (gettext_noop("Secrets"), "secrets", "lock", Capability.SECRETS),
+    (gettext_noop("Audit"), "audit", "audit", Capability.AUDIT),
 )
-_FOR_OPERATORS = (("System", "system", "system"),)
+_FOR_OPERATORS = ((gettext_noop("System"), "system", "system"),)
 
 
 def entries(request: HttpRequest, access: Access) -> list[Entry | None]:
@@ -70,4 +72,4 @@ def _add(found: list[Entry | None], request: HttpRequest, title: str, name: str,
         return
     home = reverse("console:overview")
     is_current = request.path == url if url == home else request.path.startswith(url)
-    found.append(Entry(title, url, icon, is_current))
+    found.append(Entry(_(title), url, icon, is_current))

@@ -17,6 +17,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from django.urls import reverse
+from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 
 from integrations.tenancy.capabilities import Capability
@@ -61,7 +62,7 @@ def page(needed: Needed, *, operators_only: bool = False, is_button: bool = Fals
                 return framed(response)
             try:
                 if operators_only and not access.is_operator:
-                    raise PermissionDenied("This page is for the people who run the product.")
+                    raise PermissionDenied(_("This page is for the people who run the product."))
                 if access.role is None:
                     raise PermissionDenied(_why_nothing(access.user))
                 if not access.may_here(needed):
@@ -101,8 +102,9 @@ def _to_sign_in(request: HttpRequest) -> HttpResponse:
 def _why_nothing(user: Any) -> str:
     """Say why somebody without any role sees nothing."""
     if not tenants_of(user).exists():
-        return f"Your account does not belong to a tenant yet. A manager adds you by its name, {user.get_username()}."
-    return "Your account has no role yet. Ask a manager of your tenant to give you one."
+        words = _("Your account does not belong to a tenant yet. A manager adds you by its name, {name}.")
+        return words.format(name=user.get_username())
+    return _("Your account has no role yet. Ask a manager of your tenant to give you one.")
 
 
 def _refusal(error: PermissionDenied, access: Access) -> dict[str, Any]:

@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from django.utils.translation import gettext as _
+
 from integrations import clock, conf
 from integrations.audit.models import ExecutionLog
 from integrations.audit.trail import record
@@ -71,7 +73,7 @@ def types_to_test(
     subscribed = _subscribed(integration) if subscriptions is None else [each.event_type for each in subscriptions]
     wanted = [name for name in subscribed if name in offered]
     names = list(dict.fromkeys([*wanted, *offered]))
-    plain = (EVENT_TYPE, "Plain test event")
+    plain = (EVENT_TYPE, _("Plain test event"))
     found = [(name, offered[name]) for name in names]
     return [*found, plain] if wanted else [plain, *found]
 
@@ -97,7 +99,8 @@ def send_test_event(integration: TenantIntegration, client: Client, event_type: 
         name = sample.envelope.event_type
         with bind(integration, client, timeout=conf.TEST_TIMEOUT_SECONDS) as connector:
             if "deliver" not in connector.manifest.does:
-                words = f"{connector.manifest.label} takes no test event; check the connection instead"
+                words = _("{label} takes no test event; check the connection instead")
+                words = words.format(label=connector.manifest.label)
                 return TestResult(False, words, message=words)
             proves_nothing = connector.can_check
             receipt = connector.deliver(sample.envelope)
@@ -105,7 +108,7 @@ def send_test_event(integration: TenantIntegration, client: Client, event_type: 
         failure = (
             error
             if isinstance(error, IntegrationError)
-            else IntegrationTemporaryError(f"unexpected {type(error).__name__}", code="unexpected")
+            else IntegrationTemporaryError(_("unexpected {name}").format(name=type(error).__name__), code="unexpected")
         )
         result = TestResult(False, failure.message, _since(started), failure.message, failure.status, failure.excerpt)
         result = replace(result, event_type=name, remark=sample.remark if sample is not None else "")
@@ -114,7 +117,7 @@ def send_test_event(integration: TenantIntegration, client: Client, event_type: 
         if proves_nothing and isinstance(failure, IntegrationPermanentError):
             return result  # it is this event that is not taken; whether the connection works, the check says
     else:
-        words = "The destination took it."
+        words = _("The destination took it.")
         result = TestResult(True, None, _since(started), words, receipt.status, receipt.excerpt)
         result = replace(result, event_type=name, remark=sample.remark)
     values: dict[str, Any] = {"is_connected": result.success}
@@ -157,7 +160,8 @@ def _sample_of(integration: TenantIntegration, event_type: str) -> _Sample:
     own, whole = _text(bodies[0]), _text(bodies[-1])
     remark = ""
     if not judge(subscription.condition, bodies[0]).is_met:
-        remark = f"Its condition would skip this event: {why_unmet(subscription.condition, bodies[0])}."
+        why = why_unmet(subscription.condition, bodies[0])
+        remark = _("Its condition would skip this event: {why}.").format(why=why)
     sent = bytes_of(subscription.payload, own) if subscription.payload else own.encode()
     envelope = Envelope(
         event_type=event_type,
@@ -178,8 +182,8 @@ def _body_of(integration: TenantIntegration, event_type: str, version: int) -> d
             return sanitise_object(body, limit=conf.MAX_BODY_BYTES)
         except TooLarge as error:
             logger.info("the example of %s is not sent as a test: %s", event_type, error)
-    problem = f"There is no example of {event_type} that could be sent; choose another event type."
-    raise IntegrationPermanentError(problem, code="no_example", was_sent=False)
+    problem = _("There is no example of {event_type} that could be sent; choose another event type.")
+    raise IntegrationPermanentError(problem.format(event_type=event_type), code="no_example", was_sent=False)
 
 
 def _frame(integration: TenantIntegration, event_type: str) -> dict[str, Any]:
@@ -188,7 +192,7 @@ def _frame(integration: TenantIntegration, event_type: str) -> dict[str, Any]:
 
 
 def _text(body: dict[str, Any]) -> str:
-    found, _ = encode_within(sanitise_object(body, limit=conf.MAX_BODY_BYTES), conf.MAX_BODY_BYTES)
+    found, _size = encode_within(sanitise_object(body, limit=conf.MAX_BODY_BYTES), conf.MAX_BODY_BYTES)
     return found or "{}"
 
 
@@ -214,7 +218,7 @@ def log_trial(integration: TenantIntegration, action: str, result: TestResult, *
         duration_ms=round(result.latency_ms),
         error="" if result.success else result.message,
     )
-    said = {"result": "it worked" if result.success else result.message}
+    said = {"result": _("it worked") if result.success else result.message}
     if result.event_type:
         said["event type"] = result.event_type
     record("tested" if action == "test" else "checked", integration, actor=actor, details=said)

@@ -7,6 +7,8 @@ from typing import Any
 
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from integrations.connections.access import usable_by
 from integrations.connections.event_types import offered_to
@@ -18,10 +20,10 @@ from integrations.errors import IntegrationNotConfigured
 
 BLANK = ("", "---------")
 _DOES = {
-    "deliver": "receives events",
-    "export": "takes orders",
-    "check": "can be checked without sending anything",
-    "read": "can be read from",
+    "deliver": gettext_lazy("receives events"),
+    "export": gettext_lazy("takes orders"),
+    "check": gettext_lazy("can be checked without sending anything"),
+    "read": gettext_lazy("can be read from"),
 }
 
 
@@ -54,20 +56,24 @@ def family_title(family: str) -> str:
 
 def about(manifest: Manifest) -> SafeString:
     """Return the connector's own words, what it can do, where its documentation is, and how secrets behave."""
-    does = ", ".join(_DOES[word] for word in manifest.does)
+    does = ", ".join(str(_DOES[word]) for word in manifest.does)
     lines = [
-        format_html("{} <span class='ig-quiet'>It {}.</span>", manifest.description or manifest.label, does),
-        "Secrets are write-only: dots stand for a stored value, an emptied field removes it.",
+        format_html(
+            "{} <span class='ig-quiet'>{}</span>",
+            _(manifest.description or manifest.label),
+            _("It {does}.").format(does=does),
+        ),
+        _("Secrets are write-only: dots stand for a stored value, an emptied field removes it."),
     ]
     if manifest.docs_url.startswith("https://"):
-        link = '{} <a href="{}" target="_blank" rel="noopener noreferrer">Documentation</a>'
-        lines[0] = format_html(link, lines[0], manifest.docs_url)
+        link = '{} <a href="{}" target="_blank" rel="noopener noreferrer">{}</a>'
+        lines[0] = format_html(link, lines[0], manifest.docs_url, _("Documentation"))
     return format_html_join("", "<p>{}</p>", ((line,) for line in lines))
 
 
-NOT_INSTALLED = (
-    "The connector of this integration is not installed here (any more), so its settings can only be seen. They are "
-    "kept: install it, or one of the same name, and everything is as it was."
+NOT_INSTALLED = gettext_lazy(
+    "The connector of this integration is not installed here (any more), so its settings can only be seen. "
+    "They are kept: install it, or one of the same name, and everything is as it was."
 )
 
 
@@ -75,14 +81,19 @@ def title(integration: TenantIntegration) -> SafeString:
     """Return which connector an integration has, and which version of it saved the settings."""
     connector = connector_of(integration.integration_type)
     if connector is None:
-        return format_html("{} <span class='ig-quiet'>not installed</span>", integration.integration_type)
+        gone = _("not installed")
+        return format_html("{} <span class='ig-quiet'>{}</span>", integration.integration_type, gone)
     words = version(connector.manifest, integration.connector_version)
     return format_html("{} <span class='ig-quiet'>{}</span>", connector.manifest.label, words)
 
 
 def version(manifest: Manifest, stored: str) -> str:
     """Return ``1.2.0``, or ``1.2.0, saved by 1.1.0``."""
-    return manifest.version if stored in ("", manifest.version) else f"{manifest.version}, saved by {stored}"
+    return (
+        manifest.version
+        if stored in ("", manifest.version)
+        else _("{version}, saved by {stored}").format(version=manifest.version, stored=stored)
+    )
 
 
 def offers_events(manifest: Manifest, integration: TenantIntegration | None = None) -> bool:

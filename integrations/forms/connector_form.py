@@ -11,6 +11,8 @@ from typing import Any
 from django import forms
 from django.forms.utils import ErrorDict
 from django.utils.html import format_html
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from integrations.connections.edited_settings import settings_to_edit
 from integrations.connections.models import TenantIntegration
@@ -20,8 +22,8 @@ from .choice import connector_of, grouped_choices
 from .fields import fields_for
 from .secret_fields import SecretField
 
-AGAIN = "Please type this again: it is never sent back to the browser."
-OTHER_KIND = "These are the fields of {label}. Nothing was saved yet: fill them in, and save again."
+AGAIN = gettext_lazy("Please type this again: it is never sent back to the browser.")
+OTHER_KIND = gettext_lazy("These are the fields of {label}. Nothing was saved yet: fill them in, and save again.")
 TYPE, SHOWN_TYPE = "integration_type", "shown_type"
 
 
@@ -129,7 +131,7 @@ class ConnectorForm(forms.ModelForm):
 
 def _limit(limit: RateLimit) -> str:
     return format_html(
-        "Evenly spaced; empty: {}, the provider's limit{}.",
+        _("Evenly spaced; empty: {}, the provider's limit{}."),
         limit.per_minute,
         f" ({limit.note})" if limit.note else "",
     )

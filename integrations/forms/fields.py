@@ -13,6 +13,7 @@ from typing import Any
 from django import forms
 from django.core.exceptions import ValidationError
 from django.utils.html import escape
+from django.utils.translation import gettext as _
 
 from integrations.connections.models import TenantIntegration
 from integrations.connectors.manifest import HEADERS, URL, Field, Manifest
@@ -86,7 +87,9 @@ class OpenField(SecretField):
     """
 
     def __init__(self, *, stored: Mapping[str, Any]) -> None:
-        advice = 'A JSON object such as {"host": "…"}; the connector names no fields. To change it, replace all of it.'
+        advice = _(
+            'A JSON object such as {"host": "…"}; the connector names no fields. To change it, replace all of it.'
+        )
         super().__init__(stored=stored, label="Configuration", help_text=advice, widget=SecretTextarea)
 
     def clean(self, value: Any) -> Any:
@@ -98,15 +101,15 @@ class OpenField(SecretField):
         except (ValueError, RecursionError):
             found = None
         if not isinstance(found, dict):
-            raise ValidationError('This must be a JSON object such as {"host": "…"}.')
+            raise ValidationError(_('This must be a JSON object such as {"host": "…"}.'))
         return found
 
 
 def _form_field(field: Field, manifest: Manifest, stored: Any) -> forms.Field:
     is_missing_otherwise = field.required and field.default is None
     common: dict[str, Any] = {
-        "label": field.title,
-        "help_text": escape(field.help),  # the admin's template does not escape it
+        "label": _(field.title),
+        "help_text": escape(_(field.help)),  # the admin's template does not escape it
         "required": is_missing_otherwise and field.kind != "boolean",
     }
     if field.is_secret:
@@ -144,7 +147,9 @@ def _text(field: Field, value: Any) -> str:
 def _choice(field: Field, value: Any, common: dict[str, Any]) -> forms.Field:
     choices = [(choice, choice) for choice in field.choices]
     if value not in (None, "", *field.choices):
-        choices.append((value, f"{value} (no longer offered)"))  # chosen still, until a person chooses anew
+        choices.append(
+            (value, _("{value} (no longer offered)").format(value=value))
+        )  # chosen still, until a person chooses anew
     if field.default is None:
         choices.insert(0, ("", "---------"))
     return forms.ChoiceField(initial=value, choices=choices, **common)

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
 
 from integrations import clock
 from integrations.connections.abstract import AbstractConnection
@@ -31,7 +32,7 @@ class GrantState:
         """Who agreed, when, to what, and whether it still holds."""
         grant = self.grant
         if grant is None or not (grant.tokens_encrypted or grant.invalid_since):
-            return "not connected yet"
+            return _("not connected yet")
         if grant.invalid_since:
             return format_html("refused {}: {}", when(grant.invalid_since), grant.invalid_reason)
         return format_html("{}; {}", self._consent(grant), self._life(grant))
@@ -40,7 +41,11 @@ class GrantState:
     def scope(self) -> str:
         """What was granted, and what of that which was asked for was not."""
         granted = self.grant.scope if self.grant else ""
-        return f"{granted}; not granted: {', '.join(self.missing)}" if self.missing else granted
+        return (
+            _("{granted}; not granted: {missing}").format(granted=granted, missing=", ".join(self.missing))
+            if self.missing
+            else granted
+        )
 
     def _consent(self, grant: AbstractGrant) -> Any:
         if not grant.granted_at:
@@ -49,6 +54,6 @@ class GrantState:
 
     def _life(self, grant: AbstractGrant) -> Any:
         if grant.expires_at is None:
-            return "the access token has no known end"
+            return _("the access token has no known end")
         word = "expired" if grant.expires_at <= clock.now() else "ends"
-        return format_html("the access token {} {}", word, when(grant.expires_at))
+        return format_html(_("the access token {} {}"), word, when(grant.expires_at))

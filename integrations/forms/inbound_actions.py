@@ -8,6 +8,8 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from integrations.connections.models import TenantIntegration
 from integrations.inbound.actions import action_choices, action_named, not_theirs
@@ -26,10 +28,12 @@ class InboundActionsField(forms.MultipleChoiceField):
 
     def __init__(self) -> None:
         super().__init__(
-            label="May do when it calls back",
+            label=gettext_lazy("May do when it calls back"),
             required=False,
-            help_text="What the other side may do here, with this tenant's data alone: nothing unless it is ticked. "
-            "Save, and each ticked one has its own address to call.",
+            help_text=gettext_lazy(
+                "What the other side may do here, with this tenant's data alone: nothing unless it is "
+                "ticked. Save, and each ticked one has its own address to call."
+            ),
         )
 
     def offer(self, integration: TenantIntegration) -> None:
@@ -39,14 +43,16 @@ class InboundActionsField(forms.MultipleChoiceField):
         ]
         offered = dict(choices)
         choices += [
-            (name, f"{name} (no longer offered)") for name in integration.inbound_actions if name not in offered
+            (name, _("{name} (no longer offered)").format(name=name))
+            for name in integration.inbound_actions
+            if name not in offered
         ]
         self.choices = choices
 
 
 def _described(name: str, label: str) -> SafeString:
     action = action_named(name)
-    return format_html('{} <span class="ig-quiet">{}</span>', label, action.help if action else "")
+    return format_html('{} <span class="ig-quiet">{}</span>', _(label), _(action.help) if action else "")
 
 
 class CallsBackForm(SettingsForm):
@@ -66,7 +72,8 @@ class CallsBackForm(SettingsForm):
         inbound = connector.manifest.inbound
         secret = self.fields.get(form_name(inbound.secret_field)) if inbound is not None else None
         if secret is not None:
-            secret.help_text = format_html("{} To make one: <code>{}</code>", mark_safe(secret.help_text), NEW_SECRET)  # noqa: S308 - escaped where it was made
+            own = mark_safe(secret.help_text)  # noqa: S308 - escaped where it was made
+            secret.help_text = format_html("{} {} <code>{}</code>", own, _("To make one:"), NEW_SECRET)
 
     def clean_inbound_actions(self) -> list[str]:
         names: list[str] = self.cleaned_data["inbound_actions"]

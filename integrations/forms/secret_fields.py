@@ -13,6 +13,7 @@ from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.utils.translation import gettext as _
 
 from integrations.credentials.masking import MASK, is_mask, mask, mask_values
 from integrations.transport.headers import HeaderRejected, check_headers, parse_headers_json
@@ -62,10 +63,10 @@ class SecretField(forms.CharField):
         text = super().clean(value)
         if is_mask(text):
             if not is_mask(self.initial):
-                raise ValidationError("The dots stand for a stored value, but none is stored: type the value.")
+                raise ValidationError(_("The dots stand for a stored value, but none is stored: type the value."))
             return MASK
         if _BULLET in text:
-            raise ValidationError("Remove the dots before you type: they stand for the stored value.")
+            raise ValidationError(_("Remove the dots before you type: they stand for the stored value."))
         return text
 
     def has_changed(self, initial: Any, data: Any) -> bool:
@@ -101,7 +102,7 @@ class AddressField(forms.CharField):
         if self.stored and url == self.initial:
             return self.stored
         if _BULLET in url:
-            raise ValidationError("The dots hide the stored address: enter all of the new one.")
+            raise ValidationError(_("The dots hide the stored address: enter all of the new one."))
         return url
 
     def forgets(self, data: Any) -> bool:
@@ -121,9 +122,13 @@ def parse_masked_headers(text: str, stored: Mapping[str, str]) -> dict[str, str]
             if value == _KEPT and name.lower() in of_name:
                 found[name] = of_name[name.lower()]
             elif value == _KEPT:
-                raise ValidationError(f"The dots of {name} stand for a stored value, but none is stored: type it.")
+                raise ValidationError(
+                    _("The dots of {name} stand for a stored value, but none is stored: type it.").format(name=name)
+                )
             elif _KEPT in value:
-                raise ValidationError(f"Remove the dots from {name}: they stand for a whole stored value.")
+                raise ValidationError(
+                    _("Remove the dots from {name}: they stand for a whole stored value.").format(name=name)
+                )
         return check_headers(found)
     except HeaderRejected as rejected:
         raise ValidationError(rejected.message) from None

@@ -11,6 +11,8 @@ from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, gettext_noop
 
 from integrations.clock import now as clock_now
 from integrations.connections.edited_settings import apply_settings
@@ -24,11 +26,21 @@ from integrations.tenancy.tenant import tenant_model
 from .connector_form import ConnectorForm
 from .fields import OPEN, form_name, settings_from
 
-STALE = (
+STALE = gettext_lazy(
     "Somebody else changed this integration at {time}, after you opened this page, so nothing was saved. "
     "Open the page again and repeat your changes."
 )
-ELSEWHERE = "The address is on another server: type this again, or empty it."
+# What Django makes of the names of columns.
+LABELS = (
+    gettext_noop("Name"),
+    gettext_noop("Active"),
+    gettext_noop("Signed"),
+    gettext_noop("Ordering"),
+    gettext_noop("Rate limit per minute"),
+    gettext_noop("Timeout seconds"),
+    gettext_noop("Max attempts"),
+)
+ELSEWHERE = gettext_lazy("The address is on another server: type this again, or empty it.")
 
 
 class SettingsForm(ConnectorForm):
@@ -46,6 +58,9 @@ class SettingsForm(ConnectorForm):
         self.settings: dict[str, Any] = {}
         self.columns: list[str] = []
         self.version_before = self.instance.connector_version
+        for name in self._meta.fields or ():
+            if name in self.fields:
+                self.fields[name].label = _(str(self.fields[name].label))
         if self.instance.pk is not None:
             self.show("version", self.instance.updated_at.isoformat())
 
@@ -66,7 +81,7 @@ class SettingsForm(ConnectorForm):
         for name, problem in problems.items():
             self._complain(name, sentence(problem))
         for name in kept_elsewhere(connector, self.stored, self.settings, self._entered(connector.manifest)):
-            self._complain(name, ELSEWHERE)
+            self._complain(name, str(ELSEWHERE))
 
     def _complain(self, name: str, problem: str) -> None:
         """Say what is wrong with a setting at its field, once."""
@@ -91,7 +106,7 @@ class SettingsForm(ConnectorForm):
         row = TenantIntegration.unannounced.select_for_update().filter(pk=self.instance.pk)
         updated_at = row.values_list("updated_at", flat=True).first()
         if updated_at is None:
-            raise ValidationError("Somebody else deleted this integration.")
+            raise ValidationError(_("Somebody else deleted this integration."))
         if updated_at.isoformat() != self.cleaned_data.get("version"):
             raise ValidationError(STALE.format(time=clock(updated_at)), code="stale")
 

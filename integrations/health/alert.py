@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.db import models
+from django.utils.translation import gettext_noop
 
 from integrations.connections.models import TenantIntegration
 from integrations.tenancy.key import TenantKey
@@ -15,12 +16,12 @@ BACKLOG = "backlog_old"
 SILENT = "worker_silent"
 
 LABELS = {
-    FAILING: "Integration fails",
-    RECOVERED: "Integration works again",
-    DISABLED: "Integration disabled",
-    GIVEN_UP: "Deliveries given up",
-    BACKLOG: "Deliveries wait too long",
-    SILENT: "Worker silent",
+    FAILING: gettext_noop("Integration fails"),
+    RECOVERED: gettext_noop("Integration works again"),
+    DISABLED: gettext_noop("Integration disabled"),
+    GIVEN_UP: gettext_noop("Deliveries given up"),
+    BACKLOG: gettext_noop("Deliveries wait too long"),
+    SILENT: gettext_noop("Worker silent"),
 }
 ALERTS = tuple(LABELS)
 

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Literal, NamedTuple
 
 from django.core.exceptions import ValidationError
+from django.utils.translation import gettext as _
 
 from integrations import clock, conf
 from integrations.connections import event_types
@@ -60,7 +61,12 @@ def explanations(of: Explained) -> Iterator[Explanation]:
         kind: Literal["warn", "bad"] = "bad" if health.kind == "bad" else "warn"
         yield Explanation(kind, f"{health.why} {health.what_to_do}".strip())
     elif health.state is State.RESTING:
-        yield Explanation("warn", f"Deliveries rest: {health.why} No attempt is lost meanwhile. {health.what_to_do}")
+        yield Explanation(
+            "warn",
+            _("Deliveries rest: {why} No attempt is lost meanwhile. {what_to_do}").format(
+                why=health.why, what_to_do=health.what_to_do
+            ),
+        )
     if health.state is State.DELETING:
         return
     yield from _incomplete(of)
@@ -69,28 +75,39 @@ def explanations(of: Explained) -> Iterator[Explanation]:
         tenant = name_of(integration.tenant)
         yield Explanation(
             "info",
-            f"Nothing was sent yet: since it was set up, nothing of {tenant} brought about {types}. Changes to other "
-            "tenants' objects are never sent here.",
+            _(
+                "Nothing was sent yet: since it was set up, nothing of {tenant} brought about {types}. Changes "
+                "to other tenants' objects are never sent here."
+            ).format(tenant=tenant, types=types),
         )
     connector = _connector(integration)
     for subscription in of.subscriptions:
         if subscription.condition:
-            yield Explanation("info", f"{subscription.event_type} is sent only if {subscription.condition}")
+            yield Explanation(
+                "info",
+                _("{event_type} is sent only if {condition}").format(
+                    event_type=subscription.event_type, condition=subscription.condition
+                ),
+            )
             yield from _never_met(subscription)
         yield from _not_made(subscription)
         yield from _cannot_take(subscription, connector)
     if _is_waiting_for_a_worker(of):
         yield Explanation(
-            "bad", "Deliveries are due, but no worker was seen for a while: is celery -A app worker running?"
+            "bad", _("Deliveries are due, but no worker was seen for a while: is celery -A app worker running?")
         )
     if has_new_secret(integration):
         yield Explanation(
             "warn",
-            "A new signing secret was made by schedule. Show it and give it to the receiver: the old one signs beside "
-            f"it until {conf.ROTATION_OVERLAP_SECONDS / 3600:g} hours after that.",
+            _(
+                "A new signing secret was made by schedule. Show it and give it to the receiver: the old one "
+                "signs beside it until {hours:g} hours after that."
+            ).format(hours=conf.ROTATION_OVERLAP_SECONDS / 3600),
         )
     if (age := overdue_days(integration)) is not None:
-        words = f"The credentials are {age} days old; change them every {conf.ROTATE_EVERY_DAYS} days."
+        words = _("The credentials are {age} days old; change them every {days} days.").format(
+            age=age, days=conf.ROTATE_EVERY_DAYS
+        )
         yield Explanation("warn", words)
 
 
@@ -105,16 +122,17 @@ def has_new_secret(integration: TenantIntegration) -> bool:
 def _incomplete(of: Explained) -> Iterator[Explanation]:
     integration = of.integration
     try:
-        _ = integration.webhook_url, integration.headers, integration.credentials
+        for name in ("webhook_url", "headers", "credentials"):
+            getattr(integration, name)
     except EncryptionError as error:
-        yield Explanation("bad", f"A stored secret cannot be opened: {error.message}")
+        yield Explanation("bad", _("A stored secret cannot be opened: {message}").format(message=error.message))
         return
     try:
         bind(integration)
     except UnknownConnector:
         return  # the health says so
     except IntegrationNotConfigured as error:
-        words = "Nothing can be sent" if of.facts.takes_events else "It cannot be used"
+        words = _("Nothing can be sent") if of.facts.takes_events else _("It cannot be used")
         yield Explanation("bad", f"{words}: {error.message}")
 
 
@@ -123,7 +141,9 @@ def _never_met(subscription: EventSubscription) -> Iterator[Explanation]:
     try:
         validate_condition(subscription.condition, subscription.event_type, subscription.payload_version)
     except ValidationError as error:
-        words = f"The condition of {subscription.event_type} needs a look: {' '.join(error.messages)}"
+        words = _("The condition of {event_type} needs a look: {problems}").format(
+            event_type=subscription.event_type, problems=" ".join(error.messages)
+        )
         yield Explanation("warn", words)
 
 
@@ -132,15 +152,21 @@ def _not_made(subscription: EventSubscription) -> Iterator[Explanation]:
     event_type, version = subscription.event_type, subscription.payload_version
     if version not in event_types.versions(event_type):
         instead = event_types.nearest_version(event_type, version)
-        words = f"Version {version} of the payload of {event_type} is not made any more, so version {instead} is sent."
-        yield Explanation("warn", f"{words} Choose one under Events.")
+        words = _(
+            "Version {version} of the payload of {event_type} is not made any more, so version {instead} is sent. "
+            "Choose one under Events."
+        )
+        yield Explanation("warn", words.format(version=version, event_type=event_type, instead=instead))
 
 
 def _cannot_take(subscription: EventSubscription, connector: type[BaseConnector] | None) -> Iterator[Explanation]:
     if connector is None or subscription.event_type not in dict(event_types.choices()):
         return
     if subscription.event_type not in dict(event_types.offered_to(connector.manifest)):
-        yield Explanation("warn", f"{event_types.refusal(subscription.event_type, connector.manifest)}. Untick it.")
+        yield Explanation(
+            "warn",
+            _("{refusal}. Untick it.").format(refusal=event_types.refusal(subscription.event_type, connector.manifest)),
+        )
 
 
 def _connector(integration: TenantIntegration) -> type[BaseConnector] | None:

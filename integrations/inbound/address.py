@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy
 
 from integrations.connections.abstract import AbstractConnection
 
 EVENTS = "events"  # any word that is no action: the webhook is for the application's own receivers
-GUESSED = (
+GUESSED = gettext_lazy(
     "The host in the address is the one of this page. Where others know us by another name, an operator sets "
     "INTEGRATIONS_WEBHOOK_BASE_URL or INTEGRATIONS_PUBLIC_URL."
 )

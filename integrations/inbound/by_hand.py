@@ -11,6 +11,8 @@ from typing import Any
 from django.core.exceptions import FieldDoesNotExist
 from django.db.models import Case, F, Q, QuerySet, When
 from django.db.models.functions import Now
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from integrations.audit.trail import record_rows
 from integrations.delivery.sweep import SENDING_SECONDS
@@ -44,10 +46,11 @@ class MadeDue(Done):
     """The inbound webhooks that a worker looks at next."""
 
     def __str__(self) -> str:
-        parts = [f"{self.count} inbound webhook{'' if self.count == 1 else 's'} {self.did}."]
+        words = ngettext("{count} inbound webhook {did}.", "{count} inbound webhooks {did}.", self.count)
+        parts = [words.format(count=self.count, did=self.did)]
         parts += [f"{number} {note}." for note, number in self.notes.items()]
         if self.is_cut:
-            parts.append(f"Only the first {MOST} were looked at; repeat for the rest.")
+            parts.append(_("Only the first {most} were looked at; repeat for the rest.").format(most=MOST))
         return " ".join(parts)
 
 
@@ -59,13 +62,13 @@ def process_again(events: QuerySet[Any], may: May) -> MadeDue:
     return _again(
         events,
         may,
-        MadeDue("will be processed now"),
+        MadeDue(_("will be processed now")),
         "processed again",
         Q(status__in=[Status.RECEIVED, Status.FAILED]),
         {
-            Status.PROCESSED: "skipped: processed already (Replay does it once more)",
-            Status.PROCESSING: "skipped: a worker is at it",
-            Status.DUPLICATE: "skipped: it repeats another one",
+            Status.PROCESSED: _("skipped: processed already (Replay does it once more)"),
+            Status.PROCESSING: _("skipped: a worker is at it"),
+            Status.DUPLICATE: _("skipped: it repeats another one"),
         },
     )
 
@@ -75,10 +78,10 @@ def replay(events: QuerySet[Any], may: May) -> MadeDue:
     return _again(
         events,
         may,
-        MadeDue("will be processed once more"),
+        MadeDue(_("will be processed once more")),
         "replayed",
         Q(status=Status.PROCESSED),
-        dict.fromkeys(set(Status) - {Status.PROCESSED}, "skipped: not processed yet (use Process again)"),
+        dict.fromkeys(set(Status) - {Status.PROCESSED}, _("skipped: not processed yet (use Process again)")),
     )
 
 
@@ -90,7 +93,7 @@ def _again(events: QuerySet[Any], may: May, done: MadeDue, action: str, wanted: 
         if not may(event):
             done.notes[NOT_YOURS] += 1
         elif not event.signature_valid:
-            done.notes["skipped: rejected, it does not prove where it came from"] += 1
+            done.notes[_("skipped: rejected, it does not prove where it came from")] += 1
         elif event.status in skipped:
             done.notes[skipped[event.status]] += 1
         else:
@@ -99,7 +102,7 @@ def _again(events: QuerySet[Any], may: May, done: MadeDue, action: str, wanted: 
             if rows.update(next_attempt_at=Now(), **_ANEW):
                 done.rows.append(event)
             else:
-                done.notes["skipped: a worker was quicker"] += 1
+                done.notes[_("skipped: a worker was quicker")] += 1
     record_rows(action, done.rows, noun="webhooks")
     _hint(model, done.rows[:HINTED])
     return done

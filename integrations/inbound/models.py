@@ -7,6 +7,7 @@ from typing import Any
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy
 
 from integrations.connections.models import TenantIntegration
 from integrations.errors import printable
@@ -34,11 +35,11 @@ class AbstractWebhookEvent(models.Model):
     """
 
     class Status(models.TextChoices):
-        RECEIVED = "received", "⚠ Received"
-        PROCESSING = "processing", "⚠ Processing"
-        PROCESSED = "processed", "✓ Processed"
-        FAILED = "failed", "✗ Failed"
-        DUPLICATE = "duplicate", "– Duplicate"
+        RECEIVED = "received", gettext_lazy("⚠ Received")
+        PROCESSING = "processing", gettext_lazy("⚠ Processing")
+        PROCESSED = "processed", gettext_lazy("✓ Processed")
+        FAILED = "failed", gettext_lazy("✗ Failed")
+        DUPLICATE = "duplicate", gettext_lazy("– Duplicate")
 
     provider = models.CharField(max_length=50)
     event_type = models.CharField(max_length=100, blank=True)

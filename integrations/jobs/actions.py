@@ -7,6 +7,7 @@ from typing import Any
 
 from django.db import transaction
 from django.db.models.functions import Now
+from django.utils.translation import gettext as _
 
 from integrations import clock
 from integrations.audit.trail import record
@@ -57,7 +58,7 @@ def start_replay(tenant_id: Any, which: ReplayFilter, *, actor: str, pace: int =
     if which.integration is not None:
         integration = TenantIntegration.objects.present().filter(public_id=which.integration, tenant=tenant_id).first()
         if integration is None:
-            raise CannotStart("There is no such integration.")
+            raise CannotStart(_("There is no such integration."))
     walk = replay.begin(tenant_id, which)
     job = Job(kind=Job.Kind.REPLAY, first=walk.after, cursor=walk.after, last=walk.last, pace=pace)
     job.in_words = which.in_words(integration.name if integration is not None else None)[:500]
@@ -81,12 +82,20 @@ def _check_backfill(integration: TenantIntegration, which: BackfillFilter) -> No
         raise CannotStart(problem)
     manifest = ConnectorRegistry.type_of(integration.integration_type).manifest
     if "deliver" not in manifest.does:
-        raise CannotStart(f"{integration.name} takes no events: {manifest.label} is asked, or asks us.")
+        raise CannotStart(
+            _("{name} takes no events: {label} is asked, or asks us.").format(
+                name=integration.name, label=manifest.label
+            )
+        )
 
 
 def _start(job: Job, which: dict[str, Any], tenant_id: Any, integration: TenantIntegration | None, actor: str) -> Job:
     if not 1 <= job.pace <= MOST_PACE:
-        raise CannotStart(f"A pace of {job.pace} rows per second is not possible; 1 to {MOST_PACE} are.")
+        raise CannotStart(
+            _("A pace of {pace} rows per second is not possible; 1 to {most_pace} are.").format(
+                pace=job.pace, most_pace=MOST_PACE
+            )
+        )
     job.filter, job.tenant_id, job.made_by = which, tenant_id, actor[:150]
     if integration is not None:
         job.integration, job.integration_name = integration, integration.name

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Annotated
 
 from django.core.exceptions import ValidationError as FormError
+from django.utils.translation import gettext as _
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from integrations.connections.conditions import validate_condition
@@ -27,7 +28,9 @@ MOST_LOCKED = 100  # objects in one batch: whoever saves one of them waits for t
 def _known(label: str) -> str:
     if source_of(label) is None:
         offered = ", ".join(source.label for source in sources()) or "none"
-        raise ValueError(f"“{label[:60]}” cannot be backfilled; there are: {offered}")
+        raise ValueError(
+            _("“{label}” cannot be backfilled; there are: {offered}").format(label=label[:60], offered=offered)
+        )
     return label
 
 
@@ -60,8 +63,10 @@ class BackfillFilter(BaseModel):
 
     def in_words(self, integration_name: str) -> str:
         """Return it for people."""
-        which = f" for which {self.condition}" if self.condition else ""
-        return f"the present state of all {self.source.plural}{which} to {integration_name}"[:500]
+        which = _(" for which {condition}").format(condition=self.condition) if self.condition else ""
+        return _("the present state of all {plural}{which} to {integration_name}").format(
+            plural=self.source.plural, which=which, integration_name=integration_name
+        )[:500]
 
 
 def preview(
@@ -109,9 +114,14 @@ def step(job: Job, integration: TenantIntegration, limit: int, *, passes_over: b
     if not keys:
         return Step(job.cursor, is_over=True)
     if passes_over:
-        words = f"No snapshot could be taken of {which.source.label} {', '.join(map(str, keys))}; the log says why."
+        words = _("No snapshot could be taken of {label} {keys}; the log says why.").format(
+            label=which.source.label, keys=", ".join(map(str, keys))
+        )
         return Step(keys[-1], failed=len(keys), messages=[words])
     looked_at, done = which.source.record(keys, integration, which.condition)
     if not looked_at:
-        return Step(job.cursor, waits_for=f"Somebody is just changing {which.source.label} {keys[0]}.")
+        return Step(
+            job.cursor,
+            waits_for=_("Somebody is just changing {label} {key}.").format(label=which.source.label, key=keys[0]),
+        )
     return Step(keys[looked_at - 1], done=done, skipped=looked_at - done)

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.db.models import QuerySet
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from integrations.delivery import operator_actions
 from integrations.outbox.models import IntegrationSync
@@ -34,11 +36,11 @@ class Done:
     is_cut: bool = False
 
     def __str__(self) -> str:
-        rows = "1 delivery" if self.count == 1 else f"{self.count} deliveries"
-        parts = [f"{rows} {self.verb}."]
+        words = ngettext("{count} delivery {verb}.", "{count} deliveries {verb}.", self.count)
+        parts = [words.format(count=self.count, verb=self.verb)]
         parts += [f"{number} {note}." if number else f"{note}." for note, number in self.notes.items()]
         if self.is_cut:
-            parts.append(f"Only the first {MOST} were looked at; repeat for the rest.")
+            parts.append(_("Only the first {most} were looked at; repeat for the rest.").format(most=MOST))
         return " ".join(parts)
 
 
@@ -46,14 +48,14 @@ def retry(syncs: QuerySet[Any], *, actor: str) -> Done:
     """Make the unfinished ones of `syncs` due now; many of them by a job, which leaves alone what is pending."""
     if (jobs := _as_jobs(syncs, (Status.FAILED, Status.CANCELLED), actor)) is not None:
         return jobs
-    done = Done("due now")
+    done = Done(_("due now"))
 
     def wanted(status: str, is_active: bool, is_enabled: bool) -> bool:
         if status == Status.SKIPPED:
-            done.notes["left alone: its condition was not met (use Send anyway)"] += 1
+            done.notes[_("left alone: its condition was not met (use Send anyway)")] += 1
             return False
         if status not in _RETRIED:
-            done.notes["left alone: synced already (use Replay to send it again)"] += 1
+            done.notes[_("left alone: synced already (use Replay to send it again)")] += 1
             return False
         return _is_sendable(done, is_active, is_enabled)
 
@@ -64,11 +66,11 @@ def replay(syncs: QuerySet[Any], *, actor: str) -> Done:
     """Send the delivered ones of `syncs` again, with the same webhook-id and body; many of them by a job."""
     if (jobs := _as_jobs(syncs, (Status.SYNCED,), actor)) is not None:
         return jobs
-    done = Done("will be sent again")
+    done = Done(_("will be sent again"))
 
     def wanted(status: str, is_active: bool, is_enabled: bool) -> bool:
         if status != Status.SYNCED:
-            done.notes["left alone: not synced yet (use Retry)"] += 1
+            done.notes[_("left alone: not synced yet (use Retry)")] += 1
             return False
         return _is_sendable(done, is_active, is_enabled)
 
@@ -80,7 +82,7 @@ def _as_jobs(syncs: QuerySet[Any], states: tuple[str, ...], actor: str) -> Done 
     rows = list(syncs.order_by("id").values_list("integration__tenant_id", "pk")[: MOST + 1])
     if len(rows) <= AT_ONCE:
         return None
-    done = Done("handed to a job in the background", is_cut=len(rows) > MOST)
+    done = Done(_("handed to a job in the background"), is_cut=len(rows) > MOST)
     of_tenant: dict[Any, list[int]] = {}
     for tenant_id, pk in rows[:MOST]:
         of_tenant.setdefault(tenant_id, []).append(pk)
@@ -94,11 +96,11 @@ def _as_jobs(syncs: QuerySet[Any], states: tuple[str, ...], actor: str) -> Done 
 
 def send_anyway(syncs: QuerySet[Any], *, actor: str) -> Done:
     """Send those of `syncs` that were skipped, although their condition was not met."""
-    done = Done("will be sent anyway")
+    done = Done(_("will be sent anyway"))
 
     def wanted(status: str, is_active: bool, is_enabled: bool) -> bool:
         if status != Status.SKIPPED:
-            done.notes["left alone: not skipped"] += 1
+            done.notes[_("left alone: not skipped")] += 1
             return False
         return _is_sendable(done, is_active, is_enabled)
 
@@ -107,11 +109,11 @@ def send_anyway(syncs: QuerySet[Any], *, actor: str) -> Done:
 
 def cancel(syncs: QuerySet[Any], *, actor: str) -> Done:
     """Cancel the pending ones of `syncs`."""
-    done = Done("cancelled")
+    done = Done(_("cancelled"))
 
     def wanted(status: str, is_active: bool, is_enabled: bool) -> bool:
         if status != Status.PENDING:
-            done.notes["left alone: not pending"] += 1
+            done.notes[_("left alone: not pending")] += 1
         return status == Status.PENDING
 
     return _run(done, syncs, wanted, operator_actions.cancel, operator_actions.CANCELLED, actor)
@@ -119,10 +121,10 @@ def cancel(syncs: QuerySet[Any], *, actor: str) -> Done:
 
 def _is_sendable(done: Done, is_active: bool, is_enabled: bool) -> bool:
     if not is_active:
-        done.notes["left alone: the integration is switched off"] += 1
+        done.notes[_("left alone: the integration is switched off")] += 1
         return False
     if not is_enabled:
-        done.notes["waiting until the integration is re-enabled"] += 1
+        done.notes[_("waiting until the integration is re-enabled")] += 1
     return True
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy
 
 from integrations.connections.models import TenantIntegration
 from integrations.tenancy.key import TenantKey
@@ -22,16 +23,16 @@ class Job(models.Model):
     """
 
     class Kind(models.TextChoices):
-        REPLAY = "replay", "Replay"
-        BACKFILL = "backfill", "Backfill"
+        REPLAY = "replay", gettext_lazy("Replay")
+        BACKFILL = "backfill", gettext_lazy("Backfill")
 
     class State(models.TextChoices):
-        WAITING = "waiting", "Waiting"
-        RUNNING = "running", "Running"
-        PAUSED = "paused", "Paused"
-        DONE = "done", "Done"
-        CANCELLED = "cancelled", "Cancelled"
-        FAILED = "failed", "Failed"
+        WAITING = "waiting", gettext_lazy("Waiting")
+        RUNNING = "running", gettext_lazy("Running")
+        PAUSED = "paused", gettext_lazy("Paused")
+        DONE = "done", gettext_lazy("Done")
+        CANCELLED = "cancelled", gettext_lazy("Cancelled")
+        FAILED = "failed", gettext_lazy("Failed")
 
     tenant = TenantKey(db_constraint=False, db_index=False, related_name="+")
     integration = models.ForeignKey(

@@ -13,6 +13,8 @@ from datetime import timedelta
 from typing import Annotated, Any
 
 from django.db.models import Case, Count, Max, Q, QuerySet, When
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 from pydantic import Field
 
 from integrations.connections.models import TenantIntegration
@@ -55,8 +57,9 @@ class ReplayFilter(SyncFilter):
         if self.ids is None:
             return super().in_words(integration_name)
         which = SyncFilter(**self.model_dump(exclude={"ids", "objects"}))
-        rest = "" if which.is_empty else f", of them {which.in_words(integration_name)}"
-        return f"{len(self.ids):,} chosen deliver{'y' if len(self.ids) == 1 else 'ies'}{rest}"
+        rest = "" if which.is_empty else _(", of them {words}").format(words=which.in_words(integration_name))
+        words = ngettext("{count:,} chosen delivery{rest}", "{count:,} chosen deliveries{rest}", len(self.ids))
+        return words.format(count=len(self.ids), rest=rest)
 
 
 @dataclass
@@ -186,8 +189,8 @@ def _ended(walk: Walk, status: str) -> bool:
 
 def _why_skipped(walk: Walk, rows: list[Any]) -> Iterator[str]:
     if any(row[2] == Status.PENDING for row in rows):
-        yield "Deliveries that are still pending are left alone; they are tried by themselves."
+        yield _("Deliveries that are still pending are left alone; they are tried by themselves.")
     if any(row[2] == Status.SKIPPED and not _ended(walk, row[2]) for row in rows):
-        yield "What a subscription's condition kept out is left alone, unless the filter names it (skipped)."
+        yield _("What a subscription's condition kept out is left alone, unless the filter names it (skipped).")
     if not all(row[3] for row in rows):
-        yield "Deliveries of integrations that are switched off are left alone; nothing is sent there."
+        yield _("Deliveries of integrations that are switched off are left alone; nothing is sent there.")

@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from django.db import DatabaseError, DataError, IntegrityError, transaction
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.db.models.functions import Coalesce, Now
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 from pydantic import ValidationError
 
 from integrations import clock
@@ -23,7 +25,6 @@ from integrations.acting import TASK as TASK_SOURCE
 from integrations.acting import acting_as
 from integrations.alone import MAX_DEATHS
 from integrations.connections.models import TenantIntegration
-from integrations.counted import counted
 from integrations.database_clock import after
 from integrations.delivery import run_slot
 from integrations.delivery.lease import free
@@ -137,7 +138,8 @@ def _take(job_id: int) -> Turn | None:
         deaths = job.deaths + bool(job.lease_token)  # nobody gave it back: it ran out
         has_killed = deaths >= MAX_DEATHS
         if has_killed and job.kind != Job.Kind.BACKFILL:
-            words = f"Its workers died, {counted(deaths, 'time')} in a row."
+            words = ngettext("Its worker died.", "Its workers died, {count} times in a row.", deaths)
+            words = words.format(count=deaths)
             mine.update(state=State.FAILED, last_error=words, ended_at=Now(), **RELEASED)
             return None
         turn = Turn(job_id, secrets.token_hex(16), limit=1 if deaths else MOST_ROWS, passes_over=has_killed)
@@ -192,15 +194,17 @@ def _integration(job: Job) -> TenantIntegration | None:
     integration = rows.filter(pk=job.integration_id or 0).first()
     mine = Job.objects.filter(pk=job.pk)
     if integration is None or integration.tenant_id != job.tenant_id:
-        _say(job, "The integration was deleted.")
+        _say(job, _("The integration was deleted."))
         mine.update(state=State.CANCELLED, ended_at=Now(), messages=job.messages, **RELEASED)
     elif not integration.is_active:
-        words = f"{integration.name} is switched off: switch it on, then resume."
+        words = _("{name} is switched off: switch it on, then resume.").format(name=integration.name)
         _say(job, words)
         mine.update(state=State.PAUSED, waits_for=words[:500], messages=job.messages, **RELEASED)
     elif (waiting := _waiting(integration.pk)) >= MOST_WAITING:
-        why = "" if integration.is_enabled else " (it is disabled)"
-        words = f"{waiting:,} deliveries wait for {integration.name} already{why}; goes on once they are sent."
+        why = "" if integration.is_enabled else _(" (it is disabled)")
+        words = _("{waiting:,} deliveries wait for {name} already{why}; goes on once they are sent.").format(
+            waiting=waiting, name=integration.name, why=why
+        )
         mine.update(waits_for=words[:500], next_turn_at=after(LOOK_AGAIN_SECONDS), **RELEASED)
     else:
         return integration
@@ -279,10 +283,11 @@ def _survives(turn: Turn, error: Exception) -> bool:
             return True
     errors, name = job.errors + 1, type(error).__name__
     if errors >= MOST_ERRORS:
-        words = f"{counted(errors, 'batch', 'batches')} failed in a row, the last with {name}; the log says more."
+        words = _("{count} batches failed in a row, the last with {name}; the log says more.")
+        words = words.format(count=errors, name=name)
         _mine(turn).update(state=State.FAILED, last_error=words, ended_at=Now(), **RELEASED)
     else:
-        words = f"A batch failed ({name}); it is tried again."
+        words = _("A batch failed ({name}); it is tried again.").format(name=name)
         wait = after(LOOK_AGAIN_SECONDS * 2**job.errors)
         _mine(turn).update(errors=errors, last_error=words, next_turn_at=wait)
     return False

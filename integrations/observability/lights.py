@@ -6,8 +6,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
 from integrations import clock, conf
-from integrations.counted import counted
 from integrations.delivery.schedule import scheduled
 from integrations.delivery.wakeup import QUEUE, SLOW_QUEUE
 
@@ -59,7 +61,11 @@ class Process:
 
     @property
     def clock_words(self) -> str:
-        return f"{clock.described(self.skew)} the database's" if self.is_clock_off else "right"
+        return (
+            _("{described} the database's").format(described=clock.described(self.skew))
+            if self.is_clock_off
+            else _("right")
+        )
 
 
 def processes(now: datetime | None = None) -> list[Process]:
@@ -86,17 +92,17 @@ def lights(seen: Sequence[Process] | None = None, parts: dict[str, bool] | None 
     """
     up = health.status() if parts is None else parts
     if not up["database"]:
-        return [Light("Database", BAD, "does not answer")]
+        return [Light(_("Database"), BAD, _("does not answer"))]
     known = processes() if seen is None else seen
     return [
         _web(known),
-        _workers("Workers", QUEUE, known, up["worker"]),
-        _workers("Slow workers", SLOW_QUEUE, known, up["slow_worker"]),
+        _workers(_("Workers"), QUEUE, known, up["worker"]),
+        _workers(_("Slow workers"), SLOW_QUEUE, known, up["slow_worker"]),
         _beat(known, up["beat"]),
-        Light("Broker", OK, "answers")
+        Light(_("Broker"), OK, _("answers"))
         if up["broker"]
-        else Light("Broker", BAD, "does not answer: start it, or mend CELERY_BROKER_URL"),
-        Light("Database", OK, "answers"),
+        else Light(_("Broker"), BAD, _("does not answer: start it, or mend CELERY_BROKER_URL")),
+        Light(_("Database"), OK, _("answers")),
         _clocks(known),
     ]
 
@@ -104,17 +110,18 @@ def lights(seen: Sequence[Process] | None = None, parts: dict[str, bool] | None 
 def sentence(of: Iterable[Light]) -> Light:
     """Return what people read who cannot mend it: whether deliveries go out."""
     bad = {light.name for light in of if light.kind == BAD}
-    if bad & {"Database", "Broker", "Workers"}:
-        words = "Deliveries are held up just now. Nothing is lost: they go out as soon as the service runs again."
-        return Light("Service", BAD, words)
+    if bad & {_("Database"), _("Broker"), _("Workers")}:
+        words = _("Deliveries are held up just now. Nothing is lost: they go out as soon as the service runs again.")
+        return Light(_("Service"), BAD, words)
     if bad:
-        return Light("Service", WARN, "Some deliveries may be late just now. Nothing is lost.")
-    return Light("Service", OK, "Everything runs: deliveries go out at once.")
+        return Light(_("Service"), WARN, _("Some deliveries may be late just now. Nothing is lost."))
+    return Light(_("Service"), OK, _("Everything runs: deliveries go out at once."))
 
 
 def _web(seen: Sequence[Process]) -> Light:
     running = [each for each in seen if each.kind == WEB and not each.is_lost]
-    return Light("Web", OK, f"{counted(len(running), 'process', 'processes')} seen" if running else "answers")
+    words = ngettext("{count} process seen", "{count} processes seen", len(running)).format(count=len(running))
+    return Light(_("Web"), OK, words if running else _("answers"))
 
 
 def _workers(name: str, queue: str, seen: Sequence[Process], is_up: bool) -> Light:
@@ -122,34 +129,54 @@ def _workers(name: str, queue: str, seen: Sequence[Process], is_up: bool) -> Lig
     running = [each for each in of_queue if not each.is_lost]
     lost = [each for each in of_queue if each.is_lost]
     if not running:
-        words = f"none: start a worker with -Q {queue}"
-        return Light(name, BAD, f"{words}; the last was seen {_ago(lost)}" if lost else words)
-    words = f"{len(running)} running"
+        words = _("none: start a worker with -Q {queue}").format(queue=queue)
+        return Light(
+            name, BAD, _("{words}; the last was seen {ago}").format(words=words, ago=_ago(lost)) if lost else words
+        )
+    words = _("{count} running").format(count=len(running))
     if not is_up:
-        return Light(name, WARN, f"{words}, and no sweep ended lately: does beat run?")
-    return Light(name, WARN, f"{words}, {len(lost)} lost: last seen {_ago(lost)}") if lost else Light(name, OK, words)
+        return Light(name, WARN, _("{words}, and no sweep ended lately: does beat run?").format(words=words))
+    return (
+        Light(
+            name, WARN, _("{words}, {lost} lost: last seen {ago}").format(words=words, lost=len(lost), ago=_ago(lost))
+        )
+        if lost
+        else Light(name, OK, words)
+    )
 
 
 def _beat(seen: Sequence[Process], is_up: bool) -> Light:
     found = [each for each in seen if each.kind == BEAT]
     if is_up:
         several = sum(not each.is_lost for each in found)
-        return Light("Beat", OK, "running" if several < 2 else f"{several} running: one is enough")
-    last = f"; it was last seen {_ago(found)}" if found else ""
-    return Light("Beat", BAD, f"not running: start celery beat{last}")
+        return Light(
+            _("Beat"),
+            OK,
+            _("running") if several < 2 else _("{several} running: one is enough").format(several=several),
+        )
+    last = _("; it was last seen {ago}").format(ago=_ago(found)) if found else ""
+    return Light(_("Beat"), BAD, _("not running: start celery beat{last}").format(last=last))
 
 
 def _clocks(seen: Sequence[Process]) -> Light:
     off = [each for each in seen if each.is_clock_off and not each.is_lost]
     if not off:
-        return Light("Clocks", OK, "agree with the database's")
+        return Light(_("Clocks"), OK, _("agree with the database's"))
     worst = max(off, key=lambda each: abs(each.skew))
-    return Light("Clocks", WARN, f"{worst.name} is {worst.clock_words}: set it (NTP)")
+    return Light(
+        _("Clocks"),
+        WARN,
+        _("{name} is {clock_words}: set it (NTP)").format(name=worst.name, clock_words=worst.clock_words),
+    )
 
 
 def _ago(found: Iterable[Process]) -> str:
     seconds = min(each.ago for each in found)
-    return f"{seconds:.0f} s ago" if seconds < 120 else f"{seconds / 60:.0f} min ago"
+    return (
+        _("{count:.0f} s ago").format(count=seconds)
+        if seconds < 120
+        else _("{count:.0f} min ago").format(count=seconds / 60)
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ from django.contrib.contenttypes.models import ContentType
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
+from django.utils.translation import gettext as _
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
 
 from integrations import clock
@@ -60,20 +61,26 @@ def _list(value: Any) -> Any:
     words = [word.strip() for part in parts for word in str(part).split(",")]
     found = tuple(dict.fromkeys(word for word in words if word))
     if len(found) > MOST_VALUES:
-        raise ValueError(f"has {len(found)} values; {MOST_VALUES} are allowed")
+        raise ValueError(_("has {number} values; {most} are allowed").format(number=len(found), most=MOST_VALUES))
     return found
 
 
 def _known_statuses(values: tuple[str, ...]) -> tuple[str, ...]:
     if unknown := [value for value in values if value not in statuses()]:
-        raise ValueError(f"“{unknown[0]}” is no status; there are: {', '.join(statuses())}")
+        raise ValueError(
+            _("“{unknown}” is no status; there are: {known}").format(unknown=unknown[0], known=", ".join(statuses()))
+        )
     return values
 
 
 def _answers(values: tuple[str, ...]) -> tuple[str, ...]:
     values = tuple(value.lower() for value in values)
     if wrong := [value for value in values if not _CODE.fullmatch(value)]:
-        raise ValueError(f"“{wrong[0]}” is no HTTP status; write 404, a class such as 5xx, or none for no answer")
+        raise ValueError(
+            _("“{wrong}” is no HTTP status; write 404, a class such as 5xx, or none for no answer").format(
+                wrong=wrong[0]
+            )
+        )
     return values
 
 
@@ -83,7 +90,7 @@ def _text(most: int) -> Any:
         if problem := problem_of(value):
             raise ValueError(problem)
         if len(value) > most:
-            raise ValueError(f"has {len(value)} characters; {most} are allowed")
+            raise ValueError(_("has {number} characters; {most} are allowed").format(number=len(value), most=most))
         return value
 
     return AfterValidator(check)
@@ -94,7 +101,9 @@ def _each_text(values: tuple[str, ...]) -> tuple[str, ...]:
         if problem := problem_of(value):
             raise ValueError(problem)
         if len(value) > 100:
-            raise ValueError(f"“{value[:30]}…” has {len(value)} characters; 100 are allowed")
+            raise ValueError(
+                _("“{value}…” has {number} characters; 100 are allowed").format(value=value[:30], number=len(value))
+            )
     return values
 
 
@@ -104,7 +113,9 @@ def _integration(value: Any) -> Any:
     try:
         return value if isinstance(value, UUID) else UUID(str(value))
     except ValueError:
-        raise ValueError(f"“{str(value)[:60]}” is no integration's id; copy it from the integration's page") from None
+        raise ValueError(
+            _("“{value}” is no integration's id; copy it from the integration's page").format(value=str(value)[:60])
+        ) from None
 
 
 def _moment(value: Any) -> Any:
@@ -121,14 +132,18 @@ def _moment(value: Any) -> Any:
         except ValueError:
             found = None
         if found is None:
-            raise ValueError(f"“{text[:60]}” is no time; write 2026-11-30T12:00, 2026-11-30, or 1h, 24h, 7d for ago")
+            raise ValueError(
+                _("“{text}” is no time; write 2026-11-30T12:00, 2026-11-30, or 1h, 24h, 7d for ago").format(
+                    text=text[:60]
+                )
+            )
         value = found
     if isinstance(value, date) and not isinstance(value, datetime):
         value = datetime(value.year, value.month, value.day)  # in the current zone, below
     if isinstance(value, datetime) and timezone.is_naive(value):
         value = timezone.make_aware(value)
     if isinstance(value, datetime) and not 1970 < value.year < 9999:
-        raise ValueError(f"the year {value.year} is out of range")
+        raise ValueError(_("the year {year} is out of range").format(year=value.year))
     return value
 
 
@@ -174,7 +189,7 @@ class SyncFilter(BaseModel):
     def _range(self) -> Self:
         begin, end = self.moments()
         if begin is not None and end is not None and begin >= end:
-            raise ValueError("until: is not after “from”; nothing could be found between them")
+            raise ValueError(_("until: is not after “from”; nothing could be found between them"))
         return self
 
     # -- from and to ------------------------------------------------------------------------------
@@ -203,7 +218,7 @@ class SyncFilter(BaseModel):
                     if each["loc"]:
                         name = str(each["loc"][0])
                     else:  # of both ends of the range
-                        name, _, message = message.partition(": ")
+                        name, _colon, message = message.partition(": ")
                     errors[name] = message
                     said.pop(name, None)
 
@@ -323,14 +338,14 @@ class SyncFilter(BaseModel):
         if self.response_status:
             words.append(_joined(tuple(_answer_in_words(word) for word in self.response_status)))
         if self.error:
-            words.append(f"with “{self.error}” in the error")
+            words.append(_("with “{error}” in the error").format(error=self.error))
         words += self._range_in_words()
-        return " ".join(words) if len(words) > 1 else "all deliveries"
+        return " ".join(words) if len(words) > 1 else _("all deliveries")
 
     def _range_in_words(self) -> list[str]:
         words = []
         if isinstance(self.since, str):
-            words.append(f"of the last {_ago_in_words(self.since)}")
+            words.append(_("of the last {span}").format(span=_ago_in_words(self.since)))
         elif self.since is not None:
             words.append(f"since {_at(self.since)}")
         if isinstance(self.until, str):
@@ -360,7 +375,7 @@ def _content_type(label: str) -> int | None:
 
 def _name_of(public_id: UUID) -> str:
     names = TenantIntegration.unannounced.filter(public_id=public_id).values_list("name", flat=True)
-    return names.first() or "an integration that is gone"
+    return names.first() or _("an integration that is gone")
 
 
 def _joined(words: tuple[str, ...]) -> str:
@@ -368,7 +383,7 @@ def _joined(words: tuple[str, ...]) -> str:
 
 
 def _answer_in_words(word: str) -> str:
-    return "without an answer" if word == NO_ANSWER else f"answered {word}"
+    return _("without an answer") if word == NO_ANSWER else _("answered {word}").format(word=word)
 
 
 def _ago_in_words(word: str) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 from django.contrib.contenttypes.models import ContentType
 from django.db import models
 from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy
 
 from integrations.columns import PlainCharField
 from integrations.connections.models import TenantIntegration
@@ -92,11 +93,11 @@ class IntegrationSync(models.Model):
     """
 
     class Status(models.TextChoices):
-        PENDING = "pending", "⚠ Pending"
-        SYNCED = "synced", "✓ Synced"
-        FAILED = "failed", "✗ Failed"
-        CANCELLED = "cancelled", "– Cancelled"
-        SKIPPED = "skipped", "– Skipped"  # its condition was not met; `reason` has the values
+        PENDING = "pending", gettext_lazy("⚠ Pending")
+        SYNCED = "synced", gettext_lazy("✓ Synced")
+        FAILED = "failed", gettext_lazy("✗ Failed")
+        CANCELLED = "cancelled", gettext_lazy("– Cancelled")
+        SKIPPED = "skipped", gettext_lazy("– Skipped")  # its condition was not met; `reason` has the values
 
     event = models.ForeignKey(IntegrationEvent, on_delete=models.CASCADE, related_name="syncs", db_index=False)
     integration = models.ForeignKey(

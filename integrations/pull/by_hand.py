@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from django.db.models import QuerySet
+from django.utils.translation import gettext as _
 
 from integrations import clock
 from integrations.alone import MAX_DEATHS
@@ -39,13 +40,23 @@ class Asked(Done):
     def messages(self) -> Iterator[tuple[bool, str]]:
         """Yield (is it good, what to say)."""
         if self.count:
-            yield True, f"{self.did}: {self.count}. A worker was asked; reload the page in a moment."
+            yield (
+                True,
+                _("{did}: {count}. A worker was asked; reload the page in a moment.").format(
+                    did=self.did, count=self.count
+                ),
+            )
         for note, number in self.notes.items():
             yield False, f"{number} {note}."
         if self.unasked:
-            yield False, f"{self.unasked} could not be asked for: the broker is away. What has an interval is due now."
+            yield (
+                False,
+                _("{unasked} could not be asked for: the broker is away. What has an interval is due now.").format(
+                    unasked=self.unasked
+                ),
+            )
         if self.is_cut:
-            yield False, f"Only the first {MOST} were looked at; repeat for the rest."
+            yield False, _("Only the first {most} were looked at; repeat for the rest.").format(most=MOST)
 
 
 def is_leased(state: Any) -> bool:
@@ -55,7 +66,7 @@ def is_leased(state: Any) -> bool:
 
 def pull_now(states: QuerySet[Any], may: May) -> Asked:
     """Ask a worker to go on from the cursor of each of `states` on which the person `may` act."""
-    return _ask(states, may, Asked("Pulling now"), INCREMENTAL)
+    return _ask(states, may, Asked(_("Pulling now")), INCREMENTAL)
 
 
 def start_over(states: QuerySet[Any], may: May) -> Asked:
@@ -65,7 +76,7 @@ def start_over(states: QuerySet[Any], may: May) -> Asked:
     undo this.
     """
     forgotten = {"cursor": "", "pages_in_run": 0, "status": Status.IDLE, **RELEASED}
-    return _ask(states, may, Asked("Started over"), FULL, **forgotten)
+    return _ask(states, may, Asked(_("Started over")), FULL, **forgotten)
 
 
 def _ask(states: QuerySet[Any], may: May, done: Asked, task: str, **values: Any) -> Asked:
@@ -83,13 +94,13 @@ def _ask_each(found: list[Any], may: May, done: Asked, task: str, values: dict[s
             done.notes[NOT_YOURS] += 1
             continue
         if not may_pull(state.connection):
-            done.notes["skipped: the connection is off or disabled, or its last test did not pass"] += 1
+            done.notes[_("skipped: the connection is off or disabled, or its last test did not pass")] += 1
             continue
         if not state.has_taker:
-            done.notes[f"skipped: {NOBODY}; register a handler first (docs/pull.md)"] += 1
+            done.notes[_("skipped: {nobody}; register a handler first (docs/pull.md)").format(nobody=NOBODY)] += 1
             continue
         if not values and is_leased(state):
-            done.notes["skipped: a worker is reading already"] += 1
+            done.notes[_("skipped: a worker is reading already")] += 1
             continue
         rows = type(state)._base_manager.filter(pk=state.pk)
         # It was given up; a person says that it may be tried again: alone, and once.

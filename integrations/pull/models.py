@@ -9,6 +9,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import F
 from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy
 
 from integrations.alone import MAX_DEATHS
 from integrations.connections.models import TenantIntegration
@@ -44,10 +45,10 @@ class AbstractSyncState(models.Model):
     """
 
     class Status(models.TextChoices):
-        IDLE = "idle", "Idle"
-        RUNNING = "running", "⚠ Running"
-        COMPLETED = "completed", "✓ Completed"
-        FAILED = "failed", "✗ Failed"
+        IDLE = "idle", gettext_lazy("Idle")
+        RUNNING = "running", gettext_lazy("⚠ Running")
+        COMPLETED = "completed", gettext_lazy("✓ Completed")
+        FAILED = "failed", gettext_lazy("✗ Failed")
 
     resource_type = models.CharField(max_length=50)
     cursor = models.CharField(max_length=MAX_CURSOR, blank=True, default="")

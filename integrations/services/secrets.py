@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from django.utils.translation import gettext
+
 from integrations.connections.credentials_age import overdue_days
 from integrations.connections.models import TenantIntegration
 from integrations.connections.row import SIGNING_KEYS
@@ -62,7 +64,9 @@ def secrets_of(integration: TenantIntegration) -> SecretState:
     keys = credentials.get(SIGNING_KEYS) or []
     signing = "" if not manifest.signs else "off" if not integration.is_signed else "on" if keys else "no-key"
     titles = [
-        field.title for field in manifest.fields if field.name in manifest.secret_names and credentials.get(field.name)
+        gettext(field.title)
+        for field in manifest.fields
+        if field.name in manifest.secret_names and credentials.get(field.name)
     ]
     return SecretState(
         signing=signing,
@@ -70,7 +74,7 @@ def secrets_of(integration: TenantIntegration) -> SecretState:
         old_until=old_key_until(keys) if signing == "on" else None,
         is_unseen=bool(keys and keys[0].get(UNSEEN)) and signing == "on",
         renewed_every=integration.renew_secret_days if signing == "on" else None,
-        stored=(*titles, *(f"Header {name}" for name in headers)),
+        stored=(*titles, *(gettext("Header {name}").format(name=name) for name in headers)),
         changed_at=integration.credentials_rotated_at,
         overdue_days=overdue_days(integration),
         inbound=_inbound(integration),

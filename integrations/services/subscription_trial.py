@@ -19,6 +19,7 @@ from datetime import datetime
 from typing import Any
 
 from django.db import connections
+from django.utils.translation import gettext as _
 
 from integrations import clock, conf
 from integrations.connections import event_types
@@ -213,7 +214,9 @@ def _tried(
             made = made_of(expression, body) if expression else body
             size = len(text_of(made).encode())
             if size > conf.MAX_BODY_BYTES:
-                problem = f"it has {size} bytes, and a body has at most {conf.MAX_BODY_BYTES}"
+                problem = _("it has {size} bytes, and a body has at most {max_body_bytes}").format(
+                    size=size, max_body_bytes=conf.MAX_BODY_BYTES
+                )
             else:
                 payload = json.dumps(made, ensure_ascii=False, indent=2)
         except PayloadFailed as error:
@@ -227,7 +230,7 @@ def _met(condition: str, body: Any) -> tuple[bool, str]:
     try:
         return bool(Interpreter().visit(compiled_condition(condition), body)), ""
     except Exception:  # JMESPath's own errors quote the value
-        return True, "The condition fails on this event, so it is sent: one too many is better than one lost."
+        return True, _("The condition fails on this event, so it is sent: one too many is better than one lost.")
 
 
 def _words(value: Any) -> str:

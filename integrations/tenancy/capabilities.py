@@ -12,6 +12,7 @@ from enum import Enum, nonmember
 from typing import Any
 
 from django.db.models import QuerySet
+from django.utils.translation import gettext_lazy
 
 from integrations.label import permission
 
@@ -30,22 +31,34 @@ class Capability(Enum):
         permissions: (action, model) of each permission that somebody without a role needs.
     """
 
-    VIEW = Role.VIEWER, "see integrations, their settings without secrets, and their health", (("view", _INTEGRATION),)
-    VIEW_DELIVERIES = Role.VIEWER, "see events, deliveries, inbound webhooks, pulls and pushes", (("view", _SYNC),)
-    RETRY = Role.OPERATOR, "retry and replay deliveries", (("change", _SYNC),)
-    CANCEL = Role.OPERATOR, "cancel deliveries", (("change", _SYNC),)
-    TEST = Role.OPERATOR, "test a connection, send a test event", (("change", _INTEGRATION),)
-    PAUSE = Role.OPERATOR, "pause, resume and re-enable an integration", (("change", _INTEGRATION),)
-    PULL = Role.OPERATOR, "start a pull, process an inbound webhook again", (("change", "syncstate"),)
-    PUSH = Role.OPERATOR, "push an order", (("change", _INTEGRATION),)
-    ADD = Role.MANAGER, "set up integrations", (("add", _INTEGRATION),)
-    SETTINGS = Role.MANAGER, "change integrations and their subscriptions", (("change", _INTEGRATION),)
-    SECRETS = Role.MANAGER, "enter, rotate and see secrets", (("change", _INTEGRATION),)
-    DELETE = Role.MANAGER, "delete integrations", (("delete", _INTEGRATION),)
-    BACKFILL = Role.MANAGER, "send the present state of all objects", (("change", _INTEGRATION), ("change", _SYNC))
-    AUDIT = Role.MANAGER, "read the audit trail", (("view", "auditentry"),)
-    KEYS = Role.MANAGER, "make and revoke API keys", (("add", _KEY), ("change", _KEY))
-    PEOPLE = Role.MANAGER, "say who works for the tenant, and as what", ()
+    VIEW = (
+        Role.VIEWER,
+        gettext_lazy("see integrations, their settings without secrets, and their health"),
+        (("view", _INTEGRATION),),
+    )
+    VIEW_DELIVERIES = (
+        Role.VIEWER,
+        gettext_lazy("see events, deliveries, inbound webhooks, pulls and pushes"),
+        (("view", _SYNC),),
+    )
+    RETRY = Role.OPERATOR, gettext_lazy("retry and replay deliveries"), (("change", _SYNC),)
+    CANCEL = Role.OPERATOR, gettext_lazy("cancel deliveries"), (("change", _SYNC),)
+    TEST = Role.OPERATOR, gettext_lazy("test a connection, send a test event"), (("change", _INTEGRATION),)
+    PAUSE = Role.OPERATOR, gettext_lazy("pause, resume and re-enable an integration"), (("change", _INTEGRATION),)
+    PULL = Role.OPERATOR, gettext_lazy("start a pull, process an inbound webhook again"), (("change", "syncstate"),)
+    PUSH = Role.OPERATOR, gettext_lazy("push an order"), (("change", _INTEGRATION),)
+    ADD = Role.MANAGER, gettext_lazy("set up integrations"), (("add", _INTEGRATION),)
+    SETTINGS = Role.MANAGER, gettext_lazy("change integrations and their subscriptions"), (("change", _INTEGRATION),)
+    SECRETS = Role.MANAGER, gettext_lazy("enter, rotate and see secrets"), (("change", _INTEGRATION),)
+    DELETE = Role.MANAGER, gettext_lazy("delete integrations"), (("delete", _INTEGRATION),)
+    BACKFILL = (
+        Role.MANAGER,
+        gettext_lazy("send the present state of all objects"),
+        (("change", _INTEGRATION), ("change", _SYNC)),
+    )
+    AUDIT = Role.MANAGER, gettext_lazy("read the audit trail"), (("view", "auditentry"),)
+    KEYS = Role.MANAGER, gettext_lazy("make and revoke API keys"), (("add", _KEY), ("change", _KEY))
+    PEOPLE = Role.MANAGER, gettext_lazy("say who works for the tenant, and as what"), ()
     do_not_call_in_templates = nonmember(True)  # {% needs Capability.ADD %}: Django calls whatever can be called
 
     def __init__(self, role: Role, words: str, permissions: tuple[tuple[str, str], ...]) -> None:

@@ -24,6 +24,7 @@ from django.contrib.auth import get_user_model
 from django.core.exceptions import FieldDoesNotExist, ImproperlyConfigured, ValidationError
 from django.db import transaction
 from django.utils.module_loading import import_string
+from django.utils.translation import gettext as _
 
 from .roles import Role, role_by_permissions
 from .tenant import name_of, tenant_model
@@ -144,9 +145,9 @@ def find_user(text: str) -> Any:
     if not found and "@" in text and _has_email(model):
         found = list(active.filter(email__iexact=text)[:2])
     if len(found) > 1:
-        raise ValidationError("Several accounts have this address; enter the name of the account.")
+        raise ValidationError(_("Several accounts have this address; enter the name of the account."))
     if not found:
-        raise ValidationError("There is no account with this name or address. It must exist before it can be added.")
+        raise ValidationError(_("There is no account with this name or address. It must exist before it can be added."))
     return found[0]
 
 
@@ -169,7 +170,9 @@ def _keep_a_manager(known: People, tenant: Any, leaving: Any) -> None:
     managers = {member.user.pk for member in known.members(tenant) if member.effective == Role.MANAGER}
     if managers == {leaving.pk}:
         raise ValidationError(
-            f"{name_of_user(leaving)} is the only manager of {name_of(tenant)}. Make somebody else a manager first."
+            _("{name} is the only manager of {tenant}. Make somebody else a manager first.").format(
+                name=name_of_user(leaving), tenant=name_of(tenant)
+            )
         )
 
 

@@ -22,6 +22,7 @@ from typing import Any
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
+from django.utils.translation import gettext, gettext_noop
 
 from integrations.label import permission
 
@@ -29,6 +30,9 @@ from .scope import tenants_of
 
 SETTING, ALL_SETTING = "INTEGRATIONS_ROLE_OF", "INTEGRATIONS_ROLES_OF"
 BY_PERMISSIONS = "permissions"
+
+
+_SAID = {"viewer": gettext_noop("viewer"), "operator": gettext_noop("operator"), "manager": gettext_noop("manager")}
 
 
 class Role(IntEnum):
@@ -41,8 +45,13 @@ class Role(IntEnum):
 
     @property
     def word(self) -> str:
-        """The name of the role, for people."""
+        """The name of the role, for programs."""
         return self.name.lower()
+
+    @property
+    def said(self) -> str:
+        """The name of the role, for people in their language."""
+        return gettext(_SAID[self.word])
 
     @classmethod
     def named(cls, word: str) -> Role:

@@ -23,7 +23,7 @@ def way_back(request: HttpRequest, site: Any, connection: Any) -> dict[str, Any]
     address, hints = "", []
     if connector is not None and calls_back(connector):
         address = callback_address(request, connection, EVENTS)
-        hints = [GUESSED] if is_guessed(connection) else []
+        hints = [str(GUESSED)] if is_guessed(connection) else []
         if connection_model() is not type(connection):
             hints.append(ELSEWHERE)
     links = _links(request, site, connection)

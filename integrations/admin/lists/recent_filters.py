@@ -82,7 +82,10 @@ class OutcomeFilter(admin.SimpleListFilter):
     parameter_name = "outcome"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[Any, str]]:
-        return [*AbstractWebhookEvent.Status.choices, (REJECTED, "✗ Rejected")]
+        return [
+            *((value, str(label)) for value, label in AbstractWebhookEvent.Status.choices),
+            (REJECTED, "✗ Rejected"),
+        ]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         if not self.value():

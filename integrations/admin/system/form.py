@@ -68,7 +68,7 @@ class SystemForm(forms.ModelForm):
             # A stored secret goes to the server that it was entered for, and to no other.
             for name in manifest.secret_names:
                 if self.stored.get(name) and MASK in str(self.data.get(self.add_prefix(form_name(name))) or ""):
-                    self._complain(name, ELSEWHERE)
+                    self._complain(name, str(ELSEWHERE))
         if self._is_changed and self.is_unreadable and not any(self.settings.get(n) for n in manifest.secret_names):
             self.add_error(None, UNREADABLE)  # else what the old key could still open would be lost
         return cleaned

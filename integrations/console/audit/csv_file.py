@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from django.db.models import QuerySet
+from django.utils.translation import gettext as _
 
 from integrations.audit.trail import AuditEntry
 
@@ -42,7 +43,9 @@ def lines(rows: QuerySet[AuditEntry]) -> Iterator[str]:
             return
         left, last = left - len(chunk), chunk[-1].pk
     if rows.filter(pk__lt=last).exists():
-        yield writer.writerow([f"only the newest {MOST} entries: choose an earlier day to export older ones"])
+        yield writer.writerow(
+            [_("only the newest {most} entries: choose an earlier day to export older ones").format(most=MOST)]
+        )
 
 
 def _values(entry: AuditEntry) -> tuple[Any, ...]:

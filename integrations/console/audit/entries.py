@@ -11,6 +11,7 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.dateparse import parse_date
+from django.utils.translation import gettext_noop
 
 from integrations.audit.trail import AuditEntry
 from integrations.connections.models import TenantIntegration
@@ -25,9 +26,40 @@ SLACK = timedelta(minutes=1)  # keys and times may be out of step by a transacti
 
 # What the field Action offers; any other word may be typed.
 ACTIONS = (
-    "created", "changed", "deleted", "switched on", "switched off", "paused", "resumed", "re-enabled", "disabled",
-    "connected", "tested", "checked", "rotated", "secret shown", "retried", "replayed", "sent anyway", "cancelled",
-)  # fmt: skip
+    gettext_noop("created"),
+    gettext_noop("changed"),
+    gettext_noop("deleted"),
+    gettext_noop("switched on"),
+    gettext_noop("switched off"),
+    gettext_noop("paused"),
+    gettext_noop("resumed"),
+    gettext_noop("re-enabled"),
+    gettext_noop("disabled"),
+    gettext_noop("connected"),
+    gettext_noop("tested"),
+    gettext_noop("checked"),
+    gettext_noop("rotated"),
+    gettext_noop("secret shown"),
+    gettext_noop("retried"),
+    gettext_noop("replayed"),
+    gettext_noop("sent anyway"),
+    gettext_noop("cancelled"),
+)
+# And what else people do.
+OTHERS = (
+    gettext_noop("added"),
+    gettext_noop("changed role"),
+    gettext_noop("removed"),
+    gettext_noop("made"),
+    gettext_noop("revoked"),
+    gettext_noop("started"),
+    gettext_noop("exported"),
+    gettext_noop("pulled"),
+    gettext_noop("started over"),
+    gettext_noop("processed again"),
+    gettext_noop("could not rotate"),
+    gettext_noop("asked the provider for access to"),
+)
 _OBJECT = re.compile(r"[a-z_0-9]+\.[a-z_0-9]+:.+")
 
 

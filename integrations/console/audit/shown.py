@@ -11,6 +11,8 @@ from typing import Any
 from django.apps import apps
 from django.core.exceptions import FieldDoesNotExist
 from django.urls import NoReverseMatch, reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, gettext_noop
 
 from integrations.audit.trail import CHANGED, CREATED, AuditEntry
 from integrations.audit.watch import PAYLOAD, SUBSCRIPTION, VERSION
@@ -22,15 +24,40 @@ from integrations.outbox.models import IntegrationSync
 
 SHORT = 60  # characters of a value in the list
 FIRST = 2  # changes that the list names
-_GROUPS = {"credentials.": "credential", "headers.": "header", "config.": "setting"}
+_GROUPS = {
+    "credentials.": gettext_noop("credential"),
+    "headers.": gettext_noop("header"),
+    "config.": gettext_noop("setting"),
+}
 _HOST = "webhook_url (host)"
-_NAMES = {"webhook_url": "address", _HOST: "address", "credentials.signing_keys": "signing secret"}
-_SOURCES = {"form": "by form", "console": "in the console", "api": "by the API", "command": "by a command",
-            "task": "by a task", "system": ""}  # fmt: skip
+_NAMES = {
+    "webhook_url": gettext_lazy("address"),
+    _HOST: gettext_lazy("address"),
+    "credentials.signing_keys": gettext_lazy("signing secret"),
+}
+_SOURCES = {
+    "form": gettext_lazy("by form"),
+    "console": gettext_lazy("in the console"),
+    "api": gettext_lazy("by the API"),
+    "command": gettext_lazy("by a command"),
+    "task": gettext_lazy("by a task"),
+    "system": "",
+}
 
 
-_PLURALS = {"deliveries", "webhooks", "pulls"}
-_WORDS = {TenantIntegration._meta.label_lower: "integration", IntegrationSync._meta.label_lower: "delivery"}
+_PLURALS = {gettext_noop("deliveries"), gettext_noop("webhooks"), gettext_noop("pulls")}
+# What details are called.
+_DETAILS = (
+    gettext_noop("result"),
+    gettext_noop("event type"),
+    gettext_noop("reason"),
+    gettext_noop("numbers"),
+    gettext_noop("filter"),
+)
+_WORDS = {
+    TenantIntegration._meta.label_lower: gettext_lazy("integration"),
+    IntegrationSync._meta.label_lower: gettext_lazy("delivery"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +91,8 @@ def put_in_words(access: Access, entries: Iterable[AuditEntry]) -> None:
         entry: Any = each
         entry.said = changes_of(each)
         entry.first, entry.more = entry.said[:FIRST], max(0, len(entry.said) - FIRST)
-        entry.also = [(name.replace("_", " "), _value(value)) for name, value in _details(each)]
+        entry.verb = _(each.action)
+        entry.also = [(_(name.replace("_", " ")), _value(value)) for name, value in _details(each)]
         entry.what = each.object_name or _many(each)
         entry.by = _SOURCES.get(each.source, each.source)
         entry.kind = _kind(each.object_type)
@@ -88,7 +116,7 @@ def changes_of(entry: AuditEntry) -> list[Change]:
 def _many(entry: AuditEntry) -> str:
     """Say of how many rows an entry about several tells: "340 deliveries"."""
     for name in _PLURALS & entry.details.keys():
-        return f"{entry.details[name]} {name}"
+        return f"{entry.details[name]} {_(name)}"
     return ""
 
 
@@ -103,36 +131,36 @@ def _details(entry: AuditEntry) -> list[tuple[str, Any]]:
 
 def _name(object_type: str, name: str) -> str:
     if name in _NAMES:
-        return _NAMES[name]
+        return str(_NAMES[name])
     if name.startswith((SUBSCRIPTION, PAYLOAD, VERSION)):
         return name
     for start, word in _GROUPS.items():
         if name.startswith(start):
-            return f"{word} {name.removeprefix(start)}"
+            return f"{_(word)} {name.removeprefix(start)}"
     try:
-        return str(apps.get_model(object_type)._meta.get_field(name).verbose_name)
+        return _(str(apps.get_model(object_type)._meta.get_field(name).verbose_name))
     except (LookupError, ValueError, FieldDoesNotExist, AttributeError):
-        return name.replace("_", " ")
+        return _(name.replace("_", " "))
 
 
 def _kind(object_type: str) -> str:
     if object_type in _WORDS:
-        return _WORDS[object_type]
+        return str(_WORDS[object_type])
     try:
-        return str(apps.get_model(object_type)._meta.verbose_name)
+        return _(str(apps.get_model(object_type)._meta.verbose_name))
     except (LookupError, ValueError):
         return object_type
 
 
 def _condition(value: Any) -> str:
-    return "not subscribed" if value is None else "always" if value == "" else str(value)
+    return _("not subscribed") if value is None else _("always") if value == "" else str(value)
 
 
 def _value(value: Any) -> str:
     if value is None or value in ("", [], {}):
         return NOTHING
     if isinstance(value, bool):
-        return "yes" if value else "no"
+        return _("yes") if value else _("no")
     if isinstance(value, Mapping):
         return ", ".join(f"{name}: {_value(each)}" for name, each in value.items())
     if isinstance(value, list) and all(isinstance(each, str) for each in value):

@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from shlex import quote
 
+from django.utils.translation import gettext as _
+
 from integrations.audit.exchanges import Exchange
 from integrations.transport.redaction import MASK, URL_MASK
 
@@ -64,12 +66,12 @@ def as_curl(exchange: Exchange) -> str:
             f'signature=$(printf %s {quote(by_name.get("webhook-id", ""))}".$timestamp.$body" |'
             ' openssl dgst -sha256 -mac HMAC -macopt "hexkey:$key" -binary | openssl base64 -A)',
         ]
-    top = [f"# Set first: {', '.join(dict.fromkeys(needed))}"] if needed else []
+    top = ["# " + _("Set first: {names}").format(names=", ".join(dict.fromkeys(needed)))] if needed else []
     if exchange.is_hidden:
-        top.append("# Its body was made of credentials and is not kept.")
+        top.append("# " + _("Its body was made of credentials and is not kept."))
     elif exchange.is_cut:
-        top.append(f"# The body had {exchange.size} bytes; only its beginning is kept.")
+        top.append("# " + _("The body had {size} bytes; only its beginning is kept.").format(size=exchange.size))
     elif exchange.body is not None and MASK in exchange.body:
-        top.append(f"# {MASK} in the body stands for a secret.")
+        top.append("# " + _("{mask} in the body stands for a secret.").format(mask=MASK))
     command = "curl -sS -i " + " \\\n  ".join(options)
     return "\n".join([*top, *lines, command])

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import gettext_noop, ngettext
 
 from integrations import clock, conf
 from integrations.audit.models import ExecutionLog
@@ -152,10 +152,10 @@ def _left_out(count: int) -> Iterator[Moment]:
 
 
 _DONE = {
-    "retried": ("play", "Retried by %(name)s"),
-    "replayed": ("play", "Replayed by %(name)s: the same webhook-id and body once more"),
-    "cancelled": ("cross", "Cancelled by %(name)s"),
-    "sent anyway": ("play", "Sent anyway by %(name)s, although its condition was not met"),
+    "retried": ("play", gettext_noop("Retried by %(name)s")),
+    "replayed": ("play", gettext_noop("Replayed by %(name)s: the same webhook-id and body once more")),
+    "cancelled": ("cross", gettext_noop("Cancelled by %(name)s")),
+    "sent anyway": ("play", gettext_noop("Sent anyway by %(name)s, although its condition was not met")),
 }
 
 

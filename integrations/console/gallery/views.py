@@ -16,7 +16,7 @@ from integrations.console.access import Access
 from integrations.console.page import page, show
 from integrations.tenancy.capabilities import Capability
 
-_ORDER = list(CATEGORIES.values())
+_ORDER = list(CATEGORIES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,5 +63,6 @@ def _has(offered: Offered, words: Iterable[str]) -> bool:
 
 def _place(offered: Offered) -> tuple[int, str, str]:
     """Return where it stands: by category, in their order, then by name."""
-    known = _ORDER.index(offered.category) if offered.category in _ORDER else len(_ORDER)
+    family = offered.manifest.family
+    known = _ORDER.index(family) if family in _ORDER else len(_ORDER)
     return known, offered.category, offered.manifest.label.lower()

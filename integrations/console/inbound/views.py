@@ -8,6 +8,8 @@ from django.contrib import messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from integrations.connections.models import TenantIntegration
 from integrations.console.access import Access
@@ -23,6 +25,13 @@ from integrations.tenancy.harmless_text import harmless
 
 REJECTED = "rejected"
 STATES = ("received", "processed", "failed", REJECTED, "duplicate")
+LABELS = (
+    gettext_noop("Received"),
+    gettext_noop("Processed"),
+    gettext_noop("Failed"),
+    gettext_noop("Rejected"),
+    gettext_noop("Duplicate"),
+)
 OFFERED = 500  # integrations in the filter
 HEAVY = ("body", "payload", "headers")
 PATH = "connection__tenant"
@@ -52,7 +61,7 @@ def inbound(request: HttpRequest, access: Access) -> HttpResponse:
         _tell(event)
     context = {
         "page": found,
-        "states": STATES,
+        "states": [(name, _(name.capitalize())) for name in STATES],
         "state": state,
         "senders": senders,
         "sender": sender,
@@ -117,14 +126,22 @@ def _tell(event: Any) -> None:
 def _deed(event: Any) -> str:
     """Say in a sentence what this webhook did, or was meant to do."""
     action = action_named(event.action)
-    what = f"“{action.label}”" if action is not None else ""
+    what = f"“{_(action.label)}”" if action is not None else ""
     if not event.signature_valid:
-        return "Nothing: it did not prove where it came from, so it was refused (401) and kept only to be seen."
+        return _("Nothing: it did not prove where it came from, so it was refused (401) and kept only to be seen.")
     if event.status == Status.DUPLICATE:
-        return "Nothing: it repeats one that came before."
+        return _("Nothing: it repeats one that came before.")
     if event.status == Status.PROCESSED:
-        return f"The action {what} was done." if what else "The application's own receivers were told of it."
-    return f"It asks for {what}." if what else "The application's own receivers are to be told of it."
+        return (
+            _("The action {what} was done.").format(what=what)
+            if what
+            else _("The application's own receivers were told of it.")
+        )
+    return (
+        _("It asks for {what}.").format(what=what)
+        if what
+        else _("The application's own receivers are to be told of it.")
+    )
 
 
 def _button(event: Any) -> str:

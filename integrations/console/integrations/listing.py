@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from django.db.models import Count, F, Q, QuerySet
 from django.db.models.functions import Lower
+from django.utils.translation import gettext_lazy
 
 from integrations import clock
 from integrations.connections.models import TenantIntegration
@@ -25,13 +26,13 @@ SIZE = 50
 _HELD = (State.RESTING, State.PAUSED, State.NOT_CONNECTED)
 
 # Name of a group in addresses, its title, whether a case of the rule belongs to it.
-GROUPS: tuple[tuple[str, str, Callable[[Case], bool]], ...] = (
-    ("failing", "Failing", lambda case: case.state in BROKEN),
-    ("part", "Works in part", lambda case: case.is_partial),
-    ("held", "Resting or paused", lambda case: case.state in _HELD),
-    ("working", "Working", lambda case: case.state is State.WORKING and not case.is_partial),
-    ("unused", "Not used yet", lambda case: case.state in (State.NEVER_TRIED, State.NO_EVENTS)),
-    ("off", "Off", lambda case: case.state in (State.OFF, State.DELETING)),
+GROUPS: tuple[tuple[str, Any, Callable[[Case], bool]], ...] = (
+    ("failing", gettext_lazy("Failing"), lambda case: case.state in BROKEN),
+    ("part", gettext_lazy("Works in part"), lambda case: case.is_partial),
+    ("held", gettext_lazy("Resting or paused"), lambda case: case.state in _HELD),
+    ("working", gettext_lazy("Working"), lambda case: case.state is State.WORKING and not case.is_partial),
+    ("unused", gettext_lazy("Not used yet"), lambda case: case.state in (State.NEVER_TRIED, State.NO_EVENTS)),
+    ("off", gettext_lazy("Off"), lambda case: case.state in (State.OFF, State.DELETING)),
 )
 _NAMES = tuple(name for name, _, _ in GROUPS)
 
@@ -50,11 +51,11 @@ class One(NamedTuple):
 
 
 _BY_NAME = (Lower("name"), "pk")
-SORTS: dict[str, tuple[str, tuple[Any, ...]]] = {
-    "health": ("What needs somebody first", (NUMBER, *_BY_NAME)),
-    "name": ("Name", _BY_NAME),
-    "type": ("Connector type", (Lower("integration_type"), *_BY_NAME)),
-    "last": ("Last delivery", (F("lane__last_success_at").desc(nulls_last=True), *_BY_NAME)),
+SORTS: dict[str, tuple[Any, tuple[Any, ...]]] = {
+    "health": (gettext_lazy("What needs somebody first"), (NUMBER, *_BY_NAME)),
+    "name": (gettext_lazy("Name"), _BY_NAME),
+    "type": (gettext_lazy("Connector type"), (Lower("integration_type"), *_BY_NAME)),
+    "last": (gettext_lazy("Last delivery"), (F("lane__last_success_at").desc(nulls_last=True), *_BY_NAME)),
 }
 
 

@@ -116,7 +116,7 @@ def _why_left(maker: Any, roles: dict[str, Role | None] | None) -> str:
     role = roles[str(maker.pk)]
     if role is None:
         return _("does not work here any more")
-    return "" if role >= Capability.KEYS.role else _("is %(role)s now") % {"role": role.word}
+    return "" if role >= Capability.KEYS.role else _("is %(role)s now") % {"role": role.said}
 
 
 def _api() -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
+from django.utils.translation import gettext as _
 
 from integrations.connections.models import TenantIntegration
 from integrations.health.reading import health_of
@@ -42,7 +43,7 @@ class Failing:
     def words(self) -> str:
         """What the little chart shows."""
         taken, failed = sum(hour.delivered for hour in self.hours), sum(self.failed)
-        return f"24 hours: {taken:,} delivered, {failed:,} attempts failed"
+        return _("24 hours: {taken:,} delivered, {failed:,} attempts failed").format(taken=taken, failed=failed)
 
 
 def failing(rows: QuerySet[TenantIntegration], upto: Rolled | None = None) -> tuple[list[Failing], int]:

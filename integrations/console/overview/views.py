@@ -7,6 +7,8 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.urls import NoReverseMatch, reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from integrations.connections.models import TenantIntegration
 from integrations.console.access import Access
@@ -35,22 +37,22 @@ from integrations.tenancy.tenant import tenant_model
 
 from .failing import failing
 
-TITLES = {"1h": "1 h", "24h": "24 h", "7d": "7 d", "30d": "30 d", "13m": "13 months"}
+TITLES = {"1h": "1 h", "24h": "24 h", "7d": "7 d", "30d": "30 d", "13m": gettext_lazy("13 months")}
 PAST = {
-    "1h": "the last hour",
-    "24h": "the last 24 hours",
-    "7d": "the last 7 days",
-    "30d": "the last 30 days",
-    "13m": "the last 13 months",
+    "1h": gettext_lazy("the last hour"),
+    "24h": gettext_lazy("the last 24 hours"),
+    "7d": gettext_lazy("the last 7 days"),
+    "30d": gettext_lazy("the last 30 days"),
+    "13m": gettext_lazy("the last 13 months"),
 }
 MOST_WAITING = 10_000  # rows that are counted
 MANY_TENANTS = 20  # of whom minutes would be too many to add up for a day
 LATE_SECONDS = 120.0  # what is due for longer is worth a look: the sweep passes every few seconds
 LINES = (
-    ("Delivered", "ok", "delivered"),
-    ("Failed, tried again", "warn", "retrying"),
-    ("Given up", "bad", "given_up"),
-    ("Cancelled", "off", "cancelled"),
+    (gettext_lazy("Delivered"), "ok", "delivered"),
+    (gettext_lazy("Failed, tried again"), "warn", "retrying"),
+    (gettext_lazy("Given up"), "bad", "given_up"),
+    (gettext_lazy("Cancelled"), "off", "cancelled"),
 )
 QUANTILES = ((0.5, "p50"), (0.95, "p95"), (0.99, "p99"))
 
@@ -104,8 +106,12 @@ def _figures(access: Access, span: Range, upto: Rolled) -> dict[str, Any]:
         "ranges": [(each.name, TITLES[each.name], f"?range={each.name}") for each in RANGES],
         "past": PAST[span.name],
         "chart": _chart(points),
-        "chart_words": f"Deliveries a minute in {PAST[span.name]}: {figures.delivered:,} delivered, "
-        f"{figures.retrying:,} attempts failed and are tried again, {figures.given_up:,} given up.",
+        "chart_words": _(
+            "Deliveries a minute in {past}: {delivered:,} delivered, {retrying:,} attempts failed "
+            "and are tried again, {given_up:,} given up."
+        ).format(
+            past=PAST[span.name], delivered=figures.delivered, retrying=figures.retrying, given_up=figures.given_up
+        ),
         "rows": _rows(points, span),
     }
 
@@ -117,8 +123,8 @@ def _has_ever_delivered(access: Access) -> bool:
 def _times(figures: Figures) -> list[tuple[str, str, list[tuple[str, str]]]]:
     """Return the rows of the table of times: what it is, what it means, and its quantiles in words."""
     return [
-        ("To deliver", "from the change until the receiver took it", _quantiles(figures.age)),
-        ("To answer", "how long the receiver took for one request", _quantiles(figures.duration)),
+        (_("To deliver"), _("from the change until the receiver took it"), _quantiles(figures.age)),
+        (_("To answer"), _("how long the receiver took for one request"), _quantiles(figures.duration)),
     ]
 
 

@@ -88,7 +88,7 @@ def set_role(request: HttpRequest, access: Access, key: str) -> HttpResponse:
     except ValidationError as error:
         messages.error(request, " ".join(error.messages))
         return _back(tenant)
-    messages.success(request, _("%(name)s is %(role)s now.") % {"name": member.name, "role": role.word})
+    messages.success(request, _("%(name)s is %(role)s now.") % {"name": member.name, "role": role.said})
     return _back(tenant)
 
 
@@ -164,7 +164,7 @@ def _add(request: HttpRequest, access: Access, tenant: Any, form: AddPerson) -> 
     except ValidationError as error:
         form.add_error("account", error)
         return False
-    words = {"name": name_of_user(user), "role": role.word}
+    words = {"name": name_of_user(user), "role": role.said}
     messages.success(request, _("%(name)s is added as %(role)s.") % words)
     return True
 

@@ -7,6 +7,7 @@ from typing import Any
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.utils.translation import gettext as _
 
 from integrations.console.access import Access
 from integrations.console.keyset import chosen, listing
@@ -83,16 +84,21 @@ def _why_not(state: Any) -> str:
     """Say what keeps it from being pulled, in words for who cannot read a log; "" if nothing does."""
     connection = state.connection
     if not connection.is_active:
-        return f"{connection.name} is switched off. Activate it, and what came meanwhile is fetched."
-    if not connection.is_enabled:
-        return f"{connection.name} is disabled: {connection.disabled_reason or 'its provider refuses us.'}"
-    if not may_pull(connection):
-        return f"{connection.name} has not passed a test yet, or its last one failed. Check the connection there."
-    if not state.has_taker:
-        return (
-            f"Nothing in this product takes the {harmless(state.resource_type)} of {connection.name} yet, so they are "
-            "not fetched: nothing is lost, they wait at the provider. Ask the people who run the product."
+        return _("{name} is switched off. Activate it, and what came meanwhile is fetched.").format(
+            name=connection.name
         )
+    if not connection.is_enabled:
+        why = connection.disabled_reason or _("its provider refuses us.")
+        return _("{name} is disabled: {why}").format(name=connection.name, why=why)
+    if not may_pull(connection):
+        return _("{name} has not passed a test yet, or its last one failed. Check the connection there.").format(
+            name=connection.name
+        )
+    if not state.has_taker:
+        return _(
+            "Nothing in this product takes the {resource_type} of {name} yet, so they are not fetched: "
+            "nothing is lost, they wait at the provider. Ask the people who run the product."
+        ).format(resource_type=harmless(state.resource_type), name=connection.name)
     if state.is_given_up:
-        return "It was given up, because its worker died each time. “Pull now” tries once more, alone."
+        return _("It was given up, because its worker died each time. “Pull now” tries once more, alone.")
     return ""

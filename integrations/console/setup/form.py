@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from integrations.connections.models import TenantIntegration
 from integrations.connectors.manifest import Manifest
@@ -69,7 +71,9 @@ class NewConnectionForm(ConsoleForm):
         model = TenantIntegration
         fields = ("name", "is_signed")
         help_texts = {
-            "is_signed": "Sign every request (Standard Webhooks). The secret is shown once, after this step.",
+            "is_signed": gettext_lazy(
+                "Sign every request (Standard Webhooks). The secret is shown once, after this step."
+            ),
         }
 
     def __init__(self, *args: Any, tenants: list[Any], **kwargs: Any) -> None:
@@ -79,7 +83,7 @@ class NewConnectionForm(ConsoleForm):
             self.instance.tenant = tenants[0]
         else:
             rows = tenant_model()._default_manager.filter(pk__in=[tenant.pk for tenant in tenants])
-            choice: Any = forms.ModelChoiceField(rows, label="Tenant", empty_label="Choose …")
+            choice: Any = forms.ModelChoiceField(rows, label=_("Tenant"), empty_label="Choose …")
             choice.label_from_instance = name_of
             self.fields = {"tenant": choice, **self.fields}
             self.order_fields(["tenant", "name"])
@@ -105,8 +109,8 @@ class ChangeForm(ConsoleForm, CallsBackForm):
         model = TenantIntegration
         fields = ("name", "is_active", *SIGNED, *LIMITS, "inbound_actions")
         help_texts = {
-            "is_active": "Off: no event is recorded for it, and what is pending is cancelled.",
-            "is_signed": "Sign every request (Standard Webhooks).",
+            "is_active": gettext_lazy("Off: no event is recorded for it, and what is pending is cancelled."),
+            "is_signed": gettext_lazy("Sign every request (Standard Webhooks)."),
         }
 
     @property

@@ -15,6 +15,7 @@ from django.db import IntegrityError, transaction
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import NoReverseMatch, reverse
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
@@ -44,7 +45,9 @@ from integrations.transport.process_client import client
 from .form import NewConnectionForm
 
 TESTED = "integrations_console_tested"  # in the session: the answer to the test, redacted
-ANOTHER = "The tenant has an active integration of this type, and may have one only: switch that one off first."
+ANOTHER = gettext_lazy(
+    "The tenant has an active integration of this type, and may have one only: switch that one off first."
+)
 
 
 @hides_secrets
@@ -207,7 +210,7 @@ def _switch_on(integration: TenantIntegration) -> str:
             wake_on_commit({integration.pk})
     except (ValidationError, IntegrityError):
         integration.is_active = False
-        return _(ANOTHER)
+        return str(ANOTHER)
     return ""
 
 
@@ -239,7 +242,13 @@ def _step_url(name: str, integration: TenantIntegration) -> str:
 
 def _steps(manifest: Manifest, current: str, integration: TenantIntegration | None = None) -> list[dict[str, Any]]:
     """Return the steps of this type's set-up: title, whether it is over, now, or to come."""
-    titles = {"connection": "Connection", "connect": "Connect", "events": "Events", "test": "Test", "done": "Done"}
+    titles = {
+        "connection": _("Connection"),
+        "connect": _("Connect"),
+        "events": _("Events"),
+        "test": _("Test"),
+        "done": _("Done"),
+    }
     asks = manifest.oauth is not None and (integration is None or wants_authorization(integration))
     left_out = {*(() if asks else ("connect",)), *(() if offered_to(manifest) else ("events",))}
     names = [name for name in titles if name not in left_out]
@@ -248,7 +257,7 @@ def _steps(manifest: Manifest, current: str, integration: TenantIntegration | No
     at = names.index(current) if current in names else 0
     return [
         {
-            "title": _(titles[name]),
+            "title": titles[name],
             "is_over": place < at,
             "is_now": place == at,
             "url": _step_url(name, integration) if integration is not None else "",

@@ -18,6 +18,7 @@ from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods
 
 from integrations.catalogue.entries import changes_between
@@ -33,7 +34,9 @@ from integrations.forms.choice import connector_of
 from integrations.services.subscription_trial import EventsToTry, events_to_try, samples, try_subscription
 from integrations.tenancy.capabilities import Capability
 
-STALE = "Somebody else changed the events after you opened the page, so nothing was saved: this is how they are now."
+STALE = gettext_lazy(
+    "Somebody else changed the events after you opened the page, so nothing was saved: this is how they are now."
+)
 LONGEST = 20_000  # characters that are read of one field; the checks say what is too long
 
 
@@ -53,7 +56,7 @@ def subscriptions(request: HttpRequest, access: Access, public_id: UUID) -> Http
                 integration.subscribe(*wanted)
                 messages.success(request, _said(have, set(wanted)))
                 return HttpResponseRedirect(_url(integration))
-            problem = _(STALE)
+            problem = str(STALE)
     had = {each.event_type: each for each in integration.subscriptions.all()}
     offered = _offered(integration, had)
     rows = [
@@ -178,7 +181,7 @@ def _offered(integration: TenantIntegration, have: Any) -> dict[str, str]:
     found = dict(offered_to(connector.manifest)) if connector is not None else {}
     every = dict(choices())
     for name in have:
-        found.setdefault(name, every.get(name, f"{name} (no longer emitted)"))
+        found.setdefault(name, every.get(name, _("{name} (no longer emitted)").format(name=name)))
     return found
 
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext_lazy
 
 from integrations import clock, conf
 from integrations.console.access import Access
@@ -19,7 +20,10 @@ from integrations.statistics.reading import rolled_up_to
 from integrations.statistics.words import ago, took
 from integrations.tenancy.roles import Role
 
-FOR = {QUEUE: "what is due, and periodic tasks", SLOW_QUEUE: "lanes that are slow, pulls, deletions"}
+FOR = {
+    QUEUE: gettext_lazy("what is due, and periodic tasks"),
+    SLOW_QUEUE: gettext_lazy("lanes that are slow, pulls, deletions"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +64,7 @@ def _queues(seen: list[Process], *, answers: bool) -> list[Queue]:
     waiting: dict[str, int | None] = messages_waiting(list(FOR)) if answers else {}
     alive = [each for each in seen if each.kind == WORKER and not each.is_lost]
     return [
-        Queue(name, meaning, waiting.get(name), sum(name in each.queues for each in alive))
+        Queue(name, str(meaning), waiting.get(name), sum(name in each.queues for each in alive))
         for name, meaning in FOR.items()
     ]
 

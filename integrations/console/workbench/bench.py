@@ -11,6 +11,7 @@ from uuid import UUID
 from django.core.exceptions import PermissionDenied
 from django.urls import NoReverseMatch, reverse
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from integrations import clock
 from integrations.connections.authorization import grant_of, wants_authorization
@@ -28,12 +29,12 @@ from integrations.tenancy.capabilities import Capability
 
 # Name of the tab, of its url. One whose page is not installed is left out.
 TABS = (
-    ("overview", "Overview", "integration"),
-    ("deliveries", "Deliveries", "integration-deliveries"),
-    ("events", "Events", "integration-events"),
-    ("settings", "Settings", "integration-settings"),
-    ("calling-back", "Calling back", "integration-calling-back"),
-    ("history", "History", "integration-history"),
+    ("overview", gettext_noop("Overview"), "integration"),
+    ("deliveries", gettext_noop("Deliveries"), "integration-deliveries"),
+    ("events", gettext_noop("Events"), "integration-events"),
+    ("settings", gettext_noop("Settings"), "integration-settings"),
+    ("calling-back", gettext_noop("Calling back"), "integration-calling-back"),
+    ("history", gettext_noop("History"), "integration-history"),
 )
 _ASKED = (Capability.TEST, Capability.PAUSE, Capability.SETTINGS, Capability.SECRETS, Capability.DELETE)
 

@@ -7,6 +7,8 @@ from typing import NamedTuple
 from uuid import UUID
 
 from django.http import Http404, HttpRequest, HttpResponse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from integrations.connections.models import TenantIntegration
 from integrations.connections.registered import connection_model
@@ -28,15 +30,15 @@ from .bench import open_bench
 
 SHOWN = 10
 SCHEMES = {
-    "standard-webhooks": "Standard Webhooks (webhook-signature)",
+    "standard-webhooks": gettext_lazy("Standard Webhooks (webhook-signature)"),
     "stripe": "Stripe (Stripe-Signature)",
     "github": "GitHub (X-Hub-Signature-256)",
     "shopify": "Shopify (X-Shopify-Hmac-Sha256)",
     "woocommerce": "WooCommerce (X-WC-Webhook-Signature)",
     "slack": "Slack (X-Slack-Signature)",
-    "hmac-sha256-hex": "HMAC-SHA256 in hex",
-    "hmac-sha256-base64": "HMAC-SHA256 in base64",
-    "hmac-sha256-prefixed": "HMAC-SHA256 in hex behind sha256=",
+    "hmac-sha256-hex": gettext_lazy("HMAC-SHA256 in hex"),
+    "hmac-sha256-base64": gettext_lazy("HMAC-SHA256 in base64"),
+    "hmac-sha256-prefixed": gettext_lazy("HMAC-SHA256 in hex behind sha256="),
 }
 
 
@@ -69,7 +71,7 @@ class CallsBack:
         """What the other side may call: a URL for each action that is allowed, and one for its own news."""
         found = [(_label(name), name) for name in self.integration.inbound_actions]
         if not self.takes_only_actions:
-            found.append(("Any event, for the application's own receivers", EVENTS))
+            found.append((_("Any event, for the application's own receivers"), EVENTS))
         return [
             Address(label, callback_address(self.request, self.integration, name), f"callback-{number}")
             for number, (label, name) in enumerate(found)
@@ -83,47 +85,51 @@ class CallsBack:
     @property
     def hint(self) -> str:
         """A doubt about the host in the addresses, "" for none."""
-        return GUESSED if self.addresses and is_guessed(self.integration) else ""
+        return str(GUESSED) if self.addresses and is_guessed(self.integration) else ""
 
     @property
     def scheme(self) -> str:
         if self.inbound is None:
-            return "not chosen yet"
+            return _("not chosen yet")
         words = SCHEMES.get(self.inbound.scheme, self.inbound.scheme)
-        return f"{words}, header {self.inbound.signature_header}" if self.inbound.signature_header else words
+        if not self.inbound.signature_header:
+            return str(words)
+        return _("{words}, header {name}").format(words=words, name=self.inbound.signature_header)
 
     @property
     def secret(self) -> Badge:
         if self.has_secret:
-            return Badge("ok", "✓ Set", "The stored secret is never shown.")
-        return Badge("bad", "✗ Not set", "Whatever comes is refused (401).")
+            return Badge("ok", _("✓ Set"), _("The stored secret is never shown."))
+        return Badge("bad", _("✗ Not set"), _("Whatever comes is refused (401)."))
 
     @property
     def secret_title(self) -> str:
         """The words beside the box for the secret in the settings."""
         connector = connector_of(self.integration.integration_type)
         field = connector.manifest.field(self.inbound.secret_field) if connector and self.inbound else None
-        return field.title if field else "the secret"
+        return field.title if field else _("the secret")
 
     def explanations(self) -> Iterator[Explanation]:
         """Yield whatever stops the other side from calling us."""
         if self.problem:
-            yield Explanation("bad", f"Nothing is accepted: {self.problem}")
+            yield Explanation("bad", _("Nothing is accepted: {problem}").format(problem=self.problem))
         elif self.inbound is None:
-            yield Explanation("info", "Nothing is accepted: choose in the settings how the other side signs.")
+            yield Explanation("info", _("Nothing is accepted: choose in the settings how the other side signs."))
         elif not self.has_secret:
-            words = f"Nothing is accepted yet (401): enter “{self.secret_title}” in the settings, the same as there."
+            words = _(
+                "Nothing is accepted yet (401): enter “{secret_title}” in the settings, the same as there."
+            ).format(secret_title=self.secret_title)
             yield Explanation("warn", words)
         elif not self.addresses:
-            words = "Nothing is accepted (403): tick in the settings what it may do when it calls back."
+            words = _("Nothing is accepted (403): tick in the settings what it may do when it calls back.")
             yield Explanation("info", words)
         if connection_model() is not TenantIntegration:
-            words = "CONNECTION_MODEL names another model: to the other side this one does not exist (404)."
+            words = _("CONNECTION_MODEL names another model: to the other side this one does not exist (404).")
             yield Explanation("warn", words)
         if not self.integration.is_active:
-            yield Explanation("warn", "The integration is switched off: to the other side it does not exist (404).")
+            yield Explanation("warn", _("The integration is switched off: to the other side it does not exist (404)."))
         elif not self.integration.is_enabled:
-            words = "The integration is disabled: what comes is kept, and processed when it is re-enabled."
+            words = _("The integration is disabled: what comes is kept, and processed when it is re-enabled.")
             yield Explanation("warn", words)
 
 
@@ -149,4 +155,4 @@ def calling_back(request: HttpRequest, access: Access, public_id: UUID) -> HttpR
 
 def _label(name: str) -> str:
     action = action_named(name)
-    return action.label if action else f"{name} (no longer offered)"
+    return _(action.label) if action else _("{name} (no longer offered)").format(name=name)

@@ -8,6 +8,8 @@ from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from integrations import conf
 from integrations.connections.credentials_age import overdue_days
@@ -85,8 +87,8 @@ def chart_of(points: list[Point]) -> dict[str, Any]:
     return {
         "times": [int(point.at.timestamp()) for point in points],
         "series": [
-            {"label": "Delivered", "kind": "ok", "values": delivered, "fill": True},
-            {"label": "Failed attempts", "kind": "bad", "values": failed},
+            {"label": _("Delivered"), "kind": "ok", "values": delivered, "fill": True},
+            {"label": _("Failed attempts"), "kind": "bad", "values": failed},
         ],
     }
 
@@ -108,47 +110,66 @@ def _facts(bench: Bench) -> Iterator[tuple[str, Any]]:
     """Yield (name, value) of what else is known: authentication, breaker, limits, signing."""
     integration, lane, facts = bench.integration, bench.lane, bench.facts
     if facts.takes_events:
-        yield "Last delivery", lane.last_success_at
-        yield "Last failure", lane.last_failure_at
-        yield "Delivered so far", f"{lane.delivered_count:,}"
-        yield "Given up so far", f"{lane.failed_count:,}"
-    yield "Authentication", authentication(bench)
+        yield _("Last delivery"), lane.last_success_at
+        yield _("Last failure"), lane.last_failure_at
+        yield _("Delivered so far"), f"{lane.delivered_count:,}"
+        yield _("Given up so far"), f"{lane.failed_count:,}"
+    yield _("Authentication"), authentication(bench)
     if facts.takes_events:
-        yield "Breaker", breaker(bench)
-        yield "Rate limit", rate_limit(bench)
+        yield _("Breaker"), breaker(bench)
+        yield _("Rate limit"), rate_limit(bench)
     if bench.manifest is not None and "read" in bench.manifest.does:
-        yield "Last pull", facts.pulled_at
-    yield "Last passed test", _last_test(bench)
+        yield _("Last pull"), facts.pulled_at
+    yield _("Last passed test"), _last_test(bench)
     grant = GrantState(integration)
     if grant.wanted or grant.grant:
-        yield "Access", format_html('{} <span class="quiet">{}</span>', grant.summary, grant.scope)
+        yield _("Access"), format_html('{} <span class="quiet">{}</span>', grant.summary, grant.scope)
     if bench.manifest is not None and bench.manifest.signs:
-        yield "Signing", _signing(bench)
-    yield "Credentials changed", integration.credentials_rotated_at
+        yield _("Signing"), _signing(bench)
+    yield _("Credentials changed"), integration.credentials_rotated_at
     if (days := overdue_days(integration)) is not None:
-        yield "Overdue", f"{days} days old; change them every {conf.ROTATE_EVERY_DAYS} days"
+        yield (
+            _("Overdue"),
+            _("{age} days old; change them every {days} days").format(age=days, days=conf.ROTATE_EVERY_DAYS),
+        )
 
 
 def authentication(bench: Bench) -> str:
     """Say whether the credentials are accepted, as far as anybody knows."""
     facts = bench.facts
     if facts.awaits_connection:
-        return "not connected yet"
+        return _("not connected yet")
     if facts.refusals:
-        what = "the set-up was" if facts.is_set_up_at_fault else "the credentials were"
-        return f"{what} refused {facts.refusals} time{'s' if facts.refusals > 1 else ''} in a row"
-    return "accepted" if facts.is_connected or facts.last_success_at else "not tried yet"
+        count = facts.refusals
+        words = ngettext(
+            "the credentials were refused {count} time in a row",
+            "the credentials were refused {count} times in a row",
+            count,
+        )
+        if facts.is_set_up_at_fault:
+            words = ngettext(
+                "the set-up was refused {count} time in a row", "the set-up was refused {count} times in a row", count
+            )
+        return words.format(count=count)
+    return _("accepted") if facts.is_connected or facts.last_success_at else _("not tried yet")
 
 
 def breaker(bench: Bench) -> str:
     """Say whether the breaker is open, since when, after how many failures, and when it is probed next."""
     lane, facts = bench.lane, bench.facts
-    failures = f"{lane.consecutive_failures} failure{'s' if lane.consecutive_failures > 1 else ''} in a row"
+    count = lane.consecutive_failures
+    failures = ngettext("{count} failure in a row", "{count} failures in a row", count).format(count=count)
     if not facts.times_opened:
-        return f"closed; {failures}" if lane.consecutive_failures else "closed"
-    since = f" since {exact(facts.opened_at)}" if facts.opened_at else ""
-    probe = f"next probe {clock(bench.health.until)}" if bench.health.until else "the next request is the probe"
-    return f"open{since}; {failures}; {probe}"
+        return _("closed; {failures}").format(failures=failures) if count else _("closed")
+    probe = (
+        _("next probe {time}").format(time=clock(bench.health.until))
+        if bench.health.until
+        else _("the next request is the probe")
+    )
+    if facts.opened_at:
+        words = _("open since {time}; {failures}; {probe}")
+        return words.format(time=exact(facts.opened_at), failures=failures, probe=probe)
+    return _("open; {failures}; {probe}").format(failures=failures, probe=probe)
 
 
 def rate_limit(bench: Bench) -> str:
@@ -156,14 +177,14 @@ def rate_limit(bench: Bench) -> str:
     own = bench.integration.rate_limit_per_minute
     manifest = bench.manifest
     limit = own or (manifest.rate_limit.per_minute if manifest is not None and manifest.rate_limit else None)
-    return f"{limit} a minute" if limit else "none"
+    return _("{limit} a minute").format(limit=limit) if limit else _("none")
 
 
 def _last_test(bench: Bench) -> Any:
     facts = bench.facts
     if facts.last_test_at is None or facts.is_connected:
-        return facts.last_test_at or ("passed" if facts.is_connected else "none yet")
-    return f"{exact(facts.last_test_at)}; the last one did not pass"
+        return facts.last_test_at or (_("passed") if facts.is_connected else _("none yet"))
+    return _("{time}; the last one did not pass").format(time=exact(facts.last_test_at))
 
 
 def _signing(bench: Bench) -> str:
@@ -172,13 +193,13 @@ def _signing(bench: Bench) -> str:
     try:
         keys = integration.credentials.get("signing_keys") or []
     except EncryptionError:
-        return "the stored keys cannot be opened"
+        return _("the stored keys cannot be opened")
     if not integration.is_signed:
-        return "off"
+        return _("off")
     if not keys:
-        return "on, but there is no key yet: rotate the secret to make one"
+        return _("on, but there is no key yet: rotate the secret to make one")
     until = old_key_until(keys)
-    return f"on; the previous secret signs too until {exact(until)}" if until else "on"
+    return _("on; the previous secret signs too until {until}").format(until=exact(until)) if until else _("on")
 
 
 def _per_cent(part: int, whole: int) -> str:

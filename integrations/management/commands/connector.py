@@ -1,4 +1,4 @@
-"""``manage.py connector new | list | docs``: make a connector, see which there are, write their pages."""
+"""``manage.py connector new | list | docs | texts``: make a connector, list them, write pages and texts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from django.core.management.base import BaseCommand, CommandError
 
 from integrations.connectors.registry import ConnectorRegistry
 from integrations.errors import IncompatibleConnector, UnknownConnector
-from integrations.management import connector_pages, scaffold
+from integrations.management import connector_pages, connector_texts, scaffold
+
+OURS = scaffold.INTEGRATIONS / "connectors" / "manifest_texts.py"
 
 
 class Command(BaseCommand):
@@ -29,9 +31,12 @@ class Command(BaseCommand):
         docs.add_argument("--check", action="store_true", help="write nothing; fail if a page is stale")
         pages = scaffold.INTEGRATIONS.parent / "docs" / "connectors"
         docs.add_argument("--to", type=Path, default=pages, help="the folder; without it docs/connectors")
+        texts = commands.add_parser("texts", help="Write the words of the manifests where makemessages finds them.")
+        texts.add_argument("--to", type=Path, default=OURS, help="a Python file; without it, that of this package")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        {"new": self._new, "list": self._list, "docs": self._docs}[options["command"]](options)
+        acts = {"new": self._new, "list": self._list, "docs": self._docs, "texts": self._texts}
+        acts[options["command"]](options)
 
     def _new(self, options: dict[str, Any]) -> None:
         name = options["name"]
@@ -95,3 +100,10 @@ class Command(BaseCommand):
             else:
                 (folder / name).unlink()  # of a connector that is gone
         self.stdout.write(f"{len(stale)} of {len(wanted)} pages written: {folder}")
+
+    def _texts(self, options: dict[str, Any]) -> None:
+        path: Path = options["to"]
+        wanted = path.resolve() == OURS
+        kinds = [kind for kind in ConnectorRegistry.all() if connector_pages.is_ours(kind) == wanted]
+        path.write_text(connector_texts.written(kinds))
+        self.stdout.write(f"{path}: the texts of {len(kinds)} connectors")

@@ -21,6 +21,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from django.utils.translation import gettext as _
+
 from integrations import conf
 from integrations.connectors.base import BaseConnector
 from integrations.connectors.port import Envelope, Receipt
@@ -88,7 +90,8 @@ class DropzoneJsonV1Connector(BaseConnector):
         protocol, where = ("sftp", self.base_url) if self.host else ("file", "")
         with handing_over(protocol, where, body, [("path", posixpath.join(self._folder, name))]) as handover:
             stored = self._stored(name, body, is_same)
-            handover.answer = "It lay there already, with this content." if stored.was_there else "It was stored."
+            was_there = _("It lay there already, with this content.")
+            handover.answer = was_there if stored.was_there else _("It was stored.")
         return stored
 
     def _stored(self, name: str, body: bytes, is_same: Any) -> Stored:

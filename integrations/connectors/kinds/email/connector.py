@@ -21,6 +21,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from django.utils.translation import gettext as _
+
 from integrations.connectors.base import BaseConnector
 from integrations.connectors.port import Envelope, Receipt
 from integrations.connectors.registry import register
@@ -105,7 +107,8 @@ class EmailConnector(BaseConnector):
         with handing_over("smtp", self.base_url, mail, envelope) as handover:
             conversation = self._open("smtp", smtp.PORTS)
             sent = smtp.send(conversation, self._login, sender, owed, mail, is_rest=is_rest)
-            said = [f"Refused for {refusal.address}: {refusal.said}" for refusal in sent.refused]
+            refused = _("Refused for {address}: {said}")
+            said = [refused.format(address=each.address, said=each.said) for each in sent.refused]
             handover.answer = " ".join(filter(None, (sent.reply, *said)))
         return sent
 

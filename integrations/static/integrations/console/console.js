@@ -22,7 +22,7 @@
       area.remove();
     }
     button.classList.add("copied");
-    say("Copied");
+    say(document.body.dataset.copied);
     setTimeout(() => button.classList.remove("copied"), 1500);
   });
 
@@ -56,7 +56,7 @@
       event.stopImmediatePropagation();
       const dialog = document.getElementById("confirm"), submitter = event.submitter;
       dialog.querySelector("p").textContent = words;
-      dialog.querySelector("[data-confirmed]").textContent = submitter?.textContent.trim() || "Continue";
+      dialog.querySelector("[data-confirmed]").textContent = submitter?.textContent.trim() || document.body.dataset.continue;
       dialog.returnValue = "no";
       dialog.onclose = () => {
         if (dialog.returnValue !== "yes") return;

@@ -1,0 +1,170 @@
+"""All that people read in the console can be translated: in a language made for this, each text of ours has a mark."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.core import serializers
+from django.test import Client
+from django.urls import reverse
+from django.utils import translation
+from django.utils.translation import trans_real
+from django_celery_beat.models import PeriodicTask
+
+from app.demo.data.fill import fill
+from app.demo.pages import pages
+from integrations.connectors.registry import manifests
+from integrations.models import (
+    APIKey,
+    AuditEntry,
+    ExecutionLog,
+    IntegrationEvent,
+    IntegrationSync,
+    Job,
+    Lane,
+    SyncState,
+    TenantIntegration,
+    WebhookEvent,
+)
+from tasks.models import Customer, CustomerAsset, DropoffPoint, Note, WorkItem
+from tenants.models import Tenant
+
+pytestmark = [pytest.mark.integration, pytest.mark.django_db]
+
+LANGUAGE = "xx"
+DATA = (
+    APIKey, AuditEntry, Customer, CustomerAsset, DropoffPoint, ExecutionLog, IntegrationEvent, IntegrationSync, Job,
+    Lane, Note, PeriodicTask, SyncState, Tenant, TenantIntegration, User, WebhookEvent, WorkItem,
+)  # fmt: skip
+_OPENS, _CLOSES = "⟦", "⟧"
+_EMPTY = ("input", "br", "hr", "img", "meta", "link", "wbr", "col", "source")
+_READ = ("title", "aria-label", "placeholder", "alt", "data-confirms", "data-label")
+_CODE = ("script", "style", "pre", "code", "time", "textarea")
+# Names, protocols and units: the same in every language.
+_SAME = re.compile(
+    r"\w+_\w+|\bHTTPS?\b|POST|GET|\bms\b|\bmin\b|webhook-id|JMESPath|JSON|pid|p50|p95|p99|CSV|UTC|evt_\w+|[\w.-]+\.\w+:?\d*|v1|SFTP|SMTP"
+)
+
+
+class Marked(trans_real.DjangoTranslation):
+    """A translation in which each text is itself, between marks."""
+
+    def to_language(self) -> str:
+        """Return a name of its own: what is kept for each language is not mixed with English."""
+        return LANGUAGE
+
+    def gettext(self, message: str) -> str:
+        return f"{_OPENS}{message}{_CLOSES}"
+
+    def ngettext(self, msgid1: str, msgid2: str, n: int) -> str:
+        return self.gettext(msgid1 if n == 1 else msgid2)
+
+
+@contextmanager
+def everything_marked() -> Iterator[None]:
+    trans_real._translations[LANGUAGE] = Marked("en")
+    try:
+        with translation.override(LANGUAGE):
+            yield
+    finally:
+        del trans_real._translations[LANGUAGE]
+
+
+class _Visible(HTMLParser):
+    """Collects what people read of a page and is not marked; what stands in monospace is data."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self._depth = 0  # of marks: a text goes on over elements inside of it
+        self._stack: list[bool] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        is_code = tag in _CODE or "hidden" in given or "mono" in (given.get("class") or "").split()
+        if not any(self._stack):
+            self.found += [outside_of(value, 0)[0] for name, value in attrs if name in _READ and value and not is_code]
+        if tag not in _EMPTY:
+            self._stack.append(is_code)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Parts of a picture."""
+
+    def handle_endtag(self, tag: str) -> None:
+        if self._stack and tag not in _EMPTY:
+            self._stack.pop()
+
+    def handle_data(self, data: str) -> None:
+        is_code = any(self._stack)
+        outside, self._depth = outside_of(data, self._depth)
+        if data.endswith("…") and not is_code:
+            self._depth = 0  # a text that was cut has lost its closing marks
+        if not is_code:
+            self.found.append(outside)
+
+
+def outside_of(text: str, depth: int) -> tuple[str, int]:
+    """Return what of `text` stands outside of marks, and how deep it ends inside of them."""
+    outside = []
+    for char in text:
+        depth += (char == _OPENS) - (char == _CLOSES)
+        outside.append("\0" if depth or char == _CLOSES else char)
+    return "".join(outside), max(depth, 0)
+
+
+def unmarked(page: str, data: str) -> set[str]:
+    """Return the words of a page that are neither marked nor in the database."""
+    visible = _Visible()
+    visible.feed(page)
+    found = set()
+    for text in visible.found:
+        for part in re.split(r"[\0·→:;,()|/#…]|\d+", text):
+            part = " ".join(part.split()).strip(" .–")
+            words = " ".join(_SAME.sub("", part).split())
+            if re.search(r"[^\W\d_]{2}", words) and part not in data and words not in data:
+                found.add(part)
+    return found
+
+
+def test_each_word_of_each_page_can_be_translated(settings: Any) -> None:
+    settings.SECURE_SSL_REDIRECT = False
+    fill("http://127.0.0.1:8180", pace=0.12)
+    acme = Tenant.objects.get(name="Acme Corp")
+    root = User.objects.create_superuser("root", password="a long password")
+    values: list[Any] = [model._meta.verbose_name for model in DATA]
+    for manifest in manifests():
+        values += [manifest.label, *(choice for field in manifest.fields for choice in field.choices)]
+    for model in DATA:
+        values += [
+            value
+            for row in serializers.serialize("python", model._base_manager.all())
+            for value in row["fields"].values()
+        ]
+    data = " ".join(" ".join(f"{value} {str(value).capitalize()}" for value in values).split())
+    client = Client()
+    client.force_login(root)
+    client.post(reverse("console:tenant"), {"tenant": str(acme.pk)})
+    wrong: dict[str, set[str]] = {}
+    opened = 0
+    with everything_marked():
+        for page in pages(acme):
+            answer: Any = client.get(page.url)
+            is_page = answer.status_code == 200 and "html" in answer["Content-Type"]
+            opened += is_page
+            if is_page and (missing := unmarked(answer.content.decode(), data)):
+                wrong[page.name] = missing
+    assert wrong == {}, "\n".join(f"{name}: {sorted(words)}" for name, words in wrong.items())
+    assert opened > 30
+
+
+def test_a_word_without_a_mark_is_found() -> None:
+    page = (
+        f'<p title="Look">Not {_OPENS}but {_OPENS}this{_CLOSES}{_CLOSES} <b>Acme</b> <code>nor this</code> and that</p>'
+    )
+    assert unmarked(page, "Acme") == {"Look", "Not", "and that"}
