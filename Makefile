@@ -10,6 +10,8 @@ TESTS   = integrations/tests
 PAGES   = $(TESTS)/integration/console $(TESTS)/integration/test_jobs.py $(wildcard $(addprefix $(TESTS)/integration/,test_admin*.py test_api*.py))
 # Where tests marked "integration" are: collecting all the others takes longer than starting the lane.
 ON_SERVICES = $(TESTS)/integration $(TESTS)/connectors/test_lanes.py
+# Of these the way back, and hosts with models of their own: a lane of its own, too.
+BACK    = $(TESTS)/integration/host $(TESTS)/integration/capture $(wildcard $(addprefix $(TESTS)/integration/test_,inbound*.py pull*.py push*.py))
 FAST    = not slow and not crash and not browser and not n8n
 LANES   = -m integrations.tests.lanes
 
@@ -17,7 +19,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 # Empty: not set, whatever the shell says. Otherwise each process that a test starts compiles all it imports.
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: run demo-data pictures console-load bench bench-quick test test-unit test-embedded test-console test-services check check-style check-imports check-types check-django model test-slow test-slow-embedded test-slow-services test-connectors test-sandbox test-crash test-browser test-long wheel docs format clean
+.PHONY: run demo-data pictures console-load bench bench-quick test test-unit test-embedded test-console test-services test-services-back check check-style check-imports check-types check-django model test-slow test-slow-embedded test-slow-services test-connectors test-sandbox test-crash test-browser test-long wheel docs format clean
 
 run: $(STAMP)
 	@exec $(BIN)/python -m app.demo
@@ -28,10 +30,10 @@ demo-data: $(STAMP)
 
 # The fast suite. What depends on database or broker runs on PostgreSQL, Redis and RabbitMQ where they answer, the rest on the
 # embedded default; where they do not answer, all of it does. With REQUIRE_SERVICES=1 a missing one is a failure.
-# One after the other: make test-unit test-embedded test-console test-services
+# One after the other: make test-unit test-embedded test-console test-services test-services-back
 test: $(STAMP)
-	@echo "Four lanes side by side; each tells when it is through (some minutes) …"
-	@$(MAKE) --no-print-directory --jobs=4 --output-sync=target test-unit test-embedded test-console test-services
+	@echo "Five lanes side by side; each tells when it is through (some minutes) …"
+	@$(MAKE) --no-print-directory --jobs=5 --output-sync=target test-unit test-embedded test-console test-services test-services-back
 
 test-unit: $(STAMP)
 	$(BIN)/python -m pytest $(TESTS)/unit -q
@@ -44,7 +46,10 @@ test-console: $(STAMP)
 	TEST_DATABASE=$(CURDIR)/.local/test-console.sqlite3 $(BIN)/python $(LANES) embedded $(PAGES) -q -m "$(FAST)"
 
 test-services: $(STAMP)
-	$(BIN)/python $(LANES) services $(ON_SERVICES) -q -m "integration and not portable and $(FAST)"
+	$(BIN)/python $(LANES) services $(ON_SERVICES) -q $(addprefix --ignore=,$(BACK)) -m "integration and not portable and $(FAST)"
+
+test-services-back: $(STAMP)
+	$(BIN)/python $(LANES) beside $(BACK) -q -m "integration and not portable and $(FAST)"
 
 # Each part is also a hook of .pre-commit-config.yaml.
 check: check-style check-imports check-types check-django

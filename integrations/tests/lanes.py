@@ -1,7 +1,8 @@
 """``python -m integrations.tests.lanes LANE …``: run tests on PostgreSQL and Redis, or on the embedded default.
 
 LANE is *services*: skipped where a service is missing, and failed with REQUIRE_SERVICES=1. Addresses:
-TEST_DATABASE_URL and TEST_REDIS_URL.
+TEST_DATABASE_URL and TEST_REDIS_URL. *beside* is the same on a database and a Redis number beside those, so that both
+may run at once.
 Or it is *embedded*: what `services` tries at the same time is left out where it can (`make test-slow` tries it here
 too); everything is tried where a service is missing. The other arguments go to pytest; the last one is its marker
 expression.
@@ -31,10 +32,17 @@ def main(arguments: list[str]) -> int:
     if missing:
         print(f"lane PostgreSQL + Redis: {' and '.join(missing)} not found here")
         return 1 if services_required() else 0
-    os.environ["DATABASE_URL"] = DATABASE
+    is_beside = lane == "beside"
+    os.environ["DATABASE_URL"] = f"{DATABASE}_beside" if is_beside else DATABASE
+    os.environ["TEST_REDIS_URL"] = _next_number(REDIS) if is_beside else REDIS
     os.environ["TEST_BROKER"] = "redis"
     print(f"lane PostgreSQL + Redis: {urlsplit(DATABASE).hostname}, {urlsplit(REDIS).hostname}")
     return pytest.main(rest)
+
+
+def _next_number(url: str) -> str:
+    parts = urlsplit(url)
+    return parts._replace(path=f"/{int(parts.path.strip('/') or 0) + 1}").geturl()
 
 
 def _away(url: str, default_port: int) -> bool:

@@ -136,6 +136,7 @@ def test_who_did_not_hear_that_it_was_disabled_again_does_not_hear_that_it_works
     assert disabled_and_back() == [("integration_disabled", "n8n"), ("integration_recovered", "n8n")]
 
 
+@pytest.mark.slow
 def test_what_fails_and_works_every_other_minute_for_hours_is_told_once_an_hour() -> None:
     tenant = make_tenant()
     integration = make_integration(tenant, name="n8n")
@@ -521,6 +522,7 @@ def test_a_look_costs_the_same_for_many_integrations(django_assert_max_num_queri
     assert not IntegrationEvent.objects.exists()
 
 
+@pytest.mark.slow
 def test_hundreds_that_fail_at_once_cost_a_few_statements(settings: Any) -> None:
     """Of every kind: failing, given up, waiting; each tenant's chat hears of its own."""
     settings.INTEGRATIONS = {**settings.INTEGRATIONS, "ALERT_MAIL_TO": ["ops@example.com"]}

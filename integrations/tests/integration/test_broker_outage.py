@@ -32,7 +32,7 @@ from integrations.tests.factories import make_integration, make_item, make_tenan
 from integrations.tests.receiver import Receiver
 from integrations.tests.services import PROJECT, Broker, CeleryProcess, every_broker, use_broker, wait_until
 
-pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True), pytest.mark.portable]
+pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
 LIMIT = 2.0  # seconds: what a user may have to wait for us, at most (docs: promise 9)
 embedded_only = pytest.mark.parametrize("broker", ["embedded"], indirect=True)

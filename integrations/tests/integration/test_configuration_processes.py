@@ -17,7 +17,7 @@ from integrations.configuration import cache
 from integrations.models import GitHubConfiguration
 from integrations.tests import services
 
-pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True), pytest.mark.portable]
+pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
 # Obeys one line at a time and answers with one line.
 CHILD = """

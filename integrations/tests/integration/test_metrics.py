@@ -190,6 +190,7 @@ def test_rules_dashboard_and_page_name_metrics_that_exist(asked: Any) -> None:
     assert len({panel["title"] for panel in panels}) == len(panels)
 
 
+@pytest.mark.slow
 def test_every_rule_fires_once() -> None:
     if not shutil.which("promtool"):
         missing("promtool is not installed (Debian's package prometheus)")
