@@ -20,7 +20,7 @@ fail; it rests.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from enum import Enum, StrEnum
 from functools import lru_cache
@@ -192,8 +192,8 @@ class Facts:
 
 
 @dataclass(frozen=True, slots=True)
-class Health:
-    """What is said of an integration.
+class _Said:
+    """What is said of a case, in words.
 
     Attributes:
         label: one or two words with their symbol, for a badge; `kind` is its colour.
@@ -201,10 +201,8 @@ class Health:
         until: when the lane goes on by itself; None: it does not rest, or not by itself.
         why: a sentence; for what fails, the last error.
         what_to_do: a sentence for a person; "" if there is nothing to be done.
-        is_partial: it works, but something fails beside what is taken.
     """
 
-    state: State
     kind: Kind
     label: str
     why: str = ""
@@ -212,6 +210,17 @@ class Health:
     since: datetime | None = None
     until: datetime | None = None
     fault: Fault = Fault.NOBODY
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Health(_Said):
+    """What is said of an integration.
+
+    Attributes:
+        is_partial: it works, but something fails beside what is taken.
+    """
+
+    state: State
     is_partial: bool = False
 
     @property
@@ -271,30 +280,8 @@ def judge(facts: Facts, now: datetime) -> Health:
     """Return how the integration is at `now`, in words."""
     case = case_of(facts, now)
     said = _WORDS[case](facts, now)
-    return Health(
-        case.state,
-        said.kind,
-        said.label,
-        said.why,
-        said.what_to_do,
-        said.since,
-        said.until,
-        said.fault,
-        case.is_partial,
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class _Said:
-    """What `Health` says beside the state."""
-
-    kind: Kind
-    label: str
-    why: str = ""
-    what_to_do: str = ""
-    since: datetime | None = None
-    until: datetime | None = None
-    fault: Fault = Fault.NOBODY
+    words = {each.name: getattr(said, each.name) for each in fields(said)}
+    return Health(state=case.state, is_partial=case.is_partial, **words)
 
 
 def _until(facts: Facts, now: datetime) -> datetime | None:
