@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from django.core.exceptions import PermissionDenied
-from django.db.models import QuerySet
+from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest
 
 from integrations.connections.models import TenantIntegration
@@ -55,6 +55,22 @@ def one(request: HttpRequest, connection_id: UUID, capability: Capability, *, lo
         raise Http404
     caller.require(capability, integration.tenant_id)
     return integration
+
+
+def one_below(request: HttpRequest, model: type[Model], pk: int, capability: Capability) -> Any:
+    """Return one row of a connection (its field ``connection``), with which the caller may do it.
+
+    Raises:
+        Http404: it does not exist for this caller.
+        PermissionDenied: the caller may not do that with it.
+    """
+    caller = caller_of(request)
+    rows = model._default_manager.filter(connection__tenant__in=caller.tenants(), pk=pk)
+    row: Any = rows.select_related("connection__tenant").first()
+    if row is None:
+        raise Http404
+    caller.require(capability, row.connection.tenant_id)
+    return row
 
 
 def require_kind(request: HttpRequest, key: str, tenant: Any) -> None:

@@ -6,12 +6,11 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from django.http import Http404, HttpRequest
+from django.http import HttpRequest
 from ninja import Query, Router, Schema
 from pydantic import Field
 
-from integrations.api.caller import caller_of
-from integrations.api.scope import allowed_tenants, one
+from integrations.api.scope import allowed_tenants, one, one_below
 from integrations.inbound import by_hand
 from integrations.inbound.models import WebhookEvent
 from integrations.received import masked_body, masked_headers, masked_value
@@ -108,7 +107,7 @@ def inbound(
 @router.get("/{int:pk}", response={200: InboundStory, **ROW_PROBLEMS}, summary="Read one webhook of a provider")
 def inbound_webhook(request: HttpRequest, pk: int) -> Any:
     """Return one, as it came: headers, payload and body, secrets masked."""
-    event = _one(request, pk, Capability.VIEW_DELIVERIES)
+    event = one_below(request, WebhookEvent, pk, Capability.VIEW_DELIVERIES)
     secrets = by_hand.secrets_of(event)
     return {
         **_shown(event),
@@ -128,7 +127,7 @@ def _act(name: str, act: Any, summary: str, words: str) -> None:
         description=words,
     )
     def view(request: HttpRequest, pk: int) -> Any:
-        event = _one(request, pk, Capability.PULL)
+        event = one_below(request, WebhookEvent, pk, Capability.PULL)
         done = act(WebhookEvent.objects.filter(pk=event.pk), lambda row: True)
         if not done.count:
             raise Refused(409, "nothing_done", str(done))
@@ -147,16 +146,6 @@ _act(
     "Process one webhook once more",
     "Have a worker do once more what one brought about that was processed: it happens again.",
 )
-
-
-def _one(request: HttpRequest, pk: int, capability: Capability) -> Any:
-    caller = caller_of(request)
-    rows = WebhookEvent.objects.filter(connection__tenant__in=caller.tenants(), pk=pk)
-    event: Any = rows.select_related("connection__tenant").first()
-    if event is None:
-        raise Http404
-    caller.require(capability, event.connection.tenant_id)
-    return event
 
 
 def _shown(event: Any) -> dict[str, Any]:

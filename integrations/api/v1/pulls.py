@@ -6,12 +6,11 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from django.http import Http404, HttpRequest
+from django.http import HttpRequest
 from ninja import Query, Router, Schema
 from pydantic import Field
 
-from integrations.api.caller import caller_of
-from integrations.api.scope import allowed_tenants, one
+from integrations.api.scope import allowed_tenants, one, one_below
 from integrations.pull import by_hand
 from integrations.pull.models import SyncState
 from integrations.tenancy.capabilities import Capability
@@ -87,7 +86,7 @@ def pulls(
 @router.get("/{int:pk}", response={200: PullOut, **ROW_PROBLEMS}, summary="Read one pull")
 def pull(request: HttpRequest, pk: int) -> Any:
     """Return one pull, and how far it is."""
-    return _shown(_one(request, pk, Capability.VIEW_DELIVERIES))
+    return _shown(one_below(request, SyncState, pk, Capability.VIEW_DELIVERIES))
 
 
 def _act(name: str, act: Any, capability: Capability, summary: str, words: str) -> None:
@@ -99,7 +98,7 @@ def _act(name: str, act: Any, capability: Capability, summary: str, words: str) 
         description=words,
     )
     def view(request: HttpRequest, pk: int) -> Any:
-        state = _one(request, pk, capability)
+        state = one_below(request, SyncState, pk, capability)
         done = act(SyncState.objects.filter(pk=state.pk), lambda row: True)
         if done.unasked:
             words = "No worker can be told: the broker is away. A pull that has an interval is due now."
@@ -117,16 +116,6 @@ _act(
     "Start one pull over",
     "Forget the cursor, and ask a worker to read everything again.",
 )
-
-
-def _one(request: HttpRequest, pk: int, capability: Capability) -> Any:
-    caller = caller_of(request)
-    rows = SyncState.objects.filter(connection__tenant__in=caller.tenants(), pk=pk)
-    state: Any = rows.select_related("connection__tenant").first()
-    if state is None:
-        raise Http404
-    caller.require(capability, state.connection.tenant_id)
-    return state
 
 
 def _shown(state: Any) -> dict[str, Any]:
