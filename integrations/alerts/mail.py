@@ -1,7 +1,7 @@
 """Tell by mail: the managers of each tenant, and operators. Through Django's own mail.
 
-What is to be mailed is written down with the event and deleted when a mail server took it: neither a worker that dies
-nor a mail server that is away for a day loses it. Then one mail says all that has gathered.
+What is to be mailed is written down with the event and deleted when a mail server took it for all who are to get it:
+neither a worker that dies nor a mail server that is away for a day loses it. Then one mail says all that has gathered.
 """
 
 from __future__ import annotations
@@ -77,17 +77,33 @@ def send() -> int:
         logger.warning("%s could not be mailed for days and will not be", counted(given_up, "alert"))
     with _Post() as post:
         for tenant, rows in _gathered(_taken(now)):
-            mailed = AlertMail.objects.filter(pk__in=[row.pk for row in rows])
             letters = _letters(tenant, rows) if post.goes_on else None
-            taken = [post.takes(letter) for letter in letters or ()]
-            if letters is not None and (any(taken) or not taken):  # or nobody is there to get it
-                mailed.delete()
-            elif post.is_late:
-                mailed.update(next_try_at=now)
+            if letters is None:
+                _wait(rows, post, now)
             else:
-                wait = min(max(now - rows[0].made_at, WAITS[0]), WAITS[1])
-                mailed.update(next_try_at=now + wait)
+                lack = [letter.to[0] for letter in letters if not post.takes(letter)]
+                _settle(rows, lack, post, now)
     return post.sent
+
+
+def _settle(rows: Sequence[AlertMail], lack: Sequence[str], post: _Post, now: datetime) -> None:
+    """Keep `rows` for those who `lack` their mail, and delete what nobody lacks."""
+    left: dict[tuple[str, ...], list[AlertMail]] = defaultdict(list)
+    for row in rows:
+        left[tuple(address for address in lack if _goes_to(row, address))].append(row)
+    AlertMail.objects.filter(pk__in=[row.pk for row in left.pop((), [])]).delete()
+    for addresses, those in left.items():
+        _wait(those, post, now, to=list(addresses))
+
+
+def _wait(rows: Sequence[AlertMail], post: _Post, now: datetime, **columns: Any) -> None:
+    """Have `rows` tried again: by the next run if this one only had no time for them."""
+    wait = timedelta() if post.is_late else min(max(now - rows[0].made_at, WAITS[0]), WAITS[1])
+    AlertMail.objects.filter(pk__in=[row.pk for row in rows]).update(next_try_at=now + wait, **columns)
+
+
+def _goes_to(row: AlertMail, address: str) -> bool:
+    return row.to is None or address in row.to
 
 
 def _taken(now: datetime) -> list[AlertMail]:
@@ -111,15 +127,17 @@ def _gathered(rows: Iterable[AlertMail]) -> list[tuple[Any, list[AlertMail]]]:
 
 def _letters(tenant: Any, rows: Sequence[AlertMail]) -> list[EmailMessage] | None:
     """Return a letter for each of the people who are to be told; None: nobody knows just now who they are."""
+    addresses: Sequence[str] | None
     if tenant is None:
+        addresses, name = conf.ALERT_MAIL_TO, ""
         why = "You get this because INTEGRATIONS_ALERT_MAIL_TO names your address."
-        return [_letter(address, rows, "", why) for address in conf.ALERT_MAIL_TO]
-    managers = _managers_of(tenant)
-    if managers is None:
+    else:
+        addresses, name = _managers_of(tenant), name_of(tenant)
+        why = f"You get this because you are a manager of {name}. {_how_to_stop(tenant.pk)}"
+    if addresses is None:
         return None
-    name = name_of(tenant)
-    why = f"You get this because you are a manager of {name}. {_how_to_stop(tenant.pk)}"
-    return [_letter(address, rows, name, why) for address in managers]
+    theirs = {address: [row for row in rows if _goes_to(row, address)] for address in addresses}
+    return [_letter(address, mine, name, why) for address, mine in theirs.items() if mine]
 
 
 def _how_to_stop(tenant: Any) -> str:

@@ -77,6 +77,7 @@ class AlertMail(models.Model):
         title, text: what the mail says of it.
         made_at: when it was told as an event.
         next_try_at: when it is due; later while somebody sends it, and after a failure.
+        to: the addresses that still lack it, after the mail server took it for others; None: it goes to everybody.
     """
 
     tenant = TenantKey(null=True, blank=True, db_constraint=False, db_index=False, related_name="+")
@@ -84,6 +85,7 @@ class AlertMail(models.Model):
     text = models.TextField()
     made_at = models.DateTimeField()
     next_try_at = models.DateTimeField(db_index=True)
+    to = models.JSONField(null=True, blank=True, default=None)
 
     def __str__(self) -> str:
         return self.title

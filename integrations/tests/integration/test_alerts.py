@@ -460,6 +460,44 @@ def test_a_mail_that_cannot_be_sent_keeps_no_other_back(settings: Any, caplog: p
     assert {row.title for row in AlertMail.objects.all()} == {"Waits: Lost", "Waits: Acme"}
 
 
+def test_who_lacks_a_mail_gets_it_later_and_nobody_twice(settings: Any) -> None:
+    """Also when more is to be told meanwhile, and when one of them leaves."""
+    tenant = make_tenant("Acme")
+    for name in ("ann", "bob", "cem"):
+        user = User.objects.create_user(name, email=f"{name}@example.com")
+        Membership.objects.create(tenant=tenant, user=user, role="manager")
+    integration = make_integration(tenant, name="n8n")
+    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+
+    def mails(server: SmtpServer) -> dict[str, str]:
+        sent = {each.recipients[0]: each.message["Subject"] for each in server.mails}
+        assert len(sent) == len(server.mails)
+        server.mails.clear()
+        return sent
+
+    failing, recovered = (
+        word_about(name, integration, "So it is.", "", clock.now())
+        for name in ("integration_failing", "integration_recovered")
+    )
+    with SmtpServer("plain", None, wants_login=False) as server:
+        settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", server.port
+        for name in ("bob", "cem"):
+            server.replies[f"{name}@example.com"] = "452 4.2.2 Mailbox full"
+        assert mailed([failing]) == 1
+        assert mails(server) == {"ann@example.com": "[Acme] Integration fails: n8n"}
+        del server.replies["bob@example.com"]
+        AlertMail.objects.update(next_try_at=clock.now())
+        assert mailed([recovered]) == 2
+        assert mails(server) == {
+            "ann@example.com": "[Acme] Integration works again: n8n",
+            "bob@example.com": "[Acme] Integration fails: n8n, and 1 more",
+        }
+        assert [row.to for row in AlertMail.objects.all()] == [["cem@example.com"]] * 2
+        User.objects.filter(username="cem").delete()
+        AlertMail.objects.update(next_try_at=clock.now())
+        assert send() == 0 and not AlertMail.objects.exists()
+
+
 class PeopleOfSome(People):
     """A project's class that fails for one tenant."""
 
