@@ -6,7 +6,7 @@ import json
 import logging
 from datetime import UTC, datetime
 
-from integrations.logs import one_line
+from integrations.telemetry.logs import one_line
 
 _STANDARD = set(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 

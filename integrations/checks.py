@@ -13,7 +13,7 @@ from django.db import transaction
 from django.db.models import ForeignKey
 from django.utils.module_loading import import_string
 
-from integrations import clock, conf, database_clock
+from integrations import conf
 from integrations.capture.discovery import unconnected, unseen, unusable
 from integrations.connections.abstract import AbstractConnection
 from integrations.connections.conditions import problems_of_summaries
@@ -21,6 +21,8 @@ from integrations.connections.models import versions_that_are_not_made
 from integrations.connections.registered import model_of
 from integrations.connectors.registry import ConnectorRegistry
 from integrations.counted import counted
+from integrations.database import clock
+from integrations.database import times as database_clock
 from integrations.errors import IntegrationPermanentError
 from integrations.inbound.models import AbstractWebhookEvent
 from integrations.inbound.sweep import stored_models

@@ -11,7 +11,7 @@ import time
 
 from django.core.cache import cache
 
-from integrations import clock
+from integrations.database import clock
 
 logger = logging.getLogger("integrations")
 

@@ -17,8 +17,9 @@ from django.conf import settings
 from django.core.mail import EmailMessage, get_connection
 from django.db import transaction
 
-from integrations import clock, conf
+from integrations import conf
 from integrations.counted import counted
+from integrations.database import clock
 from integrations.errors import printable
 from integrations.health.alert import AlertMail, AlertMute
 from integrations.tenancy.people import SETTING, people

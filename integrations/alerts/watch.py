@@ -15,9 +15,10 @@ from functools import partial
 from django.db import transaction
 from django.db.models import Exists, F, Min, OuterRef, Q, QuerySet, Subquery, Sum
 
-from integrations import clock, conf
+from integrations import conf
 from integrations.connections.models import EventSubscription, TenantIntegration
 from integrations.counted import BoundedCount, counted
+from integrations.database import clock
 from integrations.delivery.wakeup import QUEUE, SLOW_QUEUE
 from integrations.health.alert import ALERTS, BACKLOG, DISABLED, FAILING, GIVEN_UP, LABELS, RECOVERED, SILENT, Alert
 from integrations.health.reading import health_of

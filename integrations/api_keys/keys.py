@@ -11,10 +11,11 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
 
-from integrations import clock, conf
+from integrations import conf
 from integrations.audit.trail import record
 from integrations.connections.access import may_use_all
 from integrations.counted import counted
+from integrations.database import clock
 from integrations.tenancy.capabilities import Capability
 from integrations.tenancy.roles import said_role
 from integrations.tenancy.tenant import tenant_model

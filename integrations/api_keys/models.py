@@ -9,7 +9,7 @@ from django.db import models
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from integrations import clock
+from integrations.database import clock
 from integrations.tenancy.capabilities import Capability
 from integrations.tenancy.key import TenantKey
 from integrations.tenancy.owned import TenantOwned

@@ -14,7 +14,8 @@ from django.db.models import Q
 from django.http import HttpRequest
 from django.views.decorators.debug import sensitive_variables
 
-from integrations import clock, conf, per_minute
+from integrations import conf, per_minute
+from integrations.database import clock
 from integrations.tenancy.tenant import present
 
 from .models import APIKey

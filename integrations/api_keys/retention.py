@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from integrations import clock
+from integrations.database import clock
 
 from .models import IdempotentRequest
 

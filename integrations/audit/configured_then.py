@@ -14,8 +14,9 @@ from functools import lru_cache
 from django.db import connections
 from django.db.migrations.recorder import MigrationRecorder
 
-from integrations import clock, conf
+from integrations import conf
 from integrations.connections.models import TenantIntegration
+from integrations.database import clock
 from integrations.label import app_label
 
 from .trail import CREATED, AuditEntry

@@ -7,7 +7,7 @@ import logging
 from django.db import DatabaseError
 
 from integrations import conf
-from integrations.retention import is_old, old_pages
+from integrations.database.retention import is_old, old_pages
 from integrations.tenancy.deletion import delete_page
 
 from .models import AbstractExecutionLog, ExecutionLog

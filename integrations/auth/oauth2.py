@@ -19,7 +19,7 @@ from hashlib import sha256
 from typing import Any
 from urllib.parse import urlsplit
 
-from integrations import clock
+from integrations.database import clock
 from integrations.errors import (
     IntegrationAuthError,
     IntegrationError,

@@ -15,7 +15,7 @@ from urllib.parse import quote_plus, urlsplit
 from oauthlib.oauth2 import BackendApplicationClient, WebApplicationClient
 from oauthlib.oauth2.rfc6749.parameters import prepare_token_request
 
-from integrations import clock
+from integrations.database import clock
 from integrations.errors import (
     ConfigurationError,
     IntegrationError,

@@ -17,11 +17,12 @@ from typing import Any
 from django.contrib.contenttypes.models import ContentType
 from django.db import models, transaction
 
-from integrations import clock, conf
+from integrations import conf
 from integrations.acting import acting
 from integrations.connections import event_types
 from integrations.connections.conditions import judge
 from integrations.connections.deciding import why_unmet
+from integrations.database import clock
 from integrations.delivery.wakeup import wake_on_commit
 from integrations.origin import may_loop, origin
 from integrations.outbox.canonical_json import TRUNCATED, TooLarge, encode_within, sanitise_object

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from integrations import clock
+from integrations.database import clock
 
 
 class Setting(property):

@@ -20,7 +20,7 @@ from typing import Generic, TypeVar
 
 from integrations.credentials.fields import EncryptedText
 from integrations.errors import IntegrationDisabled, IntegrationNotConfigured
-from integrations.logs import AnyLogger, logger_for
+from integrations.telemetry.logs import AnyLogger, logger_for
 
 from . import cache, service
 from .models import AbstractConfiguration, IntegrationConfiguration

@@ -11,10 +11,10 @@ from typing import Any, ClassVar
 from django.db import models
 from django.db.models.signals import class_prepared, post_delete, post_save
 
-from integrations import clock
 from integrations.connectors.port import Binding
 from integrations.connectors.registry import ConnectorRegistry
 from integrations.credentials.fields import EncryptedJSON, EncryptedText
+from integrations.database import clock
 from integrations.errors import EncryptionError, UnknownConnector
 
 from .accessors import Address, Credential, Setting

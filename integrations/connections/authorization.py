@@ -17,12 +17,12 @@ from typing import Any
 
 from oauthlib.oauth2 import WebApplicationClient
 
-from integrations import clock
 from integrations.auth.oauth2 import fingerprint
 from integrations.auth.spec import OAuth, filled, host_is_configured
 from integrations.auth.token_endpoint import TokenEndpoint
 from integrations.connectors.port import Client
 from integrations.connectors.registry import ConnectorRegistry
+from integrations.database import clock
 from integrations.errors import ConfigurationError, IntegrationError, IntegrationNotConfigured
 from integrations.transport.allowed_hosts import check_allowed
 from integrations.transport.http_client import with_query

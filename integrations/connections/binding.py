@@ -10,7 +10,7 @@ from typing import Any
 
 from django.utils.crypto import salted_hmac
 
-from integrations import clock, conf
+from integrations import conf
 from integrations.auth.token import TokenStore
 from integrations.connectors.base import BaseConnector
 from integrations.connectors.manifest import HEADERS, Manifest
@@ -18,6 +18,7 @@ from integrations.connectors.port import Binding, Client
 from integrations.connectors.registry import ConnectorRegistry
 from integrations.connectors.versions import check_stored
 from integrations.credentials import secret_refs
+from integrations.database import clock
 from integrations.errors import (
     ConfigurationError,
     IncompatibleConnector,

@@ -19,7 +19,7 @@ from django.utils.translation import gettext_lazy
 
 from integrations.connectors import functions
 from integrations.expressions import QUOTED, Interpreter, compile_expression, literal_problem
-from integrations.logs import one_line
+from integrations.telemetry.logs import one_line
 
 from . import condition_check, event_types
 from .event_types import payload_shape

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from django.db.models import Q
 
-from integrations import clock, conf
+from integrations import conf
+from integrations.database import clock
 
 if TYPE_CHECKING:
     from .models import TenantIntegration

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from integrations.expressions import Interpreter
-from integrations.logs import one_line
+from integrations.telemetry.logs import one_line
 
 from .conditions import compiled_condition
 

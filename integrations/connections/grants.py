@@ -13,9 +13,10 @@ from django.core.exceptions import ObjectDoesNotExist
 from django.db import models, router
 from django.db.models.signals import class_prepared, post_delete
 
-from integrations import clock, conf
+from integrations import conf
 from integrations.auth.token import Token
 from integrations.credentials.fields import EncryptedJSON, EncryptedText, row_context
+from integrations.database import clock
 from integrations.errors import IntegrationNotConfigured
 
 from .row import ConnectionRow

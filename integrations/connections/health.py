@@ -17,9 +17,10 @@ from django.db.models import F
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Greatest
 
-from integrations import clock, conf
+from integrations import conf
 from integrations.connectors.port import Client, TestResult
 from integrations.counted import counted
+from integrations.database import clock
 from integrations.errors import IntegrationAuthError, IntegrationError
 
 from .binding import bind

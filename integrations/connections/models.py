@@ -10,12 +10,13 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models, transaction
 from django.utils.translation import gettext_lazy, ngettext
 
-from integrations import clock, conf
-from integrations.columns import PlainCharField
+from integrations import conf
 from integrations.compat.integration import IntegrationNames, RenamedIntegrationColumns
 from integrations.connectors.port import Binding
 from integrations.connectors.registry import ConnectorRegistry, connector_choices
 from integrations.credentials.fields import EncryptedJSON, EncryptedText, read_together, row_context
+from integrations.database import clock
+from integrations.database.columns import PlainCharField
 from integrations.errors import IncompatibleConnector, UnknownConnector
 from integrations.tenancy.capabilities import Capability, may
 from integrations.tenancy.deletion import BatchedDeletion, delete_batched

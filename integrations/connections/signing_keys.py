@@ -15,8 +15,9 @@ from typing import Any
 
 from django.db import transaction
 
-from integrations import clock, conf
+from integrations import conf
 from integrations.acting import doing
+from integrations.database import clock
 from integrations.transport import signing
 
 from .models import TenantIntegration

@@ -20,9 +20,9 @@ from django.db import connections, models, router, transaction
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from integrations import clock
 from integrations.auth.token import Token
-from integrations.database_clock import after
+from integrations.database import clock
+from integrations.database.times import after
 from integrations.errors import IntegrationTemporaryError
 
 from .grants import AbstractGrant

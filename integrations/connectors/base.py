@@ -33,7 +33,7 @@ from integrations.errors import (
     printable,
 )
 from integrations.faults import Fault
-from integrations.logs import AnyLogger, logger_for
+from integrations.telemetry.logs import AnyLogger, logger_for
 from integrations.transport.classify import error_for, excerpt_of
 from integrations.transport.http_client import HTTPClient
 from integrations.transport.outgoing import header_secrets

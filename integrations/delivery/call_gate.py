@@ -30,16 +30,17 @@ from django.db import DatabaseError, connections, transaction
 from django.db.models import Case, F, Q, When
 from django.db.models.functions import Now
 
-from integrations import conf, sql
+from integrations import conf
 from integrations.audit.patience import briefly, commits_at_once
 from integrations.connections.models import TenantIntegration
 from integrations.connections.row import ConnectionRow
 from integrations.connectors.manifest import Manifest
 from integrations.counted import counted
-from integrations.database_clock import after
+from integrations.database import sql
+from integrations.database.times import after
 from integrations.errors import DESTINATION, QUOTA, IntegrationError, IntegrationRateLimited, IntegrationTemporaryError
-from integrations.logs import one_line
 from integrations.retry_policy import asked_seconds
+from integrations.telemetry.logs import one_line
 
 from . import run_slot
 from .lease import USING

@@ -11,9 +11,10 @@ from django.db import connections
 from integrations import conf, retry_policy
 from integrations.connections.models import TenantIntegration
 from integrations.connectors.manifest import Manifest
+from integrations.database.leases import LeaseLost
 
 from . import statements
-from .lease import USING, Lease, LeaseLost, release, take
+from .lease import USING, Lease, release, take
 from .models import Lane
 from .slice import read_due, send_slice
 from .wakeup import wake

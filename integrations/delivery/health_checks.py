@@ -16,7 +16,7 @@ from django.db.models.functions import Now
 from integrations import conf
 from integrations.connections.models import TenantIntegration
 from integrations.connectors.registry import ConnectorRegistry
-from integrations.database_clock import after
+from integrations.database.times import after
 from integrations.errors import IntegrationError, IntegrationNotConnected
 
 from . import run_slot

@@ -10,6 +10,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from integrations.connections.models import EventSubscription, TenantIntegration
+from integrations.database.leases import RELEASED
 from integrations.tenancy.tenant import is_tenant
 
 from .models import Lane
@@ -47,10 +48,9 @@ def close_lanes(sender: type[models.Model], pks: list[Any], using: str, **_: Any
     lanes.filter(deleting_since=None).update(
         deleting_since=Now(),
         attention=WAITS_FOR_A_WORKER,
-        lease_token="",
-        lease_expires_at=None,
         paused_until=None,
         pause_reason="",
+        **RELEASED,
     )
     integrations.update(is_active=False)
     # Whoever switched it on again would still get nothing.

@@ -6,20 +6,20 @@ its rows.
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
 from django.db import connections
-from django.db.models import F, Q
+from django.db.models import F
 from django.db.models.expressions import Col
-from django.db.models.functions import Now
 
-from integrations import conf, sql
-from integrations.clock import elapsed
+from integrations import conf
 from integrations.connections.models import TenantIntegration
+from integrations.database import sql
+from integrations.database.clock import elapsed
+from integrations.database.leases import RELEASED, LeaseLost, new_token
 
 from . import statements
 from .models import Lane
@@ -30,10 +30,6 @@ USING = "default"
 # A new turn begins: a hint that was sent while the lease had run out, and was dropped because we were still there, must
 # not count as under way any more (docs/model/: RELEASE_KEEPS_TURN, RELEASE_KEEPS_MARK).
 GIVEN_BACK = {"lease_expires_at": "NULL", "lease_token": "''", "turn": "turn + 1", "hinted_at": "NULL"}
-
-
-class LeaseLost(Exception):
-    """Our lease ran out and somebody else may be sending: what we know must not be written any more."""
 
 
 @dataclass(slots=True)
@@ -92,7 +88,7 @@ def take(integration_id: int, turn: int | None = None) -> Lease | None:
     Args:
         turn: as a hint names it; None also if somebody has taken that turn since: they saw what the hint was about.
     """
-    token = secrets.token_hex(16)
+    token = new_token()
     sql = statements.take(connections[USING].vendor, only_turn=turn is not None)
     started = elapsed()
     parameters = [token, integration_id] if turn is None else [token, integration_id, turn]
@@ -117,7 +113,7 @@ def release(lease: Lease) -> None:
     if lease.is_held:
         lease.is_held = False
         ours = Lane.objects.filter(pk=lease.integration_id, lease_token=lease.token)
-        ours.update(lease_token="", lease_expires_at=None, turn=F("turn") + 1, hinted_at=None)
+        ours.update(turn=F("turn") + 1, hinted_at=None, **RELEASED)
 
 
 def _returned(sql: str, parameters: Sequence[Any], integration_id: int, token: str) -> Any:
@@ -163,8 +159,3 @@ def _converters(using: str) -> list[Callable[[Any], Any]]:
         return convert
 
     return [converter(model_field) for model_field in fields]
-
-
-def free() -> Q:
-    """The condition of a lease that nobody holds, for the ORM."""
-    return Q(lease_expires_at=None) | Q(lease_expires_at__lte=Now())

@@ -20,7 +20,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import QuerySet
 
-from integrations import clock, conf
+from integrations import conf
 from integrations.acting import NOBODY, doing
 from integrations.audit.trail import record
 from integrations.connections.binding import SETTINGS_COLUMNS, fingerprint, settings_of
@@ -30,6 +30,7 @@ from integrations.connections.models import TenantIntegration
 from integrations.connections.signing_keys import has_unseen_secret, rotate_signing_secret
 from integrations.connectors.base import BaseConnector
 from integrations.connectors.registry import ConnectorRegistry
+from integrations.database import clock
 from integrations.errors import IntegrationError
 from integrations.transport.deadline import within
 

@@ -19,15 +19,16 @@ from typing import Any
 
 from django.db import connections
 
-from integrations import conf, tracing
-from integrations.clock import elapsed
+from integrations import conf
 from integrations.connections import event_types
 from integrations.connections.payloads import bytes_of
 from integrations.connectors.base import BaseConnector
 from integrations.connectors.port import Envelope
+from integrations.database.clock import elapsed
 from integrations.errors import IntegrationError, IntegrationPermanentError, IntegrationTemporaryError
-from integrations.logs import IdLogger, sending
 from integrations.retry_policy import RetryPolicy
+from integrations.telemetry import tracing
+from integrations.telemetry.logs import IdLogger, sending
 from integrations.tenancy.tenant import tenant_key
 from integrations.transport import recording
 from integrations.transport.deadline import within

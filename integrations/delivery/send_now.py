@@ -17,14 +17,15 @@ from django.db.models import BooleanField, ExpressionWrapper, Q
 from django.db.models.functions import Now
 
 from integrations import conf
-from integrations.database_clock import after
+from integrations.database.leases import LeaseLost
+from integrations.database.times import after
 from integrations.errors import IntegrationTemporaryError
 from integrations.outbox.models import IntegrationSync
 from integrations.retry_policy import RetryPolicy
 from integrations.transport.deadline import within
 
 from .drain import give_back
-from .lease import Lease, LeaseLost, extend, release, take
+from .lease import Lease, extend, release, take
 from .models import Lane
 from .slice import SliceResult, read_one, send_slice
 from .wakeup import wake_idle

@@ -12,7 +12,7 @@ from typing import Any
 from django.db import DataError, IntegrityError, connections, transaction
 from django.db.models import F
 
-from integrations import conf, sql
+from integrations import conf
 from integrations.audit import notes
 from integrations.audit.models import ExecutionLog
 from integrations.audit.notes import AuditNote, write_notes
@@ -21,7 +21,7 @@ from integrations.connections.binding import fingerprint
 from integrations.connections.event_types import is_on_request
 from integrations.connections.models import TenantIntegration
 from integrations.counted import counted
-from integrations.counters import count_deliveries
+from integrations.database import sql
 from integrations.errors import (
     DESTINATION,
     QUOTA,
@@ -33,8 +33,9 @@ from integrations.errors import (
     IntegrationTemporaryError,
     printable,
 )
-from integrations.logs import one_line
 from integrations.statistics import writing
+from integrations.telemetry.counters import count_deliveries
+from integrations.telemetry.logs import one_line
 from integrations.tenancy.tenant import name_of, tenant_field, tenant_model
 
 from . import statements

@@ -18,7 +18,7 @@ from typing import Any
 
 from django.db import connections
 
-from integrations import conf, tracing
+from integrations import conf
 from integrations.alone import MAX_DEATHS, alone
 from integrations.connections.binding import bind, fingerprint
 from integrations.connections.models import TenantIntegration
@@ -26,6 +26,7 @@ from integrations.connectors.base import BaseConnector
 from integrations.connectors.manifest import Manifest
 from integrations.errors import IntegrationNotConfigured, IntegrationTemporaryError
 from integrations.retry_policy import RetryPolicy
+from integrations.telemetry import tracing
 from integrations.transport.process_client import client
 from integrations.transport.redaction import mask_url
 

@@ -5,8 +5,8 @@ a generic plan (after a few executions of a prepared statement), and a lane woul
 reason the question "is there an earlier row?" is a scalar subquery: it cannot become a join that reads all that waits.
 tests/integration/test_statements.py asks EXPLAIN about each.
 
-Every comparison of times is the database's. PostgreSQL and SQLite differ in what sql.py says, and in how they bound a
-lateral read; nothing else.
+Every comparison of times is the database's. PostgreSQL and SQLite differ in what database/sql.py says, and in how they
+bound a lateral read; nothing else.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from typing import NamedTuple
 
 from integrations import conf
 from integrations.connections.models import TenantIntegration
+from integrations.database.sql import epoch, greatest, listed, looked_up, now, quoted, seconds_until, shifted
 from integrations.outbox.models import IntegrationEvent, IntegrationSync
-from integrations.sql import epoch, greatest, listed, looked_up, now, quoted, seconds_until, shifted
 from integrations.statistics import writing
 from integrations.tenancy.tenant import tenant_field, tenant_model
 

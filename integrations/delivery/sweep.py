@@ -13,7 +13,7 @@ from django.db import connections, transaction
 
 from integrations.connections.models import TenantIntegration
 from integrations.counted import counted
-from integrations.counters import SWEEPS, SWEPT_LANES
+from integrations.telemetry.counters import SWEEPS, SWEPT_LANES
 
 from . import statements
 from .lease import USING

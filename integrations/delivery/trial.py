@@ -10,7 +10,7 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from integrations import clock, conf
+from integrations import conf
 from integrations.audit.models import ExecutionLog
 from integrations.audit.trail import record
 from integrations.connections import event_types, health
@@ -23,6 +23,7 @@ from integrations.connections.models import EventSubscription, TenantIntegration
 from integrations.connections.payloads import bytes_of
 from integrations.connectors.port import Client, Envelope, TestResult
 from integrations.connectors.registry import ConnectorRegistry
+from integrations.database import clock
 from integrations.errors import (
     EncryptionError,
     IncompatibleConnector,

@@ -23,7 +23,7 @@ from celery import current_app
 from django.db import connections
 from kombu.pools import producers
 
-from integrations.counters import WAKE_UPS
+from integrations.telemetry.counters import WAKE_UPS
 
 from . import statements
 

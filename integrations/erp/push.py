@@ -21,10 +21,11 @@ from django.contrib.contenttypes.models import ContentType
 from django.db import IntegrityError, models, transaction
 from django.utils import timezone
 
-from integrations import clock, conf, retry_policy
+from integrations import conf, retry_policy
 from integrations.audit.patience import commits_at_once
 from integrations.connections.models import TenantIntegration
 from integrations.connectors.orders import order_dict, order_id
+from integrations.database import clock
 from integrations.delivery.send_now import not_before_us, send_now
 from integrations.delivery.wakeup import wake_on_commit
 from integrations.errors import ConfigurationError, IntegrationDisabled, IntegrationError, IntegrationNotConfigured

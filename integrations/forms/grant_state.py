@@ -8,11 +8,11 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
-from integrations import clock
 from integrations.connections.abstract import AbstractConnection
 from integrations.connections.authorization import grant_of, missing_scopes, wants_authorization
 from integrations.connections.grants import AbstractGrant
-from integrations.display import when
+from integrations.database import clock
+from integrations.pages.display import when
 
 
 class GrantState:

@@ -14,13 +14,13 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, gettext_noop
 
-from integrations.clock import now as clock_now
 from integrations.connections.edited_settings import apply_settings
 from integrations.connections.models import TenantIntegration
 from integrations.connections.settings_check import checked_change, kept_elsewhere
 from integrations.connectors.base import BaseConnector
 from integrations.connectors.manifest import HEADERS, URL, Manifest
-from integrations.display import clock
+from integrations.database.clock import now as clock_now
+from integrations.pages.display import clock
 from integrations.tenancy.tenant import tenant_model
 
 from .connector_form import ConnectorForm

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from django.http import HttpRequest
 
-from integrations import clock
 from integrations.connections.models import TenantIntegration
 from integrations.credentials.encryption import EncryptionService
+from integrations.database import clock
 from integrations.errors import EncryptionError
 
 KEY = "integrations_new_secret"

@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 
-from integrations import clock, conf
+from integrations import conf
 from integrations.connections import event_types
 from integrations.connections.binding import bind
 from integrations.connections.conditions import validate_condition
@@ -19,6 +19,7 @@ from integrations.connections.models import EventSubscription, TenantIntegration
 from integrations.connections.signing_keys import has_unseen_secret
 from integrations.connectors.base import BaseConnector
 from integrations.connectors.registry import ConnectorRegistry
+from integrations.database import clock
 from integrations.errors import EncryptionError, IntegrationNotConfigured, UnknownConnector
 from integrations.observability.heartbeat import is_alive
 from integrations.outbox.models import IntegrationSync

@@ -8,13 +8,13 @@ from typing import Any
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
-from integrations import clock
 from integrations.connections.authorization import awaits_connection
 from integrations.connections.health import SET_UP_AT_FAULT, without_advice
 from integrations.connections.models import EventSubscription, TenantIntegration
 from integrations.connections.row import ConnectionRow
 from integrations.connectors.manifest import Manifest
 from integrations.connectors.registry import ConnectorRegistry
+from integrations.database import clock
 from integrations.errors import IntegrationNotConfigured
 from integrations.pull.models import SyncState
 

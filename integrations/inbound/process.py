@@ -21,16 +21,18 @@ from django.db import Error as DatabaseFailure
 from django.db import models, router, transaction
 from django.db.models.functions import Now
 
-from integrations import clock, conf, retry_policy, tracing
+from integrations import conf, retry_policy
 from integrations.alone import MAX_DEATHS, PATIENCE, alone, times_died
 from integrations.connections.abstract import AbstractConnection
 from integrations.connections.models import TenantIntegration
 from integrations.connectors.incoming import WebhookDTO, parse
-from integrations.database_clock import after
+from integrations.database import clock
+from integrations.database.times import after
 from integrations.errors import IntegrationError, IntegrationTemporaryError, printable
 from integrations.lifecycle import announce_now, webhook_event_processed
-from integrations.logs import IdLogger, about
 from integrations.origin import caused_by
+from integrations.telemetry import tracing
+from integrations.telemetry.logs import IdLogger, about
 
 from .actions import asks_for_action, run_action
 from .models import MAX_ERROR, AbstractWebhookEvent

@@ -25,7 +25,7 @@ from integrations.connections.abstract import AbstractConnection
 from integrations.connections.registered import model_of
 from integrations.connectors.content import ContentRefused
 from integrations.connectors.registry import ConnectorRegistry
-from integrations.database_clock import after
+from integrations.database.times import after
 from integrations.delivery.wakeup import QUEUE, SLOW_QUEUE, send_hint
 from integrations.errors import IntegrationError
 from integrations.lifecycle import announce, webhook_event_received

@@ -8,7 +8,7 @@ expect last month's orders.
 from __future__ import annotations
 
 from integrations import conf
-from integrations.retention import is_old, old_pages
+from integrations.database.retention import is_old, old_pages
 from integrations.tenancy.deletion import delete_page
 
 from .models import AbstractWebhookEvent

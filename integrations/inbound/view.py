@@ -25,7 +25,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 
-from integrations import clock, conf, per_minute
+from integrations import conf, per_minute
 from integrations.connections.abstract import AbstractConnection
 from integrations.connections.registered import connection_model
 from integrations.connectors import content
@@ -33,9 +33,10 @@ from integrations.connectors.base import BaseConnector
 from integrations.connectors.inbound_answers import Answer
 from integrations.connectors.inbound_secret import any_weak
 from integrations.connectors.incoming import WebhookDTO
-from integrations.counters import INBOUND
 from integrations.credentials.error_reports import hides_secrets
+from integrations.database import clock
 from integrations.errors import EncryptionError, IncompatibleConnector, IntegrationError, UnknownConnector
+from integrations.telemetry.counters import INBOUND
 from integrations.transport.signing import SignatureInvalid
 
 from . import schemes

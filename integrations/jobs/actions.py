@@ -9,15 +9,16 @@ from django.db import transaction
 from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
-from integrations import clock
 from integrations.audit.trail import record
 from integrations.connections.models import TenantIntegration
 from integrations.connectors.registry import ConnectorRegistry
+from integrations.database import clock
+from integrations.database.leases import RELEASED
 from integrations.tenancy.tenant import find_tenant
 
 from . import backfill, replay
 from .backfill import BackfillFilter
-from .models import ACTIVE, MOST_MESSAGES, MOST_PACE, OVER, RELEASED, USUAL_PACE, Job
+from .models import ACTIVE, MOST_MESSAGES, MOST_PACE, OVER, USUAL_PACE, Job
 from .replay import ReplayFilter
 from .run import ask_for
 from .step import Preview

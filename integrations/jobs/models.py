@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models.functions import Now
@@ -123,4 +121,3 @@ class Job(models.Model):
 ACTIVE = (Job.State.WAITING, Job.State.RUNNING)
 OVER = (Job.State.DONE, Job.State.CANCELLED, Job.State.FAILED)
 MOST_MESSAGES = 30
-RELEASED: dict[str, Any] = {"lease_token": "", "lease_expires_at": None}

@@ -18,8 +18,8 @@ from django.utils.translation import ngettext
 from pydantic import Field
 
 from integrations.connections.models import TenantIntegration
+from integrations.database.first_key import first_key
 from integrations.delivery.operator_actions import make_due
-from integrations.first_key import first_key
 from integrations.outbox.filters import MOST_VALUES, FindObjects, SyncFilter
 from integrations.outbox.models import IntegrationSync
 

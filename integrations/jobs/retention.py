@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from integrations.retention import is_old
+from integrations.database.retention import is_old
 
 from .models import OVER, Job
 

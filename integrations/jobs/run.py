@@ -9,7 +9,6 @@ nothing, and a person's Pause or Cancel waits for the batch under way and for no
 from __future__ import annotations
 
 import logging
-import secrets
 import time
 from dataclasses import dataclass, field
 
@@ -20,21 +19,21 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from pydantic import ValidationError
 
-from integrations import clock
 from integrations.acting import TASK as TASK_SOURCE
 from integrations.acting import acting_as
 from integrations.alone import MAX_DEATHS
 from integrations.connections.models import TenantIntegration
-from integrations.database_clock import after
+from integrations.database import clock
+from integrations.database.leases import RELEASED, free, new_token, taken
+from integrations.database.times import after
 from integrations.delivery import run_slot
-from integrations.delivery.lease import free
 from integrations.delivery.sweep import SENDING_SECONDS
 from integrations.delivery.wakeup import SLOW_QUEUE, send_hint, together
 from integrations.errors import printable
 from integrations.outbox.models import IntegrationSync
 
 from . import backfill, replay, snapshots
-from .models import ACTIVE, MOST_MESSAGES, RELEASED, Job
+from .models import ACTIVE, MOST_MESSAGES, Job
 from .step import Step
 
 logger = logging.getLogger("integrations.jobs")
@@ -142,17 +141,16 @@ def _take(job_id: int) -> Turn | None:
             words = words.format(count=deaths)
             mine.update(state=State.FAILED, last_error=words, ended_at=Now(), **RELEASED)
             return None
-        turn = Turn(job_id, secrets.token_hex(16), limit=1 if deaths else MOST_ROWS, passes_over=has_killed)
-        taken = mine.update(
+        turn = Turn(job_id, new_token(), limit=1 if deaths else MOST_ROWS, passes_over=has_killed)
+        is_taken = mine.update(
             state=State.RUNNING,
-            lease_token=turn.token,
-            lease_expires_at=after(LEASE_SECONDS),
+            **taken(turn.token, LEASE_SECONDS),
             started_at=Coalesce(F("started_at"), Now()),
             updated_at=Now(),
             deaths=deaths,
             waits_for="",
         )
-        return turn if taken else None
+        return turn if is_taken else None
 
 
 def _mine(turn: Turn) -> QuerySet[Job]:

@@ -1,6 +1,6 @@
 """What Prometheus is told: ``/metrics`` of the web, and a port of each worker's machine.
 
-What happens is counted by the process in which it happens (counters.py at the top); what *is*, state.py reads from the
+What happens is counted by the process in which it happens (telemetry/counters.py); what *is*, state.py reads from the
 database when it is asked.
 
 view.py        GET /metrics, for a token or a network; /health/live and /health/ready

@@ -12,8 +12,8 @@ from django.db.models import Case, Count, F, Max, Value, When
 from django.db.models.functions import Abs, Now
 from prometheus_client.core import GaugeMetricFamily
 
-from integrations import clock
 from integrations.connections.models import TenantIntegration
+from integrations.database import clock
 from integrations.delivery.wakeup import QUEUE, SLOW_QUEUE
 from integrations.observability import backlog, health, processes
 from integrations.observability.models import Heartbeat

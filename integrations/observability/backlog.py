@@ -16,10 +16,10 @@ from django.db import connections
 from django.db.models import F, Min, OuterRef, Q, Subquery
 from django.db.models.functions import Now
 
+from integrations.database.sql import seconds_until
 from integrations.delivery.models import Lane
 from integrations.delivery.statements import INTEGRATION, LANE, SYNC, due, is_not_stopped, is_rested
 from integrations.outbox.models import IntegrationSync
-from integrations.sql import seconds_until
 from integrations.statistics.models import TenantFigures
 
 USING = "default"

@@ -11,7 +11,7 @@ from django.http import HttpRequest, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from integrations import clock
+from integrations.database import clock
 from integrations.delivery.wakeup import SLOW_QUEUE, broker_answers
 
 from .heartbeat import which_are_alive

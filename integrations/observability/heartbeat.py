@@ -14,7 +14,7 @@ from django.db import DatabaseError
 from django.db.models.functions import Now
 
 from integrations import conf
-from integrations.database_clock import after
+from integrations.database.times import after
 
 from . import processes
 from .models import Heartbeat

@@ -9,7 +9,8 @@ from datetime import datetime
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from integrations import clock, conf
+from integrations import conf
+from integrations.database import clock
 from integrations.delivery.schedule import scheduled
 from integrations.delivery.wakeup import QUEUE, SLOW_QUEUE
 

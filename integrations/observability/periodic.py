@@ -13,7 +13,7 @@ from typing import Any
 from django.apps import apps
 from kombu.exceptions import OperationalError
 
-from integrations.database_clock import after
+from integrations.database.times import after
 from integrations.delivery.schedule import scheduled
 
 from .heartbeat import beat

@@ -24,8 +24,9 @@ from django.db import close_old_connections, connection, connections
 from django.db.models import Q, QuerySet
 from django.dispatch import receiver
 
-from integrations import clock, conf, sql
-from integrations.database_clock import SKEW, after, compare, compare_in
+from integrations import conf
+from integrations.database import clock, sql
+from integrations.database.times import SKEW, after, compare, compare_in
 
 from .models import ProcessHeartbeat
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from celery.utils.time import maybe_make_aware
 
-from integrations import clock
+from integrations.database import clock
 from integrations.errors import missing_extra
 
 try:

@@ -30,8 +30,8 @@ from django.utils.dateparse import parse_date, parse_datetime
 from django.utils.translation import gettext as _
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
 
-from integrations import clock
 from integrations.connections.models import TenantIntegration
+from integrations.database import clock
 from integrations.tenancy.harmless_text import problem_of
 from integrations.tenancy.tenant import find_tenant
 

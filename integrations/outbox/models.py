@@ -12,10 +12,10 @@ from django.db import models
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy
 
-from integrations.columns import PlainCharField
 from integrations.connections.models import TenantIntegration
+from integrations.database.columns import PlainCharField
+from integrations.telemetry.tracing import MAX_TRACEPARENT
 from integrations.tenancy.key import TenantKey
-from integrations.tracing import MAX_TRACEPARENT
 
 
 def new_idempotency_key() -> str:
@@ -74,7 +74,7 @@ class IntegrationEvent(models.Model):
     # The name of who did it (integrations/acting.py); "": nobody knows.
     actor = models.CharField(max_length=MAX_ACTOR, blank=True, default="", db_default="")
     actor_key = models.CharField(max_length=64, blank=True, default="", db_default="")  # of their account, if any
-    # The span in which it was recorded (integrations/tracing.py); "": there was none.
+    # The span in which it was recorded (integrations/telemetry/tracing.py); "": there was none.
     traceparent = models.CharField(max_length=MAX_TRACEPARENT, blank=True, default="", db_default="", editable=False)
 
     class Meta:

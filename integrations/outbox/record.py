@@ -11,9 +11,11 @@ from typing import Any
 
 from django.db import DataError, connections, models, transaction
 
-from integrations import clock, conf, tracing
+from integrations import conf
 from integrations.acting import acting
-from integrations.logs import one_line
+from integrations.database import clock
+from integrations.telemetry import tracing
+from integrations.telemetry.logs import one_line
 
 from .canonical_json import TRUNCATED, TooLarge, encode, encode_within, sanitise_object
 from .models import MAX_ACTOR, IntegrationEvent, IntegrationSync, new_idempotency_key

@@ -13,7 +13,7 @@ from django.db.models import Exists, OuterRef
 
 from integrations import conf
 from integrations.connections.models import TenantIntegration
-from integrations.retention import is_old, old_pages
+from integrations.database.retention import is_old, old_pages
 from integrations.tenancy.deletion import delete_page
 
 from .models import IntegrationEvent, IntegrationSync

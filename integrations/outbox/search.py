@@ -26,7 +26,7 @@ from typing import Any
 from django.db.models import Count, Max, Min, Q, QuerySet
 from django.db.models.expressions import RawSQL
 
-from integrations.first_key import first_key
+from integrations.database.first_key import first_key
 from integrations.tenancy.tenant import find_tenant
 
 from .filters import RETRYING, FindObjects, SyncFilter

@@ -14,9 +14,9 @@ from typing import Any
 from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
-from integrations import clock
 from integrations.alone import MAX_DEATHS
 from integrations.audit.trail import record_rows
+from integrations.database import clock
 from integrations.delivery.sweep import SENDING_SECONDS
 from integrations.delivery.wakeup import SLOW_QUEUE, send_hint, together
 from integrations.one_click import NOT_YOURS, Done, May

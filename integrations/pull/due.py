@@ -10,7 +10,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
-from integrations.delivery.lease import free
+from integrations.database.leases import free
 from integrations.delivery.sweep import SENDING_SECONDS
 from integrations.delivery.wakeup import SLOW_QUEUE, send_hint, together
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,9 +12,10 @@ from django.db.models.functions import Now
 from integrations import conf
 from integrations.alone import MAX_DEATHS
 from integrations.connectors.base import BaseConnector
-from integrations.database_clock import after
+from integrations.database import leases
+from integrations.database.leases import LeaseLost, free, new_token, taken
+from integrations.database.times import after
 from integrations.delivery.call_gate import CallGate
-from integrations.delivery.lease import LeaseLost, free
 
 from .models import AbstractSyncState
 
@@ -32,7 +32,7 @@ COLUMNS = [
     "unfinished",
     "pages_in_run",
 ]
-RELEASED: dict[str, Any] = {"lease_token": "", "lease_expires_at": None, "unfinished": 0}
+RELEASED: dict[str, Any] = {**leases.RELEASED, "unfinished": 0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ def claim(
         still: what the row must be besides, such as due: whoever waited to be alone, or came second, may find that
             somebody has read the page meanwhile.
     """
-    token = secrets.token_hex(16)
+    token = new_token()
     rows = rows_of(state)
     values: dict[str, Any] = {"unfinished": F("unfinished") + 1}
     if from_start:
@@ -97,8 +97,7 @@ def claim(
         rows = rows.filter(free(), unfinished__lt=MAX_DEATHS if is_alone else 1)
     if still is not None:
         rows = rows.filter(still)
-    held_until = after(conf.PULL_LEASE_SECONDS)
-    if not rows.update(lease_token=token, lease_expires_at=held_until, status=Status.RUNNING, **values):
+    if not rows.update(**taken(token, conf.PULL_LEASE_SECONDS), status=Status.RUNNING, **values):
         return None
     read_again(state)
     return PullLease(state, token)
@@ -125,8 +124,7 @@ def give_up(state: AbstractSyncState, problem: str) -> bool:
         error_count=F("error_count") + 1,
         last_error=problem,
         next_sync_at=None,
-        lease_token="",
-        lease_expires_at=None,
+        **leases.RELEASED,
     )
     return bool(is_new)
 

@@ -23,9 +23,8 @@ from integrations.alone import MAX_DEATHS, PATIENCE, alone, times_died
 from integrations.connections import health
 from integrations.connections.abstract import AbstractConnection
 from integrations.connections.models import TenantIntegration
-from integrations.counters import PULL_PAGES
+from integrations.database.leases import LeaseLost
 from integrations.delivery.call_gate import CallGate
-from integrations.delivery.lease import LeaseLost
 from integrations.errors import (
     MAX_MESSAGE,
     IntegrationError,
@@ -34,8 +33,9 @@ from integrations.errors import (
     printable,
 )
 from integrations.lifecycle import announce, sync_completed
-from integrations.logs import IdLogger, about
 from integrations.origin import caused_by
+from integrations.telemetry.counters import PULL_PAGES
+from integrations.telemetry.logs import IdLogger, about
 
 from . import lease as leases
 from .fetch import Fetched, FetchFn, fetch, next_cursor

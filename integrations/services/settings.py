@@ -7,7 +7,6 @@ from typing import Any
 
 from django.db import IntegrityError, transaction
 
-from integrations import clock
 from integrations.connections.binding import settings_of
 from integrations.connections.edited_settings import apply_settings
 from integrations.connections.models import TenantIntegration
@@ -17,6 +16,7 @@ from integrations.connectors.config_check import doubts
 from integrations.connectors.manifest import HEADERS, URL, Manifest
 from integrations.connectors.registry import ConnectorRegistry
 from integrations.credentials.masking import MASK, is_mask, mask_values
+from integrations.database import clock
 from integrations.errors import ConfigurationError
 from integrations.transport.redaction import mask_url
 

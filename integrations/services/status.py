@@ -12,12 +12,12 @@ from typing import Any
 
 from django.db.models import Avg, Count, Max, Q, QuerySet
 
-from integrations import clock
 from integrations.audit.models import ExecutionLog
 from integrations.connections.authorization import awaits_connection
 from integrations.connections.credentials_age import credentials_age, overdue_days
 from integrations.connections.models import TenantIntegration
 from integrations.connectors.registry import ConnectorRegistry
+from integrations.database import clock
 from integrations.delivery.models import Lane
 from integrations.errors import UnknownConnector
 from integrations.health.reading import health_of

@@ -21,7 +21,7 @@ from typing import Any
 from django.db import connections
 from django.utils.translation import gettext as _
 
-from integrations import clock, conf
+from integrations import conf
 from integrations.connections import event_types
 from integrations.connections.conditions import compiled_condition
 from integrations.connections.deciding import decided_by
@@ -29,6 +29,7 @@ from integrations.connections.models import EventSubscription, TenantIntegration
 from integrations.connections.payloads import PayloadFailed, made_of, text_of
 from integrations.connectors.summary import summarise
 from integrations.connectors.texts import words
+from integrations.database import clock
 from integrations.expressions import Interpreter
 from integrations.outbox.canonical_json import sanitise_object
 from integrations.outbox.models import IntegrationEvent, IntegrationSync

@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Mapping
 
-from integrations import clock
 from integrations.connections.abstract import AbstractConnection
 from integrations.connectors import content
 from integrations.connectors.base import BaseConnector
 from integrations.connectors.incoming import WebhookDTO, parse
+from integrations.database import clock
 from integrations.errors import IntegrationError
 from integrations.inbound import schemes
 from integrations.inbound.actions import asks_for_action

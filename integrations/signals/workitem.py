@@ -12,9 +12,9 @@ from typing import Any
 from django.db import connections
 from django.db.models import Choices, QuerySet
 
-from integrations import sql
 from integrations.audit.notes import AuditNote, WrittenNote
 from integrations.capture import TriggerHandler, publish
+from integrations.database import sql
 from integrations.outbox.models import IntegrationEvent
 from tasks.models import Note, WorkItem
 

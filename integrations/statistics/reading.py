@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from django.db import connections
 
-from integrations import clock
+from integrations.database import clock
 
 from .figures import COLUMNS, Figures, total
 from .models import DAY, HOUR, MINUTE, RollUp, TenantFigures

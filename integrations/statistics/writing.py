@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from django.db import connections, transaction
 
-from integrations.sql import epoch, now
+from integrations.database.sql import epoch, now
 
 from .figures import COLUMNS, Figures
 from .models import DAY, HOUR, MINUTE, IntegrationFigures, RollUp

@@ -16,8 +16,8 @@ from integrations.connectors.manifest import Manifest
 from integrations.console.access import RoleNeeded
 from integrations.console.icons import ICONS
 from integrations.console.workbench.bench import Bench
-from integrations.display import Badge, exact, lasting, short, when
 from integrations.forms.choice import connector_of
+from integrations.pages.display import Badge, exact, lasting, short, when
 from integrations.tenancy.capabilities import Capability
 from integrations.tenancy.tenant import name_of
 

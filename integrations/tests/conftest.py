@@ -25,8 +25,8 @@ from django.db import connection
 from django.test import TransactionTestCase
 
 from app.embedded_broker import EmbeddedBroker, EmbeddedBrokerError
-from integrations import clock
 from integrations.configuration import cache as configuration_cache
+from integrations.database import clock
 from integrations.delivery import wakeup
 from integrations.observability import health
 from integrations.transport.process_client import close_client

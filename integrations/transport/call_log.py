@@ -16,7 +16,7 @@ from integrations.errors import (
     IntegrationRateLimited,
     IntegrationTemporaryError,
 )
-from integrations.logs import AnyLogger
+from integrations.telemetry.logs import AnyLogger
 
 _WORDS: tuple[tuple[type[IntegrationError], str], ...] = (
     (IntegrationAuthError, "Authentication failed"),

@@ -21,7 +21,7 @@ from datetime import datetime
 from functools import lru_cache
 from http.client import responses
 
-from integrations import clock
+from integrations.database import clock
 from integrations.errors import (
     MAX_MESSAGE,
     IntegrationAuthError,

@@ -19,13 +19,13 @@ from math import isnan
 from time import monotonic
 
 from integrations import conf
-from integrations.counters import CONNECTIONS
 from integrations.errors import (
     IntegrationBlocked,
     IntegrationError,
     IntegrationPermanentError,
     IntegrationTemporaryError,
 )
+from integrations.telemetry.counters import CONNECTIONS
 
 from . import recording
 from .connection import Resolve, open_socket, tls_context

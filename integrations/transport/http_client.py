@@ -15,14 +15,15 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from integrations import conf, retry_policy, tracing
+from integrations import conf, retry_policy
 from integrations.errors import (
     IntegrationError,
     IntegrationRateLimited,
     IntegrationTemporaryError,
     forgets_locals,
 )
-from integrations.logs import Ids, logger_for
+from integrations.telemetry import tracing
+from integrations.telemetry.logs import Ids, logger_for
 
 from . import recording
 from .allowed_hosts import check_allowed, leads_to

@@ -20,7 +20,7 @@ from django.db import models, transaction
 from django.db.models import F
 from django.utils import timezone
 
-from integrations import clock, retry_policy
+from integrations import retry_policy
 from integrations.acting import CONSOLE, acting_as
 from integrations.audit import notes
 from integrations.audit.models import ExecutionLog
@@ -34,6 +34,7 @@ from integrations.connectors.base import BaseConnector
 from integrations.connectors.manifest import URL
 from integrations.connectors.registry import ConnectorRegistry
 from integrations.counted import counted
+from integrations.database import clock
 from integrations.delivery.models import CLOSED, Lane
 from integrations.erp.push_log import ORDER_PUSH
 from integrations.errors import DESTINATION, SETUP, IntegrationError, IntegrationTemporaryError

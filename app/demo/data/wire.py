@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from integrations import clock
 from integrations.connections import event_types
 from integrations.connectors.base import BaseConnector
 from integrations.connectors.port import Envelope
+from integrations.database import clock
 from integrations.errors import IntegrationError, IntegrationTemporaryError
 from integrations.models import IntegrationEvent
 from integrations.transport import recording

@@ -12,8 +12,8 @@ from integrations.admin.tenancy.scoped_admin import TenantFilter, TenantScopedAd
 from integrations.api_keys.keys import revoke
 from integrations.api_keys.models import APIKey
 from integrations.counted import counted
-from integrations.display import NOTHING, Badge, when
 from integrations.label import permission
+from integrations.pages.display import NOTHING, Badge, when
 from integrations.tenancy.capabilities import Capability
 
 

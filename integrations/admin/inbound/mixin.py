@@ -17,10 +17,10 @@ from integrations.admin.lists.recent_filters import ActionFilter, ConnectionFilt
 from integrations.admin.pages.object_buttons import Button, ObjectButtons
 from integrations.admin.widgets.assets import Assets
 from integrations.audit.trail import DELETED, record_rows
-from integrations.display import NOTHING, Badge, exact, inbound_badge, inbound_story, short, switched_off, when
 from integrations.inbound import by_hand as inbound_actions
 from integrations.inbound.models import AbstractWebhookEvent
-from integrations.received import shown_body, shown_headers, shown_json
+from integrations.pages.display import NOTHING, Badge, exact, inbound_badge, inbound_story, short, switched_off, when
+from integrations.pages.received import shown_body, shown_headers, shown_json
 from integrations.tenancy.harmless_text import harmless
 
 Status = AbstractWebhookEvent.Status

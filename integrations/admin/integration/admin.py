@@ -23,7 +23,6 @@ from integrations.connections.models import TenantIntegration
 from integrations.connectors.base import BaseConnector
 from integrations.counted import BoundedCount
 from integrations.credentials.masking import mask_values
-from integrations.display import NOTHING, Badge, when
 from integrations.errors import EncryptionError
 from integrations.forms import advice, shown_once
 from integrations.forms.choice import calls_back, connector_of, title
@@ -32,6 +31,7 @@ from integrations.forms.store import store
 from integrations.health.reading import health_of
 from integrations.health.rule import State
 from integrations.outbox.models import IntegrationSync
+from integrations.pages.display import NOTHING, Badge, when
 from integrations.tenancy.capabilities import Capability
 from integrations.tenancy.tenant import tenant_field
 

@@ -17,16 +17,16 @@ from integrations.admin.lists.listed_filters import ListedFilters
 from integrations.admin.pages.object_buttons import Button, ObjectButtons
 from integrations.admin.widgets.assets import Assets
 from integrations.audit.trail import record
-from integrations.clock import now as clock_now
 from integrations.connections.abstract import AbstractConnection
 from integrations.connections.authorization import wants_authorization
-from integrations.display import NOTHING, Badge, when
+from integrations.database.clock import now as clock_now
 from integrations.errors import IntegrationError
 from integrations.forms.choice import connector_of
 from integrations.forms.grant_state import GrantState
 from integrations.health.reading import facts_of_connection
 from integrations.health.rule import judge
 from integrations.oauth_callback import to_provider
+from integrations.pages.display import NOTHING, Badge, when
 from integrations.tenancy.harmless_text import harmless
 
 from .mixin_form import CONFIG, CREDENTIALS, FAMILY, PROVIDER, ConnectionForm

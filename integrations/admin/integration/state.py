@@ -6,8 +6,8 @@ from integrations import conf
 from integrations.connections.credentials_age import overdue_days
 from integrations.connections.models import TenantIntegration
 from integrations.delivery.models import Lane
-from integrations.display import Badge, clock, exact
 from integrations.health.rule import Health
+from integrations.pages.display import Badge, clock, exact
 
 COUNTED = 1000
 

@@ -16,7 +16,7 @@ from integrations.admin.pages.links import link, page_url, sees
 from integrations.admin.tenancy.scoped_admin import TenantFilter
 from integrations.admin.widgets.assets import Assets
 from integrations.audit.models import ExecutionLog
-from integrations.display import NOTHING, exact, short
+from integrations.pages.display import NOTHING, exact, short
 
 
 @admin.register(ExecutionLog)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from integrations.display import NOTHING, Badge
+from integrations.pages.display import NOTHING, Badge
 
 
 def attempt_badge(log: Any) -> Badge | str:

@@ -11,8 +11,8 @@ from django.http import HttpRequest
 from integrations.admin.lists.history import History
 from integrations.admin.lists.recent_filters import ConnectionFilter
 from integrations.admin.widgets.assets import Assets
-from integrations.display import NOTHING, Badge, exact, short
-from integrations.received import shown_json
+from integrations.pages.display import NOTHING, Badge, exact, short
+from integrations.pages.received import shown_json
 from integrations.tenancy.harmless_text import harmless
 
 

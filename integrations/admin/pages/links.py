@@ -8,8 +8,8 @@ from django.contrib.admin.utils import quote
 from django.urls import NoReverseMatch, reverse
 from django.utils.html import format_html
 
-from integrations.display import NOTHING
 from integrations.label import app_label, permission
+from integrations.pages.display import NOTHING
 
 
 def page_name(model_name: str, view: str) -> str:

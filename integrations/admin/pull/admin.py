@@ -12,15 +12,15 @@ from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 from django.utils.html import format_html
 
-from integrations import clock
 from integrations.admin.lists.bounded import BoundedPaginator
 from integrations.admin.lists.filters import IntegrationFilter
 from integrations.admin.pages.links import console_url, link, link_to_integration
 from integrations.admin.tenancy.scoped_admin import TenantFilter, TenantOwnedForm, TenantScopedAdmin, tenant_ids
 from integrations.connections.access import may_use, usable_by
 from integrations.connections.models import TenantIntegration
-from integrations.display import Badge, every
+from integrations.database import clock
 from integrations.forms.choice import connector_of
+from integrations.pages.display import Badge, every
 from integrations.pull import fetch
 from integrations.pull.handlers import handler_for
 from integrations.pull.models import SyncState

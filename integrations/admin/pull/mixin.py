@@ -14,7 +14,7 @@ from integrations.admin.lists.listed_filters import ListedFilters
 from integrations.admin.lists.recent_filters import ConnectionFilter
 from integrations.admin.pages.object_buttons import Button, ObjectButtons
 from integrations.admin.widgets.assets import Assets
-from integrations.display import NOTHING, Badge, exact, next_pull, pull_badge, short, when
+from integrations.pages.display import NOTHING, Badge, exact, next_pull, pull_badge, short, when
 from integrations.pull import by_hand as pull_actions
 from integrations.pull.models import AbstractSyncState
 from integrations.tenancy.harmless_text import harmless

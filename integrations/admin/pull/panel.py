@@ -11,8 +11,8 @@ from integrations.admin.pages.links import console_url, page_url
 from integrations.admin.tenancy.panels import Panel, register_panel
 from integrations.admin.widgets.assets import CSS
 from integrations.connections.models import TenantIntegration
-from integrations.display import every, next_pull, pull_badge, short, when
 from integrations.label import permission
+from integrations.pages.display import every, next_pull, pull_badge, short, when
 from integrations.pull.models import SyncState
 from integrations.tenancy.harmless_text import harmless
 

@@ -19,8 +19,8 @@ from integrations.admin.pages.object_links import link_objects, search_objects
 from integrations.admin.pages.page_context import PageContext
 from integrations.admin.tenancy.scoped_admin import TenantFilter
 from integrations.admin.widgets.assets import Assets
-from integrations.display import NOTHING, cause, exact, short, sync_badge, sync_story, when
 from integrations.outbox.models import IntegrationEvent, IntegrationSync
+from integrations.pages.display import NOTHING, cause, exact, short, sync_badge, sync_story, when
 from integrations.tenancy.capabilities import Capability
 
 FOUND = 1000  # events that a search may find

@@ -15,9 +15,9 @@ from integrations.admin.widgets.assets import CSS
 from integrations.audit.notes import has_note_writer
 from integrations.audit.why_not import WhyNot, why_not, why_nothing
 from integrations.capture.trigger_handler import recorded_types_of
-from integrations.display import cause, short, sync_badge, sync_story, when
 from integrations.label import permission
 from integrations.outbox.models import IntegrationEvent, IntegrationSync, object_id_of
+from integrations.pages.display import cause, short, sync_badge, sync_story, when
 from integrations.tenancy.boundary import owner_of, owner_path
 
 SHOWN = 20

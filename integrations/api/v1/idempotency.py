@@ -17,11 +17,11 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
-from integrations import clock
 from integrations.api.caller import caller_of
 from integrations.api_keys.models import IdempotentRequest
 from integrations.api_keys.retention import KEPT
 from integrations.credentials.encryption import EncryptionService
+from integrations.database import clock
 from integrations.errors import EncryptionError
 
 from .problems import problem

@@ -13,7 +13,7 @@ from pydantic import Field
 from integrations.api.scope import allowed_tenants, one, one_below
 from integrations.inbound import by_hand
 from integrations.inbound.models import WebhookEvent
-from integrations.received import masked_body, masked_headers, masked_value
+from integrations.pages.received import masked_body, masked_headers, masked_value
 from integrations.tenancy.capabilities import Capability
 from integrations.tenancy.harmless_text import harmless
 

@@ -19,7 +19,6 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from integrations import clock
 from integrations.auth.scheme import ApiKeyAuth, Auth, BasicAuth
 from integrations.connectors import edifact
 from integrations.connectors.base import BaseConnector
@@ -29,6 +28,7 @@ from integrations.connectors.orders import Order
 from integrations.connectors.port import Envelope, Receipt
 from integrations.connectors.registry import register
 from integrations.connectors.sales_order import Line, SalesOrder, bad_order, plain, read_sales_order
+from integrations.database import clock
 from integrations.errors import SETUP, IntegrationError
 from integrations.faults import Fault
 from integrations.transport.response import Response

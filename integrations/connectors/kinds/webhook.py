@@ -7,14 +7,15 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
-from integrations import clock, tracing
 from integrations.connectors.base import BaseConnector
 from integrations.connectors.config_check import check
 from integrations.connectors.inbound_secret import lines
 from integrations.connectors.manifest import Field, Inbound, Logo, Manifest
 from integrations.connectors.port import Envelope, Receipt
 from integrations.connectors.registry import register
+from integrations.database import clock
 from integrations.faults import Fault
+from integrations.telemetry import tracing
 from integrations.transport import signing
 from integrations.transport.classify import excerpt_of
 from integrations.transport.headers import HeaderRejected, check_headers

@@ -17,7 +17,7 @@ from integrations.audit.trail import AuditEntry
 from integrations.connections.models import TenantIntegration
 from integrations.console.access import Access
 from integrations.console.keyset import MAX_KEY
-from integrations.first_key import first_key
+from integrations.database.first_key import first_key
 from integrations.tenancy.capabilities import Capability
 
 MOST_LISTED = 300  # integrations that the filter offers

@@ -18,9 +18,9 @@ from integrations.audit.trail import CHANGED, CREATED, AuditEntry
 from integrations.audit.watch import PAYLOAD, SUBSCRIPTION, VERSION
 from integrations.connections.models import TenantIntegration
 from integrations.console.access import Access
-from integrations.display import NOTHING
 from integrations.jobs.models import Job
 from integrations.outbox.models import IntegrationSync
+from integrations.pages.display import NOTHING
 
 SHORT = 60  # characters of a value in the list
 FIRST = 2  # changes that the list names

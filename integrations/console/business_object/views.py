@@ -14,8 +14,8 @@ from integrations.console.access import Access
 from integrations.console.changes import name_actors
 from integrations.console.objects import name_objects
 from integrations.console.page import page, show
-from integrations.display import Badge, sync_badge, sync_story
 from integrations.outbox.models import IntegrationEvent, IntegrationSync
+from integrations.pages.display import Badge, sync_badge, sync_story
 from integrations.tenancy.capabilities import Capability
 from integrations.tenancy.harmless_text import harmless
 

@@ -13,12 +13,13 @@ from typing import Any
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop, ngettext
 
-from integrations import clock, conf
+from integrations import conf
 from integrations.audit.models import ExecutionLog
 from integrations.audit.notes import WrittenNote, tells_of
 from integrations.connections.health import without_advice
 from integrations.connections.models import TenantIntegration
 from integrations.console.changes import changes_of, name_actors, names_of
+from integrations.database import clock
 from integrations.outbox.models import IntegrationEvent, IntegrationSync
 
 from .exchange import Shown

@@ -10,7 +10,7 @@ from django.db.models import Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
-from integrations import clock, conf
+from integrations import conf
 from integrations.audit.exchanges import exchanges_of, secrets_of
 from integrations.audit.models import ExecutionLog
 from integrations.audit.notes import notes_on
@@ -18,9 +18,10 @@ from integrations.connections.models import TenantIntegration
 from integrations.console.access import Access
 from integrations.console.objects import name_objects
 from integrations.console.page import is_part, page, show
-from integrations.display import sync_badge, sync_story
+from integrations.database import clock
 from integrations.jobs import chosen
 from integrations.outbox.models import IntegrationEvent, IntegrationSync
+from integrations.pages.display import sync_badge, sync_story
 from integrations.tenancy.capabilities import Capability
 
 from .exchange import payload_of, shown

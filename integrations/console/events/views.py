@@ -14,8 +14,8 @@ from integrations.console.changes import changes_of, name_actors
 from integrations.console.keyset import chosen, listing
 from integrations.console.objects import name_objects
 from integrations.console.page import page, show
-from integrations.display import sync_badge, sync_story
 from integrations.outbox.models import IntegrationEvent, IntegrationSync
+from integrations.pages.display import sync_badge, sync_story
 from integrations.tenancy.capabilities import Capability
 
 MOST_OWED = 100  # deliveries of one event on its page

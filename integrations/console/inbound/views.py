@@ -15,11 +15,11 @@ from integrations.connections.models import TenantIntegration
 from integrations.console.access import Access
 from integrations.console.keyset import chosen, listing
 from integrations.console.page import page, show
-from integrations.display import inbound_badge, inbound_story, switched_off
 from integrations.inbound import by_hand
 from integrations.inbound.actions import action_named
 from integrations.inbound.models import WebhookEvent
-from integrations.received import shown_body, shown_headers, shown_json
+from integrations.pages.display import inbound_badge, inbound_story, switched_off
+from integrations.pages.received import shown_body, shown_headers, shown_json
 from integrations.tenancy.capabilities import Capability
 from integrations.tenancy.harmless_text import harmless
 

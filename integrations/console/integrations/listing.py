@@ -14,8 +14,8 @@ from django.db.models import Count, F, Q, QuerySet
 from django.db.models.functions import Lower
 from django.utils.translation import gettext_lazy
 
-from integrations import clock
 from integrations.connections.models import TenantIntegration
+from integrations.database import clock
 from integrations.health.query import NUMBER, numbered
 from integrations.health.reading import facts_of
 from integrations.health.rule import BROKEN, Case, Facts, Health, State, judge

@@ -9,8 +9,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from integrations.console.access import Access
-from integrations.display import Badge, Kind
 from integrations.jobs.models import ACTIVE, OVER, Job
+from integrations.pages.display import Badge, Kind
 from integrations.tenancy.capabilities import Capability
 
 State = Job.State

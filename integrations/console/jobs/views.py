@@ -22,12 +22,12 @@ from integrations.console.delivery.exchange import pretty
 from integrations.console.keyset import listing
 from integrations.console.objects import name_objects
 from integrations.console.page import is_part, page, show
-from integrations.display import sync_badge
 from integrations.jobs import actions
 from integrations.jobs.actions import CannotStart
 from integrations.jobs.models import Job
 from integrations.jobs.replay import ReplayFilter
 from integrations.jobs.snapshots import source_of
+from integrations.pages.display import sync_badge
 from integrations.tenancy.capabilities import Capability
 from integrations.tenancy.tenant import find_tenant, name_of
 

@@ -9,8 +9,8 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext, gettext_lazy
 
-from integrations import clock
 from integrations.api_keys.scopes import Scope
+from integrations.database import clock
 
 ENDS = [
     ("30", gettext_lazy("in 30 days")),

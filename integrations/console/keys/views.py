@@ -12,13 +12,14 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from integrations import clock, conf
+from integrations import conf
 from integrations.api_keys.keys import in_use, make_key, revoke, scopes_for
 from integrations.api_keys.models import APIKey
 from integrations.console.access import Access
 from integrations.console.page import page, show
 from integrations.console.tenant.chosen import chosen_tenant
 from integrations.credentials.error_reports import hides_secrets
+from integrations.database import clock
 from integrations.tenancy.capabilities import Capability
 from integrations.tenancy.people import people
 from integrations.tenancy.roles import Role, role_of

@@ -13,7 +13,7 @@ from integrations.console.access import Access
 from integrations.console.keyset import chosen, listing
 from integrations.console.objects import page_of
 from integrations.console.page import page, show
-from integrations.display import every, next_pull, pull_badge
+from integrations.pages.display import every, next_pull, pull_badge
 from integrations.pull import by_hand
 from integrations.pull.by_hand import is_leased
 from integrations.pull.handlers import handler_for

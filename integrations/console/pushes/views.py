@@ -11,10 +11,10 @@ from django.http import HttpRequest, HttpResponse
 from integrations.console.access import Access
 from integrations.console.keyset import SIZE, chosen, listing
 from integrations.console.page import page, show
-from integrations.display import Badge, Kind, sync_story
 from integrations.erp.connection import ERPConnection
 from integrations.erp.push_log import ERPPushLog
 from integrations.outbox.models import IntegrationEvent
+from integrations.pages.display import Badge, Kind, sync_story
 from integrations.tenancy.capabilities import Capability
 
 PATH = "integration__tenant"

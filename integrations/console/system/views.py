@@ -9,9 +9,10 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy
 
-from integrations import clock, conf
+from integrations import conf
 from integrations.console.access import Access
 from integrations.console.page import page, show
+from integrations.database import clock
 from integrations.delivery.wakeup import QUEUE, SLOW_QUEUE, messages_waiting
 from integrations.observability import health
 from integrations.observability.lights import Periodic, Process, lights, periodic_tasks, processes

@@ -13,12 +13,12 @@ from django.urls import NoReverseMatch, reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
-from integrations import clock
 from integrations.connections.authorization import grant_of, wants_authorization
 from integrations.connections.destinations import shown_target
 from integrations.connections.models import TenantIntegration
 from integrations.console.access import Access, RoleNeeded
 from integrations.console.one_integration import may_use_type, type_refused
+from integrations.database import clock
 from integrations.delivery.models import Lane
 from integrations.errors import EncryptionError
 from integrations.forms.choice import calls_back, connector_of

@@ -15,13 +15,13 @@ from integrations.connections.registered import connection_model
 from integrations.connectors.manifest import Inbound
 from integrations.console.access import Access
 from integrations.console.page import page, show
-from integrations.display import Badge, inbound_badge, inbound_story
 from integrations.errors import IntegrationError
 from integrations.forms.choice import calls_back, connector_of
 from integrations.health.explanations import Explanation
 from integrations.inbound.actions import action_named
 from integrations.inbound.address import EVENTS, GUESSED, callback_address, is_guessed
 from integrations.inbound.models import WebhookEvent
+from integrations.pages.display import Badge, inbound_badge, inbound_story
 from integrations.tenancy.capabilities import Capability
 from integrations.tenancy.harmless_text import harmless
 from integrations.tenancy.roles import Role

@@ -18,11 +18,11 @@ from integrations.console.access import Access
 from integrations.console.page import page, show
 from integrations.counted import count_up_to
 from integrations.delivery.trial import types_to_test
-from integrations.display import clock, exact, sync_badge, sync_story
 from integrations.errors import EncryptionError
 from integrations.forms.grant_state import GrantState
 from integrations.health.explanations import Explained, explanations
 from integrations.outbox.models import IntegrationSync
+from integrations.pages.display import clock, exact, sync_badge, sync_story
 from integrations.statistics.figures import total
 from integrations.statistics.reading import DAY_LONG, Point, Whose, series
 from integrations.tenancy.capabilities import Capability

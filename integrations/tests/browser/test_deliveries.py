@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from integrations.database_clock import after
+from integrations.database.times import after
 from integrations.delivery.drain import drain
 from integrations.models import IntegrationSync, TenantIntegration
 from integrations.tests.factories import make_integration, make_item

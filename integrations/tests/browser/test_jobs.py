@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from integrations.database_clock import after
+from integrations.database.times import after
 from integrations.jobs.run import request_jobs
 from integrations.models import IntegrationSync, Job
 from integrations.tests.factories import make_integration, make_tenant

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from integrations import clock
+from integrations.database import clock
 from integrations.delivery.drain import drain
 from integrations.models import TenantIntegration
 from integrations.tests.factories import SECRET, make_integration, make_item

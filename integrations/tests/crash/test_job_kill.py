@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from integrations.database_clock import after
+from integrations.database.times import after
 from integrations.jobs.actions import pause, resume, start_backfill, start_replay
 from integrations.jobs.backfill import BackfillFilter
 from integrations.jobs.replay import ReplayFilter

@@ -20,13 +20,13 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from integrations import clock
 from integrations.alerts import watch as alerts_watch
 from integrations.alerts.mail import note, send
 from integrations.alerts.publishing import publish_words
 from integrations.alerts.watch import watch
 from integrations.alerts.word import Word, word_about
 from integrations.connections import health as connection_health
+from integrations.database import clock
 from integrations.delivery.drain import drain
 from integrations.delivery.models import CLOSED
 from integrations.health.alert import ALERTS, Alert, AlertMail, AlertMute

@@ -10,7 +10,7 @@ from django.contrib.auth.models import User
 from django.db import connection
 from django_celery_beat.models import PeriodicTask
 
-from integrations.database_clock import after
+from integrations.database.times import after
 from integrations.health.alert import ALERTS, Alert, AlertMail
 from integrations.models import Heartbeat, IntegrationSync, Lane
 from integrations.tasks import retry_failed_syncs, tell_alerts

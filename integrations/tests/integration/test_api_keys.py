@@ -16,12 +16,12 @@ from django.test import Client, override_settings
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from integrations import clock
 from integrations.api.routes import api
 from integrations.api_keys.keys import in_use, keys_of, make_key, revoke, scopes_for
 from integrations.api_keys.models import APIKey
 from integrations.api_keys.scopes import Scope, _registered, register_scope
 from integrations.audit.trail import AuditEntry
+from integrations.database import clock
 from integrations.tenancy.capabilities import Capability
 from integrations.tenancy.roles import Role
 from integrations.transport.redaction import redact

@@ -15,12 +15,12 @@ import pytest
 from django.core.cache import cache
 from jsonschema import Draft202012Validator
 
-from integrations import clock
 from integrations.api.v1.api import api
 from integrations.api.v1.document import TAGS
 from integrations.api_keys.scopes import Scope, scopes
 from integrations.audit.trail import AuditEntry
 from integrations.console import urls as console
+from integrations.database import clock
 from integrations.pull import handlers
 from integrations.tenancy.capabilities import Capability
 from integrations.tenancy.roles import Role

@@ -20,7 +20,7 @@ from integrations.connectors.manifest import Field, Manifest
 from integrations.connectors.page import Page
 from integrations.connectors.port import Envelope, Receipt
 from integrations.connectors.registry import ConnectorRegistry
-from integrations.database_clock import after
+from integrations.database.times import after
 from integrations.delivery.call_gate import CallGate
 from integrations.delivery.drain import drain
 from integrations.delivery.lease import take

@@ -15,10 +15,11 @@ from django.utils import timezone
 from standardwebhooks import Webhook
 
 from integrations.audit import notes
+from integrations.database.leases import LeaseLost
 from integrations.delivery import operator_actions, send, unsendable
 from integrations.delivery import settle as settle_module
 from integrations.delivery.drain import Drained, drain
-from integrations.delivery.lease import LeaseLost, extend, release, take
+from integrations.delivery.lease import extend, release, take
 from integrations.models import ExecutionLog, IntegrationSync, Lane, TenantIntegration
 from integrations.tests.factories import SECRET, make_integration, make_item, make_tenant, statuses
 from integrations.tests.receiver import Answer, Receiver

@@ -11,7 +11,7 @@ from django.db import connection
 from django.db.models import F
 from django.test.utils import CaptureQueriesContext
 
-from integrations import clock
+from integrations.database import clock
 from integrations.health.query import NUMBER, numbered
 from integrations.health.reading import facts_of, health_of
 from integrations.health.rule import Case, Facts, case_of

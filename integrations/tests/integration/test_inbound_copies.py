@@ -11,7 +11,7 @@ from django.core.cache import cache
 from django.db import connections
 from django.db.models import F
 
-from integrations.database_clock import after
+from integrations.database.times import after
 from integrations.errors import IntegrationPermanentError
 from integrations.inbound import actions
 from integrations.models import TenantIntegration, WebhookEvent

@@ -20,7 +20,7 @@ from integrations import alone as alone_module
 from integrations.alone import shared
 from integrations.connectors.base import BaseConnector
 from integrations.connectors.registry import ConnectorRegistry
-from integrations.database_clock import after
+from integrations.database.times import after
 from integrations.errors import IntegrationPermanentError, IntegrationTemporaryError
 from integrations.inbound import actions, sweep
 from integrations.inbound import process as processing

@@ -15,7 +15,7 @@ from django.db import connection, connections, transaction
 from django.utils import timezone
 
 from integrations.capture import trigger_handler
-from integrations.database_clock import after
+from integrations.database.times import after
 from integrations.delivery.drain import drain
 from integrations.jobs import actions, run
 from integrations.jobs import chosen as sync_actions

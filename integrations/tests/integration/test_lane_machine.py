@@ -18,9 +18,10 @@ from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from integrations import conf, sql
+from integrations import conf
 from integrations.connectors.port import Envelope, Receipt
 from integrations.connectors.registry import ConnectorRegistry
+from integrations.database import sql
 from integrations.delivery import lease, operator_actions
 from integrations.delivery.drain import drain
 from integrations.delivery.sweep import sweep

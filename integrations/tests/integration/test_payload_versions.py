@@ -13,9 +13,9 @@ from django.db.models import F
 from django.test.utils import CaptureQueriesContext
 from standardwebhooks import Webhook
 
-from integrations import clock
 from integrations.admin.integration.form import IntegrationForm
 from integrations.checks import payload_versions_are_made
+from integrations.database import clock
 from integrations.delivery import operator_actions
 from integrations.delivery.drain import drain
 from integrations.health.explanations import Explained, Explanation, explanations

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from django.contrib.sessions.models import Session
 
-from integrations import clock
+from integrations.database import clock
+from integrations.database.retention import is_old, old_pages
 from integrations.outbox.models import IntegrationEvent
-from integrations.retention import is_old, old_pages
 from integrations.tests.factories import make_integration, make_item, make_tenant
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db]

@@ -8,7 +8,7 @@ import pytest
 from django.contrib.contenttypes.models import ContentType
 from django.db.models.functions import Now
 
-from integrations.database_clock import after
+from integrations.database.times import after
 from integrations.models import IntegrationSync
 from integrations.outbox.filters import SyncFilter
 from integrations.tests.factories import make_integration, make_item, make_tenant

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from integrations import clock
+from integrations.database import clock
 
 
 def test_without_a_measurement_it_is_the_machines_clock() -> None:

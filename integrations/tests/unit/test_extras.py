@@ -69,7 +69,7 @@ def test_a_schedule_without_the_database_names_every_periodic_task() -> None:
 def test_nothing_is_counted_without_prometheus() -> None:
     script = (
         "import sys; sys.modules['prometheus_client'] = None\n"
-        "from integrations.counters import SWEEPS, WAKE_UPS, count_deliveries\n"
+        "from integrations.telemetry.counters import SWEEPS, WAKE_UPS, count_deliveries\n"
         "count_deliveries('webhook', [('delivered', 5, 0.1)]), SWEEPS.inc(), WAKE_UPS.labels('slow', 'sent').inc()\n"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from integrations.received import MOST, shown_body, shown_headers, shown_json
+from integrations.pages.received import MOST, shown_body, shown_headers, shown_json
 from integrations.tenancy.harmless_text import harmless
 
 

@@ -12,7 +12,7 @@ import pytest
 from django.http import QueryDict
 from pydantic import ValidationError
 
-from integrations import clock
+from integrations.database import clock
 from integrations.outbox.filters import SyncFilter, statuses
 
 PUBLIC_ID = "7f1dd1a6-7f0e-4c3b-9d8e-2f5f6a7b8c9d"

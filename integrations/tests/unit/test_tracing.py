@@ -11,9 +11,9 @@ import pytest
 from opentelemetry import trace
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
 
-from integrations import tracing
 from integrations.connectors.kinds.webhook import WebhookConnector
 from integrations.connectors.port import Binding, Envelope
+from integrations.telemetry import tracing
 from integrations.tests.receiver import Receiver
 
 TRACE, SPAN = 0x0AF7651916CD43DD8448EB211C80319C, 0xB7AD6B7169203331

@@ -20,7 +20,7 @@ TEMPLATES = sorted((HERE / "templates").rglob("*.html"))
 MODULES = sorted(
     path
     for pattern in (
-        "console/**/*.py", "health/*.py", "jobs/*.py", "forms/*.py", "display.py", "received.py", "audit/why_not.py",
+        "console/**/*.py", "health/*.py", "jobs/*.py", "forms/*.py", "pages/*.py", "audit/why_not.py",
         "observability/lights.py", "outbox/filters.py", "inbound/by_hand.py", "pull/by_hand.py", "api_keys/keys.py",
         "services/subscription_trial.py", "tenancy/capabilities.py", "connectors/config_check.py", "expressions.py",
         "connections/condition_check.py", "connections/conditions.py", "connections/payloads.py",

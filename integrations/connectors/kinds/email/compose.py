@@ -15,8 +15,8 @@ from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime
 
-from integrations import clock
 from integrations.connectors.port import Envelope
+from integrations.database import clock
 from integrations.errors import printable
 
 MAX_SUBJECT = 200

@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from integrations import clock
+from integrations.database import clock
 from integrations.errors import SETUP, IntegrationError, IntegrationPermanentError, IntegrationRateLimited
 from integrations.faults import Fault
 from integrations.transport.classify import retry_after_of

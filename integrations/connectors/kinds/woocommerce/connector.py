@@ -34,7 +34,6 @@ from decimal import Decimal
 from functools import cached_property
 from typing import Any
 
-from integrations import clock
 from integrations.auth.scheme import Auth, BasicAuth
 from integrations.connectors.base import BaseConnector
 from integrations.connectors.config_check import check
@@ -43,6 +42,7 @@ from integrations.connectors.families.status_map import StatusMap, status_map_pr
 from integrations.connectors.incoming import WebhookDTO
 from integrations.connectors.page import Page
 from integrations.connectors.registry import register
+from integrations.database import clock
 from integrations.errors import (
     ConfigurationError,
     IntegrationAuthError,

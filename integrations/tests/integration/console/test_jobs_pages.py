@@ -12,7 +12,7 @@ from django.test import Client
 from django.urls import reverse
 
 from integrations.console.jobs.shown import duration
-from integrations.database_clock import after
+from integrations.database.times import after
 from integrations.jobs.actions import start_backfill, start_replay
 from integrations.jobs.backfill import BackfillFilter
 from integrations.jobs.models import MOST_PACE

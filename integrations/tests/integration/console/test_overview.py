@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from integrations.console.access import CHOSEN
-from integrations.database_clock import after
+from integrations.database.times import after
 from integrations.models import (
     IntegrationFigures,
     IntegrationSync,

@@ -12,11 +12,11 @@ from django.test import Client, override_settings
 from django.urls import reverse
 from django.utils import timezone
 
-from integrations import clock
 from integrations.api_keys.keys import make_key
 from integrations.api_keys.models import APIKey
 from integrations.audit.trail import AuditEntry
 from integrations.connections.signing_keys import rotate_signing_secret
+from integrations.database import clock
 from integrations.models import IntegrationEvent, TenantIntegration
 from integrations.tests.integration.admin_world import CANARIES, client_of, make_integration
 from tasks.models import WorkItem

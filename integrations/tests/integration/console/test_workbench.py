@@ -17,8 +17,8 @@ from integrations.connections.health import refused_reason
 from integrations.connections.signing_keys import rotate_signing_secret
 from integrations.delivery.deletion import delete_marked
 from integrations.delivery.drain import drain
-from integrations.display import clock
 from integrations.models import ExecutionLog, IntegrationSync, Lane, TenantIntegration, WebhookEvent
+from integrations.pages.display import clock
 from integrations.statistics.models import IntegrationFigures
 from integrations.tests.factories import SECRET, make_integration, make_item, make_tenant, statuses
 from integrations.tests.receiver import Receiver

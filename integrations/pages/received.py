@@ -15,7 +15,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
-from integrations.display import NOTHING
+from integrations.pages.display import NOTHING
 from integrations.tenancy.harmless_text import harmless
 from integrations.transport.redaction import MASK, is_secret_name, redact
 

@@ -1,6 +1,6 @@
 """The time by the database's clock, as far as this process knows it: the one clock that all processes share.
 
-What two machines must agree on is decided in SQL (`database_clock.after`, ``Now()``). Where it cannot be, for a
+What two machines must agree on is decided in SQL (`times.after`, ``Now()``). Where it cannot be, for a
 signature, a token's end or a page that a person reads, these functions stand in for ``time.time`` and ``timezone.now``.
 They count on from the last measurement with a clock that nobody sets, so a step of the machine's own clock changes
 nothing. A process that never reached the database has its machine's clock and nothing better.

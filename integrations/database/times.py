@@ -11,7 +11,7 @@ from django.db import connections
 from django.db.models import DateTimeField, DurationField, ExpressionWrapper, Value
 from django.db.models.functions import Now
 
-from integrations import clock
+from integrations.database import clock
 
 # How far the machine's clock (the parameter, seconds since the epoch) is ahead. SQLite has no clock of its own.
 SKEW = {

@@ -8,7 +8,7 @@ from typing import Any
 from django.db.models import AutoField, BigAutoField, BooleanField, ExpressionWrapper, Q, QuerySet, SmallAutoField
 
 from integrations import conf
-from integrations.database_clock import after
+from integrations.database.times import after
 
 DAY = 86400.0
 

@@ -13,7 +13,7 @@ from django.utils.timesince import timesince, timeuntil
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from integrations.clock import now as clock_now
+from integrations.database.clock import now as clock_now
 from integrations.inbound.models import AbstractWebhookEvent
 from integrations.outbox.models import IntegrationEvent, IntegrationSync
 from integrations.pull.by_hand import is_leased

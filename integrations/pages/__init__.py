@@ -1,0 +1,1 @@
+"""What pages of admin and console show alike: states and times, and what others sent us."""

@@ -1,0 +1,1 @@
+"""What a process tells of its own work: log lines, traces, counters for Prometheus."""
