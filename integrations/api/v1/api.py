@@ -15,7 +15,6 @@ from integrations.api.authentication import KeyAuth, PersonAuth, tells_quota
 from integrations.api.body import StorableJSON, Unreadable
 from integrations.api.docs_page import DocsPage
 from integrations.api_keys.proof import KeyRefused, TooManyRequests
-from integrations.credentials.error_reports import hides_secrets
 from integrations.errors import ConfigurationError, IntegrationError
 
 from . import (
@@ -71,7 +70,6 @@ api = ProblemAPI(
     parser=StorableJSON(),
     docs=DocsPage(),
 )
-api.add_decorator(hides_secrets, mode="view")
 api.add_decorator(tells_quota, mode="view")
 api.add_decorator(remembers, mode="view")
 api.add_decorator(once, mode="operation")

@@ -14,6 +14,7 @@ from ninja import Schema
 from pydantic import Field
 
 from integrations.api.authentication import count_if_key, tells_quota
+from integrations.credentials.error_reports import hides_secrets
 
 from .examples import example
 
@@ -107,6 +108,7 @@ def problem(
 
 
 @csrf_exempt
+@hides_secrets
 @tells_quota
 def no_such_call(request: HttpRequest, rest: str) -> HttpResponse:
     """Answer an address that no operation has, in the form of all problems."""
@@ -117,7 +119,10 @@ def no_such_call(request: HttpRequest, rest: str) -> HttpResponse:
 
 
 def not_allowed(view: Any) -> Callable[..., HttpResponse]:
-    """Decorate a view of an address: a method that it does not have is answered in the form of all problems, too."""
+    """Decorate a view of an address: a method that it does not have is answered in the form of all problems, too.
+
+    Whatever the address is, no error report repeats the key that was sent.
+    """
 
     @wraps(view)
     def answered(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
@@ -128,7 +133,7 @@ def not_allowed(view: Any) -> Callable[..., HttpResponse]:
         words = f"{request.path[:200]} takes no {request.method}, but {response['Allow']}."
         return problem(405, "method_not_allowed", words, headers={"Allow": response["Allow"]})
 
-    return tells_quota(answered)  # type: ignore[return-value]
+    return hides_secrets(tells_quota(answered))  # type: ignore[return-value]
 
 
 def by_field(errors: list[dict[str, Any]]) -> dict[str, str]:

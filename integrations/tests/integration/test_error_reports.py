@@ -11,15 +11,17 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from django.contrib.sessions.models import Session
 from django.core import mail
-from django.db.models.signals import pre_delete
+from django.db.models.signals import post_init, pre_delete
 from django.http import HttpRequest, HttpResponse
 from django.test import RequestFactory
 from django.urls import reverse
 from django.views.debug import technical_500_response
 
+from integrations.api_keys.models import APIKey
 from integrations.connections.grants import OAuthRequest
 from integrations.credentials.error_reports import hides_secrets
 from integrations.models import GitHubConfiguration, TenantIntegration, WebhookEvent
+from integrations.tests.api_world import key_for
 from integrations.tests.inbound_world import SECRET, headers_of, make_connection, provider
 
 from .admin_world import Side, failing, form_values, make_side, shown_values, superuser, url
@@ -110,6 +112,31 @@ def change_by_api(acme: Side) -> Any:
         )
 
 
+def _with_key(acme: Side, method: str, path: str) -> Any:
+    headers = {"Authorization": f"Bearer {text_of(acme)}", "X-Ticket": CANARY}
+    with failing(APIKey, post_init):  # it is looked for
+        return getattr(acme.client, method)(f"/api/v1{path}?key={CANARY}", headers=headers)
+
+
+def text_of(acme: Side) -> str:
+    """Make a key, and return a text by which it is looked for, with the canary in the part that is secret."""
+    _, text = key_for(acme.tenant, "read")
+    prefix, _, rest = text.rpartition("_")
+    return f"{prefix}_{CANARY}{rest[len(CANARY) :]}"
+
+
+def ask_with_a_key(acme: Side) -> Any:
+    return _with_key(acme, "get", "/me")
+
+
+def ask_what_no_call_has(acme: Side) -> Any:
+    return _with_key(acme, "get", "/nothing")
+
+
+def ask_with_a_method_that_there_is_not(acme: Side) -> Any:
+    return _with_key(acme, "put", "/deliveries")
+
+
 def come_back_from_provider(acme: Side) -> Any:
     with registered():
         hub = make_hub("http://127.0.0.1:9", tenant=acme.tenant, refresh_token="", client_secret=OURS)
@@ -141,6 +168,9 @@ VIEWS = [
     configure_system,
     setup_by_api,
     change_by_api,
+    ask_with_a_key,
+    ask_what_no_call_has,
+    ask_with_a_method_that_there_is_not,
     come_back_from_provider,
     call_back,
 ]
