@@ -14,6 +14,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import reverse
+from django.utils.translation import gettext_noop
 from ninja import Query, Router, Schema
 from ninja.responses import Status
 from pydantic import Field
@@ -51,11 +52,13 @@ from integrations.api.v1.extend import (
 from .models import Note, WorkItem
 
 READ = Scope(
-    "workitems:read", "Read work items and their notes", permissions=("tasks.view_workitem", "tasks.view_note")
+    "workitems:read",
+    gettext_noop("Read work items and their notes"),
+    permissions=("tasks.view_workitem", "tasks.view_note"),
 )
 WRITE = Scope(
     "workitems:write",
-    "Make and change work items, write notes on them",
+    gettext_noop("Make and change work items, write notes on them"),
     permissions=("tasks.add_workitem", "tasks.change_workitem", "tasks.add_note"),
 )
 router = Router(tags=["Work items"])

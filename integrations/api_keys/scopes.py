@@ -28,7 +28,7 @@ class Scope:
 
     Attributes:
         name: as programs write it, ``deliveries:write``.
-        words: what it allows, for people.
+        words: what it allows, for people; pages translate it, so mark it with ``gettext_noop``.
         capabilities: what a holder may do here; none: only the project knows what it means.
         permissions: those of Django that a person needs to give it to a key, and to do without a key what it allows.
             With neither capabilities nor permissions it is for keys alone, and every manager may give it.
@@ -86,6 +86,6 @@ INTEGRATIONS = Scope(
     gettext_noop("Set up, change and delete integrations, their secrets included"),
     frozenset({Capability.ADD, Capability.SETTINGS, Capability.SECRETS, Capability.DELETE, Capability.BACKFILL}),
 )
-AUDIT = Scope("audit:read", "Read the audit trail", frozenset({Capability.AUDIT}))
+AUDIT = Scope("audit:read", gettext_noop("Read the audit trail"), frozenset({Capability.AUDIT}))
 for _scope in (READ, DELIVERIES, INTEGRATIONS, AUDIT):
     register_scope(_scope)

@@ -146,6 +146,14 @@ def test_sentences_without_a_mark_are_found() -> None:
     assert list(sentences(source)) == ["It is {} now"]
 
 
+@pytest.mark.parametrize("path", ["integrations/api_keys/scopes.py", "tasks/integrations_api.py"])
+def test_what_a_scope_allows_has_a_mark(path: str) -> None:
+    """Also where it is no sentence; the form of a new key translates it."""
+    calls = [node for node in ast.walk(ast.parse((HERE.parent / path).read_text())) if isinstance(node, ast.Call)]
+    words = [call.args[1] for call in calls if isinstance(call.func, ast.Name) and call.func.id == "Scope"]
+    assert words and [ast.unparse(each) for each in words if not isinstance(each, ast.Call)] == []
+
+
 def test_the_texts_of_connector_types_are_where_makemessages_finds_them() -> None:
     kinds = [kind for kind in ConnectorRegistry.all() if connector_pages.is_ours(kind)]
     assert OURS.read_text() == connector_texts.written(kinds), "run: python manage.py connector texts"
