@@ -15,12 +15,13 @@ from integrations.api_keys.models import APIKey
 from integrations.api_keys.scopes import Scope, scopes
 from integrations.connections.access import may_use
 from integrations.connectors.manifest import Manifest
+from integrations.connectors.registry import ConnectorRegistry
 from integrations.inbound.actions import not_theirs
 from integrations.tenancy.capabilities import Capability, may, tenants_where
 from integrations.tenancy.scope import tenants_of
 from integrations.tenancy.tenant import present, tenant_model
 
-_CAPABILITY, _SCOPE = "capability", "scope"
+_CAPABILITY, _SCOPE, _KIND, _ACTION = "capability", "scope", "connector type", "inbound action"
 
 
 class Caller(ABC):
@@ -29,7 +30,8 @@ class Caller(ABC):
     Attributes:
         name: who it is, for logs.
         identity: the same for the same caller, never for two.
-        granted: what this call asked for and was allowed, as JSON: (capability or scope, its name, the tenant's key).
+        granted: what this call asked for and was allowed, as JSON: (capability, scope, connector type or inbound
+            action, its name, the tenant's key).
     """
 
     name: str
@@ -90,22 +92,52 @@ class Caller(ABC):
             raise PermissionDenied(self.lacks_scope(scope))
         self.granted.append((_SCOPE, scope.name, str(tenant_key)))
 
+    def require_kind(self, key: str, tenant: Any) -> None:
+        """Refuse a caller who may not set up and change integrations of the connector type `key` for `tenant`.
+
+        Raises:
+            PermissionDenied: the message names the family.
+            UnknownConnector: there is no such type.
+        """
+        manifest = ConnectorRegistry.type_of(key).manifest
+        if not self.may_use(manifest, tenant):
+            raise PermissionDenied(f"Connectors of the family {manifest.family} are not yours to use.")
+        self.granted.append((_KIND, key, str(tenant.pk)))
+
+    def refusal_to_tick(self, names: list[str], ticked: list[str], tenant_key: Any) -> str:
+        """Say why the caller may not let an integration of this tenant do these inbound actions, "" if they may.
+
+        Args:
+            ticked: what it may do already; that stays, whoever asks.
+        """
+        problem = self.why_not_tick(names, ticked)
+        if not problem:
+            self.granted += [(_ACTION, name, str(tenant_key)) for name in sorted(set(names) - set(ticked))]
+        return problem
+
     def require_again(self, granted: Iterable[Sequence[str]]) -> None:
         """Refuse a caller who may no longer do what was `granted` to an earlier call of theirs.
 
         Raises:
             Http404: the tenant is not theirs any more.
             PermissionDenied: the message says what it takes.
+            UnknownConnector: the type that it was about is not installed any more.
         """
         known = {scope.name: scope for scope in scopes()}
         for kind, name, text in granted:
             key = tenant_model()._meta.pk.to_python(text)
-            if not self.tenants().filter(pk=key).exists():
+            tenant = self.tenants().filter(pk=key).first()
+            if tenant is None:
                 raise Http404
             if kind == _CAPABILITY and name in Capability.__members__:
                 self.require(Capability[name], key)
             elif kind == _SCOPE and name in known:
                 self.require_scope(known[name], key)
+            elif kind == _KIND:
+                self.require_kind(name, tenant)
+            elif kind == _ACTION:
+                if problem := self.refusal_to_tick([name], [], key):
+                    raise PermissionDenied(problem)
             else:
                 raise PermissionDenied  # a newer release has no such thing
 

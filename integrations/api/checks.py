@@ -51,7 +51,7 @@ def tick(request: HttpRequest, integration: TenantIntegration, names: list[str])
     # What is ticked already may stay, offered or not: whoever sends back what they got says nothing wrong.
     ticked = integration.inbound_actions
     check_names("inbound_actions", names, [*(name for name, _ in action_choices()), *ticked])
-    if problem := caller_of(request).why_not_tick(names, ticked):
+    if problem := caller_of(request).refusal_to_tick(names, ticked, integration.tenant_id):
         raise ConfigurationError({"inbound_actions": problem})
     integration.inbound_actions = sorted(set(names))
 

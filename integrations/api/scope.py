@@ -10,7 +10,6 @@ from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest
 
 from integrations.connections.models import TenantIntegration
-from integrations.connectors.registry import ConnectorRegistry
 from integrations.errors import ConfigurationError
 from integrations.tenancy.capabilities import Capability
 from integrations.tenancy.tenant import find_tenant
@@ -74,10 +73,12 @@ def one_below(request: HttpRequest, model: type[Model], pk: int, capability: Cap
 
 
 def require_kind(request: HttpRequest, key: str, tenant: Any) -> None:
-    """Refuse kinds of systems that are not this caller's to use for `tenant` (docs/COLLABORATION.md)."""
-    manifest = ConnectorRegistry.type_of(key).manifest
-    if not caller_of(request).may_use(manifest, tenant):
-        raise PermissionDenied(f"Connectors of the family {manifest.family} are not yours to use.")
+    """Refuse kinds of systems that are not this caller's to use for `tenant` (docs/COLLABORATION.md).
+
+    Raises:
+        PermissionDenied: the message names the family.
+    """
+    caller_of(request).require_kind(key, tenant)
 
 
 def tenant_of(request: HttpRequest, key: str | int | None) -> Any:

@@ -199,7 +199,9 @@ def attempt(request: HttpRequest, public_id: UUID, event_type: str, data: Subscr
     version = data.payload_version
     if version is None and (stored := _stored(integration, event_type)) is not None:
         version = stored.payload_version
-    if caller_of(request).may(Capability.VIEW_DELIVERIES, integration.tenant_id):
+    caller = caller_of(request)
+    if caller.may(Capability.VIEW_DELIVERIES, integration.tenant_id):
+        caller.require(Capability.VIEW_DELIVERIES, integration.tenant_id)  # asked again before a kept answer is told
         events = events_to_try(event_type, integration.tenant, integration_id=integration.pk, version=version)
     else:
         events = samples(event_type, integration.tenant, version=version)

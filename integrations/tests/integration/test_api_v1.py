@@ -8,6 +8,7 @@ from threading import Barrier
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.core.cache import cache
 from django.db import connections
 from django.test import Client
@@ -153,6 +154,47 @@ def test_a_kept_answer_is_told_only_to_who_may_still_do_it(world: World) -> None
     assert (again.json(), again["Idempotent-Replayed"]) == (first.json(), "true")
     mine.delete()
     assert call("post", path, {}, client=client, **named).status_code == 404
+
+
+SEE, CHANGE = "integrations.view_tenantintegration", "integrations.change_tenantintegration"
+KEPT_FOR = [  # a write, and each permission of Django that it asked for beside those
+    ("post", "/integrations/{public_id}/rotate-secret", {}, ["use_webhook_connectors"]),
+    ("patch", "/integrations/{public_id}/settings", {"max_attempts": 7}, ["use_webhook_connectors"]),
+    ("post", "/integrations/{public_id}/pause", {}, ["use_webhook_connectors"]),
+    ("post", "/integrations/{public_id}/subscriptions/{event_type}/try", {}, ["view_integrationsync"]),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "body", "needs"), KEPT_FOR, ids=lambda value: str(value)[-30:])
+def test_each_right_that_was_asked_is_asked_again(
+    world: World, method: str, path: str, body: dict[str, Any], needs: list[str]
+) -> None:
+    """The family of the connector as well, and what was shown only to who may see it."""
+    names = [f"integrations.{name}" for name in needs]
+    client, named = person(world.tenant, "", SEE, CHANGE, *names), {"Idempotency-Key": "a"}
+    first = call(method, world.path(path), body, client=client, **named)
+    assert first.status_code == 200, first.content
+    user = User.objects.get(pk=client.session["_auth_user_id"])
+    for name in needs:
+        permission = user.user_permissions.get(codename=name)
+        user.user_permissions.remove(permission)
+        refused = call(method, world.path(path), body, client=client, **named)
+        assert (refused.status_code, refused.json()["code"]) == (403, "forbidden"), name
+        user.user_permissions.add(permission)
+    again = call(method, world.path(path), body, client=client, **named)
+    assert (again.json(), again["Idempotent-Replayed"]) == (first.json(), "true")
+
+
+def test_an_action_that_was_ticked_is_asked_again(world: World) -> None:
+    client = person(world.tenant, "manager", "tasks.change_workitem")
+    path, named = world.path("/integrations/{public_id}/settings"), {"Idempotency-Key": "a"}
+    body = {"inbound_actions": ["workitem-status"]}
+    first = call("patch", path, body, client=client, **named)
+    assert first.status_code == 200, first.content
+    user = User.objects.get(pk=client.session["_auth_user_id"])
+    user.user_permissions.clear()
+    refused = call("patch", path, body, client=client, **named)
+    assert (refused.status_code, "workitem-status" in refused.json()["detail"]) == (403, True)
 
 
 def test_a_refused_write_may_be_sent_again_under_the_same_name(world: World) -> None:
