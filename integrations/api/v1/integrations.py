@@ -18,8 +18,10 @@ from integrations.api.scope import one, require_kind, visible
 from integrations.api.waiting import TOO_MANY, place_to_try
 from integrations.connections.models import TenantIntegration
 from integrations.connectors.port import TestResult
+from integrations.database import clock
 from integrations.delivery import operator_actions
 from integrations.delivery.trial import check_connection, log_trial, send_test_event, types_to_test
+from integrations.health.query import NUMBER, numbered
 from integrations.health.reading import health_of
 from integrations.health.rule import Health, State
 from integrations.tenancy.capabilities import Capability
@@ -32,7 +34,7 @@ from .paging import Before, Limit, Page, page_of
 from .problems import PROBLEMS, ROW_PROBLEMS, WRITE_PROBLEMS, Refused
 
 router = Router(tags=["Integrations"])
-MOST_JUDGED = 20_000
+_STATES = list(State)
 
 
 class HealthOut(Schema):
@@ -144,7 +146,7 @@ def integrations(
     before: Before = None,
 ) -> Any:
     """List the integrations, newest first, each with its health."""
-    rows = visible(request, Capability.VIEW)
+    rows, now = visible(request, Capability.VIEW), clock.now()
     if name:
         rows = rows.filter(name__icontains=name)
     if connector_type:
@@ -152,14 +154,12 @@ def integrations(
     if event_type:
         rows = rows.filter(subscriptions__event_type=event_type)
     if health is not None:
-        # No column says it: up to MOST_JUDGED are judged, as for the console's list.
-        older = rows if before is None else rows.filter(pk__lt=before)
-        judged = health_of(older.order_by("-pk")[:MOST_JUDGED])
-        rows = rows.filter(pk__in=[pk for pk, found in judged.items() if found.state is health][: limit + 1])
+        judged: Any = numbered(rows, lambda case: _STATES.index(case.state), now)
+        rows = judged.filter(**{NUMBER: _STATES.index(health)})
     rows = rows.select_related("tenant").prefetch_related("subscriptions")
     page = page_of(request, rows, lambda row: row, limit=limit, before=before)
-    found = health_of(page["data"])
-    return {**page, "data": [_shown(row, found[row.pk]) for row in page["data"]]}
+    found = health_of(page["data"], now)
+    return {**page, "data": [_shown(row, found[row.pk]) for row in page["data"] if row.pk in found]}  # not just deleted
 
 
 @router.get(
@@ -252,9 +252,10 @@ def delete(request: HttpRequest, public_id: UUID) -> Any:
 
 def _read(found: TenantIntegration) -> dict[str, Any]:
     row = TenantIntegration.unannounced.select_related("tenant").filter(pk=found.pk).first()
-    if row is None:
+    health = health_of([row]).get(row.pk) if row is not None else None
+    if row is None or health is None:
         raise Refused(404, "not_found", "It was deleted meanwhile.")
-    return _shown(row, health_of([row])[row.pk])
+    return _shown(row, health)
 
 
 def _shown(row: TenantIntegration, health: Health) -> dict[str, Any]:

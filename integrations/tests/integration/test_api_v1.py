@@ -17,6 +17,7 @@ from integrations.api.v1 import jobs
 from integrations.api.waiting import place_to_try
 from integrations.api_keys.models import IdempotentRequest
 from integrations.audit.trail import AuditEntry
+from integrations.database import clock
 from integrations.delivery.drain import drain
 from integrations.jobs.models import Job
 from integrations.models import IntegrationSync, Lane, TenantIntegration
@@ -111,6 +112,20 @@ def test_health_is_that_of_the_console(world: World) -> None:
     resumed = call("post", world.path("/integrations/{public_id}/resume"), client=client).json()
     assert resumed["health"]["state"] == "never_tried"
     assert Lane.objects.get(pk=world.integration.pk).paused_since is None
+
+
+def test_integrations_of_one_health_are_read_page_by_page_however_many_others_there_are(world: World) -> None:
+    paused = [make_integration(world.tenant, name=f"paused {number}") for number in range(5)]
+    Lane.objects.filter(pk__in=[row.pk for row in paused]).update(paused_since=clock.now())
+    off = {"tenant": world.tenant, "integration_type": "webhook", "is_active": False}
+    TenantIntegration.unannounced.bulk_create(TenantIntegration(name=f"off {n}", **off) for n in range(20_000))
+    client, names, address = person(world.tenant, "viewer"), [], "/integrations?health=paused&limit=2"
+    while address:
+        page = call("get", address.replace("http://testserver", ""), client=client).json()
+        assert {each["health"]["state"] for each in page["data"]} == {"paused"}
+        names.append([each["name"] for each in page["data"]])
+        address = page["next"] or ""
+    assert names == [["paused 4", "paused 3"], ["paused 2", "paused 1"], ["paused 0"]]
 
 
 def test_what_is_deleted_is_marked_and_gone_from_lists(world: World) -> None:
