@@ -7,6 +7,7 @@ would drop every sweep without a word.
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
@@ -48,18 +49,24 @@ def last_ends() -> dict[str, datetime]:
     return {each.task: ends[_key(each.task)] for each in scheduled() if _key(each.task) in ends}
 
 
-def look_in_place_of_beat(app: Any) -> bool:
+def look_in_place_of_beat(app: Any, queues: Collection[str]) -> bool:
     """Ask for the look at what is wrong, if beat has stopped doing so; tell whether that was necessary.
 
     Called by every worker every few seconds. Nobody else could tell people that beat is silent.
+
+    Args:
+        queues: those that the calling worker takes messages from. The message goes into one of them, the task's own if
+            that is among them: no other worker may run.
     """
     entry = next((each for each in scheduled() if each.task == LOOK and each.is_enabled), None)
     if entry is None or not apps.is_installed("django_celery_beat"):
         return False  # then no run is noted, and none is missed
     if not Heartbeat.objects.filter(name=_key(LOOK), beaten_at__lt=after(-LOOKS_MISSED * entry.seconds)).exists():
         return False
+    task = app.tasks[LOOK]
+    queue = task.queue if task.queue in queues else min(queues, default=task.queue)
     try:
-        app.tasks[LOOK].apply_async(headers={"periodic_task_name": entry.name})
+        task.apply_async(headers={"periodic_task_name": entry.name}, queue=queue)
     except OperationalError:
         logger.warning("beat is silent, and the broker does not take the look at what is wrong")
     return True

@@ -173,7 +173,8 @@ def _worker_ready(sender: Any, **_: Any) -> None:
     from .periodic import look_in_place_of_beat  # it needs the task's schedule, which needs this
 
     global _pulse
-    _pulse = _Pulse(sender.app.amqp.queues.consume_from, partial(look_in_place_of_beat, sender.app))
+    queues = tuple(sender.app.amqp.queues.consume_from)
+    _pulse = _Pulse(queues, partial(look_in_place_of_beat, sender.app, queues))
     _pulse.start()
 
 

@@ -85,13 +85,28 @@ def test_a_worker_looks_where_beat_has_stopped(celery_worker: Callable[..., Cele
     wait_until(lambda: Heartbeat.objects.filter(name="tell_alerts", beaten_at__gt=after(-60)).exists())
 
 
+@pytest.mark.slow
+def test_a_worker_of_the_slow_queue_alone_looks_itself(celery_worker: Callable[..., CeleryProcess]) -> None:
+    """Nobody takes messages from the other queue, which is a thing to tell."""
+    chat = make_integration(make_tenant(), "https://hooks.example.com/chat", name="chat", events=("worker_silent",))
+    for queue in ("beat", "deliveries"):
+        Alert.objects.create(name="worker_silent", about=queue, since=after(-600), is_open=True)
+    for name in ("tell_alerts", "beat"):
+        Heartbeat.objects.update_or_create(name=name, defaults={"beaten_at": after(-600)})
+    celery_worker(pool=POOL, args=("-Q", "slow"))
+    wait_until(lambda: IntegrationSync.objects.filter(integration=chat).count() == 2, timeout=30)
+    rows = IntegrationSync.objects.filter(integration=chat).select_related("event")
+    titles = {json.loads(row.event.body)["alert"]["title"] for row in rows}
+    assert titles == {"Scheduler silent: beat", "Worker silent: deliveries"}
+
+
 def test_nobody_looks_where_operators_have_switched_it_off() -> None:
     from app.celery import app
     from integrations.observability.periodic import look_in_place_of_beat
 
     Heartbeat.objects.update_or_create(name="tell_alerts", defaults={"beaten_at": after(-600)})
     PeriodicTask.objects.filter(task=TASK).update(enabled=False)
-    assert not look_in_place_of_beat(app)
+    assert not look_in_place_of_beat(app, ["deliveries"])
     PeriodicTask.objects.filter(task=TASK).update(enabled=True)
     Heartbeat.objects.filter(name="tell_alerts").update(beaten_at=after(-100))  # it may be about to come
-    assert not look_in_place_of_beat(app)
+    assert not look_in_place_of_beat(app, ["deliveries"])
