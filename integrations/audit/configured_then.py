@@ -20,7 +20,7 @@ from integrations.database import clock
 from integrations.label import app_label
 
 from .trail import CREATED, AuditEntry
-from .watch import SUBSCRIPTION
+from .watch import FIRST, SUBSCRIPTION, VERSION
 
 MOST = 5_000  # entries that are taken back
 
@@ -34,6 +34,7 @@ class Configured:
         exists: it had been made.
         is_active: the tenant's switch.
         conditions: the subscribed event types with their conditions, "" for none.
+        versions: the same types with the versions of their payloads, which the conditions are about.
         switched: who moved the switch last before that moment; None: nobody, or nobody knows.
     """
 
@@ -41,6 +42,7 @@ class Configured:
     exists: bool = True
     is_active: bool = True
     conditions: Mapping[str, str] = field(default_factory=dict)
+    versions: Mapping[str, int] = field(default_factory=dict)
     switched: AuditEntry | None = None
 
 
@@ -77,29 +79,37 @@ def _taken_back(
     moment: datetime,
     switched: AuditEntry | None,
 ) -> Configured:
-    conditions = {each.event_type: each.condition for each in integration.subscriptions.all()}
-    is_active = integration.is_active
     if integration.created_at > moment:
         return Configured(True, exists=False)
+    conditions, versions = {}, {}
+    for each in integration.subscriptions.all():
+        conditions[each.event_type], versions[each.event_type] = each.condition, each.payload_version
+    is_active = integration.is_active
     if not is_known:
-        return Configured(False, is_active=is_active, conditions=conditions)
+        return Configured(False, is_active=is_active, conditions=conditions, versions=versions)
     for entry in later:  # the newest first
         if entry.action == CREATED:
             continue  # its `created_at` says more exactly since when there is one
-        for name, change in entry.changes.items():
-            before = change[0] if isinstance(change, list) else None
-            if name == "is_active" and isinstance(before, bool):
-                is_active = before
+        changes = entry.changes
+        if isinstance(before := _before(changes.get("is_active")), bool):
+            is_active = before
+        for name in changes:
+            if name.startswith(VERSION):
+                before = _before(changes[name])
+                versions[name.removeprefix(VERSION)] = before if isinstance(before, int) else FIRST
             elif name.startswith(SUBSCRIPTION):
-                _undo(conditions, name.removeprefix(SUBSCRIPTION), before)
-    return Configured(True, is_active=is_active, conditions=conditions, switched=switched)
+                event_type = name.removeprefix(SUBSCRIPTION)
+                if isinstance(before := _before(changes[name]), str):
+                    conditions[event_type] = before
+                else:
+                    conditions.pop(event_type, None)
+                    versions.pop(event_type, None)
+    versions = {event_type: versions.get(event_type, FIRST) for event_type in conditions}
+    return Configured(True, is_active=is_active, conditions=conditions, versions=versions, switched=switched)
 
 
-def _undo(conditions: dict[str, str], event_type: str, before: object) -> None:
-    if isinstance(before, str):
-        conditions[event_type] = before
-    else:
-        conditions.pop(event_type, None)
+def _before(change: object) -> object:
+    return change[0] if isinstance(change, list) else None
 
 
 def known_since() -> datetime | None:

@@ -26,6 +26,7 @@ from .trail import CHANGED, CREATED, DELETED, AuditEntry, record
 
 SWITCHED_ON, SWITCHED_OFF = "switched on", "switched off"
 VERSION = "payload version of "  # before the event type, in the names of changes; [old version, new version]
+FIRST = 1  # the version that is not said of a subscription that is new or gone
 PAYLOAD = "payload of "  # before the event type, in the names of changes; [old expression, new expression]
 SUBSCRIPTION = "subscription "  # before the event type, in the names of changes; [old condition, new condition]
 
@@ -126,17 +127,18 @@ def _note_subscription(instance: Any, raw: bool, created: bool, using: str, **_:
     before = instance.__dict__.pop(_BEFORE, None)
     if raw:
         return
-    old = None if created or before is None else before.condition
     changes: Changes = {}
     if before is not None and before.event_type != instance.event_type:
-        changes, old = {SUBSCRIPTION + before.event_type: [before.condition, None]}, None
+        changes, before = _end(before), None
+    old = None if before is None else before.condition
     if old != instance.condition:
         changes[SUBSCRIPTION + instance.event_type] = [old, instance.condition]
-    sent = "" if created or before is None or old is None else before.payload
+    sent = "" if before is None else before.payload
     if sent != instance.payload:
         changes[PAYLOAD + instance.event_type] = [sent, instance.payload]
-    if old is not None and before.payload_version != instance.payload_version:
-        changes[VERSION + instance.event_type] = [before.payload_version, instance.payload_version]
+    had = None if before is None else before.payload_version
+    if (had or FIRST) != instance.payload_version:
+        changes[VERSION + instance.event_type] = [had, instance.payload_version]
     if changes:
         record(CHANGED, instance.integration, changes=changes, using=using)
 
@@ -144,8 +146,14 @@ def _note_subscription(instance: Any, raw: bool, created: bool, using: str, **_:
 def _note_end(instance: Any, using: str, origin: Any = None, **_: Any) -> None:
     mine = TenantIntegration.unannounced.using(using).filter(pk=instance.integration_id, lane__deleting_since=None)
     if (integration := mine.first()) is not None:
-        changes = {SUBSCRIPTION + instance.event_type: [instance.condition, None]}
-        record(CHANGED, integration, changes=changes, using=using)
+        record(CHANGED, integration, changes=_end(instance), using=using)
+
+
+def _end(subscription: Any) -> Changes:
+    """Return what is said of a subscription that is no more."""
+    event_type, version = subscription.event_type, subscription.payload_version
+    found: Changes = {SUBSCRIPTION + event_type: [subscription.condition, None]}
+    return found if version == FIRST else found | {VERSION + event_type: [version, None]}
 
 
 def _note_deletion(instance: Any, using: str, **_: Any) -> None:

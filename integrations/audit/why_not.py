@@ -7,6 +7,7 @@ This is about those that have none.
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Collection, Iterable
 from typing import Any, NamedTuple
 
@@ -23,6 +24,8 @@ from integrations.outbox.models import IntegrationEvent, IntegrationSync
 
 from .configured_then import Configured, configured_all, known_since
 from .trail import AuditEntry
+
+logger = logging.getLogger("integrations.audit")
 
 MOST = 50  # integrations that are spoken of
 
@@ -90,20 +93,38 @@ def _why(integration: TenantIntegration, then: Configured, event: IntegrationEve
         if event_type in wants:
             return _("It was not subscribed to {event_type} then, and is now.").format(event_type=event_type)
         return _("It was not subscribed to {event_type} then.").format(event_type=event_type)
-    return _kept_out(then.conditions[event_type], event)
+    return _kept_out(then.conditions[event_type], then.versions[event_type], event)
 
 
-def _kept_out(condition: str, event: IntegrationEvent) -> str:
-    """Say why whoever was subscribed and active has no row."""
-    try:
-        body = json.loads(event.body)
-    except ValueError:
-        body = {}
+def _kept_out(condition: str, version: int, event: IntegrationEvent) -> str:
+    """Say why whoever was subscribed and active has no row.
+
+    Args:
+        version: of the payload, which `condition` is about.
+    """
+    body = _body(event, version) if condition else {}
+    if body is None:
+        return _(
+            "Its condition was about version {version} of the payload, which cannot be made of this event now: "
+            "not known."
+        ).format(version=version)
     if condition and not judge(condition, body).is_met:
         return _("Its condition was not met: {why}. Such events are not recorded here.").format(
             why=why_unmet(condition, body)
         )
     return _("It was subscribed and switched on; the event was made by hand for others, or its row is gone.")
+
+
+def _body(event: IntegrationEvent, version: int) -> dict[str, Any] | None:
+    """Return the body of `event` as `version` has it; None: that version is not made any more, or not of this body."""
+    event_type = event.event_type
+    if version < event.payload_version and version not in event_types.versions(event_type):
+        return None
+    try:
+        return event_types.in_version(event_type, json.loads(event.body), version, of=event.payload_version)
+    except Exception as error:  # a host's function
+        logger.info("version %s of %s cannot be made: %s", version, event, type(error).__name__)
+        return None
 
 
 def _not_taken(integration: TenantIntegration, event_type: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from datetime import timedelta
 from typing import Any
 
@@ -18,9 +19,11 @@ from integrations.models import AuditEntry, IntegrationEvent, TenantIntegration
 from integrations.origin import caused_by
 from integrations.tests.factories import make_integration, make_item, make_tenant
 from integrations.tests.integration.admin_world import make_side, page, url
+from integrations.tests.versions import second_version
 from tenants.models import Tenant
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db, pytest.mark.usefixtures("broker")]
+CREATED = "workitem_created"
 
 
 @pytest.fixture(autouse=True)
@@ -154,6 +157,49 @@ def test_a_condition_is_the_one_of_then(tenant: Tenant) -> None:
         ops.subscribe("workitem_created", "workitem_updated", conditions={})
     then = configured_at(TenantIntegration.objects.get(pk=ops.pk), moment - timedelta(seconds=30))
     assert then.is_known and then.conditions == {"workitem_created": "workitem.priority == 'Urgent'"}
+
+
+def test_a_condition_is_judged_by_the_version_that_it_is_about(tenant: Tenant, settings: Any) -> None:
+    """Also after it was moved, and after it was subscribed anew with the newest."""
+    settings.INTEGRATIONS = {"RECORD_SKIPPED": False}
+    first, moved, renewed = (make_integration(tenant, name=name, events=()) for name in ("First", "Moved", "Renewed"))
+    for each in (first, moved, renewed):
+        each.subscribe(CREATED, conditions={CREATED: "to_number(workitem.estimated_price) > `100`"})
+    with second_version():
+        make_item(tenant, estimated_price="12.50")
+        event = IntegrationEvent.objects.latest("id")
+        unmet = (
+            "Its condition was not met: `to_number(workitem.estimated_price) > `100``: it was 12.50. "
+            "Such events are not recorded here."
+        )
+        assert sentences(event) == dict.fromkeys(("First", "Moved", "Renewed"), unmet)
+        later()
+        newer = {CREATED: "to_number(workitem.prices.estimated) > `10`"}
+        moved.subscribe(CREATED, conditions=newer, versions={CREATED: 2})
+        renewed.subscriptions.all().delete()
+        renewed.subscribe(CREATED, conditions=newer)
+        assert sentences(event) == dict.fromkeys(("First", "Moved", "Renewed"), unmet)
+    gone = "Its condition was about version 1 of the payload, which cannot be made of this event now: not known."
+    for older in ({}, {1: lambda body: body["nothing"]}):
+        with second_version(older=older):
+            assert set(sentences(event).values()) == {gone}
+
+
+@pytest.mark.parametrize("before", [1, 2])
+@pytest.mark.parametrize("entries", [1, 2])
+def test_the_version_of_what_was_unsubscribed_meanwhile_is_known(before: int, entries: int, tenant: Tenant) -> None:
+    ops = make_integration(tenant, name="Ops", events=())
+    with second_version(), acting_as("eve"):
+        ops.subscribe(CREATED, versions={CREATED: before})
+    later()
+    moment = timezone.now()
+    with second_version(), acting_as("ann"):
+        ops.subscriptions.all().delete()
+        with acting_as("bob") if entries == 2 else nullcontext():
+            ops.subscribe(CREATED, versions={CREATED: 3 - before})
+    assert AuditEntry.objects.filter(actor__in=("ann", "bob")).count() == entries
+    then, now = (configured_at(TenantIntegration.objects.get(pk=ops.pk), at) for at in (moment, timezone.now()))
+    assert (then.versions, now.versions) == ({CREATED: before}, {CREATED: 3 - before})
 
 
 def test_another_tenants_integrations_are_not_named(tenant: Tenant) -> None:
