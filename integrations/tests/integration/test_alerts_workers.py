@@ -55,6 +55,7 @@ def test_an_outage_is_told_once_to_people_and_to_the_chat(
     looks = f"Task {TASK}"
     wait_until(lambda: sum(looks in line and "succeeded" in line for line in worker.log.splitlines()) == 4, timeout=30)
     assert IntegrationSync.objects.filter(integration=chat).count() == 1
+    wait_until(lambda: IntegrationSync.objects.filter(integration=chat, attempts=1).exists())
     assert AlertMail.objects.count() == 2  # to Ann and to operators, kept
     receiver.answer_with(default=200)
     with server:
