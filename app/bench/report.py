@@ -33,14 +33,18 @@ def read(file: Path) -> Run:
 def together(runs: list[Run]) -> Run:
     """Return one run that holds the scenarios of several; of a scenario that two measured, the later one's.
 
-    `parts` keeps what each of them ran on: for its own scenarios alone is it true.
+    `parts` keeps what each of them ran on: for its own scenarios alone is it true. A run that is several already brings
+    its own parts.
     """
     scenarios: Run = {}
     for run in runs:
         scenarios |= run["scenarios"]
-    parts = [{key: value for key, value in run.items() if key != "scenarios"} for run in runs]
-    for part, run in zip(parts, runs, strict=True):
-        part["of"] = [key for key, found in run["scenarios"].items() if scenarios[key] is found]
+    parts = []
+    for run in runs:
+        kept = [key for key, found in run["scenarios"].items() if scenarios[key] is found]
+        whole = {**{key: value for key, value in run.items() if key != "scenarios"}, "of": kept}
+        for part in run.get("parts", [whole]):
+            parts.append({**part, "of": [key for key in part["of"] if key in kept]})
     return {"format": 1, "parts": [part for part in parts if part["of"]], "scenarios": scenarios}
 
 

@@ -220,6 +220,21 @@ def test_several_runs_become_one_and_each_figure_tells_on_what_it_was_measured()
         )
 
 
+def test_a_run_that_is_several_already_brings_its_own_parts() -> None:
+    def run(load: float, *keys: str) -> dict[str, Any]:
+        found = {"settings": {}, "runs": {"ours": [{"end": 140.0}]}}
+        return {**_drained(), "load": [load, load], "scenarios": {key: dict(found) for key in keys}}
+
+    several = report.together([run(0.1, "memory", "sweep"), run(0.2, "drain-1")])
+    last = run(0.3, "sweep", "delete")
+    for found, parts in (
+        (report.together([several, last]), [(["memory"], 0.1), (["drain-1"], 0.2), (["sweep", "delete"], 0.3)]),
+        (report.together([last, several]), [(["delete"], 0.3), (["memory", "sweep"], 0.1), (["drain-1"], 0.2)]),
+    ):
+        assert [(part["of"], part["load"][0]) for part in found["parts"]] == parts
+        assert found == report.together([found])
+
+
 def test_a_page_without_a_place_is_left_alone(tmp_path: Path) -> None:
     page = tmp_path / "performance.md"
     page.write_text("# Nothing here\n")
