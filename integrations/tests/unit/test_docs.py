@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,30 @@ def test_the_table_of_settings_is_up_to_date(tmp_path: Path) -> None:
     page.write_text("# Nothing\n")
     with pytest.raises(CommandError, match="has no place for the table: a line <!-- Written by"):
         call_command("integration_settings", page)
+
+
+def test_every_check_is_described() -> None:
+    """Ids that the code has are those of the page, each once."""
+    told = re.compile(r"""["'](integrations(?:\.\w+)?\.[EW]\d{3})["']""")
+    files = [file for file in (ROOT / "integrations").rglob("*.py") if "tests" not in file.parts]
+    said = {name for file in files for name in told.findall(file.read_text())}
+    assert len(said) > 25, "the pattern above no longer matches how checks name their ids"
+    described: list[str] = []
+    for line in (DOCS / "checks.md").read_text().splitlines():
+        prefix = "integrations."
+        for name in re.findall(r"`([\w.]+)`", line.split("|")[1]) if line.startswith("| `") else ():
+            prefix = name[: name.rfind(".") + 1] or prefix
+            described.append(prefix + name.rpartition(".")[2])
+    assert sorted(described) == sorted(said)
+
+
+def test_the_changelog_says_nothing_twice() -> None:
+    lines = [line.strip() for line in (ROOT / "CHANGELOG.md").read_text().splitlines() if len(line.strip()) > 30]
+    entries = [line[:50] for line in lines if line.startswith("- ")]
+    headings = [found[0] for line in lines if (found := re.findall(r"^- \*\*(.+?)\*\*", line))]
+    assert len(headings) > 50
+    for said in (lines, entries, headings):
+        assert [line for line, number in Counter(said).items() if number > 1] == []
 
 
 def test_every_environment_variable_of_the_settings_is_documented() -> None:
