@@ -139,8 +139,9 @@ class Settings(BaseModel):
     )
     PUSH_WAITING: int = _number(
         4,
-        "pushes through the API that one web process waits for at once; others are answered 202 at once. As many "
-        "test events and checks, one of a tenant; others are answered 429. Keep it below half of the process's threads",
+        "how many requests of the API may wait for a push in one web process; any further push is recorded, and "
+        "answered 202 at once. As many again may wait for a test event or a check, one of each tenant; any further one "
+        "is answered 429. Each that waits holds a thread of the process, so keep this below half of them",
     )
     MAX_READ_BYTES: int = _number(8_388_608, "largest answer that is read for its content (queries, pages)")
 
