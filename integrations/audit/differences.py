@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
+from copy import copy
 from typing import Any
 
 from django.db import models
@@ -28,7 +29,6 @@ def changes_between(
     after: models.Model | None,
     *,
     ignored: Collection[str] = (),
-    only: Iterable[str] | None = None,
 ) -> Changes:
     """Return name → [old, new] of the columns that differ, name → "changed" of secrets.
 
@@ -39,19 +39,15 @@ def changes_between(
         before: None: the row is new; empty columns are then left out.
         after: None: the row is gone.
         ignored: columns that say nothing about what a person did.
-        only: the columns that were written; None: all.
     """
     row = after if after is not None else before
     if row is None:
         return {}
-    written = None if only is None else set(only)
     sealed = {each.column: each for each in encrypted_attributes(type(row))}
     found: Changes = {}
     for field in row._meta.concrete_fields:
         automatic = getattr(field, "auto_now", False) or getattr(field, "auto_now_add", False)
         if field.primary_key or automatic or field.name in ignored or field.attname in ignored:
-            continue
-        if written is not None and not {field.name, field.attname} & written:
             continue
         if (attribute := sealed.get(field.attname)) is not None:
             found |= _of_secret(attribute, before, after)
@@ -63,6 +59,22 @@ def changes_between(
             if is_told:
                 found[field.name] = [_said(field, old), _said(field, new)]
     return found
+
+
+def as_saved(row: Any, before: Any, columns: Collection[str] | None) -> Any:
+    """Return `row` as a save left it in the database: what else was set on it was not written.
+
+    Args:
+        before: what was there; None: the row is new.
+        columns: those that the save was told to write (``update_fields``); None: all.
+    """
+    if columns is None or before is None:
+        return row
+    saved = copy(before)
+    for field in row._meta.concrete_fields:
+        if not {field.name, field.attname}.isdisjoint(columns):
+            setattr(saved, field.attname, getattr(row, field.attname))
+    return saved
 
 
 def _goes_without_saying(field: Any, value: Any) -> bool:

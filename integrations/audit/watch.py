@@ -21,7 +21,7 @@ from integrations.connections.models import EventSubscription, TenantIntegration
 from integrations.connections.status_changes import RUN_TIME
 from integrations.lifecycle import connection_disabled
 
-from .differences import Changes, changes_between
+from .differences import Changes, as_saved, changes_between
 from .trail import CHANGED, CREATED, DELETED, AuditEntry, record
 
 SWITCHED_ON, SWITCHED_OFF = "switched on", "switched off"
@@ -99,21 +99,18 @@ def _note_save(
 ) -> None:
     if raw:
         return
-    changes = _changes(instance, update_fields, ignored)
+    before = instance.__dict__.pop(_BEFORE, None)
+    saved = as_saved(instance, before, update_fields)
+    changes = changes_between(before, saved, ignored=ignored)
     if (created and not only_changes) or (changes and not created):
         action, actor = deed()
         verb = CREATED if created else action or _verb(changes)
-        record(verb, instance, changes=changes, actor=actor, using=_where(instance, using))
+        record(verb, saved, changes=changes, actor=actor, using=_where(instance, using))
 
 
 def _where(instance: Any, using: str) -> str | None:
     """Return the database of the entry: the row's, if our tables are there; None: where our tables are."""
     return using if instance._meta.app_label == AuditEntry._meta.app_label else None
-
-
-def _changes(instance: Any, columns: Collection[str] | None, ignored: Collection[str]) -> Changes:
-    before = instance.__dict__.pop(_BEFORE, None)
-    return changes_between(before, instance, ignored=ignored, only=columns)
 
 
 def _verb(changes: Changes) -> str:
@@ -123,24 +120,27 @@ def _verb(changes: Changes) -> str:
     return CHANGED
 
 
-def _note_subscription(instance: Any, raw: bool, created: bool, using: str, **_: Any) -> None:
+def _note_subscription(
+    instance: Any, raw: bool, created: bool, using: str, update_fields: Collection[str] | None = None, **_: Any
+) -> None:
     before = instance.__dict__.pop(_BEFORE, None)
     if raw:
         return
+    saved = as_saved(instance, before, update_fields)
     changes: Changes = {}
-    if before is not None and before.event_type != instance.event_type:
+    if before is not None and before.event_type != saved.event_type:
         changes, before = _end(before), None
     old = None if before is None else before.condition
-    if old != instance.condition:
-        changes[SUBSCRIPTION + instance.event_type] = [old, instance.condition]
+    if old != saved.condition:
+        changes[SUBSCRIPTION + saved.event_type] = [old, saved.condition]
     sent = "" if before is None else before.payload
-    if sent != instance.payload:
-        changes[PAYLOAD + instance.event_type] = [sent, instance.payload]
+    if sent != saved.payload:
+        changes[PAYLOAD + saved.event_type] = [sent, saved.payload]
     had = None if before is None else before.payload_version
-    if (had or FIRST) != instance.payload_version:
-        changes[VERSION + instance.event_type] = [had, instance.payload_version]
+    if (had or FIRST) != saved.payload_version:
+        changes[VERSION + saved.event_type] = [had, saved.payload_version]
     if changes:
-        record(CHANGED, instance.integration, changes=changes, using=using)
+        record(CHANGED, saved.integration, changes=changes, using=using)
 
 
 def _note_end(instance: Any, using: str, origin: Any = None, **_: Any) -> None:

@@ -7,7 +7,7 @@ or less: its switches, groups and permissions; and of a group its permissions.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection
 from functools import partial
 from typing import Any
 
@@ -19,6 +19,7 @@ from django.db.models.signals import m2m_changed, post_delete, post_save, pre_sa
 
 from integrations.tenancy.people import name_of_user
 
+from .differences import as_saved
 from .trail import CHANGED, record
 from .watch import WATCHED, watch_deletions
 
@@ -77,16 +78,17 @@ def _read_membership(sender: type[models.Model], instance: Any, raw: bool, using
         instance.__dict__[_BEFORE] = old
 
 
-def _note_membership(instance: Any, raw: bool, **_: Any) -> None:
+def _note_membership(instance: Any, raw: bool, update_fields: Collection[str] | None = None, **_: Any) -> None:
     before = instance.__dict__.pop(_BEFORE, None)
     if raw:
         return
+    saved = as_saved(instance, before, update_fields)
     whose = ("tenant_id", "user_id")
-    if before is not None and any(getattr(before, name) != getattr(instance, name) for name in whose):
+    if before is not None and any(getattr(before, name) != getattr(saved, name) for name in whose):
         note_role(before.tenant, before.user, before.role, None)
         before = None
-    if before is None or before.role != instance.role:
-        note_role(instance.tenant, instance.user, None if before is None else before.role, instance.role)
+    if before is None or before.role != saved.role:
+        note_role(saved.tenant, saved.user, None if before is None else before.role, saved.role)
 
 
 def _note_leaving(instance: Any, **_: Any) -> None:
@@ -109,19 +111,25 @@ def _note_added(
             note_role(row.tenant, row.user, None, row.role)
 
 
-def _read_switches(instance: Any, raw: bool, using: str, update_fields: Iterable[str] | None = None, **_: Any) -> None:
+def _read_switches(
+    instance: Any, raw: bool, using: str, update_fields: Collection[str] | None = None, **_: Any
+) -> None:
     names = _switches(instance)
     if raw or instance._state.adding or (update_fields is not None and not set(names) & set(update_fields)):
         return  # signing in writes when, and no more
     rows = type(instance)._base_manager.using(using).filter(pk=instance.pk)
-    instance.__dict__[_BEFORE] = rows.values(*names).first()
+    instance.__dict__[_BEFORE] = rows.first()
 
 
-def _note_switches(instance: Any, **_: Any) -> None:
-    before: Mapping[str, bool] = instance.__dict__.pop(_BEFORE, None) or {}
-    changes = {name: [was, getattr(instance, name)] for name, was in before.items() if was != getattr(instance, name)}
+def _note_switches(instance: Any, update_fields: Collection[str] | None = None, **_: Any) -> None:
+    before = instance.__dict__.pop(_BEFORE, None)
+    if before is None:
+        return
+    saved = as_saved(instance, before, update_fields)
+    states = ((name, getattr(before, name), getattr(saved, name)) for name in _switches(instance))
+    changes = {name: [old, new] for name, old, new in states if old != new}
     if changes:
-        record(CHANGED, instance, name=_name(instance), changes=changes)
+        record(CHANGED, saved, name=_name(saved), changes=changes)
 
 
 def _switches(instance: Any) -> list[str]:

@@ -22,6 +22,7 @@ from integrations.models import AuditEntry, EventSubscription, IntegrationSync, 
 from integrations.services.connection import ConnectionService
 from integrations.tests.factories import make_integration, make_item, make_tenant
 from integrations.tests.integration.admin_world import superuser, url
+from tenants.models import Membership
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db, pytest.mark.usefixtures("broker")]
 SECRET_URL = "https://hooks.example.com/services/T0/canary-9f3"
@@ -92,6 +93,37 @@ def test_what_was_there_is_read_from_the_row(integration: TenantIntegration) -> 
     stale.save(update_fields=["name"])
     changes = AuditEntry.objects.order_by("-id")[0].changes["name"]
     assert changes == ["Production n8n Workflow", "Second"]  # one transaction here: one entry from first to last
+
+
+def test_what_was_set_and_not_saved_is_not_told(integration: TenantIntegration) -> None:
+    """``save(update_fields=[…])`` writes these columns alone, whatever else the row in memory has."""
+    integration.name, integration.max_attempts = "Never saved", 5
+    integration.save(update_fields=["max_attempts"])
+    with acting_as("alice"):
+        subscription = integration.subscriptions.get(event_type="workitem_deleted")
+        subscription.event_type, subscription.condition, subscription.payload = "workitem_created", "event_type", "@"
+        subscription.payload_version = 7
+        subscription.save(update_fields=["payload"])
+    (attempts, payload) = entries(integration_key=integration.pk)
+    assert (attempts.object_name, attempts.changes) == ("Production n8n Workflow", {"max_attempts": [None, 5]})
+    assert payload.changes == {"payload of workitem_deleted": ["", "@"]}
+
+    user, other = (User.objects.create_user(name) for name in ("ann", "bob"))
+    membership = Membership.objects.create(tenant=integration.tenant, user=user, role="viewer")
+    AuditEntry.objects.all().delete()
+    membership.user, membership.role = other, "manager"
+    membership.save(update_fields=["user"])
+    membership = Membership.objects.get()
+    membership.user, membership.role = user, "manager"
+    membership.save(update_fields=["role"])
+    user.username, user.is_staff, user.is_superuser = "never-saved", True, True
+    user.save(update_fields=["is_staff"])
+    assert [(entry.action, entry.object_name, entry.changes) for entry in entries()] == [
+        ("removed", "ann (ann)", {"role": ["viewer", None]}),
+        ("added", "bob (bob)", {"role": [None, "viewer"]}),
+        ("changed role", "bob (bob)", {"role": ["viewer", "manager"]}),
+        ("changed", "ann (ann)", {"is_staff": [False, True]}),
+    ]
 
 
 def test_switches_and_subscriptions(integration: TenantIntegration) -> None:
