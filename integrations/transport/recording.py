@@ -143,12 +143,15 @@ def bodies_hidden() -> Iterator[None]:
 def handing_over(
     protocol: str, where: str, content: bytes, envelope: Sequence[tuple[str, str]] = ()
 ) -> Iterator[Handover]:
-    """Keep what the block hands over, with its error if it raises one of ours; see `Handover`."""
+    """Keep what the block hands over, with its error if it raises one; see `Handover`."""
     handover, started = Handover(protocol, where, content, list(envelope)), time.perf_counter()
     try:
         yield handover
     except IntegrationError as error:
         handover.error = error
+        raise
+    except Exception as error:  # its words may hold anything
+        handover.error = IntegrationError(f"unexpected {type(error).__name__}", code="unexpected")
         raise
     finally:
         handover.milliseconds = round((time.perf_counter() - started) * 1000)

@@ -8,7 +8,16 @@ from typing import Any
 import pytest
 
 from integrations.errors import IntegrationTemporaryError
-from integrations.transport.recording import MOST_ANSWER, MOST_BODY, MOST_EXCHANGES, Recorder, Scribe, bodies_hidden
+from integrations.transport.recording import (
+    MOST_ANSWER,
+    MOST_BODY,
+    MOST_EXCHANGES,
+    Recorder,
+    Scribe,
+    bodies_hidden,
+    current,
+    handing_over,
+)
 from integrations.transport.response import Headers, Response
 
 SECRET = "canary-7f3a91c0ffee"
@@ -161,3 +170,24 @@ def test_of_very_many_the_last_is_kept() -> None:
 def test_a_failure_is_told_in_words() -> None:
     found = entry(one(None, b"", IntegrationTemporaryError("no address", was_sent=False)))
     assert (found["error"], found["was_sent"]) == ("no address", False) and "head" not in found
+
+
+@pytest.mark.parametrize("protocol", ["smtp", "sftp", "file"])
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (IntegrationTemporaryError("mail.example.com hung up"), "mail.example.com hung up"),
+        (RuntimeError(f"a library says {SECRET}"), "unexpected RuntimeError"),
+    ],
+)
+def test_whatever_is_raised_while_it_is_handed_over_is_its_error(protocol: str, error: Exception, said: str) -> None:
+    recorder = Recorder()
+    token = current.set(recorder)
+    try:
+        with pytest.raises(type(error)), handing_over(protocol, "mail.example.com", BODY) as handover:
+            handover.answer = "taken"
+            raise error
+    finally:
+        current.reset(token)
+    found = entry(recorder)
+    assert found["error"] == said and "answer" not in found and SECRET not in str(found)
