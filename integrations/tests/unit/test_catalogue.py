@@ -12,6 +12,7 @@ from django.core.management import CommandError, call_command
 from jsonschema import Draft202012Validator
 
 from integrations.catalogue.asyncapi import document
+from integrations.catalogue.differences import breaks, differences
 from integrations.catalogue.entries import Entry, entries
 from integrations.catalogue.schema import schema_of
 from integrations.catalogue.stored import changes, updated
@@ -84,6 +85,24 @@ def test_what_changed_is_named_by_its_place() -> None:
     ]
     assert said(stored, found[1:]) == ["workitem_created: there is no such event type any more."]
     assert said({}, found[:1]) == ["workitem_created: it is new."]
+
+
+def test_other_values_of_a_choice_are_named() -> None:
+    kind = {"type": "string", "enum": ["Standard", "Urgent", ""]}
+    for after, words in (
+        ({**kind, "enum": ["Standard", "High", ""]}, "has other values than before (gone: Urgent; new: High)."),
+        ({**kind, "enum": ["Standard", "Urgent", "Low", ""]}, "has other values than before (new: Low)."),
+        ({**kind, "enum": ["Standard", "Urgent"]}, 'has other values than before (gone: "").'),
+        ({**kind, "enum": ["Urgent", "Standard", ""]}, None),
+        ({"type": ["null", "string"], "enum": [*kind["enum"], None]}, "is null or string, it was string."),
+        ({"type": "string"}, 'is string, it was string, one of Standard, Urgent, "".'),
+        ({**kind, "description": "a decimal number as text"}, "is described otherwise than before."),
+    ):
+        found = differences({"properties": {"priority": kind}}, {"properties": {"priority": after}})
+        assert found == ([f"priority {words}"] if words else [])
+        assert all(map(breaks, found))
+    (many,) = differences(kind, {**kind, "enum": [*kind["enum"], *map(str, range(30))]})
+    assert many.startswith("the body has other values than before (new: 0, 1, ") and many.endswith("19, 10 more).")
 
 
 def test_what_came_to_a_payload_is_kept_in_words_for_receivers() -> None:
