@@ -17,17 +17,26 @@ from integrations.transport.signing import generate_secret, sign
 SECRET = generate_secret()
 
 
-def post(port: int, webhook_id: str, sequence: int, *, item: int | None = 7, secret: str = SECRET) -> int:
-    """Send an event as we do; return the status of the answer."""
+def post(
+    port: int, webhook_id: str, sequence: int, *, item: int | None = 7, secret: str = SECRET, test: str = ""
+) -> int:
+    """Send an event as we do; return the status of the answer.
+
+    Args:
+        test: where it says that it is a test event: "header" or "body".
+    """
     event: dict[str, Any] = {"event_type": "workitem_created", "tenant": {"id": 1}, "changes": {"id": {}}}
     if item is not None:
         event["workitem"] = {"id": item, "n": sequence}
+    if test == "body":
+        event["test"] = True
     body, moment = json.dumps(event).encode(), int(time.time())
     headers = {
         "webhook-id": webhook_id,
         "webhook-timestamp": str(moment),
         "webhook-signature": sign(webhook_id, moment, body, [secret]),
         "webhook-sequence": str(sequence),
+        **({"webhook-test": "true"} if test == "header" else {}),
     }
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
     connection.request("POST", "/", body, headers)
@@ -62,7 +71,22 @@ def test_what_it_refused_is_no_copy_later() -> None:
         assert numbers(receiver) == [(7, 1)]
 
 
-def test_a_test_event_is_about_no_object_and_is_always_taken() -> None:
+@pytest.mark.parametrize("said", ["header", "body"])
+def test_a_test_event_about_an_object_is_no_part_of_its_sequence(said: str) -> None:
+    """Neither late, with its sequence 0, nor is what comes after it, were it larger."""
+    with webhook_receiver(SECRET) as receiver:
+        port = receiver.server_port
+        post(port, "evt_1", 0, test=said)
+        post(port, "evt_2", 5)
+        post(port, "evt_3", 0, test=said)
+        post(port, "evt_4", 9, test=said)
+        post(port, "evt_4", 9, test=said)  # a copy is a copy
+        post(port, "evt_5", 6)
+        post(port, "evt_6", 4)  # late
+        assert numbers(receiver) == [(7, 0), (7, 5), (7, 0), (7, 9), (7, 6)]
+
+
+def test_an_event_about_no_object_is_always_taken() -> None:
     with webhook_receiver(SECRET) as receiver:
         for webhook_id in ("evt_1", "evt_2"):
             assert post(receiver.server_port, webhook_id, 0, item=None) == 200
