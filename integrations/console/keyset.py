@@ -13,9 +13,10 @@ from typing import Any
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
+from integrations.database import stretches
+from integrations.database.stretches import MAX_KEY, Stretch, below, bounded
+
 SIZE = 50  # rows of a page
-STRETCHES = (20_000, 200_000)  # ids that are looked at, one after the other, until a page is full
-MAX_KEY = 2**63 - 1
 
 
 @dataclass(slots=True)
@@ -53,7 +54,7 @@ def listing(
     if after is not None:
         return _newer(request, queryset, after, size, is_sparse)
     top = min(keys[1], MAX_KEY if before is None else before)
-    page = _bounded(queryset, keys[0], top, size) if is_sparse else _Stretch(list(_below(queryset, top)[: size + 1]))
+    page = bounded(queryset, keys[0], top, size) if is_sparse else Stretch(list(below(queryset, top)[: size + 1]))
     rows = page.rows[:size]
     found = Listing(rows)
     if before is not None:
@@ -67,7 +68,7 @@ def listing(
 
 def _newer(request: HttpRequest, queryset: QuerySet[Any], after: int, size: int, is_sparse: bool) -> Listing:
     """Return the page just above `after`; it looks at no more ids than one below would."""
-    end = min(MAX_KEY, after + sum(STRETCHES)) if is_sparse else MAX_KEY
+    end = min(MAX_KEY, after + sum(stretches.STRETCHES)) if is_sparse else MAX_KEY
     above = list(queryset.filter(pk__gt=after, pk__lte=end).order_by("pk")[: size + 1])
     rows = above[:size][::-1]
     found = Listing(rows, older=_address(request, before=rows[-1].pk if rows else after + 1))
@@ -75,38 +76,6 @@ def _newer(request: HttpRequest, queryset: QuerySet[Any], after: int, size: int,
         found.newer = _address(request, after=rows[0].pk)
     elif end < MAX_KEY and queryset.model._base_manager.filter(pk__gt=end).exists():
         found.newer = _address(request, after=end)
-    return found
-
-
-@dataclass(slots=True)
-class _Stretch:
-    """What was found among so many ids; up to one row more than a page."""
-
-    rows: list[Any]
-    looked_at: int = 0
-    goes_on_below: int | None = None  # None: that was all
-
-
-def _below(queryset: QuerySet[Any], top: int) -> QuerySet[Any]:
-    ordered = queryset.order_by("-pk")
-    return ordered if top == MAX_KEY else ordered.filter(pk__lt=top)
-
-
-def _bounded(queryset: QuerySet[Any], low: int, top: int, size: int) -> _Stretch:
-    """Look at the ids below `top`, in STRETCHES, until there is a page."""
-    newest = _below(queryset.model._base_manager.all(), top).values_list("pk", flat=True).first() or 0
-    top = min(top, newest + 1)
-    found = _Stretch([])
-    for stretch in STRETCHES:
-        end = max(low, top - stretch)
-        found.rows += _below(queryset, top).filter(pk__gte=end)[: size + 1 - len(found.rows)]
-        found.looked_at += top - end
-        if end <= max(low, 1):
-            found.goes_on_below = None
-            break
-        found.goes_on_below = top = end
-        if len(found.rows) > size:
-            break
     return found
 
 

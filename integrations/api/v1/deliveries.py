@@ -24,7 +24,7 @@ from integrations.tenancy.capabilities import Capability
 from integrations.tenancy.tenant import slug_of
 
 from .examples import INTEGRATION, WHEN, example
-from .paging import Before, Limit, Page, next_url
+from .paging import Before, Limit, SearchedPage, next_url
 from .problems import ROW_PROBLEMS, WRITE_PROBLEMS, Refused
 
 router = Router(tags=["Deliveries"])
@@ -116,9 +116,8 @@ class DeliveryOut(Schema):
     integration: IntegrationRef
 
 
-class DeliveryPage(Page):
+class DeliveryPage(SearchedPage):
     data: list[DeliveryOut]
-    looked_at: int = Field(0, description="rows that were looked at, if the page is not full because no more were")
 
 
 class FileOut(Schema):

@@ -20,7 +20,7 @@ from integrations.tenancy.tenant import slug_of
 
 from .deliveries import DELIVERY, EVENT, DeliveryOut, EventRef, event_ref, shown
 from .examples import example
-from .paging import Before, Limit, Page, page_of
+from .paging import Before, Limit, Page, SearchedPage, page_of
 from .problems import PROBLEMS, ROW_PROBLEMS
 
 router = Router(tags=["Events"])
@@ -66,7 +66,7 @@ class EventTypePage(Page):
     data: list[EventTypeOut]
 
 
-class EventPage(Page):
+class EventPage(SearchedPage):
     data: list[EventRef]
 
 
@@ -124,7 +124,8 @@ def events(
     limit: Limit = 50,
     before: Before = None,
 ) -> Any:
-    """List what happened, newest first."""
+    """List what happened, newest first. Where a page is not full because only so many ids were looked at, `looked_at`
+    says it, and `next` goes on from there."""
     tenants = [tenant.pk for tenant in allowed_tenants(request, Capability.VIEW_DELIVERIES)]
     rows = IntegrationEvent.objects.filter(tenant__in=tenants).select_related("content_type").defer("body")
     said = {"event_type": event_type, "idempotency_key": webhook_id}
@@ -132,7 +133,8 @@ def events(
     if object:
         kinds = list(ContentType.objects.values_list("pk", flat=True))  # with them an index finds the object
         rows = rows.filter(content_type__in=kinds, object_id=object)
-    return page_of(request, rows, event_ref, limit=limit, before=before)
+    is_sparse = not (object or webhook_id)  # indexes find those; none has the events of a tenant
+    return page_of(request, rows, event_ref, limit=limit, before=before, is_sparse=is_sparse)
 
 
 @router.get("/events/{int:pk}", response={200: EventOut, **ROW_PROBLEMS}, summary="Read one event")

@@ -36,7 +36,7 @@ from integrations.audit.trail import record
 from .conditional import READ_PARAMETERS, READS, WRITE_PARAMETERS, WRITES, etag_of, refuse_stale
 from .document import MAKES, MAKES_WITH_TAG
 from .examples import example
-from .paging import Before, Limit, Page, page_of
+from .paging import Before, Limit, Page, SearchedPage, page_of
 from .problems import PROBLEMS, ROW_PROBLEMS, WRITE_PROBLEMS, Refused
 
 __all__ = [
@@ -58,6 +58,7 @@ __all__ = [
     "Program",
     "Refused",
     "Scope",
+    "SearchedPage",
     "Typed",
     "caller_of",
     "etag_of",

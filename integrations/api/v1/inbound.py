@@ -19,7 +19,7 @@ from integrations.tenancy.harmless_text import harmless
 
 from .deliveries import DoneOut
 from .examples import INTEGRATION, WHEN, example
-from .paging import Before, Limit, Page, page_of
+from .paging import Before, Limit, SearchedPage, page_of
 from .problems import ROW_PROBLEMS, WRITE_PROBLEMS, Refused
 
 router = Router(tags=["Inbound"])
@@ -54,7 +54,7 @@ class InboundOut(Schema):
     processed_at: datetime | None
 
 
-class InboundPage(Page):
+class InboundPage(SearchedPage):
     data: list[InboundOut]
 
 
@@ -89,7 +89,8 @@ def inbound(
     limit: Limit = 50,
     before: Before = None,
 ) -> Any:
-    """List what providers sent, newest first."""
+    """List what providers sent, newest first. Where a page is not full because only so many ids were looked at,
+    `looked_at` says it, and `next` goes on from there."""
     if integration is not None:
         sender = one(request, integration, Capability.VIEW_DELIVERIES)
         rows = WebhookEvent.objects.filter(connection=sender.pk)
@@ -101,7 +102,8 @@ def inbound(
         rows = rows.filter(signature_valid=not is_rejected)
         rows = rows if is_rejected else rows.filter(status=status)
     rows = by_hand.find(rows, key).select_related("connection").defer("body", "payload", "headers")
-    return page_of(request, rows, _shown, limit=limit, before=before)
+    is_sparse = bool(status or key or integration is None)  # an index has those of one integration in this order
+    return page_of(request, rows, _shown, limit=limit, before=before, is_sparse=is_sparse)
 
 
 @router.get("/{int:pk}", response={200: InboundStory, **ROW_PROBLEMS}, summary="Read one webhook of a provider")

@@ -1,4 +1,7 @@
-"""Lists by cursor, newest first: ``{"data": […], "next": "https://…?before=812"}``; null: this is the last page."""
+"""Lists by cursor, newest first: ``{"data": […], "next": "https://…?before=812"}``; null: this is the last page.
+
+Where the wanted rows may be rare among very many others, a page looks at a bounded stretch of ids, as in the console.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,11 @@ from django.http import HttpRequest
 from ninja import Query, Schema
 from pydantic import Field
 
-LARGEST = 2**63 - 1
+from integrations.database.stretches import MAX_KEY, Stretch, below, bounded
 
 Limit = Annotated[int, Query(ge=1, le=200, description="rows of a page")]
 Before = Annotated[
-    int | None, Query(ge=0, le=LARGEST, description="rows before this id: as the address of the next page has it")
+    int | None, Query(ge=0, le=MAX_KEY, description="rows before this id: as the address of the next page has it")
 ]
 
 
@@ -23,12 +26,43 @@ class Page(Schema):
     next: str | None = Field(None, description="the address of the next page, null after the last")
 
 
-def page_of(request: HttpRequest, rows: QuerySet[Any], shown: Any, *, limit: int, before: int | None) -> dict[str, Any]:
-    """Return one page of `rows` by their ids, each made by `shown`."""
-    wanted = rows.order_by("-pk") if before is None else rows.filter(pk__lt=before).order_by("-pk")
-    found = list(wanted[: limit + 1])
-    older = found[limit - 1].pk if len(found) > limit else None
-    return {"data": [shown(row) for row in found[:limit]], "next": next_url(request, older)}
+class SearchedPage(Page):
+    """One page of a list in which the wanted rows may be rare."""
+
+    looked_at: int = Field(
+        0,
+        description="how many were looked at, if the page is not full because no more were; `next` goes on from there",
+    )
+
+
+def page_of(
+    request: HttpRequest,
+    rows: QuerySet[Any],
+    shown: Any,
+    *,
+    limit: int,
+    before: int | None,
+    is_sparse: bool = False,
+    keys: tuple[int, int] = (0, MAX_KEY),
+) -> dict[str, Any]:
+    """Return one page of `rows` by their ids, each made by `shown`.
+
+    Args:
+        is_sparse: no index has these rows in this order, so the search must be bounded; answer a `SearchedPage`.
+        keys: the first id that comes into question, and the one behind the last.
+    """
+    low, top = keys[0], min(keys[1], MAX_KEY if before is None else before)
+    if is_sparse:
+        found = bounded(rows, low, top, limit)
+    else:
+        direct = below(rows, top)
+        found = Stretch(list((direct.filter(pk__gte=low) if low else direct)[: limit + 1]))
+    data = [shown(row) for row in found.rows[:limit]]
+    if len(found.rows) > limit:
+        return {"data": data, "next": next_url(request, found.rows[limit - 1].pk)}
+    if found.goes_on_below is None:
+        return {"data": data, "next": None}
+    return {"data": data, "next": next_url(request, found.goes_on_below), "looked_at": found.looked_at}
 
 
 def next_url(request: HttpRequest, before: int | None) -> str | None:

@@ -18,7 +18,7 @@ from integrations.tenancy.harmless_text import harmless
 
 from .deliveries import DoneOut
 from .examples import INTEGRATION, WHEN, example
-from .paging import Before, Limit, Page, page_of
+from .paging import Before, Limit, SearchedPage, page_of
 from .problems import ROW_PROBLEMS, WRITE_PROBLEMS, ProblemDetails, Refused
 
 router = Router(tags=["Pulls"])
@@ -60,7 +60,7 @@ class PullOut(Schema):
     next_sync_at: datetime | None = Field(description="null: only when somebody asks")
 
 
-class PullPage(Page):
+class PullPage(SearchedPage):
     data: list[PullOut]
 
 
@@ -72,7 +72,8 @@ def pulls(
     limit: Limit = 50,
     before: Before = None,
 ) -> Any:
-    """List what is pulled, newest first."""
+    """List what is pulled, newest first. Where a page is not full because only so many ids were looked at,
+    `looked_at` says it, and `next` goes on from there."""
     if integration is not None:
         rows = SyncState.objects.filter(connection=one(request, integration, Capability.VIEW_DELIVERIES).pk)
     else:
@@ -80,7 +81,7 @@ def pulls(
         rows = SyncState.objects.filter(connection__tenant__in=tenants)
     if status:
         rows = rows.filter(status=status)
-    return page_of(request, rows.select_related("connection"), _shown, limit=limit, before=before)
+    return page_of(request, rows.select_related("connection"), _shown, limit=limit, before=before, is_sparse=True)
 
 
 @router.get("/{int:pk}", response={200: PullOut, **ROW_PROBLEMS}, summary="Read one pull")

@@ -26,7 +26,7 @@ from integrations.tenancy.tenant import slug_of
 
 from .document import TAKES
 from .examples import INTEGRATION, WHEN, example
-from .paging import Before, Limit, Page, page_of
+from .paging import Before, Limit, SearchedPage, page_of
 from .problems import ROW_PROBLEMS, WRITE_PROBLEMS
 
 router = Router(tags=["Pushes"])
@@ -77,7 +77,7 @@ class PushOut(Schema):
     note: str = Field("", description="what is to be said of this request")
 
 
-class PushPage(Page):
+class PushPage(SearchedPage):
     data: list[PushOut]
 
 
@@ -105,7 +105,8 @@ def pushes(
     limit: Limit = 50,
     before: Before = None,
 ) -> Any:
-    """List the pushes, newest first."""
+    """List the pushes, newest first. Where a page is not full because only so many ids were looked at, `looked_at`
+    says it, and `next` goes on from there."""
     if integration is not None:
         mine = [one(request, integration, Capability.VIEW_DELIVERIES).pk]
     else:
@@ -121,7 +122,8 @@ def pushes(
         of_order = events.filter(content_type__in=kinds, object_id=order).order_by("-pk").values_list("pk", flat=True)
         of_key = events.filter(idempotency_key=order).values_list("pk", flat=True)
         rows = rows.filter(event__in=[*of_order[:MOST_PUSHES], *of_key])
-    return page_of(request, rows, _shown, limit=limit, before=before)
+    is_sparse = not order and bool(status or len(mine) > 1)  # an index has those of one integration in this order
+    return page_of(request, rows, _shown, limit=limit, before=before, is_sparse=is_sparse)
 
 
 @router.get("/pushes/{int:pk}", response={200: PushStory, **ROW_PROBLEMS}, summary="Read one push", url_name="push")

@@ -16,8 +16,8 @@ from django.utils.translation import gettext_noop
 from integrations.audit.trail import AuditEntry
 from integrations.connections.models import TenantIntegration
 from integrations.console.access import Access
-from integrations.console.keyset import MAX_KEY
 from integrations.database.first_key import first_key
+from integrations.database.stretches import MAX_KEY
 from integrations.tenancy.capabilities import Capability
 
 MOST_LISTED = 300  # integrations that the filter offers

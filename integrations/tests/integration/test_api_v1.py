@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from threading import Barrier
 from typing import Any
 
@@ -17,10 +18,12 @@ from integrations.api.v1 import jobs
 from integrations.api.waiting import place_to_try
 from integrations.api_keys.models import IdempotentRequest
 from integrations.audit.trail import AuditEntry
-from integrations.database import clock
+from integrations.database import clock, stretches
 from integrations.delivery.drain import drain
+from integrations.inbound.models import WebhookEvent
 from integrations.jobs.models import Job
 from integrations.models import IntegrationSync, Lane, TenantIntegration
+from integrations.pull.models import SyncState
 from integrations.tests.api_world import World, call, key_for, person
 from integrations.tests.factories import make_integration, make_item
 from integrations.tests.receiver import Receiver
@@ -375,3 +378,62 @@ def test_figures_are_those_of_the_callers_tenants(world: World, receiver: Receiv
     assert (mine["total"]["delivered"], mine["total"]["success_rate"], len(mine["series"])) == (1, 1.0, 60)
     theirs = call("get", "/statistics?range=1h", client=person(world.tenant, "viewer")).json()
     assert (theirs["total"]["delivered"], theirs["total"]["success_rate"]) == (0, None)
+
+
+def _found(client: Client, address: str) -> tuple[list[int], int]:
+    """Read a list to its end; return the ids and how many pages it took."""
+    ids, pages = [], 0
+    while address:
+        page = call("get", address.replace("http://testserver", ""), client=client).json()
+        assert len(page["data"]) == 2 or page["next"] is None or page["looked_at"] > 0
+        ids += [each["id"] for each in page["data"]]
+        address, pages = page["next"] or "", pages + 1
+    return ids, pages
+
+
+SEARCHED = (
+    "/audit?actor=nobody",
+    "/events?event_type=x",
+    "/inbound?key=x",
+    "/pulls?status=failed",
+    "/pushes?status=FAILED",
+)
+
+
+@pytest.mark.parametrize("address", SEARCHED)
+def test_a_list_in_which_nothing_is_found_is_read_in_bounded_stretches(
+    world: World, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stretches, "STRETCHES", (2, 3))
+    assert world.push_id
+    AuditEntry.objects.bulk_create(AuditEntry(action="x", tenant_key=str(world.tenant.pk)) for _ in range(20))
+    for number in range(20):
+        make_item(world.tenant, reference_id=f"RMA-{number}")
+    rows = [(WebhookEvent, world.inbound), (SyncState, world.pull)]
+    for model, row in rows:
+        fields = {field.attname: getattr(row, field.attname) for field in model._meta.fields if not field.primary_key}
+        for number in range(20):
+            name = "resource_type" if model is SyncState else "idempotency_key"
+            model._default_manager.create(**{**fields, name: f"number {number}"})
+    client = person(world.tenant, "manager")
+    first = call("get", address, client=client).json()
+    assert (first["data"], first["looked_at"]) == ([], 5) and first["next"]
+    ids, pages = _found(client, address)
+    assert ids == [] and pages > 3
+
+
+def test_what_is_rare_is_found_behind_the_stretches_too(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stretches, "STRETCHES", (2, 3))
+    entries = [AuditEntry(action="rare" if n % 7 == 0 else "x", tenant_key=str(world.tenant.pk)) for n in range(30)]
+    for entry in entries:
+        entry.save()
+    client = person(world.tenant, "manager")
+    rare = [entry.pk for entry in reversed(entries) if entry.action == "rare"]
+    assert _found(client, "/audit?action=rare&limit=2")[0] == rare
+    old = AuditEntry.objects.filter(pk__lte=rare[-1])
+    old.update(created_at=clock.now() - timedelta(days=40))
+    until = (clock.now() - timedelta(days=30)).isoformat().replace("+", "%2B")
+    found, pages = _found(client, f"/audit?action=rare&until={until}")
+    assert found == rare[-1:] and pages <= 3, "what came since is not looked at"
+    everything = call("get", "/audit?limit=200", client=client).json()
+    assert everything["next"] is None and len(everything["data"]) >= 30, "an index has them"

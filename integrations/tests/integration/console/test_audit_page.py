@@ -15,9 +15,9 @@ from django.utils import timezone
 
 from integrations.acting import acting_as
 from integrations.audit.trail import record
-from integrations.console import keyset
 from integrations.console.audit import csv_file
 from integrations.console.audit.csv_file import harmless_cell
+from integrations.database import stretches
 from integrations.delivery import operator_actions
 from integrations.inbound import by_hand
 from integrations.models import (
@@ -193,7 +193,7 @@ def test_filters(acme: TenantIntegration) -> None:
 def test_a_day_of_long_ago_is_found_without_looking_through_what_came_since(
     acme: TenantIntegration, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(keyset, "STRETCHES", (2,))
+    monkeypatch.setattr(stretches, "STRETCHES", (2,))
     AuditEntry.objects.update(created_at=timezone.now() - timedelta(days=40))
     old, key = set(AuditEntry.objects.values_list("pk", flat=True)), str(acme.tenant_id)
     AuditEntry.objects.bulk_create(AuditEntry(action="tested", tenant_key=key) for _ in range(9))

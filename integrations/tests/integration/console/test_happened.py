@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from app.demo.data.fill import fill
 from integrations.console import keyset
+from integrations.database import stretches
 from integrations.erp.push_log import ERPPushLog
 from integrations.models import IntegrationEvent, IntegrationSync, SyncState, TenantIntegration, WebhookEvent
 from tenants.models import Tenant
@@ -149,7 +150,7 @@ def test_only_who_may_operate_has_something_processed_again(monkeypatch: pytest.
 
 
 def test_a_rare_row_is_looked_for_in_a_bounded_stretch(monkeypatch: pytest.MonkeyPatch, rf: Any) -> None:
-    monkeypatch.setattr(keyset, "STRETCHES", (4, 10))
+    monkeypatch.setattr(stretches, "STRETCHES", (4, 10))
     tenants = Tenant.objects.bulk_create(Tenant(name=f"T{number:02}", slug=f"t{number}") for number in range(40))
     rare = Tenant.objects.filter(pk__in=[tenants[3].pk, tenants[5].pk])
     found = keyset.listing(rf.get("/x/"), rare)
