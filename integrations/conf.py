@@ -278,6 +278,11 @@ class Settings(BaseModel):
         "requests of one [API key](api.md#api-keys) in a minute; more are answered 429. Counted in Django's cache: "
         "with `locmemcache` each process counts for itself",
     )
+    API_PERSON_PER_MINUTE: int = _number(
+        600,
+        "requests of one person to the API in a minute, all their sessions together; more are answered 429. Counted as "
+        "those of keys are",
+    )
     API_KEYS_PER_TENANT: int = _number(50, "API keys that a tenant may have at once, revoked and expired ones apart")
     SIGN_IN_PER_MINUTE: int = _number(
         10,

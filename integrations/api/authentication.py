@@ -16,11 +16,20 @@ from ninja.security import SessionAuth
 from ninja.security.base import AuthBase
 
 from integrations.acting import address_of
-from integrations.api_keys.proof import KeyRefused, Quota, TooManyRequests, note_use, presented, prove, take_quota
+from integrations.api_keys.proof import (
+    KeyRefused,
+    Quota,
+    TooManyRequests,
+    note_use,
+    presented,
+    prove,
+    take_quota,
+    take_quota_of_person,
+)
 
 from .caller import Caller, Person, Program
 
-_QUOTA = "_api_key_quota"
+_QUOTA = "_api_quota"
 
 
 class KeyAuth(AuthBase):
@@ -36,18 +45,9 @@ class KeyAuth(AuthBase):
         request.user = AnonymousUser()  # whoever is signed in in the same browser has nothing to do with it
         key = prove(text)
         request.audit_actor = (key.actor, "")  # type: ignore[attr-defined]
-        quota = take_quota(key)
-        setattr(request, _QUOTA, quota)
-        if quota.left < 0:
-            raise TooManyRequests
+        _note(request, take_quota(key), "this API key")
         note_use(key, address_of(request.META) or "")
         return Program(key)
-
-
-def count_if_key(request: HttpRequest) -> None:
-    """Count a request that no operation answers, if it brings a key: its answer says what is left, too."""
-    with suppress(KeyRefused, TooManyRequests):
-        KeyAuth()(request)
 
 
 class PersonAuth(SessionAuth):
@@ -55,7 +55,27 @@ class PersonAuth(SessionAuth):
 
     def authenticate(self, request: HttpRequest, key: str | None) -> Caller | None:
         user = super().authenticate(request, key)
-        return Person(user) if user else None
+        if not user:
+            return None
+        _note(request, take_quota_of_person(user), "your account")
+        return Person(user)
+
+
+def _note(request: HttpRequest, quota: Quota, whose: str) -> None:
+    """Keep what is left for the answer.
+
+    Raises:
+        TooManyRequests: it was one too many.
+    """
+    setattr(request, _QUOTA, quota)
+    if quota.left < 0:
+        raise TooManyRequests(f"The requests of {whose} are used up for this minute.")
+
+
+def count_caller(request: HttpRequest) -> None:
+    """Count a request that no operation answers, if one knows who calls: its answer says what is left, too."""
+    with suppress(KeyRefused, TooManyRequests):
+        KeyAuth()(request) or PersonAuth().authenticate(request, None)
 
 
 class Anybody(AuthBase):
@@ -68,7 +88,7 @@ class Anybody(AuthBase):
 
 
 def tells_quota(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
-    """Decorate a view of the API: a response to a key says what the key may still do in this minute."""
+    """Decorate a view of the API: a response says what the key, or the person, may still do in this minute."""
 
     @wraps(view)
     def answered(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
@@ -84,4 +104,4 @@ def tells_quota(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResp
     return answered
 
 
-__all__ = ["Anybody", "KeyAuth", "KeyRefused", "PersonAuth", "TooManyRequests", "count_if_key", "tells_quota"]
+__all__ = ["Anybody", "KeyAuth", "KeyRefused", "PersonAuth", "TooManyRequests", "count_caller", "tells_quota"]

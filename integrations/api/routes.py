@@ -98,7 +98,7 @@ def _wrong_key(request: HttpRequest, error: KeyRefused) -> Any:
 
 @api.exception_handler(TooManyRequests)
 def _too_many(request: HttpRequest, error: TooManyRequests) -> Any:
-    problem = Problem(code="too_many_requests", message="The requests of this API key are used up for this minute.")
+    problem = Problem(code="too_many_requests", message=str(error))
     return api.create_response(request, problem, status=429)
 
 

@@ -42,8 +42,8 @@ protection. What belongs to another tenant is answered as what does not exist (4
 
 Lists are read by cursor: follow `next` until it is null. A write with the header `Idempotency-Key` is done once: the
 same request again gets the same answer for a day. Settings have an `ETag`. What goes wrong is
-`application/problem+json` (RFC 9457), with the wrong fields in `fields`. Every answer to an API key says what is left
-of its requests (`RateLimit-Remaining`), and where it pays to wait, for how long (`Retry-After`).
+`application/problem+json` (RFC 9457), with the wrong fields in `fields`. Every answer to a key or a person says what
+is left of their requests (`RateLimit-Remaining`), and where it pays to wait, for how long (`Retry-After`).
 """
 
 
@@ -142,7 +142,7 @@ def _wrong_key(request: HttpRequest, error: KeyRefused) -> Any:
 
 @api.exception_handler(TooManyRequests)
 def _too_many(request: HttpRequest, error: TooManyRequests) -> Any:
-    return problem(429, "too_many_requests", "The requests of this API key are used up for this minute.")
+    return problem(429, "too_many_requests", str(error))
 
 
 @api.exception_handler(HttpError)

@@ -24,7 +24,7 @@ TAGS = {
 _WRITES = ("post", "put", "patch", "delete")
 _INTEGER = {"schema": {"type": "integer"}}
 _QUOTA = {
-    "RateLimit-Limit": {"description": "requests of this API key in a minute", **_INTEGER},
+    "RateLimit-Limit": {"description": "requests of this API key, or person, in a minute", **_INTEGER},
     "RateLimit-Remaining": {"description": "what is left of them", **_INTEGER},
     "RateLimit-Reset": {"description": "seconds until the next minute", **_INTEGER},
 }

@@ -13,7 +13,7 @@ from django.views.decorators.csrf import csrf_exempt
 from ninja import Schema
 from pydantic import Field
 
-from integrations.api.authentication import count_if_key, tells_quota
+from integrations.api.authentication import count_caller, tells_quota
 from integrations.credentials.error_reports import hides_secrets
 
 from .examples import example
@@ -33,7 +33,10 @@ PROBLEM_TYPES: dict[str, tuple[tuple[int, ...], str]] = {
     "wrong_request": ((422,), "parameters or body are not as the document says; `fields` names them"),
     "wrong_filter": ((422,), "a filter of a list is wrong; `fields` names it"),
     "wrong_job": ((422,), "what a job is to do is wrong; `fields` names it where one field is"),
-    "too_many_requests": ((429,), "the requests of this API key are used up; `Retry-After` says for how long"),
+    "too_many_requests": (
+        (429,),
+        "the requests of this key or person are used up; `Retry-After` says for how long",
+    ),
     "too_many_trials": ((429,), "a test or a check of the tenant is under way; `Retry-After` says when to try again"),
     "method_not_allowed": ((405,), "the address has no such method; the header `Allow` names those it has"),
     "refused": ((400,), "the request cannot be read"),
@@ -112,7 +115,7 @@ def problem(
 @tells_quota
 def no_such_call(request: HttpRequest, rest: str) -> HttpResponse:
     """Answer an address that no operation has, in the form of all problems."""
-    count_if_key(request)
+    count_caller(request)
     return problem(
         404, "not_found", f"There is no {request.method} {request.path[:200]}; /api/v1/docs lists what there is."
     )
@@ -129,7 +132,7 @@ def not_allowed(view: Any) -> Callable[..., HttpResponse]:
         response = view(request, *args, **kwargs)
         if response.status_code != 405:
             return response
-        count_if_key(request)
+        count_caller(request)
         words = f"{request.path[:200]} takes no {request.method}, but {response['Allow']}."
         return problem(405, "method_not_allowed", words, headers={"Allow": response["Allow"]})
 

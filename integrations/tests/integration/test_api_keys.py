@@ -275,7 +275,26 @@ def test_each_key_has_its_own_minute(side: Side, manager: User) -> None:
         assert answer["RateLimit-Limit"] == "2" and 1 <= int(answer["Retry-After"]) <= 60
         assert answer["RateLimit-Remaining"] == "0" and answer["Retry-After"] == answer["RateLimit-Reset"]
         assert call(another, "get", "/connections/").status_code == 200
-    assert "RateLimit-Limit" not in side.client.get("/api/connections/")
+
+
+def test_each_person_has_their_own_minute_whatever_the_session(side: Side, manager: User) -> None:
+    another = Client()
+    another.force_login(manager)
+    mine = [Client(), Client()]
+    user = User.objects.get(pk=side.client.session["_auth_user_id"])
+    for client in mine:
+        client.force_login(user)
+    clock.measured(0.0, local=1_800_000_010.0, at=clock.elapsed())  # in the midst of a minute
+    with override_settings(INTEGRATIONS={"API_PERSON_PER_MINUTE": 3}):
+        answers = [client.get("/api/connections/") for client in mine]
+        answers.append(mine[0].get("/api/v1/nothing"))
+        assert [answer["RateLimit-Remaining"] for answer in answers] == ["2", "1", "0"]
+        for path in ("/api/connections/", "/api/v1/me"):
+            refused = mine[1].get(path)
+            assert (refused.status_code, refused["RateLimit-Limit"], refused["RateLimit-Remaining"]) == (429, "3", "0")
+            assert refused["Retry-After"] == refused["RateLimit-Reset"] and "your account" in refused.content.decode()
+        assert another.get("/api/connections/")["RateLimit-Remaining"] == "2"
+    assert "RateLimit-Limit" not in Client().get("/api/connections/")
 
 
 def test_nothing_of_a_key_is_told(side: Side, manager: User, caplog: pytest.LogCaptureFixture) -> None:
