@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
@@ -17,7 +17,7 @@ from integrations.delivery.wakeup import QUEUE, SLOW_QUEUE
 from . import health
 from .models import ProcessHeartbeat
 from .periodic import last_ends
-from .processes import BEAT, QUIET_SECONDS, WEB, WORKER
+from .processes import BEAT, FORGOTTEN_SECONDS, QUIET_SECONDS, WEB, WORKER
 
 OK, WARN, BAD = "ok", "warn", "bad"
 MAX_PROCESSES = 500
@@ -70,9 +70,14 @@ class Process:
 
 
 def processes(now: datetime | None = None) -> list[Process]:
-    """Return the processes that were seen lately, those that were lost included; by kind and name."""
+    """Return the processes that were seen within the last hour, those that were lost included; by kind and name.
+
+    Of more than MAX_PROCESSES those that were seen last: web processes that are often replaced leave many rows.
+    """
     moment = now or clock.now()
-    return [_process(row, moment) for row in ProcessHeartbeat.objects.order_by("kind", "name")[:MAX_PROCESSES]]
+    rows = ProcessHeartbeat.objects.filter(beaten_at__gt=moment - timedelta(seconds=FORGOTTEN_SECONDS))
+    latest = rows.order_by("-beaten_at", "name")[:MAX_PROCESSES]
+    return [_process(row, moment) for row in sorted(latest, key=lambda row: (row.kind, row.name))]
 
 
 def _process(row: ProcessHeartbeat, now: datetime) -> Process:

@@ -12,7 +12,7 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 
 from integrations.models import Heartbeat, ProcessHeartbeat
-from integrations.observability import processes
+from integrations.observability import lights, processes
 from integrations.observability.health import forget
 from integrations.observability.heartbeat import beat
 from integrations.observability.processes import beat as beat_process
@@ -105,6 +105,22 @@ def test_rows_of_processes_that_are_gone_are_forgotten() -> None:
     names = sorted(ProcessHeartbeat.objects.values_list("kind", "name"))
     assert [kind for kind, _ in names] == ["beat", "worker"] and names[1][1] == "worker@gone:2"
     assert not [each for each in processes.seen_lately() if each.host == "gone"]
+
+
+def test_what_was_lost_is_shown_for_an_hour_though_no_process_began_since(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = {"host": "gone", "pid": 1, "queues": "deliveries"}
+    for kind, minutes in (("worker", 61), ("worker", 59), ("web", 58), ("web", 57)):
+        beaten_at = timezone.now() - timedelta(minutes=minutes)
+        ProcessHeartbeat.objects.create(name=f"{kind}@gone:{minutes}", kind=kind, beaten_at=beaten_at, **values)
+    beat_process("worker", ["deliveries"])
+    alive = processes._name("worker")
+
+    def shown() -> list[str]:
+        return [each.name for each in lights.processes()]
+
+    assert shown() == ["web@gone:57", "web@gone:58", *sorted((alive, "worker@gone:59"))]
+    monkeypatch.setattr(lights, "MAX_PROCESSES", 2)
+    assert shown() == ["web@gone:57", alive]
 
 
 @pytest.mark.usefixtures("broker")
