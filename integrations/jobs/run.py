@@ -100,7 +100,10 @@ def run_job(job_id: int, *, seconds: float = TURN_SECONDS) -> str:
 
 
 def _work(turn: Turn, ends_at: float) -> str:
-    _count_beforehand(turn)
+    try:
+        _count_beforehand(turn)
+    except Exception as error:  # a host's code; the first batch meets the same, and decides what follows
+        logger.warning("job %s: its rows cannot be counted (%s)", turn.job_id, type(error).__name__, exc_info=True)
     while time.monotonic() < ends_at:
         began = time.monotonic()
         try:
