@@ -11,6 +11,7 @@ import logging
 from collections.abc import Collection, Iterable
 from typing import Any, NamedTuple
 
+from django.contrib.contenttypes.models import ContentType
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -20,7 +21,7 @@ from integrations.connections.deciding import why_unmet
 from integrations.connections.models import TenantIntegration
 from integrations.connectors.registry import ConnectorRegistry
 from integrations.errors import IncompatibleConnector, UnknownConnector
-from integrations.outbox.models import IntegrationEvent, IntegrationSync
+from integrations.outbox.models import IntegrationEvent, IntegrationSync, object_id_of
 
 from .configured_then import Configured, configured_all, known_since
 from .trail import AuditEntry
@@ -72,6 +73,8 @@ def _why(integration: TenantIntegration, then: Configured, event: IntegrationEve
     event_type = event.event_type
     if event.origin_id == integration.pk:
         return _("It caused this itself by calling back: an integration is not told of its own doing.")
+    if _is_about(integration, event):
+        return _("The event is about this integration: none is told of itself.")
     if not then.exists:
         return _("It was made later, at {at}.").format(at=_at(integration.created_at))
     if event_type not in dict(event_types.choices()):
@@ -94,6 +97,12 @@ def _why(integration: TenantIntegration, then: Configured, event: IntegrationEve
             return _("It was not subscribed to {event_type} then, and is now.").format(event_type=event_type)
         return _("It was not subscribed to {event_type} then.").format(event_type=event_type)
     return _kept_out(then.conditions[event_type], then.versions[event_type], event)
+
+
+def _is_about(integration: TenantIntegration, event: IntegrationEvent) -> bool:
+    if event.object_id != object_id_of(integration.pk):
+        return False
+    return event.content_type_id == ContentType.objects.get_for_model(TenantIntegration).pk
 
 
 def _kept_out(condition: str, version: int, event: IntegrationEvent) -> str:

@@ -12,9 +12,12 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from integrations.acting import acting_as
+from integrations.alerts.publishing import publish_words
+from integrations.alerts.word import word_about
 from integrations.audit import configured_then
 from integrations.audit.configured_then import configured_at
 from integrations.audit.why_not import why_not, why_nothing
+from integrations.health.alert import FAILING
 from integrations.models import AuditEntry, IntegrationEvent, TenantIntegration
 from integrations.origin import caused_by
 from integrations.tests.factories import make_integration, make_item, make_tenant
@@ -110,6 +113,17 @@ def test_made_later_and_caused_itself(tenant: Tenant) -> None:
     make_integration(tenant, name="New")
     found = sentences()
     assert found["Ops"].startswith("It caused this itself") and found["New"].startswith("It was made later, at ")
+
+
+def test_an_alert_about_itself(tenant: Tenant) -> None:
+    ops, chat = (make_integration(tenant, name=name, events=(FAILING,)) for name in ("Ops", "Chat"))
+    publish_words([word_about(FAILING, ops, "It answered 500.", "", timezone.now())])
+    assert sentences() == {
+        "Everything": "It was not subscribed to integration_failing then.",
+        "Ops": "The event is about this integration: none is told of itself.",
+    }
+    make_item(tenant, pk=chat.pk)
+    assert "about" not in sentences()["Chat"]  # an object with the same number
 
 
 def test_a_type_that_takes_no_events(tenant: Tenant) -> None:
