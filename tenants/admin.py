@@ -10,7 +10,7 @@ from django.contrib.auth.admin import UserAdmin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from integrations.admin.tenancy.scoped_admin import tenant_ids
+from integrations.admin.tenancy.scoped_admin import NoNumberTooLarge, tenant_ids
 
 from .models import Membership, Tenant
 from .scoped_admin import CountedDeletion, NothingToTell, TenantFilter, TenantScopedAdmin
@@ -84,7 +84,7 @@ class MembershipAdmin(_ManagedBySuperusers):
     autocomplete_fields = ("user",)
 
 
-class PeopleAdmin(NothingToTell, UserAdmin):
+class PeopleAdmin(NothingToTell, NoNumberTooLarge, UserAdmin):
     """Accounts: staff may look at those of their own tenants; whoever may edit accounts can become anybody."""
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.contrib.contenttypes.models import ContentType
-from django.core.exceptions import FieldDoesNotExist, ValidationError
+from django.core.exceptions import FieldDoesNotExist
 from django.db import models
 from django.utils.translation import gettext as _
 
@@ -20,6 +20,7 @@ from integrations.outbox.models import IntegrationEvent
 from integrations.tenancy.boundary import is_own, owner_of
 from integrations.tenancy.harmless_text import harmless
 from integrations.tenancy.people import name_of_user
+from integrations.tenancy.tenant import as_key
 
 Change = tuple[str, Any, Any]
 MOST = 20  # fields that are named
@@ -41,12 +42,15 @@ def changes_of(event: IntegrationEvent) -> list[Change]:
     for name, *both in found:
         target = targets[name]
         if target is not None:
-            wanted[target].update(value for value in both if value is not None)
-    named = {target: _named(target, keys, event.tenant_id) for target, keys in wanted.items()}
+            wanted[target].update(as_key(target, value) for value in both)
+    named = {target: _named(target, keys - {None}, event.tenant_id) for target, keys in wanted.items()}
 
     def said(name: str, value: Any) -> Any:
         target = targets[name]
-        return value if target is None or value is None else named[target][str(value)]
+        if target is None or value is None:
+            return value
+        gone = {"kind": str(target.model._meta.verbose_name), "key": harmless(str(value))}
+        return named[target].get(as_key(target, value)) or _("%(kind)s %(key)s, which is gone") % gone
 
     return [(name, said(name, old), said(name, new)) for name, old, new in found]
 
@@ -88,22 +92,17 @@ def _target(model: Any, name: str) -> models.Field[Any, Any] | None:
     return field.target_field if field.concrete and field.is_relation and not field.many_to_many else None
 
 
-def _named(target: Any, keys: Iterable[Any], tenant_id: Any) -> dict[str, str]:
-    """Return what rows are called, by their key as text; of one that is gone, that it is."""
-    kind = str(target.model._meta.verbose_name)
-    found = {str(key): _("%(kind)s %(key)s, which is gone") % {"kind": kind, "key": harmless(str(key))} for key in keys}
+def _named(target: Any, keys: Iterable[Any], tenant_id: Any) -> dict[Any, str]:
+    """Return what those of the rows are called that are there and the tenant's, by their key."""
+    found = {}
     for row in _rows(target.model, target, keys):
         if is_own(owner_of(row), tenant_id):
             name = name_of_user(row) if isinstance(row, get_user_model()) else str(row)
-            found[str(getattr(row, target.attname))] = harmless(name)
+            found[getattr(row, target.attname)] = harmless(name)
     return found
 
 
 def _rows(model: Any, field: Any, values: Iterable[Any]) -> list[Any]:
-    wanted = []
-    for value in values:
-        try:
-            wanted.append(field.to_python(value))
-        except ValidationError:  # the field was of another type then
-            continue
+    """Return the rows of `model` in which `field` has one of `values`; what can be no key of it is in none."""
+    wanted = {as_key(field, value) for value in values} - {None}
     return list(model._base_manager.filter(**{f"{field.attname}__in": wanted})) if wanted else []

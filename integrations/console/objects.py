@@ -10,13 +10,13 @@ from typing import Any
 from django.contrib import admin
 from django.contrib.admin.utils import quote
 from django.contrib.contenttypes.models import ContentType
-from django.core.exceptions import ValidationError
 from django.db import models
 from django.urls import NoReverseMatch, reverse
 
 from integrations.outbox.models import IntegrationEvent
 from integrations.tenancy.boundary import is_own, owner_of
 from integrations.tenancy.harmless_text import harmless
+from integrations.tenancy.tenant import as_key
 
 from .access import Access
 
@@ -60,12 +60,7 @@ def name_objects(access: Access, events: Iterable[IntegrationEvent]) -> None:
 def _found(model: type[models.Model] | None, object_ids: Iterable[str]) -> dict[str, Any]:
     if model is None or model._meta.proxy:
         return {}  # a proxy stands for objects that are no model of ours: an order's id is not a push's
-    keys = []
-    for object_id in object_ids:
-        try:
-            keys.append(model._meta.pk.to_python(object_id))
-        except ValidationError:
-            continue
+    keys = {key for object_id in object_ids if (key := as_key(model._meta.pk, object_id)) is not None}
     return {str(obj.pk): obj for obj in model._base_manager.filter(pk__in=keys)}
 
 

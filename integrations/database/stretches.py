@@ -8,7 +8,7 @@ from typing import Any
 from django.db.models import QuerySet
 
 STRETCHES = (20_000, 200_000)  # ids that are looked at, one after the other, until a page is full
-MAX_KEY = 2**63 - 1
+MAX_KEY = 2**63 - 1  # SQLite and PostgreSQL know no larger one
 
 
 @dataclass(slots=True)

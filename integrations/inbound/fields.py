@@ -6,9 +6,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from integrations.database.stretches import MAX_KEY
 from integrations.errors import IntegrationPermanentError
 
-MAX_KEY = 2**63 - 1  # SQLite and PostgreSQL know no larger one
 _DIGITS = re.compile(r"[0-9]{1,19}")
 
 

@@ -27,6 +27,7 @@ from django.db.models import Count, Max, Min, Q, QuerySet
 from django.db.models.expressions import RawSQL
 
 from integrations.database.first_key import first_key
+from integrations.database.stretches import MAX_KEY
 from integrations.tenancy.tenant import find_tenant
 
 from .filters import RETRYING, FindObjects, SyncFilter
@@ -36,7 +37,6 @@ SIZE = 50  # rows of a page
 MANY = 100  # integrations whose histories are read side by side
 LOOKED_AT = (20_000, 40_000)  # rows that are looked at, one after the other, until a page is full
 SLACK = timedelta(seconds=60)  # ids and times of recording may be out of step by a transaction
-MAX_KEY = 2**63 - 1
 
 SYNC = IntegrationSync._meta.db_table
 _FAILED = (str(IntegrationSync.Status.FAILED),)

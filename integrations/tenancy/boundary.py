@@ -142,7 +142,7 @@ def stored_owner(model: type[models.Model], pk: Any, using: str) -> Any:
     try:
         key = pk if isinstance(pk, tuple) else model._meta.pk.to_python(pk)
         return rows.filter(pk=key).values_list(path, flat=True).first()
-    except (TypeError, ValueError, ValidationError):  # "abc" is no key of this model
+    except (ArithmeticError, TypeError, ValueError, ValidationError):  # "abc" is no key of this model
         return None
 
 

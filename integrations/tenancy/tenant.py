@@ -6,6 +6,7 @@ in the API, beside its key). One that is being deleted in batches (marks.py) is 
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from django.apps import apps
@@ -13,8 +14,12 @@ from django.core.exceptions import FieldDoesNotExist, ImproperlyConfigured, Vali
 from django.db import models
 
 from integrations import conf
+from integrations.database.stretches import MAX_KEY
 
 from .marks import MarkedDeletion
+
+_WHOLE = re.compile(r"-?[0-9]{1,19}")
+_UNASKABLE = re.compile("[\0\ud800-\udfff]")
 
 
 def tenant_model() -> type[models.Model]:
@@ -86,13 +91,29 @@ def tenant_key(value: Any) -> Any:
 
 def key_of(model: type[models.Model], value: Any) -> Any:
     """Return `value` as a primary key of `model`; None for what no row has ("²", a hundred digits)."""
-    field: Any = model._meta.pk
+    found = as_key(model._meta.pk, value)
+    return None if isinstance(found, int) and found < 0 else found
+
+
+def as_key(field: Any, value: Any) -> Any:
+    """Return `value` as what `field`, a key, holds; None for what it holds in no row, whatever it is.
+
+    Such are a number that no database takes, a value of another type (a list, 1.5 or True for a number, a number for
+    a UUID), and a text that PostgreSQL cannot be asked for.
+    """
     while field.remote_field is not None:
         field = field.target_field
+    if isinstance(field, models.CompositePrimaryKey):
+        return value if isinstance(value, tuple) else None
     if isinstance(field, models.IntegerField):
-        text = str(value)
-        return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
+        is_number = isinstance(value, int) and not isinstance(value, bool)
+        text = value if isinstance(value, str) else str(value) if is_number and abs(value) <= MAX_KEY else ""
+        number = int(text) if _WHOLE.fullmatch(text) else None
+        return number if number is not None and abs(number) <= MAX_KEY else None
     try:
-        return field.to_python(value) if value != "" else None
-    except ValidationError:
+        found = field.to_python(value) if value not in ("", None) else None
+    except (ArithmeticError, TypeError, ValueError, ValidationError):
         return None
+    if found is None or not isinstance(value, str | type(found)):
+        return None
+    return None if isinstance(found, str) and _UNASKABLE.search(found) else found

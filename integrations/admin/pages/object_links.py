@@ -10,7 +10,6 @@ from django.contrib import admin
 from django.contrib.admin.exceptions import NotRegistered
 from django.contrib.admin.utils import quote
 from django.contrib.contenttypes.models import ContentType
-from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
@@ -18,6 +17,7 @@ from django.utils.html import format_html
 from integrations.label import app_label
 from integrations.outbox.models import IntegrationEvent
 from integrations.tenancy.boundary import is_own, owner_of, owner_path
+from integrations.tenancy.tenant import as_key
 
 FOUND = 50  # objects that a search by their own words may find
 
@@ -52,12 +52,7 @@ def _found(request: HttpRequest, model: type[Any], object_ids: Iterable[str]) ->
         return {}
     if model._meta.proxy or not model_admin.has_view_permission(request):
         return {}  # a proxy stands for objects that are no model of ours: an order's id is not a push's
-    keys = []
-    for object_id in object_ids:
-        try:
-            keys.append(model._meta.pk.to_python(object_id))
-        except ValidationError:
-            continue
+    keys = {key for object_id in object_ids if (key := as_key(model._meta.pk, object_id)) is not None}
     found = model_admin.get_queryset(request).filter(pk__in=keys)
     return {str(obj.pk): obj for obj in found if model_admin.has_view_permission(request, obj)}
 

@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from django import forms
 from django.contrib import admin
 from django.contrib.admin.utils import NestedObjects, quote
+from django.contrib.admin.views.main import ERROR_FLAG
 from django.contrib.auth import get_user_model
 from django.core.exceptions import PermissionDenied
 from django.db import models, router
 from django.db.models import F, Q, QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import SimpleTemplateResponse
 from django.urls import NoReverseMatch, reverse
 from django.utils.html import format_html
@@ -136,7 +137,20 @@ class NothingToTell(_ModelAdmin):
         return super().history_view(request, object_id, extra_context)
 
 
-class TenantScopedAdmin(NothingToTell, admin.ModelAdmin):
+class NoNumberTooLarge(_ModelAdmin):
+    """Mixed into a ModelAdmin: a filter by a number that SQLite cannot be asked for is answered as one by a word, with
+    the whole list."""
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        try:
+            return super().changelist_view(request, extra_context)
+        except OverflowError:
+            if request.method != "GET" or ERROR_FLAG in request.GET:
+                raise
+            return HttpResponseRedirect(f"{request.path}?{ERROR_FLAG}=1")
+
+
+class TenantScopedAdmin(NothingToTell, NoNumberTooLarge, admin.ModelAdmin):
     """Base of the admin of everything that belongs to a tenant.
 
     Attributes:

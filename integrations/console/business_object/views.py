@@ -14,6 +14,7 @@ from integrations.console.access import Access
 from integrations.console.changes import name_actors
 from integrations.console.objects import name_objects
 from integrations.console.page import page, show
+from integrations.database.stretches import MAX_KEY
 from integrations.outbox.models import IntegrationEvent, IntegrationSync
 from integrations.pages.display import Badge, sync_badge, sync_story
 from integrations.tenancy.capabilities import Capability
@@ -29,6 +30,8 @@ Status = IntegrationSync.Status
 def business_object(request: HttpRequest, access: Access, content_type: int, object_id: str) -> HttpResponse:
     """Show what happened to one object and what became of it."""
     rows = access.visible(IntegrationEvent.objects.select_related("tenant", "origin"))
+    if content_type > MAX_KEY:
+        raise Http404
     of_it = rows.filter(content_type=content_type, object_id=object_id)
     events = list(of_it.order_by("-pk")[: EVENTS + 1])
     if not events:

@@ -22,10 +22,11 @@ from integrations.console.delivery.views import ACTS
 from integrations.console.objects import name_objects
 from integrations.console.page import is_part, page, show
 from integrations.console.workbench.bench import open_bench
+from integrations.database.stretches import MAX_KEY
 from integrations.jobs.chosen import AT_ONCE
 from integrations.outbox.filters import RETRYING, SyncFilter
 from integrations.outbox.models import IntegrationSync
-from integrations.outbox.search import MAX_KEY, Found, Scope, scope_of, search
+from integrations.outbox.search import Found, Scope, scope_of, search
 from integrations.pages.display import sync_badge, sync_story
 from integrations.tenancy.capabilities import Capability
 

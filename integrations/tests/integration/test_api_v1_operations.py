@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from functools import cache as kept
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, urlencode
 
 import pytest
 from django.core.cache import cache
@@ -125,6 +126,26 @@ def test_every_scope_is_tried_and_allows_something() -> None:
     for name in EVERY_SCOPE:
         needs = [operation.needs for operation in OPERATIONS]
         assert ours[name] in needs or any(each in ours[name].capabilities for each in needs), name
+
+
+@pytest.mark.parametrize("key", [str(2**63), "9" * 30, "-1", "1.5", "²", "abc", "00000000-0000-0000-0000-000000000000"])
+def test_what_can_be_no_rows_key_is_not_found_or_refused(world: World, key: str) -> None:
+    """Where an address names a row, and in each filter of a list."""
+    client = person(world.tenant, "manager")
+    client.raise_request_exception = False
+    tried, wrong = 0, []
+    for operation in OPERATIONS:
+        addresses = [re.sub(r"\{\w+\}", quote(key), operation.path)] if "{" in operation.path else []
+        if operation.method == "get":
+            asked = (each["name"] for each in described(operation).get("parameters", ()) if each["in"] == "query")
+            addresses += [f"{world.path(operation.path)}?{urlencode({name: key})}" for name in asked]
+        for address in addresses:
+            answer = call(operation.method, address, operation.body, client=client)
+            tried += 1
+            if answer.status_code >= 500:
+                wrong.append(f"{operation.method} {address}: {answer.status_code}")
+    assert wrong == []
+    assert tried > 80
 
 
 def test_another_tenants_rows_do_not_exist(world: World) -> None:

@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from integrations.connectors.incoming import WebhookDTO
+from integrations.database.stretches import MAX_KEY
 from integrations.errors import IntegrationPermanentError
 from integrations.inbound import actions
-from integrations.inbound.fields import MAX_KEY, choice_in, key_in, text_in
+from integrations.inbound.fields import choice_in, key_in, text_in
 
 STATUSES = {"new": "New", "in_progress": "In Progress"}
 JSON = st.recursive(
