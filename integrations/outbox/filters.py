@@ -28,7 +28,15 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 from django.utils.translation import gettext as _
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 from integrations.connections.models import TenantIntegration
 from integrations.database import clock
@@ -185,12 +193,13 @@ class SyncFilter(BaseModel):
     since: Annotated[Moment, BeforeValidator(_moment)] = None
     until: Annotated[Moment, BeforeValidator(_end)] = None
 
-    @model_validator(mode="after")
-    def _range(self) -> Self:
-        begin, end = self.moments()
+    @field_validator("until")
+    @classmethod
+    def _is_after_since(cls, until: Moment, info: ValidationInfo) -> Moment:
+        begin, end = _resolved(info.data.get("since")), _resolved(until)
         if begin is not None and end is not None and begin >= end:
-            raise ValueError(_("until: is not after “from”; nothing could be found between them"))
-        return self
+            raise ValueError(_("is not after “from”; nothing could be found between them"))
+        return until
 
     # -- from and to ------------------------------------------------------------------------------
 
@@ -214,12 +223,8 @@ class SyncFilter(BaseModel):
                 return cls(**said), errors
             except ValidationError as error:
                 for each in error.errors():
-                    message = each["msg"].removeprefix("Value error, ")
-                    if each["loc"]:
-                        name = str(each["loc"][0])
-                    else:  # of both ends of the range
-                        name, _colon, message = message.partition(": ")
-                    errors[name] = message
+                    name = str(each["loc"][0])
+                    errors[name] = each["msg"].removeprefix("Value error, ")
                     said.pop(name, None)
 
     def to_query(self) -> dict[str, list[str]]:
