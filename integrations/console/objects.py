@@ -12,6 +12,7 @@ from django.contrib.admin.utils import quote
 from django.contrib.contenttypes.models import ContentType
 from django.db import models
 from django.urls import NoReverseMatch, reverse
+from django.utils.translation import gettext as _
 
 from integrations.outbox.models import IntegrationEvent
 from integrations.tenancy.boundary import is_own, owner_of
@@ -46,8 +47,8 @@ def name_objects(access: Access, events: Iterable[IntegrationEvent]) -> None:
     for content_type_id, group in by_type.items():
         model = ContentType.objects.get_for_id(content_type_id).model_class()
         found = _found(model, {event.object_id for event in group})
-        kind = str(model._meta.verbose_name) if model is not None else "object"
-        kind = "order" if model is not None and model._meta.proxy else kind
+        kind = str(model._meta.verbose_name) if model is not None else _("object")
+        kind = _("order") if model is not None and model._meta.proxy else kind
         for event in group:
             obj = found.get(event.object_id)
             if obj is not None and is_own(owner_of(obj), event.tenant_id):

@@ -66,7 +66,7 @@ def about(integration: TenantIntegration, form: SettingsForm) -> Iterator[str]:
     secret = manifest.field(manifest.inbound.secret_field) if manifest.inbound else None
     if calls_back(form.connector) and integration.inbound_actions and secret and not form.settings.get(secret.name):
         yield _("Nobody can call back until “{title}” is filled in: whatever comes is refused (401).").format(
-            title=secret.title
+            title=_(secret.title)
         )
     for name, question in doubts(manifest, form.settings, form.stored).items():
         where = form.fields[form_name(name)].label if form_name(name) in form.fields else name

@@ -54,6 +54,11 @@ class Member:
         return Role.named(self.role) if self.role else role_by_permissions(self.user)
 
     @property
+    def said(self) -> str:
+        """The name of the role, for people in their language; "" for none."""
+        return Role.named(self.role).said if self.role else ""
+
+    @property
     def name(self) -> str:
         """What people call them."""
         return name_of_user(self.user)

@@ -228,7 +228,7 @@ class BackfillForm(_JobForm):
             try:
                 self.which = BackfillFilter(model=model, condition=self.cleaned_data.get("condition", ""))
             except ValidationError as error:
-                self.add_error("model", str(error.errors()[0]["msg"]))
+                self.add_error("model", str(error.errors()[0]["msg"]).removeprefix("Value error, "))
             else:
                 if problem := self.which.problem():
                     self.add_error("condition", problem)

@@ -76,7 +76,7 @@ def _tell(state: Any) -> None:
         every(state.interval_minutes),
         harmless(state.resource_type),
     )
-    state.next = next_pull(state) if state.has_taker else "never"
+    state.next = next_pull(state) if state.has_taker else _("never")
     state.said = harmless(state.last_error) if state.error_count else ""
 
 

@@ -82,7 +82,7 @@ def _facts(integration: TenantIntegration) -> list[tuple[str, Any]]:
         target = shown_target(integration)
     except (EncryptionError, IntegrationNotConfigured):
         shown, target = {}, ""
-    titles = {field.name: field.title for field in connector.manifest.fields} if connector is not None else {}
+    titles = {field.name: _(field.title) for field in connector.manifest.fields} if connector is not None else {}
     facts: list[tuple[str, Any]] = [(_("Destination"), target)] if target else []
     for name, value in shown.items():
         if value not in (None, "", [], {}):

@@ -83,7 +83,7 @@ class NewConnectionForm(ConsoleForm):
             self.instance.tenant = tenants[0]
         else:
             rows = tenant_model()._default_manager.filter(pk__in=[tenant.pk for tenant in tenants])
-            choice: Any = forms.ModelChoiceField(rows, label=_("Tenant"), empty_label="Choose …")
+            choice: Any = forms.ModelChoiceField(rows, label=_("Tenant"), empty_label=_("Choose …"))
             choice.label_from_instance = name_of
             self.fields = {"tenant": choice, **self.fields}
             self.order_fields(["tenant", "name"])

@@ -127,7 +127,7 @@ class Bench:
         found: dict[str, list[str]] = {}
         for capability in () if self.is_going else _ASKED:
             if not self.access.may(capability, self.integration.tenant_id):
-                found.setdefault(capability.role.word, []).append(capability.words)
+                found.setdefault(capability.role.said, []).append(capability.words)
         return list(found.items())
 
     @property

@@ -107,7 +107,7 @@ class CallsBack:
         """The words beside the box for the secret in the settings."""
         connector = connector_of(self.integration.integration_type)
         field = connector.manifest.field(self.inbound.secret_field) if connector and self.inbound else None
-        return field.title if field else _("the secret")
+        return _(field.title) if field else _("the secret")
 
     def explanations(self) -> Iterator[Explanation]:
         """Yield whatever stops the other side from calling us."""
