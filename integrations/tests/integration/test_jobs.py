@@ -467,6 +467,28 @@ def test_what_kills_its_worker_is_found_and_left_out(hook: TenantIntegration) ->
     assert (job.state, job.done) == ("done", 2)
 
 
+def test_what_cannot_be_counted_is_done_uncounted(hook: TenantIntegration, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows_in(hook, "failed", "failed")
+    job = replay(hook)
+
+    def count(job: Job, *, seconds: float) -> int:
+        raise LookupError
+
+    monkeypatch.setattr(replay_rows, "count", count)
+    assert run_job(job.pk) == "done"
+    job.refresh_from_db()
+    assert (job.state, job.done) == ("done", 2)
+
+
+def test_a_filter_that_is_not_understood_any_more_ends_its_job(hook: TenantIntegration) -> None:
+    """Another version has stored it; no worker is asked for it for ever."""
+    rows_in(hook, "failed")
+    job = replay(hook)
+    Job.objects.filter(pk=job.pk).update(filter={"colour": "green"})
+    assert finished(job).state == "failed"
+    assert job.last_error == "5 batches failed in a row, the last with ValidationError; the log says more."
+
+
 def test_one_job_of_a_tenant_runs_and_tenants_take_turns(hook: TenantIntegration) -> None:
     other = make_integration(make_tenant("Other"), name="Other hook")
     for each in (hook, other):
