@@ -38,18 +38,18 @@ def received(integration: str, event_type: str, *, status: int | None, attempt: 
     """Return the text of a note: `integration` has it; `status` is the answer's, `remark` what people must know."""
     answer = f" (HTTP {status})" if status else ""
     tries = f" at attempt {attempt}" if attempt > 1 else ""
-    return _sentence(f"✓ {integration} received {event_type}{answer}{tries}.{f' {remark}.' if remark else ''}")
+    return f"✓ {integration} received {event_type}{answer}{tries}.{f' {_ended(remark)}' if remark else ''}"
 
 
 def not_received(integration: str, event_type: str, *, attempts: int, why: str) -> str:
     """Return the text of a note: the attempts at `integration` failed, and there will be no further one."""
     times = f"after {attempts} attempts" if attempts > 1 else "at the first attempt"
-    return _sentence(f"✗ {integration} did not get {event_type}: failed {times}: {why}.")
+    return f"✗ {integration} did not get {event_type}: failed {times}: {_ended(why)}"
 
 
 def not_sent(integration: str, event_type: str, *, ended_as: str, why: str) -> str:
     """Return the text of a note: a person or a switch ended it before it was sent; `ended_as`: cancelled, failed."""
-    return f"✗ {event_type} was not sent to {integration}: {ended_as}: {why}."
+    return f"✗ {event_type} was not sent to {integration}: {ended_as}: {_ended(why)}"
 
 
 def tells_of(note: WrittenNote, sync: IntegrationSync) -> bool:
@@ -67,8 +67,8 @@ def tells_of(note: WrittenNote, sync: IntegrationSync) -> bool:
     )
 
 
-def _sentence(text: str) -> str:
-    return text.replace("..", ".")  # what is quoted in it may end with a full stop
+def _ended(text: str) -> str:
+    return text if text.endswith((".", "…")) else f"{text}."
 
 
 @dataclass(frozen=True, slots=True)
