@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from math import isfinite
 from typing import Any
 
 from django.db import connections, models, router
@@ -161,7 +162,7 @@ def entry_of(
         integration_name=harmless(integration.name)[:200] if integration is not None else "",
         tenant_key=str(tenant.pk)[:64] if tenant is not None else "",
         tenant_name=harmless(name_of(tenant))[:200] if tenant is not None else "",
-        changes={str(key)[:200]: _shortened(value) for key, value in list((changes or {}).items())[:MOST_CHANGES]},
+        changes={_named(key): _shortened(value) for key, value in list((changes or {}).items())[:MOST_CHANGES]},
         details={str(key): _cut(value) for key, value in (details or {}).items()},
     )
 
@@ -226,13 +227,19 @@ def _shortened(value: Any) -> Any:
     return [_cut(each) for each in value] if isinstance(value, list | tuple) else CHANGED
 
 
+def _named(key: Any) -> str:
+    return harmless(str(key))[:200]
+
+
 def _cut(value: Any) -> Any:
     """Return `value` as JSON keeps it, harmless to show and bounded."""
-    if value is None or isinstance(value, bool | int | float):
+    if value is None or isinstance(value, bool | int):
         return value
+    if isinstance(value, float):
+        return value if isfinite(value) else str(value)  # JSON has no NaN
     if isinstance(value, list | tuple):
         return [_cut(each) for each in list(value)[:MOST_CHANGES]]
     if isinstance(value, Mapping):
-        return {str(key)[:200]: _cut(each) for key, each in list(value.items())[:MOST_CHANGES]}
+        return {_named(key): _cut(each) for key, each in list(value.items())[:MOST_CHANGES]}
     text = harmless(str(value))
     return text if len(text) <= MOST else f"{text[: MOST - 1]}…"

@@ -277,6 +277,15 @@ def test_texts_are_cut_and_harmless(integration: TenantIntegration) -> None:
     assert len(entry.details["filter"][0]) == 500
 
 
+def test_what_json_or_the_database_refuses_is_kept_as_text(integration: TenantIntegration) -> None:
+    """Else the save that is told of would fail."""
+    values = [float("nan"), {"a\0b": float("-inf"), "c": 1.5}]
+    record("changed", integration, changes={"x\0y": values}, details={"rate": float("inf")})
+    (entry,) = entries()
+    assert entry.changes == {"x\\x00y": ["nan", {"a\\x00b": "-inf", "c": 1.5}]}
+    assert entry.details == {"rate": "inf"}
+
+
 def test_deleting_with_its_tenant_names_who_wanted_it(integration: TenantIntegration) -> None:
     with acting_as("alice", source="command"):
         integration.tenant.delete()
