@@ -13,8 +13,8 @@ from django.http import Http404, HttpRequest
 
 from integrations.api_keys.models import APIKey
 from integrations.api_keys.scopes import Scope, scopes
-from integrations.connections.access import may_use
-from integrations.connectors.manifest import Manifest
+from integrations.connections.access import not_usable, types_of
+from integrations.connections.models import TenantIntegration
 from integrations.connectors.registry import ConnectorRegistry
 from integrations.inbound.actions import not_theirs
 from integrations.tenancy.capabilities import Capability, may, tenants_where
@@ -53,8 +53,8 @@ class Caller(ABC):
         """Tell whether the caller may do it for this tenant."""
 
     @abstractmethod
-    def may_use(self, manifest: Manifest, tenant: Any) -> bool:
-        """Tell whether the caller may set up and change integrations of this kind for `tenant`."""
+    def not_usable(self, keys: Sequence[str], tenant: Any) -> list[str]:
+        """Return those of these connector types that the caller may not use for `tenant`."""
 
     @abstractmethod
     def why_not_tick(self, names: list[str], ticked: list[str]) -> str:
@@ -99,10 +99,31 @@ class Caller(ABC):
             PermissionDenied: the message names the family.
             UnknownConnector: there is no such type.
         """
-        manifest = ConnectorRegistry.type_of(key).manifest
-        if not self.may_use(manifest, tenant):
-            raise PermissionDenied(f"Connectors of the family {manifest.family} are not yours to use.")
-        self.granted.append((_KIND, key, str(tenant.pk)))
+        ConnectorRegistry.type_of(key)
+        self._require_types([key], tenant)
+
+    def require_use(self, integration: TenantIntegration) -> None:
+        """Refuse a caller who may not use the connector type of `integration`; one not installed has no family.
+
+        Raises:
+            PermissionDenied: the message names the family.
+        """
+        self._require_types([integration.integration_type], integration.tenant)
+
+    def require_use_of_all(self, tenant: Any) -> None:
+        """Refuse a caller who may not use each connector type of which `tenant` has integrations.
+
+        Raises:
+            PermissionDenied: the message names the families.
+        """
+        self._require_types(types_of(tenant.pk), tenant)
+
+    def _require_types(self, keys: Sequence[str], tenant: Any) -> None:
+        if refused := self.not_usable(keys, tenant):
+            families = sorted({ConnectorRegistry.type_of(key).manifest.family for key in refused})
+            noun = "family" if len(families) == 1 else "families"
+            raise PermissionDenied(f"Connectors of the {noun} {', '.join(families)} are not yours to use.")
+        self.granted += [(_KIND, key, str(tenant.pk)) for key in keys]
 
     def refusal_to_tick(self, names: list[str], ticked: list[str], tenant_key: Any) -> str:
         """Say why the caller may not let an integration of this tenant do these inbound actions, "" if they may.
@@ -121,7 +142,6 @@ class Caller(ABC):
         Raises:
             Http404: the tenant is not theirs any more.
             PermissionDenied: the message says what it takes.
-            UnknownConnector: the type that it was about is not installed any more.
         """
         known = {scope.name: scope for scope in scopes()}
         for kind, name, text in granted:
@@ -134,7 +154,7 @@ class Caller(ABC):
             elif kind == _SCOPE and name in known:
                 self.require_scope(known[name], key)
             elif kind == _KIND:
-                self.require_kind(name, tenant)
+                self._require_types([name], tenant)
             elif kind == _ACTION:
                 if problem := self.refusal_to_tick([name], [], key):
                     raise PermissionDenied(problem)
@@ -160,8 +180,8 @@ class Person(Caller):
     def may(self, capability: Capability, tenant_key: Any) -> bool:
         return may(self.user, capability, tenant_key)
 
-    def may_use(self, manifest: Manifest, tenant: Any) -> bool:
-        return may_use(self.user, manifest, tenant)
+    def not_usable(self, keys: Sequence[str], tenant: Any) -> list[str]:
+        return not_usable(self.user, keys, tenant)
 
     def why_not_tick(self, names: list[str], ticked: list[str]) -> str:
         return not_theirs(self.user, names, ticked)
@@ -198,8 +218,8 @@ class Program(Caller):
     def may(self, capability: Capability, tenant_key: Any) -> bool:
         return bool(self.key.tenant_id == tenant_key) and self.key.may(capability)
 
-    def may_use(self, manifest: Manifest, tenant: Any) -> bool:
-        return True  # only who may use all gives a key that sets up any (api_keys/keys.py)
+    def not_usable(self, keys: Sequence[str], tenant: Any) -> list[str]:
+        return []  # only who may use all gives a key that does anything with integrations (api_keys/keys.py)
 
     def why_not_tick(self, names: list[str], ticked: list[str]) -> str:
         return not_theirs(AnonymousUser(), names, ticked)

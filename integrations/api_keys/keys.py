@@ -13,10 +13,9 @@ from django.utils.translation import gettext as _
 
 from integrations import conf
 from integrations.audit.trail import record
-from integrations.connections.access import may_use_all
+from integrations.connections.access import WITH_CONNECTORS, may_use_all
 from integrations.counted import counted
 from integrations.database import clock
-from integrations.tenancy.capabilities import Capability
 from integrations.tenancy.roles import said_role
 from integrations.tenancy.tenant import tenant_model
 
@@ -39,7 +38,7 @@ def in_use(rows: QuerySet[APIKey], now: datetime | None = None) -> QuerySet[APIK
 def scopes_for(user: Any, tenant_key: Any) -> list[Scope]:
     """Return the scopes that `user` may give to a key of this tenant: nobody gives what they may not do themselves.
 
-    Whoever may use connectors of some families only gives no key that sets up any.
+    Whoever may use connectors of some families only gives no key that does anything with integrations.
     """
     said = said_role(user, tenant_key)  # asked once for all of them
     return [
@@ -47,7 +46,7 @@ def scopes_for(user: Any, tenant_key: Any) -> list[Scope]:
         for scope in scopes()
         if all(capability.is_allowed_by(user, said) for capability in scope.capabilities)
         and user.has_perms(scope.permissions)
-        and (Capability.ADD not in scope.capabilities or may_use_all(user, tenant_key))
+        and (not scope.capabilities & WITH_CONNECTORS or may_use_all(user, tenant_key))
     ]
 
 

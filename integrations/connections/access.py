@@ -19,12 +19,20 @@ from django.db import models
 from integrations.connectors.manifest import Manifest
 from integrations.connectors.registry import manifests
 from integrations.label import app_label
+from integrations.tenancy.capabilities import Capability
 from integrations.tenancy.roles import Role, said_role, said_roles
 from integrations.tenancy.scope import tenants_of
 
 from .models import TenantIntegration
 
 ANY = "use_any_connector"
+# What is done with an integration, and so with a connector of some family.
+WITH_CONNECTORS = frozenset(
+    {
+        Capability.RETRY, Capability.CANCEL, Capability.TEST, Capability.PAUSE, Capability.PULL, Capability.PUSH,
+        Capability.ADD, Capability.SETTINGS, Capability.SECRETS, Capability.DELETE, Capability.BACKFILL,
+    }
+)  # fmt: skip
 
 
 def may_use(user: Any, manifest: Manifest, tenant: models.Model | None = None) -> bool:
@@ -43,6 +51,25 @@ def may_use_all(user: Any, tenant_key: Any) -> bool:
     return _uses_all_by_role(user, tenant_key) or (
         _has_any(user, ANY) and tenants_of(user).filter(pk=tenant_key).exists()
     )
+
+
+def may_act_on(user: Any, integration: TenantIntegration) -> bool:
+    """Tell whether the connector type of `integration` is `user`'s to use; one that is not installed has no family."""
+    return not not_usable(user, [integration.integration_type], integration.tenant)
+
+
+def not_usable(user: Any, keys: Iterable[str], tenant: models.Model) -> list[str]:
+    """Return those of the connector types `keys` that `user` may not use for `tenant`; none that is not installed."""
+    if may_use_all(user, tenant.pk):
+        return []
+    installed = {manifest.key: manifest for manifest in manifests()}
+    return [key for key in keys if key in installed and not may_use(user, installed[key], tenant)]
+
+
+def types_of(tenant_key: Any) -> list[str]:
+    """Return the connector types of which a tenant has integrations: what is sent again may go over each of them."""
+    rows = TenantIntegration.objects.filter(tenant=tenant_key).order_by()
+    return sorted(rows.values_list("integration_type", flat=True).distinct())
 
 
 def usable_by(user: Any, tenant: models.Model | None = None) -> list[Manifest]:

@@ -13,6 +13,7 @@ from integrations.admin.lists.history import HistoryAdmin
 from integrations.admin.lists.recent_filters import ActionFilter, EventTypeFilter, OutcomeFilter
 from integrations.admin.pages.links import console_url, link, link_to_integration
 from integrations.admin.tenancy.scoped_admin import TenantFilter
+from integrations.connections.access import may_act_on
 from integrations.inbound.models import WebhookEvent
 from integrations.tenancy.capabilities import Capability
 
@@ -46,7 +47,8 @@ class WebhookEventAdmin(WebhookEventAdminMixin, HistoryAdmin):
         return link("What came, what it did here; process it again", console_url("inbound-event", obj.pk))
 
     def may_operate(self, request: HttpRequest, obj: Any) -> bool:
-        return super().may_operate(request, obj) and self.role_allows(request, "operate", obj)
+        is_theirs = super().may_operate(request, obj) and self.role_allows(request, "operate", obj)
+        return is_theirs and (obj is None or obj.connection is None or may_act_on(request.user, obj.connection))
 
     def role_allows(self, request: HttpRequest, action: str, obj: Any) -> bool:
         return obj is None or obj.connection is None or super().role_allows(request, action, obj)

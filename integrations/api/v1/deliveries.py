@@ -263,6 +263,7 @@ def _act(name: str, capability: Capability, act: Any, words: str) -> None:
     )
     def view(request: HttpRequest, pk: int) -> Any:
         sync = _one(request, pk, capability)
+        caller_of(request).require_use(sync.integration)
         done = act(IntegrationSync.objects.filter(pk=sync.pk), actor=caller_of(request).name)
         if not done.count:
             raise Refused(409, "nothing_done", str(done))

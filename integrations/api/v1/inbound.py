@@ -10,6 +10,7 @@ from django.http import HttpRequest
 from ninja import Query, Router, Schema
 from pydantic import Field
 
+from integrations.api.caller import caller_of
 from integrations.api.scope import allowed_tenants, one, one_below
 from integrations.inbound import by_hand
 from integrations.inbound.models import WebhookEvent
@@ -130,6 +131,7 @@ def _act(name: str, act: Any, summary: str, words: str) -> None:
     )
     def view(request: HttpRequest, pk: int) -> Any:
         event = one_below(request, WebhookEvent, pk, Capability.PULL)
+        caller_of(request).require_use(event.connection)
         done = act(WebhookEvent.objects.filter(pk=event.pk), lambda row: True)
         if not done.count:
             raise Refused(409, "nothing_done", str(done))

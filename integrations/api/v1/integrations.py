@@ -230,7 +230,7 @@ def _act(name: str, act: Any, words: str) -> None:
     )
     def view(request: HttpRequest, public_id: UUID) -> Any:
         found = one(request, public_id, Capability.PAUSE)
-        require_kind(request, found.integration_type, found.tenant)
+        caller_of(request).require_use(found)
         act(found, actor=caller_of(request).name)
         return _read(found)
 
@@ -244,7 +244,7 @@ _act("enable", operator_actions.re_enable, "Re-enable")
 def delete(request: HttpRequest, public_id: UUID) -> Any:
     """Mark it: a worker deletes it with everything that goes with it, in batches."""
     found = one(request, public_id, Capability.DELETE)
-    require_kind(request, found.integration_type, found.tenant)
+    caller_of(request).require_use(found)
     using = databases.db_for_write(TenantIntegration)
     begin(TenantIntegration, [found.pk], using=using, in_background=True, actor=caller_of(request).name)
     return Status(202, _read(found))

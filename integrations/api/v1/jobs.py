@@ -246,6 +246,7 @@ def _backfill(request: HttpRequest, data: JobIn) -> Backfill:
     if data.integration is None:
         raise Refused(422, "wrong_job", "A backfill needs an integration.", {"integration": "is missing"})
     integration = one(request, data.integration, Capability.BACKFILL)
+    caller_of(request).require_use(integration)
     return Backfill(integration, BackfillFilter(model=data.model, condition=data.condition))
 
 
@@ -254,12 +255,14 @@ def _replay(request: HttpRequest, data: JobIn) -> Replay:
     caller_of(request).require(Capability.RETRY, tenant.pk)
     which = ReplayFilter(**data.filter)
     if which.integration is None:
+        caller_of(request).require_use_of_all(tenant)
         return Replay(tenant.pk, which, None)
     theirs = TenantIntegration.objects.present().filter(public_id=which.integration, tenant=tenant.pk)
-    name = theirs.values_list("name", flat=True).first()
-    if name is None:
+    integration = theirs.select_related("tenant").first()
+    if integration is None:
         raise Http404
-    return Replay(tenant.pk, which, name)
+    caller_of(request).require_use(integration)
+    return Replay(tenant.pk, which, integration.name)
 
 
 def _shown_object(each: Shown) -> dict[str, Any]:
@@ -281,12 +284,20 @@ def _sampled(sync: IntegrationSync) -> dict[str, Any]:
 
 
 def _one(request: HttpRequest, pk: int, capability: Capability | None) -> Job:
+    """Return one job with which the caller may do it; None: let it go on, which takes what it takes to start it."""
     caller = caller_of(request)
     found = Job.objects.filter(tenant__in=caller.tenants(), pk=pk).select_related("tenant").first()
     if found is None:
         raise Http404
-    needed = Capability.BACKFILL if found.kind == Job.Kind.BACKFILL else Capability.RETRY
-    caller.require(capability or needed, found.tenant_id)
+    if capability is not None:
+        caller.require(capability, found.tenant_id)
+        return found
+    caller.require(Capability.BACKFILL if found.kind == Job.Kind.BACKFILL else Capability.RETRY, found.tenant_id)
+    integration = TenantIntegration.objects.filter(pk=found.integration_id or 0).select_related("tenant").first()
+    if integration is not None:
+        caller.require_use(integration)
+    else:
+        caller.require_use_of_all(found.tenant)
     return found
 
 

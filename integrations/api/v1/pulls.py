@@ -10,6 +10,7 @@ from django.http import HttpRequest
 from ninja import Query, Router, Schema
 from pydantic import Field
 
+from integrations.api.caller import caller_of
 from integrations.api.scope import allowed_tenants, one, one_below
 from integrations.pull import by_hand
 from integrations.pull.models import SyncState
@@ -100,6 +101,7 @@ def _act(name: str, act: Any, capability: Capability, summary: str, words: str) 
     )
     def view(request: HttpRequest, pk: int) -> Any:
         state = one_below(request, SyncState, pk, capability)
+        caller_of(request).require_use(state.connection)
         done = act(SyncState.objects.filter(pk=state.pk), lambda row: True)
         if done.unasked:
             words = "No worker can be told: the broker is away. A pull that has an interval is due now."

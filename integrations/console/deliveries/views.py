@@ -20,6 +20,7 @@ from integrations.connections.models import TenantIntegration
 from integrations.console.access import Access, RoleNeeded
 from integrations.console.delivery.views import ACTS
 from integrations.console.objects import name_objects
+from integrations.console.one_integration import may_act_on
 from integrations.console.page import is_part, page, show
 from integrations.console.workbench.bench import open_bench
 from integrations.database.stretches import MAX_KEY
@@ -170,6 +171,20 @@ def _job(which: SyncFilter, access: Access) -> str:
     return f"{page_of}?{urlencode({'kind': 'replay', **which.to_query()}, doseq=True)}"
 
 
+def _usable(access: Access, rows: QuerySet[Any]) -> tuple[QuerySet[Any], int]:
+    """Return those of the ticked rows whose connector types are this person's to use, and how many others there are."""
+    asked: dict[int, bool] = {}
+    refused = []
+    for sync in rows.select_related("integration__tenant").only(
+        "pk", "integration__tenant", "integration__integration_type"
+    ):
+        if sync.integration_id not in asked:
+            asked[sync.integration_id] = may_act_on(access, sync.integration)
+        if not asked[sync.integration_id]:
+            refused.append(sync.pk)
+    return rows.exclude(pk__in=refused) if refused else rows, len(refused)
+
+
 @page(Capability.VIEW_DELIVERIES, is_button=True)
 def act_on_deliveries(request: HttpRequest, access: Access) -> HttpResponse:
     """Retry, replay or cancel the ticked rows, those of tenants for which this person may."""
@@ -189,6 +204,9 @@ def act_on_deliveries(request: HttpRequest, access: Access) -> HttpResponse:
     allowed = [key for key in tenants if access.may(needed, key)]
     if tenants and not allowed:
         raise RoleNeeded(needed, access.role_in(next(iter(tenants))))
-    done = do(rows.filter(integration__tenant__in=allowed), actor=access.user.get_username())
+    rows, left_out = _usable(access, rows.filter(integration__tenant__in=allowed))
+    done = do(rows, actor=access.user.get_username())
+    if left_out:
+        done.notes[_("left alone: you may not use connectors of their type")] += left_out
     messages.add_message(request, messages.SUCCESS if done.count else messages.WARNING, str(done))
     return HttpResponseRedirect(back)

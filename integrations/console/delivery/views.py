@@ -17,6 +17,7 @@ from integrations.audit.notes import notes_on
 from integrations.connections.models import TenantIntegration
 from integrations.console.access import Access
 from integrations.console.objects import name_objects
+from integrations.console.one_integration import may_act_on, require_use
 from integrations.console.page import is_part, page, show
 from integrations.database import clock
 from integrations.jobs import chosen
@@ -86,7 +87,8 @@ def _context(access: Access, sync: IntegrationSync, newest: list[ExecutionLog]) 
     ]
     holder = _holder(sync)
     name_objects(access, [event])
-    may = {name: access.may(needed, integration.tenant_id) for name, (needed, _) in ACTS.items()}
+    is_usable = may_act_on(access, integration)
+    may = {name: is_usable and access.may(needed, integration.tenant_id) for name, (needed, _) in ACTS.items()}
     return {
         "sync": sync,
         "event": event,
@@ -182,6 +184,7 @@ def act_on_delivery(request: HttpRequest, access: Access, pk: int, act: str) -> 
     sync = _one(access, pk)
     needed, do = ACTS[act]
     access.require(needed, sync.integration.tenant_id)
+    require_use(access, sync.integration)
     done = do(IntegrationSync.objects.filter(pk=sync.pk), actor=access.user.get_username())
     messages.add_message(request, messages.SUCCESS if done.count else messages.WARNING, str(done))
     return HttpResponseRedirect(reverse("console:delivery", args=[pk]))

@@ -14,6 +14,7 @@ from django.utils.translation import gettext_noop
 from integrations.connections.models import TenantIntegration
 from integrations.console.access import Access
 from integrations.console.keyset import chosen, listing
+from integrations.console.one_integration import may_act_on, require_use
 from integrations.console.page import page, show
 from integrations.inbound import by_hand
 from integrations.inbound.actions import action_named
@@ -77,7 +78,8 @@ def inbound_event(request: HttpRequest, access: Access, pk: int) -> HttpResponse
     event = _one(access, pk)
     _tell(event)
     secrets = by_hand.secrets_of(event)
-    may_act = event.connection is not None and access.may(Capability.PULL, event.connection.tenant_id)
+    sender = event.connection
+    may_act = sender is not None and access.may(Capability.PULL, sender.tenant_id) and may_act_on(access, sender)
     context = {
         "event": event,
         "payload": shown_json(event.payload, secrets),
@@ -98,6 +100,8 @@ def process_again(request: HttpRequest, access: Access, pk: int) -> HttpResponse
     event = _one(access, pk)
     tenant = event.connection.tenant_id if event.connection is not None else None
     access.require(Capability.PULL, tenant)
+    if event.connection is not None:
+        require_use(access, event.connection)
     act = by_hand.replay if event.status == Status.PROCESSED and "replay" in request.POST else by_hand.process_again
     done = act(WebhookEvent.objects.filter(pk=pk), lambda row: True)
     messages.add_message(request, messages.SUCCESS if done.count else messages.WARNING, str(done))

@@ -14,6 +14,7 @@ from integrations.connections import event_types
 from integrations.connections.models import TenantIntegration
 from integrations.connectors.registry import ConnectorRegistry
 from integrations.console.access import Access
+from integrations.console.one_integration import may_act_on, not_usable
 from integrations.errors import IncompatibleConnector, UnknownConnector
 from integrations.jobs.backfill import BackfillFilter
 from integrations.jobs.models import MOST_PACE, USUAL_PACE
@@ -85,7 +86,7 @@ class _JobForm(forms.Form):
         return f"{integration.name} · {name_of(integration.tenant)}" if self.access.sees_several else integration.name
 
     def _is_offered(self, integration: TenantIntegration) -> bool:
-        return self.access.may(self.takes, integration.tenant_id)
+        return self.access.may(self.takes, integration.tenant_id) and may_act_on(self.access, integration)
 
     def _find_integration(self) -> None:
         if public_id := self.cleaned_data.get("integration"):
@@ -177,7 +178,14 @@ class ReplayForm(_JobForm):
             self.add_error(None, _("This was for another tenant than the one you look at now. Switch back to it."))
         if self.tenant_id is None and not self.errors:
             self.add_error("tenant", _("Choose a tenant or an integration: a job belongs to one tenant."))
+        tenant = next((each for each in self._tenants() if each.pk == self.tenant_id), None)
+        if self.target is None and tenant is not None and (refused := not_usable(self.access, tenant)):
+            words = str(_("Choose one. All of them takes connectors that you may not use: {names}."))
+            self.add_error("integration", words.format(names=", ".join(refused)))
         return self.cleaned_data
+
+    def _tenants(self) -> list[Any]:
+        return [self.access.tenant] if self.access.tenant is not None else self.access.tenants
 
     def _tenant_key(self, chosen: str | None) -> Any:
         return next((tenant.pk for tenant in self.access.tenants if str(tenant.pk) == chosen), None)

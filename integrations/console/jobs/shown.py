@@ -8,7 +8,9 @@ from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from integrations.connections.models import TenantIntegration
 from integrations.console.access import Access
+from integrations.console.one_integration import label_of, may_act_on, not_usable
 from integrations.jobs.models import ACTIVE, OVER, Job
 from integrations.pages.display import Badge, Kind
 from integrations.tenancy.capabilities import Capability
@@ -48,12 +50,24 @@ def _buttons(job: Job, access: Access) -> list[dict[str, str]]:
     found = []
     if job.state in ACTIVE and access.may(Capability.RETRY, job.tenant_id):
         found.append({"name": "pause", "label": _("Pause"), "icon": "pause", "kind": "", "confirms": ""})
-    if job.state in (State.PAUSED, State.FAILED) and access.may(TAKES[Job.Kind(job.kind)], job.tenant_id):
+    may_go_on = job.state in (State.PAUSED, State.FAILED) and access.may(TAKES[Job.Kind(job.kind)], job.tenant_id)
+    if may_go_on and not types_refused(job, access):
         found.append({"name": "resume", "label": _("Resume"), "icon": "play", "kind": "primary", "confirms": ""})
     if job.state not in OVER and access.may(Capability.RETRY, job.tenant_id):
         words = _("It ends after the batch under way. What is done stays done: those deliveries are still sent.")
         found.append({"name": "cancel", "label": _("Cancel job"), "icon": "cross", "kind": "danger", "confirms": words})
     return found
+
+
+def types_refused(job: Job, access: Access) -> list[str]:
+    """Return the labels of the connector types over which `job` may send, and which are not this person's to use."""
+    if access.has_role(job.tenant_id):
+        return []
+    rows = TenantIntegration.objects.select_related("tenant")
+    integration = rows.filter(pk=job.integration_id).first() if job.integration_id is not None else None
+    if integration is None:
+        return not_usable(access, job.tenant)
+    return [] if may_act_on(access, integration) else [label_of(integration.integration_type)]
 
 
 def _takes(job: Job) -> Capability | None:

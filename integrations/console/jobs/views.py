@@ -21,6 +21,7 @@ from integrations.console.deliveries.objects import finder
 from integrations.console.delivery.exchange import pretty
 from integrations.console.keyset import listing
 from integrations.console.objects import name_objects
+from integrations.console.one_integration import type_refused
 from integrations.console.page import is_part, page, show
 from integrations.jobs import actions
 from integrations.jobs.actions import CannotStart
@@ -32,7 +33,7 @@ from integrations.tenancy.capabilities import Capability
 from integrations.tenancy.tenant import find_tenant, name_of
 
 from .form import FORMS, BackfillForm, ReplayForm
-from .shown import TAKES, describe, duration
+from .shown import TAKES, describe, duration, types_refused
 
 SIZE = 25
 ACTS = {"pause": actions.pause, "resume": actions.resume, "cancel": actions.cancel}
@@ -65,8 +66,10 @@ def job(request: HttpRequest, access: Access, pk: int) -> HttpResponse:
 @page(Capability.RETRY, is_button=True)
 def act_on_job(request: HttpRequest, access: Access, pk: int, act: str) -> HttpResponse:
     """Pause, resume or cancel a job."""
-    found = access.one(Job.objects.all(), pk=pk)
+    found = access.one(Job.objects.select_related("tenant"), pk=pk)
     access.require(TAKES[Job.Kind(found.kind)] if act == "resume" else Capability.RETRY, found.tenant_id)
+    if act == "resume" and (refused := types_refused(found, access)):
+        raise type_refused(", ".join(refused))
     if not ACTS[act](found, actor=access.user.get_username()):
         found.refresh_from_db()
         words = _("Nothing was changed: this job is %(state)s.") % {"state": found.get_state_display().lower()}

@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 from integrations.console.access import Access
 from integrations.console.keyset import chosen, listing
 from integrations.console.objects import page_of
+from integrations.console.one_integration import may_act_on, require_use
 from integrations.console.page import page, show
 from integrations.pages.display import every, next_pull, pull_badge
 from integrations.pull import by_hand
@@ -44,6 +45,7 @@ def pull(request: HttpRequest, access: Access, pk: int) -> HttpResponse:
     """Show one: who takes what is fetched, how far it is, what went wrong and what comes next."""
     state: Any = access.one(SyncState.objects.select_related("connection__tenant"), PATH, pk=pk)
     _tell(state)
+    is_usable = may_act_on(access, state.connection)
     handler = handler_for(state.connection, state.resource_type)
     context = {
         "state": state,
@@ -51,8 +53,8 @@ def pull(request: HttpRequest, access: Access, pk: int) -> HttpResponse:
         "cursor": harmless(state.cursor[:CURSOR_SHOWN]),
         "cursor_rest": max(0, len(state.cursor) - CURSOR_SHOWN),
         "is_reading": is_leased(state),
-        "may_act": access.may(Capability.PULL, state.connection.tenant_id),
-        "may_start_over": access.may(Role.MANAGER, state.connection.tenant_id),
+        "may_act": is_usable and access.may(Capability.PULL, state.connection.tenant_id),
+        "may_start_over": is_usable and access.may(Role.MANAGER, state.connection.tenant_id),
         "why_not": _why_not(state),
         "edit_url": page_of(access, state),
     }
@@ -62,8 +64,9 @@ def pull(request: HttpRequest, access: Access, pk: int) -> HttpResponse:
 @page(Capability.VIEW_DELIVERIES, is_button=True)
 def pull_act(request: HttpRequest, access: Access, pk: int, act: str) -> HttpResponse:
     """Ask a worker to go on from the cursor (``now``), or to forget it and read everything again (``again``)."""
-    state: Any = access.one(SyncState.objects.select_related("connection"), PATH, pk=pk)
+    state: Any = access.one(SyncState.objects.select_related("connection__tenant"), PATH, pk=pk)
     access.require(Capability.PULL if act == "now" else Role.MANAGER, state.connection.tenant_id)
+    require_use(access, state.connection)
     ask = by_hand.pull_now if act == "now" else by_hand.start_over
     for is_good, words in ask(SyncState.objects.filter(pk=pk), lambda row: True).messages():
         messages.add_message(request, messages.SUCCESS if is_good else messages.WARNING, words)

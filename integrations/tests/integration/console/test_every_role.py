@@ -404,6 +404,8 @@ def test_permissions_say_who_may_process_again_where_nobody_gave_a_role(world: W
     assert client_of(user).post(again).status_code == 403
     assert "Process again" not in client_of(user).get(shown).content.decode()
     allow(user, "change_syncstate")  # which docs/COLLABORATION.md names, and the admin asks for
+    assert client_of(user).post(again).status_code == 403
+    allow(user, "use_any_connector")
     assert "Process again" in client_of(user).get(shown).content.decode()
     assert client_of(user).post(again).status_code == 302
 
