@@ -16,7 +16,7 @@ from app.terminal import print_anywhere
 from integrations.transport.signing import generate_secret
 
 from .environment import allowed_hosts, make_own
-from .processes import LOGS, Processes, free_port
+from .processes import LOGS, Processes, listen, port_of
 
 
 def main() -> int:
@@ -36,7 +36,8 @@ def main() -> int:
 
 def _run(stack: contextlib.ExitStack) -> int:
     make_own(os.environ, LOGS)
-    web_port, receiver_port, places_port = free_port(8000), free_port(8099), free_port(8180)
+    web, receiver, places = (stack.enter_context(listen(port)) for port in (8000, 8099, 8180))
+    web_port, receiver_port, places_port = (port_of(listener) for listener in (web, receiver, places))
     secret = os.environ["WEBHOOK_RECEIVER_SECRETS"] = generate_secret()
     ours = [f"127.0.0.1:{receiver_port}", f"127.0.0.1:{places_port}"]
     os.environ["INTEGRATIONS_ALLOWED_HOSTS"] = ",".join(ours + allowed_hosts(os.environ))
@@ -66,12 +67,11 @@ def _run(stack: contextlib.ExitStack) -> int:
     with Processes() as processes:
         manage = [sys.executable, "manage.py"]
         celery = [sys.executable, "-m", "celery", "-A", "app", "worker", "-P", "threads", "-c", "100", "-B"]
-        processes.start("receiver", [*manage, "webhook_receiver", "--port", str(receiver_port), "--json"])
-        processes.start("destinations", [sys.executable, "-m", "app.demo.receiver", str(places_port)])
+        processes.start("receiver", [*manage, "webhook_receiver", "--fd", str(receiver.fileno()), "--json"], receiver)
+        processes.start("destinations", [sys.executable, "-m", "app.demo.receiver", str(places.fileno())], places)
         processes.start("worker", [*celery, "-s", os.devnull, "--loglevel", "WARNING"])
-        processes.start(
-            "web", [sys.executable, "-m", "gunicorn", "-b", f"127.0.0.1:{web_port}", "--threads", "4", "app.wsgi"]
-        )
+        gunicorn = [sys.executable, "-m", "gunicorn", "-b", f"fd://{web.fileno()}", "--threads", "4", "app.wsgi"]
+        processes.start("web", gunicorn, web)
         story.wait_until_ready(processes)
         story.change_something()
         story.tell_for_ever(processes)

@@ -13,6 +13,7 @@ from types import TracebackType
 from app.embedded_broker import LAUNCHER, PROJECT
 
 STOP_SECONDS = 10.0
+BACKLOG = 256  # connections that wait until the process that gets the socket is up
 LOGS = PROJECT / ".local" / "demo"
 
 
@@ -23,14 +24,27 @@ class Processes:
         self.running: dict[str, subprocess.Popen[bytes]] = {}
         LOGS.mkdir(mode=0o700, parents=True, exist_ok=True)
 
-    def start(self, name: str, command: list[str]) -> None:
-        """Start `command` in a session of its own, so that Ctrl-C reaches it through us alone."""
+    def start(self, name: str, command: list[str], listener: socket.socket | None = None) -> None:
+        """Start `command` in a session of its own, so that Ctrl-C reaches it through us alone.
+
+        Args:
+            listener: a socket to hand on, of which `command` has the file descriptor. It is closed here.
+        """
         if sys.platform == "linux":
             command = [sys.executable, "-c", LAUNCHER, str(os.getpid()), *command]
+        handed = [] if listener is None else [listener]
         with self.log(name).open("wb") as log:
             self.running[name] = subprocess.Popen(
-                command, cwd=PROJECT, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+                command,
+                cwd=PROJECT,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                pass_fds=[each.fileno() for each in handed],
             )
+        for each in handed:
+            each.close()
 
     def log(self, name: str) -> Path:
         return LOGS / f"{name}.log"
@@ -54,14 +68,23 @@ class Processes:
                 process.wait()
 
 
-def free_port(wanted: int) -> int:
-    """Return `wanted`, or the next port on loopback that nobody listens on."""
+def listen(wanted: int) -> socket.socket:
+    """Return a socket that listens on loopback, on port `wanted` or the next one that nobody has.
+
+    The port is ours from now on, so that two demos that start at the same moment never take the same one.
+    """
     for port in range(wanted, wanted + 100):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
+        listener = socket.socket()
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(("127.0.0.1", port))
+            listener.listen(BACKLOG)
+        except OSError:
+            listener.close()
+            continue
+        return listener
     raise RuntimeError(f"no free port from {wanted} to {wanted + 99}")
+
+
+def port_of(listener: socket.socket) -> int:
+    return int(listener.getsockname()[1])

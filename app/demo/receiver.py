@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import socket
 import sys
 import threading
 import time
@@ -79,5 +80,7 @@ def serve(port: int) -> _Server:
 
 
 if __name__ == "__main__":
-    with _Server(("127.0.0.1", int(sys.argv[1])), Destination) as listening:
+    with _Server(("127.0.0.1", 0), Destination, bind_and_activate=False) as listening:
+        listening.socket.close()
+        listening.socket = socket.socket(fileno=int(sys.argv[1]))  # what the demo listens on already
         listening.serve_forever()

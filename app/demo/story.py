@@ -5,24 +5,31 @@ from __future__ import annotations
 import json
 import sys
 import time
+from http import HTTPStatus
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.contrib.auth.models import User
+from django.urls import reverse
 from django.utils import timezone
 
 from integrations.counted import counted
+from integrations.errors import IntegrationError
 from integrations.models import IntegrationEvent, IntegrationSync
 from integrations.observability.heartbeat import is_alive
+from integrations.transport.client import GuardedClient
+from integrations.transport.policy import AddressPolicy
 from tasks.models import Note, WorkItem
 
 from .callback import call_back
 from .data.fill import Filled
-from .processes import Processes, free_port
+from .processes import Processes
 from .seed import Demo, new_item_values
 from .trickle import Trickle
 from .urls import sign_in_path
 
 LOOK_SECONDS = 0.1
+ANSWER_SECONDS = 2.0
 READY_SECONDS = 60.0
 BOLD, DIM, GREEN, RED, RESET = (
     ("\033[1m", "\033[2m", "\033[32m", "\033[31m", "\033[0m") if sys.stdout.isatty() else ("",) * 5
@@ -51,12 +58,21 @@ class Story:
     def wait_until_ready(self, processes: Processes) -> None:
         """Return when every process answers; raises SystemExit with the log of one that died."""
         started, deadline = timezone.now(), time.monotonic() + READY_SECONDS
-        port = int(self.web_url.rpartition(":")[2])
-        while not is_alive("worker", since=started) or free_port(port) == port:  # free: the web server is not up yet
+        while not is_alive("worker", since=started) or not self._web_answers():
             self._check(processes)
             if time.monotonic() > deadline:
                 raise SystemExit(f"not ready after {READY_SECONDS:g} s; see {processes.log('worker').parent}")
             time.sleep(LOOK_SECONDS)
+
+    def _web_answers(self) -> bool:
+        """Tell whether the web server is up; until then connections wait for it."""
+        client = GuardedClient(AddressPolicy(allowed_hosts=(urlsplit(self.web_url).netloc,)), timeout=ANSWER_SECONDS)
+        try:
+            return client.request("GET", f"{self.web_url}{reverse('health-live')}").status == HTTPStatus.OK
+        except IntegrationError:
+            return False
+        finally:
+            client.close()
 
     def change_something(self) -> None:
         """Create a work item and change its status, as a person would."""

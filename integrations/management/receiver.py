@@ -86,7 +86,9 @@ class Receiver(ThreadingHTTPServer):
     block_on_close = False
     request_queue_size = 256
 
-    def __init__(self, address: tuple[str, int], behaviour: Behaviour, announce: Callable[[Received], None]) -> None:
+    def __init__(
+        self, address: tuple[str, int] | socket.socket, behaviour: Behaviour, announce: Callable[[Received], None]
+    ) -> None:
         self.behaviour = behaviour
         self.announce = announce
         self.received: deque[Received] = deque(maxlen=SHOWN)
@@ -95,6 +97,11 @@ class Receiver(ThreadingHTTPServer):
         self._count = 0
         self._seen: OrderedDict[str, tuple[int, bool]] = OrderedDict()  # id: (copies, accepted)
         self._connections: set[socket.socket] = set()
+        if isinstance(address, socket.socket):  # it listens already
+            super().__init__(address.getsockname()[:2], Handler, bind_and_activate=False)
+            self.socket.close()
+            self.socket = address
+            return
         if ":" in address[0]:
             self.address_family = socket.AF_INET6
         super().__init__(address, Handler)

@@ -8,6 +8,7 @@ import binascii
 import json
 import os
 import signal
+import socket
 import sys
 import threading
 from argparse import ArgumentParser
@@ -67,6 +68,7 @@ class Command(BaseCommand):
         add = parser.add_argument
         add("--host", default="127.0.0.1", help="Address to listen on (default: %(default)s).")
         add("--port", type=int, default=8099, help="Port; 0 takes a free one (default: %(default)s).")
+        add("--fd", type=int, metavar="N", help="File descriptor of a socket that listens already; then no --port.")
         add("--secret", action="append", default=[], metavar="whsec_…", help="Signing secret; repeatable.")
         add("--api-key", default="", metavar="VALUE", help="Ask for this X-API-Key; else answer 403.")
         add("--fail", type=_failures, default=(0, 0.0), metavar="N|RATE", help="Fail the first N, or a part.")
@@ -95,9 +97,14 @@ class Command(BaseCommand):
         )
         announce = self._announce_json if options["json"] else self._announce
         try:
-            receiver = Receiver((options["host"], options["port"]), behaviour, announce)
+            if options["fd"] is not None:
+                receiver = Receiver(socket.socket(fileno=options["fd"]), behaviour, announce)
+            else:
+                receiver = Receiver((options["host"], options["port"]), behaviour, announce)
         except (OSError, OverflowError) as error:
             where = f"{options['host']}:{options['port']}"
+            if options["fd"] is not None:
+                raise CommandError(f"Cannot listen on the file descriptor {options['fd']}: {error}.") from None
             raise CommandError(f"Cannot listen on {where}: {error}. Choose another --port.") from None
         self._serve(receiver, quiet=options["json"])
 
