@@ -18,10 +18,10 @@ from integrations.delivery import run_slot
 from integrations.delivery.deletion import delete_marked as go_on_deleting
 from integrations.delivery.drain import drain
 from integrations.delivery.health_checks import check_one, request_checks
+from integrations.delivery.hints import QUEUE, SLOW_QUEUE, bounded_producer, in_time
 from integrations.delivery.manual import record_manual
 from integrations.delivery.rotation import rotate_overdue
 from integrations.delivery.sweep import pass_on, sweep
-from integrations.delivery.wakeup import QUEUE, SLOW_QUEUE, bounded_producer, in_time
 from integrations.inbound.models import AbstractWebhookEvent
 from integrations.inbound.process import process
 from integrations.inbound.retention import purge_received

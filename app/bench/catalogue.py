@@ -123,7 +123,7 @@ def _save(key: str, title: str, full: dict[str, Any], quick: bool, targets: tupl
     return Scenario(
         key=key,
         title=title,
-        question="What a user's save costs, hints to the broker included; medians. BEGIN and COMMIT are not counted.",
+        question="What a user's save costs; hints go out behind it. Medians; BEGIN and COMMIT are no statements.",
         subjects=SAVERS,
         metrics=tuple(metrics),
         ratio="create_auto",

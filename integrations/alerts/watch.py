@@ -19,7 +19,7 @@ from integrations import conf
 from integrations.connections.models import EventSubscription, TenantIntegration
 from integrations.counted import BoundedCount, counted
 from integrations.database import clock
-from integrations.delivery.wakeup import QUEUE, SLOW_QUEUE
+from integrations.delivery.hints import QUEUE, SLOW_QUEUE
 from integrations.health.alert import ALERTS, BACKLOG, DISABLED, FAILING, GIVEN_UP, LABELS, RECOVERED, SILENT, Alert
 from integrations.health.reading import health_of
 from integrations.health.rule import Health, State

@@ -21,8 +21,8 @@ from integrations.tenancy.deletion import Step, count_owned, steps
 from integrations.tenancy.marks import MarkedDeletion
 from integrations.tenancy.tenant import tenant_model
 
+from .hints import SLOW_QUEUE, send_hint
 from .models import Lane
-from .wakeup import SLOW_QUEUE, send_hint
 
 logger = logging.getLogger("integrations.delivery")
 

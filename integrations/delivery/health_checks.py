@@ -20,9 +20,9 @@ from integrations.database.times import after
 from integrations.errors import IntegrationError, IntegrationNotConnected
 
 from . import run_slot
+from .hints import SLOW_QUEUE, is_away, send_hint, together
 from .models import Lane
 from .sweep import SENDING_SECONDS
-from .wakeup import SLOW_QUEUE, is_away, send_hint, together
 
 TASK = "integrations.tasks.check_connection"
 JITTER = 0.2  # part of the period, up or down

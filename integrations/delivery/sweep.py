@@ -16,9 +16,10 @@ from integrations.counted import counted
 from integrations.telemetry.counters import SWEEPS, SWEPT_LANES
 
 from . import statements
+from .hints import together
 from .lease import USING
 from .models import Lane
-from .wakeup import together, wake, wake_all
+from .wakeup import wake, wake_all
 
 logger = logging.getLogger("integrations.delivery")
 

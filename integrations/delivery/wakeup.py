@@ -2,9 +2,10 @@
 
 A lane that somebody holds needs no hint: its holder releases it first and looks again after that (drain.py), so it
 sees what was committed before. A hint names the turn of the lane that it asks for: once somebody took that turn, its
-copies say nothing new and are dropped (lease.py). Everything here is bounded, because it runs in the user's request:
-after a failure the broker is left alone for a while, and the sweep finds what was owed. Of several hints that are sent
-together each has its chance, as long as there is time; three failures in a row say that the broker is away.
+copies say nothing new and are dropped (lease.py).
+
+The request that committed asks which lanes a hint would help, and goes on: a thread of the process sends them
+(docs/adr/0048), those that came together in one message. A broker that hangs costs a save nothing.
 """
 
 from __future__ import annotations
@@ -13,39 +14,25 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, TypeVar
 
 from celery import current_app
 from django.db import connections
-from kombu.pools import producers
-
-from integrations.telemetry.counters import WAKE_UPS
 
 from . import statements
+from .hints import QUEUE, SLOW_QUEUE, nobody_waits, send_hint, together
 
 logger = logging.getLogger("integrations.delivery")
 
 TASK = "integrations.tasks.send_integration_webhook"
 TASK_OF_MANY = "integrations.tasks.wake_lanes"
-QUEUE, SLOW_QUEUE = "deliveries", "slow"
-BROKER_SECONDS = 0.5  # for each answer of the broker
-WAKE_SECONDS = 0.8  # for one hint (a first one to Redis takes 16 answers), and for starting on further ones
-REST_SECONDS = 5.0  # how long a broker that failed is left alone
-FAILURES = 3  # in a row, of hints that are sent together: the broker is away
 LANES_PER_MESSAGE = 100
 MAX_ASKED = 20_000
 
-T = TypeVar("T")
 Lane = tuple[int, int, bool]  # id, turn, is slow
 
-_rest_until = 0.0
 _batch = threading.local()  # by database: the lanes to wake after the commit
-_here = threading.local()  # together: the hints that this thread is just sending together
-_senders: ThreadPoolExecutor | None = None
 _asked: dict[int, tuple[int, float]] = {}  # lane → the turn that this process has asked for, and when
 
 
@@ -72,8 +59,9 @@ def wake_on_commit(integration_ids: Iterable[int], *, using: str = "default") ->
 def wake_idle(integration_ids: Iterable[int]) -> None:
     """Wake those of these lanes that nobody holds, that could send, and for which no hint is under way.
 
-    One question and one message, however many they are. While a lane is at the turn that this process has asked for,
-    that hint is still on its way, and whoever follows it sees what was committed before; nothing is written here.
+    One question, however many they are; the messages are sent behind the caller's back. While a lane is at the turn
+    that this process has asked for, that hint is still on its way, and whoever follows it sees what was committed
+    before; nothing is written here.
     """
     ids = list(integration_ids)
     if not ids:
@@ -82,11 +70,14 @@ def wake_idle(integration_ids: Iterable[int]) -> None:
     with connection.cursor() as cursor:
         cursor.execute(statements.idle(connection.vendor, len(ids)), ids)
         idle = [(pk, turn, bool(is_slow)) for pk, turn, is_slow in cursor.fetchall() if not _is_asked(pk, turn)]
-    woken = wake_all(idle)
     since = time.monotonic()
     if len(_asked) > MAX_ASKED:
         _asked.clear()
-    _asked.update((pk, (turn, since)) for pk, turn, _ in woken)
+    _asked.update((pk, (turn, since)) for pk, turn, _ in idle)
+    if current_app.conf.task_always_eager:  # no broker: the worker's part is done here and now
+        wake_all(idle)
+    else:
+        _behind.take(idle)
 
 
 def _is_asked(integration_id: int, turn: int) -> bool:
@@ -102,33 +93,6 @@ def wake(integration_id: int, *, turn: int | None = None, is_slow: bool = False)
     """
     kwargs = {"integration_id": integration_id} | ({} if turn is None else {"turn": turn})
     return send_hint(TASK, kwargs, SLOW_QUEUE if is_slow else QUEUE)
-
-
-@dataclass(slots=True)
-class _Together:
-    """Hints that are sent together: until when, and how many have failed in a row."""
-
-    ends_at: float
-    failures: int = 0
-
-
-@contextmanager
-def together(seconds: float | None = None) -> Iterator[None]:
-    """Let one hint of the block that fails not be the end of the others; inside of another one: part of that.
-
-    Args:
-        seconds: for all of them; None: WAKE_SECONDS.
-    """
-    if getattr(_here, "together", None) is not None:
-        yield
-        return
-    _here.together = hints = _Together(time.monotonic() + (WAKE_SECONDS if seconds is None else seconds))
-    try:
-        yield
-    finally:
-        _here.together = None
-        if hints.failures:
-            _leave_alone()
 
 
 def wake_all(lanes: Sequence[Lane]) -> list[Lane]:
@@ -147,147 +111,68 @@ def wake_all(lanes: Sequence[Lane]) -> list[Lane]:
     return woken
 
 
-def is_away() -> bool:
-    """Tell whether the broker failed a moment ago and is left alone, or those who send together have no time left."""
-    hints: _Together | None = getattr(_here, "together", None)
-    now = time.monotonic()
-    return now < _rest_until or (hints is not None and now >= hints.ends_at)
+class _Behind:
+    """The thread that sends hints behind the requests that caused them; made anew in a forked process."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Condition()
+        self._waiting: dict[int, Lane] = {}
+        self._is_sending = False
+        self._thread: ThreadPoolExecutor | None = None
+
+    def take(self, lanes: Iterable[Lane]) -> None:
+        """Send hints for `lanes` soon; the interpreter does not end before."""
+        with self._lock:
+            self._waiting.update((lane[0], lane) for lane in lanes)
+            if self._is_sending or not self._waiting:
+                return
+            self._is_sending = True
+            self._thread = self._thread or ThreadPoolExecutor(1, thread_name_prefix="hints")
+        try:
+            self._thread.submit(self._send)
+        except RuntimeError:  # the interpreter is ending, and takes no more work
+            self._send()
+
+    def wait(self, seconds: float) -> bool:
+        """Tell whether all was sent, or given up, within `seconds`."""
+        with self._lock:
+            return self._lock.wait_for(lambda: not self._is_sending, seconds)
+
+    def _send(self) -> None:
+        while True:
+            with self._lock:
+                lanes = list(self._waiting.values())
+                self._waiting.clear()
+                if not lanes:
+                    self._is_sending = False
+                    self._lock.notify_all()
+                    return
+            woken: set[Lane] = set()
+            try:
+                with nobody_waits():
+                    woken.update(wake_all(lanes))
+            except Exception:
+                logger.exception("hints were not sent; the sweep will find what is due")
+            for lane in lanes:
+                if lane not in woken:
+                    _asked.pop(lane[0], None)  # whoever saves next tries again
 
 
-def send_hint(task: str, kwargs: dict[str, Any], queue: str) -> bool:
-    """Send one message. Returns False when the broker is away; never raises, never waits longer than WAKE_SECONDS.
+_behind = _Behind()
 
-    It never expires: whether it had would be decided by comparing the clocks of two machines.
+
+def wait_until_sent(seconds: float) -> bool:
+    """Wait for the hints of this process's commits that are not sent yet; tell whether they were, or were given up.
+
+    A process that ends as usual need not: the interpreter waits. One that ends by ``os._exit`` may.
     """
-    if is_away():
-        WAKE_UPS.labels(queue, "lost").inc()
-        return False
-    hints: _Together | None = getattr(_here, "together", None)
-    left = WAKE_SECONDS if hints is None else min(WAKE_SECONDS, hints.ends_at - time.monotonic())
-    try:
-        _send_in_time(task, kwargs, queue, left)
-    except Exception as error:  # whatever a broker's client library throws
-        logger.warning("broker away (%s); the sweep will find what is due", type(error).__name__)
-        WAKE_UPS.labels(queue, "lost").inc()
-        if hints is not None:
-            hints.failures += 1
-        if hints is None or hints.failures >= FAILURES:
-            _leave_alone()
-        return False
-    if hints is not None:
-        hints.failures = 0
-    WAKE_UPS.labels(queue, "sent").inc()
-    return True
-
-
-def _leave_alone() -> None:
-    global _rest_until
-    _rest_until = time.monotonic() + REST_SECONDS
-
-
-def _send_in_time(task: str, kwargs: dict[str, Any], queue: str, seconds: float) -> None:
-    if current_app.conf.task_always_eager:
-        current_app.tasks[task].apply(kwargs=kwargs)
-        return
-    in_time(lambda: _send(task, kwargs, queue), seconds)
-
-
-def in_time(send: Callable[[], T], seconds: float) -> T:
-    """Send on another thread and stop waiting after `seconds`: no client library bounds a whole exchange.
-
-    Raises:
-        TimeoutError: it took longer. What has begun ends by itself, and may still arrive.
-    """
-    sending = _pool().submit(send)
-    try:
-        return sending.result(seconds)
-    finally:
-        sending.cancel()  # if it has not even begun
-
-
-def _pool() -> ThreadPoolExecutor:
-    global _senders
-    if _senders is None:
-        _senders = ThreadPoolExecutor(4, thread_name_prefix="wake-up")
-    return _senders
+    return _behind.wait(seconds)
 
 
 def _after_fork() -> None:
-    global _senders
-    _senders = None  # threads do not survive a fork
+    global _behind
+    _behind = _Behind()  # neither threads nor what they had to do survives a fork: it is the parent's
+    _asked.clear()
 
 
 os.register_at_fork(after_in_child=_after_fork)
-
-
-def _send(task: str, kwargs: dict[str, Any], queue: str) -> None:
-    app = current_app
-    with bounded_producer() as producer:
-        app.send_task(
-            task,
-            kwargs=kwargs,
-            queue=queue,
-            serializer="json",
-            producer=producer,
-            retry=False,
-            ignore_result=True,
-            argsrepr="(…)",  # or monitors and logs would repeat the arguments
-            kwargsrepr="{…}",
-        )
-
-
-@contextmanager
-def bounded_producer() -> Iterator[Any]:
-    """Lend a producer that waits BROKER_SECONDS for each answer of the broker."""
-    with producers[_connection()].acquire(block=True, timeout=BROKER_SECONDS) as producer:
-        yield producer
-
-
-def _connection() -> Any:
-    """A connection with limits for a sender; a worker's own one blocks in BRPOP and must not have them."""
-    app = current_app
-    bounds = {
-        **(app.conf.broker_transport_options or {}),
-        "socket_timeout": BROKER_SECONDS,
-        "socket_connect_timeout": BROKER_SECONDS,
-        "retry_on_timeout": False,
-        "read_timeout": BROKER_SECONDS,
-        "write_timeout": BROKER_SECONDS,
-        "max_retries": 0,
-    }
-    return app.connection_for_write(connect_timeout=BROKER_SECONDS, transport_options=bounds)
-
-
-def messages_waiting(queues: Sequence[str]) -> dict[str, int | None]:
-    """Return how many messages wait in each of these queues; None: the broker does not say.
-
-    Waits for the broker within the same bounds as a hint.
-    """
-
-    def ask() -> dict[str, int | None]:
-        found: dict[str, int | None] = {}
-        with _connection() as connection:
-            connection.ensure_connection(max_retries=1, timeout=BROKER_SECONDS)
-            for queue in queues:
-                with connection.channel() as channel:  # RabbitMQ closes it if there is no such queue
-                    try:
-                        found[queue] = channel.queue_declare(queue=queue, passive=True).message_count
-                    except connection.channel_errors:
-                        found[queue] = 0  # Redis forgets an empty one
-        return found
-
-    try:
-        return in_time(ask, WAKE_SECONDS)
-    except Exception:  # whatever a broker's client library throws
-        return dict.fromkeys(queues)
-
-
-def broker_answers() -> bool:
-    """Tell whether the broker takes a connection within the same bounds as a hint."""
-    try:
-        with _connection() as connection:
-            connection.ensure_connection(max_retries=1, timeout=BROKER_SECONDS)
-            _ = connection.default_channel  # opening it talks to the broker
-    except Exception:  # whatever a broker's client library throws
-        return False
-    return True

@@ -15,8 +15,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from integrations.audit.trail import record_rows
+from integrations.delivery.hints import QUEUE, send_hint, together
 from integrations.delivery.sweep import SENDING_SECONDS
-from integrations.delivery.wakeup import QUEUE, send_hint, together
 from integrations.errors import IntegrationError
 from integrations.inbound.models import AbstractWebhookEvent
 from integrations.inbound.process import LAST_CHANCE

@@ -26,7 +26,7 @@ from integrations.connections.registered import model_of
 from integrations.connectors.content import ContentRefused
 from integrations.connectors.registry import ConnectorRegistry
 from integrations.database.times import after
-from integrations.delivery.wakeup import QUEUE, SLOW_QUEUE, send_hint
+from integrations.delivery.hints import QUEUE, SLOW_QUEUE, send_hint
 from integrations.errors import IntegrationError
 from integrations.lifecycle import announce, webhook_event_received
 from integrations.transport import signing

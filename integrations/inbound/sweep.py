@@ -15,8 +15,8 @@ from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
 from integrations.counted import counted
+from integrations.delivery.hints import together
 from integrations.delivery.sweep import SENDING_SECONDS
-from integrations.delivery.wakeup import together
 
 from .models import AbstractWebhookEvent
 from .receive import hint

@@ -27,8 +27,8 @@ from integrations.database import clock
 from integrations.database.leases import RELEASED, free, new_token, taken
 from integrations.database.times import after
 from integrations.delivery import run_slot
+from integrations.delivery.hints import SLOW_QUEUE, send_hint, together
 from integrations.delivery.sweep import SENDING_SECONDS
-from integrations.delivery.wakeup import SLOW_QUEUE, send_hint, together
 from integrations.errors import printable
 from integrations.outbox.models import IntegrationSync
 

@@ -14,7 +14,7 @@ from prometheus_client.core import GaugeMetricFamily
 
 from integrations.connections.models import TenantIntegration
 from integrations.database import clock
-from integrations.delivery.wakeup import QUEUE, SLOW_QUEUE
+from integrations.delivery.hints import QUEUE, SLOW_QUEUE
 from integrations.observability import backlog, health, processes
 from integrations.observability.models import Heartbeat
 from integrations.pull.models import SyncState

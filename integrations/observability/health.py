@@ -12,7 +12,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from integrations.database import clock
-from integrations.delivery.wakeup import SLOW_QUEUE, broker_answers
+from integrations.delivery.hints import SLOW_QUEUE, broker_answers
 
 from .heartbeat import which_are_alive
 from .processes import is_consumed, seen_lately

@@ -11,8 +11,8 @@ from django.utils.translation import ngettext
 
 from integrations import conf
 from integrations.database import clock
+from integrations.delivery.hints import QUEUE, SLOW_QUEUE
 from integrations.delivery.schedule import scheduled
-from integrations.delivery.wakeup import QUEUE, SLOW_QUEUE
 
 from . import health
 from .models import ProcessHeartbeat

@@ -17,8 +17,8 @@ from django.utils.translation import gettext as _
 from integrations.alone import MAX_DEATHS
 from integrations.audit.trail import record_rows
 from integrations.database import clock
+from integrations.delivery.hints import SLOW_QUEUE, send_hint, together
 from integrations.delivery.sweep import SENDING_SECONDS
-from integrations.delivery.wakeup import SLOW_QUEUE, send_hint, together
 from integrations.one_click import NOT_YOURS, Done, May
 from integrations.pull.by_name import FULL, INCREMENTAL
 from integrations.pull.handlers import NOBODY

@@ -11,7 +11,7 @@ from django.core.exceptions import FieldError, ValidationError
 from integrations.connections.abstract import AbstractConnection
 from integrations.connections.registered import model_of
 from integrations.connectors.registry import ConnectorRegistry
-from integrations.delivery.wakeup import SLOW_QUEUE, send_hint
+from integrations.delivery.hints import SLOW_QUEUE, send_hint
 from integrations.errors import IntegrationPermanentError
 
 from .fetch import method_for

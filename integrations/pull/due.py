@@ -11,8 +11,8 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from integrations.database.leases import free
+from integrations.delivery.hints import SLOW_QUEUE, send_hint, together
 from integrations.delivery.sweep import SENDING_SECONDS
-from integrations.delivery.wakeup import SLOW_QUEUE, send_hint, together
 
 from .handlers import NOBODY, handler_for, is_heard
 from .lease import given_up

@@ -27,7 +27,7 @@ from django.test import TransactionTestCase
 from app.embedded_broker import EmbeddedBroker, EmbeddedBrokerError
 from integrations.configuration import cache as configuration_cache
 from integrations.database import clock
-from integrations.delivery import wakeup
+from integrations.delivery import hints, wakeup
 from integrations.observability import health
 from integrations.transport.process_client import close_client
 
@@ -141,9 +141,10 @@ def broker(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> I
         found = _embedded(request.getfixturevalue("_embedded_server"))
     else:
         pytest.fail(f"TEST_BROKER={kind!r}: expected one of {', '.join(services.BROKERS)}")
+    wakeup.wait_until_sent(30)  # what the last test committed is not for this one
     found.flush()
     services.use_broker(found, monkeypatch)
-    wakeup._rest_until = 0.0  # whatever the last test's broker did, this one is trusted
+    hints._rest_until = 0.0  # whatever the last test's broker did, this one is trusted
     yield found
     services.forget_connections()
     found.flush()

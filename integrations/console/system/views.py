@@ -13,7 +13,7 @@ from integrations import conf
 from integrations.console.access import Access
 from integrations.console.page import page, show
 from integrations.database import clock
-from integrations.delivery.wakeup import QUEUE, SLOW_QUEUE, messages_waiting
+from integrations.delivery.hints import QUEUE, SLOW_QUEUE, messages_waiting
 from integrations.observability import health
 from integrations.observability.lights import Periodic, Process, lights, periodic_tasks, processes
 from integrations.observability.processes import WORKER

@@ -22,9 +22,10 @@ from kombu.exceptions import OperationalError
 
 from app.celery import app
 from app.embedded_broker import EmbeddedBroker
-from integrations.delivery import wakeup
+from integrations.delivery import hints
+from integrations.delivery.hints import broker_answers
 from integrations.delivery.sweep import sweep
-from integrations.delivery.wakeup import broker_answers, wake
+from integrations.delivery.wakeup import wait_until_sent, wake
 from integrations.models import IntegrationSync, TenantIntegration
 from integrations.tasks import check_connections, purge_settled, retry_failed_syncs
 from integrations.tests.effort import waiting
@@ -34,6 +35,7 @@ from integrations.tests.services import PROJECT, Broker, CeleryProcess, every_br
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
+PATIENCE = 60.0  # seconds: what goes on behind a save ends at some time
 LIMIT = 2.0  # seconds: what a user may have to wait for us, at most (docs: promise 9)
 embedded_only = pytest.mark.parametrize("broker", ["embedded"], indirect=True)
 StartWorker = Callable[..., CeleryProcess]
@@ -42,6 +44,12 @@ StartWorker = Callable[..., CeleryProcess]
 @pytest.fixture
 def worker(celery_worker: StartWorker, receiver: Receiver) -> Callable[[], CeleryProcess]:
     return lambda: celery_worker(pool="threads", env={"INTEGRATIONS_ALLOWED_HOSTS": receiver.netloc})
+
+
+@pytest.fixture(autouse=True)
+def _nothing_goes_on() -> Iterator[None]:
+    yield
+    assert wait_until_sent(PATIENCE)
 
 
 @pytest.fixture
@@ -94,6 +102,7 @@ def test_refused_costs_no_save_and_no_event(
     use_broker(Broker(scheme, f"{scheme}://{closed_port}/"), monkeypatch)
     assert seconds(lambda: make_item(target.tenant)) < LIMIT
     assert statuses() == ["pending"]
+    assert wait_until_sent(PATIENCE)
     use_broker(broker, monkeypatch)
     worker()
     assert receiver.requests == []
@@ -109,6 +118,7 @@ def test_hung_costs_no_save_and_no_event(worker: Any, receiver: Receiver, broker
     print(f"\nsave with a broker that hangs, over a kept connection: {waited:.3f} s")
     assert waited < LIMIT
     assert statuses() == ["pending"]
+    assert wait_until_sent(PATIENCE)  # given up, in the background
     os.kill(hung.pid, signal.SIGCONT)
     broker.flush()
     worker()
@@ -217,6 +227,7 @@ def test_a_slow_broker_does_not_add_up(receiver: Receiver, broker: Broker, monke
         use_broker(Broker("redis", f"redis://{slow.netloc}/0"), monkeypatch)
         waited = seconds(lambda: make_item(tenant))
     finally:
+        assert wait_until_sent(PATIENCE)
         slow.close()
     print(f"\nsave with a slow broker and ten lanes: {waited:.3f} s")
     assert waited < LIMIT
@@ -226,7 +237,7 @@ def test_a_slow_broker_does_not_add_up(receiver: Receiver, broker: Broker, monke
 def test_after_its_rest_a_broker_that_is_back_is_used_again(
     receiver: Receiver, broker: Broker, closed_port: str, monkeypatch: Any
 ) -> None:
-    monkeypatch.setattr(wakeup, "REST_SECONDS", 0.2)
+    monkeypatch.setattr(hints, "REST_SECONDS", 0.2)
     use_broker(Broker("redis", f"redis://{closed_port}/"), monkeypatch)
     assert not wake(1)
     use_broker(broker, monkeypatch)
@@ -242,6 +253,7 @@ def test_what_a_flush_loses_the_sweep_finds(worker: Any, receiver: Receiver, bro
     target = integration(receiver)
     for n in range(5):
         make_item(target.tenant, reference_id=f"RMA-{n}")
+    assert wait_until_sent(PATIENCE)
     broker.flush()
     started = worker()
     retry_failed_syncs.delay()
@@ -253,6 +265,7 @@ def test_what_a_flush_loses_the_sweep_finds(worker: Any, receiver: Receiver, bro
 def test_s1_67_celery_purge_loses_nothing(worker: Any, receiver: Receiver, broker: Broker) -> None:
     target = integration(receiver)
     make_item(target.tenant)
+    assert wait_until_sent(PATIENCE)
     purged = subprocess.run(
         [sys.executable, "-m", "celery", "-A", "app", "purge", "-f"],
         cwd=PROJECT,
@@ -289,8 +302,9 @@ def test_a_worker_outlives_the_restart_of_its_broker(
             wait_until(all_settled(1))
             server.stop()
             make_item(target.tenant)  # nobody hears of it
+            assert wait_until_sent(PATIENCE)
             server.start()
-            wakeup._rest_until = 0.0
+            hints._rest_until = 0.0
             retry_failed_syncs.delay()
             wait_until(all_settled(2), 30)
             assert started.alive

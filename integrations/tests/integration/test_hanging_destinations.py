@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from integrations.delivery import wakeup
+from integrations.delivery import hints
 from integrations.models import IntegrationSync, Lane
 from integrations.tests.factories import make_integration, make_item, make_tenant
 from integrations.tests.receiver import Answer, Receiver
@@ -44,8 +44,8 @@ def workers(celery_worker: Callable[..., CeleryProcess], receiver: Receiver) -> 
 @pytest.fixture(autouse=True)
 def _patient_wake_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """On a busy machine a hint may be given up, and no sweep runs here to make up for it."""
-    monkeypatch.setattr(wakeup, "WAKE_SECONDS", PATIENCE)
-    monkeypatch.setattr(wakeup, "BROKER_SECONDS", PATIENCE)
+    monkeypatch.setattr(hints, "WAKE_SECONDS", PATIENCE)
+    monkeypatch.setattr(hints, "BROKER_SECONDS", PATIENCE)
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from integrations.connectors.exported import exported
 from integrations.connectors.manifest import Field, Manifest
 from integrations.connectors.page import Page
 from integrations.connectors.registry import ConnectorRegistry
-from integrations.delivery import wakeup
+from integrations.delivery import hints
 from integrations.delivery.schedule import ensure_schedule
 from integrations.errors import IntegrationAuthError, IntegrationPermanentError
 from integrations.models import SyncState, TenantIntegration
@@ -423,7 +423,7 @@ def test_beat_looks_every_minute() -> None:
 def test_without_a_broker_the_worker_goes_on_by_itself(
     shop: TenantIntegration, book: OrderBook, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(wakeup, "_rest_until", float("inf"))
+    monkeypatch.setattr(hints, "_rest_until", float("inf"))
     with override_settings(INTEGRATIONS=allowed(receiver, PULL_SECONDS=0.0001)):
         pull(shop, task=tasks.full_resync)
     assert book.asked == ["", "2", "4"] and stored() == book.rows

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from integrations.audit.retention import purge_log
 from integrations.credentials.encryption import EncryptionService
-from integrations.delivery import operator_actions, wakeup
+from integrations.delivery import hints, operator_actions
 from integrations.delivery.schedule import ensure_schedule
 from integrations.delivery.sweep import sweep
 from integrations.models import ExecutionLog, IntegrationEvent, IntegrationSync, Lane, TenantIntegration
@@ -74,7 +74,7 @@ def test_a_lane_is_asked_for_once_until_its_hint_is_old() -> None:
 
 def test_a_mark_whose_hint_could_not_be_sent_is_taken_back(monkeypatch: Any) -> None:
     due(), due()
-    monkeypatch.setattr(wakeup, "_rest_until", float("inf"))
+    monkeypatch.setattr(hints, "_rest_until", float("inf"))
     sweep()
     assert Lane.objects.filter(hinted_at=None).count() == 2
 
@@ -88,7 +88,7 @@ def test_an_integration_without_a_lane_gets_one() -> None:
 
 def test_a_broker_that_is_away_ends_the_sweep_and_loses_nothing(settings: Any, monkeypatch: Any) -> None:
     due(), due()
-    monkeypatch.setattr(wakeup, "_rest_until", float("inf"))
+    monkeypatch.setattr(hints, "_rest_until", float("inf"))
     assert sweep() == {"due": 2, "woken": 0}
     assert IntegrationSync.objects.filter(status="pending").count() == 2
 

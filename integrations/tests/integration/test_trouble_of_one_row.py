@@ -402,7 +402,7 @@ def test_a_mark_is_taken_back_where_the_hint_cannot_be_sent(
     receiver: Receiver, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.INTEGRATIONS = {"ALLOWED_HOSTS": [receiver.netloc], "DRAIN_SECONDS": 0.0, "SLICE_SECONDS": 0.0}
-    monkeypatch.setattr("integrations.delivery.wakeup._rest_until", float("inf"))  # the broker is away
+    monkeypatch.setattr("integrations.delivery.hints._rest_until", float("inf"))  # the broker is away
     target = make_integration(make_tenant(), receiver.url)
     make_item(target.tenant)
     drain(target.pk)  # no time to send anything: the row is left

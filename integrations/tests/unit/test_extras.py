@@ -11,7 +11,7 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 
 from integrations import admin, beat_schedule
-from integrations.delivery.wakeup import QUEUE, SLOW_QUEUE
+from integrations.delivery.hints import QUEUE, SLOW_QUEUE
 from integrations.tasks import pull_due, pull_one, retry_failed_syncs, send_integration_webhook
 
 
