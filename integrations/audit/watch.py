@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any
 
 from django.db import models
-from django.db.models.signals import post_delete, post_save, pre_save
+from django.db.models.signals import post_delete, post_save, pre_delete, pre_save
 
 from integrations.acting import NOBODY, deed
 from integrations.connections.models import EventSubscription, TenantIntegration
@@ -41,7 +41,7 @@ _FOLLOW = (RUN_TIME - {"is_enabled"}) | {
     "secret_renewed_at",
     "rotated_at",
 }
-_BEFORE = "_audit_before"
+_BEFORE, _STORED = "_audit_before", "_audit_stored"
 WATCHED: set[type[models.Model]] = set()  # whose changes are written down, in whichever way
 
 
@@ -64,6 +64,7 @@ def watch_deletions(*senders: type[models.Model]) -> None:
     """Write down whoever deletes rows of these models, where no deletion in batches does."""
     for sender in senders:
         WATCHED.add(sender)
+        remember_before_deletion(sender)
         post_delete.connect(_note_deletion, sender=sender, dispatch_uid=f"audit deletion {sender._meta.label}")
 
 
@@ -72,7 +73,18 @@ def watch_subscriptions() -> None:
     WATCHED.add(EventSubscription)
     pre_save.connect(_note_before, sender=EventSubscription, dispatch_uid="audit before subscription")
     post_save.connect(_note_subscription, sender=EventSubscription, dispatch_uid="audit subscription")
+    remember_before_deletion(EventSubscription)
     post_delete.connect(_note_end, sender=EventSubscription, dispatch_uid="audit end of subscription")
+
+
+def remember_before_deletion(sender: type[models.Model]) -> None:
+    """Let `as_deleted` know what is stored of rows of `sender`."""
+    pre_delete.connect(_read_stored, sender=sender, dispatch_uid=f"audit before deletion {sender._meta.label}")
+
+
+def as_deleted(instance: Any) -> Any:
+    """Return a row as it was stored when it was deleted: a form that says "delete" may have set other values on it."""
+    return instance.__dict__.pop(_STORED, None) or instance
 
 
 def watch_disabling() -> None:
@@ -84,6 +96,11 @@ def _note_before(sender: type[models.Model], instance: Any, raw: bool, using: st
     if not raw:
         old = None if instance._state.adding else sender._base_manager.using(using).filter(pk=instance.pk).first()
         instance.__dict__[_BEFORE] = old
+
+
+def _read_stored(sender: type[models.Model], instance: Any, using: str, origin: Any = None, **_: Any) -> None:
+    if origin is instance:  # all others were read for the deletion
+        instance.__dict__[_STORED] = sender._base_manager.using(using).filter(pk=instance.pk).first()
 
 
 def _note_save(
@@ -143,10 +160,11 @@ def _note_subscription(
         record(CHANGED, saved.integration, changes=changes, using=using)
 
 
-def _note_end(instance: Any, using: str, origin: Any = None, **_: Any) -> None:
-    mine = TenantIntegration.unannounced.using(using).filter(pk=instance.integration_id, lane__deleting_since=None)
+def _note_end(instance: Any, using: str, **_: Any) -> None:
+    gone = as_deleted(instance)
+    mine = TenantIntegration.unannounced.using(using).filter(pk=gone.integration_id, lane__deleting_since=None)
     if (integration := mine.first()) is not None:
-        record(CHANGED, integration, changes=_end(instance), using=using)
+        record(CHANGED, integration, changes=_end(gone), using=using)
 
 
 def _end(subscription: Any) -> Changes:
@@ -157,8 +175,9 @@ def _end(subscription: Any) -> Changes:
 
 
 def _note_deletion(instance: Any, using: str, **_: Any) -> None:
-    if not _goes_with_its_integration(instance, using):
-        record(DELETED, instance, using=_where(instance, using))
+    gone = as_deleted(instance)
+    if not _goes_with_its_integration(gone, using):
+        record(DELETED, gone, using=_where(gone, using))
 
 
 def _goes_with_its_integration(instance: Any, using: str) -> bool:

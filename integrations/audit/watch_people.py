@@ -21,7 +21,7 @@ from integrations.tenancy.people import name_of_user
 
 from .differences import as_saved
 from .trail import CHANGED, record
-from .watch import WATCHED, watch_deletions
+from .watch import WATCHED, as_deleted, remember_before_deletion, watch_deletions
 
 ADDED, CHANGED_ROLE, REMOVED = "added", "changed role", "removed"
 BY_PERMISSIONS = "by permissions"  # the role of a membership without one
@@ -53,6 +53,7 @@ def watch_memberships(model: type[models.Model]) -> None:
     name = model._meta.label
     pre_save.connect(_read_membership, sender=model, dispatch_uid=f"audit before {name}")
     post_save.connect(_note_membership, sender=model, dispatch_uid=f"audit {name}")
+    remember_before_deletion(model)
     post_delete.connect(_note_leaving, sender=model, dispatch_uid=f"audit deletion {name}")
     m2m_changed.connect(partial(_note_added, model), sender=model, weak=False, dispatch_uid=f"audit added {name}")
 
@@ -92,12 +93,13 @@ def _note_membership(instance: Any, raw: bool, update_fields: Collection[str] | 
 
 
 def _note_leaving(instance: Any, **_: Any) -> None:
+    gone = as_deleted(instance)
     try:
-        tenant, user = instance.tenant, instance.user
+        tenant, user = gone.tenant, gone.user
     except ObjectDoesNotExist:
         return  # whose end is told goes with everything that it had
     if getattr(tenant, "deleting_since", None) is None:
-        note_role(tenant, user, instance.role, None)
+        note_role(tenant, user, gone.role, None)
 
 
 def _note_added(

@@ -149,6 +149,33 @@ def test_a_person_is_removed(way: str, root: Client) -> None:
     assert [action for action, *_ in more] == (["deleted"] if "account" in way else [])
 
 
+def test_who_is_removed_is_named_whatever_else_the_form_said(root: Client) -> None:
+    """The page of a tenant sets what was typed in a row of it also where its deletion is ticked."""
+    row = Membership.objects.create(tenant=make_tenant(), user=ann(), role="operator")
+    typed = {
+        "name": row.tenant.name,
+        "slug": row.tenant.slug,
+        "membership_set-TOTAL_FORMS": 1,
+        "membership_set-INITIAL_FORMS": 1,
+        "membership_set-0-id": row.pk,
+        "membership_set-0-tenant": row.tenant_id,
+        "membership_set-0-user": User.objects.create_user("bob").pk,
+        "membership_set-0-role": "manager",
+        "membership_set-0-DELETE": "on",
+    }
+    page = reverse("admin:tenants_tenant_change", args=[row.tenant_id])
+    assert told(lambda: root.post(page, typed)) == [("removed", WHO, {"role": ["operator", None]})]
+    assert not Membership.objects.exists()
+
+
+def test_what_is_deleted_is_told_as_it_was_stored() -> None:
+    integration = make_integration(make_tenant(), name="Ops", events=("workitem_created",))
+    subscription, group = integration.subscriptions.get(), Group.objects.create(name="Night shift")
+    subscription.event_type, subscription.condition, group.name = "workitem_deleted", "event_type", "Never stored"
+    assert told(subscription.delete) == [("changed", "Ops", {"subscription workitem_created": ["", None]})]
+    assert told(group.delete) == [("deleted", "Night shift", {})]
+
+
 def test_who_moves_leaves_one_and_joins_the_other() -> None:
     row = Membership.objects.create(tenant=make_tenant(), user=ann(), role="")
     other = make_tenant("Other")
