@@ -94,6 +94,7 @@ _NO_SENTENCES = {
     "forms/inbound_actions.py": {'python -c "import secrets; print(secrets.token_urlsafe(32))"'},
     "expressions.py": {", for expression"},
     "outbox/filters.py": {"Value error, "},
+    "console/jobs/form.py": {"Value error, "},
     "pull/by_hand.py": {"started over"},  # the action of an entry in the audit trail
     "inbound/by_hand.py": {"processed again"},
     "api_keys/keys.py": {"API key"},
