@@ -254,6 +254,10 @@ class Settings(BaseModel):
         900.0, "longest pause of a pull after failures, unless the provider asks for more"
     )
 
+    JOBS_PER_TENANT: int = _number(
+        50, "[jobs](replay-and-backfill.md) of a tenant that may wait, run or be paused at once; another is refused"
+    )
+
     # -- credentials --------------------------------------------------------------------------------------
     ROTATION_OVERLAP_SECONDS: float = _number(
         86400.0, "how long an old signing secret still signs beside the new one", least=0

@@ -9,12 +9,14 @@ from django.db import transaction
 from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
+from integrations import conf
 from integrations.audit.trail import record
 from integrations.connections.models import TenantIntegration
 from integrations.connectors.registry import ConnectorRegistry
+from integrations.counted import counted
 from integrations.database import clock
 from integrations.database.leases import RELEASED
-from integrations.tenancy.tenant import find_tenant
+from integrations.tenancy.tenant import find_tenant, tenant_model
 
 from . import backfill, replay
 from .backfill import BackfillFilter
@@ -31,6 +33,10 @@ State = Job.State
 
 class CannotStart(ValueError):
     """What is wrong with the job that somebody wants, for them to read."""
+
+
+class TooManyJobs(CannotStart):
+    """The tenant has as many jobs as it may; the message says what to do."""
 
 
 def preview_replay(tenant_id: Any, which: ReplayFilter) -> Preview:
@@ -53,6 +59,7 @@ def start_replay(tenant_id: Any, which: ReplayFilter, *, actor: str, pace: int =
 
     Raises:
         CannotStart: the filter names what there is not.
+        TooManyJobs
     """
     which = which.fixed()
     integration = None
@@ -71,6 +78,7 @@ def start_backfill(integration: TenantIntegration, which: BackfillFilter, *, act
 
     Raises:
         CannotStart: the condition can never be met, or the integration takes no events.
+        TooManyJobs
     """
     _check_backfill(integration, which)
     job = Job(kind=Job.Kind.BACKFILL, last=which.source.last(integration.tenant_id), pace=pace)
@@ -101,10 +109,28 @@ def _start(job: Job, which: dict[str, Any], tenant_id: Any, integration: TenantI
     if integration is not None:
         job.integration, job.integration_name = integration, integration.name
     with transaction.atomic():
+        _take_place(tenant_id)
         job.save()
         _record("started", job, actor, what=job.in_words, filter=job.filter if len(str(job.filter)) < 1000 else "")
         transaction.on_commit(lambda: ask_for(job.pk), robust=True)
     return job
+
+
+def _take_place(tenant_id: Any) -> None:
+    """Refuse one job more than a tenant may have; in the transaction in which it becomes one that is not over.
+
+    Raises:
+        TooManyJobs
+    """
+    # One after the other, or two at once would both be the last one allowed.
+    list(tenant_model()._base_manager.select_for_update(no_key=True).filter(pk=tenant_id).values_list("pk"))
+    if Job.objects.filter(tenant=tenant_id).exclude(state__in=OVER).count() >= conf.JOBS_PER_TENANT:
+        most = counted(conf.JOBS_PER_TENANT, "job")
+        raise TooManyJobs(
+            _("The tenant has {most} that are not over, as many as it may. Wait until one is, or cancel one.").format(
+                most=most
+            )
+        )
 
 
 def pause(job: Job, *, actor: str) -> bool:
@@ -113,7 +139,11 @@ def pause(job: Job, *, actor: str) -> bool:
 
 
 def resume(job: Job, *, actor: str) -> bool:
-    """Let a paused job, or one that failed, go on where it was; return False if it is neither."""
+    """Let a paused job, or one that failed, go on where it was; return False if it is neither.
+
+    Raises:
+        TooManyJobs: it failed, and so many others have begun since.
+    """
     fresh = {"state": State.WAITING, "deaths": 0, "errors": 0, "last_error": "", "ended_at": None}
     if not _change(job, (State.PAUSED, State.FAILED), "resumed", actor, next_turn_at=Now(), **fresh, **RELEASED):
         return False
@@ -132,6 +162,8 @@ def _change(job: Job, states: Any, verb: str, actor: str, **values: Any) -> bool
         row = Job.objects.select_for_update().filter(pk=job.pk, state__in=states).first()
         if row is None:
             return False
+        if row.state in OVER:
+            _take_place(row.tenant_id)
         said = {"at": clock.now().isoformat(timespec="seconds"), "text": f"{verb.capitalize()} by {actor}."}
         messages = [*row.messages, said][-MOST_MESSAGES:]
         Job.objects.filter(pk=job.pk).update(messages=messages, waits_for="", **values)

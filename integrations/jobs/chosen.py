@@ -14,7 +14,7 @@ from django.utils.translation import ngettext
 from integrations.delivery import operator_actions
 from integrations.outbox.models import IntegrationSync
 
-from .actions import start_replay
+from .actions import CannotStart, start_replay
 from .models import MOST_PACE
 from .replay import ReplayFilter
 
@@ -88,7 +88,11 @@ def _as_jobs(syncs: QuerySet[Any], states: tuple[str, ...], actor: str) -> Done 
         of_tenant.setdefault(tenant_id, []).append(pk)
     for tenant_id, pks in of_tenant.items():
         which = ReplayFilter(ids=tuple(pks), status=states)
-        job = start_replay(tenant_id, which, actor=actor, pace=MOST_PACE)
+        try:
+            job = start_replay(tenant_id, which, actor=actor, pace=MOST_PACE)
+        except CannotStart as error:
+            done.notes[str(error).removesuffix(".")] += 0
+            continue
         done.count += len(pks)
         done.notes[f"{job}: {job.in_words}"] += 0
     return done

@@ -19,7 +19,7 @@ from integrations.api.caller import caller_of
 from integrations.api.scope import allowed_tenants, one, tenant_of
 from integrations.connections.models import TenantIntegration
 from integrations.jobs import actions
-from integrations.jobs.actions import CannotStart
+from integrations.jobs.actions import CannotStart, TooManyJobs
 from integrations.jobs.backfill import BackfillFilter
 from integrations.jobs.models import MOST_PACE, USUAL_PACE, Job
 from integrations.jobs.replay import ReplayFilter
@@ -195,7 +195,10 @@ def _act(name: str, act: Any, capability: Capability | None, words: str, done: s
     )
     def view(request: HttpRequest, pk: int) -> Any:
         found = _one(request, pk, capability)
-        is_done = act(found, actor=caller_of(request).name)
+        try:
+            is_done = act(found, actor=caller_of(request).name)
+        except TooManyJobs as error:
+            raise _full(error) from None
         found.refresh_from_db()
         if not is_done:
             raise Refused(409, "nothing_done", f"A job that is {found.get_state_display().lower()} cannot be {done}.")
@@ -238,8 +241,14 @@ def _asked(request: HttpRequest, data: JobIn) -> Iterator[Backfill | Replay]:
     except ValidationError as error:
         errors = by_field([dict(each) for each in error.errors(include_input=False, include_context=False)])
         raise Refused(422, "wrong_job", "Some of the filter is wrong.", errors) from None
+    except TooManyJobs as error:
+        raise _full(error) from None
     except CannotStart as error:
         raise Refused(422, "wrong_job", str(error)) from None
+
+
+def _full(error: TooManyJobs) -> Refused:
+    return Refused(409, "too_many_jobs", str(error))
 
 
 def _backfill(request: HttpRequest, data: JobIn) -> Backfill:

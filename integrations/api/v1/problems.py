@@ -33,6 +33,7 @@ PROBLEM_TYPES: dict[str, tuple[tuple[int, ...], str]] = {
     "wrong_request": ((422,), "parameters or body are not as the document says; `fields` names them"),
     "wrong_filter": ((422,), "a filter of a list is wrong; `fields` names it"),
     "wrong_job": ((422,), "what a job is to do is wrong; `fields` names it where one field is"),
+    "too_many_jobs": ((409,), "the tenant has as many jobs as it may; wait until one is over, or cancel one"),
     "too_many_requests": (
         (429,),
         "the requests of this key or person are used up; `Retry-After` says for how long",

@@ -70,7 +70,12 @@ def act_on_job(request: HttpRequest, access: Access, pk: int, act: str) -> HttpR
     access.require(TAKES[Job.Kind(found.kind)] if act == "resume" else Capability.RETRY, found.tenant_id)
     if act == "resume" and (refused := types_refused(found, access)):
         raise type_refused(", ".join(refused))
-    if not ACTS[act](found, actor=access.user.get_username()):
+    try:
+        is_done = ACTS[act](found, actor=access.user.get_username())
+    except CannotStart as error:
+        messages.warning(request, str(error))
+        return HttpResponseRedirect(reverse("console:job", args=[pk]))
+    if not is_done:
         found.refresh_from_db()
         words = _("Nothing was changed: this job is %(state)s.") % {"state": found.get_state_display().lower()}
         messages.warning(request, words)

@@ -265,6 +265,23 @@ def test_a_backfill_is_stopped_by_whoever_may_retry_and_goes_on_as_it_was_starte
     assert (late.status_code, late.json()["detail"]) == (409, "A job that is cancelled cannot be cancelled.")
 
 
+def test_a_tenant_has_so_many_jobs_at_once(world: World, settings: Any) -> None:
+    settings.INTEGRATIONS = {**settings.INTEGRATIONS, "JOBS_PER_TENANT": 2}
+    client, body = person(world.tenant, "operator"), {"kind": "replay", "filter": {"status": "failed"}}
+    second = call("post", "/jobs", body, client=client).json()
+    refused = call("post", "/jobs", body, client=client)
+    assert (refused.status_code, refused.json()["code"]) == (409, "too_many_jobs")
+    assert "has 2 jobs that are not over" in refused.json()["detail"]
+    other = World("contoso").tenant
+    assert call("post", "/jobs", body, client=person(other, "operator")).status_code == 201
+    Job.objects.filter(pk=second["id"]).update(state="failed")
+    assert call("post", "/jobs", body, client=client).status_code == 201  # in the place of what failed
+    refused = call("post", f"/jobs/{second['id']}/resume", client=client)
+    assert (refused.status_code, refused.json()["code"]) == (409, "too_many_jobs")
+    assert call("post", world.path("/jobs/{pk}/cancel"), client=client).status_code == 200
+    assert call("post", f"/jobs/{second['id']}/resume", client=client).json()["state"] == "waiting"
+
+
 @pytest.mark.django_db(transaction=True)
 def test_the_same_write_at_once_is_done_once_and_refused_in_words(world: World) -> None:
     _, key = key_for(world.tenant, "deliveries:write", "read")

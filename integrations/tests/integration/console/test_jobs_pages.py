@@ -281,3 +281,17 @@ def test_pages_ask_little_however_much_there_is(hook: TenantIntegration, django_
 )
 def test_times_in_words(seconds: float, words: str) -> None:
     assert duration(seconds) == words
+
+
+def test_one_job_too_many_is_refused_in_words(hook: TenantIntegration, settings: Any) -> None:
+    settings.INTEGRATIONS = {**settings.INTEGRATIONS, "JOBS_PER_TENANT": 1}
+    failed = start_replay(hook.tenant_id, ReplayFilter(status="failed"), actor="ann")
+    Job.objects.filter(pk=failed.pk).update(state="failed")
+    client, body = browser(OPERATOR, hook.tenant), {"kind": "replay", "status": "failed", "pace": "5"}
+    address = reverse("console:job-new")
+    assert client.post(address, body).status_code == 302
+    refused = client.post(address, body)
+    assert refused.status_code == 400 and "Wait until one is, or cancel one." in refused.content.decode()
+    answer = client.post(reverse("console:job-resume", args=[failed.pk]), follow=True)
+    assert "Wait until one is, or cancel one." in answer.content.decode()
+    assert Job.objects.exclude(state="failed").count() == 1
