@@ -2,6 +2,7 @@
 
 As the operator, who sees all tenants, and as a person of the largest tenant, of a small one, and of thirty. Each page
 is opened four times; the median of the last three counts. More than 15 queries or 250 ms is said, and ends with 1.
+A file that is sent while it is written is judged by its beginning; all of it is told beside that.
 
 On a machine that is busy with other things, time says how busy. So the CPU time that the page costs is told, too: of
 this process, and of the database's session if it is on this machine; while the machine is busy, their sum is judged.
@@ -16,11 +17,14 @@ import statistics
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin
 
 QUERIES, MILLISECONDS, TIMES = 15, 250.0, 4
+BEGINNING = 2  # blocks of a file that is sent while it is written: its head, its first lines
 
 
 def main() -> int:
@@ -86,9 +90,11 @@ def _is_busy() -> bool:
 
 
 def _cpu_of_session() -> float:
-    """Return the CPU time of the database's session in ms; 0.0 if it is not on this machine."""
+    """Return the CPU time of the database's session in ms; 0.0 if it has none on this machine."""
     from django.db import connection
 
+    if connection.vendor != "postgresql":
+        return 0.0
     connection.ensure_connection()
     try:
         return int(Path(f"/proc/{connection.connection.info.backend_pid}/schedstat").read_text().split()[0]) / 1e6
@@ -96,46 +102,84 @@ def _cpu_of_session() -> float:
         return 0.0
 
 
-def _measured(client: Any, label: str, url: str) -> int:
-    """Open `url`, print its line, and return 1 if it costs too much."""
-    from django.db import connection
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What an answer or its beginning cost: queries, and milliseconds by the clock, of our CPU, of the database's."""
 
-    counts: list[int] = []
-    took: list[float] = []
-    ours: list[float] = []
-    theirs: list[float] = []
-    slowest = (0.0, "")
+    queries: int
+    ms: float
+    ours: float
+    theirs: float
 
-    def count(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
-        nonlocal slowest
+    @property
+    def is_too_much(self) -> bool:
+        judged = min(self.ms, self.ours + self.theirs) if self.theirs and _is_busy() else self.ms
+        return self.queries > QUERIES or judged > MILLISECONDS
+
+    def __str__(self) -> str:
+        return f"{self.queries:>3} queries  {self.ms:>6.0f} ms  CPU {self.ours:>4.0f} + {self.theirs:>4.0f} ms"
+
+
+class _Meter:
+    """Counts from its making on."""
+
+    def __init__(self) -> None:
+        self.slowest = (0.0, "")
+        self._queries = 0
+        self._began = self._now()
+
+    def __call__(self, execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
         started = time.perf_counter()
         try:
             return execute(sql, params, many, context)
         finally:
-            counts[-1] += 1
-            slowest = max(slowest, ((time.perf_counter() - started) * 1000, sql))
+            self._queries += 1
+            self.slowest = max(self.slowest, ((time.perf_counter() - started) * 1000, sql))
 
-    status = 0
-    for _ in range(TIMES):
-        counts.append(0)
-        started, worked, asked = time.perf_counter(), time.process_time(), _cpu_of_session()
-        with connection.execute_wrapper(count):
-            answer = client.get(url, secure=True)
-            status, _content = answer.status_code, b"".join(answer)
-        took.append((time.perf_counter() - started) * 1000)
-        ours.append((time.process_time() - worked) * 1000)
-        theirs.append(_cpu_of_session() - asked)
-    queries, ms, here, there = counts[-1], *(statistics.median(each[1:]) for each in (took, ours, theirs))
-    judged = min(ms, here + there) if there and _is_busy() else ms
-    # A file is written while it is sent; a refusal is as cheap as it is.
-    is_file = "attachment" in answer.headers.get("Content-Disposition", "")
-    is_bad = ((queries > QUERIES or judged > MILLISECONDS) and not is_file) or status not in (200, 403)
-    mark = "✗" if is_bad else "·"
-    sys.stdout.write(
-        f"  {mark} {label:<58} {status}  {queries:>3} queries  {ms:>6.0f} ms  CPU {here:>4.0f} + {there:>4.0f} ms\n"
+    def cost(self) -> Cost:
+        took = [after - before for before, after in zip(self._began, self._now(), strict=True)]
+        return Cost(self._queries, *took)
+
+    def _now(self) -> tuple[float, float, float]:
+        return time.perf_counter() * 1000, time.process_time() * 1000, _cpu_of_session()
+
+
+def _median(costs: list[Cost]) -> Cost:
+    """Return the median of what each cost but the first time, when a process reads what it then keeps."""
+    ms, ours, theirs = (
+        statistics.median(getattr(each, name) for each in costs[1:]) for name in ("ms", "ours", "theirs")
     )
+    return Cost(costs[-1].queries, ms, ours, theirs)
+
+
+def _measured(client: Any, label: str, url: str) -> int:
+    """Open `url`, print its line, and return 1 if it costs too much.
+
+    Of a file that is sent while it is written, people wait for its beginning: its head and its first lines are judged,
+    and the whole is told beside it.
+    """
+    from django.db import connection
+
+    begun: list[Cost] = []
+    whole: list[Cost] = []
+    for _ in range(TIMES):
+        meter = _Meter()
+        with connection.execute_wrapper(meter):
+            answer = client.get(url, secure=True)
+            parts = iter(answer)
+            size = sum(map(len, islice(parts, BEGINNING)))
+            begun.append(meter.cost())
+            size += sum(map(len, parts))
+        whole.append(meter.cost())
+    is_file = answer.streaming
+    judged, all_of_it = _median(begun if is_file else whole), _median(whole)
+    is_bad = judged.is_too_much or answer.status_code not in (200, 403)  # a refusal is as cheap as it is
+    mark = "✗" if is_bad else "·"
+    sys.stdout.write(f"  {mark} {label + ', its beginning' if is_file else label:<58} {answer.status_code}  {judged}\n")
+    if is_file:
+        sys.stdout.write(f"    {f'all {size / 1e6:.1f} MB of it':<62} {all_of_it}\n")
     if is_bad:
-        sys.stdout.write(f"      slowest statement {slowest[0]:.0f} ms: {slowest[1][:300]}\n")
+        sys.stdout.write(f"      slowest statement {meter.slowest[0]:.0f} ms: {meter.slowest[1][:300]}\n")
     sys.stdout.flush()
     return int(is_bad)
 

@@ -271,6 +271,26 @@ def test_the_file_is_bounded(acme: TenantIntegration, monkeypatch: pytest.Monkey
     assert len(text) == 1 + 3 + 1 and "only the newest 3 entries" in text[-1]
 
 
+def test_the_file_has_every_column_and_few_queries(acme: TenantIntegration, django_assert_max_num_queries: Any) -> None:
+    AuditEntry.objects.bulk_create(
+        AuditEntry(
+            action="tested",
+            actor="ann",
+            tenant_key=str(acme.tenant_id),
+            address="192.0.2.1" if number % 2 else None,
+            changes={"name": ["Zoë", number]},
+        )
+        for number in range(3500)
+    )
+    client = person("manager", acme.tenant)
+    with django_assert_max_num_queries(6):
+        text = export(client, action="tested")
+    rows = list(csv.DictReader(io.StringIO(text.removeprefix("\ufeff"))))
+    assert len(rows) == 3500
+    assert rows[0]["changes"] == '{"name": ["Zoë", 3499]}' and rows[0]["details"] == ""
+    assert [row["address"] for row in rows[:2]] == ["192.0.2.1", ""]
+
+
 @pytest.mark.parametrize("value", ["=1+1", "+1", "-1", "@x", "\t=1", "\r=1", "＝1"])
 def test_no_cell_is_a_formula(value: str) -> None:
     assert harmless_cell(value) == f"'{value}"
