@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
@@ -82,17 +82,27 @@ def send() -> int:
             if letters is None:
                 _wait(rows, post, now)
             else:
-                lack = [letter.to[0] for letter in letters if not post.takes(letter)]
-                _settle(rows, lack, post, now)
+                taken = {letter.to[0]: post.takes(letter) for letter in letters}
+                _settle(rows, taken, post, now)
     return post.sent
 
 
-def _settle(rows: Sequence[AlertMail], lack: Sequence[str], post: _Post, now: datetime) -> None:
-    """Keep `rows` for those who `lack` their mail, and delete what nobody lacks."""
+def _settle(rows: Sequence[AlertMail], taken: Mapping[str, bool], post: _Post, now: datetime) -> None:
+    """Keep `rows` for those whose mail was not `taken`, and delete what nobody lacks.
+
+    What was taken for nobody waits for whoever is to be told then: an address may be mended meanwhile.
+    """
     left: dict[tuple[str, ...], list[AlertMail]] = defaultdict(list)
+    unmailed = []
     for row in rows:
-        left[tuple(address for address in lack if _goes_to(row, address))].append(row)
+        theirs = {address: was_taken for address, was_taken in taken.items() if _goes_to(row, address)}
+        if theirs and not any(theirs.values()):
+            unmailed.append(row)
+        else:
+            left[tuple(address for address, was_taken in theirs.items() if not was_taken)].append(row)
     AlertMail.objects.filter(pk__in=[row.pk for row in left.pop((), [])]).delete()
+    if unmailed:
+        _wait(unmailed, post, now)
     for addresses, those in left.items():
         _wait(those, post, now, to=list(addresses))
 

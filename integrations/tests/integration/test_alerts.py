@@ -498,6 +498,22 @@ def test_who_lacks_a_mail_gets_it_later_and_nobody_twice(settings: Any) -> None:
         assert send() == 0 and not AlertMail.objects.exists()
 
 
+def test_what_nobody_got_waits_for_whoever_is_to_be_told_then(settings: Any) -> None:
+    tenant = make_tenant("Acme")
+    user = User.objects.create_user("ann", email="an@example.com")
+    Membership.objects.create(tenant=tenant, user=user, role="manager")
+    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+    with SmtpServer("plain", None, wants_login=False) as server:
+        settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", server.port
+        server.replies["an@example.com"] = "550 5.1.1 No such mailbox"
+        assert mailed([word_about("backlog_old", make_integration(tenant), "1 waits.", "", clock.now())]) == 0
+        user.email = "ann@example.com"
+        user.save()
+        AlertMail.objects.update(next_try_at=clock.now())
+        assert send() == 1 and not AlertMail.objects.exists()
+        assert [each.recipients for each in server.mails] == [["ann@example.com"]]
+
+
 class PeopleOfSome(People):
     """A project's class that fails for one tenant."""
 
