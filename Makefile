@@ -6,10 +6,14 @@ VENV   ?= .venv
 BIN     = $(VENV)/bin
 STAMP   = $(VENV)/.installed
 TESTS   = integrations/tests
+# The example's tests are beside what they test.
+EXAMPLES = tasks/tests tenants/tests
+UNIT    = $(TESTS)/unit app/tests/unit
+INTEGRATION = $(TESTS)/integration app/tests/integration $(EXAMPLES)
 # Pages and programs: a lane of its own, so that two cores have something to do.
-PAGES   = $(TESTS)/integration/console $(TESTS)/integration/test_jobs.py $(wildcard $(addprefix $(TESTS)/integration/,test_admin*.py test_api*.py))
+PAGES   = $(EXAMPLES) $(TESTS)/integration/console $(TESTS)/integration/test_jobs.py $(wildcard $(addprefix $(TESTS)/integration/,test_admin*.py test_api*.py))
 # Where tests marked "integration" are: collecting all the others takes longer than starting the lane.
-ON_SERVICES = $(TESTS)/integration $(TESTS)/connectors/test_lanes.py
+ON_SERVICES = $(INTEGRATION) $(TESTS)/connectors/test_lanes.py
 # Of these the way back, and hosts with models of their own: a lane of its own, too.
 BACK    = $(TESTS)/integration/host $(TESTS)/integration/capture $(wildcard $(addprefix $(TESTS)/integration/test_,inbound*.py pull*.py push*.py))
 FAST    = not slow and not crash and not browser and not n8n
@@ -36,10 +40,10 @@ test: $(STAMP)
 	@$(MAKE) --no-print-directory --jobs=5 --output-sync=target test-unit test-embedded test-console test-services test-services-back
 
 test-unit: $(STAMP)
-	$(BIN)/python -m pytest $(TESTS)/unit -q
+	$(BIN)/python -m pytest $(UNIT) -q
 
 test-embedded: $(STAMP)
-	$(BIN)/python $(LANES) embedded $(TESTS)/integration -q $(addprefix --ignore=,$(PAGES)) -m "$(FAST)"
+	$(BIN)/python $(LANES) embedded $(INTEGRATION) -q $(addprefix --ignore=,$(PAGES)) -m "$(FAST)"
 
 # Console, admin and API, on a database file of their own.
 test-console: $(STAMP)
@@ -103,7 +107,7 @@ test-slow: $(STAMP)
 
 # And what `make test` tried on services alone.
 test-slow-embedded: $(STAMP)
-	$(BIN)/python -m pytest $(TESTS)/integration -q -m "slow or (integration and not portable and $(FAST))"
+	$(BIN)/python -m pytest $(INTEGRATION) -q -m "slow or (integration and not portable and $(FAST))"
 
 test-slow-services: $(STAMP)
 	$(BIN)/python $(LANES) services $(ON_SERVICES) -q -m "slow or (integration and portable and $(FAST))"
@@ -125,8 +129,8 @@ test-browser: $(STAMP)
 # What all lanes of `make test` and `make test-connectors` reach, the processes that tests start included.
 coverage: $(STAMP)
 	rm -rf .local/coverage && mkdir -p .local/coverage
-	$(BIN)/python -m coverage run -m pytest $(TESTS)/unit -q
-	$(BIN)/python -m coverage run -m pytest $(TESTS)/integration -q -m "$(FAST)"
+	$(BIN)/python -m coverage run -m pytest $(UNIT) -q
+	$(BIN)/python -m coverage run -m pytest $(INTEGRATION) -q -m "$(FAST)"
 	$(BIN)/python -m coverage run $(LANES) services $(ON_SERVICES) -q -m "integration and not portable and $(FAST)"
 	$(BIN)/python -m coverage run -m pytest $(TESTS)/conformance $(TESTS)/connectors -q
 	$(BIN)/python -m coverage combine -q

@@ -1,6 +1,6 @@
 """The real things that integration tests talk to: brokers, Celery processes, and waiting for them.
 
-conftest.py turns these into fixtures. A service that is missing skips the test locally and fails it with
+fixtures.py turns these into fixtures. A service that is missing skips the test locally and fails it with
 REQUIRE_SERVICES=1. Every process here is started, watched and ended by its own id.
 """
 

@@ -16,10 +16,19 @@ from app.demo.urls import sign_in_path
 from integrations.configuration.models import GitHubConfiguration
 from integrations.delivery.deletion import delete_marked
 from integrations.models import ExecutionLog, IntegrationSync
+from integrations.tests.integration.admin_world import (
+    Side,
+    client_of,
+    form_values,
+    make_side,
+    page,
+    pending,
+    shown_values,
+    superuser,
+    url,
+)
 from tasks.models import Customer, WorkItem
 from tenants.models import Membership, Tenant
-
-from .admin_world import Side, client_of, form_values, make_side, page, pending, shown_values, superuser, url
 
 pytestmark = [pytest.mark.django_db, pytest.mark.integration, pytest.mark.portable]
 

@@ -38,6 +38,15 @@ from .receiver import Receiver
 from .services import Broker, CeleryProcess, WebProcess
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Refuse a unit test that uses the database: their lane runs beside one that does, on the same file."""
+    users = {"db", "transactional_db", "django_db_setup"}
+    for item in items:
+        fixtures = users & set(getattr(item, "fixturenames", ()))
+        if "unit" in item.path.parts and (fixtures or item.get_closest_marker("django_db")):
+            pytest.fail(f"{item.nodeid} uses the database: it belongs in tests/integration", pytrace=False)
+
+
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None) -> None:
     """Remove what an interrupted run left beside its SQLite file: Django removes the file alone, and a new one
