@@ -27,6 +27,7 @@ from django.dispatch import receiver
 from integrations import conf
 from integrations.database import clock, sql
 from integrations.database.times import SKEW, after, compare, compare_in
+from integrations.delivery.hints import QUEUE, SLOW_QUEUE
 
 from .models import ProcessHeartbeat
 
@@ -34,6 +35,7 @@ WEB, WORKER, BEAT = "web", "worker", "beat"
 PERIOD = 15.0  # seconds between two beats, and between two comparisons
 QUIET_SECONDS = 600.0  # a web process that nobody asks anything is no dead one
 FORGOTTEN_SECONDS = 3600.0
+MOST_QUEUES = 500  # characters of their names, as the column has them
 
 logger = logging.getLogger("integrations.observability")
 
@@ -58,7 +60,7 @@ def beat(kind: str, queues: Iterable[str] = ()) -> None:
     vendor = connection.vendor
     if vendor not in SKEW:
         return
-    values = (_name(kind), kind, _host(), os.getpid(), ",".join(sorted(queues))[:500])
+    values = (_name(kind), kind, _host(), os.getpid(), _listed(queues))
     try:
         skew = compare_in(
             "default",
@@ -109,6 +111,12 @@ def is_consumed(queue: str) -> bool:
     """Tell whether a worker that counts as alive takes messages from `queue`."""
     found = seen_lately().filter(kind=WORKER, queues__contains=queue).values_list("queues", flat=True)
     return any(queue in queues.split(",") for queues in found)
+
+
+def _listed(queues: Iterable[str]) -> str:
+    """Return the names of `queues`, as many as there is room for: ours first, by which it is known who takes what."""
+    text = ",".join(sorted(queues, key=lambda name: (name not in (QUEUE, SLOW_QUEUE), name)))
+    return text if len(text) <= MOST_QUEUES else text[:MOST_QUEUES].rpartition(",")[0]
 
 
 def _host() -> str:

@@ -96,6 +96,13 @@ def test_processes_and_their_clocks_are_for_staff(client: Any) -> None:
     }
 
 
+def test_a_worker_of_very_many_queues_still_counts_for_ours() -> None:
+    beat_process("worker", [*(f"a-queue-of-the-project-{number:02}" for number in range(40)), "deliveries", "slow"])
+    assert processes.is_consumed("deliveries") and processes.is_consumed("slow")
+    listed = ProcessHeartbeat.objects.get().queues.split(",")
+    assert listed[:2] == ["deliveries", "slow"] and {len(name) for name in listed[2:]} == {25}  # none is cut
+
+
 def test_rows_of_processes_that_are_gone_are_forgotten() -> None:
     values = {"kind": "worker", "host": "gone", "pid": 1}
     ProcessHeartbeat.objects.create(name="worker@gone:1", beaten_at=timezone.now() - timedelta(hours=2), **values)
