@@ -264,29 +264,29 @@ class Scribe:
     def _in_full(self, recorder: Recorder, row_body: bytes, own: list[str], excerpt: str) -> list[dict[str, Any]]:
         found = []
         last = len(recorder.exchanges) - 1
+        secrets = (*self._secrets(), *recorder.secrets)
         for number, each in enumerate(recorder.exchanges):
-            secrets = recorder.secrets
             if isinstance(each, Handover):
-                found.append(self._handover(each, row_body, (*self._secrets(), *secrets)))
+                found.append(self._handover(each, row_body, secrets))
                 continue
             entry: dict[str, Any] = {"method": each.method}
             if url := self._url(each.url, secrets):
                 entry["url"] = url
             if each.lines is not None:
-                lines = [shown for line in each.lines if (shown := self._line(line, own, secrets))]
+                lines = [shown for line in each.lines if (shown := _line(line, own, secrets))]
                 entry["head"] = "\n".join(lines)
             if each.body:
-                self._add_body(entry, each, row_body, secrets)
+                _add_body(entry, each, row_body, secrets)
             answer = each.answer
             if isinstance(answer, Response):
                 entry["status"] = answer.status
                 entry["ms"] = answer.elapsed_ms
                 entry["answer_head"] = "\n".join(
-                    [_shown(name, value, (*self._secrets(), *secrets)) for name, value in answer.headers.pairs()]
+                    [_shown(name, value, secrets) for name, value in answer.headers.pairs()]
                 )
                 is_said = number == last and excerpt and len(answer.body) <= _SHORT
                 if answer.body and not each.is_hidden and not is_said:
-                    entry["answer"] = _text(answer.body, (*self._secrets(), *secrets, *answer.secrets), MOST_ANSWER)
+                    entry["answer"] = _text(answer.body, (*secrets, *answer.secrets), MOST_ANSWER)
             else:
                 entry["error"] = answer.message
                 if each.lines is None or not answer.was_sent:
@@ -325,32 +325,31 @@ class Scribe:
             entry["answer"] = redact(printable(each.answer), secrets)[:MOST_ANSWER]
         return entry
 
-    def _url(self, url: str, more: Sequence[str]) -> str:
+    def _url(self, url: str, secrets: Sequence[str]) -> str:
         if self._secret_path and mask_url(url) == self._address:
             return ""
-        return redact(shown_url(url, secret_path=self._secret_path), (*self._secrets(), *more))[:500]
+        return redact(shown_url(url, secret_path=self._secret_path), secrets)[:500]
 
-    def _line(self, line: str | bytes, own: list[str], more: Sequence[str]) -> str:
-        """Return one line of a request's head, "" if libcurl leaves it out."""
-        text = line if isinstance(line, str) else line.decode("latin-1")
-        if text in own or _OURS.fullmatch(text):
-            return text
-        name, colon, value = text.partition(":")
-        if colon:  # a name alone: it is not sent
-            return _shown(name, value.strip(), (*self._secrets(), *more)) if value else ""
-        return _shown(
-            name.removesuffix(";"), "", (*self._secrets(), *more)
-        )  # libcurl's way to send one without a value
 
-    def _add_body(self, entry: dict[str, Any], exchange: Exchange, row_body: bytes, more: Sequence[str]) -> None:
-        body = exchange.body
-        if exchange.is_hidden:
-            entry["body_is"] = HIDDEN
-        elif body == row_body:
-            entry["body_is"] = FROM_ROW
-        else:
-            entry["body"] = _text(body, (*self._secrets(), *more), MOST_BODY)
-            entry["size"] = len(body)
+def _line(line: str | bytes, own: list[str], secrets: tuple[str, ...]) -> str:
+    """Return one line of a request's head, "" if libcurl leaves it out."""
+    text = line if isinstance(line, str) else line.decode("latin-1")
+    if text in own or _OURS.fullmatch(text):
+        return text
+    name, colon, value = text.partition(":")
+    if colon:  # a name alone: it is not sent
+        return _shown(name, value.strip(), secrets) if value else ""
+    return _shown(name.removesuffix(";"), "", secrets)  # libcurl's way to send one without a value
+
+
+def _add_body(entry: dict[str, Any], exchange: Exchange, row_body: bytes, secrets: tuple[str, ...]) -> None:
+    body = exchange.body
+    if exchange.is_hidden:
+        entry["body_is"] = HIDDEN
+    elif body == row_body:
+        entry["body_is"] = FROM_ROW
+    else:
+        entry["body"], entry["size"] = _text(body, secrets, MOST_BODY), len(body)
 
 
 @lru_cache(maxsize=_REMEMBERED)  # the same few for every slice, and looking for secrets costs as much as sending
