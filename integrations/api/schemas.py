@@ -116,7 +116,7 @@ class PushIn(Schema):
     attempt: int = Field(default=0, ge=0, le=1000, description="another number pushes the same order again")
     max_retries: int = Field(default=3, ge=0, le=5)
     wait: bool = False
-    not_before: datetime | None = None
+    not_before: Annotated[datetime, AfterValidator(_in_our_time)] | None = None
 
 
 class PushOut(Schema):

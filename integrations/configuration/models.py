@@ -15,7 +15,7 @@ from integrations.connectors.port import Binding
 from integrations.connectors.registry import ConnectorRegistry
 from integrations.credentials.fields import EncryptedJSON, EncryptedText
 from integrations.database import clock
-from integrations.errors import EncryptionError, UnknownConnector
+from integrations.errors import EncryptionError, IncompatibleConnector, UnknownConnector
 
 from .accessors import Address, Credential, Setting
 from .cache import forget_after_commit
@@ -132,7 +132,7 @@ class IntegrationConfiguration(AbstractConfiguration):
         """
         try:
             binding = Binding.from_settings(ConnectorRegistry.type_of(self.name).manifest, settings)
-        except UnknownConnector:
+        except (UnknownConnector, IncompatibleConnector):
             binding = Binding(credentials=dict(settings))
         try:
             is_same = dict(binding.credentials) == self.credentials

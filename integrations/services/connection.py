@@ -31,7 +31,7 @@ from integrations.connectors.port import Client, TestResult
 from integrations.connectors.registry import ConnectorRegistry
 from integrations.credentials.masking import is_mask
 from integrations.delivery.lanes import lock_lanes
-from integrations.errors import ConfigurationError, UnknownConnector, forgets_locals
+from integrations.errors import ConfigurationError, IncompatibleConnector, UnknownConnector, forgets_locals
 
 from .lookup import list_available_providers
 from .settings import change_settings, checked_settings, refuse_to_send_secrets_elsewhere, save_settings
@@ -90,7 +90,7 @@ class ConnectionService:
             _put_settings(copy(connection), settings)
         except ConfigurationError as error:
             return [f"{name}: {problem}" for name, problem in error.problems.items()]
-        except UnknownConnector as error:
+        except (UnknownConnector, IncompatibleConnector) as error:
             return [f"provider_name: {error.message}"]
         return []
 

@@ -19,7 +19,7 @@ from integrations.connections.models import TenantIntegration
 from integrations.connectors.registry import ConnectorRegistry
 from integrations.database import clock
 from integrations.delivery.models import Lane
-from integrations.errors import UnknownConnector
+from integrations.errors import IncompatibleConnector, UnknownConnector
 from integrations.health.reading import health_of
 from integrations.health.rule import Health, Kind, State
 from integrations.tenancy.tenant import name_of
@@ -142,7 +142,7 @@ def _status(
     try:
         manifest = ConnectorRegistry.type_of(integration.integration_type).manifest
         family, limit = manifest.family, manifest.rate_limit.per_minute if manifest.rate_limit else None
-    except UnknownConnector:
+    except (UnknownConnector, IncompatibleConnector):
         family, limit = "unknown", None
     calls, failed, mean = figures
     is_open = lane.times_opened > 0

@@ -176,7 +176,7 @@ def unsubscribe(request: HttpRequest, public_id: UUID, event_type: str) -> Any:
     """Make it want this event type no more; what is owed already is still delivered."""
     with transaction.atomic():
         integration = one(request, public_id, Capability.SETTINGS, lock=True)
-        require_kind(request, integration.integration_type, integration.tenant)
+        caller_of(request).require_use(integration)
         row = _stored(integration, event_type)
         refuse_stale(request, _etag(row))
         if row is None:

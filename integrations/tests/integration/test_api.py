@@ -324,6 +324,9 @@ def test_a_push_nobody_waits_for_is_accepted(side: Side, erp: TenantIntegration)
     assert (answer.status_code, answer.json()["status"]) == (202, "PENDING")
     nameless = call(side.client, "post", path, {"order": {"total": "1"}})
     assert nameless.status_code == 422 and "draft_order" in nameless.json()["fields"]
+    for never in ("9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00+14:00"):
+        refused = call(side.client, "post", path, {"order": {"id": 8}, "not_before": never})
+        assert refused.status_code == 422 and "not_before" in refused.content.decode()
 
 
 @pytest.mark.django_db(transaction=True)

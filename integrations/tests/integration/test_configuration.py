@@ -17,6 +17,7 @@ from django.test.utils import CaptureQueriesContext, isolate_apps
 from integrations import BaseIntegration, IntegrationDisabled, IntegrationNotConfigured, config
 from integrations.configuration import cache
 from integrations.configuration.models import AbstractConfiguration
+from integrations.connectors.registry import ConnectorRegistry
 from integrations.errors import EncryptionError
 from integrations.models import (
     GeminiConfiguration,
@@ -113,7 +114,9 @@ def test_settings_are_split_by_the_manifest_and_a_new_secret_is_a_rotation() -> 
     assert row.github_token == "third"
 
 
-def test_settings_of_an_unknown_system_are_all_secret() -> None:
+@pytest.mark.parametrize("broken", [{}, {"nobody-knows-it": "it was written for another version"}])
+def test_settings_of_an_unknown_system_are_all_secret(broken: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ConnectorRegistry, "_broken", broken)
     row = IntegrationConfiguration(name="nobody-knows-it")
     row.apply_settings({"dsn": CANARY})
     assert row.credentials == {"dsn": CANARY} and row.config == {} and CANARY not in repr(vars(row))

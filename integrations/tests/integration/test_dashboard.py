@@ -10,6 +10,7 @@ from django.test import Client
 from django.utils import timezone
 
 from integrations.connections.health import refused_reason
+from integrations.connectors.registry import ConnectorRegistry
 from integrations.models import ExecutionLog, Lane, TenantIntegration
 from integrations.services.status import overall, statuses
 from integrations.tests.factories import make_tenant
@@ -143,6 +144,20 @@ def test_the_public_health_says_one_word(side: Side) -> None:
         details["breaker"] == "open" and details["next_probe_at"] and details["id"] == str(side.integration.public_id)
     )
     assert "pk" not in details
+
+
+@pytest.mark.parametrize("why", [None, "acme-hook was written for version 9 of the connector kit"])
+def test_a_connector_that_cannot_be_used_hides_no_other(
+    side: Side, why: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its package is gone, or was written for another version."""
+    TenantIntegration.unannounced.filter(pk=side.integration.pk).update(integration_type="acme-hook")
+    monkeypatch.setattr(ConnectorRegistry, "_broken", {"acme-hook": why} if why else {})
+    canary_integration(side.tenant, "Fine")
+    answer = side.client.get("/api/connectors/health").json()
+    assert {each["connector"]: each["family"] for each in answer["connectors"]}["acme-hook"] == "unknown"
+    assert len(answer["connectors"]) == 2
+    assert Client().get("/api/connectors/health").status_code in (200, 503)
 
 
 def test_figures_cost_four_queries(side: Side, django_assert_num_queries: Any) -> None:

@@ -13,6 +13,7 @@ from django.forms import modelform_factory
 
 from integrations import UnknownConnector
 from integrations.admin.integration.mixin_form import ConnectionForm
+from integrations.connectors.registry import ConnectorRegistry
 from integrations.delivery.drain import drain
 from integrations.errors import ConfigurationError, IntegrationAuthError
 from integrations.models import AbstractConnection, AuditEntry, ExecutionLog, TenantIntegration
@@ -226,10 +227,16 @@ def test_stored_secrets_do_not_follow_an_address_to_another_server(connection: A
     assert stored(connection).get_adapter().base_url == "https://elsewhere.example.com"
 
 
-def test_an_unknown_kind_is_an_error_and_no_crash(make: Make, host: SimpleNamespace) -> None:
+def test_an_unknown_kind_is_an_error_and_no_crash(
+    make: Make, host: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
     made = make("host")
     made.provider_name = "nobody"
     assert ConnectionService.validate_settings(made, {}) == ["provider_name: Unknown connector type: 'nobody'"]
+    with monkeypatch.context() as patch:
+        patch.setattr(ConnectorRegistry, "_broken", {"nobody": "it was written for another version"})
+        errors = ConnectionService.validate_settings(made, {})
+        assert errors == ["provider_name: it was written for another version"]
     made.save()
     with pytest.raises(UnknownConnector):
         ConnectionService.rotate_credentials(made, NEW)
