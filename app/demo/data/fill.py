@@ -107,7 +107,19 @@ def fill(
         pushed = _pushes(targets, since, now, luck)
         _traffic(casts, targets, pushed, since, now, luck, filled)
         _others(targets, since, now, luck, filled)
+        if any(target.is_new for target in targets):
+            _in_order({str(cast.tenant.pk) for cast in casts})
     return filled
+
+
+def _in_order(tenant_keys: set[str]) -> None:
+    """Let the audit trail of these tenants be in the order of its times, as it is where it is written as time goes."""
+    entries = AuditEntry.objects.filter(tenant_key__in=tenant_keys)
+    kept = sorted(entries, key=lambda entry: (entry.created_at, entry.pk))
+    entries.delete()
+    for entry in kept:
+        entry.pk = None
+    AuditEntry.objects.bulk_create(kept, batch_size=BATCH)
 
 
 # -- who -------------------------------------------------------------------------------------------------------

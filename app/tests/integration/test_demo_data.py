@@ -13,7 +13,15 @@ from app.demo.data.here import last_filled, others_here
 from app.demo.data.places import COMPANIES
 from integrations.audit.exchanges import exchanges_of
 from integrations.health.reading import health_of
-from integrations.models import ExecutionLog, IntegrationEvent, IntegrationSync, Lane, TenantIntegration, WebhookEvent
+from integrations.models import (
+    AuditEntry,
+    ExecutionLog,
+    IntegrationEvent,
+    IntegrationSync,
+    Lane,
+    TenantIntegration,
+    WebhookEvent,
+)
 from integrations.statistics.reading import EVERYBODY, MONTH_LONG, Whose, totals
 from tasks.models import Customer, CustomerAsset, Note, WorkItem
 from tenants.models import Tenant
@@ -105,6 +113,15 @@ def test_a_filled_database_looks_like_one_that_workers_wrote() -> None:
     assert syncs.count() == before_count
     portal = TenantIntegration.objects.get(name="Customer portal")
     assert portal.webhook_url == "http://127.0.0.1:8181/acme/customer-portal"
+
+
+def test_the_audit_trail_of_the_demo_goes_with_the_time() -> None:
+    fill("http://127.0.0.1:8180", pace=0.05)
+    for tenant in Tenant.objects.all():
+        times = list(
+            AuditEntry.objects.filter(tenant_key=str(tenant.pk)).order_by("pk").values_list("created_at", flat=True)
+        )
+        assert times == sorted(times) and times
 
 
 def test_tenants_of_others_are_named(settings: object) -> None:
