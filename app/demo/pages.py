@@ -10,6 +10,7 @@ from django.apps import apps
 from django.db.models import QuerySet
 from django.urls import URLPattern, reverse
 
+from integrations.audit.trail import AuditEntry
 from integrations.console.urls import urlpatterns
 from integrations.erp.push_log import ERPPushLog
 from integrations.label import app_label
@@ -87,7 +88,7 @@ def _sample(segment: str, name: str, tenant: Any) -> Any:
     """Return what stands in an address of `segment` for its argument `name`, None if there is nothing."""
     if name in ("type", "kind", "connector_type") or (segment, name) == ("integrations", "key"):
         return "webhook"
-    if name == "event_type":
+    if name == "event_type" or (segment, name) == ("event-types", "name"):
         return "workitem_created"
     if segment == "objects":
         column = {"content_type": "content_type", "object_id": "object_id"}.get(name, "pk")
@@ -133,5 +134,5 @@ _ROWS: dict[str, Callable[[Any], QuerySet[Any] | None]] = {
     "pushes": lambda tenant: ERPPushLog.objects.filter(integration__tenant=tenant).order_by("-pk"),
     "jobs": _of("Job", "tenant"),
     "keys": _of("APIKey", "tenant"),
-    "audit": _of("AuditEntry", "tenant_key"),
+    "audit": lambda tenant: AuditEntry.objects.filter(tenant_key=str(tenant.pk)).order_by("-pk"),
 }

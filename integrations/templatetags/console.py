@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from django import template
 from django.contrib import admin
 from django.template import Context
 from django.urls import NoReverseMatch, reverse
-from django.utils.html import format_html, json_script
+from django.utils.html import format_html, format_html_join, json_script
 from django.utils.safestring import SafeString, mark_safe
 
 from integrations.connectors.gallery import logo_of
@@ -22,6 +23,7 @@ from integrations.tenancy.capabilities import Capability
 from integrations.tenancy.tenant import name_of
 
 register = template.Library()
+_ENDS = re.compile(r"[^._]*[._]|[^._]+")  # parts of a field's name
 register.filter("when", when)
 register.filter("lasting", lasting)
 register.filter("exact", exact)
@@ -87,6 +89,19 @@ def admin_url(name: str = "index", *args: Any) -> str:
         return reverse(f"{admin.site.name}:{name}", args=args)
     except NoReverseMatch:
         return ""
+
+
+@register.filter
+def dotted(path: str) -> SafeString:
+    """Let the name of a field break behind its dots and underscores, and nowhere else."""
+    return format_html_join(mark_safe("<wbr>"), "{}", ((part,) for part in _ENDS.findall(path)))
+
+
+@register.filter
+def coded(text: str) -> SafeString:
+    """Show what stands in backticks as code."""
+    parts = enumerate(str(text).split("`"))
+    return format_html_join("", "{}", ((format_html("<code>{}</code>", part) if n % 2 else part,) for n, part in parts))
 
 
 @register.filter
