@@ -14,20 +14,39 @@ MAKEFILE = (PROJECT / "Makefile").read_text()
 
 
 def looked_at(variable: str) -> list[Path]:
-    """Return the paths that `variable` of the Makefile names."""
+    """Return the paths that `variable` of the Makefile names, by itself or through others."""
     (value,) = re.findall(rf"^{variable} *= *(.+)$", MAKEFILE, re.MULTILINE)
-    return [PROJECT / path.replace("$(TESTS)", "integrations/tests") for path in value.split()]
+    paths = []
+    for word in value.split():
+        if of := re.fullmatch(r"\$\((\w+)\)", word):
+            paths += looked_at(of[1])
+        else:
+            paths.append(PROJECT / word.replace("$(TESTS)", "integrations/tests"))
+    return paths
+
+
+def every_test() -> list[Path]:
+    found = [file for app in ("app", "integrations", "tasks", "tenants") for file in (PROJECT / app).rglob("test_*.py")]
+    assert TESTS / "unit" / Path(__file__).name in found
+    return found
 
 
 @pytest.mark.parametrize(("marker", "variable"), [("integration", "ON_SERVICES"), ("slow", "ON_SERVICES")])
 def test_what_is_marked_for_a_lane_is_where_it_looks(marker: str, variable: str) -> None:
-    marked = [file for file in TESTS.rglob("test_*.py") if re.search(rf"mark\.{marker}\b", file.read_text())]
+    marked = [file for file in every_test() if re.search(rf"mark\.{marker}\b", file.read_text())]
     paths = looked_at(variable)
     assert len(marked) > 10
     assert [file for file in marked if not any(file.is_relative_to(path) for path in paths)] == []
 
 
+@pytest.mark.parametrize("folder", ["app/tests", "tasks/tests", "tenants/tests"])
+def test_each_test_of_the_example_is_in_a_lane(folder: str) -> None:
+    paths = [*looked_at("UNIT"), *looked_at("INTEGRATION")]
+    files = list((PROJECT / folder).rglob("test_*.py"))
+    assert files and [file for file in files if not any(file.is_relative_to(path) for path in paths)] == []
+
+
 def test_what_kills_processes_is_in_its_folder() -> None:
-    marked = [file for file in TESTS.rglob("test_*.py") if "mark.crash" in file.read_text()]
+    marked = [file for file in every_test() if "mark.crash" in file.read_text()]
     assert {file.parent.name for file in marked if file != Path(__file__)} == {"crash"}
     assert "$(TESTS)/crash -q -m crash" in MAKEFILE
