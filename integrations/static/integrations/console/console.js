@@ -5,6 +5,12 @@
   const colour = (name) => getComputedStyle(root).getPropertyValue(`--${name}`).trim();
   const say = (words) => { document.getElementById("spoken").textContent = words; };
 
+  // Where tabs do not fit, the one that is open is in view.
+  for (const tab of document.querySelectorAll(".tabs [aria-current]")) {
+    const row = tab.parentElement;
+    row.scrollLeft += tab.getBoundingClientRect().left - row.getBoundingClientRect().left - (row.clientWidth - tab.offsetWidth) / 2;
+  }
+
   // data-copies="id": copy the text of that element. Without an id: its own data-text.
   document.addEventListener("click", async (event) => {
     const button = event.target.closest("[data-copies], [data-text]");
