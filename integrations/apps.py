@@ -42,7 +42,7 @@ class IntegrationsConfig(AppConfig):
         from .erp.connection import ERPConnection
         from .metrics import worker  # noqa: F401 - listens to Celery
         from .metrics.view import networks as networks_of_metrics
-        from .observability import heartbeat  # noqa: F401 - listens to Celery
+        from .observability import processes  # noqa: F401 - listens to Celery, and to Django's requests
         from .tenancy.tenant import tenant_model
         from .transport.policy import AddressPolicy
 

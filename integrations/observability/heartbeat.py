@@ -1,22 +1,18 @@
-"""Signs of life of the processes that nobody watches.
-
-``worker`` beats whenever a worker runs the sweep, ``beat`` whenever the scheduler sends something.
+"""Signs of life by name: ``worker`` whenever a worker starts or runs the sweep, ``beat`` whenever the scheduler sends
+something, and the end of each periodic task (periodic.py). Who the processes are is in processes.py.
 """
 
 from __future__ import annotations
 
 import logging
 from datetime import datetime
-from typing import Any
 
-from celery.signals import beat_embedded_init, beat_init, before_task_publish, worker_ready
 from django.db import DatabaseError
 from django.db.models.functions import Now
 
 from integrations import conf
 from integrations.database.times import after
 
-from . import processes
 from .models import Heartbeat
 
 logger = logging.getLogger("integrations.observability")
@@ -45,23 +41,3 @@ def which_are_alive(*names: str) -> set[str]:
     """Return those of `names` that were seen within HEARTBEAT_STALE_SECONDS."""
     rows = Heartbeat.objects.filter(name__in=names, beaten_at__gte=after(-conf.HEARTBEAT_STALE_SECONDS))
     return set(rows.values_list("name", flat=True))
-
-
-@worker_ready.connect(dispatch_uid="heartbeat-worker")
-def _worker_ready(**_: Any) -> None:
-    beat("worker")
-
-
-def _watch_scheduler(**_: Any) -> None:
-    before_task_publish.connect(_scheduler_sent, dispatch_uid="heartbeat-beat", weak=False)
-    beat("beat")
-    processes.beat(processes.BEAT)
-
-
-def _scheduler_sent(**_: Any) -> None:
-    beat("beat")
-    processes.beat_if_due(processes.BEAT)
-
-
-beat_init.connect(_watch_scheduler, dispatch_uid="heartbeat-beat-init", weak=False)
-beat_embedded_init.connect(_watch_scheduler, dispatch_uid="heartbeat-beat-embedded", weak=False)

@@ -15,7 +15,14 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from celery.signals import task_prerun, worker_ready, worker_shutdown
+from celery.signals import (
+    beat_embedded_init,
+    beat_init,
+    before_task_publish,
+    task_prerun,
+    worker_ready,
+    worker_shutdown,
+)
 from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.wsgi import WSGIHandler
 from django.core.signals import request_finished, request_started
@@ -29,7 +36,9 @@ from integrations.database import clock, sql
 from integrations.database.times import SKEW, after, compare, compare_in
 from integrations.delivery.hints import QUEUE, SLOW_QUEUE
 
+from . import heartbeat
 from .models import ProcessHeartbeat
+from .periodic import look_in_place_of_beat
 
 WEB, WORKER, BEAT = "web", "worker", "beat"
 PERIOD = 15.0  # seconds between two beats, and between two comparisons
@@ -178,9 +187,8 @@ _pulse: _Pulse | None = None
 
 @worker_ready.connect(dispatch_uid="process-worker-ready")
 def _worker_ready(sender: Any, **_: Any) -> None:
-    from .periodic import look_in_place_of_beat  # it needs the task's schedule, which needs this
-
     global _pulse
+    heartbeat.beat("worker")
     queues = tuple(sender.app.amqp.queues.consume_from)
     _pulse = _Pulse(queues, partial(look_in_place_of_beat, sender.app, queues))
     _pulse.start()
@@ -199,6 +207,24 @@ def _worker_ends(**_: Any) -> None:
 @task_prerun.connect(dispatch_uid="process-task-prerun")
 def _before_a_task(**_: Any) -> None:
     compare_if_due()
+
+
+# -- the scheduler -----------------------------------------------------------------------------------------------------
+
+
+def _watch_scheduler(**_: Any) -> None:
+    before_task_publish.connect(_scheduler_sent, dispatch_uid="process-beat", weak=False)
+    heartbeat.beat("beat")
+    beat(BEAT)
+
+
+def _scheduler_sent(**_: Any) -> None:
+    heartbeat.beat("beat")
+    beat_if_due(BEAT)
+
+
+beat_init.connect(_watch_scheduler, dispatch_uid="process-beat-init", weak=False)
+beat_embedded_init.connect(_watch_scheduler, dispatch_uid="process-beat-embedded", weak=False)
 
 
 # -- a web process -----------------------------------------------------------------------------------------------------
