@@ -283,6 +283,8 @@ def test_the_list_finds_by_each_filter(receiver: Receiver, django_assert_max_num
     text = read(client, "deliveries", query={"status": "nonsense", "response_status": "teapot"})
     assert 'value="teapot"' in text, "what is wrong stays there to be mended"
     assert "is no status" in text and "is no HTTP status" in text
+    assert text.count('aria-invalid="true"') == 1 and 'aria-describedby="wrong-response_status"' in text
+    assert 'aria-invalid="true"' not in read(client, "deliveries", query={"response_status": "404"})
     assert "No delivery matches" in read(client, "deliveries", query={"object": "RMA-501"})
     part = read(client, "deliveries", query={"status": "retrying"}, **{"HX-Request": "true"})
     assert "<html" not in part and f'id="delivery-{failing.pk}"' in part

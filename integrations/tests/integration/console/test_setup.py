@@ -115,6 +115,8 @@ def test_connection_events_test_on(receiver: Receiver) -> None:
     assert client.post(last).status_code == 302
     made.refresh_from_db()
     assert made.is_active
+    workbench = reverse("console:integration", args=[made.public_id])
+    assert f'<a class="button primary" href="{workbench}">To its page</a>' in page(client, last)
     make_item(tenant, reference_id="RMA-3")
     drain(made.pk)
     assert receiver.requests[-1].json["workitem"]["reference_id"] == "RMA-3"
