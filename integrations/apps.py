@@ -18,6 +18,10 @@ class IntegrationsConfig(AppConfig):
     verbose_name = "Integrations"
 
     def ready(self) -> None:
+        from django.contrib.auth.models import Group, Permission
+        from django.contrib.contenttypes.models import ContentType
+
+        from integrations.database.tables import has_tables
         from integrations.tenancy.deletion import batch_begins, deletion_begins
 
         from . import checks, conf, signals  # noqa: F401 - checks register themselves
@@ -67,6 +71,8 @@ class IntegrationsConfig(AppConfig):
         batch_begins.connect(hold_lanes, sender=TenantIntegration, dispatch_uid="hold-lanes")
 
         def schedule(using: str, **_: Any) -> None:
+            if not has_tables(using, TenantIntegration, ContentType, Permission, Group):
+                return  # another database than ours, or another app's migrations alone
             ensure_schedule(using)
             ensure_permissions(using)
             ensure_groups(self, using)

@@ -8,6 +8,7 @@ from django.conf import settings
 from django.db.models.functions import Now
 
 from integrations import conf
+from integrations.database.tables import has_tables
 
 
 def beat_schedule(sweep_seconds: float = 15.0) -> dict[str, dict[str, Any]]:
@@ -76,8 +77,8 @@ def ensure_schedule(using: str = "default") -> None:
         return
     from django_celery_beat.models import IntervalSchedule, PeriodicTask, PeriodicTasks
 
-    if PeriodicTask._meta.db_table not in _tables(using):
-        return  # its own migrations come later in this very run; post_migrate is sent once more
+    if not has_tables(using, PeriodicTask, IntervalSchedule):
+        return
     tasks = _tasks(int(conf.SWEEP_SECONDS))
     for name, task, seconds in tasks:
         if not PeriodicTask.objects.using(using).filter(task=task).exists():
@@ -88,9 +89,3 @@ def ensure_schedule(using: str = "default") -> None:
     mended += ours.filter(last_run_at__gt=Now()).update(last_run_at=Now())  # written by a clock that was ahead
     if mended and using == "default":
         PeriodicTasks.update_changed()  # a scheduler that runs reads them again
-
-
-def _tables(using: str) -> list[str]:
-    from django.db import connections
-
-    return connections[using].introspection.table_names()
