@@ -15,9 +15,9 @@ from django.urls import NoReverseMatch, reverse
 from django.utils.translation import gettext as _
 
 from integrations.outbox.models import IntegrationEvent
+from integrations.outbox.objects import by_object_id
 from integrations.tenancy.boundary import is_own, owner_of
 from integrations.tenancy.harmless_text import harmless
-from integrations.tenancy.tenant import as_key
 
 from .access import Access
 
@@ -61,8 +61,7 @@ def name_objects(access: Access, events: Iterable[IntegrationEvent]) -> None:
 def _found(model: type[models.Model] | None, object_ids: Iterable[str]) -> dict[str, Any]:
     if model is None or model._meta.proxy:
         return {}  # a proxy stands for objects that are no model of ours: an order's id is not a push's
-    keys = {key for object_id in object_ids if (key := as_key(model._meta.pk, object_id)) is not None}
-    return {str(obj.pk): obj for obj in model._base_manager.filter(pk__in=keys)}
+    return by_object_id(model._base_manager.all(), object_ids)
 
 
 def page_of(access: Access, obj: Any) -> str:

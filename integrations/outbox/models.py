@@ -32,7 +32,7 @@ def object_id_of(pk: Any) -> str:
 
     The parts of a composite one as JSON; of one that is too long for the column, its beginning and a digest.
     """
-    text = json.dumps([str(part) for part in pk], ensure_ascii=False) if isinstance(pk, tuple) else str(pk)
+    text = json.dumps([str(part) for part in pk], ensure_ascii=False) if isinstance(pk, list | tuple) else str(pk)
     if len(text) <= MAX_OBJECT_ID and "\0" not in text:
         return text
     digest = hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()

@@ -24,7 +24,7 @@ from django.core.exceptions import ValidationError
 from django.db import models
 
 from .harmless_text import harmless
-from .tenant import is_tenant
+from .tenant import as_key, is_tenant
 
 logger = logging.getLogger("integrations.tenants")
 
@@ -140,7 +140,8 @@ def stored_owner(model: type[models.Model], pk: Any, using: str) -> Any:
         return None
     rows: models.QuerySet[Any] = models.QuerySet(model, using=using)
     try:
-        key = pk if isinstance(pk, tuple) else model._meta.pk.to_python(pk)
+        field: Any = model._meta.pk
+        key = as_key(field, pk) if isinstance(field, models.CompositePrimaryKey) else field.to_python(pk)
         return rows.filter(pk=key).values_list(path, flat=True).first()
     except (ArithmeticError, TypeError, ValueError, ValidationError):  # "abc" is no key of this model
         return None

@@ -6,6 +6,7 @@ in the API, beside its key). One that is being deleted in batches (marks.py) is 
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -99,12 +100,12 @@ def as_key(field: Any, value: Any) -> Any:
     """Return `value` as what `field`, a key, holds; None for what it holds in no row, whatever it is.
 
     Such are a number that no database takes, a value of another type (a list, 1.5 or True for a number, a number for
-    a UUID), and a text that PostgreSQL cannot be asked for.
+    a UUID), and a text that PostgreSQL cannot be asked for. A composite key is a tuple, or its parts as JSON.
     """
     while field.remote_field is not None:
         field = field.target_field
     if isinstance(field, models.CompositePrimaryKey):
-        return value if isinstance(value, tuple) else None
+        return _as_composite_key(field, value)
     if isinstance(field, models.IntegerField):
         is_number = isinstance(value, int) and not isinstance(value, bool)
         text = value if isinstance(value, str) else str(value) if is_number and abs(value) <= MAX_KEY else ""
@@ -117,3 +118,15 @@ def as_key(field: Any, value: Any) -> Any:
     if found is None or not isinstance(value, str | type(found)):
         return None
     return None if isinstance(found, str) and _UNASKABLE.search(found) else found
+
+
+def _as_composite_key(field: models.CompositePrimaryKey, value: Any) -> tuple[Any, ...] | None:
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except (RecursionError, ValueError):
+            return None
+    if not isinstance(value, list | tuple) or len(value) != len(field.fields):
+        return None
+    parts = tuple(as_key(part, each) for part, each in zip(field.fields, value, strict=True))
+    return None if None in parts else parts

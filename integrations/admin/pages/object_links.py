@@ -15,9 +15,9 @@ from django.urls import reverse
 from django.utils.html import format_html
 
 from integrations.label import app_label
-from integrations.outbox.models import IntegrationEvent
+from integrations.outbox.models import IntegrationEvent, object_id_of
+from integrations.outbox.objects import by_object_id
 from integrations.tenancy.boundary import is_own, owner_of, owner_path
-from integrations.tenancy.tenant import as_key
 
 FOUND = 50  # objects that a search by their own words may find
 
@@ -52,9 +52,8 @@ def _found(request: HttpRequest, model: type[Any], object_ids: Iterable[str]) ->
         return {}
     if model._meta.proxy or not model_admin.has_view_permission(request):
         return {}  # a proxy stands for objects that are no model of ours: an order's id is not a push's
-    keys = {key for object_id in object_ids if (key := as_key(model._meta.pk, object_id)) is not None}
-    found = model_admin.get_queryset(request).filter(pk__in=keys)
-    return {str(obj.pk): obj for obj in found if model_admin.has_view_permission(request, obj)}
+    found = by_object_id(model_admin.get_queryset(request), object_ids)
+    return {key: obj for key, obj in found.items() if model_admin.has_view_permission(request, obj)}
 
 
 def search_objects(request: HttpRequest, term: str) -> Iterator[tuple[int, list[str]]]:
@@ -66,5 +65,5 @@ def search_objects(request: HttpRequest, term: str) -> Iterator[tuple[int, list[
             continue
         queryset = model_admin.get_queryset(request).order_by()
         found, _ = model_admin.get_search_results(request, queryset, term)
-        if ids := [str(pk) for pk in found.values_list("pk", flat=True)[:FOUND]]:
+        if ids := [object_id_of(pk) for pk in found.values_list("pk", flat=True)[:FOUND]]:
             yield ContentType.objects.get_for_model(model).pk, ids

@@ -11,6 +11,7 @@ from django.http import HttpRequest
 
 from integrations.audit.notes import has_note_writer
 from integrations.console.access import Access
+from integrations.outbox.models import object_id_of
 from integrations.tenancy.boundary import owner_path
 
 FOUND = 50  # objects of one kind
@@ -33,7 +34,7 @@ def finder(request: HttpRequest, access: Access) -> Any:
                 continue
             rows = access.visible(model._base_manager.order_by(), path)
             found, _ = model_admin.get_search_results(request, rows, words)
-            if ids := [str(pk) for pk in found.values_list("pk", flat=True)[:FOUND]]:
+            if ids := [object_id_of(pk) for pk in found.values_list("pk", flat=True)[:FOUND]]:
                 yield ContentType.objects.get_for_model(model).pk, ids
 
     return find
