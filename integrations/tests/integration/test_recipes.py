@@ -17,10 +17,10 @@ from django.dispatch import receiver as on_signal
 from integrations import capture, signals
 from integrations.capture import trigger_handler
 from integrations.capture.trigger_handler import trigger_integrations
-from integrations.connections import event_types
 from integrations.models import IntegrationEvent, TenantIntegration
 from integrations.publish import publish
 from integrations.tests.factories import events, make_integration, make_item, make_tenant
+from integrations.tests.registered_types import forgotten_afterwards
 from tasks.models import Customer, DropoffPoint
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db, pytest.mark.portable]
@@ -50,11 +50,10 @@ CustomerTrigger.connect()
 def customer_file(tmp_path: Path, monkeypatch: Any) -> Iterator[None]:
     (tmp_path / "customer_of_this_test.py").write_text(ONE_FILE)
     monkeypatch.setattr(signals, "__path__", [*signals.__path__, str(tmp_path)])
-    monkeypatch.setattr(event_types, "_labels", dict(event_types._labels))
-    monkeypatch.setattr(event_types, "_summaries", dict(event_types._summaries))
-    signals.connect_all()
-    yield
-    trigger_handler._handlers[Customer].disconnect()
+    with forgotten_afterwards():
+        signals.connect_all()
+        yield
+        trigger_handler._handlers[Customer].disconnect()
     sys.modules.pop("integrations.signals.customer_of_this_test")
 
 

@@ -26,7 +26,6 @@ from django.utils.functional import lazy
 
 from integrations.capture import trigger_handler
 from integrations.capture.trigger_handler import TriggerHandler
-from integrations.connections import event_types
 from integrations.delivery.manual import record_manual
 from integrations.label import app_label
 from integrations.models import IntegrationEvent, IntegrationSync
@@ -36,6 +35,7 @@ from integrations.outbox.record import Occurrence, record
 from integrations.signals.workitem import WorkItemTrigger
 from integrations.tenancy.boundary import OtherTenant
 from integrations.tests.factories import events, make_integration, make_item, make_tenant
+from integrations.tests.registered_types import forgotten_afterwards
 from tasks.models import Customer, WorkItem
 from tenants.models import Tenant, TenantOwned
 
@@ -195,9 +195,7 @@ def _customer_key() -> Any:
 
 
 @pytest.fixture
-def keyed(request: pytest.FixtureRequest, transactional_db: None, monkeypatch: Any) -> Iterator[Any]:
-    monkeypatch.setattr(event_types, "_labels", dict(event_types._labels))
-
+def keyed(request: pytest.FixtureRequest, transactional_db: None) -> Iterator[Any]:
     class Meta(TenantOwned.Meta):
         app_label = "tasks"
 
@@ -222,9 +220,10 @@ def keyed(request: pytest.FixtureRequest, transactional_db: None, monkeypatch: A
 
     with connection.schema_editor() as editor:
         editor.create_model(keyed_model)
-    handler = KeyedTrigger.connect()
-    yield keyed_model
-    handler.disconnect()
+    with forgotten_afterwards():
+        handler = KeyedTrigger.connect()
+        yield keyed_model
+        handler.disconnect()
     ContentType.objects.filter(app_label="tasks", model="keyed").delete()
     ContentType.objects.clear_cache()
     with connection.schema_editor() as editor:

@@ -17,7 +17,6 @@ from django.test import Client
 
 from integrations.audit.notes import AuditNote, write_notes
 from integrations.capture.trigger_handler import TriggerHandler, trigger_integrations
-from integrations.connections import event_types
 from integrations.delivery.manual import record_manual
 from integrations.erp.push import PushOrchestrator
 from integrations.errors import ConfigurationError
@@ -28,6 +27,7 @@ from integrations.tasks import send_integration_webhook
 from integrations.tenancy.boundary import OtherTenant
 from integrations.tests.factories import make_integration, make_item, make_tenant
 from integrations.tests.receiver import Receiver
+from integrations.tests.registered_types import forgotten_afterwards
 from tasks.models import Customer, CustomerAsset, DropoffPoint, Note, WorkItem
 from tenants.models import Membership, Tenant, TenantOwned
 
@@ -286,9 +286,7 @@ def test_people_belong_to_no_tenant(acme: Tenant) -> None:
 
 
 @pytest.fixture
-def order_model(transactional_db: None, monkeypatch: Any) -> Iterator[tuple[Any, Any]]:
-    monkeypatch.setattr(event_types, "_labels", dict(event_types._labels))
-
+def order_model(transactional_db: None) -> Iterator[tuple[Any, Any]]:
     class Order(TenantOwned):
         customer = models.ForeignKey(Customer, on_delete=models.CASCADE, related_name="+")
         asset = models.OneToOneField(CustomerAsset, on_delete=models.CASCADE, null=True, related_name="+")
@@ -330,9 +328,10 @@ def order_model(transactional_db: None, monkeypatch: Any) -> Iterator[tuple[Any,
     with connection.schema_editor() as editor:
         editor.create_model(Order)
         editor.create_model(Line)
-    handler = OrderTrigger.connect()
-    yield Order, Line
-    handler.disconnect()
+    with forgotten_afterwards():
+        handler = OrderTrigger.connect()
+        yield Order, Line
+        handler.disconnect()
     ContentType.objects.filter(app_label="tasks", model__in=["order", "line"]).delete()
     ContentType.objects.clear_cache()
     with connection.schema_editor() as editor:

@@ -16,9 +16,9 @@ from django.contrib.contenttypes.models import ContentType
 
 from integrations.capture import trigger_handler
 from integrations.capture.discovery import discover
-from integrations.connections import event_types
 from integrations.tests.factories import make_integration, make_tenant
 from integrations.tests.hostapp.installed import INVOICING, host_models
+from integrations.tests.registered_types import forgotten_afterwards
 from tenants.models import Tenant
 
 from .world import INVOICES, STOCK
@@ -26,15 +26,17 @@ from .world import INVOICES, STOCK
 
 @pytest.fixture(scope="module")
 def billing(django_db_setup: None, django_db_blocker: Any) -> Iterator[SimpleNamespace]:
-    labels = dict(event_types._labels)
-    with django_db_blocker.unblock(), host_models(INVOICING) as models, django_db_blocker.block():
+    with (
+        forgotten_afterwards(),
+        django_db_blocker.unblock(),
+        host_models(INVOICING) as models,
+        django_db_blocker.block(),
+    ):
         discover()
         yield models
         for handler in trigger_handler.handlers():
             if handler.model._meta.app_label == "invoicing":
                 handler.disconnect()
-        event_types._labels.clear()
-        event_types._labels.update(labels)
         del sys.modules["integrations.tests.hostapp.invoicing.integrations"]
         with django_db_blocker.unblock():
             ContentType.objects.filter(app_label="invoicing").delete()

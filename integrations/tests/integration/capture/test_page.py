@@ -16,7 +16,6 @@ from django.contrib.contenttypes.models import ContentType
 from app.celery import app
 from integrations.capture import trigger_handler
 from integrations.capture.discovery import discover
-from integrations.connections import event_types
 from integrations.connections.conditions import validate_condition
 from integrations.connectors.incoming import WebhookDTO
 from integrations.errors import IntegrationPermanentError
@@ -24,6 +23,7 @@ from integrations.inbound.actions import forget_action, run_action
 from integrations.models import TenantIntegration
 from integrations.tests.factories import make_integration, make_tenant
 from integrations.tests.hostapp.installed import host_models
+from integrations.tests.registered_types import forgotten_afterwards
 from integrations.tests.services import PROJECT
 from tenants.models import Tenant
 
@@ -46,9 +46,13 @@ def page(tmp_path_factory: Any, django_db_setup: None, django_db_blocker: Any) -
             with (root / found[1]).open("a") as file:
                 file.write(code.replace('"accounts.Account"', '"tenants.Tenant"'))
     sys.path.insert(0, str(root))
-    labels = dict(event_types._labels)
     try:
-        with django_db_blocker.unblock(), host_models(("billing",), package="") as models, django_db_blocker.block():
+        with (
+            forgotten_afterwards(),
+            django_db_blocker.unblock(),
+            host_models(("billing",), package="") as models,
+            django_db_blocker.block(),
+        ):
             discover()
             yield models
             handler = next(each for each in trigger_handler.handlers() if each.model is models.Invoice)
@@ -58,8 +62,6 @@ def page(tmp_path_factory: Any, django_db_setup: None, django_db_blocker: Any) -
                 ContentType.objects.clear_cache()
     finally:
         forget_action("invoice-paid")
-        event_types._labels.clear()
-        event_types._labels.update(labels)
         sys.path.remove(str(root))
         for name in [name for name in sys.modules if name.split(".")[0] == "billing"]:
             del sys.modules[name]
