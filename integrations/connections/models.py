@@ -35,6 +35,17 @@ from .remembered import Remembered, still_known
 from .row import SIGNING_KEYS
 from .token_store import GrantTokens
 
+# What a person sets on an integration beside its connector's settings, in the order of forms and pages. A column's own
+# declaration says what it is called, may be and means; this says what applies where a limit is empty.
+SIGNING = ("is_signed", "renew_secret_days")
+LIMITS = {
+    "ordering": "",
+    "max_in_flight": gettext_lazy("8 (default)"),
+    "rate_limit_per_minute": gettext_lazy("no limit of its own"),
+    "timeout_seconds": gettext_lazy("30 (default)"),
+    "max_attempts": gettext_lazy("about three days of them (default)"),
+}
+
 # Whoever writes one of these says that the settings are those of the present connector.
 _SETTINGS = frozenset({"integration_type", "webhook_url_encrypted", "credentials_encrypted", "config"})
 
@@ -75,16 +86,18 @@ class TenantIntegration(IntegrationNames, TenantOwned, AbstractConnection):
 
     has_lane = True
 
-    name = models.CharField(max_length=200)
+    name = models.CharField(gettext_lazy("name"), max_length=200)
     integration_type = PlainCharField(max_length=50, choices=connector_choices)
     provider_family = models.CharField(max_length=50, blank=True, editable=False)  # the connector's, for filters
     exclusive_group = models.CharField(max_length=50, blank=True, editable=False)  # "": a tenant may have several
     webhook_url_encrypted = models.TextField(blank=True, default="", editable=False)
     headers_encrypted = models.TextField(blank=True, default="", editable=False)
 
-    is_active = models.BooleanField("active", default=True, help_text=gettext_lazy("The tenant's switch."))
+    is_active = models.BooleanField(
+        gettext_lazy("active"), default=True, help_text=gettext_lazy("The tenant's switch.")
+    )
     is_signed = models.BooleanField(
-        "signed", default=True, help_text=gettext_lazy("Sign every request (Standard Webhooks).")
+        gettext_lazy("signed"), default=True, help_text=gettext_lazy("Sign every request (Standard Webhooks).")
     )
     renew_secret_days = models.PositiveSmallIntegerField(
         gettext_lazy("renew the signing secret every … days"),
@@ -102,7 +115,7 @@ class TenantIntegration(IntegrationNames, TenantOwned, AbstractConnection):
     # Of `auth_failure_count`, what calls, pulls and tests have counted: their success ends it, and no more.
     refused_calls = models.PositiveIntegerField(default=0, db_default=0, editable=False)
 
-    ordering = models.CharField(max_length=10, choices=Ordering.choices, default=Ordering.OBJECT)
+    ordering = models.CharField(gettext_lazy("order"), max_length=10, choices=Ordering.choices, default=Ordering.OBJECT)
     max_in_flight = models.PositiveSmallIntegerField(
         gettext_lazy("requests at once"),
         null=True,
@@ -111,18 +124,21 @@ class TenantIntegration(IntegrationNames, TenantOwned, AbstractConnection):
         help_text=gettext_lazy("How many requests this destination gets in parallel; empty: 8."),
     )
     rate_limit_per_minute = models.PositiveIntegerField(
+        gettext_lazy("requests a minute"),
         null=True,
         blank=True,
         validators=[MinValueValidator(1)],
         help_text=gettext_lazy("At most so many requests a minute, evenly spaced; empty: no limit."),
     )
     timeout_seconds = models.FloatField(
+        gettext_lazy("seconds for a request"),
         null=True,
         blank=True,
         validators=[MinValueValidator(1), MaxValueValidator(60)],
         help_text=gettext_lazy("Total time for one request, 1 to 60; empty: 30."),
     )
     max_attempts = models.PositiveSmallIntegerField(
+        gettext_lazy("attempts at most"),
         null=True,
         blank=True,
         validators=[MinValueValidator(1), MaxValueValidator(100)],

@@ -12,7 +12,7 @@ from typing import Any
 from django import forms
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, gettext_noop
+from django.utils.translation import gettext_lazy
 
 from integrations.connections.edited_settings import apply_settings
 from integrations.connections.models import TenantIntegration
@@ -29,16 +29,6 @@ from .fields import OPEN, form_name, settings_from
 STALE = gettext_lazy(
     "Somebody else changed this integration at {time}, after you opened this page, so nothing was saved. "
     "Open the page again and repeat your changes."
-)
-# What Django makes of the names of columns.
-LABELS = (
-    gettext_noop("Name"),
-    gettext_noop("Active"),
-    gettext_noop("Signed"),
-    gettext_noop("Ordering"),
-    gettext_noop("Rate limit per minute"),
-    gettext_noop("Timeout seconds"),
-    gettext_noop("Max attempts"),
 )
 ELSEWHERE = gettext_lazy("The address is on another server: type this again, or empty it.")
 
@@ -58,9 +48,6 @@ class SettingsForm(ConnectorForm):
         self.settings: dict[str, Any] = {}
         self.columns: list[str] = []
         self.version_before = self.instance.connector_version
-        for name in self._meta.fields or ():
-            if name in self.fields:
-                self.fields[name].label = _(str(self.fields[name].label))
         if self.instance.pk is not None:
             self.show("version", self.instance.updated_at.isoformat())
 

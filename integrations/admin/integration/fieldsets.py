@@ -5,22 +5,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from integrations.connections.models import TenantIntegration
+from integrations.connections.models import LIMITS, SIGNING, TenantIntegration
 from integrations.connectors.base import BaseConnector
 from integrations.forms.choice import NOT_INSTALLED, about, offers_actions, offers_events
 from integrations.forms.fields import names_of
 
 Fieldset = tuple[str | None, dict[str, Any]]
 
-_LIMITS = ("ordering", "max_in_flight", "rate_limit_per_minute", "timeout_seconds", "max_attempts")
-_SIGNED = ("is_signed", "renew_secret_days")
 # Nothing here may name an encrypted attribute: Django would print its value.
 _SEEN = ("host", "header_names")
 
 
 def view_fieldsets(connector: type[BaseConnector] | None) -> list[Fieldset]:
     """Return the page for whoever may only look."""
-    signed = _SIGNED if connector is not None and connector.manifest.signs else ()
+    signed = SIGNING if connector is not None and connector.manifest.signs else ()
     receives = ("events",) if connector is None or connector.manifest.takes_events else ()
     return [(None, {"fields": ("tenant", "name", "connector", "is_active", *receives, *_SEEN, *signed)})]
 
@@ -40,7 +38,7 @@ def edit_fieldsets(connector: type[BaseConnector] | None, *, integration: Tenant
         fieldsets.append(_part("Events", ("event_types",)))
     if connector is not None:
         manifest = connector.manifest
-        signed = _SIGNED if manifest.signs else ()
+        signed = SIGNING if manifest.signs else ()
         fieldsets.append(_part("Connection", (*names_of(manifest), *signed), description=about(manifest)))
         if advanced := names_of(manifest, advanced=True):
             fieldsets.append(_part("Advanced", tuple(advanced), "collapse"))
@@ -49,7 +47,7 @@ def edit_fieldsets(connector: type[BaseConnector] | None, *, integration: Tenant
     elif not is_new:
         fieldsets.append(_part("Connection", _SEEN, description=NOT_INSTALLED))
     if delivers:
-        fieldsets.append(_part("Order and limits", _LIMITS, "collapse"))
+        fieldsets.append(_part("Order and limits", tuple(LIMITS), "collapse"))
     return fieldsets
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from integrations.admin.tenancy.scoped_admin import TenantOwnedForm
 from integrations.connections.access import may_use
-from integrations.connections.models import TenantIntegration
+from integrations.connections.models import LIMITS, SIGNING, TenantIntegration
 from integrations.forms.inbound_actions import CallsBackForm
 
 from .event_types_field import EventTypesField
@@ -29,13 +29,8 @@ class IntegrationForm(CallsBackForm, TenantOwnedForm):
             "name",
             "integration_type",
             "is_active",
-            "is_signed",
-            "renew_secret_days",
-            "ordering",
-            "max_in_flight",
-            "rate_limit_per_minute",
-            "timeout_seconds",
-            "max_attempts",
+            *SIGNING,
+            *LIMITS,
             "inbound_actions",
         )
         help_texts = {

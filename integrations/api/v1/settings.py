@@ -23,7 +23,7 @@ from integrations.api.checks import tick
 from integrations.api.schemas import Name, Typed
 from integrations.api.scope import one, require_kind, tenant_of
 from integrations.connections import event_types, payload_versions
-from integrations.connections.models import EventSubscription, TenantIntegration
+from integrations.connections.models import LIMITS, SIGNING, EventSubscription, TenantIntegration
 from integrations.connections.signing_keys import old_key_until, reveal_signing_secret, rotate_signing_secret
 from integrations.connectors.manifest import URL, Manifest
 from integrations.connectors.registry import ConnectorRegistry
@@ -44,8 +44,7 @@ from .problems import ROW_PROBLEMS, WRITE_PROBLEMS, Refused
 
 __all__ = ["router"]  # that of integrations.py, with these operations too: an address has one router
 
-LIMITS = ("max_in_flight", "rate_limit_per_minute", "timeout_seconds", "max_attempts")
-COLUMNS = ("name", "is_active", "is_signed", "renew_secret_days", "ordering", *LIMITS)
+COLUMNS = ("name", "is_active", *SIGNING, *LIMITS)
 SETTINGS = {"url": "https://n8n.example.com/webhook/abc", "headers": {"X-API-Key": "…"}}
 SHOWN = {
     "url": "https://n8n.example.com/•••",

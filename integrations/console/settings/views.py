@@ -9,12 +9,13 @@ from django.contrib import messages
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
+from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
 from integrations.connections.destinations import shown_target
-from integrations.connections.models import TenantIntegration
+from integrations.connections.models import LIMITS, TenantIntegration
 from integrations.console.access import Access
 from integrations.console.page import page, show
 from integrations.console.setup.form import ChangeForm
@@ -90,10 +91,15 @@ def _facts(integration: TenantIntegration) -> list[tuple[str, Any]]:
             facts.append((titles.get(name, name), text))
     facts += [
         (_("Active"), _("yes") if integration.is_active else _("no")),
-        (_("Order"), integration.get_ordering_display()),
-        (_("Requests at once"), integration.max_in_flight or _("8 (default)")),
-        (_("Requests a minute"), integration.rate_limit_per_minute or _("no limit of its own")),
-        (_("Seconds for a request"), integration.timeout_seconds or _("30 (default)")),
-        (_("Attempts"), integration.max_attempts or _("about three days of them (default)")),
+        *((capfirst(_title(name)), _limit(integration, name) or default) for name, default in LIMITS.items()),
     ]
     return facts
+
+
+def _title(column: str) -> str:
+    found: Any = TenantIntegration._meta.get_field(column)
+    return str(found.verbose_name)
+
+
+def _limit(integration: TenantIntegration, column: str) -> Any:
+    return integration.get_ordering_display() if column == "ordering" else getattr(integration, column)

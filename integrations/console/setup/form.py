@@ -8,16 +8,13 @@ from django import forms
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from integrations.connections.models import TenantIntegration
+from integrations.connections.models import LIMITS, SIGNING, TenantIntegration
 from integrations.connectors.manifest import Manifest
 from integrations.forms.connector_form import SHOWN_TYPE
 from integrations.forms.fields import names_of
 from integrations.forms.inbound_actions import CallsBackForm
 from integrations.forms.settings_form import SettingsForm
 from integrations.tenancy.tenant import name_of, tenant_model
-
-LIMITS = ("ordering", "max_in_flight", "rate_limit_per_minute", "timeout_seconds", "max_attempts")
-SIGNED = ("is_signed", "renew_secret_days")
 
 
 class ConsoleForm(SettingsForm):
@@ -52,7 +49,7 @@ class ConsoleForm(SettingsForm):
     @property
     def advanced(self) -> list[forms.BoundField]:
         """What most people never touch."""
-        return self.part(*names_of(self.manifest, advanced=True), *SIGNED)
+        return self.part(*names_of(self.manifest, advanced=True), *SIGNING)
 
     @property
     def has_advanced_errors(self) -> bool:
@@ -107,7 +104,7 @@ class ChangeForm(ConsoleForm, CallsBackForm):
 
     class Meta:
         model = TenantIntegration
-        fields = ("name", "is_active", *SIGNED, *LIMITS, "inbound_actions")
+        fields = ("name", "is_active", *SIGNING, *LIMITS, "inbound_actions")
         help_texts = {
             "is_active": gettext_lazy("Off: no event is recorded for it, and what is pending is cancelled."),
             "is_signed": gettext_lazy("Sign every request (Standard Webhooks)."),

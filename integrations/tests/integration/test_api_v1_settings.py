@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 from django.core.cache import cache
 
+from integrations.api.v1.settings import SettingsChange, SettingsOut
 from integrations.api_keys.models import IdempotentRequest
+from integrations.connections.models import LIMITS, SIGNING
 from integrations.models import EventSubscription, TenantIntegration
 from integrations.tests.api_world import World, call, key_for, person
 from integrations.tests.receiver import Receiver
@@ -382,3 +384,8 @@ def test_a_key_is_tried_by_asking_who_calls(world: World) -> None:
     assert (found["name"], found["scopes"]) == (f"API key {key.name}", ["workitems:write"])
     assert [each["slug"] for each in found["tenants"]] == ["acme"]
     assert call("get", "/me", client=person(world.tenant, "")).json()["scopes"] is None
+
+
+def test_what_people_set_in_forms_is_in_the_schemas() -> None:
+    for schema in (SettingsChange, SettingsOut):
+        assert {*SIGNING, *LIMITS} - schema.model_fields.keys() == set()

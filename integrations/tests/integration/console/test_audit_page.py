@@ -86,7 +86,7 @@ def test_a_manager_reads_their_tenant_and_no_other(acme: TenantIntegration, djan
     with django_assert_max_num_queries(15):
         text = read(manager, "audit-entry", mine.pk)
     assert "header X-Key" in text and "its value is never kept here" in text and "canary" not in text
-    assert "max attempts" in text and "<ins>5</ins>" in text
+    assert "attempts at most" in text and "<ins>5</ins>" in text
     assert "There is nothing here" in read(manager, "audit-entry", theirs.pk, status=404)
     assert "Theirs" not in read(manager, integration=other.public_id)
     assert "Theirs" not in export(manager) and "Production n8n" in export(manager)
@@ -134,7 +134,7 @@ def test_the_history_of_an_integration(acme: TenantIntegration, django_assert_ma
     viewer = person("viewer", acme.tenant)
     with django_assert_max_num_queries(15):
         text = read(viewer, "integration-history", acme.public_id)
-    assert "alice" in text and "resumed" in text and "max attempts" in text and "Second" not in text
+    assert "alice" in text and "resumed" in text and "attempts at most" in text and "Second" not in text
     assert "198.51.100.7" not in text and "/console/audit/" not in text, "a viewer reads no addresses"
     text = read(person("manager", acme.tenant), "integration-history", acme.public_id)
     assert "198.51.100.7" in text and f"/console/audit/?integration={acme.public_id}" in text
