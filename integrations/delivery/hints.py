@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from celery import current_app
-from kombu.pools import producers
+from kombu.pools import connections, producers
 
 from integrations.telemetry.counters import WAKE_UPS
 
@@ -29,12 +29,15 @@ BROKER_SECONDS = 0.5  # for each answer of the broker
 WAKE_SECONDS = 0.8  # for one hint (a first one to Redis takes 16 answers), and for starting on further ones
 REST_SECONDS = 5.0  # how long a broker that failed is left alone
 FAILURES = 3  # in a row, of hints that are sent together: the broker is away
+FORK_SECONDS = 5.0  # how long a fork waits for those who are talking to the broker
 
 T = TypeVar("T")
 
 _rest_until = 0.0
 _here = threading.local()  # together: the hints that this thread is sending; is_alone: nobody waits for them
 _senders: ThreadPoolExecutor | None = None
+_talks = 0  # how many threads are talking to the broker
+_talks_changed = threading.Condition()  # held while the process forks
 
 
 @dataclass(slots=True)
@@ -143,12 +146,38 @@ def _pool() -> ThreadPoolExecutor:
     return _senders
 
 
+@contextmanager
+def _talking() -> Iterator[None]:
+    """Have a fork wait for the block: a child inherits what this thread locks, imports too, and nobody unlocks it."""
+    global _talks
+    with _talks_changed:
+        _talks += 1
+    try:
+        yield
+    finally:
+        with _talks_changed:
+            _talks -= 1
+            _talks_changed.notify_all()
+
+
+def _before_fork() -> None:
+    _talks_changed.acquire()
+    _talks_changed.wait_for(lambda: not _talks, FORK_SECONDS)
+
+
+def _after_fork_in_parent() -> None:
+    _talks_changed.release()
+
+
 def _after_fork() -> None:
-    global _senders
+    global _senders, _talks, _talks_changed
     _senders = None  # threads do not survive a fork
+    _talks, _talks_changed = 0, threading.Condition()
+    for group in (producers, connections):  # their sockets are the parent's
+        group.clear()
 
 
-os.register_at_fork(after_in_child=_after_fork)
+os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork)
 
 
 def _send(task: str, kwargs: dict[str, Any], queue: str) -> None:
@@ -170,7 +199,7 @@ def _send(task: str, kwargs: dict[str, Any], queue: str) -> None:
 @contextmanager
 def bounded_producer() -> Iterator[Any]:
     """Lend a producer that waits BROKER_SECONDS for each answer of the broker."""
-    with producers[_connection()].acquire(block=True, timeout=BROKER_SECONDS) as producer:
+    with _talking(), producers[_connection()].acquire(block=True, timeout=BROKER_SECONDS) as producer:
         yield producer
 
 
@@ -197,7 +226,7 @@ def messages_waiting(queues: Sequence[str]) -> dict[str, int | None]:
 
     def ask() -> dict[str, int | None]:
         found: dict[str, int | None] = {}
-        with _connection() as connection:
+        with _talking(), _connection() as connection:
             connection.ensure_connection(max_retries=1, timeout=BROKER_SECONDS)
             for queue in queues:
                 with connection.channel() as channel:  # RabbitMQ closes it if there is no such queue
@@ -216,7 +245,7 @@ def messages_waiting(queues: Sequence[str]) -> dict[str, int | None]:
 def broker_answers() -> bool:
     """Tell whether the broker takes a connection within the same bounds as a hint."""
     try:
-        with _connection() as connection:
+        with _talking(), _connection() as connection:
             connection.ensure_connection(max_retries=1, timeout=BROKER_SECONDS)
             _ = connection.default_channel  # opening it talks to the broker
     except Exception:  # whatever a broker's client library throws

@@ -16,8 +16,10 @@ import threading
 import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 from celery import current_app
+from celery.signals import worker_process_shutdown
 from django.db import connections
 
 from . import statements
@@ -29,6 +31,7 @@ TASK = "integrations.tasks.send_integration_webhook"
 TASK_OF_MANY = "integrations.tasks.wake_lanes"
 LANES_PER_MESSAGE = 100
 MAX_ASKED = 20_000
+END_SECONDS = 5.0  # how long a process of a worker's pool that ends waits for its last hints
 
 Lane = tuple[int, int, bool]  # id, turn, is slow
 
@@ -132,6 +135,9 @@ class _Behind:
             self._thread.submit(self._send)
         except RuntimeError:  # the interpreter is ending, and takes no more work
             self._send()
+        except BaseException:  # a time limit that strikes here; whoever commits next sends these too
+            self._is_sending = False
+            raise
 
     def wait(self, seconds: float) -> bool:
         """Tell whether all was sent, or given up, within `seconds`."""
@@ -164,9 +170,15 @@ _behind = _Behind()
 def wait_until_sent(seconds: float) -> bool:
     """Wait for the hints of this process's commits that are not sent yet; tell whether they were, or were given up.
 
-    A process that ends as usual need not: the interpreter waits. One that ends by ``os._exit`` may.
+    A process that ends as usual need not: the interpreter waits. One that ends by ``os._exit`` may; a process of
+    Celery's pool does.
     """
     return _behind.wait(seconds)
+
+
+@worker_process_shutdown.connect(dispatch_uid="send a pool process's last hints")
+def _before_end(**_: Any) -> None:
+    wait_until_sent(END_SECONDS)
 
 
 def _after_fork() -> None:

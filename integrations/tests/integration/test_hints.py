@@ -6,9 +6,11 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from celery.exceptions import SoftTimeLimitExceeded
 
 from integrations.delivery import hints, wakeup
 from integrations.delivery.sweep import pass_on, sweep
@@ -178,6 +180,21 @@ def test_a_lane_that_is_asked_for_already_is_not_asked_for_again(held: Held, thr
     held.may_answer.set()
     assert wakeup.wait_until_sent(PATIENCE)
     assert len(held.sent) == 1, "it has not been followed yet, and whoever does sees both"
+
+
+def test_a_time_limit_that_strikes_while_the_thread_is_told_stops_no_later_hint(
+    broker: FlakyBroker, three: list[TenantIntegration]
+) -> None:
+    def strike(*_: Any) -> None:
+        raise SoftTimeLimitExceeded
+
+    behind = wakeup._Behind()
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(SoftTimeLimitExceeded):
+        patch.setattr(ThreadPoolExecutor, "submit", strike)
+        behind.take([(three[0].pk, 0, False)])
+    behind.take([(three[1].pk, 0, False)])
+    assert behind.wait(PATIENCE)
+    assert broker.woken == keys(three[:2])
 
 
 def test_a_forked_process_sends_for_itself(held: Held, three: list[TenantIntegration]) -> None:
