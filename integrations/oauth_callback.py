@@ -6,6 +6,7 @@ of the query is repeated, and nothing of it leaks onwards in a Referer.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -15,7 +16,7 @@ from django.contrib.admin.utils import quote
 from django.core.exceptions import DisallowedRedirect, PermissionDenied
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.urls import reverse
+from django.urls import NoReverseMatch, reverse
 from django.utils.html import format_html
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.cache import never_cache
@@ -159,7 +160,8 @@ def _back(request: HttpRequest, connection: AbstractConnection, site: str, retur
     if site or (isinstance(connection, TenantIntegration) and not return_to):
         opts = connection._meta if site else TenantIntegration._meta
         name = f"admin:{opts.app_label}_{opts.model_name}_change"
-        return_to = reverse(name, args=[quote(connection.pk)], current_app=site or None)
+        with suppress(NoReverseMatch):  # a project may have no page for it
+            return_to = reverse(name, args=[quote(connection.pk)], current_app=site or None)
     if not return_to:
         return _page(text, 200, "Connected")
     messages.add_message(request, level, text, fail_silently=True)  # a host may have none

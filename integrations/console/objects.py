@@ -7,15 +7,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from django.contrib import admin
 from django.contrib.admin.utils import quote
 from django.contrib.contenttypes.models import ContentType
 from django.db import models
-from django.urls import NoReverseMatch, reverse
 from django.utils.translation import gettext as _
 
 from integrations.outbox.models import IntegrationEvent
 from integrations.outbox.objects import by_object_id
+from integrations.pages.admin_pages import admin_address
 from integrations.tenancy.boundary import is_own, owner_of
 from integrations.tenancy.harmless_text import harmless
 
@@ -71,7 +70,4 @@ def page_of(access: Access, obj: Any) -> str:
     opts, user = obj._meta, access.user
     if not user.is_staff or not user.has_perm(f"{opts.app_label}.view_{opts.model_name}"):
         return ""
-    try:
-        return reverse(f"{admin.site.name}:{opts.app_label}_{opts.model_name}_change", args=[quote(obj.pk)])
-    except NoReverseMatch:
-        return ""
+    return admin_address(f"{opts.app_label}_{opts.model_name}_change", quote(obj.pk))

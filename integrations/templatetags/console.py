@@ -6,7 +6,6 @@ import re
 from typing import Any
 
 from django import template
-from django.contrib import admin
 from django.template import Context
 from django.urls import NoReverseMatch, reverse
 from django.utils.html import format_html, format_html_join, json_script
@@ -18,6 +17,7 @@ from integrations.console.access import RoleNeeded
 from integrations.console.icons import ICONS
 from integrations.console.workbench.bench import Bench
 from integrations.forms.choice import connector_of
+from integrations.pages.admin_pages import admin_address
 from integrations.pages.display import Badge, exact, lasting, short, when
 from integrations.tenancy.capabilities import Capability
 from integrations.tenancy.tenant import name_of
@@ -85,10 +85,7 @@ def needs(context: Context, capability: Capability, of: Bench | Any = None) -> d
 @register.simple_tag
 def admin_url(name: str = "index", *args: Any) -> str:
     """Return the address of an admin page, "" if the project has no admin."""
-    try:
-        return reverse(f"{admin.site.name}:{name}", args=args)
-    except NoReverseMatch:
-        return ""
+    return admin_address(name, *args)
 
 
 @register.filter

@@ -12,6 +12,7 @@ from django.http import HttpRequest
 from integrations.audit.notes import has_note_writer
 from integrations.console.access import Access
 from integrations.outbox.models import object_id_of
+from integrations.pages.admin_pages import has_admin
 from integrations.tenancy.boundary import owner_path
 
 FOUND = 50  # objects of one kind
@@ -26,7 +27,7 @@ def finder(request: HttpRequest, access: Access) -> Any:
     """
 
     def find(words: str) -> Iterator[tuple[int, list[str]]]:
-        for model, model_admin in list(admin.site._registry.items()):
+        for model, model_admin in list(admin.site._registry.items()) if has_admin() else ():
             path = owner_path(model)
             if path is None or not has_note_writer(model) or len(words) > LONGEST:
                 continue

@@ -123,6 +123,17 @@ def test_the_grant_is_kept_and_shown(acme: Side, hub: TenantIntegration, receive
     assert hub.get_adapter().auth.headers() == {"Authorization": "Bearer canary-access"}
 
 
+def test_a_project_whose_admin_has_no_page_for_it(
+    acme: Side, hub: TenantIntegration, receiver: Receiver, settings: Any
+) -> None:
+    state = asked(connect(acme.client, hub))["state"]
+    OAuthRequest.objects.update(return_to="")
+    settings.ROOT_URLCONF = "integrations.urls"
+    receiver.answer_with(token_answer("canary-access", "canary-refresh", 3600))
+    response = come_back(acme.client, state=state, code="canary-code")
+    assert response.status_code == 200 and "is connected" in response.content.decode()
+
+
 def test_what_waited_for_the_connection_is_due_at_once(acme: Side, hub: TenantIntegration, receiver: Receiver) -> None:
     later = timezone.now() + timedelta(minutes=5)
     Lane.objects.filter(pk=hub.pk).update(paused_until=later, attention="not connected yet")
