@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from inspect import signature
 from typing import Any
 
+from celery import current_app
 from django.conf import settings
 from django.core.checks import Error, Tags, Warning, register
 from django.core.exceptions import ImproperlyConfigured
 from django.db import Error as DatabaseFailure
-from django.db import transaction
+from django.db import connections, router, transaction
 from django.db.models import ForeignKey
 from django.utils.module_loading import import_string
 
@@ -26,11 +28,14 @@ from integrations.database import times as database_clock
 from integrations.errors import IntegrationPermanentError
 from integrations.inbound.models import AbstractWebhookEvent
 from integrations.inbound.sweep import stored_models
+from integrations.label import app_label
 from integrations.observability.processes import with_wrong_clocks
+from integrations.outbox.models import IntegrationEvent
 from integrations.pull.handlers import families
 from integrations.transport.policy import AddressPolicy
 
 ACTING_USER = "integrations.middleware.ActingUser"
+OURS = "default"  # the database
 PER_PROCESS = ("LocMemCache", "DummyCache")
 
 
@@ -45,10 +50,40 @@ def settings_are_usable(app_configs: Any, **_: Any) -> list[Any]:
     except ImproperlyConfigured as error:
         found.append(Error(str(error), id="integrations.E003"))
     found += [Error(str(problem), id="integrations.E010") for problem in ConnectorRegistry.template_errors()]
-    engine = settings.DATABASES["default"]["ENGINE"]
-    if not engine.endswith(("postgresql", "sqlite3")):
+    if connections[OURS].vendor not in ("postgresql", "sqlite"):
+        engine = settings.DATABASES[OURS].get("ENGINE", "no database")
         found.append(Error(f"{engine} is untested; use PostgreSQL (or SQLite to try).", id="integrations.E004"))
     return found
+
+
+@register()
+def tables_are_in_our_database(app_configs: Any, **_: Any) -> Iterator[Any]:
+    """Say where a router takes our tables to another database than workers look at (error), or reads them elsewhere."""
+    label = app_label()
+    hint = f'Let your router answer "{OURS}" (or None) for the app label "{label}".'
+    written, read = router.db_for_write(IntegrationEvent), router.db_for_read(IntegrationEvent)
+    if written != OURS:
+        said = f'The tables of {label} must be in the database "{OURS}", but a router has them written to "{written}".'
+        yield Error(said, hint=hint, id="integrations.E019")
+    elif read != OURS:
+        said = f'A router has the tables of {label} read from "{read}": pages and workers go by what was so before.'
+        yield Warning(said, hint=hint, id="integrations.W016")
+
+
+@register()
+def broker_is_known(app_configs: Any, **_: Any) -> list[Any]:
+    """A warning where hints would go to Celery's own default, wherever the project's workers listen."""
+    values = current_app.conf
+    if values.broker_url or values.broker_write_url or values.task_always_eager:
+        return []
+    return [
+        Warning(
+            "Celery knows no broker here, so hints go to amqp://localhost: what is saved waits for the next sweep.",
+            hint="Set CELERY_BROKER_URL, let your Celery app read it (config_from_object with a namespace), and import "
+            "the app in the __init__.py of your project, as Celery's guide for Django says: web processes need it.",
+            id="integrations.W015",
+        )
+    ]
 
 
 def _lease_is_long_enough() -> Iterator[Any]:
@@ -115,27 +150,49 @@ def _is_key_to(connection: Any, event: Any) -> bool:
 @register()
 def people_can_be_asked_for(app_configs: Any, **_: Any) -> list[Any]:
     """Errors where a function that says what people may see and do cannot be called."""
-    return [problem for name, hint in _ABOUT_PEOPLE.items() for problem in _not_callable(name, hint)]
+    return [problem for name, (given, hint) in _ABOUT_PEOPLE.items() for problem in _not_callable(name, given, hint)]
 
 
-_ABOUT_PEOPLE = {
-    "INTEGRATIONS_TENANTS_OF": 'function(user) that returns a queryset of tenants, as "accounts.access.accounts_of"',
-    "INTEGRATIONS_ROLE_OF": 'function(user, tenant_key) that returns a role, as "accounts.access.role_of"',
-    "INTEGRATIONS_ROLES_OF": 'function(user) that returns a dict of roles by tenant key, as "accounts.access.roles_of"',
-    "INTEGRATIONS_PEOPLE": 'class that knows who works for a tenant, as "accounts.people.People"',
+# What each is called with, and what it has to be.
+_ABOUT_PEOPLE: dict[str, tuple[tuple[str, ...], str]] = {
+    "INTEGRATIONS_TENANTS_OF": (
+        ("user",),
+        'function(user) that returns a queryset of tenants, as "accounts.access.accounts_of"',
+    ),
+    "INTEGRATIONS_ROLE_OF": (
+        ("user", "tenant_key"),
+        'function(user, tenant_key) that returns a role, as "accounts.access.role_of"',
+    ),
+    "INTEGRATIONS_ROLES_OF": (
+        ("user",),
+        'function(user) that returns a dict of roles by tenant key, as "accounts.access.roles_of"',
+    ),
+    "INTEGRATIONS_PEOPLE": ((), 'class that knows who works for a tenant, as "accounts.people.People"'),
 }
 
 
-def _not_callable(name: str, hint: str) -> Iterator[Any]:
+def _not_callable(name: str, given: tuple[str, ...], hint: str) -> Iterator[Any]:
     path = getattr(settings, name, None)
     if path is None:
         return
     try:
-        problem = "" if callable(import_string(path)) else "that is no function"
+        problem = _why_not_called(import_string(path), given)
     except (ImportError, AttributeError, TypeError) as error:
         problem = str(error)
     if problem:
         yield Error(f"{name} is {path!r}: {problem}.", hint=f"Name your {hint}.", id="integrations.E017")
+
+
+def _why_not_called(function: Any, given: tuple[str, ...]) -> str:
+    if not callable(function):
+        return "that is no function"
+    try:
+        signature(function).bind(*given)
+    except TypeError:
+        return f"it cannot be called with ({', '.join(given)})"
+    except ValueError:  # of what is not written in Python
+        pass
+    return ""
 
 
 @register()
@@ -162,16 +219,27 @@ PROCESSES = "integrations.tasks.process_received_webhooks"
 
 
 OUR_SCHEDULER = "integrations.observability.scheduler:DatabaseClockScheduler"
+PLAIN_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 
 
 @register()
 def beat_is_set_up(app_configs: Any, **_: Any) -> list[Any]:
     """A warning where nothing asks for what is due: a hint that is lost would be the end of an event or a webhook."""
     has_rows = "django_celery_beat" in settings.INSTALLED_APPS  # they make themselves (delivery/schedule.py)
-    if has_rows and getattr(settings, "CELERY_BEAT_SCHEDULER", None):
+    scheduler = getattr(settings, "CELERY_BEAT_SCHEDULER", None)
+    if has_rows and scheduler:
         return []
+    if scheduler in (OUR_SCHEDULER, PLAIN_SCHEDULER):
+        return [
+            Warning(
+                "Beat cannot start: its scheduler reads the rows of django_celery_beat, which is not installed.",
+                hint='Add "django_celery_beat" to INSTALLED_APPS and migrate, or leave CELERY_BEAT_SCHEDULER out.',
+                id="integrations.W006",
+            )
+        ]
     schedule = getattr(settings, "CELERY_BEAT_SCHEDULE", None) or {}
-    if any(isinstance(entry, Mapping) and entry.get("task") == PROCESSES for entry in schedule.values()):
+    entries = schedule.values() if isinstance(schedule, Mapping) else ()
+    if any(isinstance(entry, Mapping) and entry.get("task") == PROCESSES for entry in entries):
         return []
     if has_rows:
         what = f'Set CELERY_BEAT_SCHEDULER = "{OUR_SCHEDULER}", or beat does not read the rows of django_celery_beat'
@@ -184,9 +252,6 @@ def beat_is_set_up(app_configs: Any, **_: Any) -> list[Any]:
             id="integrations.W006",
         )
     ]
-
-
-PLAIN_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 
 
 @register()
@@ -274,7 +339,7 @@ def settings_are_safe(app_configs: Any, **_: Any) -> list[Any]:
                 id="integrations.W001",
             )
         )
-    if settings.DATABASES["default"]["ENGINE"].endswith("sqlite3"):
+    if connections[OURS].vendor == "sqlite":
         found.append(
             Warning(
                 "The database is SQLite: one writer at a time, and a power cut may lose the last commits.",

@@ -611,6 +611,9 @@ def problem_of(cls: type[TriggerHandler]) -> str:
 
 
 def _wrong_fields(cls: type[TriggerHandler]) -> str:
+    for name in ("tracked", "related"):
+        if isinstance(value := getattr(cls, name), str):
+            return f'{name} must be a tuple of names, as ("{value}",), not the text {value!r}'
     for name in cls.tracked:
         try:
             field: Any = cls.model._meta.get_field(name)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from celery import Celery
 from django.core.exceptions import ImproperlyConfigured
 from django.test.utils import isolate_apps
 
@@ -157,6 +159,9 @@ def test_the_guides_dict_is_read_where_ours_says_nothing(settings: Any) -> None:
 def test_a_beat_that_does_not_process_webhooks_is_spoken_of(settings: Any) -> None:
     assert beat_is_set_up(None) == []
     settings.INSTALLED_APPS = [name for name in settings.INSTALLED_APPS if name != "django_celery_beat"]
+    (warning,) = beat_is_set_up(None)  # the scheduler is still the one that needs it
+    assert warning.id == "integrations.W006" and 'Add "django_celery_beat" to INSTALLED_APPS' in warning.hint
+    settings.CELERY_BEAT_SCHEDULER = None
     assert ids(beat_is_set_up(None)) == {"integrations.W006"}
     settings.CELERY_BEAT_SCHEDULE = {"pull": {"task": "integrations.tasks.pull_due", "schedule": 60.0}}
     assert ids(beat_is_set_up(None)) == {"integrations.W006"}
@@ -165,6 +170,14 @@ def test_a_beat_that_does_not_process_webhooks_is_spoken_of(settings: Any) -> No
         "schedule": 15.0,
     }
     assert beat_is_set_up(None) == []
+
+
+def test_a_schedule_that_is_none_is_spoken_of(settings: Any) -> None:
+    settings.INSTALLED_APPS = [name for name in settings.INSTALLED_APPS if name != "django_celery_beat"]
+    settings.CELERY_BEAT_SCHEDULER = None
+    settings.CELERY_BEAT_SCHEDULE = beat_schedule  # not called
+    (warning,) = beat_is_set_up(None)
+    assert warning.id == "integrations.W006" and "{**integrations.beat_schedule()}" in warning.hint
 
 
 def test_rows_that_beat_does_not_read_are_spoken_of(settings: Any) -> None:
@@ -230,6 +243,8 @@ def test_a_typo_is_not_silent(environ: dict[str, str]) -> None:
         ("tenants.scope.tenants_off", 'does not define a "tenants_off"'),
         ("tenants.scope.__name__", "that is no function"),
         ("tenants_of", "doesn't look like a module path"),
+        (f"{__name__}.of_nobody", "it cannot be called with (user)"),
+        (f"{__name__}.of_two", "it cannot be called with (user)"),
     ],
 )
 def test_a_function_that_names_tenants_must_be_there(settings: Any, path: str, words: str) -> None:
@@ -239,6 +254,72 @@ def test_a_function_that_names_tenants_must_be_there(settings: Any, path: str, w
     assert repr(path) in error.msg and words in error.msg
 
 
+def of_nobody() -> None: ...
+
+
+def of_two(user: Any, tenant_key: Any) -> None: ...
+
+
+def test_a_function_may_take_more_than_it_is_given(settings: Any) -> None:
+    settings.INTEGRATIONS_TENANTS_OF = f"{__name__}.of_anybody"
+    settings.INTEGRATIONS_ROLE_OF = f"{__name__}.of_two"
+    assert checks.people_can_be_asked_for(None) == []
+    settings.INTEGRATIONS_ROLE_OF = f"{__name__}.of_nobody"
+    (error,) = checks.people_can_be_asked_for(None)
+    assert "it cannot be called with (user, tenant_key)" in error.msg
+
+
+def of_anybody(user: Any, *args: Any, since: Any = None) -> None: ...
+
+
 def test_without_such_a_function_only_superusers_see_tenants(settings: Any) -> None:
     del settings.INTEGRATIONS_TENANTS_OF
     assert checks.people_can_be_asked_for(None) == []
+
+
+@pytest.mark.parametrize(
+    ("vendor", "expected"), [("postgresql", set()), ("sqlite", set()), ("mysql", {"integrations.E004"})]
+)
+def test_a_database_is_judged_by_what_it_is_and_not_by_its_backends_name(
+    vendor: str, expected: set[str], settings: Any, monkeypatch: Any
+) -> None:
+    monkeypatch.setitem(settings.DATABASES, "default", {"ENGINE": "of_the_host.backend"})
+    monkeypatch.setattr(checks, "connections", {"default": SimpleNamespace(vendor=vendor)})
+    assert ids(settings_are_usable(None)) == expected
+
+
+class ToAReplica:
+    def db_for_read(self, model: Any, **hints: Any) -> str:
+        return "replica"
+
+
+class Elsewhere(ToAReplica):
+    def db_for_write(self, model: Any, **hints: Any) -> str:
+        return "other"
+
+
+@pytest.mark.parametrize(
+    ("routers", "told"),
+    [
+        ([], []),
+        ([ToAReplica()], [("integrations.W016", 'read from "replica"')]),
+        ([Elsewhere()], [("integrations.E019", 'written to "other"')]),
+    ],
+)
+def test_a_router_that_takes_our_tables_elsewhere(
+    routers: list[Any], told: list[tuple[str, str]], settings: Any
+) -> None:
+    settings.DATABASE_ROUTERS = routers
+    found = list(checks.tables_are_in_our_database(None))
+    assert [(each.id, words) for each, (_, words) in zip(found, told, strict=True) if words in each.msg] == told
+
+
+def test_a_process_that_knows_no_broker_is_told_of(monkeypatch: Any) -> None:
+    monkeypatch.delenv("CELERY_BROKER_URL", raising=False)
+    assert checks.broker_is_known(None) == []
+    with Celery("nobody's", set_as_current=False) as without:
+        monkeypatch.setattr(checks, "current_app", without)
+        (warning,) = checks.broker_is_known(None)
+        assert warning.id == "integrations.W015" and "__init__.py" in warning.hint
+        without.conf.task_always_eager = True
+        assert checks.broker_is_known(None) == []

@@ -630,6 +630,8 @@ WRONG: dict[str, tuple[Callable[[Any], dict[str, Any]], str]] = {
     "no model": (lambda b: {"model": "invoicing.Client"}, r"model must be a model"),
     "nothing tracked": (lambda b: {"tracked": ...}, r"tracked is missing"),
     "an unknown field": (lambda b: {"tracked": ("colour",)}, r"invoicing.Client has no field 'colour'"),
+    "a text that should be tracked": (lambda b: {"tracked": "name"}, r'tracked must be a tuple .* \("name",\)'),
+    "a text that should be related": (lambda b: {"related": "account"}, r'related must be a tuple .* \("account",\)'),
     "many-to-many": (
         lambda b: {"model": b.Invoice, "tenant": "client__account", "tracked": ("tags",)},
         r"Invoice.tags is no column; many-to-many changes are not captured",
