@@ -119,6 +119,7 @@ def _leave_alone() -> None:
 
 def _send_in_time(task: str, kwargs: dict[str, Any], queue: str, seconds: float) -> None:
     if current_app.conf.task_always_eager:
+        current_app.loader.import_task_module(task.rpartition(".")[0])  # a web process need not have done so
         current_app.tasks[task].apply(kwargs=kwargs)
     elif getattr(_here, "is_alone", False):
         _send(task, kwargs, queue)

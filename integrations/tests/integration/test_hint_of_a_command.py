@@ -119,3 +119,22 @@ def test_a_process_of_the_pool_sends_its_hints_before_it_ends(
     wait_until(lambda: WorkItem.objects.count() == len(targets), 60)
     worker.terminate()
     assert sorted(hinted(len(targets))) == sorted(each.pk for each in targets)
+
+
+EAGER = """
+import sys
+import django
+django.setup()
+from celery import current_app
+from integrations.delivery.hints import send_hint
+current_app.conf.task_always_eager = True
+assert "integrations.tasks" not in sys.modules
+assert send_hint("integrations.tasks.send_integration_webhook", {"integration_id": 0, "turn": 0}, "deliveries")
+"""
+
+
+def test_an_eager_task_runs_in_a_process_that_has_not_imported_it() -> None:
+    env = {"DJANGO_SETTINGS_MODULE": "app.settings", "DATABASE_URL": database_url(), "CELERY_BROKER_URL": "memory://"}
+    words = [sys.executable, "-c", EAGER]
+    done = subprocess.run(words, cwd=PROJECT, env={**os.environ, **env}, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
