@@ -1,4 +1,4 @@
-"""The project of this folder, in an empty environment, with the wheel installed and set up as the page says."""
+"""The project of this folder, in an empty environment, with the wheel installed and set up as the pages say."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[3]
-PAGE = ROOT / "docs" / "use-it-in-your-project.md"
+PAGES = [ROOT / "docs" / name for name in ("use-it-in-your-project.md", "api.md")]
 THEIRS = Path(__file__).with_name("project")
 SCRIPTS = Path(__file__).with_name("scripts")
 _FILE = re.compile(r"# ([\w/]+\.py)(, at the end)?\n")
@@ -22,8 +22,9 @@ PIP = ("-m", "pip", "--disable-pip-version-check", "-q")
 
 
 def blocks() -> list[tuple[str, str]]:
-    """Return the page's files: (path in the project, text), in its order."""
-    found = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(), re.DOTALL | re.MULTILINE)
+    """Return the pages' files: (path in the project, text), in their order."""
+    text = "\n".join(page.read_text() for page in PAGES)
+    found = re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
     return [(match[1], block) for block in found if (match := _FILE.match(block))]
 
 
@@ -79,7 +80,7 @@ class HostProject:
         return json.loads(_run(words, cwd=self.folder, env=env).splitlines()[-1])
 
     def start_worker(self, log: Path) -> subprocess.Popen[bytes]:
-        """Start the worker of the page, and one for their own queue; whoever calls ends it."""
+        """Start the worker of the pages, and one for their own queue; whoever calls ends it."""
         words = ["worker", "-Q", "theirs,deliveries,slow", "--pool", "threads", "--concurrency", "4", "-l", "INFO"]
         with log.open("wb") as file:
             process = subprocess.Popen(

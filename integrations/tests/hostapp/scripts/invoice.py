@@ -56,7 +56,8 @@ def api_of(user: User, others: Account, url: str) -> dict[str, object]:
     made = client.post("/api/connections/", wanted, "application/json")
     for_another = client.post("/api/connections/", {**wanted, "tenant": str(others.pk)}, "application/json")
     TenantIntegration.objects.filter(name="Another").delete()
-    return {"mine": mine, "made": made.status_code, "made for another": for_another.status_code}
+    listed = [each["number"] for each in client.get("/api/v1/invoices").json()["data"]]
+    return {"mine": mine, "made": made.status_code, "made for another": for_another.status_code, "invoices": listed}
 
 
 def story_of(invoice: Invoice, reader: User) -> str:
@@ -84,7 +85,8 @@ def main(url: str) -> None:
     with acting_as(person):
         kept = Invoice.objects.create(account=account, number="INV-8")
     mine.tenant.members.add(person)
-    person.user_permissions.set(Permission.objects.filter(content_type__app_label=app_label()))
+    Invoice.objects.create(account=other.tenant, number="GL-1")
+    person.user_permissions.set(Permission.objects.filter(content_type__app_label__in=(app_label(), "billing")))
     boss = User.objects.create_user("boss@example.com", "x", is_staff=True, is_superuser=True)
     task = double.delay(21)
     print(

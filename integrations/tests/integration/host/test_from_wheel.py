@@ -91,7 +91,7 @@ def test_a_team_uses_it_as_the_page_says(host: HostProject, receiver: Receiver, 
     worker = host.start_worker(tmp_path / "worker.log")
     try:
         facts = host.facts("invoice.py", url=receiver.url)
-        requests = receiver.wait_for(8)  # one is a test event
+        requests = receiver.wait_for(9)  # one is a test event
         services.wait_until(lambda: f"{facts['task']}] succeeded" in (tmp_path / "worker.log").read_text(), 30)
         worker.terminate()  # warm: what it has begun is settled
         worker.wait(60)
@@ -115,11 +115,11 @@ def test_a_team_uses_it_as_the_page_says(host: HostProject, receiver: Receiver, 
     assert facts["connector"] == "webhook"
     assert facts["changed by"] == "ann@example.com"  # their users have no user name
     assert facts["seen"] == {"own": True, "other": False, "own page": True, "other page": False}
-    assert facts["api"] == {"mine": ["Hook of Acme"], "made": 201, "made for another": 422}
+    assert facts["api"] == {"mine": ["Hook of Acme"], "made": 201, "made for another": 422, "invoices": ["INV-8"]}
     assert facts["boss"] == {"own": True, "other": True, "own page": True, "other page": True}
     left = host.facts("delete_account.py")
     assert left.pop("delivered for") == ["Acme", "Globex"]
-    assert left == {"integrations": 1, "events": 2, "syncs": 2, "lanes": 1, "invoices": 0, "named in the log": True}
+    assert left == {"integrations": 1, "events": 3, "syncs": 3, "lanes": 1, "invoices": 1, "named in the log": True}
 
 
 THEIR_OWN = {
