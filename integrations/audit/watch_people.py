@@ -172,7 +172,14 @@ def _note_list(
 
 
 def _listed(row: Any, name: str, using: str) -> list[str]:
-    return sorted(map(str, getattr(row, name).using(using).order_by("pk")))
+    return sorted(map(_named, getattr(row, name).using(using).order_by("pk")))
+
+
+def _named(row: Any) -> str:
+    try:
+        return str(row)
+    except ObjectDoesNotExist:  # loaddata: the content type that a permission names may come after it
+        return f"{row._meta.verbose_name} {row.pk}"
 
 
 def _name(row: Any) -> str:

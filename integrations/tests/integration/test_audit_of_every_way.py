@@ -204,6 +204,18 @@ def test_permissions_of_accounts_and_groups(root: Client) -> None:
 # -- pulls, schedules, tenants -----------------------------------------------------------------------------
 
 
+def test_a_permission_comes_before_its_content_type() -> None:
+    """As `loaddata` and `serialized_rollback` of Django's test cases put them back."""
+    group = Group.objects.create(name="Night shift")
+    may_view = Permission.objects.get(codename="view_integrationsync")
+    whose = may_view.content_type_id
+    Permission.objects.filter(pk=may_view.pk).update(content_type=10**6)
+    assert told(lambda: group.permissions.add(may_view)) == [
+        ("changed", "Night shift", {"permissions": [[], [f"permission {may_view.pk}"]]})
+    ]
+    Permission.objects.filter(pk=may_view.pk).update(content_type=whose)
+
+
 def test_a_pull_is_made_changed_and_ended(root: Client) -> None:
     shop = make_integration(make_tenant(), integration_type="woocommerce", events=())
     page = {"connection": shop.pk, "resource_type": "orders", "interval_minutes": "30"}
