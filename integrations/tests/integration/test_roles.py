@@ -20,6 +20,7 @@ from integrations.models import IntegrationSync
 from integrations.tenancy.capabilities import Capability, may, tenants_where
 from integrations.tenancy.people import change_role, find_user, managers_of, people, remove
 from integrations.tenancy.roles import BY_PERMISSIONS, Role, role_of, said_role
+from integrations.tenancy.scope import tenants_of
 from tenants.models import Membership, Tenant
 
 from .admin_world import make_side, settled, url
@@ -113,6 +114,37 @@ def test_a_project_without_roles_asks_permissions(tenant: Tenant) -> None:
 
 def wrong(user: Any, tenant_key: Any) -> str:
     return "boss"
+
+
+ANSWERS: dict[str, tuple[Any, bool]] = {
+    "a queryset": (lambda: Tenant.objects.all(), True),
+    "a manager": (lambda: Tenant.objects, True),
+    "a slice": (lambda: Tenant.objects.order_by("pk")[:1], True),
+    "a union": (lambda: Tenant.objects.none().order_by().union(Tenant.objects.order_by()), True),
+    "a list": (lambda: list(Tenant.objects.all()), False),
+    "nothing": (lambda: None, False),
+    "keys": (lambda: Tenant.objects.values_list("pk", flat=True), False),
+    "others": (lambda: User.objects.all(), False),
+}
+
+
+@pytest.mark.parametrize("answer", ANSWERS)
+def test_a_function_that_says_which_tenants_returns_a_queryset(answer: str, tenant: Tenant, monkeypatch: Any) -> None:
+    returned, is_taken = ANSWERS[answer]
+    monkeypatch.setattr(f"{__name__}.given", returned)
+    with override_settings(INTEGRATIONS_TENANTS_OF=f"{__name__}.as_given"):
+        if is_taken:
+            assert list(tenants_of(User()).filter(pk=tenant.pk).values_list("pk", flat=True)) == [tenant.pk]
+        else:
+            with pytest.raises(ImproperlyConfigured, match=r"as_given returned a \w+; it must return a queryset of"):
+                tenants_of(User())
+
+
+given: Any = None
+
+
+def as_given(user: Any) -> Any:
+    return given()
 
 
 def test_groups_come_with_migrate_and_come_back() -> None:
