@@ -78,7 +78,12 @@ def nobody_waits() -> Iterator[None]:
 
 
 def is_away() -> bool:
-    """Tell whether the broker failed a moment ago and is left alone, or those who send together have no time left."""
+    """Tell whether the broker failed a moment ago and is left alone, or those who send together have no time left.
+
+    Without a broker (`task_always_eager`) there is none that could be away.
+    """
+    if current_app.conf.task_always_eager:
+        return False
     hints: _Together | None = getattr(_here, "together", None)
     now = time.monotonic()
     return now < _rest_until or (hints is not None and now >= hints.ends_at)

@@ -30,6 +30,7 @@ logger = logging.getLogger("integrations.delivery")
 TASK = "integrations.tasks.send_integration_webhook"
 TASK_OF_MANY = "integrations.tasks.wake_lanes"
 LANES_PER_MESSAGE = 100
+BATCH = 5_000  # lanes in one question: PostgreSQL takes 65,535 parameters, SQLite perhaps 32,766
 MAX_ASKED = 20_000
 END_SECONDS = 5.0  # how long a process of a worker's pool that ends waits for its last hints
 
@@ -62,17 +63,19 @@ def wake_on_commit(integration_ids: Iterable[int], *, using: str = "default") ->
 def wake_idle(integration_ids: Iterable[int]) -> None:
     """Wake those of these lanes that nobody holds, that could send, and for which no hint is under way.
 
-    One question, however many they are; the messages are sent behind the caller's back. While a lane is at the turn
+    One question for up to BATCH of them; the messages are sent behind the caller's back. While a lane is at the turn
     that this process has asked for, that hint is still on its way, and whoever follows it sees what was committed
     before; nothing is written here.
     """
-    ids = list(integration_ids)
-    if not ids:
+    ids, connection = list(integration_ids), connections["default"]
+    idle: list[Lane] = []
+    for start in range(0, len(ids), BATCH):
+        batch = ids[start : start + BATCH]
+        with connection.cursor() as cursor:
+            cursor.execute(statements.idle(connection.vendor, len(batch)), batch)
+            idle += [(pk, turn, bool(is_slow)) for pk, turn, is_slow in cursor.fetchall() if not _is_asked(pk, turn)]
+    if not idle:
         return
-    connection = connections["default"]
-    with connection.cursor() as cursor:
-        cursor.execute(statements.idle(connection.vendor, len(ids)), ids)
-        idle = [(pk, turn, bool(is_slow)) for pk, turn, is_slow in cursor.fetchall() if not _is_asked(pk, turn)]
     since = time.monotonic()
     if len(_asked) > MAX_ASKED:
         _asked.clear()

@@ -12,10 +12,12 @@ from typing import Any
 import pytest
 from celery.exceptions import SoftTimeLimitExceeded
 
+from app.celery import app
 from integrations.delivery import hints, wakeup
 from integrations.delivery.sweep import pass_on, sweep
 from integrations.models import Lane, TenantIntegration
-from integrations.tests.factories import make_integration, make_item, make_tenant
+from integrations.tests.factories import make_integration, make_item, make_tenant, statuses
+from integrations.tests.receiver import Receiver
 from tenants.models import Tenant
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
@@ -124,6 +126,27 @@ def test_there_is_one_time_for_all(broker: FlakyBroker, three: list[TenantIntegr
     broker.fails = late
     save(three[0].tenant)
     assert broker.tried == [wakeup.TASK_OF_MANY] and hints.is_away()
+
+
+def test_without_a_broker_none_is_left_out(receiver: Receiver, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long the deliveries take, and whatever a broker did before."""
+    settings.INTEGRATIONS = {**settings.INTEGRATIONS, "ALLOWED_HOSTS": [receiver.netloc]}
+    monkeypatch.setitem(app.conf.changes, "task_always_eager", True)
+    monkeypatch.setattr(hints, "WAKE_SECONDS", 0.0)
+    hints._leave_alone()
+    tenant = make_tenant()
+    for number in range(3):
+        make_integration(tenant, receiver.url, name=f"number {number}")
+    make_item(tenant)
+    assert statuses() == ["synced"] * 3
+
+
+def test_more_lanes_at_once_than_a_statement_has_parameters(
+    broker: FlakyBroker, three: list[TenantIntegration]
+) -> None:
+    wakeup.wake_idle([*range(2_000_000, 2_300_000), *keys(three)])
+    assert wakeup.wait_until_sent(PATIENCE)
+    assert sorted(broker.woken) == keys(three)
 
 
 # -- behind the request -----------------------------------------------------------------------------
