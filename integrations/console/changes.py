@@ -17,6 +17,7 @@ from django.db import models
 from django.utils.translation import gettext as _
 
 from integrations.outbox.models import IntegrationEvent
+from integrations.outbox.objects import called, readable
 from integrations.tenancy.boundary import is_own, owner_of
 from integrations.tenancy.harmless_text import harmless
 from integrations.tenancy.people import name_of_user
@@ -97,12 +98,12 @@ def _named(target: Any, keys: Iterable[Any], tenant_id: Any) -> dict[Any, str]:
     found = {}
     for row in _rows(target.model, target, keys):
         if is_own(owner_of(row), tenant_id):
-            name = name_of_user(row) if isinstance(row, get_user_model()) else str(row)
-            found[getattr(row, target.attname)] = harmless(name)
+            is_user = isinstance(row, get_user_model())
+            found[getattr(row, target.attname)] = harmless(name_of_user(row)) if is_user else called(row)
     return found
 
 
 def _rows(model: Any, field: Any, values: Iterable[Any]) -> list[Any]:
     """Return the rows of `model` in which `field` has one of `values`; what can be no key of it is in none."""
     wanted = {as_key(field, value) for value in values} - {None}
-    return list(model._base_manager.filter(**{f"{field.attname}__in": wanted})) if wanted else []
+    return readable(model._base_manager.filter(**{f"{field.attname}__in": wanted})) if wanted else []

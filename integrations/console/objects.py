@@ -10,10 +10,11 @@ from typing import Any
 from django.contrib.admin.utils import quote
 from django.contrib.contenttypes.models import ContentType
 from django.db import models
+from django.urls import NoReverseMatch
 from django.utils.translation import gettext as _
 
 from integrations.outbox.models import IntegrationEvent
-from integrations.outbox.objects import by_object_id
+from integrations.outbox.objects import by_object_id, called
 from integrations.pages.admin_pages import admin_address
 from integrations.tenancy.boundary import is_own, owner_of
 from integrations.tenancy.harmless_text import harmless
@@ -51,7 +52,7 @@ def name_objects(access: Access, events: Iterable[IntegrationEvent]) -> None:
         for event in group:
             obj = found.get(event.object_id)
             if obj is not None and is_own(owner_of(obj), event.tenant_id):
-                named = Named(kind, harmless(str(obj)), page_of(access, obj))
+                named = Named(kind, called(obj), page_of(access, obj))
             else:
                 named = Named(kind, harmless(event.object_id), is_there=False)
             event.named = named  # type: ignore[attr-defined]
@@ -66,7 +67,10 @@ def _found(model: type[models.Model] | None, object_ids: Iterable[str]) -> dict[
 def page_of(access: Access, obj: Any) -> str:
     """Return the object's own address: the project's page of it, else the admin's for those who may open it."""
     if hasattr(obj, "get_absolute_url"):
-        return str(obj.get_absolute_url())
+        try:
+            return str(obj.get_absolute_url())
+        except NoReverseMatch:  # the page is at another of the project's addresses
+            return ""
     opts, user = obj._meta, access.user
     if not user.is_staff or not user.has_perm(f"{opts.app_label}.view_{opts.model_name}"):
         return ""

@@ -16,7 +16,7 @@ from django.utils.html import format_html
 
 from integrations.label import app_label
 from integrations.outbox.models import IntegrationEvent, object_id_of
-from integrations.outbox.objects import by_object_id
+from integrations.outbox.objects import by_object_id, called
 from integrations.tenancy.boundary import is_own, owner_of, owner_path
 
 FOUND = 50  # objects that a search by their own words may find
@@ -41,7 +41,7 @@ def link_objects(request: HttpRequest, events: Iterable[IntegrationEvent]) -> No
             else:
                 opts = obj._meta
                 url = reverse(f"admin:{opts.app_label}_{opts.model_name}_change", args=[quote(obj.pk)])
-                link = format_html('<a href="{}">{}</a>', url, obj)
+                link = format_html('<a href="{}">{}</a>', url, called(obj))
             event.object_link = link  # type: ignore[attr-defined]
 
 
