@@ -32,6 +32,8 @@ from integrations.label import app_label
 from integrations.observability.processes import with_wrong_clocks
 from integrations.outbox.models import IntegrationEvent
 from integrations.pull.handlers import families
+from integrations.tenancy.people import METHODS
+from integrations.tenancy.people import SETTING as PEOPLE
 from integrations.transport.policy import AddressPolicy
 
 ACTING_USER = "integrations.middleware.ActingUser"
@@ -167,7 +169,7 @@ _ABOUT_PEOPLE: dict[str, tuple[tuple[str, ...], str]] = {
         ("user",),
         'function(user) that returns a dict of roles by tenant key, as "accounts.access.roles_of"',
     ),
-    "INTEGRATIONS_PEOPLE": ((), 'class that knows who works for a tenant, as "accounts.people.People"'),
+    PEOPLE: ((), 'class that knows who works for a tenant, as "accounts.people.People"'),
 }
 
 
@@ -176,7 +178,10 @@ def _not_callable(name: str, given: tuple[str, ...], hint: str) -> Iterator[Any]
     if path is None:
         return
     try:
-        problem = _why_not_called(import_string(path), given)
+        found = import_string(path)
+        problem = _why_not_called(found, given)
+        if not problem and name == PEOPLE and (missing := [each for each in METHODS if not hasattr(found, each)]):
+            problem = f"it has no {', '.join(missing)}"
     except (ImportError, AttributeError, TypeError) as error:
         problem = str(error)
     if problem:

@@ -269,6 +269,18 @@ def test_a_function_may_take_more_than_it_is_given(settings: Any) -> None:
     assert "it cannot be called with (user, tenant_key)" in error.msg
 
 
+class OfSomebody:
+    def members(self, tenant: Any) -> list[Any]:
+        return []
+
+
+def test_the_class_of_people_must_do_all_that_is_asked_of_it(settings: Any) -> None:
+    assert checks.people_can_be_asked_for(None) == []
+    settings.INTEGRATIONS_PEOPLE = f"{__name__}.OfSomebody"
+    (error,) = checks.people_can_be_asked_for(None)
+    assert error.id == "integrations.E017" and "it has no set_role, remove" in error.msg
+
+
 def of_anybody(user: Any, *args: Any, since: Any = None) -> None: ...
 
 
