@@ -91,7 +91,9 @@ class Settings(BaseModel):
         "about twice as many rows are read and settled together",
         most=10_000,
     )
-    DRAIN_SECONDS: float = _number(1.0, "how long one look at a lane starts requests, on the queue `deliveries`")
+    DRAIN_SECONDS: float = _number(
+        1.0, "how long one look at a lane starts requests, on the queue `deliveries`; one is started in any case"
+    )
     SLICE_SECONDS: float = _number(5.0, "the same on the queue `slow`, where a slot costs less")
     HOLD_SECONDS: float = _number(3600.0, "how long a failing event holds back later events of its own object")
     MAX_IN_FLIGHT: int = _number(8, "parallel requests per integration, unless it has its own number", most=64)

@@ -52,7 +52,8 @@ class Slice:
     Attributes:
         policy: says when a row that failed is tried again; asked where something fails.
         ask_another: finds one more row, of another object, when others must be asked.
-        stop_at: time.monotonic() after which no further request is started.
+        stop_at: time.monotonic() after which no further request is started; the first one is all the same.
+        may_begin_late: False where somebody waits until `stop_at`: then not even the first.
         safe_until: the same on the clock of clock.elapsed: a request that starts later may outlive our lease.
         patience: the longest wait, in seconds, for the rate limit's next turn.
         mark: counts an attempt in the database before it begins, and returns the row as it is then; None: not needed.
@@ -70,6 +71,7 @@ class Slice:
     stop_at: float
     safe_until: float
     patience: float = 0.0
+    may_begin_late: bool = True
     mark: Callable[[DueRow], DueRow | None] | None = None
     tenant_id: Any = None
     slept: float = 0.0
@@ -296,7 +298,10 @@ class Slice:
             return []
 
     def _may_start(self) -> bool:
-        if self.stopped or time.monotonic() >= self.stop_at:
+        if self.stopped:
+            return False
+        # A lane that takes a whole turn to begin with (a cold process, slow secrets) would send nothing, for ever.
+        if time.monotonic() >= self.stop_at and (self._tried or not self.may_begin_late):
             return False
         if elapsed() >= self.safe_until:  # we stood still: settle asks whether the lane is still ours
             self.halted = "lease ending"

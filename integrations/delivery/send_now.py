@@ -105,7 +105,7 @@ def _try_until_settled(
     while True:
         patience = max(0.0, min(conf.PACE_SECONDS, ends_at - time.monotonic()))
         until = time.monotonic() + patience + 1
-        ended = send_slice(lease, read_row, lambda *_: policy, stop_at=until, patience=patience, asks_others=False)
+        ended = send_slice(lease, read_row, lambda *_: policy, stop_at=until, patience=patience, somebody_waits=True)
         if not ended.outcomes:
             return _why_not(ended, sync_id)
         (result,) = ended.outcomes

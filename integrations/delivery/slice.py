@@ -97,16 +97,16 @@ def send_slice(
     stop_at: float,
     patience: float,
     gives_back: bool = False,
-    asks_others: bool = True,
+    somebody_waits: bool = False,
 ) -> SliceResult:
     """Send what `read_rows` finds, and settle it.
 
     Args:
-        stop_at: time.monotonic() after which no further request is started.
+        stop_at: time.monotonic() after which no further request is started (but one, unless somebody waits).
         patience: the longest wait, in seconds, for the rate limit's next turn.
         gives_back: give the lane back with the settlement if nothing more was found.
-        asks_others: False where somebody waits for what `read_rows` finds: other rows are not sent by its brisk policy,
-            which would give them up for good.
+        somebody_waits: for what `read_rows` finds: other rows are not sent by its brisk policy, which would give them
+            up for good.
 
     Raises:
         LeaseLost: the lane is no longer ours; what was sent is sent again by its new holder.
@@ -133,8 +133,8 @@ def send_slice(
         return SliceResult("not configured", bound)
     connector, settings = bound
     sending = _slice(lease, connector, settings, policy_for, in_order, stop_at=stop_at, patience=patience)
-    if not asks_others:
-        sending.ask_another = lambda *_: None
+    if somebody_waits:
+        sending.ask_another, sending.may_begin_late = lambda *_: None, False
     with ExitStack() as apart:  # left when all is settled: until then another row's death would be this one's, too
         apart.enter_context(tracing.sliced(integration.integration_type, integration.pk, len(found)))
         try:

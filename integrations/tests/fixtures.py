@@ -16,6 +16,7 @@ import itertools
 import os
 import sys
 from collections.abc import Callable, Generator, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -150,13 +151,23 @@ def broker(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> I
         found = _embedded(request.getfixturevalue("_embedded_server"))
     else:
         pytest.fail(f"TEST_BROKER={kind!r}: expected one of {', '.join(services.BROKERS)}")
-    wakeup.wait_until_sent(30)  # what the last test committed is not for this one
+    found = _flushed_after_hints(found)
     found.flush()
     services.use_broker(found, monkeypatch)
     hints._rest_until = 0.0  # whatever the last test's broker did, this one is trusted
     yield found
     services.forget_connections()
     found.flush()
+
+
+def _flushed_after_hints(broker: Broker) -> Broker:
+    """Return `broker`, whose `flush` takes with it also what goes out behind the saves before."""
+
+    def flush() -> None:
+        wakeup.wait_until_sent(30)
+        broker.flush()
+
+    return replace(broker, flush=flush)
 
 
 @pytest.fixture

@@ -404,9 +404,20 @@ def test_a_mark_is_taken_back_where_the_hint_cannot_be_sent(
     settings.INTEGRATIONS = {"ALLOWED_HOSTS": [receiver.netloc], "DRAIN_SECONDS": 0.0, "SLICE_SECONDS": 0.0}
     monkeypatch.setattr("integrations.delivery.hints._rest_until", float("inf"))  # the broker is away
     target = make_integration(make_tenant(), receiver.url)
-    make_item(target.tenant)
-    drain(target.pk)  # no time to send anything: the row is left
-    assert statuses() == ["pending"] and Lane.objects.get().hinted_at is None
+    make_item(target.tenant), make_item(target.tenant)
+    drain(target.pk)  # no time but for the first
+    assert statuses() == ["synced", "pending"] and Lane.objects.get().hinted_at is None
+
+
+@pytest.mark.django_db
+def test_a_lane_that_takes_its_turn_to_begin_with_sends_one_row_in_each(receiver: Receiver, settings: Any) -> None:
+    """Otherwise turns that send nothing would wake each other, for ever."""
+    settings.INTEGRATIONS = {"ALLOWED_HOSTS": [receiver.netloc], "DRAIN_SECONDS": 0.0, "SLICE_SECONDS": 0.0}
+    target = make_integration(make_tenant(), receiver.url)
+    for _ in range(3):
+        make_item(target.tenant)
+    assert [drain(target.pk, is_slow_worker=is_slow).sent for is_slow in (True, False, True, True)] == [1, 1, 1, 0]
+    assert len(receiver.requests) == 3
 
 
 @real

@@ -111,3 +111,17 @@ def test_a_doubt_in_a_destination_that_takes_its_time_ends() -> None:
             assert asked(sending) == [105]  # somebody else was asked before
             break
     assert paused == 6
+
+
+def test_the_first_row_is_sent_however_late_it_is() -> None:
+    sending = slice_of(lambda pk: None, others=[])
+    sending.stop_at = 0.0
+    sending.send([[row(1, "a"), row(2, "a")], [row(3, "b")]])
+    assert asked(sending) == [1]
+
+
+def test_nothing_is_sent_late_for_somebody_who_has_waited() -> None:
+    sending = slice_of(lambda pk: None, others=[], may_begin_late=False)
+    sending.stop_at = 0.0
+    sending.send([[row(1, "a")]])
+    assert asked(sending) == []
