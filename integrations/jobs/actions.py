@@ -3,9 +3,10 @@ what it never was."""
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
-from django.db import transaction
+from django.db import DatabaseError, transaction
 from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
@@ -29,6 +30,7 @@ PREVIEW_SECONDS = 0.15  # then what was begun is finished
 PREVIEW_ROWS = 10_000
 
 State = Job.State
+logger = logging.getLogger("integrations.jobs")
 
 
 class CannotStart(ValueError):
@@ -77,7 +79,7 @@ def start_backfill(integration: TenantIntegration, which: BackfillFilter, *, act
     """Make a job that sends `integration` a snapshot of each object that `which` chooses, and ask for a worker.
 
     Raises:
-        CannotStart: the condition can never be met, or the integration takes no events.
+        CannotStart: the condition can never be met, the integration takes no events, or the rows cannot be read.
         TooManyJobs
     """
     _check_backfill(integration, which)
@@ -96,6 +98,16 @@ def _check_backfill(integration: TenantIntegration, which: BackfillFilter) -> No
                 name=integration.name, label=manifest.label
             )
         )
+    try:
+        with transaction.atomic():
+            which.source.count(integration.tenant_id, 1)
+    except DatabaseError as error:  # such as a table that is in the tenants' own schemas
+        logger.exception("the rows of %s cannot be read for a backfill", which.source.label)
+        raise CannotStart(
+            _("The rows of {label} cannot be read here ({error}); the log says more.").format(
+                label=which.source.label, error=type(error).__name__
+            )
+        ) from None
 
 
 def _start(job: Job, which: dict[str, Any], tenant_id: Any, integration: TenantIntegration | None, actor: str) -> Job:

@@ -6,6 +6,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import pytest
@@ -20,7 +21,7 @@ from integrations.delivery.drain import drain
 from integrations.jobs import actions, run
 from integrations.jobs import chosen as sync_actions
 from integrations.jobs import replay as replay_rows
-from integrations.jobs.actions import CannotStart, start_backfill, start_replay
+from integrations.jobs.actions import CannotStart, preview_backfill, start_backfill, start_replay
 from integrations.jobs.backfill import BackfillFilter
 from integrations.jobs.replay import ReplayFilter
 from integrations.jobs.run import request_jobs, run_job
@@ -278,6 +279,17 @@ def test_a_preview_counts_and_shows_and_says_where_it_stopped(
     monkeypatch.setattr(replay_rows, "PREVIEWED", (4, 2))
     assert not actions.preview_replay(hook.tenant_id, ReplayFilter()).is_complete
     assert (actions.preview_backfill(hook, ITEMS).count, shown.is_complete) == (4, True)
+
+
+def test_a_backfill_of_a_table_that_is_not_here_is_refused(
+    hook: TenantIntegration, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where each tenant has a schema of its own."""
+    monkeypatch.setattr(WorkItem._meta, "db_table", "in_another_schema")
+    for ask in (preview_backfill, partial(start_backfill, actor="alice")):
+        with pytest.raises(CannotStart, match=r"^The rows of tasks.workitem cannot be read here \(\w+Error\); the log"):
+            ask(hook, BackfillFilter(model="tasks.workitem"))
+    assert not Job.objects.exists(), "and the transaction goes on"
 
 
 def test_a_preview_shows_what_a_backfill_then_sends(hook: TenantIntegration, receiver: Receiver) -> None:
