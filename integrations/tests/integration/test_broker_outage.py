@@ -333,7 +333,7 @@ def test_a_task_sent_to_a_silent_broker_is_an_error_and_no_wait(
 def test_a_task_sent_to_a_broker_that_answers_arrives(broker: Broker) -> None:
     sent = retry_failed_syncs.delay()
     with app.connection_for_read() as connection:
-        message = connection.SimpleQueue("deliveries").get(timeout=5)
+        message = connection.SimpleQueue("deliveries").get(timeout=30)
     assert message.headers["id"] == sent.id and message.headers["kwargsrepr"] == "{…}"
 
 
