@@ -23,8 +23,7 @@ from integrations.connections.models import versions_that_are_not_made
 from integrations.connections.registered import model_of
 from integrations.connectors.registry import ConnectorRegistry
 from integrations.counted import counted
-from integrations.database import clock
-from integrations.database import times as database_clock
+from integrations.database import clock, times
 from integrations.errors import IntegrationPermanentError
 from integrations.inbound.models import AbstractWebhookEvent
 from integrations.inbound.sweep import stored_models
@@ -280,7 +279,7 @@ def clocks_agree(app_configs: Any, databases: Any = None, **_: Any) -> list[Any]
     if "default" not in (databases or ()):
         return []
     try:
-        skew = database_clock.compare()
+        skew = times.compare()
         found = [(each.name, each.skew_seconds) for each in with_wrong_clocks()]
     except DatabaseFailure:  # not there yet, or not migrated: others say so
         return []

@@ -1,8 +1,8 @@
 """Send a hint: one message, within bounds, or not at all. It may be lost, doubled or late; the sweep finds what is due.
 
-A user's request or a worker's turn may wait for it, so that everything here ends in time: after a failure the broker is
-left alone for a while. Of several hints that are sent together each has its chance, as long as there is time; three
-failures in a row say that the broker is away.
+A worker's turn, a sweep or a person's button may wait for it, so that everything here ends in time: after a failure the
+broker is left alone for a while. For what a save asks for nobody waits (wakeup.py). Of several hints that are sent
+together each has its chance, as long as there is time; three failures in a row say that the broker is away.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ FORK_SECONDS = 5.0  # how long a fork waits for those who are talking to the bro
 T = TypeVar("T")
 
 _rest_until = 0.0
-_here = threading.local()  # together: the hints that this thread is sending; is_alone: nobody waits for them
+_here = threading.local()  # together: the hints that this thread is sending; is_behind: nobody waits for them
 _senders: ThreadPoolExecutor | None = None
 _talks = 0  # how many threads are talking to the broker
 _talks_changed = threading.Condition()  # held while the process forks
@@ -70,11 +70,11 @@ def together(seconds: float | None = None) -> Iterator[None]:
 @contextmanager
 def nobody_waits() -> Iterator[None]:
     """Send the hints of the block on this very thread: it may wait for each answer of the broker."""
-    _here.is_alone = True
+    _here.is_behind = True
     try:
         yield
     finally:
-        _here.is_alone = False
+        _here.is_behind = False
 
 
 def is_away() -> bool:
@@ -92,9 +92,8 @@ def is_away() -> bool:
 def send_hint(task: str, kwargs: dict[str, Any], queue: str) -> bool:
     """Send one message. Returns False when the broker is away; never raises, never waits longer than WAKE_SECONDS.
 
-    (`nobody_waits`: as long as the broker answers each time within BROKER_SECONDS.)
-
-    It never expires: whether it had would be decided by comparing the clocks of two machines.
+    Inside of `nobody_waits` only each answer of the broker is bounded, by BROKER_SECONDS. The message never expires:
+    whether it had would be decided by comparing the clocks of two machines.
     """
     if is_away():
         WAKE_UPS.labels(queue, "lost").inc()
@@ -126,7 +125,7 @@ def _send_in_time(task: str, kwargs: dict[str, Any], queue: str, seconds: float)
     if current_app.conf.task_always_eager:
         current_app.loader.import_task_module(task.rpartition(".")[0])  # a web process need not have done so
         current_app.tasks[task].apply(kwargs=kwargs)
-    elif getattr(_here, "is_alone", False):
+    elif getattr(_here, "is_behind", False):
         _send(task, kwargs, queue)
     else:
         in_time(lambda: _send(task, kwargs, queue), seconds)
