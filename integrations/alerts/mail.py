@@ -120,8 +120,10 @@ def _goes_to(row: AlertMail, address: str) -> bool:
 def _taken(now: datetime) -> list[AlertMail]:
     """Return what is due; nobody else takes it for a while."""
     with transaction.atomic():
+        # Whoever comes second waits, and finds them taken: skipping what is locked, two would share them out while they
+        # lock them row by row, and people would get two mails for one.
         due = AlertMail.objects.filter(next_try_at__lte=now).order_by("pk")
-        rows = list(due.select_for_update(skip_locked=True)[:AT_ONCE])
+        rows = list(due.select_for_update()[:AT_ONCE])
         AlertMail.objects.filter(pk__in=[row.pk for row in rows]).update(next_try_at=now + TAKEN)
     return rows
 
