@@ -184,6 +184,15 @@ def _before_end(**_: Any) -> None:
     wait_until_sent(END_SECONDS)
 
 
+def forget() -> None:
+    """Forget which lanes are asked for, and what rolled-back transactions of this thread wanted to wake.
+
+    For tests that are rolled back: keys of theirs come again, as those of other lanes.
+    """
+    _asked.clear()
+    vars(_batch).clear()
+
+
 def _after_fork() -> None:
     global _behind
     _behind = _Behind()  # neither threads nor what they had to do survives a fork: it is the parent's

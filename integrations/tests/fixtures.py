@@ -93,6 +93,8 @@ def _nothing_left_of_the_last_test() -> Iterator[None]:
     health.forget()
     clock.forget()
     configuration_cache.forget()
+    wakeup.wait_until_sent(30)  # or what it handed over is asked for afterwards
+    wakeup.forget()
     yield
     close_client()
 
