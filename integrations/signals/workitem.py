@@ -73,8 +73,8 @@ class WorkItemTrigger(TriggerHandler):
         # One statement, for it is asked for every slice; an item that is gone, or another tenant's, gets no note.
         key = "bigint" if connection.vendor == "postgresql" else "integer"
         source = sql.listed(connection.vendor, {"place": "integer", "tenant": key, "item": "text", "text": "text"})
-        is_it = f"w.id = CAST(v.item AS {key}) AND w.tenant_id = v.tenant"
-        item = sql.looked_up(connection.vendor, WorkItem._meta.db_table, "w", is_it)
+        # By the key alone: beside it, PostgreSQL may take the index of tenants instead, and read all that one has.
+        item = sql.looked_up(connection.vendor, WorkItem._meta.db_table, "w", f"w.id = CAST(v.item AS {key})")
         listed = [
             {"place": n, "tenant": note.tenant_id, "item": note.object_id, "text": note.text}
             for n, note in enumerate(notes)
@@ -83,7 +83,7 @@ class WorkItemTrigger(TriggerHandler):
             cursor.execute(
                 f"INSERT INTO {Note._meta.db_table} (tenant_id, work_item_id, text, created_at) "  # noqa: S608
                 f"SELECT w.tenant_id, w.id, v.text, {sql.now(connection.vendor)} FROM {source} "
-                f"{item} ORDER BY v.place",
+                f"{item} WHERE w.tenant_id = v.tenant ORDER BY v.place",
                 [json.dumps(listed)],
             )
 

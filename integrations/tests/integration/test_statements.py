@@ -16,13 +16,14 @@ from django.contrib.contenttypes.models import ContentType
 from django.db import connection, transaction
 
 from integrations.audit.models import ExecutionLog
+from integrations.audit.notes import AuditNote, write_notes
 from integrations.delivery import statements
 from integrations.delivery.lease import take
 from integrations.models import Lane, TenantIntegration
 from integrations.statistics.figures import Figures
 from integrations.statistics.writing import packed
 from integrations.tests.factories import make_integration, make_tenant
-from tasks.models import WorkItem
+from tasks.models import Note, WorkItem
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db]
 
@@ -187,6 +188,33 @@ def test_what_is_settled_is_looked_up_by_key() -> None:
         cursor.execute("SHOW enable_seqscan")
         assert cursor.fetchone()[0] == "off"
         cursor.execute("SET LOCAL enable_seqscan = on")
+
+
+def test_notes_find_their_items_by_key_in_a_table_that_has_just_grown() -> None:
+    """Statistics of one item: the tenant's index looks as good as the key, and holds thousands since."""
+    if connection.vendor != PG:
+        pytest.skip("plans of PostgreSQL")
+    tenant = make_tenant()
+    WorkItem.objects.create(tenant=tenant, reference_id="R")
+    analyze()
+    WorkItem.objects.bulk_create([WorkItem(tenant=tenant, reference_id=f"R-{n}") for n in range(3_000)])
+    kind = ContentType.objects.get_for_model(WorkItem).pk
+    items = WorkItem.objects.order_by("-id").values_list("id", flat=True)[:100]
+    read: list[float] = []
+
+    def explained(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        if not sql.startswith(f"INSERT INTO {Note._meta.db_table}"):
+            return execute(sql, params, many, context)
+        execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {sql}", params, many, context)
+        found = context["cursor"].fetchone()[0]
+        plan = (json.loads(found) if isinstance(found, str) else found)[0]["Plan"]
+        read.append(rows_read(plan, {WorkItem._meta.db_table}))
+
+    with connection.execute_wrapper(explained):
+        write_notes([AuditNote(tenant.pk, kind, str(item), "✓ It arrived.") for item in items])
+    assert Note.objects.count() == 100
+    assert read == [100]
+    analyze()
 
 
 def test_a_plan_that_was_made_while_the_tables_were_empty_still_serves() -> None:
