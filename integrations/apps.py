@@ -34,13 +34,9 @@ class IntegrationsConfig(AppConfig):
         from .connections.groups import ensure_groups
         from .connections.models import TenantIntegration
         from .credentials.checks import refuse_unusable_keys, register_checks
-        from .delivery import (
-            pooled_connections,  # noqa: F401 - listens to Celery
-            tenant_deletion,
-            watchdog,  # noqa: F401 - listens to Celery
-        )
+        from .delivery import run_slot, watchdog  # noqa: F401 - listen to Celery
         from .delivery.call_gate import gate_of
-        from .delivery.deletion import hint_on_commit
+        from .delivery.deletion import delete_with_tenants, hint_on_commit
         from .delivery.lanes import close_lanes, hold_lane, hold_lanes, make_lane
         from .delivery.schedule import ensure_schedule
         from .erp.connection import ERPConnection
@@ -67,7 +63,7 @@ class IntegrationsConfig(AppConfig):
             deletion_begins.connect(note_deletion, sender=owner, dispatch_uid=f"note deletion of {owner.__name__}")
             deletion_begins.connect(hint_on_commit, sender=owner, dispatch_uid=f"delete {owner.__name__}")
         self._watch(watch, watch_people)
-        tenant_deletion.connect()
+        delete_with_tenants()
         batch_begins.connect(hold_lanes, sender=TenantIntegration, dispatch_uid="hold-lanes")
 
         def schedule(using: str, **_: Any) -> None:

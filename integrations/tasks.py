@@ -76,6 +76,7 @@ class QuietTask(Task):
         raise OperationalError(f"the broker did not take {self.name} within {SEND_SECONDS:g} s; is it reachable?")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        close_old_connections()
         with shared():  # what may kill its process waits until nothing else runs in it
             return super().__call__(*args, **kwargs)
 
@@ -120,7 +121,6 @@ def send_integration_webhook(
     With an object, an event type and a payload, that event is recorded first; the same
     message twice records it once. ``sync_id`` looks at the lane of that row.
     """
-    close_old_connections()
     if sync_id is not None:
         row = IntegrationSync.objects.filter(pk=sync_id).values_list("integration_id", flat=True)
         integration_id = row.first()
@@ -137,14 +137,12 @@ def send_integration_webhook(
 @shared_task(base=QuietTask, name="integrations.tasks.wake_lanes", time_limit=90)
 def wake_lanes(lanes: list[list[int]]) -> dict[str, int]:
     """Send one hint for each of these lanes (id, turn, is slow): a sweep's long list, worked by several."""
-    close_old_connections()
     return {"woken": pass_on(lanes)}
 
 
 @shared_task(base=PeriodicTask, name="integrations.tasks.retry_failed_syncs", time_limit=300)
 def retry_failed_syncs() -> dict[str, int]:
     """Wake every lane that has something due; scheduled by beat. Returns counts."""
-    close_old_connections()
     beat("worker")
     return sweep()
 
@@ -155,7 +153,6 @@ def purge_settled() -> dict[str, int]:
 
     Scheduled by beat. Returns counts. The audit trail has a time of its own: AUDIT_RETENTION_DAYS.
     """
-    close_old_connections()
     done = {
         "log": purge_log(),
         "audit": purge_trail(),
@@ -169,35 +166,30 @@ def purge_settled() -> dict[str, int]:
 @shared_task(base=PeriodicTask, name="integrations.tasks.roll_up_figures", time_limit=300)
 def roll_up_figures() -> dict[str, int]:
     """Sum up the figures of deliveries that are over; scheduled by beat. Returns counts."""
-    close_old_connections()
     return roll_up()
 
 
 @shared_task(base=PeriodicTask, name="integrations.tasks.tell_alerts", time_limit=300)
 def tell_alerts() -> dict[str, int]:
     """Tell people what is wrong, and what works again (alerts/); scheduled by beat. Returns counts."""
-    close_old_connections()
     return {"told": len(watch()), "mails": send_mails()}
 
 
 @shared_task(base=SlowTask, name="integrations.tasks.delete_marked", time_limit=300)
 def delete_marked() -> dict[str, int]:
     """Go on deleting the integrations and tenants that people marked; scheduled by beat. Returns counts."""
-    close_old_connections()
     return go_on_deleting()
 
 
 @shared_task(base=PeriodicTask, name="integrations.tasks.check_connections", time_limit=300)
 def check_connections() -> dict[str, int]:
     """Ask for the health checks that are due; scheduled by beat. Returns counts."""
-    close_old_connections()
     return request_checks()
 
 
 @shared_task(base=QuietTask, name="integrations.tasks.check_connection", time_limit=90)
 def check_connection(integration_id: int) -> dict[str, bool | None]:
     """Check one integration: a call that changes nothing."""
-    close_old_connections()
     with run_slot.running(f"check of integration {integration_id}", limit=90):
         return {"works": check_one(integration_id)}
 
@@ -205,14 +197,12 @@ def check_connection(integration_id: int) -> dict[str, bool | None]:
 @shared_task(base=PeriodicTask, name="integrations.tasks.rotate_credentials", time_limit=1800)
 def rotate_credentials() -> dict[str, int]:
     """Renew overdue credentials where the connector can; scheduled by beat. Returns counts."""
-    close_old_connections()
     return rotate_overdue()
 
 
 @shared_task(base=QuietTask, name="integrations.tasks.process_webhook", time_limit=80)
 def process_webhook(webhook_event_id: Any, app_label: str, model_name: str) -> dict[str, str]:
     """Process one stored webhook, if that is due; an unknown one is logged and not tried again."""
-    close_old_connections()
     model = model_of(app_label, model_name, AbstractWebhookEvent)
     with run_slot.running(f"webhook {webhook_event_id}", limit=80):
         return {"outcome": process(model, webhook_event_id)}
@@ -221,7 +211,6 @@ def process_webhook(webhook_event_id: Any, app_label: str, model_name: str) -> d
 @shared_task(base=PeriodicTask, name="integrations.tasks.process_received_webhooks", time_limit=300)
 def process_received_webhooks() -> dict[str, int]:
     """Ask for stored webhooks that are due: lost hints, dead workers, failures; scheduled by beat. Returns counts."""
-    close_old_connections()
     return request_processing()
 
 
@@ -240,7 +229,6 @@ def execute_adapter_method(
     What it returns is returned as JSON to whoever calls this function in their own process; a worker forgets it:
     Celery would write it into its log.
     """
-    close_old_connections()
     named = (connection_id, method_name, app_label, model_name)
     with run_slot.running(f"call of connection {connection_id}", limit=300):
         found = call_adapter_method(*named, method_args or (), method_kwargs)
@@ -257,7 +245,6 @@ def incremental_sync(
     sync_state_model: str,
 ) -> dict[str, int | str]:
     """Pull what is new, to the end of the list; the items go to the handler (docs/pull.md). Returns counts."""
-    close_old_connections()
     request = Request(connection_id, resource_type, app_label, model_name, sync_state_app, sync_state_model)
     with run_slot.running(f"pull of connection {connection_id}", limit=600):
         return pull_by_name(request).answer()
@@ -274,7 +261,6 @@ def full_resync(
     is_continued: bool = False,
 ) -> dict[str, int | str]:
     """Pull everything, from the beginning; `is_continued`: go on with that. Returns counts."""
-    close_old_connections()
     request = Request(connection_id, resource_type, app_label, model_name, sync_state_app, sync_state_model)
     with run_slot.running(f"pull of connection {connection_id}", limit=600):
         return pull_by_name(request, is_full_resync=True, is_continued=is_continued).answer()
@@ -283,14 +269,12 @@ def full_resync(
 @shared_task(base=PeriodicTask, name="integrations.tasks.pull_due", time_limit=300)
 def pull_due() -> dict[str, int]:
     """Ask for the scheduled pulls that are due; scheduled by beat. Returns counts."""
-    close_old_connections()
     return request_pulls()
 
 
 @shared_task(base=SlowTask, name="integrations.tasks.pull_one", time_limit=600)
 def pull_one(sync_state_id: int) -> dict[str, int | str]:
     """Pull one scheduled state, if it is due. Returns counts."""
-    close_old_connections()
     with run_slot.running(f"pull {sync_state_id}", limit=600):
         return pull_one_state(sync_state_id).answer()
 
@@ -298,13 +282,11 @@ def pull_one(sync_state_id: int) -> dict[str, int | str]:
 @shared_task(base=PeriodicTask, name="integrations.tasks.run_jobs", time_limit=300)
 def run_jobs() -> dict[str, int]:
     """Ask for the replays and backfills that nobody works on; scheduled by beat. Returns counts."""
-    close_old_connections()
     return request_jobs()
 
 
 @shared_task(base=SlowTask, name="integrations.tasks.run_job", time_limit=120)
 def run_job(job_id: int) -> dict[str, str]:
     """Work on one replay or backfill for one turn."""
-    close_old_connections()
     with run_slot.running(f"job {job_id}", limit=90):
         return {"outcome": take_turn(job_id)}

@@ -1,5 +1,8 @@
 """Delete what people marked, in the background: integrations, and tenants with all they have (docs/adr/0026).
 
+A tenant that is deleted in another way (``account.delete()``, a queryset, the project's admin) takes with it what it
+has here, in the transaction of its deletion.
+
 The page marks, the task deletes: batch after batch, in turn among everything that is marked, for less than a minute;
 beat sends it again every minute until nothing is left. A task that dies, or whose message is lost, costs that minute.
 Two that run at once take turns at the locks of each batch.
@@ -15,9 +18,10 @@ from typing import Any
 
 from django.db import connections, models
 from django.db.models import F
+from django.db.models.signals import pre_delete
 
 from integrations.connections.models import TenantIntegration
-from integrations.tenancy.deletion import Step, count_owned, steps
+from integrations.tenancy.deletion import Step, begin, count_owned, delete_keyed, is_under_way, steps
 from integrations.tenancy.marks import MarkedDeletion
 from integrations.tenancy.tenant import tenant_model
 
@@ -115,3 +119,25 @@ def _say(model: type[models.Model], pk: Any, left: int) -> None:
     else:
         words = f"being deleted: {left:,} row{'' if left == 1 else 's'} left"
         Lane.objects.using(USING).filter(pk=pk).exclude(deleting_since=None).update(attention=words)
+
+
+# -- tenants that are deleted in another way -------------------------------------------------------------------------
+
+
+def delete_with_tenants() -> None:
+    """Listen to the deletion of tenants; Django names a proxy, or a child, as itself."""
+    for model in _family(tenant_model()):
+        pre_delete.connect(_delete_ours, sender=model, dispatch_uid=f"delete what {model._meta.label} has")
+
+
+def _family(model: type[models.Model]) -> Iterator[type[models.Model]]:
+    yield model
+    for child in model.__subclasses__():
+        yield from _family(child)
+
+
+def _delete_ours(instance: Any, using: str, origin: Any = None, **_: Any) -> None:
+    """Delete integrations and events of a tenant, in the transaction of its deletion."""
+    if not is_under_way(instance):
+        begin(tenant_model(), [instance.pk], using=using)
+    delete_keyed(instance, using=using, origin=origin)

@@ -15,8 +15,8 @@ A worker process has many threads, so that a destination that hangs costs a thre
 - Who gives no sign for OVERRUN (a lock in the database, a call that was not announced, a long computation) loses its
   slot too, and goes on without it until it gives one. Slots are there for speed: no promise hangs on them.
 
-Who goes away or queues gives its pooled database connections back first; the next query takes one again. So the
-connections in use are as many as lanes that compute, not as threads that wait.
+Who goes away, queues or ends a task of ours gives its pooled database connections (``OPTIONS["pool"]``) back first; the
+next query takes one again. So the connections in use are as many as lanes that compute, not as threads that wait.
 
 With one thread for tasks (the pools prefork and solo) all this changes nothing.
 """
@@ -33,6 +33,7 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
 
+from celery.signals import task_postrun
 from django.db import connections
 
 logger = logging.getLogger("integrations.delivery")
@@ -90,9 +91,7 @@ class Stay:
         """Give the thread's pooled database connections back, unless a transaction is open."""
         if self._pooled is None:
             self._pooled = _pooled_connections()
-        for wrapper in self._pooled:
-            if wrapper.connection is not None and not wrapper.in_atomic_block:
-                _close(wrapper)
+        _give_back(self._pooled)
 
     def __enter__(self) -> Stay:
         self._depth += 1
@@ -210,17 +209,16 @@ class Gate:
             self._holders.discard(stay)
 
     def _grant(self) -> None:
-        while len(self._holders) < self.slots and (stay := self._next()) is not None:
+        while len(self._holders) < self.slots and self._is_wanted():
+            if self._fresh and (not self._used or self._fresh_in_a_row < FRESH_IN_A_ROW):
+                self._fresh_in_a_row += 1
+                stay = self._fresh.popleft()
+            else:
+                self._fresh_in_a_row = 0
+                stay = self._used.popleft()
             self._holders.add(stay)
             stay.granted_at = stay.seen_at = self.clock()
             stay.signal.release()
-
-    def _next(self) -> Stay | None:
-        if self._used and (not self._fresh or self._fresh_in_a_row >= FRESH_IN_A_ROW):
-            self._fresh_in_a_row = 0
-            return self._used.popleft()
-        self._fresh_in_a_row += 1
-        return self._fresh.popleft() if self._fresh else None
 
     # -- waiting ------------------------------------------------------------------------------------------
 
@@ -236,7 +234,11 @@ class Gate:
     def _wait(self, stay: Stay) -> None:
         if stay.signal.acquire(blocking=False):
             return
-        self._watch()
+        self._is_needed.set()
+        if self._has_watcher and (self._watcher is None or not self._watcher.is_alive()):
+            # When lanes of this process meet for the first time.
+            self._watcher = threading.Thread(target=self._keep_looking, name="run-slot", daemon=True)
+            self._watcher.start()
         while not stay.signal.acquire(timeout=CARE_SECONDS):
             self.look()
 
@@ -256,13 +258,6 @@ class Gate:
                     self._take_from(holder)
             self._grant()
             return True
-
-    def _watch(self) -> None:
-        """Have the slot looked after; the thread starts when lanes of this process meet for the first time."""
-        self._is_needed.set()
-        if self._has_watcher and (self._watcher is None or not self._watcher.is_alive()):
-            self._watcher = threading.Thread(target=self._keep_looking, name="run-slot", daemon=True)
-            self._watcher.start()
 
     def _keep_looking(self) -> None:
         while True:
@@ -304,13 +299,20 @@ class _Outside:
 gate = Gate()
 _here = threading.local()
 _outside = _Outside()
+_inherited: list[Any] = []  # pools of the parent process, kept so that nothing ends them
 
 
-def _forget() -> None:
+def _after_fork() -> None:
+    """Forget what a fork has not got: the other threads with their stays, those that serve a pool, a pool's sockets."""
     gate.forget()
+    for wrapper in _pooled_connections():
+        if pools := getattr(wrapper, "_connection_pools", None):
+            _inherited.append((dict(pools), wrapper.connection))
+            pools.clear()
+            wrapper.connection = None
 
 
-os.register_at_fork(after_in_child=_forget)
+os.register_at_fork(after_in_child=_after_fork)
 
 
 def current() -> Stay | None:
@@ -354,12 +356,29 @@ def checkpoint() -> None:
         gate.check(stay)
 
 
+# -- pooled database connections --------------------------------------------------------------------------
+
+
 def _pooled_connections() -> list[Any]:
+    """Return this thread's connections that a pool has lent."""
     return [each for each in connections.all(initialized_only=True) if each.settings_dict["OPTIONS"].get("pool")]
 
 
-def _close(wrapper: Any) -> None:
-    try:
-        wrapper.close()
-    except Exception as error:  # a connection that is lost already
-        logger.warning("a database connection could not be given back: %s", type(error).__name__)
+def _give_back(pooled: list[Any]) -> None:
+    for wrapper in pooled:
+        if wrapper.connection is not None and not wrapper.in_atomic_block:
+            try:
+                wrapper.close()
+            except Exception as error:  # a connection that is lost already
+                logger.warning("a database connection could not be given back: %s", type(error).__name__)
+
+
+@task_postrun.connect(dispatch_uid="give back pooled connections")
+def _after_a_task(sender: Any = None, **_: Any) -> None:
+    """Give this thread's connections back after a task of ours: a thread that waits for its next task needs none.
+
+    CELERY_DB_REUSE_MAX would have each thread keep one, and a hundred threads share ten.
+    """
+    is_ours = str(getattr(sender, "name", "")).startswith("integrations.")
+    if is_ours and not getattr(sender.request, "is_eager", False):
+        _give_back(_pooled_connections())

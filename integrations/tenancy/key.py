@@ -13,7 +13,7 @@ class TenantKey(models.ForeignKey):
     """Leads to the tenant model; the rows go with their tenant, whoever deletes it, and are never loaded for that.
 
     Django's cascade would read all of them first. It leaves them alone (DO_NOTHING): when a tenant is about to be
-    deleted, delivery/tenant_deletion.py deletes them in batches, in the same transaction.
+    deleted, delivery/deletion.py deletes them in batches, in the same transaction.
     """
 
     def __init__(self, **options: Any) -> None:
