@@ -24,10 +24,9 @@ from integrations.outbox.models import IntegrationSync
 from integrations.retry_policy import RetryPolicy
 from integrations.transport.deadline import within
 
-from .drain import give_back
+from .drain import SliceResult, give_back, send_slice
 from .lease import Lease, extend, release, take
 from .models import Lane
-from .slice import SliceResult, read_one, send_slice
 from .wakeup import wake_idle
 
 logger = logging.getLogger("integrations.delivery")
@@ -101,11 +100,10 @@ def _take_in_time(integration_id: int, ends_at: float) -> tuple[Lease | None, st
 def _try_until_settled(
     lease: Lease, sync_id: int, policy: RetryPolicy, sleep: Callable[[float], Any], ends_at: float
 ) -> str:
-    read_row = read_one(sync_id)
     while True:
         patience = max(0.0, min(conf.PACE_SECONDS, ends_at - time.monotonic()))
         until = time.monotonic() + patience + 1
-        ended = send_slice(lease, read_row, lambda *_: policy, stop_at=until, patience=patience, somebody_waits=True)
+        ended = send_slice(lease, stop_at=until, patience=patience, push=(sync_id, policy))
         if not ended.outcomes:
             return _why_not(ended, sync_id)
         (result,) = ended.outcomes
