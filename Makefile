@@ -6,14 +6,16 @@ VENV   ?= .venv
 BIN     = $(VENV)/bin
 STAMP   = $(VENV)/.installed
 TESTS   = integrations/tests
+# Each kind's tests are beside it, in kinds/; those about all of them are in tests/.
+CONNECTORS = integrations/connectors
 # The example's tests are beside what they test.
 EXAMPLES = tasks/tests tenants/tests
-UNIT    = $(TESTS)/unit app/tests/unit
+UNIT    = $(TESTS)/unit $(CONNECTORS)/kinds app/tests/unit
 INTEGRATION = $(TESTS)/integration app/tests/integration $(EXAMPLES)
 # Pages and programs: a lane of its own, so that two cores have something to do.
 PAGES   = $(EXAMPLES) $(TESTS)/integration/console $(TESTS)/integration/test_jobs.py $(wildcard $(addprefix $(TESTS)/integration/,test_admin*.py test_api*.py))
 # Where tests marked "integration" are: collecting all the others takes longer than starting the lane.
-ON_SERVICES = $(INTEGRATION) $(TESTS)/connectors/test_lanes.py
+ON_SERVICES = $(INTEGRATION) $(CONNECTORS)/tests/test_lanes.py
 # Of these the way back, and hosts with models of their own: a lane of its own, too.
 BACK    = $(TESTS)/integration/host $(TESTS)/integration/capture $(wildcard $(addprefix $(TESTS)/integration/test_,inbound*.py pull*.py push*.py))
 FAST    = not slow and not crash and not browser and not n8n
@@ -113,7 +115,7 @@ test-slow-services: $(STAMP)
 	$(BIN)/python $(LANES) services $(ON_SERVICES) -q -m "slow or (integration and portable and $(FAST))"
 
 test-connectors: $(STAMP)
-	$(BIN)/python -m pytest $(TESTS)/conformance $(TESTS)/connectors -q
+	$(BIN)/python -m pytest $(CONNECTORS) -q
 
 # Providers' own sandboxes, where SANDBOX_<KIND>_<FIELD> are set; says whom it skipped.
 test-sandbox: $(STAMP)
@@ -132,7 +134,7 @@ coverage: $(STAMP)
 	$(BIN)/python -m coverage run -m pytest $(UNIT) -q
 	$(BIN)/python -m coverage run -m pytest $(INTEGRATION) -q -m "$(FAST)"
 	$(BIN)/python -m coverage run $(LANES) services $(ON_SERVICES) -q -m "integration and not portable and $(FAST)"
-	$(BIN)/python -m coverage run -m pytest $(TESTS)/conformance $(TESTS)/connectors -q
+	$(BIN)/python -m coverage run -m pytest $(CONNECTORS) -q
 	$(BIN)/python -m coverage combine -q
 	$(BIN)/python -m coverage report --format=total
 	$(BIN)/python -m coverage report > .local/coverage/report.txt

@@ -1,3 +1,3 @@
-"""What every test of this repository may ask for, wherever it lies: integrations/tests/fixtures.py."""
+"""What every test of this repository may ask for, wherever it lies: these two files."""
 
-pytest_plugins = ["integrations.tests.fixtures"]
+pytest_plugins = ["integrations.tests.fixtures", "integrations.connectors.tests.fixtures"]

@@ -1,7 +1,7 @@
 """Which kinds of systems we can talk to, and where they were found.
 
-kinds/*.py            our own, one module per kind
-templates/*.yaml      our own that need no code; more folders: the setting TEMPLATE_DIRS (docs/templates.md)
+kinds/<kind>/         our own: connector.py, or connector.yaml where no code is needed
+TEMPLATE_DIRS         a setting: folders with more of the latter (docs/templates.md)
 other packages        entry points of the group ``integrations.connectors`` (a BaseConnector class each)
 by hand               ``ConnectorRegistry.register("MY_ERP", MyConnector)`` in an AppConfig.ready
 
@@ -17,6 +17,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
 from importlib.metadata import entry_points
+from itertools import chain
 from pathlib import Path
 from typing import Any, overload
 
@@ -27,11 +28,10 @@ from .base import BaseConnector
 from .manifest import Manifest
 from .template.interpreter import TemplateInterpreter
 from .template.load import templates_in
-from .template.schema import Template
 from .versions import check_sdk
 
 ENTRY_POINT_GROUP = "integrations.connectors"
-TEMPLATES = Path(__file__).parent / "templates"
+KINDS = Path(__file__).parent / "kinds"
 _OURS = f"{__package__}."  # where our own kinds are
 
 logger = logging.getLogger("integrations.connectors")
@@ -165,8 +165,9 @@ class ConnectorRegistry:
             if cls._loaded:
                 return
             cls._load_ours()
-            theirs = [Path(folder) for folder in conf.TEMPLATE_DIRS]
-            cls._template_errors = _load_templates(cls.register, cls._interpreters, theirs)
+            cls._template_errors = _load_templates(cls.register, cls._interpreters, map(Path, conf.TEMPLATE_DIRS))
+            for problem in cls._template_errors:
+                logger.error("a connector template cannot be used: %s", problem)
             cls._broken.update(_load_entry_points(cls.register))
             cls._loaded = True
 
@@ -178,47 +179,33 @@ class ConnectorRegistry:
         with cls._loading_ours:
             if cls._has_ours:
                 return
-            package = import_module("integrations.connectors.kinds")
-            for module in pkgutil.iter_modules(package.__path__):
-                import_module(f"{package.__name__}.{module.name}")
-            _load_templates(cls.register, cls._interpreters, [TEMPLATES])
+            for module in pkgutil.iter_modules([str(KINDS)]):
+                import_module(f"{_OURS}kinds.{module.name}")
+            for problem in _load_templates(cls.register, cls._interpreters, sorted(KINDS.glob("*/"))):
+                raise problem
             cls._has_ours = True
 
 
 def _load_templates(
     register: Callable[[type[BaseConnector]], Any],
     interpreters: Mapping[str, type[TemplateInterpreter]],
-    folders: Iterable[Path] | None = None,
+    folders: Iterable[Path],
 ) -> list[TemplateError]:
-    """Register what `folders` hold (None: ours and the operator's) and return what is wrong with the operator's.
+    """Register the templates in `folders`, and return what is wrong with those that cannot be used.
 
-    A broken one of ours fails the start, as broken code would; a broken one of the operator's is reported, here and
-    by ``manage.py check``, and the others still work.
+    A broken one of ours fails the start, as broken code would; of the operator's, the others still work.
     """
     versions = {key: connector.manifest.version for key, connector in interpreters.items()}
     problems: list[TemplateError] = []
-    for folder in (TEMPLATES, *map(Path, conf.TEMPLATE_DIRS)) if folders is None else folders:
-        for found in templates_in(folder, versions):
-            problem = found if isinstance(found, TemplateError) else _registered(found, register, interpreters)
-            if problem is None:
-                continue
-            if folder == TEMPLATES:
-                raise problem
-            logger.error("a connector template cannot be used: %s", problem)
-            problems.append(problem)
+    for found in chain.from_iterable(templates_in(folder, versions) for folder in folders):
+        if isinstance(found, TemplateError):
+            problems.append(found)
+            continue
+        try:
+            register(interpreters[found.connector].for_template(found))
+        except (ValueError, IncompatibleConnector) as error:
+            problems.append(TemplateError(str(error), file=found.file, line=found.line))
     return problems
-
-
-def _registered(
-    template: Template,
-    register: Callable[[type[BaseConnector]], Any],
-    interpreters: Mapping[str, type[TemplateInterpreter]],
-) -> TemplateError | None:
-    try:
-        register(interpreters[template.connector].for_template(template))
-    except (ValueError, IncompatibleConnector) as error:
-        return TemplateError(str(error), file=template.file, line=template.line)
-    return None
 
 
 def _load_entry_points(register: Callable[[str, type[BaseConnector]], Any]) -> dict[str, str]:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from integrations.connectors.base import BaseConnector
 from integrations.connectors.manifest import HEADERS, URL, Field, Manifest
+from integrations.connectors.registry import KINDS
 from integrations.faults import MEANINGS, grouped
 
 GENERATED = "<!-- Written by `manage.py connector docs` from the manifest. Edit the connector, not this page. -->"
@@ -45,8 +46,7 @@ def file_name(kind: type[BaseConnector]) -> str:
 def is_ours(kind: type[BaseConnector]) -> bool:
     """Tell whether a connector belongs to this project; other packages document their own."""
     template = template_of(kind)
-    ours = Path(inspect.getfile(BaseConnector)).parent
-    return ours in template.parents if template else kind.__module__.startswith("integrations.connectors.")
+    return KINDS in template.parents if template else kind.__module__.startswith("integrations.connectors.kinds.")
 
 
 def template_of(kind: type[BaseConnector]) -> Path | None:
@@ -105,7 +105,7 @@ def _facts(manifest: Manifest, kind: type[BaseConnector]) -> str:
         if manifest.allow_multiple
         else f"one active integration of the family {manifest.family}",
         "provider's documentation": f"<{manifest.docs_url}>" if manifest.docs_url else "",
-        "made of": f"the template `{template.name}`" if template else "",
+        "made of": f"the template `{template.parent.name}/{template.name}`" if template else "",
     }
     rows = [f"| {name} | {_cell(text)} |" for name, text in facts.items() if text]
     return "\n".join(["| | |", "| --- | --- |", *rows])

@@ -44,7 +44,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     users = {"db", "transactional_db", "django_db_setup"}
     for item in items:
         fixtures = users & set(getattr(item, "fixturenames", ()))
-        if "unit" in item.path.parts and (fixtures or item.get_closest_marker("django_db")):
+        if {"unit", "kinds"} & set(item.nodeid.split("/")) and (fixtures or item.get_closest_marker("django_db")):
             pytest.fail(f"{item.nodeid} uses the database: it belongs in tests/integration", pytrace=False)
 
 

@@ -8,5 +8,5 @@
     schema.py   the blocks of a file (pydantic); words.py says what is wrong with one, and where
     load.py     all of it: files → `Template`
 
-What interprets a template is a Python connector, kinds/rest.py.
+What interprets a template is a Python connector, kinds/rest/.
 """

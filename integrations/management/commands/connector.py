@@ -43,10 +43,8 @@ class Command(BaseCommand):
         try:
             scaffold.check_names(name, options["family"])
             self._refuse_taken(name)
-            place = self._place(options["app"])
-            plan = scaffold.plan(
-                name, options["family"], place, is_yaml=options["yaml"], is_app=options["app"] is not None
-            )
+            place = self._place(name, options["app"])
+            plan = scaffold.plan(name, options["family"], place, is_yaml=options["yaml"])
             plan.write()
         except scaffold.ScaffoldError as error:
             raise CommandError(str(error)) from None
@@ -63,14 +61,14 @@ class Command(BaseCommand):
         raise scaffold.ScaffoldError(f"there is a connector {name} already: {connector_pages.origin_of(kind)}")
 
     @staticmethod
-    def _place(app: str | None) -> scaffold.Place:
+    def _place(name: str, app: str | None) -> scaffold.Place:
         if app is None:
-            return scaffold.here()
+            return scaffold.here(name)
         try:
             config = apps.get_app_config(app.rpartition(".")[2])
         except LookupError:
             raise scaffold.ScaffoldError(f"there is no app {app} in INSTALLED_APPS") from None
-        return scaffold.in_app(Path(config.path), config.name)
+        return scaffold.in_app(name, Path(config.path), config.name)
 
     def _list(self, options: dict[str, Any]) -> None:
         rows = [("key", "family", "version", "from")]

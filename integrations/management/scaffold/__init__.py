@@ -11,6 +11,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from integrations.connectors.registry import KINDS
+
 FILES = Path(__file__).parent / "files"
 INTEGRATIONS = Path(__file__).resolve().parents[2]
 
@@ -24,16 +26,20 @@ class ScaffoldError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where the files of a connector go.
+    """Where the files of a connector go: `code` or `template`, and `test`.
 
     Attributes:
-        package: the package that the connector's module is in.
+        module: what imports the connector's class.
+        packages: empty files that make packages of folders; those that are there are kept.
+        is_app: it is another app, where connectors are registered by hand.
     """
 
     code: Path
-    templates: Path
-    tests: Path
-    package: str
+    template: Path
+    test: Path
+    module: str
+    packages: tuple[Path, ...]
+    is_app: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,26 +64,39 @@ class Plan:
                 path.write_text(text)
 
 
-def here() -> Place:
-    """Return the place of this project's own connectors.
+def here(name: str) -> Place:
+    """Return the place among this project's own connectors: a folder with all that is about one.
 
     Raises:
         ScaffoldError: this is an installed package: what is written into it is lost with the next update.
     """
-    tests = INTEGRATIONS / "tests" / "conformance"
-    if not tests.is_dir() or "site-packages" in INTEGRATIONS.parts:
+    if not (INTEGRATIONS / "tests").is_dir() or "site-packages" in INTEGRATIONS.parts:
         raise ScaffoldError("integrations is an installed package here; name your app with --app")
-    kinds = "integrations.connectors.kinds"
-    return Place(INTEGRATIONS / "connectors" / "kinds", INTEGRATIONS / "connectors" / "templates", tests, kinds)
+    folder = KINDS / name
+    return Place(
+        code=folder / "connector.py",
+        template=folder / "connector.yaml",
+        test=folder / "tests" / "test_conformance.py",
+        module=f"integrations.connectors.kinds.{name}",
+        packages=(folder / "__init__.py", folder / "tests" / "__init__.py"),
+        is_app=False,
+    )
 
 
-def in_app(folder: Path, package: str) -> Place:
+def in_app(name: str, folder: Path, package: str) -> Place:
     """Return the place in another app: its ``connectors`` folder, code and tests side by side."""
     connectors = folder / "connectors"
-    return Place(connectors, connectors / "templates", connectors, f"{package}.connectors")
+    return Place(
+        code=connectors / f"{name}.py",
+        template=connectors / "templates" / f"{name}.yaml",
+        test=connectors / f"test_{name}.py",
+        module=f"{package}.connectors.{name}",
+        packages=(connectors / "__init__.py",),
+        is_app=True,
+    )
 
 
-def plan(name: str, family: str, place: Place, *, is_yaml: bool, is_app: bool) -> Plan:
+def plan(name: str, family: str, place: Place, *, is_yaml: bool) -> Plan:
     """Return what makes a connector called `name`.
 
     Raises:
@@ -85,28 +104,27 @@ def plan(name: str, family: str, place: Place, *, is_yaml: bool, is_app: bool) -
     """
     check_names(name, family)
     class_name = "".join(word.capitalize() for word in name.split("_")) + "Connector"
-    module = f"{place.package}.{name}"
-    code, test = place.code / f"{name}.py", place.tests / f"test_{name}.py"
-    template = place.templates / f"{name}.yaml"
-    imports = ("from integrations.testing import Answer, ConnectorConformance", f"from {module} import {class_name}")
+    imports = (
+        "from integrations.testing import Answer, ConnectorConformance",
+        f"from {place.module} import {class_name}",
+    )
     words = {
         "key": name,
         "label": name.replace("_", " ").title(),
         "family": family,
         "class": class_name,
-        "module": module,
-        "template": f"{template.parent.name}/{template.name}",
-        "imports": "\n\n".join(imports) if is_app else "\n".join(reversed(imports)),  # as isort sorts them
+        "template": f"{place.template.parent.name}/{place.template.name}",
+        "imports": "\n\n".join(imports) if place.is_app else "\n".join(reversed(imports)),  # as isort sorts them
     }
-    sources = (
-        {template: "connector.yaml.txt", test: "test_template.py.txt"}
-        if is_yaml
-        else {code: "connector.py.txt", test: "test_connector.py.txt"}
-    )
-    files = {path: filled((FILES / source).read_text(), words) for path, source in sources.items()}
-    if is_app:
-        files[place.code / "__init__.py"] = ""
-    return Plan(files, test, _next_steps(place, module, class_name, template, is_yaml=is_yaml, is_app=is_app))
+    sources = {
+        place.template if is_yaml else place.code: "connector.yaml.txt" if is_yaml else "connector.py.txt",
+        place.test: "test_template.py.txt" if is_yaml else "test_connector.py.txt",
+    }
+    files = dict.fromkeys(place.packages, "")
+    files |= {path: filled((FILES / source).read_text(), words) for path, source in sources.items()}
+    if not (is_yaml or place.is_app):
+        files[place.packages[0]] = f'from .connector import {class_name}\n\n__all__ = ["{class_name}"]\n'
+    return Plan(files, place.test, _next_steps(name, place, class_name, is_yaml=is_yaml))
 
 
 def check_names(name: str, family: str) -> None:
@@ -128,13 +146,13 @@ def filled(text: str, words: dict[str, str]) -> str:
     return text
 
 
-def _next_steps(place: Place, module: str, class_name: str, template: Path, *, is_yaml: bool, is_app: bool) -> str:
-    if not is_app:
+def _next_steps(name: str, place: Place, class_name: str, *, is_yaml: bool) -> str:
+    if not place.is_app:
         return "It is registered by being there. `manage.py connector docs` writes its page."
     if is_yaml:
-        return f'Register it: INTEGRATIONS = {{"TEMPLATE_DIRS": ["{template.parent}"]}} in the settings.'
+        return f'Register it: INTEGRATIONS = {{"TEMPLATE_DIRS": ["{place.template.parent}"]}} in the settings.'
     return (
-        f"Register it: `from {place.package} import {module.rpartition('.')[2]}` in your AppConfig's ready(),\n"
+        f"Register it: `from {place.module.rpartition('.')[0]} import {name}` in your AppConfig's ready(),\n"
         f'or, in a package of its own, [project.entry-points."integrations.connectors"] with '
-        f'{module.rpartition(".")[2]} = "{module}:{class_name}" in pyproject.toml.'
+        f'{name} = "{place.module}:{class_name}" in pyproject.toml.'
     )

@@ -26,6 +26,7 @@ from integrations.alerts.publishing import publish_words
 from integrations.alerts.watch import watch
 from integrations.alerts.word import Word, word_about
 from integrations.connections import health as connection_health
+from integrations.connectors.tests.smtp_server import SmtpServer
 from integrations.database import clock
 from integrations.delivery.drain import drain
 from integrations.delivery.models import CLOSED
@@ -35,7 +36,6 @@ from integrations.observability.processes import beat as beat_process
 from integrations.statistics.models import MINUTE, IntegrationFigures
 from integrations.statistics.rolling import GRACE
 from integrations.tenancy.people import Member
-from integrations.tests.connectors.smtp_server import SmtpServer
 from integrations.tests.factories import make_integration, make_item, make_tenant
 from integrations.tests.receiver import Receiver
 from tenants.models import Membership, Tenant

@@ -10,11 +10,11 @@ from django.contrib.auth.models import User
 from django.db import connection
 from django_celery_beat.models import PeriodicTask
 
+from integrations.connectors.tests.smtp_server import SmtpServer
 from integrations.database.times import after
 from integrations.health.alert import ALERTS, Alert, AlertMail
 from integrations.models import Heartbeat, IntegrationSync, Lane
 from integrations.tasks import retry_failed_syncs, tell_alerts
-from integrations.tests.connectors.smtp_server import SmtpServer
 from integrations.tests.factories import make_integration, make_item, make_tenant
 from integrations.tests.receiver import Receiver
 from integrations.tests.services import Broker, CeleryProcess, wait_until

@@ -14,8 +14,8 @@ import pytest
 from integrations.connectors.base import BaseConnector
 from integrations.connectors.port import Receipt
 from integrations.connectors.registry import ConnectorRegistry
+from integrations.connectors.tests.samples import envelope
 from integrations.management.connector_pages import is_ours
-from integrations.tests.connectors.apis.samples import envelope
 from integrations.transport.client import GuardedClient
 from integrations.transport.policy import AddressPolicy
 

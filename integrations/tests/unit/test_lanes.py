@@ -11,6 +11,7 @@ from integrations.tests.services import PROJECT
 
 TESTS = PROJECT / "integrations/tests"
 MAKEFILE = (PROJECT / "Makefile").read_text()
+FOLDERS = {"$(TESTS)": "integrations/tests", "$(CONNECTORS)": "integrations/connectors"}
 
 
 def looked_at(variable: str) -> list[Path]:
@@ -21,7 +22,8 @@ def looked_at(variable: str) -> list[Path]:
         if of := re.fullmatch(r"\$\((\w+)\)", word):
             paths += looked_at(of[1])
         else:
-            paths.append(PROJECT / word.replace("$(TESTS)", "integrations/tests"))
+            first, _, rest = word.partition("/")
+            paths.append(PROJECT / FOLDERS.get(first, first) / rest)
     return paths
 
 
@@ -39,8 +41,8 @@ def test_what_is_marked_for_a_lane_is_where_it_looks(marker: str, variable: str)
     assert [file for file in marked if not any(file.is_relative_to(path) for path in paths)] == []
 
 
-@pytest.mark.parametrize("folder", ["app/tests", "tasks/tests", "tenants/tests"])
-def test_each_test_of_the_example_is_in_a_lane(folder: str) -> None:
+@pytest.mark.parametrize("folder", ["app/tests", "tasks/tests", "tenants/tests", "integrations/connectors/kinds"])
+def test_each_test_beside_what_it_tests_is_in_a_lane(folder: str) -> None:
     paths = [*looked_at("UNIT"), *looked_at("INTEGRATION")]
     files = list((PROJECT / folder).rglob("test_*.py"))
     assert files and [file for file in files if not any(file.is_relative_to(path) for path in paths)] == []

@@ -73,7 +73,9 @@ def test_duplicates_are_refused_and_change_nothing() -> None:
 
 
 def test_a_name_of_ours_is_refused_with_the_name_of_its_owner() -> None:
-    with pytest.raises(ValueError, match=r"'SAP': integrations\.connectors\.kinds\.sap\.SAPConnector .*replace=True"):
+    with pytest.raises(
+        ValueError, match=r"'SAP': integrations\.connectors\.kinds\.sap\.connector\.SAPConnector .*replace=True"
+    ):
         ConnectorRegistry.register("SAP", connector_class())
     with pytest.raises(ValueError, match="Notion"):
         ConnectorRegistry.register("notion", connector_class())  # a template of ours
@@ -209,7 +211,10 @@ def test_broken_packages_are_reported_and_take_nobody_down(site: Path, caplog: p
     assert ConnectorRegistry.type_of("webhook") is WebhookConnector
     assert set(ConnectorRegistry.broken()) == {"broken", "gone", "text", "old", "webhook"}
     assert ConnectorRegistry.broken()["broken"] == "connector broken (courier_broken:Broken) does not load"
-    assert "'webhook': integrations.connectors.kinds.webhook.WebhookConnector" in ConnectorRegistry.broken()["webhook"]
+    assert (
+        "'webhook': integrations.connectors.kinds.webhook.connector.WebhookConnector"
+        in ConnectorRegistry.broken()["webhook"]
+    )
     assert len(caplog.records) == 5 and "no licence" in caplog.text
     with pytest.raises(IncompatibleConnector, match="old was written for version"):
         ConnectorRegistry.get("old")

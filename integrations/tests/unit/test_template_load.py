@@ -16,6 +16,7 @@ from integrations.connectors import registry
 from integrations.connectors.base import BaseConnector
 from integrations.connectors.kinds.rest import RestConnector
 from integrations.connectors.template.load import load, templates_in
+from integrations.connectors.template.schema import Template
 from integrations.errors import IncompatibleConnector, TemplateError
 from integrations.tests.template_files import CONNECTORS, DELIVER, HEAD, line_of, template
 
@@ -170,38 +171,46 @@ def test_a_damaged_template_is_a_template_error_or_a_template(gone: list[int], w
 
 # -- folders and the registry -----------------------------------------------------------------------------
 
+OURS = sorted(registry.KINDS.glob("*/"))
 
-def test_one_broken_file_takes_none_of_the_others_down(tmp_path: Path, settings: Any) -> None:
+
+def all_of_ours() -> list[Template | TemplateError]:
+    return [found for folder in OURS for found in templates_in(folder, CONNECTORS)]
+
+
+def test_one_broken_file_takes_none_of_the_others_down(tmp_path: Path) -> None:
     (tmp_path / "broken.yaml").write_text(HEAD.replace("crm", "broken") + "x: 1\n")
     (tmp_path / "good.yml").write_text(HEAD.replace("crm", "good") + DELIVER)
     (tmp_path / "taken.yaml").write_text(HEAD.replace("crm", "notion"))
     (tmp_path / "notes.txt").write_text("not a template")
-    settings.INTEGRATIONS = {"TEMPLATE_DIRS": [str(tmp_path), str(tmp_path / "missing")]}
     taken: dict[str, type[BaseConnector]] = {}
 
     def register(connector: type[BaseConnector]) -> None:
         if taken.setdefault(connector.manifest.key, connector) is not connector:
             raise ValueError(f"two connectors call themselves {connector.manifest.key!r}")
 
-    problems = registry._load_templates(register, {"rest": RestConnector})
+    problems = registry._load_templates(register, {"rest": RestConnector}, [*OURS, tmp_path, tmp_path / "missing"])
     assert "good" in taken and "broken" not in taken
-    assert taken["notion"].template.file.endswith("templates/notion.yaml")  # type: ignore[attr-defined]
+    assert taken["notion"].template.file.endswith("kinds/notion/connector.yaml")  # type: ignore[attr-defined]
     words = [str(problem) for problem in problems]
     assert [Path(word.split(":")[0]).name for word in words] == ["broken.yaml", "taken.yaml", "missing"]
     assert "broken.yaml:12:1: x: is unknown" in words[0] and "taken.yaml:5: two connectors" in words[1]
 
 
 def test_a_broken_one_of_ours_fails_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "ours.yaml").write_text("version: 1\n")
-    monkeypatch.setattr(registry, "TEMPLATES", tmp_path)
-    with pytest.raises(TemplateError, match=r"ours\.yaml:1"):
-        registry._load_templates(lambda connector: None, {"rest": RestConnector})
+    (tmp_path / "ours").mkdir()
+    (tmp_path / "ours" / "connector.yaml").write_text("version: 1\n")
+    monkeypatch.setattr(registry, "KINDS", tmp_path)
+    monkeypatch.setattr(registry.ConnectorRegistry, "_has_ours", False)
+    monkeypatch.setattr(registry.ConnectorRegistry, "_loaded", False)
+    with pytest.raises(TemplateError, match=r"ours/connector\.yaml:1"):
+        registry.ConnectorRegistry.type_of("notion")
 
 
 def test_a_setting_that_cannot_be_read_keeps_no_template_out(settings: Any) -> None:
     """`manage.py check` says what is wrong with it, which it could not if the kinds did not load."""
     settings.INTEGRATIONS = {"ALLOWED_NETWORKS": ["not a network"]}
-    assert [each for each in templates_in(registry.TEMPLATES, CONNECTORS) if isinstance(each, TemplateError)] == []
+    assert [each for each in all_of_ours() if isinstance(each, TemplateError)] == []
 
 
 def test_the_interpreter_itself_is_not_offered() -> None:
@@ -233,5 +242,5 @@ def test_the_operator_is_told_by_manage_check(tmp_path: Path) -> None:
 
 
 def test_all_our_templates_load() -> None:
-    found = list(templates_in(registry.TEMPLATES, CONNECTORS))
+    found = all_of_ours()
     assert len(found) >= 6 and [problem for problem in found if isinstance(problem, TemplateError)] == []

@@ -72,7 +72,7 @@ def test_the_wheel_holds_the_library_alone(wheel: Path) -> None:
     packages = {name.split("/")[0] for name in names}
     assert {each for each in packages if ".dist-info" not in each} == {"integrations"}
     assert not [name for name in names if "/tests/" in name or "/workitem" in name]
-    for needed in ("py.typed", "static/integrations/admin.css", "connectors/templates/teams.yaml",
+    for needed in ("py.typed", "static/integrations/admin.css", "connectors/kinds/teams/connector.yaml",
                    "templates/integrations/console/frame.html", "migrations/0001_initial.py",
                    "static/integrations/console/vendor/htmx-4.0.1.min.js"):  # fmt: skip
         assert f"integrations/{needed}" in names

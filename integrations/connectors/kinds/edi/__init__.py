@@ -1,0 +1,5 @@
+"""Orders by EDI."""
+
+from .connector import EDIConnector, control_reference
+
+__all__ = ["EDIConnector", "control_reference"]
