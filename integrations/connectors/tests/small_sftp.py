@@ -52,8 +52,12 @@ class SmallSftp:
             transport.close()
         self._thread.join(5)
 
-    def hang_up(self) -> None:
-        for transport in self._transports:
+    def connections(self) -> list[paramiko.Transport]:
+        return list(self._transports)
+
+    @staticmethod
+    def hang_up(connections: list[paramiko.Transport]) -> None:
+        for transport in connections:
             transport.sock.close()
 
     def _accept(self) -> None:
@@ -81,7 +85,7 @@ class _Door(paramiko.ServerInterface):
     def check_auth_password(self, username: str, password: str) -> int:
         self._server.logins.append((username, password))
         if "login" in self._server.breaks:
-            self._server.hang_up()
+            self._server.hang_up(self._server.connections())
         if (username, password) != (USER, PASSWORD):
             return paramiko.AUTH_FAILED
         return paramiko.AUTH_PARTIALLY_SUCCESSFUL if self._server.further else paramiko.AUTH_SUCCESSFUL
@@ -98,12 +102,13 @@ class _Handle(paramiko.SFTPHandle):
         super().__init__()
         self.readfile = self.writefile = file
         self._server = server
+        self._connections = server.connections()  # writes that were under way cut no later one
 
     def write(self, offset: int, data: bytes) -> int:  # type: ignore[override]
         if "write" in self._server.breaks:
             return paramiko.SFTP_FAILURE  # no space
         if "cut" in self._server.breaks and offset:
-            self._server.hang_up()
+            self._server.hang_up(self._connections)
         if "short" in self._server.breaks:
             return paramiko.SFTP_OK
         result = super().write(offset, data)
