@@ -20,12 +20,12 @@ from ninja import NinjaAPI, Query, Status
 
 from integrations.api_keys.proof import KeyRefused, TooManyRequests
 from integrations.connections.models import EventSubscription, TenantIntegration
+from integrations.connections.settings import change_settings, save_settings, shown_settings
 from integrations.credentials.error_reports import hides_secrets
 from integrations.delivery.wakeup import wake_on_commit
-from integrations.errors import ConfigurationError, IntegrationError, IntegrationNotConfigured, UnknownConnector
+from integrations.errors import ConfigurationError, IntegrationError, UnknownConnector
 from integrations.pages.admin_pages import admin_address
 from integrations.services.lookup import list_available_providers
-from integrations.services.settings import change_settings, save_settings, shown_settings
 from integrations.services.status import overall, statuses
 from integrations.services.trial import try_connection
 from integrations.tenancy.capabilities import Capability
@@ -254,14 +254,6 @@ def _check_expressions(
         raise ConfigurationError(problems)
 
 
-def _settings(integration: TenantIntegration) -> dict[str, Any]:
-    """Return what may be shown of the settings; one that nobody can read must not hide all the others."""
-    try:
-        return shown_settings(integration)
-    except IntegrationNotConfigured:  # the kind is not installed, or a key is missing
-        return {}
-
-
 def _connection(integration: TenantIntegration) -> ConnectionOut:
     same = (
         "name",
@@ -279,7 +271,7 @@ def _connection(integration: TenantIntegration) -> ConnectionOut:
         type=integration.integration_type,
         tenant=slug_of(integration.tenant) or str(integration.tenant_id),
         version=integration.connector_version,
-        settings=_settings(integration),
+        settings=shown_settings(integration),
         events=sorted(subscription.event_type for subscription in integration.subscriptions.all()),
         conditions={each.event_type: each.condition for each in integration.subscriptions.all() if each.condition},
         payloads={each.event_type: each.payload for each in integration.subscriptions.all() if each.payload},

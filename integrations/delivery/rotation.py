@@ -25,7 +25,7 @@ from integrations.acting import NOBODY, doing
 from integrations.audit.trail import record
 from integrations.connections.binding import SETTINGS_COLUMNS, fingerprint, settings_of
 from integrations.connections.credentials_age import is_overdue
-from integrations.connections.edited_settings import apply_settings
+from integrations.connections.settings import apply_settings
 from integrations.connections.models import TenantIntegration
 from integrations.connections.signing_keys import has_unseen_secret, rotate_signing_secret
 from integrations.connectors.base import BaseConnector

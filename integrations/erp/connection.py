@@ -16,8 +16,8 @@ from integrations import conf
 from integrations.compat.erp import CONNECTION_STATUS, ConnectionNames, RenamedConnectionColumns
 from integrations.connections import health
 from integrations.connections.binding import bind, settings_of
-from integrations.connections.edited_settings import apply_settings, settings_to_edit
 from integrations.connections.models import TenantIntegration, TenantIntegrationQuerySet
+from integrations.connections.settings import apply_settings, settings_to_edit
 from integrations.connectors.base import BaseConnector
 from integrations.connectors.config_check import check, doubts
 from integrations.connectors.port import Client, TestResult

@@ -14,8 +14,8 @@ from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from integrations.connections.edited_settings import settings_to_edit
 from integrations.connections.models import TenantIntegration
+from integrations.connections.settings import settings_to_edit
 from integrations.connectors.manifest import RateLimit
 
 from .choice import connector_of, grouped_choices

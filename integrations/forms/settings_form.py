@@ -14,9 +14,8 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from integrations.connections.edited_settings import apply_settings
 from integrations.connections.models import TenantIntegration
-from integrations.connections.settings_check import checked_change, kept_elsewhere
+from integrations.connections.settings import apply_settings, checked_change, kept_elsewhere
 from integrations.connectors.base import BaseConnector
 from integrations.connectors.manifest import HEADERS, URL, Manifest
 from integrations.database.clock import now as clock_now

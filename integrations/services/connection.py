@@ -23,6 +23,12 @@ from integrations.connections.abstract import AbstractConnection
 from integrations.connections.binding import settings_of
 from integrations.connections.models import TenantIntegration
 from integrations.connections.row import SIGNING_KEYS
+from integrations.connections.settings import (
+    change_settings,
+    checked_settings,
+    refuse_to_send_secrets_elsewhere,
+    save_settings,
+)
 from integrations.connectors.base import BaseConnector
 from integrations.connectors.config_check import check_inbound_secret
 from integrations.connectors.inbound_secret import INBOUND_SECRET
@@ -34,7 +40,6 @@ from integrations.delivery.lanes import lock_lanes
 from integrations.errors import ConfigurationError, IncompatibleConnector, UnknownConnector, forgets_locals
 
 from .lookup import list_available_providers
-from .settings import change_settings, checked_settings, refuse_to_send_secrets_elsewhere, save_settings
 
 
 class ConnectionService:

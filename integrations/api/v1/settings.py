@@ -24,15 +24,15 @@ from integrations.api.schemas import Name, Typed
 from integrations.api.scope import one, require_kind, tenant_of
 from integrations.connections import event_types, payload_versions
 from integrations.connections.models import LIMITS, SIGNING, EventSubscription, TenantIntegration
+from integrations.connections.settings import change_settings, save_settings, shown_settings
 from integrations.connections.signing_keys import old_key_until, reveal_signing_secret, rotate_signing_secret
 from integrations.connectors.manifest import URL, Manifest
 from integrations.connectors.registry import ConnectorRegistry
 from integrations.delivery.wakeup import wake_on_commit
-from integrations.errors import ConfigurationError, EncryptionError, IntegrationNotConfigured, UnknownConnector
+from integrations.errors import ConfigurationError, EncryptionError, UnknownConnector
 from integrations.forms.advice import about_url
 from integrations.forms.store import first_secret
 from integrations.inbound.address import EVENTS, callback_address
-from integrations.services.settings import change_settings, save_settings, shown_settings
 from integrations.tenancy.capabilities import Capability
 from integrations.tenancy.tenant import slug_of
 
@@ -424,18 +424,10 @@ def _shown(request: HttpRequest, integration: TenantIntegration) -> dict[str, An
             name: getattr(integration, name)
             for name in (*COLUMNS, "inbound_actions", "secret_renewed_at", "updated_at")
         },
-        "settings": _settings(integration),
+        "settings": shown_settings(integration),
         "callback_urls": {name: callback_address(request, integration, name) for name in names},
         "old_secret_until": _old_until(integration),
     }
-
-
-def _settings(integration: TenantIntegration) -> dict[str, Any]:
-    """Return what may be shown of the settings; one that nobody can read must not hide all the others."""
-    try:
-        return shown_settings(integration)
-    except IntegrationNotConfigured:  # the type is not installed, or a key is missing
-        return {}
 
 
 def _old_until(integration: TenantIntegration) -> datetime | None:

@@ -13,7 +13,7 @@ from django.test import Client
 from django.utils import timezone
 
 from integrations.connections.binding import settings_of
-from integrations.connections.edited_settings import apply_settings
+from integrations.connections.settings import apply_settings
 from integrations.connectors.base import BaseConnector
 from integrations.connectors.manifest import Manifest
 from integrations.connectors.registry import ConnectorRegistry, connector_choices, manifests

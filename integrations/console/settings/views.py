@@ -16,6 +16,7 @@ from django.views.decorators.http import require_http_methods
 
 from integrations.connections.destinations import shown_target
 from integrations.connections.models import LIMITS, TenantIntegration
+from integrations.connections.settings import shown_settings
 from integrations.console.access import Access
 from integrations.console.page import page, show
 from integrations.console.setup.form import ChangeForm
@@ -26,7 +27,6 @@ from integrations.errors import EncryptionError, IntegrationNotConfigured
 from integrations.forms import advice, shown_once
 from integrations.forms.choice import NOT_INSTALLED, connector_of, version
 from integrations.forms.store import store
-from integrations.services.settings import shown_settings
 from integrations.tenancy.capabilities import Capability
 
 

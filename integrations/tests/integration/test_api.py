@@ -14,7 +14,7 @@ from django.db import connections
 from django.test import Client, override_settings
 
 from integrations.connections.binding import settings_of
-from integrations.connections.edited_settings import apply_settings
+from integrations.connections.settings import apply_settings
 from integrations.connectors.base import BaseConnector
 from integrations.connectors.manifest import Manifest
 from integrations.connectors.port import Envelope, Receipt

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from integrations.connections.edited_settings import apply_settings
+from integrations.connections.settings import apply_settings
 from integrations.delivery.drain import drain
 from integrations.models import ExecutionLog, IntegrationSync, TenantIntegration
 from integrations.tests.factories import make_integration, make_item, make_tenant

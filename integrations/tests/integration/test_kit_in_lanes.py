@@ -9,6 +9,7 @@ import pytest
 from django.utils import timezone
 
 from integrations import conf
+from integrations.connections.settings import change_settings, shown_settings
 from integrations.connectors.base import BaseConnector
 from integrations.connectors.manifest import Field, Manifest
 from integrations.connectors.port import Envelope, Receipt
@@ -18,7 +19,6 @@ from integrations.delivery.drain import drain
 from integrations.delivery.rotation import rotate
 from integrations.errors import IncompatibleConnector
 from integrations.models import IntegrationSync, Lane, TenantIntegration
-from integrations.services.settings import change_settings, shown_settings
 from integrations.tests.factories import make_item, make_tenant
 from integrations.transport.deadline import ends_at
 

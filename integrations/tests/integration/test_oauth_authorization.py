@@ -15,8 +15,8 @@ from django.test import Client
 from django.utils import timezone
 
 from integrations.connections.authorization import AuthorizationRefused, Visitor, finish, start, wants_authorization
-from integrations.connections.edited_settings import apply_settings
 from integrations.connections.grants import OAuthRequest
+from integrations.connections.settings import apply_settings
 from integrations.connectors.registry import ConnectorRegistry
 from integrations.errors import IntegrationAuthError
 from integrations.models import Lane, OAuthGrant, TenantIntegration

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from integrations.connections.edited_settings import apply_settings
+from integrations.connections.settings import apply_settings
 from integrations.connectors.kinds.rest import RestConnector
 from integrations.connectors.registry import ConnectorRegistry
 from integrations.connectors.template.load import load

@@ -13,7 +13,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from integrations.connections import signing_keys
-from integrations.connections.edited_settings import apply_settings
+from integrations.connections.settings import apply_settings
 from integrations.connectors.registry import ConnectorRegistry
 from integrations.delivery import operator_actions, rotation
 from integrations.delivery.drain import drain

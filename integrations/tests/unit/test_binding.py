@@ -8,8 +8,8 @@ import pytest
 
 from integrations.auth.token import MemoryTokens
 from integrations.connections.binding import bind, settings_of
-from integrations.connections.edited_settings import apply_settings
 from integrations.connections.models import TenantIntegration
+from integrations.connections.settings import apply_settings
 from integrations.connectors.base import BaseConnector
 from integrations.connectors.manifest import Field, Manifest
 from integrations.connectors.registry import ConnectorRegistry, register
