@@ -29,9 +29,8 @@ class IntegrationsConfig(AppConfig):
         from .audit import watch, watch_people
         from .audit.deletion import note_deletion
         from .capture.discovery import discover
-        from .connections.access import ensure_permissions
-        from .connections.adapters import share_gates
-        from .connections.groups import ensure_groups
+        from .connections.abstract import share_gates
+        from .connections.access import ensure_groups, ensure_permissions
         from .connections.models import TenantIntegration
         from .credentials.checks import refuse_unusable_keys, register_checks
         from .delivery import run_slot, watchdog  # noqa: F401 - listen to Celery

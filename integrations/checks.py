@@ -17,15 +17,14 @@ from django.utils.module_loading import import_string
 
 from integrations import conf
 from integrations.capture.discovery import unconnected, unseen, unusable
-from integrations.connections.abstract import AbstractConnection
 from integrations.connections.conditions import problems_of_summaries
 from integrations.connections.models import versions_that_are_not_made
-from integrations.connections.registered import model_of
+from integrations.connections.registered import connection_model
 from integrations.connectors.registry import ConnectorRegistry
 from integrations.counted import counted
 from integrations.database import clock, times
 from integrations.errors import IntegrationPermanentError
-from integrations.inbound.models import AbstractWebhookEvent
+from integrations.inbound.receive import webhook_event_model
 from integrations.inbound.sweep import stored_models
 from integrations.label import app_label
 from integrations.observability.processes import with_wrong_clocks
@@ -102,14 +101,10 @@ def models_are_usable(app_configs: Any, **_: Any) -> list[Any]:
     """Errors for models that settings name and that are none: webhooks would come to nobody."""
     found: list[Any] = []
     models: list[Any] = []
-    named: tuple[tuple[str, type[Any]], ...] = (
-        ("CONNECTION_MODEL", AbstractConnection),
-        ("WEBHOOK_EVENT_MODEL", AbstractWebhookEvent),
-    )
-    for name, base in named:
-        app_label, *rest = str(getattr(conf, name)).split(".", 1)
+    named = (("CONNECTION_MODEL", connection_model), ("WEBHOOK_EVENT_MODEL", webhook_event_model))
+    for name, model in named:
         try:
-            models.append(model_of(app_label, "".join(rest), base))
+            models.append(model())
         except IntegrationPermanentError as error:
             hint = f'Name one as "app_label.Model"; without a name it is {conf.DEFAULTS[name]}.'
             found.append(Error(f"INTEGRATIONS_{name}: {error.message}.", hint=hint, id="integrations.E011"))

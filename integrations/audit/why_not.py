@@ -16,8 +16,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from integrations.connections import event_types
-from integrations.connections.conditions import judge
-from integrations.connections.deciding import why_unmet
+from integrations.connections.conditions import judge, why_unmet
 from integrations.connections.models import TenantIntegration
 from integrations.connectors.registry import ConnectorRegistry
 from integrations.errors import IncompatibleConnector, UnknownConnector

@@ -20,8 +20,7 @@ from django.db import models, transaction
 from integrations import conf
 from integrations.acting import acting
 from integrations.connections import event_types
-from integrations.connections.conditions import judge
-from integrations.connections.deciding import why_unmet
+from integrations.connections.conditions import judge, why_unmet
 from integrations.database import clock
 from integrations.delivery.wakeup import wake_on_commit
 from integrations.origin import may_loop, origin

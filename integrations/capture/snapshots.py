@@ -17,8 +17,7 @@ from django.utils.translation import gettext as _
 
 from integrations import conf
 from integrations.connections import event_types
-from integrations.connections.conditions import wants
-from integrations.connections.deciding import why_unmet
+from integrations.connections.conditions import wants, why_unmet
 from integrations.connections.models import TenantIntegration
 from integrations.connections.payloads import PayloadFailed, bytes_of
 from integrations.jobs.snapshots import Shown

@@ -6,7 +6,8 @@ What is secret is in `credentials`, encrypted at rest and bound to the row; what
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from functools import partial
 from typing import Any, Self
 
 from django.contrib.auth import get_permission_codename
@@ -14,18 +15,32 @@ from django.core.exceptions import ValidationError
 
 from integrations import conf
 from integrations.connectors.base import BaseConnector
+from integrations.connectors.manifest import Manifest
 from integrations.connectors.port import Client, TestResult
 from integrations.connectors.registry import ConnectorRegistry
 from integrations.errors import IncompatibleConnector, UnknownConnector
+from integrations.transport.port import Gate
 
-from . import adapters, health, status_changes
-from .binding import bind
+from . import health, status_changes
+from .binding import bind, request_seconds
 from .grants import AbstractGrant, ConnectionGrant
 from .remembered import Remembered, still_known
 from .row import ConnectionRow
 from .token_store import GrantTokens
 
+PATIENCE_SECONDS = 10.0  # for one request of a call where nobody says otherwise (DEFAULT_TIMEOUT)
 _PROVIDER = frozenset({"provider_family", "provider_name"})
+
+# Deliveries, pulls and calls share one destination, and so what is known of it: this returns the gate with the lane's
+# circuit breaker and pace (delivery/call_gate.py) for a connection and the longest request, in seconds.
+GateOf = Callable[[ConnectionRow, Manifest, float], Gate | None]
+_gate_of: GateOf = lambda connection, manifest, longest: None  # noqa: E731 - set when Django starts
+
+
+def share_gates(gate_of: GateOf) -> None:
+    """Let the requests of adapters pass what `gate_of` returns for their connection."""
+    global _gate_of
+    _gate_of = gate_of
 
 
 class AbstractConnection(ConnectionRow):
@@ -43,12 +58,21 @@ class AbstractConnection(ConnectionRow):
     def get_adapter(self, client: Client | None = None, *, attempts: int | None = None) -> BaseConnector:
         """Return the connector bound to these settings, for a call that somebody waits for.
 
-        Refused credentials count (`record_auth_failure`), a success ends the count.
+        Refused credentials count (`record_auth_failure`), a success ends the count. The timeout is the connection's
+        own, else the settings', else the kind's, else ten seconds.
 
         Raises:
             IntegrationNotConfigured: something is missing or unreadable.
         """
-        return adapters.adapter_of(self, client, attempts=attempts or conf.HTTP_MAX_ATTEMPTS)
+        manifest = ConnectorRegistry.type_of(self.connector_key).manifest
+        timeout = self.request_timeout or conf.ADAPTER_TIMEOUT_SECONDS or request_seconds(self, manifest)
+        timeout = timeout or PATIENCE_SECONDS
+        adapter = bind(self, client, attempts=attempts or conf.HTTP_MAX_ATTEMPTS, timeout=timeout)
+        if self.pk is not None:
+            adapter.gate = _gate_of(self, manifest, timeout)
+            if adapter.base_url:
+                adapter.http.middleware.add_on_outcome(partial(health.count_call, self))
+        return adapter
 
     def get_receiver(self) -> BaseConnector:
         """Return the connector for what the provider sends us: settings that only calls to it need may be missing.

@@ -5,6 +5,9 @@ tenants they work for; ``integrations.use_any_connector`` those of every family.
 of Django's own, made after each migration, so that teams are groups as everywhere else (docs/COLLABORATION.md).
 
 What a person may do with integrations at all, tenancy/capabilities.py says; these say with which.
+
+For staff who work in the admin there is a group of permissions for each role. What is missing in it is added with each
+``migrate``, and nothing is taken away. Who wants something else makes a group of their own.
 """
 
 from __future__ import annotations
@@ -12,7 +15,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from django.contrib.auth.models import Permission
+from django.apps import AppConfig
+from django.contrib.auth.management import create_permissions
+from django.contrib.auth.models import Group, Permission
 from django.contrib.contenttypes.models import ContentType
 from django.db import models
 
@@ -33,6 +38,17 @@ WITH_CONNECTORS = frozenset(
         Capability.ADD, Capability.SETTINGS, Capability.SECRETS, Capability.DELETE, Capability.BACKFILL,
     }
 )  # fmt: skip
+
+GROUPS = {role: f"Integrations: {role.word}" for role in Role}
+# Beside what capabilities name: what the admin's pages ask for.
+_SEEN = ("eventsubscription", "integrationevent", "executionlog", "webhookevent", "syncstate", "erppushlog")
+_ALSO: dict[Role, tuple[tuple[str, str], ...]] = {
+    Role.VIEWER: tuple(("view", model) for model in _SEEN),
+    Role.OPERATOR: (("change", "webhookevent"),),
+    Role.MANAGER: (("view", "apikey"), ("add", "syncstate"), ("delete", "syncstate")),
+}
+# For these, the permission to change integrations is needed, which is a manager's.
+_NOT_OF_THE_ROLE = frozenset({Capability.TEST, Capability.PAUSE, Capability.PUSH})
 
 
 def may_use(user: Any, manifest: Manifest, tenant: models.Model | None = None) -> bool:
@@ -104,16 +120,43 @@ def codename_of(family: str) -> str:
 
 def ensure_permissions(using: str) -> None:
     """Make the permissions that are missing in the database `using`; those of a family that is gone stay."""
+    wanted = {ANY: "Can use connectors of every family"}
+    for family in sorted({manifest.family for manifest in manifests()}):
+        wanted[codename_of(family)] = f"Can use connectors of the family {family}"
     content_type = ContentType.objects.db_manager(using).get_for_model(TenantIntegration)
     there = set(Permission.objects.using(using).filter(content_type=content_type).values_list("codename", flat=True))
-    missing = [(codename, name) for codename, name in _wanted() if codename not in there]
     Permission.objects.using(using).bulk_create(
-        (Permission(codename=codename, name=name, content_type=content_type) for codename, name in missing),
+        (
+            Permission(codename=codename, name=name, content_type=content_type)
+            for codename, name in wanted.items()
+            if codename not in there
+        ),
         ignore_conflicts=True,  # another process migrates too
     )
 
 
-def _wanted() -> Iterable[tuple[str, str]]:
-    yield ANY, "Can use connectors of every family"
-    for family in sorted({manifest.family for manifest in manifests()}):
-        yield codename_of(family), f"Can use connectors of the family {family}"
+def codenames_of(role: Role) -> set[str]:
+    """Return the permissions of the group for `role`, those of the smaller roles among them."""
+    named = {
+        f"{action}_{model}"
+        for capability in Capability
+        if capability.role <= role and (role == Role.MANAGER or capability not in _NOT_OF_THE_ROLE)
+        for action, model in capability.permissions
+    }
+    also = {f"{action}_{model}" for each in Role if each <= role for action, model in _ALSO[each]}
+    return named | also | ({ANY} if role == Role.MANAGER else set())
+
+
+def ensure_groups(app: AppConfig, using: str) -> None:
+    """Make the groups that are missing in the database `using`, and add the permissions that they lack."""
+    create_permissions(app, verbosity=0, using=using)  # where Django's own app comes after ours
+    own = Permission.objects.using(using).filter(content_type__app_label=app.label)
+    for role, name in GROUPS.items():
+        group, _ = Group.objects.using(using).get_or_create(name=name)
+        wanted = own.filter(codename__in=codenames_of(role))
+        there = set(group.permissions.using(using).values_list("pk", flat=True))
+        missing = [permission for permission in wanted if permission.pk not in there]
+        # Nobody's doing, so the audit trail hears nothing of it; its table may be yet to come.
+        through: Any = Group.permissions.through
+        rows = [through(group=group, permission=permission) for permission in missing]
+        through.objects.using(using).bulk_create(rows, ignore_conflicts=True)

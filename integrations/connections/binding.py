@@ -65,7 +65,9 @@ def bind(
         tokens = connection.token_store()
     stored = connection.stored_binding() if stored is None else stored
     if conf.SECRETS_DIR or conf.SECRETS_ENV_PREFIX:
-        stored = replace(stored, credentials=_with_referred_secrets(connection, stored.credentials))
+        tenant = getattr(connection, "tenant", None)
+        if tenant is not None:  # some only refer to a file or a variable of the operator
+            stored = replace(stored, credentials=secret_refs.resolved(dict(stored.credentials), slug_of(tenant)))
     more: dict[str, Any] = {
         "signing_keys": stored.signing_keys,
         "signing_secrets": signing_secrets(stored.signing_keys) if connection.is_signed else (),
@@ -92,12 +94,6 @@ def request_seconds(connection: ConnectionRow, manifest: Manifest) -> float | No
     return connection.request_timeout or setting or manifest.timeout
 
 
-def _with_referred_secrets(connection: ConnectionRow, credentials: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the stored credentials, and those that only refer to a file or variable of the operator."""
-    tenant = getattr(connection, "tenant", None)
-    return credentials if tenant is None else secret_refs.resolved(dict(credentials), slug_of(tenant))
-
-
 def signing_secrets(keys: Sequence[Any]) -> tuple[str, ...]:
     """Return those secrets of the stored `keys` that sign now, newest first.
 
@@ -105,14 +101,11 @@ def signing_secrets(keys: Sequence[Any]) -> tuple[str, ...]:
         IntegrationNotConfigured: they are not as we store them.
     """
     try:
-        found = [key["secret"] for key in keys if not (end := key.get("until")) or _is_ahead(end)]
+        now = clock.now()
+        found = [key["secret"] for key in keys if not (end := key.get("until")) or datetime.fromisoformat(end) > now]
     except (KeyError, TypeError, ValueError):
         raise IntegrationNotConfigured("the signing keys are unreadable; rotate the signing secret") from None
     return tuple(found)
-
-
-def _is_ahead(moment: str) -> bool:
-    return datetime.fromisoformat(moment) > clock.now()
 
 
 def fingerprint(connection: ConnectionRow, stored: Binding | None = None) -> str:

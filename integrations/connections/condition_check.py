@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from jmespath.lexer import Lexer
 
-from .payload_shapes import ANYTHING, DECIMAL, Shape, shape_of
+from .payload_shapes import ANYTHING, DECIMAL, Shape, shape_of, union
 
 MOST_NAMED = 30
 _NUMBER, _TEXT, _BOOLEAN = (Shape(frozenset({kind})) for kind in ("number", "text", "boolean"))
@@ -57,19 +57,14 @@ _TESTS: dict[str, Any] = {
 }
 
 
-def problems(text: str, tree: Mapping[str, Any], payload: Shape, *, may_be_fixed: bool = False) -> list[str]:
-    """Return what is wrong with the expression `text`, whose parsed `tree` this is; nothing: it makes sense.
+def examine(
+    text: str, tree: Mapping[str, Any], payload: Shape, *, may_be_fixed: bool = False
+) -> tuple[list[str], Shape]:
+    """Return what is wrong with the expression `text`, whose parsed `tree` this is, and what it gives.
 
     Args:
         may_be_fixed: it may look at no field, as a part of a text may.
     """
-    return examine(text, tree, payload, may_be_fixed=may_be_fixed)[0]
-
-
-def examine(
-    text: str, tree: Mapping[str, Any], payload: Shape, *, may_be_fixed: bool = False
-) -> tuple[list[str], Shape]:
-    """Return (`problems`, what the expression gives)."""
     checker = _Checker(text)
     shape = checker.shape_of(tree, payload, "")
     if not checker.found and not may_be_fixed and not _looks(tree):
@@ -77,18 +72,11 @@ def examine(
     return [each if each.endswith("?") else f"{each}." for each in dict.fromkeys(checker.found)], shape
 
 
-def kinds_in_words(shape: Shape) -> str:
-    """Return what kinds of values may stand somewhere: "text or a number"."""
-    return _kinds(shape)
-
-
 def _looks(node: Any) -> bool:
     """Tell whether the value of `node` depends on the payload."""
-    return node["type"] in ("field", "current", "identity") or any(map(_looks, _children(node)))
-
-
-def _children(node: Mapping[str, Any]) -> Iterable[Any]:
-    return (child for child in node["children"] if isinstance(child, Mapping))
+    return node["type"] in ("field", "current", "identity") or any(
+        _looks(child) for child in node["children"] if isinstance(child, Mapping)
+    )
 
 
 class _Checker:
@@ -119,7 +107,7 @@ class _Checker:
                 if "array" in scope.kinds:
                     words = _("{what} is {kinds} and has no {name}; write {what}[0].{name} or {what}[*].{name}")
                 what = where or _("The payload")
-                self.found.append(words.format(what=what, kinds=_kinds(scope), name=name))
+                self.found.append(words.format(what=what, kinds=kinds_in_words(scope), name=name))
             return ANYTHING
         if (found := scope.fields.get(name)) is not None:
             return found
@@ -165,7 +153,7 @@ class _Checker:
         if scope.kinds and "array" not in scope.kinds:
             if scope.kinds != {"null"}:
                 words = _("{what} is {kinds} and no list")
-                self.found.append(words.format(what=where or _("The payload"), kinds=_kinds(scope)))
+                self.found.append(words.format(what=where or _("The payload"), kinds=kinds_in_words(scope)))
             return ANYTHING
         return scope.items or ANYTHING
 
@@ -258,7 +246,7 @@ class _Checker:
             if shape.kinds and not _comparable(shape) & {"text", "number"}:
                 self.found.append(
                     _("{said} is {kinds}: {signs} compares numbers, or texts").format(
-                        said=_said(side, where), kinds=_kinds(shape), signs=_SIGNS[sign]
+                        said=_said(side, where), kinds=kinds_in_words(shape), signs=_SIGNS[sign]
                     )
                     + _parts(side, shape, where)
                 )
@@ -271,7 +259,9 @@ class _Checker:
         name, given = node["value"], node["children"]
         shapes = [self.shape_of(child, scope, where) for child in given]
         if name == "not_null":
-            return self._not_null(shapes)
+            if not shapes:
+                self.found.append(_("not_null() takes at least one value"))
+            return union(shapes) or ANYTHING
         wanted = _ARGUMENTS.get(name)
         if wanted is None:
             return ANYTHING
@@ -281,20 +271,11 @@ class _Checker:
         for argument, shape, kinds in zip(given, shapes, wanted, strict=True):
             if kinds and shape.kinds and not _takes(shape) & kinds:
                 takes = _(" or ").join(str(_WORDS[kind]) for kind in sorted(kinds, reverse=True))
-                self.found.append(f"{name}() takes {takes}; {_said(argument, where)} is {_kinds(shape)}")
+                self.found.append(f"{name}() takes {takes}; {_said(argument, where)} is {kinds_in_words(shape)}")
                 return _RESULTS[name]
         if name in _TESTS:
             self._check_test(name, given, shapes, where)
         return _RESULTS[name]
-
-    def _not_null(self, shapes: list[Shape]) -> Shape:
-        if not shapes:
-            self.found.append(_("not_null() takes at least one value"))
-            return ANYTHING
-        found = shapes[0]
-        for shape in shapes[1:]:
-            found = found | shape
-        return found
 
     def _check_test(self, name: str, given: list[Any], shapes: list[Shape], where: str) -> None:
         """Check contains(), starts_with() and ends_with(), which may be about a choice."""
@@ -307,7 +288,7 @@ class _Checker:
             if subject.kinds:
                 self.found.append(
                     _("{name}() looks for text in text; {said} is {kinds}").format(
-                        name=name, said=_said(second, where), kinds=_kinds(part)
+                        name=name, said=_said(second, where), kinds=kinds_in_words(part)
                     )
                 )
         elif second["type"] == "literal" and isinstance(second["value"], str) and subject.values is not None:
@@ -331,19 +312,13 @@ def _takes(shape: Shape) -> frozenset[str]:
 
 
 def _unlike(sides: list[Any], shapes: list[Shape], where: str) -> str:
-    words = [f"{_said(side, where)} is {_kinds(shape)}" for side, shape in zip(sides, shapes, strict=True)]
+    words = [f"{_said(side, where)} is {kinds_in_words(shape)}" for side, shape in zip(sides, shapes, strict=True)]
     advice = ""
-    for side, shape, other, other_shape in ((*a, *b) for a, b in _pairs(sides, shapes)):
+    for side, other, shape in ((sides[0], sides[1], shapes[1]), (sides[1], sides[0], shapes[0])):
         if side["type"] == "literal":
-            advice = advice or _rewritten(side["value"], other_shape)
-        advice = advice or _parts(other, other_shape, where)
-        del shape
+            advice = advice or _rewritten(side["value"], shape)
+        advice = advice or _parts(other, shape, where)
     return f"{words[0]}, and {words[1]}{advice}"
-
-
-def _pairs(sides: list[Any], shapes: list[Shape]) -> Iterable[tuple[tuple[Any, Shape], tuple[Any, Shape]]]:
-    left, right = zip(sides, shapes, strict=True)
-    return (left, right), (right, left)
 
 
 def _rewritten(value: Any, wanted: Shape) -> str:
@@ -354,11 +329,8 @@ def _rewritten(value: Any, wanted: Shape) -> str:
             read = json.loads(value)
         except ValueError:
             return ""
-        if "boolean" in kinds and isinstance(read, bool):
-            return _(": write {value}").format(value=f"`{value}`")
-        if "number" in kinds and isinstance(read, int | float) and not isinstance(read, bool):
-            return _(": write {value}").format(value=f"`{value}`")
-        return ""
+        kind = "boolean" if isinstance(read, bool) else "number" if isinstance(read, int | float) else ""
+        return _(": write {value}").format(value=f"`{value}`") if kind in kinds else ""
     is_number = "text" in kinds and isinstance(value, int | float)
     return _(": write {value}").format(value=_quoted(str(value))) if is_number else ""
 
@@ -406,7 +378,8 @@ def _folded(value: Any) -> str:
     return "".join(char for char in str(value).casefold() if char.isalnum())
 
 
-def _kinds(shape: Shape) -> str:
+def kinds_in_words(shape: Shape) -> str:
+    """Return what kinds of values may stand somewhere: "text or a number"."""
     return _(" or ").join(dict.fromkeys(str(_WORDS[kind]) for kind in sorted(shape.kinds - {"null"}))) or "null"
 
 

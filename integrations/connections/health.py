@@ -94,6 +94,14 @@ def count_refusal(connection: ConnectionRow, error: BaseException) -> None:
         record_auth_failure(connection)
 
 
+def count_call(connection: ConnectionRow, error: IntegrationError | None) -> None:
+    """Count one call, not its attempts, and not its status: some systems refuse credentials with a 200."""
+    if error is None:
+        record_success(connection)
+    else:
+        count_refusal(connection, error)
+
+
 def record_auth_failure(connection: ConnectionRow) -> None:
     """The credentials were refused; after AUTH_FAILURES_TO_DISABLE times in a row the connection is disabled."""
     write_refusals(connection, F("auth_failure_count") + 1, of_calls=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import timedelta
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -56,6 +57,13 @@ class TenantIntegrationQuerySet(RenamedIntegrationColumns, BatchedDeletion, Owne
     def operational(self) -> TenantIntegrationQuerySet:
         """Only those that are on by the tenant's switch and by ours."""
         return self.filter(is_active=True, is_enabled=True)
+
+    def overdue(self, answer: bool = True) -> TenantIntegrationQuerySet:
+        """Only those of which `overdue_days` says something; False: the others."""
+        nothing = models.Q(credentials_encrypted="", headers_encrypted="", webhook_url_encrypted="")
+        limit = clock.now() - timedelta(days=conf.ROTATE_EVERY_DAYS + 1)
+        is_overdue = models.Q(credentials_rotated_at__lte=limit) & ~nothing
+        return self.filter(is_overdue) if answer else self.exclude(is_overdue)
 
     def present(self) -> TenantIntegrationQuerySet:
         """Without those that are being deleted."""
@@ -204,16 +212,13 @@ class TenantIntegration(IntegrationNames, TenantOwned, AbstractConnection):
 
     def clean(self) -> None:
         """Set what the connector decides, so that the constraint above is checked by forms too."""
-        self.connector_version, self.exclusive_group, self.provider_family = self._of_connector()
-
-    def _of_connector(self) -> tuple[str, str, str]:
-        """Return (version, exclusive group, family); what the row has if nobody knows its kind (any more)."""
         try:
             manifest = ConnectorRegistry.type_of(self.integration_type).manifest
         except (UnknownConnector, IncompatibleConnector):
-            return self.connector_version, self.exclusive_group, self.provider_family
+            return  # nobody knows its kind (any more)
         is_alone = not manifest.allow_multiple and manifest.family not in conf.SEVERAL_ACTIVE
-        return manifest.version, manifest.family if is_alone else "", manifest.family
+        self.connector_version, self.provider_family = manifest.version, manifest.family
+        self.exclusive_group = manifest.family if is_alone else ""
 
     @property
     def connector_key(self) -> str:
@@ -223,6 +228,19 @@ class TenantIntegration(IntegrationNames, TenantOwned, AbstractConnection):
     def refused_deliveries(self) -> int:
         """How many deliveries in a row were refused."""
         return max(0, self.auth_failure_count - self.refused_calls)
+
+    @property
+    def credentials_age(self) -> int | None:
+        """The days since the credentials were last changed; None if nobody knows."""
+        changed = self.credentials_rotated_at
+        return (clock.now() - changed).days if changed else None
+
+    @property
+    def overdue_days(self) -> int | None:
+        """The credentials' age in days if they are due to be changed (ROTATE_EVERY_DAYS), else None."""
+        age = self.credentials_age
+        has_any = self.credentials_encrypted or self.headers_encrypted or self.webhook_url_encrypted
+        return age if has_any and age is not None and age > conf.ROTATE_EVERY_DAYS else None
 
     @property
     def accepts_webhooks(self) -> bool:

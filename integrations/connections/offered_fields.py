@@ -54,24 +54,17 @@ def _below(fields: Mapping[str, Shape], path: str, values: Sequence[Any], levels
     for name, shape in fields.items():
         written = name if _PLAIN.fullmatch(name) else json.dumps(name)
         at = f"{path}.{written}" if path else written
-        yield from _one(
-            shape, at, [value[name] for value in values if isinstance(value, Mapping) and name in value], levels
-        )
-
-
-def _one(shape: Shape, at: str, values: Sequence[Any], levels: int) -> Iterator[OfferedField]:
-    if shape.fields and levels:
-        yield from _below(shape.fields, at, values, levels - 1)
-        return
-    if shape.items is not None and shape.items.fields and levels:
-        elements = [value[0] for value in values if isinstance(value, list) and value]
-        yield from _below(shape.items.fields, f"{at}[*]", elements, levels - 1)
-        return
-    choices = tuple(sorted(map(literal, shape.values))) if shape.values is not None else ()
-    example = next(
-        (literal(value) for value in values if value not in (None, "") and not isinstance(value, dict | list)), ""
-    )
-    yield OfferedField(at, kinds_in_words(shape) if shape.kinds else "anything", choices, example)
+        found = [value[name] for value in values if isinstance(value, Mapping) and name in value]
+        if shape.fields and levels:
+            yield from _below(shape.fields, at, found, levels - 1)
+        elif shape.items is not None and shape.items.fields and levels:
+            elements = [value[0] for value in found if isinstance(value, list) and value]
+            yield from _below(shape.items.fields, f"{at}[*]", elements, levels - 1)
+        else:
+            choices = tuple(sorted(map(literal, shape.values))) if shape.values is not None else ()
+            examples = (literal(each) for each in found if each not in (None, "") and not isinstance(each, dict | list))
+            kind = kinds_in_words(shape) if shape.kinds else "anything"
+            yield OfferedField(at, kind, choices, next(examples, ""))
 
 
 def literal(value: Any) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from django.apps import apps
 from django.db import models
@@ -25,25 +25,17 @@ def model_of(app_label: str, model_name: str, base: type[M]) -> type[M]:
     # Our defaults say "integrations"; a project may have set our label apart from an app of its own (label.py).
     labels = (app_label, label.app_label()) if app_label == "integrations" else (app_label,)
     for each in labels:
-        found = _installed(str(each), str(model_name))
-        if isinstance(found, type) and issubclass(found, base) and not found._meta.abstract:
+        try:
+            found = apps.get_model(str(each), str(model_name))
+        except (LookupError, ValueError):
+            continue
+        if issubclass(found, base) and not found._meta.abstract:
             return found
     name = f"{str(app_label)[:50]}.{str(model_name)[:50]}"
     raise IntegrationPermanentError(f"{name} is not an installed model derived from {base.__name__}")
 
 
-def _installed(app_label: str, model_name: str) -> Any:
-    try:
-        return apps.get_model(app_label, model_name)
-    except (LookupError, ValueError):
-        return None
-
-
 def connection_model() -> type[AbstractConnection]:
     """Return the model whose webhooks the built-in view takes in (CONNECTION_MODEL)."""
-    return model_of(*_parts(conf.CONNECTION_MODEL), AbstractConnection)
-
-
-def _parts(name: str) -> tuple[str, str]:
-    label, _, model = str(name).partition(".")
-    return label, model
+    app_label, _, model_name = str(conf.CONNECTION_MODEL).partition(".")
+    return model_of(app_label, model_name, AbstractConnection)

@@ -77,13 +77,9 @@ class GrantTokens:
             grant.save(using=self._using, update_fields=[name for name in names if not name.startswith("lock")])
             return True
 
-    @property
-    def _key(self) -> Any:
-        return self._grants.key_of(self._owner)
-
     def _rows(self, **more: str) -> models.QuerySet[Any]:
         rows: models.QuerySet[Any] = self._grants.objects.using(self._using)
-        return rows.filter(pk=self._key, **more)
+        return rows.filter(pk=self._grants.key_of(self._owner), **more)
 
     def grant(self) -> AbstractGrant | None:
         """Return the stored grant; None: nobody has asked for a token yet."""

@@ -60,7 +60,7 @@ class BaseConnector(Receiving):
         client: the guarded HTTP client; None: the process's own.
 
     Attributes:
-        gate: what its requests pass, where a lane does not send them (connections/adapters.py).
+        gate: what its requests pass, where a lane does not send them (connections/abstract.py).
     """
 
     gate: Gate | None = None

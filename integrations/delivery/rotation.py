@@ -24,9 +24,8 @@ from integrations import conf
 from integrations.acting import NOBODY, doing
 from integrations.audit.trail import record
 from integrations.connections.binding import SETTINGS_COLUMNS, fingerprint, settings_of
-from integrations.connections.credentials_age import is_overdue
-from integrations.connections.settings import apply_settings
 from integrations.connections.models import TenantIntegration
+from integrations.connections.settings import apply_settings
 from integrations.connections.signing_keys import has_unseen_secret, rotate_signing_secret
 from integrations.connectors.base import BaseConnector
 from integrations.connectors.registry import ConnectorRegistry
@@ -45,7 +44,7 @@ RETIRE_SECONDS = 10.0
 
 def overdue() -> QuerySet[TenantIntegration]:
     """Return the active integrations whose credentials are older than ROTATE_EVERY_DAYS."""
-    return TenantIntegration.objects.operational().filter(is_overdue())
+    return TenantIntegration.objects.operational().overdue()
 
 
 def rotate_overdue() -> dict[str, int]:

@@ -15,8 +15,7 @@ from integrations.audit.models import ExecutionLog
 from integrations.audit.trail import record
 from integrations.connections import event_types, health
 from integrations.connections.binding import bind
-from integrations.connections.conditions import judge
-from integrations.connections.deciding import why_unmet
+from integrations.connections.conditions import judge, why_unmet
 from integrations.connections.destinations import shown_target
 from integrations.connections.health import check_connection
 from integrations.connections.models import EventSubscription, TenantIntegration

@@ -14,7 +14,6 @@ from integrations import conf
 from integrations.connections import event_types
 from integrations.connections.binding import bind
 from integrations.connections.conditions import validate_condition
-from integrations.connections.credentials_age import overdue_days
 from integrations.connections.models import EventSubscription, TenantIntegration
 from integrations.connections.signing_keys import has_unseen_secret
 from integrations.connectors.base import BaseConnector
@@ -105,7 +104,7 @@ def explanations(of: Explained) -> Iterator[Explanation]:
                 "signs beside it until {hours:g} hours after that."
             ).format(hours=conf.ROTATION_OVERLAP_SECONDS / 3600),
         )
-    if (age := overdue_days(integration)) is not None:
+    if (age := integration.overdue_days) is not None:
         words = _("The credentials are {age} days old; change them every {days} days.").format(
             age=age, days=conf.ROTATE_EVERY_DAYS
         )

@@ -7,7 +7,6 @@ from datetime import datetime
 
 from django.utils.translation import gettext
 
-from integrations.connections.credentials_age import overdue_days
 from integrations.connections.models import TenantIntegration
 from integrations.connections.row import SIGNING_KEYS
 from integrations.connections.signing_keys import UNSEEN, old_key_until
@@ -76,7 +75,7 @@ def secrets_of(integration: TenantIntegration) -> SecretState:
         renewed_every=integration.renew_secret_days if signing == "on" else None,
         stored=(*titles, *(gettext("Header {name}").format(name=name) for name in headers)),
         changed_at=integration.credentials_rotated_at,
-        overdue_days=overdue_days(integration),
+        overdue_days=integration.overdue_days,
         inbound=_inbound(integration),
     )
 

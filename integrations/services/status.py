@@ -14,7 +14,6 @@ from django.db.models import Avg, Count, Max, Q, QuerySet
 
 from integrations.audit.models import ExecutionLog
 from integrations.connections.authorization import awaits_connection
-from integrations.connections.credentials_age import credentials_age, overdue_days
 from integrations.connections.models import TenantIntegration
 from integrations.connectors.registry import ConnectorRegistry
 from integrations.database import clock
@@ -165,7 +164,7 @@ def _status(
         is_failing=health.is_failing,
         auth=_auth(integration, lane, health.fault),
         auth_failures=integration.auth_failure_count,
-        credentials_age_days=credentials_age(integration),
+        credentials_age_days=integration.credentials_age,
         breaker=("open" if is_resting else "half-open") if is_open else "closed",
         breaker_failures=lane.consecutive_failures,
         breaker_opened_at=lane.opened_at,
@@ -185,7 +184,7 @@ def _status(
 def _auth(integration: TenantIntegration, lane: Lane, fault: str) -> str:
     if fault == "credentials":
         return "disabled" if not integration.is_enabled else "refused"
-    if overdue_days(integration) is not None:
+    if integration.overdue_days is not None:
         return "overdue"
     if awaits_connection(integration):
         return "not-connected"

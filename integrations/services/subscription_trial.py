@@ -23,8 +23,7 @@ from django.utils.translation import gettext as _
 
 from integrations import conf
 from integrations.connections import event_types
-from integrations.connections.conditions import compiled_condition
-from integrations.connections.deciding import decided_by
+from integrations.connections.conditions import compiled_condition, decided_by
 from integrations.connections.models import EventSubscription, TenantIntegration
 from integrations.connections.payloads import PayloadFailed, made_of, text_of
 from integrations.connectors.summary import summarise

@@ -27,8 +27,7 @@ from integrations.audit.models import ExecutionLog
 from integrations.audit.trail import AuditEntry, entry_of
 from integrations.capture.trigger_handler import TriggerHandler, handlers
 from integrations.connections.binding import bind, fingerprint
-from integrations.connections.conditions import judge
-from integrations.connections.deciding import why_unmet
+from integrations.connections.conditions import judge, why_unmet
 from integrations.connections.models import TenantIntegration
 from integrations.connectors.base import BaseConnector
 from integrations.connectors.manifest import URL

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from integrations import conf
-from integrations.connections.credentials_age import overdue_days
 from integrations.connections.models import TenantIntegration
 from integrations.delivery.models import Lane
 from integrations.health.rule import Health
@@ -30,7 +29,7 @@ def is_being_deleted(integration: TenantIntegration | None) -> bool:
 
 def rotation_badge(integration: TenantIntegration) -> Badge | None:
     """Return an amber badge for credentials that are due to be changed."""
-    days = overdue_days(integration)
+    days = integration.overdue_days
     if days is None:
         return None
     return Badge(

@@ -8,7 +8,6 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from integrations.connections.credentials_age import is_overdue
 from integrations.connections.models import TenantIntegration
 from integrations.tenancy.scope import tenants_of
 from integrations.tenancy.tenant import key_of
@@ -58,7 +57,7 @@ class CredentialsFilter(admin.SimpleListFilter):
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         return [("overdue", "overdue"), ("fresh", "fresh")]
 
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
         if self.value() == "overdue":
-            return queryset.filter(is_overdue())
-        return queryset.exclude(is_overdue()) if self.value() == "fresh" else queryset
+            return queryset.overdue()
+        return queryset.overdue(False) if self.value() == "fresh" else queryset

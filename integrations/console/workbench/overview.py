@@ -12,7 +12,6 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from integrations import conf
-from integrations.connections.credentials_age import overdue_days
 from integrations.connections.signing_keys import old_key_until
 from integrations.console.access import Access
 from integrations.console.page import page, show
@@ -127,7 +126,7 @@ def _facts(bench: Bench) -> Iterator[tuple[str, Any]]:
     if bench.manifest is not None and bench.manifest.signs:
         yield _("Signing"), _signing(bench)
     yield _("Credentials changed"), integration.credentials_rotated_at
-    if (days := overdue_days(integration)) is not None:
+    if (days := integration.overdue_days) is not None:
         yield (
             _("Overdue"),
             _("{age} days old; change them every {days} days").format(age=days, days=conf.ROTATE_EVERY_DAYS),

@@ -13,8 +13,7 @@ from django.core.management import call_command
 from django.test import override_settings
 from django.urls import reverse
 
-from integrations.connections.access import may_use, usable_by
-from integrations.connections.groups import NAMES, codenames_of
+from integrations.connections.access import GROUPS, codenames_of, may_use, usable_by
 from integrations.connectors.registry import ConnectorRegistry, manifests
 from integrations.models import IntegrationSync
 from integrations.tenancy.capabilities import Capability, may, tenants_where
@@ -148,13 +147,13 @@ def as_given(user: Any) -> Any:
 
 
 def test_groups_come_with_migrate_and_come_back() -> None:
-    Group.objects.get(name=NAMES[Role.VIEWER]).delete()
-    manager = Group.objects.get(name=NAMES[Role.MANAGER])
+    Group.objects.get(name=GROUPS[Role.VIEWER]).delete()
+    manager = Group.objects.get(name=GROUPS[Role.MANAGER])
     extra = Permission.objects.get(codename="view_user")
     manager.permissions.set([extra])
     call_command("migrate", verbosity=0)
     assert extra in manager.permissions.all()
-    for role, name in NAMES.items():
+    for role, name in GROUPS.items():
         has = set(Group.objects.get(name=name).permissions.values_list("codename", flat=True)) - {"view_user"}
         assert has == codenames_of(role) and has  # every permission that is named exists
 
@@ -163,7 +162,7 @@ def test_staff_in_the_shipped_groups_find_their_pages() -> None:
     """The role of the guide met a blank 403 behind "Its syncs"."""
     side = make_side("acme", permissions=())
     settled(side.sync, "failed")
-    for role, group in NAMES.items():
+    for role, group in GROUPS.items():
         side.user.groups.set([Group.objects.get(name=group)])
         Membership.objects.filter(user=side.user).update(role=role.word)
         page = side.client.get(url("tenantintegration", "change", side.integration.pk))

@@ -8,7 +8,7 @@ import pytest
 from django.db import connection
 from django.urls import reverse
 
-from integrations.connections.deciding import LONGEST, why_unmet
+from integrations.connections.conditions import LONGEST, why_unmet
 from integrations.delivery import operator_actions
 from integrations.delivery.drain import drain
 from integrations.delivery.sweep import sweep

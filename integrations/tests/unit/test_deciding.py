@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from integrations.connections.deciding import decided_by
+from integrations.connections.conditions import decided_by
 
 BODY: dict[str, Any] = {
     "workitem": {"priority": "Standard", "price": "150.00", "customer": None, "tags": [{"n": 1}, {"n": 2}]},

@@ -91,6 +91,7 @@ _NO_SENTENCES = {
     "jobs/replay.py": {"replayed by {} (job {})"},  # kept with the row
     "delivery/trial.py": {"event type"},  # the name of a detail in the audit trail
     "jobs/run.py": {"not due", "gives way"},
+    "connections/conditions.py": {"not met", "it was {}", "{} was {}"},  # kept with the row
     "forms/inbound_actions.py": {'python -c "import secrets; print(secrets.token_urlsafe(32))"'},
     "expressions.py": {", for expression"},
     "outbox/filters.py": {"Value error, "},
