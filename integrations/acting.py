@@ -1,10 +1,15 @@
-"""Who acts, and from where: what the audit trail writes beside what was done (audit/trail.py).
+"""Who does what happens now: who acts, and from where; and which integration caused it by calling back.
 
-A request names its user, address and path (the middleware `ActingUser`), a task and a command name themselves. Code
-that acts for somebody else says so:
+Events keep both (outbox/record.py), the audit trail keeps the first (audit/trail.py). A request names its user, address
+and path (the middleware `ActingUser`), a task and a command name themselves. Code that acts for somebody else says so:
 
     with acting_as("nightly import", source="task"):
         integration.save()
+
+An integration must not hear of its own doing, or a workflow that answers every change with a change never ends:
+
+    with caused_by(integration.pk):
+        item.save()  # its events are recorded for everybody else
 """
 
 from __future__ import annotations
@@ -68,6 +73,8 @@ class Actor:
 _request: ContextVar[Any] = ContextVar("request_of_actor", default=None)
 _deed: ContextVar[tuple[str, Any]] = ContextVar("deed", default=("", None))
 _actor: ContextVar[Actor | None] = ContextVar("actor", default=None)
+_origin: ContextVar[int | None] = ContextVar("origin", default=None)
+_may_loop: ContextVar[bool] = ContextVar("may_loop", default=True)
 
 
 def acting() -> Actor:
@@ -168,3 +175,32 @@ def _login() -> str:
         return getpass.getuser()
     except (OSError, KeyError):  # a container without a name for its user
         return "command"
+
+
+# -- integrations that call back -----------------------------------------------------------------------------
+
+
+@contextmanager
+def caused_by(integration_id: int | None, *, may_loop: bool = True) -> Iterator[None]:
+    """Name the integration on whose behalf the block writes.
+
+    Args:
+        may_loop: False for what does not answer an event of ours, such as a pull: it is not counted
+            (outbox/loops.py), and a page may hold as much about one object as it likes.
+    """
+    tokens = _origin.set(integration_id), _may_loop.set(may_loop)
+    try:
+        yield
+    finally:
+        _origin.reset(tokens[0])
+        _may_loop.reset(tokens[1])
+
+
+def origin() -> int | None:
+    """Return the key of the integration that causes what happens now; None: a person, or the application."""
+    return _origin.get()
+
+
+def may_loop() -> bool:
+    """Tell whether what happens now may be the answer to an event of ours."""
+    return _origin.get() is not None and _may_loop.get()

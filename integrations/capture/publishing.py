@@ -18,12 +18,11 @@ from django.contrib.contenttypes.models import ContentType
 from django.db import models, transaction
 
 from integrations import conf
-from integrations.acting import acting
+from integrations.acting import acting, may_loop, origin
 from integrations.connections import event_types
 from integrations.connections.conditions import judge, why_unmet
 from integrations.database import clock
 from integrations.delivery.wakeup import wake_on_commit
-from integrations.origin import may_loop, origin
 from integrations.outbox.canonical_json import TRUNCATED, TooLarge, encode_within, sanitise_object
 from integrations.outbox.lazy_savepoint import lazy_savepoint
 from integrations.outbox.loops import refuse_loops

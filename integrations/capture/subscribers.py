@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 
 from django.db import connections
 
+from integrations.acting import origin
 from integrations.connections.models import EventSubscription, TenantIntegration
-from integrations.origin import origin
 from integrations.tenancy.tenant import tenant_model
 
 from .compiled_row import CompiledRow

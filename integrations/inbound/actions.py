@@ -3,7 +3,7 @@
     register_action("task-close", "Close a task", close_task, help="…")      in integrations.py of its app
 
 An action does its work in the transaction in which its webhook is marked as processed, on behalf of the integration:
-it hears nothing of what it did itself (origin.py).
+it hears nothing of what it did itself (acting.py).
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
 
+from integrations.acting import caused_by
 from integrations.errors import IntegrationPermanentError, IntegrationTemporaryError
-from integrations.origin import caused_by
 
 if TYPE_CHECKING:
     from integrations.connectors.base import BaseConnector

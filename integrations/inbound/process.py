@@ -22,6 +22,7 @@ from django.db import models, router, transaction
 from django.db.models.functions import Now
 
 from integrations import conf, retry_policy
+from integrations.acting import caused_by
 from integrations.alone import MAX_DEATHS, PATIENCE, alone, times_died
 from integrations.connections.abstract import AbstractConnection
 from integrations.connections.models import TenantIntegration
@@ -30,7 +31,6 @@ from integrations.database import clock
 from integrations.database.times import after
 from integrations.errors import IntegrationError, IntegrationTemporaryError, printable
 from integrations.lifecycle import announce_now, webhook_event_processed
-from integrations.origin import caused_by
 from integrations.telemetry import tracing
 from integrations.telemetry.logs import IdLogger, about
 

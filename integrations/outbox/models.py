@@ -60,7 +60,7 @@ class IntegrationEvent(models.Model):
     payload_version = models.PositiveSmallIntegerField(default=1, db_default=1)  # of `body`
     occurred_at = models.DateTimeField()
     idempotency_key = PlainCharField(max_length=255, unique=True, default=new_idempotency_key)
-    # Whose inbound action caused it (integrations/origin.py); that one is not told. It may be gone: clearing this
+    # Whose inbound action caused it (integrations/acting.py); that one is not told. It may be gone: clearing this
     # when an integration is deleted would read every event.
     origin = models.ForeignKey(
         TenantIntegration,

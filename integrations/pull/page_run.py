@@ -19,6 +19,7 @@ from django.db import transaction
 from django.db.models import Q
 
 from integrations import conf, retry_policy
+from integrations.acting import caused_by
 from integrations.alone import MAX_DEATHS, PATIENCE, alone, times_died
 from integrations.connections import health
 from integrations.connections.abstract import AbstractConnection
@@ -33,7 +34,6 @@ from integrations.errors import (
     printable,
 )
 from integrations.lifecycle import announce, sync_completed
-from integrations.origin import caused_by
 from integrations.telemetry.counters import PULL_PAGES
 from integrations.telemetry.logs import IdLogger, about
 

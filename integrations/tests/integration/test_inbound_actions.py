@@ -14,11 +14,11 @@ from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from integrations.acting import caused_by, origin
 from integrations.connectors.incoming import WebhookDTO
 from integrations.errors import IntegrationPermanentError
 from integrations.inbound.actions import forget_action, register_action, run_action
 from integrations.models import IntegrationEvent, IntegrationSync, TenantIntegration
-from integrations.origin import caused_by, origin
 from integrations.tests.factories import events, make_integration, make_item, make_tenant
 from tasks.models import Note, WorkItem
 from tenants.models import Tenant

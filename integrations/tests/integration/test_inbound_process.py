@@ -17,6 +17,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from integrations import alone as alone_module
+from integrations.acting import origin
 from integrations.alone import shared
 from integrations.connectors.base import BaseConnector
 from integrations.connectors.registry import ConnectorRegistry
@@ -30,7 +31,6 @@ from integrations.inbound.process import _claim, process
 from integrations.inbound.receive import Delivery
 from integrations.inbound.retention import purge_received
 from integrations.models import SyncState, TenantIntegration, WebhookEvent
-from integrations.origin import origin
 from integrations.services import WebhookService
 from integrations.signals import webhook_event_processed, webhook_event_received
 from integrations.tasks import process_received_webhooks, process_webhook, purge_settled

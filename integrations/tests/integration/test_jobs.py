@@ -15,6 +15,7 @@ from django.core.management.base import CommandError
 from django.db import connection, connections, transaction
 from django.utils import timezone
 
+from integrations.acting import caused_by
 from integrations.capture import trigger_handler
 from integrations.database.times import after
 from integrations.delivery.drain import drain
@@ -34,7 +35,6 @@ from integrations.models import (
     Job,
     TenantIntegration,
 )
-from integrations.origin import caused_by
 from integrations.outbox.retention import purge
 from integrations.tests.factories import make_integration, make_item, make_tenant, statuses
 from integrations.tests.receiver import Receiver

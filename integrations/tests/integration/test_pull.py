@@ -14,11 +14,11 @@ from django.db.models.functions import Now
 from django.test import override_settings
 from django.utils import timezone
 
+from integrations.acting import origin
 from integrations.alone import shared
 from integrations.connectors.page import Page
 from integrations.errors import IntegrationAuthError, IntegrationRateLimited
 from integrations.models import IntegrationSync, Lane, SyncState, TenantIntegration
-from integrations.origin import origin
 from integrations.pull import lease as leases
 from integrations.pull import page_run
 from integrations.pull.lease import claim

@@ -8,12 +8,12 @@ import pytest
 from django.db import connection
 from django.urls import reverse
 
+from integrations.acting import caused_by
 from integrations.connections.conditions import LONGEST, why_unmet
 from integrations.delivery import operator_actions
 from integrations.delivery.drain import drain
 from integrations.delivery.sweep import sweep
 from integrations.models import AuditEntry, ExecutionLog, IntegrationEvent, IntegrationSync, Lane
-from integrations.origin import caused_by
 from integrations.outbox.retention import purge
 from integrations.tests.factories import make_integration, make_item, make_tenant, statuses
 from integrations.tests.integration.admin_world import make_side, page, url

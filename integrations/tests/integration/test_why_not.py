@@ -11,7 +11,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from integrations.acting import acting_as
+from integrations.acting import acting_as, caused_by
 from integrations.alerts.publishing import publish_words
 from integrations.alerts.word import word_about
 from integrations.audit import configured_then
@@ -19,7 +19,6 @@ from integrations.audit.configured_then import configured_at
 from integrations.audit.why_not import why_not, why_nothing
 from integrations.health.alert import FAILING
 from integrations.models import AuditEntry, IntegrationEvent, TenantIntegration
-from integrations.origin import caused_by
 from integrations.tests.factories import make_integration, make_item, make_tenant
 from integrations.tests.integration.admin_world import make_side, page, url
 from integrations.tests.versions import second_version
