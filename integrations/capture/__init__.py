@@ -10,7 +10,7 @@ examples.py          what payloads hold, for conditions
 discovery.py         the ``integrations.py`` of each app; what `check` says of what it captures
 """
 
-from integrations.tenancy.querysets import unannounced
+from integrations.tenancy.owned import unannounced
 
 from .publishing import publish
 from .trigger_handler import TriggerHandler, trigger_integrations

@@ -29,7 +29,7 @@ from typing import Any
 from django.db import connections, models, router
 from django.dispatch import Signal
 
-from integrations.tenancy.querysets import own_transaction
+from integrations.tenancy.owned import own_transaction
 
 rows_created = Signal(use_caching=True)
 rows_updating = Signal(use_caching=True)

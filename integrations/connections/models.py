@@ -22,8 +22,7 @@ from integrations.errors import IncompatibleConnector, UnknownConnector
 from integrations.tenancy.capabilities import Capability, may
 from integrations.tenancy.deletion import BatchedDeletion, delete_batched
 from integrations.tenancy.key import TenantKey
-from integrations.tenancy.owned import TenantOwned
-from integrations.tenancy.querysets import OwnedQuerySet
+from integrations.tenancy.owned import OwnedQuerySet, TenantOwned
 from integrations.transport import signing
 
 from . import event_types

@@ -3,8 +3,7 @@
 tenant.py        the tenant model of this project; how a tenant is found by a key and named
 scope.py         which tenants a person may see
 key.py           the foreign key of our own tables to the tenant model
-owned.py         `TenantOwned`, the base of a model whose rows belong to a tenant
-querysets.py     rows that stay with their tenant; writes that nobody has to hear of
+owned.py         `TenantOwned`, the base of a model whose rows belong to a tenant; writes that nobody has to hear of
 boundary.py      what is said of one tenant's row holds nothing of another's
 deletion.py      delete a row with everything that belongs to it, in batches
 marks.py         a tenant model that is marked first, and deleted by a worker
