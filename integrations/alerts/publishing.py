@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from integrations.capture.publishing import Happening, publish_all
-from integrations.capture.subscribers import subscribers_of
+from integrations.capture.questions import subscribers_of
 from integrations.connections.models import EventSubscription, TenantIntegration
 from integrations.outbox.models import object_id_of
 from integrations.tenancy.tenant import present, tenant_model

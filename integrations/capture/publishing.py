@@ -31,7 +31,7 @@ from integrations.outbox.record import Occurrence, body_of, record
 from integrations.tenancy.boundary import only_of, refuse_foreign
 from integrations.tenancy.tenant import name_of, tenant_model
 
-from .subscribers import Subscribers, Wanted, subscribers_of
+from .questions import Subscribers, Wanted, subscribers_of
 
 logger = logging.getLogger("integrations.publish")
 

@@ -27,10 +27,9 @@ from integrations.tenancy.boundary import is_own
 from integrations.tenancy.harmless_text import harmless
 from integrations.tenancy.tenant import name_of
 
-from .bulk_writes import key_list
-from .compiled_row import python_key
 from .publishing import Happening, body_now, publish_all
-from .row_reader import RowReader
+from .questions import key_list, python_key
+from .rows import RowReader
 
 if TYPE_CHECKING:
     from .trigger_handler import TriggerHandler

@@ -1,136 +1,29 @@
-"""The way from a captured row to its tenant: ``project``, or ``owner__project``."""
+"""Find the way from a captured model to the tenant model: ``project``, or ``owner__project``."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
-from functools import cache
+from collections.abc import Iterator
 from typing import Any
 
-from django.core.exceptions import FieldDoesNotExist, ObjectDoesNotExist
+from django.core.exceptions import FieldDoesNotExist
 from django.db import models
-from django.db.models import OuterRef, Subquery
 
-from integrations.tenancy.boundary import whoevers
 from integrations.tenancy.tenant import tenant_model
 
-from .compiled_row import CompiledRow
-from .subscribers import Whose, key_field, prepared_key
-
 MOST_STEPS = 3  # of the ways that an error suggests
-_OWNER = "owner_by_tenant_path"  # no field of anybody's
-STAYS, UNKNOWN = object(), object()
 
 
-class TenantPath:
-    """The foreign keys that lead from a model to the tenant model.
+def steps_to_tenant(model: type[models.Model], path: str) -> list[Any]:
+    """Return the foreign keys that lead from `model` to the tenant model.
 
     Args:
         path: their names, joined by ``__``; "": the only foreign key of the model to the tenant model, or the only one
             that must have a value.
 
-    Attributes:
-        path: the same, never "".
-        key: what the ORM calls the key of the tenant: ``owner__project__pk``.
-        holder: the column of the row itself that the way begins with, as ``owner_id``: while it stays, the row stays
-            with its tenant.
-
     Raises:
         TypeError: the way does not lead to the tenant model; says where it leads, and which ways do.
     """
-
-    def __init__(self, model: type[models.Model], path: str) -> None:
-        self._model = model
-        self._steps = _steps(model, path or _only_way(model))
-        self.path = "__".join(step.name for step in self._steps)
-        self.key = f"{self.path}__pk"
-        self.holder: str = self._steps[0].attname
-        self.owner_column = self.holder if len(self._steps) == 1 else _OWNER
-        self._beyond = self.key.split("__", 1)[1]
-        holders = self._steps[0].related_model
-        self._of_holder = CompiledRow(lambda using: models.QuerySet(holders, using=using), [self._beyond])
-        self._of_row = CompiledRow(lambda using: models.QuerySet(model, using=using), [self.key])
-
-    # -- of an instance, as it is in memory -------------------------------------------------------
-
-    def tenant(self, obj: Any) -> Any:
-        """Return the tenant of `obj`, None if it has none."""
-        return self._walk(obj, self._steps)
-
-    def owner(self, obj: Any) -> Any:
-        """Return the key of the tenant of `obj`, None if it has none."""
-        if len(self._steps) == 1:
-            return getattr(obj, self.holder)
-        return getattr(self._walk(obj, self._steps[:-1]), self._steps[-1].attname, None)
-
-    @staticmethod
-    def _walk(obj: Any, steps: list[Any]) -> Any:
-        with whoevers(), suppress(ObjectDoesNotExist):
-            for step in steps:
-                if obj is None:
-                    return None
-                obj = getattr(obj, step.name)
-            return obj
-        return None
-
-    def held_by(self, obj: Any) -> Any:
-        """Return the holder of `obj` as it is in memory; `UNKNOWN` if that was not loaded."""
-        return vars(obj).get(self.holder, UNKNOWN)
-
-    # -- in SQL -----------------------------------------------------------------------------------
-
-    def whose(self, holder: Any, using: str) -> Whose:
-        """Return the tenant of a row that has this holder."""
-        if len(self._steps) == 1:
-            return Whose("%s", [prepared_key(holder, using)])
-        return _subselect(self._of_holder, holder, using)
-
-    def whose_row(self, pk: Any, using: str) -> Whose:
-        """Return the tenant of the row as it is stored."""
-        return _subselect(self._of_row, pk, using)
-
-    def with_owner(self, rows: models.QuerySet[Any]) -> models.QuerySet[Any]:
-        """Return `rows` with their tenant's key as `owner_column`, to be read with a lock.
-
-        A join would lock the rows on the way, too; PostgreSQL refuses that where one may be missing.
-        """
-        if len(self._steps) == 1:
-            return rows
-        holders: models.QuerySet[Any] = models.QuerySet(self._steps[0].related_model).filter(pk=OuterRef(self.holder))
-        return rows.annotate(**{_OWNER: Subquery(holders.values(self._beyond), output_field=key_field())})
-
-    def owners_of(self, holders: set[Any], using: str) -> list[Any]:
-        """Return the keys of the tenants of rows that have these holders."""
-        if len(self._steps) == 1:
-            return [holder for holder in holders if holder is not None]
-        rows: models.QuerySet[Any] = models.QuerySet(self._steps[0].related_model, using=using)
-        return list(rows.filter(pk__in=holders - {None}).values_list(self._beyond, flat=True).distinct().order_by())
-
-    def destination(self, values: Mapping[str, Any], using: str) -> Any:
-        """Return to which tenant an ``update(**values)`` takes its rows: a key, `STAYS`, or `UNKNOWN` if the database
-        is to work it out."""
-        for name in (self._steps[0].name, self.holder):
-            if name in values:
-                value = values[name].pk if isinstance(values[name], models.Model) else values[name]
-                if hasattr(value, "resolve_expression"):
-                    return UNKNOWN
-                return next(iter(self.owners_of({value}, using)), None)
-        return STAYS
-
-
-@cache
-def tenant_path(model: type[models.Model], path: str) -> TenantPath:
-    """Return the `TenantPath`, made once."""
-    return TenantPath(model, path)
-
-
-def _subselect(row: CompiledRow, pk: Any, using: str) -> Whose:
-    compiled = row.compiled(using)
-    assert compiled is not None  # noqa: S101 - a plain queryset has no parameters of its own
-    return Whose(f"({compiled.sql})", row.prepared(pk, using))
-
-
-def _steps(model: type[models.Model], path: str) -> list[Any]:
+    path = path or _only_way(model)
     steps: list[Any] = []
     at: Any = model
     for name in path.split("__"):

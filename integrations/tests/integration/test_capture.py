@@ -18,7 +18,7 @@ from django.db.models.functions import Concat
 from django.db.models.signals import post_save, pre_save
 from django.test.utils import CaptureQueriesContext
 
-from integrations.capture.bulk_writes import rows_updating
+from integrations.capture.writes import rows_updating
 from integrations.connections.conditions import validate_condition
 from integrations.models import IntegrationEvent, IntegrationSync
 from integrations.signals.workitem import WorkItemTrigger, emit_workitem_event
@@ -355,7 +355,7 @@ def test_a_proxy_is_the_same_object() -> None:
         assert [kind for kind, _ in events()] == ["workitem_created", "workitem_updated", "workitem_deleted"]
     finally:
         # Django knows senders by their address in memory: the next class that lies there would be one of ours.
-        for signal, _ in handler._receivers():
+        for signal, _ in handler._writes.receivers:
             signal.disconnect(sender=UrgentItem, dispatch_uid="WorkItemTrigger")
         trigger_handler._handlers[WorkItem] = before
         django_apps.all_models["tasks"].pop("urgentitem")

@@ -431,6 +431,14 @@ def test_what_cannot_be_compared_makes_a_minimal_event(monkeypatch: Any, caplog:
     assert "cannot be told" in caplog.text
 
 
+def test_a_value_without_a_hash_is_shown_as_changed() -> None:
+    rows = trigger_handler._handlers[WorkItem]._rows
+    item = make_item(make_tenant())
+    [(_, old)] = rows.locked([item.pk], "default").items()
+    item.comments = ["of a", "JSONField"]  # type: ignore[assignment]
+    assert rows.changes(item, old, {}) == {"comments": {"old": "", "new": ["of a", "JSONField"]}}
+
+
 def _occurrence(**values: Any) -> Occurrence:
     tenant = make_tenant()
     return Occurrence(
