@@ -17,7 +17,7 @@ from integrations.database.first_key import first_key
 from integrations.database.stretches import MAX_KEY
 from integrations.tenancy.capabilities import Capability
 
-from .examples import WHEN, example
+from .document import WHEN, example
 from .paging import Before, Limit, SearchedPage, page_of
 from .problems import ROW_PROBLEMS
 

@@ -23,19 +23,6 @@ READS: dict[int, Any] = {304: None}  # what a read with If-None-Match may be ans
 WRITES: dict[int, Any] = {412: ProblemDetails}  # and a write with If-Match
 
 
-def header_parameter(name: str, words: str) -> dict[str, Any]:
-    """Return an optional header of a request, as the document describes it."""
-    return {"in": "header", "name": name, "required": False, "schema": {"type": "string"}, "description": words}
-
-
-READ_PARAMETERS = {"parameters": [header_parameter("If-None-Match", "the ETag that you have; unchanged: 304")]}
-WRITE_PARAMETERS = {
-    "parameters": [
-        header_parameter("If-Match", "the ETag of what you read; changed meanwhile: 412. Without it the last one wins")
-    ]
-}
-
-
 def etag_of(state: Any) -> str:
     """Return the tag of `state`, which is JSON with dates and UUIDs."""
     text = json.dumps(state, cls=DjangoJSONEncoder, sort_keys=True)

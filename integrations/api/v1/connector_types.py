@@ -13,7 +13,7 @@ from integrations.api.scope import allowed_tenants
 from integrations.services.lookup import list_available_providers
 from integrations.tenancy.capabilities import Capability
 
-from .examples import example
+from .document import example
 from .paging import Page
 from .problems import PROBLEMS, ROW_PROBLEMS
 

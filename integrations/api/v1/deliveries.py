@@ -23,7 +23,7 @@ from integrations.outbox.search import scope_of, search
 from integrations.tenancy.capabilities import Capability
 from integrations.tenancy.tenant import slug_of
 
-from .examples import INTEGRATION, WHEN, example
+from .document import INTEGRATION, WHEN, example
 from .paging import Before, Limit, SearchedPage, next_url
 from .problems import ROW_PROBLEMS, WRITE_PROBLEMS, Refused
 

@@ -1,11 +1,19 @@
-"""The OpenAPI document: tags, headers that every answer has, ``application/problem+json``, ``Idempotency-Key``."""
+"""The OpenAPI document: tags, examples, headers, ``application/problem+json``, ``Idempotency-Key``."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from .idempotency import HEADER, LONGEST
-from .problems import CONTENT_TYPE
+from pydantic import ConfigDict
+
+CONTENT_TYPE = "application/problem+json"
+HEADER = "Idempotency-Key"
+LONGEST = 255  # characters of it
+
+# Of examples.
+INTEGRATION = "0197a3c2-5a4e-7c1e-9d52-6f0b8a1c2d3e"
+WHEN = "2026-11-30T12:00:00Z"
 
 TAGS = {
     "Integrations": "Set them up, change their settings, see their health, test, pause, resume, rotate, delete.",
@@ -44,6 +52,28 @@ _ONCE = {
     "schema": {"type": "string", "maxLength": LONGEST},
     "description": "any text: the same request again under the same text is done once, and gets the same answer",
 }
+
+
+def _conditional(name: str, words: str) -> dict[str, Any]:
+    header = {"in": "header", "name": name, "required": False, "schema": {"type": "string"}, "description": words}
+    return {"parameters": [header]}
+
+
+# ``openapi_extra`` of operations that go by ETags (conditional.py).
+READ_PARAMETERS = _conditional("If-None-Match", "the ETag that you have; unchanged: 304")
+WRITE_PARAMETERS = _conditional(
+    "If-Match", "the ETag of what you read; changed meanwhile: 412. Without it the last one wins"
+)
+
+
+def example(value: Mapping[str, Any], *, strict: bool = False) -> ConfigDict:
+    """Return the ``model_config`` of a schema with this example.
+
+    Args:
+        strict: of a body: what it does not know it refuses.
+    """
+    extra: dict[str, Any] = {"examples": [dict(value)]}
+    return ConfigDict(json_schema_extra=extra, extra="forbid") if strict else ConfigDict(json_schema_extra=extra)
 
 
 def completed(schema: Any) -> Any:

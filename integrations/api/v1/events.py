@@ -19,7 +19,7 @@ from integrations.tenancy.capabilities import Capability
 from integrations.tenancy.tenant import slug_of
 
 from .deliveries import DELIVERY, EVENT, DeliveryOut, EventRef, event_ref, shown
-from .examples import example
+from .document import example
 from .paging import Before, Limit, Page, SearchedPage, page_of
 from .problems import PROBLEMS, ROW_PROBLEMS
 

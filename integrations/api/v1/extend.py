@@ -33,9 +33,8 @@ from integrations.api.scope import tenant_of
 from integrations.api_keys.scopes import Scope, register_scope
 from integrations.audit.trail import record
 
-from .conditional import READ_PARAMETERS, READS, WRITE_PARAMETERS, WRITES, etag_of, refuse_stale
-from .document import MAKES, MAKES_WITH_TAG
-from .examples import example
+from .conditional import READS, WRITES, etag_of, refuse_stale
+from .document import MAKES, MAKES_WITH_TAG, READ_PARAMETERS, WRITE_PARAMETERS, example
 from .paging import Before, Limit, Page, SearchedPage, page_of
 from .problems import PROBLEMS, ROW_PROBLEMS, WRITE_PROBLEMS, Refused
 

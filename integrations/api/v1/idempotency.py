@@ -24,10 +24,9 @@ from integrations.credentials.encryption import EncryptionService
 from integrations.database import clock
 from integrations.errors import EncryptionError
 
+from .document import HEADER, LONGEST
 from .problems import problem
 
-HEADER = "Idempotency-Key"
-LONGEST = 255
 UNDER_WAY = timedelta(minutes=2)  # then whoever began it is taken for dead
 READING = ("GET", "HEAD")
 _HEADERS = ("ETag", "Location", "Cache-Control")  # kept with the answer

@@ -19,7 +19,7 @@ from integrations.tenancy.capabilities import Capability
 from integrations.tenancy.harmless_text import harmless
 
 from .deliveries import DoneOut
-from .examples import INTEGRATION, WHEN, example
+from .document import INTEGRATION, WHEN, example
 from .paging import Before, Limit, SearchedPage, page_of
 from .problems import ROW_PROBLEMS, WRITE_PROBLEMS, Refused
 

@@ -29,7 +29,7 @@ from integrations.tenancy.deletion import begin
 from integrations.tenancy.tenant import slug_of
 from integrations.transport.process_client import client
 
-from .examples import INTEGRATION, WHEN, example
+from .document import INTEGRATION, WHEN, example
 from .paging import Before, Limit, Page, page_of
 from .problems import PROBLEMS, ROW_PROBLEMS, WRITE_PROBLEMS, Refused
 

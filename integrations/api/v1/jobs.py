@@ -28,8 +28,7 @@ from integrations.outbox.models import IntegrationSync
 from integrations.tenancy.capabilities import Capability
 from integrations.tenancy.tenant import slug_of
 
-from .document import MAKES
-from .examples import WHEN, example
+from .document import MAKES, WHEN, example
 from .paging import Before, Limit, Page, page_of
 from .problems import PROBLEMS, ROW_PROBLEMS, WRITE_PROBLEMS, Refused, by_field
 

@@ -12,7 +12,7 @@ from pydantic import Field
 from integrations.api.caller import Program, caller_of
 from integrations.tenancy.tenant import name_of, slug_of
 
-from .examples import example
+from .document import example
 from .problems import PROBLEMS
 
 router = Router(tags=["Caller"])

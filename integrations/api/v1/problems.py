@@ -16,9 +16,7 @@ from pydantic import Field
 from integrations.api.authentication import count_caller, tells_quota
 from integrations.credentials.error_reports import hides_secrets
 
-from .examples import example
-
-CONTENT_TYPE = "application/problem+json"
+from .document import CONTENT_TYPE, example
 
 # The problems that the API itself knows: code → statuses, meaning. What fails in a connector has its error's own code.
 PROBLEM_TYPES: dict[str, tuple[tuple[int, ...], str]] = {

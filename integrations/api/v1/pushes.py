@@ -24,8 +24,7 @@ from integrations.outbox.models import IntegrationEvent
 from integrations.tenancy.capabilities import Capability
 from integrations.tenancy.tenant import slug_of
 
-from .document import TAKES
-from .examples import INTEGRATION, WHEN, example
+from .document import INTEGRATION, TAKES, WHEN, example
 from .paging import Before, Limit, SearchedPage, page_of
 from .problems import ROW_PROBLEMS, WRITE_PROBLEMS
 

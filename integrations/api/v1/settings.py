@@ -36,9 +36,8 @@ from integrations.inbound.address import EVENTS, callback_address
 from integrations.tenancy.capabilities import Capability
 from integrations.tenancy.tenant import slug_of
 
-from .conditional import READ_PARAMETERS, READS, WRITE_PARAMETERS, WRITES, etag_of, refuse_stale
-from .document import MAKES_WITH_TAG
-from .examples import INTEGRATION, WHEN, example
+from .conditional import READS, WRITES, etag_of, refuse_stale
+from .document import INTEGRATION, MAKES_WITH_TAG, READ_PARAMETERS, WHEN, WRITE_PARAMETERS, example
 from .integrations import router
 from .problems import ROW_PROBLEMS, WRITE_PROBLEMS, Refused
 

@@ -15,7 +15,7 @@ from integrations.statistics.figures import Figures, total
 from integrations.statistics.reading import RANGES, Whose, series
 from integrations.tenancy.capabilities import Capability
 
-from .examples import WHEN, example
+from .document import WHEN, example
 from .problems import ROW_PROBLEMS
 
 router = Router(tags=["Statistics"])

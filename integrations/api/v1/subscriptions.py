@@ -20,8 +20,8 @@ from integrations.connectors.registry import ConnectorRegistry
 from integrations.services.subscription_trial import TriedEvent, events_to_try, samples, try_subscription
 from integrations.tenancy.capabilities import Capability
 
-from .conditional import READ_PARAMETERS, READS, WRITE_PARAMETERS, WRITES, etag_of, refuse_stale
-from .examples import WHEN, example
+from .conditional import READS, WRITES, etag_of, refuse_stale
+from .document import READ_PARAMETERS, WHEN, WRITE_PARAMETERS, example
 from .paging import Before, Limit, Page, page_of
 from .problems import ROW_PROBLEMS, WRITE_PROBLEMS, Refused
 from .settings import SubscriptionIn, refusal_of
