@@ -102,6 +102,3 @@ def tells_quota(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResp
         return response
 
     return answered
-
-
-__all__ = ["Anybody", "KeyAuth", "KeyRefused", "PersonAuth", "TooManyRequests", "count_caller", "tells_quota"]

@@ -1,25 +1,30 @@
-"""Who calls the API: a person with a session, or a program with an API key. Every call asks this what it may do."""
+"""Who calls the API, whose rows there are for them, and what they may do: asked by every call.
+
+A person with a session, or a program with an API key. What is another tenant's does not exist here (404).
+"""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from typing import Any
+from uuid import UUID
 
 from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import PermissionDenied
-from django.db.models import QuerySet
+from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest
 
 from integrations.api_keys.models import APIKey
 from integrations.api_keys.scopes import Scope, scopes
-from integrations.connections.access import not_usable, types_of
+from integrations.connections.access import WITH_CONNECTORS, not_usable, types_of
 from integrations.connections.models import TenantIntegration
 from integrations.connectors.registry import ConnectorRegistry
+from integrations.errors import ConfigurationError
 from integrations.inbound.actions import not_theirs
 from integrations.tenancy.capabilities import Capability, may, tenants_where
 from integrations.tenancy.scope import tenants_of
-from integrations.tenancy.tenant import present, tenant_model
+from integrations.tenancy.tenant import find_tenant, present, slug_of, tenant_model
 
 _CAPABILITY, _SCOPE, _KIND, _ACTION = "capability", "scope", "connector type", "inbound action"
 
@@ -81,6 +86,16 @@ class Caller(ABC):
         if not self.may(capability, tenant_key):
             raise PermissionDenied(self.lacks(capability))
         self.granted.append((_CAPABILITY, capability.name, str(tenant_key)))
+
+    def require_for(self, integration: TenantIntegration, capability: Capability) -> None:
+        """Refuse a caller who may not do it with `integration`: its connector type must be theirs to use, too.
+
+        Raises:
+            PermissionDenied: the message says what it takes.
+        """
+        self.require(capability, integration.tenant_id)
+        if capability in WITH_CONNECTORS:
+            self.require_use(integration)
 
     def require_scope(self, scope: Scope, tenant_key: Any) -> None:
         """Refuse a caller who may not do what a project's own `scope` allows.
@@ -243,3 +258,120 @@ def caller_of(request: HttpRequest) -> Caller:
     """Return who calls; the API's authentication (authentication.py) has put it there."""
     caller: Caller = request.auth  # type: ignore[attr-defined]
     return caller
+
+
+# -- whose rows --------------------------------------------------------------------------------------
+
+
+def allowed_tenants(request: HttpRequest, capability: Capability) -> QuerySet[Any]:
+    """Return the tenants for which the caller may do it.
+
+    Raises:
+        PermissionDenied: there is none, although the caller has tenants.
+    """
+    caller = caller_of(request)
+    return some_of(caller, caller.tenants_where(capability), caller.lacks(capability))
+
+
+def some_of(caller: Caller, tenants: QuerySet[Any], lacks: str) -> QuerySet[Any]:
+    """Return `tenants`.
+
+    Raises:
+        PermissionDenied: there is none, although the caller has tenants; `lacks` says what it takes.
+    """
+    if not tenants.exists() and caller.tenants().exists():
+        raise PermissionDenied(lacks)
+    return tenants
+
+
+def visible(request: HttpRequest, capability: Capability) -> QuerySet[TenantIntegration]:
+    """Return the integrations of the tenants for which the caller may do it; one that is being deleted is gone.
+
+    Raises:
+        PermissionDenied: there is no such tenant.
+    """
+    return TenantIntegration.objects.present().filter(tenant__in=allowed_tenants(request, capability))
+
+
+def one(
+    request: HttpRequest, public_id: UUID, capability: Capability, *, lock: bool = False, installed: bool = False
+) -> TenantIntegration:
+    """Return one integration with which the caller may do it.
+
+    Args:
+        lock: lock it until the end of the transaction.
+        installed: its connector type must be installed.
+
+    Raises:
+        Http404: it does not exist for this caller.
+        PermissionDenied: the caller may not do that with it, or not with its connector type.
+        UnknownConnector, IncompatibleConnector: its type is not installed.
+    """
+    caller = caller_of(request)
+    rows = TenantIntegration.objects.present().filter(tenant__in=caller.tenants(), public_id=public_id)
+    integration = (rows.select_for_update(of=("self",)) if lock else rows.select_related("tenant")).first()
+    if integration is None:
+        raise Http404
+    caller.require_for(integration, capability)
+    if installed:
+        ConnectorRegistry.type_of(integration.integration_type)
+    return integration
+
+
+def one_row(request: HttpRequest, rows: QuerySet[Any], pk: int, capability: Capability, *, of: str = "") -> Any:
+    """Return the row `pk` of `rows`, with which the caller may do it.
+
+    Args:
+        of: the field that is its integration; "": it is a tenant's, and its field is ``tenant``.
+
+    Raises:
+        Http404: it does not exist for this caller.
+        PermissionDenied: the caller may not do that with it, or not with the connector type.
+    """
+    caller, path = caller_of(request), f"{of}__tenant" if of else "tenant"
+    row = rows.select_related(path).filter(pk=pk, **{f"{path}__in": caller.tenants()}).first()
+    if row is None:
+        raise Http404
+    if of:
+        caller.require_for(getattr(row, of), capability)
+    else:
+        caller.require(capability, row.tenant_id)
+    return row
+
+
+def rows_of(request: HttpRequest, model: type[Model], public_id: UUID | None, capability: Capability) -> QuerySet[Any]:
+    """Return the rows of `model` (whose field ``connection`` is an integration) with which the caller may do it.
+
+    Args:
+        public_id: only those of this integration; None: of all.
+
+    Raises:
+        Http404: the integration does not exist for this caller.
+        PermissionDenied: the caller may not do that.
+    """
+    if public_id is not None:
+        return model._default_manager.filter(connection=one(request, public_id, capability).pk)
+    return model._default_manager.filter(connection__tenant__in=allowed_tenants(request, capability))
+
+
+def tenant_of(request: HttpRequest, key: str | int | None) -> Any:
+    """Return the tenant that `key` names, or the only one that the caller has.
+
+    Raises:
+        ConfigurationError: there is none of that name, or nobody said which one.
+    """
+    mine = caller_of(request).tenants()
+    if key is None:
+        only = list(mine[:2])
+        if len(only) == 1:
+            return only[0]
+        raise ConfigurationError({"tenant": "say which one: its slug or id"})
+    tenant = find_tenant(key)
+    if tenant is None or not mine.filter(pk=tenant.pk).exists():
+        raise ConfigurationError({"tenant": "there is no such tenant"})
+    return tenant
+
+
+def tenant_shown(row: Any) -> str:
+    """Return how answers name the tenant of `row`: its slug, or its key if it has none."""
+    return slug_of(row.tenant) or str(row.tenant_id)

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
 
 from django.http import HttpRequest
 
 from integrations.connections import event_types
 from integrations.connections.models import TenantIntegration
-from integrations.connectors.manifest import Manifest
 from integrations.connectors.registry import ConnectorRegistry
 from integrations.errors import ConfigurationError
 from integrations.inbound.actions import action_choices
 
 from .caller import caller_of
-from .schemas import ConnectorOut
 
 
 def check_events(integration: TenantIntegration, names: list[str], stored: Collection[str]) -> None:
@@ -54,16 +51,3 @@ def tick(request: HttpRequest, integration: TenantIntegration, names: list[str])
     if problem := caller_of(request).refusal_to_tick(names, ticked, integration.tenant_id):
         raise ConfigurationError({"inbound_actions": problem})
     integration.inbound_actions = sorted(set(names))
-
-
-def connector_shown(manifest: Manifest) -> ConnectorOut:
-    """Return what is told of a connector type."""
-    fields: list[dict[str, Any]] = [
-        field.model_dump(exclude_defaults=True) | {"label": field.title} for field in manifest.fields
-    ]
-    return ConnectorOut(
-        type=manifest.key,
-        fields=fields,
-        events=[name for name, _ in event_types.offered_to(manifest)],
-        **{name: getattr(manifest, name) for name in ("label", "family", "version", "description", "does", "docs_url")},
-    )

@@ -6,9 +6,7 @@ PUSH_WAITING pushes wait, PUSH_WAIT_SECONDS at most. The others are recorded as 
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import nullcontext
 from typing import Any
 from uuid import UUID
 
@@ -17,36 +15,19 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import reverse
 from ninja import Query, Router, Status
 
-from integrations import conf
 from integrations.audit.trail import record
 from integrations.erp.push import PushOrchestrator
 from integrations.erp.push_log import ERPPushLog
 from integrations.errors import IntegrationNotConfigured
 from integrations.tenancy.capabilities import Capability
 
-from .caller import caller_of
+from .caller import allowed_tenants, caller_of, one
 from .schemas import MAX_OFFSET, Problem, PushIn, PushOut
-from .scope import allowed_tenants, one, require_kind
+from .waiting import place_to_push
 
 router = Router()
 _SAME = ("connector_type", "draft_order_id", "idempotency_key", "retry_count", "latency_ms", "created_at")
 TOO_MANY = "Too many pushes are waited for already: a worker sends it."
-_lock = threading.Lock()
-_waiting = 0
-
-
-@contextmanager
-def _place(is_wanted: bool) -> Iterator[bool]:
-    """Take one of the places of those who wait; tell whether there was one."""
-    global _waiting
-    with _lock:
-        is_taken = is_wanted and _waiting < conf.PUSH_WAITING
-        _waiting += is_taken
-    try:
-        yield is_taken
-    finally:
-        with _lock:
-            _waiting -= is_taken
 
 
 @router.post("/connections/{uuid:connection_id}/push", response={200: PushOut, 202: PushOut, 422: Problem})
@@ -66,9 +47,9 @@ def push(request: HttpRequest, response: HttpResponse, connection_id: UUID, data
 
 def hand_over(request: HttpRequest, integration_id: UUID, data: PushIn) -> tuple[ERPPushLog, str, bool]:
     """Push the order of `data`; return its row of the push log, what is to be said of it, and whether it is settled."""
-    integration = one(request, integration_id, Capability.PUSH)
-    require_kind(request, integration.integration_type, integration.tenant)
-    with _place(data.wait and data.not_before is None) as is_waited_for:
+    integration = one(request, integration_id, Capability.PUSH, installed=True)
+    is_wanted = data.wait and data.not_before is None
+    with place_to_push() if is_wanted else nullcontext(False) as is_waited_for:
         result = PushOrchestrator().push_order(
             integration.tenant_id,
             data.order,
@@ -85,7 +66,7 @@ def hand_over(request: HttpRequest, integration_id: UUID, data: PushIn) -> tuple
         record("order pushed", integration, actor=caller_of(request).name, details=said)
     if result.status in (ERPPushLog.Status.SUCCESS, ERPPushLog.Status.FAILED):
         return result.push_log, result.note, True
-    left = data.wait and data.not_before is None and not (is_waited_for or result.already_pushed)
+    left = is_wanted and not (is_waited_for or result.already_pushed)
     return result.push_log, f"{result.note} {TOO_MANY}".strip() if left else result.note, False
 
 

@@ -21,20 +21,19 @@ from ninja import NinjaAPI, Query, Status
 from integrations.api_keys.proof import KeyRefused, TooManyRequests
 from integrations.connections.models import EventSubscription, TenantIntegration
 from integrations.connections.settings import change_settings, save_settings, shown_settings
+from integrations.connectors.registry import manifests
 from integrations.credentials.error_reports import hides_secrets
+from integrations.delivery.trial import try_connection
 from integrations.delivery.wakeup import wake_on_commit
 from integrations.errors import ConfigurationError, IntegrationError, UnknownConnector
 from integrations.pages.admin_pages import admin_address
-from integrations.services.lookup import list_available_providers
 from integrations.services.status import overall, statuses
-from integrations.services.trial import try_connection
 from integrations.tenancy.capabilities import Capability
-from integrations.tenancy.tenant import slug_of
 
 from .authentication import Anybody, KeyAuth, PersonAuth, tells_quota
 from .body import ShallowJSON
-from .caller import Caller, caller_of
-from .checks import check_events, connector_shown, tick
+from .caller import Caller, caller_of, one, tenant_of, tenant_shown, visible
+from .checks import check_events, tick
 from .docs_page import DocsPage
 from .pushes import router as pushes
 from .schemas import (
@@ -45,8 +44,8 @@ from .schemas import (
     ConnectorOut,
     Problem,
     TestOut,
+    connector_shown,
 )
-from .scope import one, require_kind, tenant_of, visible
 from .waiting import TOO_MANY, place_to_try
 
 
@@ -117,7 +116,7 @@ def _too_many(request: HttpRequest, error: TooManyRequests) -> Any:
 @api.get("/connectors/", response=list[ConnectorOut])
 def connectors(request: HttpRequest, family: str | None = Query(None)) -> Any:
     """List the kinds of systems that can be connected."""
-    return [connector_shown(manifest) for manifest in list_available_providers(family)]
+    return [connector_shown(manifest) for manifest in manifests(family)]
 
 
 @api.get(
@@ -158,7 +157,7 @@ def setup_connection(request: HttpRequest, data: ConnectionIn) -> Any:
     """Make a connection, store its secrets encrypted, and try it; it is kept also if the try fails."""
     tenant = tenant_of(request, data.tenant)
     caller_of(request).require(Capability.ADD, tenant.pk)
-    require_kind(request, data.type, tenant)
+    caller_of(request).require_kind(data.type, tenant)
     integration = TenantIntegration(tenant=tenant, integration_type=data.type, name=data.name, is_active=data.is_active)
     change_settings(integration, data.settings)
     check_events(integration, data.events, {})
@@ -179,8 +178,7 @@ def connection(request: HttpRequest, connection_id: UUID) -> Any:
 def change_connection(request: HttpRequest, connection_id: UUID, data: ConnectionChange) -> Any:
     """Change what is mentioned; nothing is saved unless all of it is right."""
     with transaction.atomic():
-        integration = one(request, connection_id, Capability.SETTINGS, lock=True)
-        require_kind(request, integration.integration_type, integration.tenant)
+        integration = one(request, connection_id, Capability.SETTINGS, lock=True, installed=True)
         columns = change_settings(integration, data.settings) if data.settings is not None else []
         for name in ("name", "is_active"):
             if (value := getattr(data, name)) is not None and value != getattr(integration, name):
@@ -198,9 +196,7 @@ def change_connection(request: HttpRequest, connection_id: UUID, data: Connectio
 @api.post("/connections/{uuid:connection_id}/test", response=TestOut)
 def test_connection(request: HttpRequest, connection_id: UUID) -> Any:
     """Try the stored settings now."""
-    integration = one(request, connection_id, Capability.TEST)
-    require_kind(request, integration.integration_type, integration.tenant)
-    return _tried(request, integration)
+    return _tried(request, one(request, connection_id, Capability.TEST, installed=True))
 
 
 def _tried(request: HttpRequest, integration: TenantIntegration) -> TestOut:
@@ -269,7 +265,7 @@ def _connection(integration: TenantIntegration) -> ConnectionOut:
     return ConnectionOut(
         id=integration.public_id,
         type=integration.integration_type,
-        tenant=slug_of(integration.tenant) or str(integration.tenant_id),
+        tenant=tenant_shown(integration),
         version=integration.connector_version,
         settings=shown_settings(integration),
         events=sorted(subscription.event_type for subscription in integration.subscriptions.all()),

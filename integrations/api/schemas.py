@@ -9,6 +9,8 @@ from uuid import UUID
 from ninja import Schema
 from pydantic import AfterValidator, AwareDatetime, Field, StringConstraints
 
+from integrations.connections import event_types
+from integrations.connectors.manifest import Manifest
 from integrations.tenancy.harmless_text import problem_of
 
 
@@ -43,6 +45,19 @@ class ConnectorOut(Schema):
     events: list[str]
     docs_url: str
     fields: list[dict[str, Any]]
+
+
+def connector_shown(manifest: Manifest) -> ConnectorOut:
+    """Return what is told of a connector type."""
+    fields: list[dict[str, Any]] = [
+        field.model_dump(exclude_defaults=True) | {"label": field.title} for field in manifest.fields
+    ]
+    return ConnectorOut(
+        type=manifest.key,
+        fields=fields,
+        events=[name for name, _ in event_types.offered_to(manifest)],
+        **{name: getattr(manifest, name) for name in ("label", "family", "version", "description", "does", "docs_url")},
+    )
 
 
 class ConnectionIn(Schema):

@@ -1,4 +1,4 @@
-"""How many calls of the API wait for a test event or a check at once.
+"""How many calls of the API wait at once for a destination: for a test event or a check, or for an ERP.
 
 Each holds a thread of the web server until the destination answers, and one that hangs must not take all of them.
 """
@@ -7,26 +7,36 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from integrations import conf
 
 TOO_MANY = "A test or a check of this tenant is under way already, or too many of others; send it again in a moment."
 _lock = threading.Lock()
-_tried: set[Any] = set()
+_trying: set[Any] = set()
+_pushing: set[Any] = set()
+
+
+def place_to_try(tenant_key: Any) -> AbstractContextManager[bool]:
+    """Take one of this process's PUSH_WAITING places for trials, one of a tenant; tell whether there was one."""
+    return _place(_trying, tenant_key)
+
+
+def place_to_push() -> AbstractContextManager[bool]:
+    """Take one of this process's PUSH_WAITING places for pushes; tell whether there was one."""
+    return _place(_pushing, object())
 
 
 @contextmanager
-def place_to_try(tenant_key: Any) -> Iterator[bool]:
-    """Take one of this process's PUSH_WAITING places, one of a tenant; tell whether there was one."""
+def _place(taken: set[Any], key: Any) -> Iterator[bool]:
     with _lock:
-        is_free = tenant_key not in _tried and len(_tried) < conf.PUSH_WAITING
+        is_free = key not in taken and len(taken) < conf.PUSH_WAITING
         if is_free:
-            _tried.add(tenant_key)
+            taken.add(key)
     try:
         yield is_free
     finally:
         if is_free:
             with _lock:
-                _tried.discard(tenant_key)
+                taken.discard(key)

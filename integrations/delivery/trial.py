@@ -34,9 +34,10 @@ from integrations.errors import (
 from integrations.outbox.canonical_json import TooLarge, encode_within, sanitise_object
 from integrations.outbox.models import new_idempotency_key
 from integrations.tenancy.tenant import name_of
+from integrations.transport.process_client import client as process_client
 
 EVENT_TYPE = "test"
-__all__ = ["check_connection", "log_trial", "send_test_event", "types_to_test"]
+__all__ = ["check_connection", "log_trial", "send_test_event", "try_connection", "types_to_test"]
 logger = logging.getLogger("integrations.delivery")
 
 
@@ -194,6 +195,20 @@ def _frame(integration: TenantIntegration, event_type: str) -> dict[str, Any]:
 def _text(body: dict[str, Any]) -> str:
     found, _size = encode_within(sanitise_object(body, limit=conf.MAX_BODY_BYTES), conf.MAX_BODY_BYTES)
     return found or "{}"
+
+
+def try_connection(integration: TenantIntegration, *, actor: str = "system") -> TestResult:
+    """Check the credentials with a call that changes nothing; where there is none, send a test event. Never raises.
+
+    Sets `is_connected` and leaves a line in the log.
+    """
+    try:
+        can_check = integration.get_adapter().can_check
+    except IntegrationError:
+        can_check = True  # the check says what is missing
+    result = integration.test_connection() if can_check else send_test_event(integration, process_client())
+    log_trial(integration, "check" if can_check else "test", result, actor=actor[:150])
+    return result
 
 
 def log_trial(integration: TenantIntegration, action: str, result: TestResult, *, actor: str) -> None:

@@ -34,12 +34,10 @@ from integrations.connectors.config_check import check_inbound_secret
 from integrations.connectors.inbound_secret import INBOUND_SECRET
 from integrations.connectors.manifest import HEADERS, URL, Manifest
 from integrations.connectors.port import Client, TestResult
-from integrations.connectors.registry import ConnectorRegistry
+from integrations.connectors.registry import ConnectorRegistry, manifests
 from integrations.credentials.masking import is_mask
 from integrations.delivery.lanes import lock_lanes
 from integrations.errors import ConfigurationError, IncompatibleConnector, UnknownConnector, forgets_locals
-
-from .lookup import list_available_providers
 
 
 class ConnectionService:
@@ -53,7 +51,7 @@ class ConnectionService:
     @staticmethod
     def list_available_providers(family: str | None = None) -> list[Manifest]:
         """Return the manifests of everything that can be connected (of `family`), sorted by key."""
-        return list_available_providers(family)
+        return manifests(family)
 
     @staticmethod
     @forgets_locals

@@ -20,5 +20,5 @@ statistics.py       figures
 audit.py            who did what
 me.py               who calls
 
-Who calls and what they may do is decided as for the older calls beside it (authentication.py, scope.py).
+Who calls and what they may do is decided as for the older calls beside it (authentication.py, caller.py).
 """

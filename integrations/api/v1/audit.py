@@ -10,8 +10,8 @@ from django.http import HttpRequest
 from ninja import Query, Router, Schema
 from pydantic import Field
 
+from integrations.api.caller import allowed_tenants, one
 from integrations.api.schemas import Moment
-from integrations.api.scope import allowed_tenants, one
 from integrations.audit.trail import AuditEntry
 from integrations.database.first_key import first_key
 from integrations.database.stretches import MAX_KEY

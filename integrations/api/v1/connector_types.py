@@ -7,10 +7,9 @@ from typing import Any
 from django.http import Http404, HttpRequest
 from ninja import Router
 
-from integrations.api.checks import connector_shown
-from integrations.api.schemas import ConnectorOut
-from integrations.api.scope import allowed_tenants
-from integrations.services.lookup import list_available_providers
+from integrations.api.caller import allowed_tenants
+from integrations.api.schemas import ConnectorOut, connector_shown
+from integrations.connectors.registry import manifests
 from integrations.tenancy.capabilities import Capability
 
 from .document import example
@@ -52,14 +51,14 @@ class ConnectorPage(Page):
 def connector_types(request: HttpRequest, family: str = "") -> Any:
     """List the connector types, each with the settings that it asks for; all of them on one page."""
     allowed_tenants(request, Capability.VIEW)
-    return {"data": [connector_shown(each) for each in list_available_providers(family or None)], "next": None}
+    return {"data": [connector_shown(each) for each in manifests(family or None)], "next": None}
 
 
 @router.get("/{key}", response={200: ConnectorTypeOut, **ROW_PROBLEMS}, summary="Read one connector type")
 def connector_type(request: HttpRequest, key: str) -> Any:
     """Return one connector type, with the settings that it asks for."""
     allowed_tenants(request, Capability.VIEW)
-    found = next((each for each in list_available_providers(None) if each.key == key), None)
+    found = next((each for each in manifests() if each.key == key), None)
     if found is None:
         raise Http404
     return connector_shown(found)

@@ -6,13 +6,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db.models import QuerySet
-from django.http import Http404, HttpRequest
+from django.http import HttpRequest
 from ninja import Router, Schema
 from pydantic import Field
 
-from integrations.api.caller import caller_of
-from integrations.api.scope import allowed_tenants
+from integrations.api.caller import allowed_tenants, caller_of, one_row, tenant_shown
 from integrations.audit.exchanges import exchanges_of, masked, secrets_of
 from integrations.audit.models import ExecutionLog
 from integrations.connections.models import TenantIntegration
@@ -21,7 +19,6 @@ from integrations.outbox.filters import SyncFilter
 from integrations.outbox.models import IntegrationSync
 from integrations.outbox.search import scope_of, search
 from integrations.tenancy.capabilities import Capability
-from integrations.tenancy.tenant import slug_of
 
 from .document import INTEGRATION, WHEN, example
 from .paging import Before, Limit, SearchedPage, next_url
@@ -220,7 +217,8 @@ def deliveries(request: HttpRequest, limit: Limit = 50, before: Before = None) -
         raise Refused(422, "wrong_filter", "Some filters are wrong.", errors)
     tenants = [tenant.pk for tenant in allowed_tenants(request, Capability.VIEW_DELIVERIES)]
     mine = TenantIntegration.objects.filter(tenant__in=tenants)
-    visible = _joined(IntegrationSync.objects.filter(integration__tenant__in=tenants))
+    visible = IntegrationSync.objects.filter(integration__tenant__in=tenants)
+    visible = visible.select_related("event__content_type", "integration__tenant").defer("event__body", "older_body")
     found = search(which, visible, scope_of(which, mine, tenants), before=before, size=limit)
     return {
         "data": [shown(row) for row in found.rows],
@@ -263,7 +261,6 @@ def _act(name: str, capability: Capability, act: Any, words: str) -> None:
     )
     def view(request: HttpRequest, pk: int) -> Any:
         sync = _one(request, pk, capability)
-        caller_of(request).require_use(sync.integration)
         done = act(IntegrationSync.objects.filter(pk=sync.pk), actor=caller_of(request).name)
         if not done.count:
             raise Refused(409, "nothing_done", str(done))
@@ -276,17 +273,9 @@ _act("send-anyway", Capability.RETRY, chosen.send_anyway, "Send anyway")
 _act("cancel", Capability.CANCEL, chosen.cancel, "Cancel")
 
 
-def _joined(rows: QuerySet[IntegrationSync]) -> QuerySet[IntegrationSync]:
-    return rows.select_related("event__content_type", "integration__tenant").defer("event__body", "older_body")
-
-
 def _one(request: HttpRequest, pk: int, capability: Capability) -> IntegrationSync:
-    caller = caller_of(request)
-    rows = IntegrationSync.objects.filter(integration__tenant__in=caller.tenants(), pk=pk)
-    sync = rows.select_related("event__content_type", "integration__tenant").first()
-    if sync is None:
-        raise Http404
-    caller.require(capability, sync.integration.tenant_id)
+    rows = IntegrationSync.objects.select_related("event__content_type")
+    sync: IntegrationSync = one_row(request, rows, pk, capability, of="integration")
     return sync
 
 
@@ -296,7 +285,7 @@ def shown(sync: IntegrationSync) -> dict[str, Any]:
     is_pending = sync.status == IntegrationSync.Status.PENDING
     return {
         "id": sync.pk,
-        "tenant": slug_of(integration.tenant) or str(integration.tenant_id),
+        "tenant": tenant_shown(integration),
         "status": sync.status,
         "attempts": sync.attempts,
         "response_status": sync.response_status,

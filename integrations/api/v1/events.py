@@ -10,13 +10,11 @@ from django.http import Http404, HttpRequest
 from ninja import Query, Router, Schema
 from pydantic import Field
 
-from integrations.api.caller import caller_of
-from integrations.api.scope import allowed_tenants
+from integrations.api.caller import allowed_tenants, one_row, tenant_shown
 from integrations.audit.why_not import why_not
 from integrations.catalogue.entries import entries, entry
 from integrations.outbox.models import IntegrationEvent
 from integrations.tenancy.capabilities import Capability
-from integrations.tenancy.tenant import slug_of
 
 from .deliveries import DELIVERY, EVENT, DeliveryOut, EventRef, event_ref, shown
 from .document import example
@@ -140,16 +138,12 @@ def events(
 @router.get("/events/{int:pk}", response={200: EventOut, **ROW_PROBLEMS}, summary="Read one event")
 def event(request: HttpRequest, pk: int) -> Any:
     """Return one event: its payload, to whom it is owed and what became of it, and why others got nothing."""
-    caller = caller_of(request)
-    rows = IntegrationEvent.objects.filter(tenant__in=caller.tenants(), pk=pk)
-    found = rows.select_related("content_type", "tenant").first()
-    if found is None:
-        raise Http404
-    caller.require(Capability.VIEW_DELIVERIES, found.tenant_id)
+    rows = IntegrationEvent.objects.select_related("content_type")
+    found = one_row(request, rows, pk, Capability.VIEW_DELIVERIES)
     syncs = found.syncs.select_related("event__content_type", "integration__tenant").defer("event__body", "older_body")
     return {
         **event_ref(found),
-        "tenant": slug_of(found.tenant) or str(found.tenant_id),
+        "tenant": tenant_shown(found),
         "payload": json.loads(found.body),
         "payload_version": found.payload_version,
         "deliveries": [shown(each) for each in syncs.order_by("pk")[:OWED]],

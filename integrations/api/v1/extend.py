@@ -21,15 +21,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.module_loading import autodiscover_modules
 from ninja import Router
 
-from integrations.api.caller import Caller, Person, Program, caller_of
+from integrations.api.caller import Caller, Person, Program, caller_of, some_of, tenant_of
 from integrations.api.schemas import Moment, Typed
-from integrations.api.scope import tenant_of
 from integrations.api_keys.scopes import Scope, register_scope
 from integrations.audit.trail import record
 
@@ -103,10 +101,7 @@ def tenants_for(request: HttpRequest, scope: Scope) -> QuerySet[Any]:
         PermissionDenied: there is none, although the caller has tenants.
     """
     caller = caller_of(request)
-    tenants = caller.tenants_with(scope)
-    if not tenants.exists() and caller.tenants().exists():
-        raise PermissionDenied(caller.lacks_scope(scope))
-    return tenants
+    return some_of(caller, caller.tenants_with(scope), caller.lacks_scope(scope))
 
 
 def require(request: HttpRequest, scope: Scope, tenant_key: Any) -> None:

@@ -10,8 +10,7 @@ from django.http import HttpRequest
 from ninja import Query, Router, Schema
 from pydantic import Field
 
-from integrations.api.caller import caller_of
-from integrations.api.scope import allowed_tenants, one, one_below
+from integrations.api.caller import one_row, rows_of
 from integrations.inbound import by_hand
 from integrations.inbound.models import WebhookEvent
 from integrations.pages.received import masked_body, masked_headers, masked_value
@@ -92,12 +91,7 @@ def inbound(
 ) -> Any:
     """List what providers sent, newest first. Where a page is not full because only so many ids were looked at,
     `looked_at` says it, and `next` goes on from there."""
-    if integration is not None:
-        sender = one(request, integration, Capability.VIEW_DELIVERIES)
-        rows = WebhookEvent.objects.filter(connection=sender.pk)
-    else:
-        tenants = allowed_tenants(request, Capability.VIEW_DELIVERIES)
-        rows = WebhookEvent.objects.filter(connection__tenant__in=tenants)
+    rows = rows_of(request, WebhookEvent, integration, Capability.VIEW_DELIVERIES)
     if status:
         is_rejected = status == "rejected"
         rows = rows.filter(signature_valid=not is_rejected)
@@ -110,7 +104,7 @@ def inbound(
 @router.get("/{int:pk}", response={200: InboundStory, **ROW_PROBLEMS}, summary="Read one webhook of a provider")
 def inbound_webhook(request: HttpRequest, pk: int) -> Any:
     """Return one, as it came: headers, payload and body, secrets masked."""
-    event = one_below(request, WebhookEvent, pk, Capability.VIEW_DELIVERIES)
+    event = one_row(request, WebhookEvent.objects.all(), pk, Capability.VIEW_DELIVERIES, of="connection")
     secrets = by_hand.secrets_of(event)
     return {
         **_shown(event),
@@ -130,8 +124,7 @@ def _act(name: str, act: Any, summary: str, words: str) -> None:
         description=words,
     )
     def view(request: HttpRequest, pk: int) -> Any:
-        event = one_below(request, WebhookEvent, pk, Capability.PULL)
-        caller_of(request).require_use(event.connection)
+        event = one_row(request, WebhookEvent.objects.all(), pk, Capability.PULL, of="connection")
         done = act(WebhookEvent.objects.filter(pk=event.pk), lambda row: True)
         if not done.count:
             raise Refused(409, "nothing_done", str(done))

@@ -13,8 +13,7 @@ from ninja import Query, Router, Schema
 from ninja.responses import Status
 from pydantic import Field
 
-from integrations.api.caller import caller_of
-from integrations.api.scope import one, require_kind, visible
+from integrations.api.caller import caller_of, one, tenant_shown, visible
 from integrations.api.waiting import TOO_MANY, place_to_try
 from integrations.connections.models import TenantIntegration
 from integrations.connectors.port import TestResult
@@ -26,7 +25,6 @@ from integrations.health.reading import health_of
 from integrations.health.rule import Health, State
 from integrations.tenancy.capabilities import Capability
 from integrations.tenancy.deletion import begin
-from integrations.tenancy.tenant import slug_of
 from integrations.transport.process_client import client
 
 from .document import INTEGRATION, WHEN, example
@@ -182,7 +180,7 @@ def integration(request: HttpRequest, public_id: UUID) -> Any:
 def send_test(request: HttpRequest, public_id: UUID, data: TestIn | None = None) -> Any:
     """Send one event that is marked as a test, and wait for the answer: the catalogue's example, as the subscription's
     condition, payload and version make it."""
-    found = _to_try(request, public_id)
+    found = one(request, public_id, Capability.TEST, installed=True)
     chosen = data.event_type if data is not None else None
     if chosen is not None and chosen not in (offered := dict(types_to_test(found))):
         known = f"Choose one of {', '.join(offered)}." if offered else "It takes no events."
@@ -198,14 +196,8 @@ def send_test(request: HttpRequest, public_id: UUID, data: TestIn | None = None)
 )
 def check(request: HttpRequest, public_id: UUID) -> Any:
     """Have it prove its credentials, with a call that changes nothing; for connector types that have one."""
-    found = _to_try(request, public_id)
+    found = one(request, public_id, Capability.TEST, installed=True)
     return _tried(request, found, "check", lambda: check_connection(found, client()))
-
-
-def _to_try(request: HttpRequest, public_id: UUID) -> TenantIntegration:
-    found = one(request, public_id, Capability.TEST)
-    require_kind(request, found.integration_type, found.tenant)
-    return found
 
 
 def _tried(
@@ -230,7 +222,6 @@ def _act(name: str, act: Any, words: str) -> None:
     )
     def view(request: HttpRequest, public_id: UUID) -> Any:
         found = one(request, public_id, Capability.PAUSE)
-        caller_of(request).require_use(found)
         act(found, actor=caller_of(request).name)
         return _read(found)
 
@@ -244,7 +235,6 @@ _act("enable", operator_actions.re_enable, "Re-enable")
 def delete(request: HttpRequest, public_id: UUID) -> Any:
     """Mark it: a worker deletes it with everything that goes with it, in batches."""
     found = one(request, public_id, Capability.DELETE)
-    caller_of(request).require_use(found)
     using = databases.db_for_write(TenantIntegration)
     begin(TenantIntegration, [found.pk], using=using, in_background=True, actor=caller_of(request).name)
     return Status(202, _read(found))
@@ -263,7 +253,7 @@ def _shown(row: TenantIntegration, health: Health) -> dict[str, Any]:
     told = ("is_failing", "is_partial", "why", "what_to_do", "since", "until")
     return {
         "id": row.public_id,
-        "tenant": slug_of(row.tenant) or str(row.tenant_id),
+        "tenant": tenant_shown(row),
         "connector_type": row.integration_type,
         "events": sorted(each.event_type for each in row.subscriptions.all()),
         "health": {

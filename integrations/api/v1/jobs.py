@@ -15,8 +15,7 @@ from ninja import Router, Schema
 from ninja.responses import Status
 from pydantic import Field, ValidationError
 
-from integrations.api.caller import caller_of
-from integrations.api.scope import allowed_tenants, one, tenant_of
+from integrations.api.caller import allowed_tenants, caller_of, one, tenant_of, tenant_shown
 from integrations.connections.models import TenantIntegration
 from integrations.jobs import actions
 from integrations.jobs.actions import CannotStart, TooManyJobs
@@ -26,7 +25,6 @@ from integrations.jobs.replay import ReplayFilter
 from integrations.jobs.snapshots import Shown
 from integrations.outbox.models import IntegrationSync
 from integrations.tenancy.capabilities import Capability
-from integrations.tenancy.tenant import slug_of
 
 from .document import MAKES, WHEN, example
 from .paging import Before, Limit, Page, page_of
@@ -254,7 +252,6 @@ def _backfill(request: HttpRequest, data: JobIn) -> Backfill:
     if data.integration is None:
         raise Refused(422, "wrong_job", "A backfill needs an integration.", {"integration": "is missing"})
     integration = one(request, data.integration, Capability.BACKFILL)
-    caller_of(request).require_use(integration)
     return Backfill(integration, BackfillFilter(model=data.model, condition=data.condition))
 
 
@@ -315,6 +312,6 @@ def shown(job: Job) -> dict[str, Any]:
     times = ("created_at", "started_at", "ended_at", "last_error")
     return {
         "id": job.pk,
-        "tenant": slug_of(job.tenant) or str(job.tenant_id),
+        "tenant": tenant_shown(job),
         **{name: getattr(job, name) for name in (*same, *times)},
     }

@@ -10,8 +10,7 @@ from django.http import HttpRequest
 from ninja import Query, Router, Schema
 from pydantic import Field
 
-from integrations.api.caller import caller_of
-from integrations.api.scope import allowed_tenants, one, one_below
+from integrations.api.caller import one_row, rows_of
 from integrations.pull import by_hand
 from integrations.pull.models import SyncState
 from integrations.tenancy.capabilities import Capability
@@ -75,11 +74,7 @@ def pulls(
 ) -> Any:
     """List what is pulled, newest first. Where a page is not full because only so many ids were looked at,
     `looked_at` says it, and `next` goes on from there."""
-    if integration is not None:
-        rows = SyncState.objects.filter(connection=one(request, integration, Capability.VIEW_DELIVERIES).pk)
-    else:
-        tenants = allowed_tenants(request, Capability.VIEW_DELIVERIES)
-        rows = SyncState.objects.filter(connection__tenant__in=tenants)
+    rows = rows_of(request, SyncState, integration, Capability.VIEW_DELIVERIES)
     if status:
         rows = rows.filter(status=status)
     return page_of(request, rows.select_related("connection"), _shown, limit=limit, before=before, is_sparse=True)
@@ -88,7 +83,7 @@ def pulls(
 @router.get("/{int:pk}", response={200: PullOut, **ROW_PROBLEMS}, summary="Read one pull")
 def pull(request: HttpRequest, pk: int) -> Any:
     """Return one pull, and how far it is."""
-    return _shown(one_below(request, SyncState, pk, Capability.VIEW_DELIVERIES))
+    return _shown(one_row(request, SyncState.objects.all(), pk, Capability.VIEW_DELIVERIES, of="connection"))
 
 
 def _act(name: str, act: Any, capability: Capability, summary: str, words: str) -> None:
@@ -100,8 +95,7 @@ def _act(name: str, act: Any, capability: Capability, summary: str, words: str) 
         description=words,
     )
     def view(request: HttpRequest, pk: int) -> Any:
-        state = one_below(request, SyncState, pk, capability)
-        caller_of(request).require_use(state.connection)
+        state = one_row(request, SyncState.objects.all(), pk, capability, of="connection")
         done = act(SyncState.objects.filter(pk=state.pk), lambda row: True)
         if done.unasked:
             words = "No worker can be told: the broker is away. A pull that has an interval is due now."

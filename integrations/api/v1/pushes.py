@@ -8,21 +8,19 @@ from uuid import UUID
 
 from django.contrib.contenttypes.models import ContentType
 from django.db.models import QuerySet
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from ninja import Query, Router, Schema
 from ninja.responses import Status
 from pydantic import ConfigDict, Field
 
 from integrations.api import pushes as handing
-from integrations.api.caller import caller_of
+from integrations.api.caller import allowed_tenants, caller_of, one, one_row, tenant_shown
 from integrations.api.schemas import Moment, PushIn
-from integrations.api.scope import allowed_tenants, one
 from integrations.erp.connection import ERPConnection
 from integrations.erp.push_log import ERPPushLog
 from integrations.outbox.models import IntegrationEvent
 from integrations.tenancy.capabilities import Capability
-from integrations.tenancy.tenant import slug_of
 
 from .document import INTEGRATION, TAKES, WHEN, example
 from .paging import Before, Limit, SearchedPage, page_of
@@ -128,11 +126,8 @@ def pushes(
 @router.get("/pushes/{int:pk}", response={200: PushStory, **ROW_PROBLEMS}, summary="Read one push", url_name="push")
 def push(request: HttpRequest, pk: int) -> Any:
     """Return one push: the order as it was handed over, and what the ERP answered."""
-    caller = caller_of(request)
-    found: Any = _joined(ERPPushLog.objects.filter(integration__tenant__in=caller.tenants(), pk=pk)).first()
-    if found is None:
-        raise Http404
-    caller.require(Capability.VIEW_DELIVERIES, found.integration.tenant_id)
+    rows = ERPPushLog.objects.select_related("event")
+    found = one_row(request, rows, pk, Capability.VIEW_DELIVERIES, of="integration")
     sent = found.request_json
     return {**_shown(found), "order": sent.get("order", sent), "answer": found.response_json}
 
@@ -161,7 +156,7 @@ def _joined(rows: QuerySet[Any]) -> QuerySet[Any]:
 def _shown(row: Any) -> dict[str, Any]:
     return {
         "id": row.pk,
-        "tenant": slug_of(row.integration.tenant) or str(row.integration.tenant_id),
+        "tenant": tenant_shown(row.integration),
         "integration": row.integration.public_id,
         "integration_name": row.integration.name,
         "status": str(row.status),

@@ -18,10 +18,9 @@ from ninja import Schema
 from ninja.responses import Status
 from pydantic import Field
 
-from integrations.api.caller import caller_of
+from integrations.api.caller import caller_of, one, tenant_of, tenant_shown
 from integrations.api.checks import tick
 from integrations.api.schemas import Name, Typed
-from integrations.api.scope import one, require_kind, tenant_of
 from integrations.connections import event_types, payload_versions
 from integrations.connections.models import LIMITS, SIGNING, EventSubscription, TenantIntegration
 from integrations.connections.settings import change_settings, save_settings, shown_settings
@@ -34,7 +33,6 @@ from integrations.forms.advice import about_url
 from integrations.forms.store import first_secret
 from integrations.inbound.address import EVENTS, callback_address
 from integrations.tenancy.capabilities import Capability
-from integrations.tenancy.tenant import slug_of
 
 from .conditional import READS, WRITES, etag_of, refuse_stale
 from .document import INTEGRATION, MAKES_WITH_TAG, READ_PARAMETERS, WHEN, WRITE_PARAMETERS, example
@@ -225,7 +223,7 @@ def create(request: HttpRequest, response: HttpResponse, data: IntegrationIn) ->
     except UnknownConnector:
         words = "there is none called so; GET /connector-types lists them"
         raise ConfigurationError({"connector_type": words}) from None
-    require_kind(request, data.connector_type, tenant)
+    caller_of(request).require_kind(data.connector_type, tenant)
     integration = TenantIntegration(tenant=tenant, integration_type=data.connector_type)
     if not manifest.signs and "is_signed" not in data.model_fields_set:
         integration.is_signed = False
@@ -269,8 +267,7 @@ def change(request: HttpRequest, response: HttpResponse, public_id: UUID, data: 
     """Change what is mentioned; nothing is saved unless all of it is right. A stored secret goes only to the server
     that it was entered for: when the address moves to another one, send the secrets again."""
     with transaction.atomic():
-        integration = one(request, public_id, Capability.SETTINGS, lock=True)
-        require_kind(request, integration.integration_type, integration.tenant)
+        integration = one(request, public_id, Capability.SETTINGS, lock=True, installed=True)
         refuse_stale(request, _etag(_shown(request, integration)))
         manifest = ConnectorRegistry.type_of(integration.integration_type).manifest
         columns = _put(request, integration, manifest, data)
@@ -288,8 +285,7 @@ def change(request: HttpRequest, response: HttpResponse, public_id: UUID, data: 
 def rotate(request: HttpRequest, response: HttpResponse, public_id: UUID, data: SecretIn) -> Any:
     """Give it a new signing secret, which is shown in this answer alone. The old one signs beside it for
     INTEGRATIONS_ROTATION_OVERLAP_SECONDS, so no receiver is left behind."""
-    integration = one(request, public_id, Capability.SECRETS)
-    require_kind(request, integration.integration_type, integration.tenant)
+    integration = one(request, public_id, Capability.SECRETS, installed=True)
     if not integration.is_signed:
         raise Refused(409, "not_signed", "Its requests are not signed: switch is_signed on in its settings.")
     try:
@@ -307,8 +303,7 @@ def rotate(request: HttpRequest, response: HttpResponse, public_id: UUID, data: 
 def reveal(request: HttpRequest, response: HttpResponse, public_id: UUID) -> Any:
     """Return the signing secret that the schedule made (`renew_secret_days`) and nobody has seen; the time of the old
     one runs from now on."""
-    integration = one(request, public_id, Capability.SECRETS)
-    require_kind(request, integration.integration_type, integration.tenant)
+    integration = one(request, public_id, Capability.SECRETS, installed=True)
     secret = reveal_signing_secret(integration)
     if secret is None:
         words = "There is no signing secret that nobody has seen; rotate it to get a new one."
@@ -416,7 +411,7 @@ def _shown(request: HttpRequest, integration: TenantIntegration) -> dict[str, An
     names = [*integration.inbound_actions, EVENTS]
     return {
         "id": integration.public_id,
-        "tenant": slug_of(integration.tenant) or str(integration.tenant_id),
+        "tenant": tenant_shown(integration),
         "connector_type": integration.integration_type,
         "connector_version": integration.connector_version,
         **{

@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from ninja import Query, Router, Schema
 from pydantic import Field
 
-from integrations.api.scope import allowed_tenants, one
+from integrations.api.caller import allowed_tenants, one
 from integrations.statistics.figures import Figures, total
 from integrations.statistics.reading import RANGES, Whose, series
 from integrations.tenancy.capabilities import Capability

@@ -12,8 +12,7 @@ from ninja import Router, Schema
 from ninja.responses import Status
 from pydantic import Field
 
-from integrations.api.caller import caller_of
-from integrations.api.scope import one, require_kind
+from integrations.api.caller import caller_of, one
 from integrations.connections import event_types
 from integrations.connections.models import EventSubscription, TenantIntegration
 from integrations.connectors.registry import ConnectorRegistry
@@ -149,8 +148,7 @@ def subscribe(
     """Make it want this event type, with this condition and payload, in this version, for events from now on. Refused
     are a condition that no event can meet, a payload that cannot be made, and a version that there is not."""
     with transaction.atomic():
-        integration = one(request, public_id, Capability.SETTINGS, lock=True)
-        require_kind(request, integration.integration_type, integration.tenant)
+        integration = one(request, public_id, Capability.SETTINGS, lock=True, installed=True)
         stored = _stored(integration, event_type)
         refuse_stale(request, _etag(stored))
         manifest = ConnectorRegistry.type_of(integration.integration_type).manifest
@@ -176,7 +174,6 @@ def unsubscribe(request: HttpRequest, public_id: UUID, event_type: str) -> Any:
     """Make it want this event type no more; what is owed already is still delivered."""
     with transaction.atomic():
         integration = one(request, public_id, Capability.SETTINGS, lock=True)
-        caller_of(request).require_use(integration)
         row = _stored(integration, event_type)
         refuse_stale(request, _etag(row))
         if row is None:

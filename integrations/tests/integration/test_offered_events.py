@@ -12,10 +12,9 @@ from integrations.connectors.base import BaseConnector
 from integrations.connectors.manifest import Field, Manifest
 from integrations.connectors.port import Envelope, Receipt
 from integrations.connectors.registry import ConnectorRegistry
-from integrations.delivery.trial import send_test_event
+from integrations.delivery.trial import send_test_event, try_connection
 from integrations.errors import IntegrationError, IntegrationPermanentError, IntegrationTemporaryError
 from integrations.models import TenantIntegration
-from integrations.services.trial import try_connection
 from integrations.tests.factories import ALL_EVENTS
 from integrations.transport.process_client import client
 
