@@ -38,8 +38,8 @@ class Token:
 
 def new_token() -> Token:
     """Return a new key: the only time that its text exists here."""
-    prefix, secret = (_random(length) for length in (_PREFIX, _SECRET))
-    text = f"{MARK}_{prefix}_{secret}"
+    prefix, rest = ("".join(secrets.choice(_ALPHABET) for _ in range(length)) for length in (_PREFIX, _SECRET))
+    text = f"{MARK}_{prefix}_{rest}"
     return Token(prefix, _digest(text), text)
 
 
@@ -56,7 +56,3 @@ def is_same(digest: str, stored: str) -> bool:
 
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode(errors="replace")).hexdigest()
-
-
-def _random(length: int) -> str:
-    return "".join(secrets.choice(_ALPHABET) for _ in range(length))

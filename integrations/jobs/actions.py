@@ -15,13 +15,12 @@ from integrations.audit.trail import record
 from integrations.connections.models import TenantIntegration
 from integrations.connectors.registry import ConnectorRegistry
 from integrations.counted import counted
-from integrations.database import clock
 from integrations.database.leases import RELEASED
 from integrations.tenancy.tenant import find_tenant, tenant_model
 
 from . import backfill, replay
 from .backfill import BackfillFilter
-from .models import ACTIVE, MOST_MESSAGES, MOST_PACE, OVER, USUAL_PACE, Job
+from .models import ACTIVE, MOST_PACE, OVER, USUAL_PACE, Job
 from .replay import ReplayFilter
 from .run import ask_for
 from .step import Preview
@@ -176,9 +175,8 @@ def _change(job: Job, states: Any, verb: str, actor: str, **values: Any) -> bool
             return False
         if row.state in OVER:
             _take_place(row.tenant_id)
-        said = {"at": clock.now().isoformat(timespec="seconds"), "text": f"{verb.capitalize()} by {actor}."}
-        messages = [*row.messages, said][-MOST_MESSAGES:]
-        Job.objects.filter(pk=job.pk).update(messages=messages, waits_for="", **values)
+        row.say(f"{verb.capitalize()} by {actor}.")
+        Job.objects.filter(pk=job.pk).update(messages=row.messages, waits_for="", **values)
         _record(verb, job, actor, done=row.done)
     job.refresh_from_db()
     return True

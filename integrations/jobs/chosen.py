@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -148,12 +148,7 @@ def _run(
     done.is_cut = len(rows) > MOST
     ids = [pk for pk, *facts in rows[:MOST] if wanted(*facts)]
     touched: operator_actions.Touched = defaultdict(list)
-    for chunk in _chunks(ids):
-        done.count += act(chunk, actor=actor, touched=touched)
+    for start in range(0, len(ids), CHUNK):
+        done.count += act(ids[start : start + CHUNK], actor=actor, touched=touched)
     operator_actions.note_rows(verb, touched, actor=actor)
     return done
-
-
-def _chunks(ids: list[int]) -> Iterator[list[int]]:
-    for start in range(0, len(ids), CHUNK):
-        yield ids[start : start + CHUNK]

@@ -8,6 +8,8 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy
 
 from integrations.connections.models import TenantIntegration
+from integrations.database import clock
+from integrations.errors import printable
 from integrations.tenancy.key import TenantKey
 
 MOST_PACE = 1000  # rows per second
@@ -87,6 +89,11 @@ class Job(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()} #{self.pk}"
+
+    def say(self, text: str) -> None:
+        """Add `text` to what people are told (not saved)."""
+        said = {"at": clock.now().isoformat(timespec="seconds"), "text": printable(text)[:500]}
+        self.messages = [*self.messages, said][-MOST_MESSAGES:]
 
     @property
     def looked_at(self) -> int:

@@ -29,11 +29,10 @@ from integrations.database.times import after
 from integrations.delivery import run_slot
 from integrations.delivery.hints import SLOW_QUEUE, send_hint, together
 from integrations.delivery.sweep import SENDING_SECONDS
-from integrations.errors import printable
 from integrations.outbox.models import IntegrationSync
 
 from . import backfill, replay, snapshots
-from .models import ACTIVE, MOST_MESSAGES, Job
+from .models import ACTIVE, Job
 from .step import Step
 
 logger = logging.getLogger("integrations.jobs")
@@ -265,8 +264,7 @@ def _write(job: Job, step: Step) -> None:
 def _say(job: Job, text: str) -> None:
     """Tell people `text`, once."""
     if all(each["text"] != text for each in job.messages):
-        said = {"at": clock.now().isoformat(timespec="seconds"), "text": printable(text)[:500]}
-        job.messages = [*job.messages, said][-MOST_MESSAGES:]
+        job.say(text)
 
 
 def _survives(turn: Turn, error: Exception) -> bool:

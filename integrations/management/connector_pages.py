@@ -2,6 +2,9 @@
 
 In: connector classes. Out: {file name: Markdown}. Nothing here is written by hand, so nothing here goes stale
 (``manage.py connector docs --check``).
+
+A manifest's words stand in Python and in YAML, and are translated when they are shown. ``makemessages`` finds only what
+is marked, so they stand once more in a file that nothing imports (`texts`).
 """
 
 from __future__ import annotations
@@ -9,16 +12,28 @@ from __future__ import annotations
 import inspect
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import takewhile
 from pathlib import Path
 
+from integrations.auth.spec import OAuth
 from integrations.connectors.base import BaseConnector
 from integrations.connectors.manifest import HEADERS, URL, Field, Manifest
 from integrations.connectors.registry import KINDS
 from integrations.faults import MEANINGS, grouped
 
+from .markdown import cell
+
 GENERATED = "<!-- Written by `manage.py connector docs` from the manifest. Edit the connector, not this page. -->"
+TOP = '''"""Texts of connector types for ``makemessages``; nothing imports it. Made by ``manage.py connector texts``."""
+
+from __future__ import annotations
+
+from django.utils.translation import gettext_noop
+
+# ruff: noqa: E501
+# fmt: off
+'''
 CAN = {
     "deliver": "takes events",
     "export": "takes orders",
@@ -68,7 +83,7 @@ def page(kind: type[BaseConnector]) -> str:
     if manifest.fields:
         parts += ["## What you fill in", _fields(manifest)]
     if manifest.oauth:
-        parts += ["## Access", _access(manifest)]
+        parts += ["## Access", _access(manifest.oauth)]
     if kind.faults:
         parts += ["## What its answers mean", _faults(kind)]
     if prose := _prose(kind):
@@ -79,8 +94,8 @@ def page(kind: type[BaseConnector]) -> str:
 def _index(kinds: Iterable[type[BaseConnector]]) -> str:
     rows = ["| connector | family | what it does |", "| --- | --- | --- |"]
     rows += [
-        f"| [{_cell(kind.manifest.label)}]({file_name(kind)}) | {kind.manifest.family} "
-        f"| {_cell(kind.manifest.description)} |"
+        f"| [{cell(kind.manifest.label)}]({file_name(kind)}) | {kind.manifest.family} "
+        f"| {cell(kind.manifest.description)} |"
         for kind in sorted(kinds, key=lambda kind: (kind.manifest.family, kind.manifest.label.lower()))
     ]
     words = (
@@ -107,7 +122,7 @@ def _facts(manifest: Manifest, kind: type[BaseConnector]) -> str:
         "provider's documentation": f"<{manifest.docs_url}>" if manifest.docs_url else "",
         "made of": f"the template `{template.parent.name}/{template.name}`" if template else "",
     }
-    rows = [f"| {name} | {_cell(text)} |" for name, text in facts.items() if text]
+    rows = [f"| {name} | {cell(text)} |" for name, text in facts.items() if text]
     return "\n".join(["| | |", "| --- | --- |", *rows])
 
 
@@ -115,7 +130,7 @@ def _fields(manifest: Manifest) -> str:
     rows = ["| field | name | | default | |", "| --- | --- | --- | --- | --- |"]
     for field in manifest.fields:
         default = "" if field.default is None else f"`{field.default}`"
-        rows.append(f"| {_cell(field.title)} | `{field.name}` | {_marks(field)} | {default} | {_cell(_help(field))} |")
+        rows.append(f"| {cell(field.title)} | `{field.name}` | {_marks(field)} | {default} | {cell(_help(field))} |")
     return "\n".join(rows)
 
 
@@ -136,10 +151,7 @@ def _help(field: Field) -> str:
     return " ".join(part for part in (field.help, choices, hint, form) if part)
 
 
-def _access(manifest: Manifest) -> str:
-    oauth = manifest.oauth
-    if oauth is None:
-        return ""
+def _access(oauth: OAuth) -> str:
     scopes = ", ".join(f"`{scope}`" for scope in oauth.scopes) or "none of its own"
     grant = oauth.grant.replace("_", " ")
     return f"OAuth 2, grant {grant}. Scopes asked for, and no others: {scopes}. Tokens come from `{oauth.token_url}`."
@@ -148,7 +160,7 @@ def _access(manifest: Manifest) -> str:
 def _faults(kind: type[BaseConnector]) -> str:
     rows = ["| answer | whose fault it is, and what happens | what to do |", "| --- | --- | --- |"]
     for codes, fault in grouped(kind.faults):
-        rows.append(f"| {', '.join(map(_code, codes))} | {MEANINGS[fault.kind].words} | {_cell(fault.advice)} |")
+        rows.append(f"| {', '.join(map(_code, codes))} | {MEANINGS[fault.kind].words} | {cell(fault.advice)} |")
     rest = "What is not listed is as its status says: [whose fault it is](../state-machine.md#whose-fault-it-is)."
     return "\n".join(rows) + f"\n\n{rest}"
 
@@ -156,7 +168,7 @@ def _faults(kind: type[BaseConnector]) -> str:
 def _code(text: str) -> str:
     """Return `text` as code in a cell; JMESPath has single marks of its own."""
     mark, pad = ("``", " ") if "`" in text else ("`", "")
-    return f"{mark}{pad}{_cell(text)}{pad}{mark}"
+    return f"{mark}{pad}{cell(text)}{pad}{mark}"
 
 
 def _prose(kind: type[BaseConnector]) -> str:
@@ -196,5 +208,27 @@ def _language(code: str) -> str:
     return "python"
 
 
-def _cell(text: str) -> str:
-    return " ".join(text.replace("|", "\\|").split())
+# -- texts for makemessages ----------------------------------------------------------------------------
+
+
+def texts_of(manifest: Manifest) -> Iterator[str]:
+    """Yield what people read of a manifest: what it is for, what it needs, and its fields."""
+    yield manifest.description
+    yield from manifest.needs
+    for field in manifest.fields:
+        yield field.title
+        yield field.help
+        yield field.hint
+
+
+def texts(kinds: Iterable[type[BaseConnector]]) -> str:
+    """Return the file for these connector types: each text once, in a fixed order."""
+    found = {text for kind in kinds for text in texts_of(kind.manifest) if text}
+    return TOP + "".join(f"gettext_noop({_quoted(text)})\n" for text in sorted(found))
+
+
+def _quoted(text: str) -> str:
+    """Return `text` as ruff writes it."""
+    quote = "'" if '"' in text and "'" not in text else '"'
+    body = text.replace("\\", "\\\\").replace("\n", "\\n")
+    return f"{quote}{body.replace(quote, chr(92) + quote)}{quote}"

@@ -1,16 +1,19 @@
-"""What is, read from the database when Prometheus asks: lanes, backlog, pulls, processes, clocks, signs of life.
+"""What Prometheus reads: what was counted, and what is, read from the database when it asks.
 
 Every query is bounded, whatever the history: lanes and processes are few, and of a lane's rows only the first is read.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import Any
 
 from django.db.models import Case, Count, F, Max, Value, When
 from django.db.models.functions import Abs, Now
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.multiprocess import MultiProcessCollector
 
 from integrations.connections.models import TenantIntegration
 from integrations.database import clock
@@ -20,29 +23,49 @@ from integrations.observability.models import Heartbeat
 from integrations.pull.models import SyncState
 
 COUNTED = 100_000  # rows that wait are counted up to this
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+
+
+def counted() -> bytes:
+    """Return what this process counted; with ``PROMETHEUS_MULTIPROC_DIR``, what all of that folder did."""
+    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+        return generate_latest(REGISTRY)
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry)
+    return generate_latest(registry)
 
 
 class StateCollector:
     """Reads the state at each `collect`."""
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        yield _gauge("parts_up", "1: this part of the system answers (database, broker, worker, …).", "part", _parts())
+        now, alive = clock.now(), processes.seen_lately().order_by()
+        parts = {part: float(up) for part, up in health.status().items()}
+        yield _gauge("parts_up", "1: this part of the system answers (database, broker, worker, …).", "part", parts)
         yield _gauge("lanes", "Lanes of integrations, by what they do.", "state", _lanes())
-        yield _gauge("backlog_rows", f"Deliveries that wait, counted up to {COUNTED}.", None, {None: _backlog()})
+        waiting = {None: float(backlog.count_waiting(COUNTED))}
+        yield _gauge("backlog_rows", f"Deliveries that wait, counted up to {COUNTED}.", None, waiting)
+        since = backlog.oldest_by_rest()
         yield _gauge(
             "oldest_due_seconds",
             "For how long the oldest due delivery waits: in lanes that nothing holds back (free), and in those that "
             "rest after failures (resting).",
             "lanes",
-            _oldest_due(),
+            {name: max(0.0, (now - at).total_seconds()) if at else 0.0 for name, at in since.items()},
         )
-        yield _gauge("pulls", "Pulls, by how their last run went.", "state", _pulls())
-        yield _gauge("processes", "Processes that are alive.", "kind", _counted_by("kind"))
+        pulls = SyncState.objects.values_list("status").annotate(number=Count("pk")).order_by()
+        yield _gauge("pulls", "Pulls, by how their last run went.", "state", dict(pulls))
+        kinds = dict.fromkeys((processes.WEB, processes.WORKER, processes.BEAT), 0)
+        found = alive.values_list("kind").annotate(number=Count("pk"))
+        yield _gauge("processes", "Processes that are alive.", "kind", {**kinds, **dict(found)})
         yield _gauge("queue_workers", "Workers that take messages from a queue.", "queue", _workers_of_queues())
+        worst = alive.values_list("kind").annotate(worst=Max(Abs(F("skew_seconds"))))
         yield _gauge(
-            "clock_skew_seconds", "By how much the worst clock of these processes is off.", "kind", _worst_clocks()
+            "clock_skew_seconds", "By how much the worst clock of these processes is off.", "kind", dict(worst)
         )
-        yield _gauge("heartbeat_age_seconds", "Since when a part has not been seen.", "name", _heartbeat_ages())
+        beats = Heartbeat.objects.all()[:100]
+        ages = {beat.name: max(0.0, (now - beat.beaten_at).total_seconds()) for beat in beats}
+        yield _gauge("heartbeat_age_seconds", "Since when a part has not been seen.", "name", ages)
 
 
 def _gauge(name: str, meaning: str, label: str | None, values: dict[Any, float]) -> GaugeMetricFamily:
@@ -50,10 +73,6 @@ def _gauge(name: str, meaning: str, label: str | None, values: dict[Any, float])
     for value, number in sorted(values.items(), key=lambda item: str(item[0])):
         family.add_metric([value] if label else [], number)
     return family
-
-
-def _parts() -> dict[Any, float]:
-    return {part: float(up) for part, up in health.status().items()}
 
 
 def _lanes() -> dict[Any, float]:
@@ -71,26 +90,6 @@ def _lanes() -> dict[Any, float]:
     return {**dict.fromkeys(names, 0.0), **{name: float(number) for name, number in found}}
 
 
-def _backlog() -> float:
-    return float(backlog.count_waiting(COUNTED))
-
-
-def _oldest_due() -> dict[Any, float]:
-    now, found = clock.now(), backlog.oldest_by_rest()
-    return {name: max(0.0, (now - since).total_seconds()) if since else 0.0 for name, since in found.items()}
-
-
-def _pulls() -> dict[Any, float]:
-    found = SyncState.objects.values_list("status").annotate(number=Count("pk")).order_by()
-    return {str(status): float(number) for status, number in found}
-
-
-def _counted_by(column: str) -> dict[Any, float]:
-    kinds = dict.fromkeys((processes.WEB, processes.WORKER, processes.BEAT), 0.0)
-    found = processes.seen_lately().order_by().values_list(column).annotate(number=Count("pk"))
-    return {**kinds, **{kind: float(number) for kind, number in found}}
-
-
 def _workers_of_queues() -> dict[Any, float]:
     numbers = dict.fromkeys((QUEUE, SLOW_QUEUE), 0.0)
     lists = processes.seen_lately().filter(kind=processes.WORKER).values_list("queues", flat=True)
@@ -98,13 +97,3 @@ def _workers_of_queues() -> dict[Any, float]:
         if queue in numbers:  # a host's own queues are not ours to tell of
             numbers[queue] += 1
     return numbers
-
-
-def _worst_clocks() -> dict[Any, float]:
-    found = processes.seen_lately().order_by().values_list("kind").annotate(worst=Max(Abs(F("skew_seconds"))))
-    return dict(found)
-
-
-def _heartbeat_ages() -> dict[Any, float]:
-    now = clock.now()
-    return {beat.name: max(0.0, (now - beat.beaten_at).total_seconds()) for beat in Heartbeat.objects.all()[:100]}

@@ -34,8 +34,7 @@ def metrics(request: HttpRequest) -> HttpResponse:
     try:
         from prometheus_client import CollectorRegistry, generate_latest
 
-        from .exposition import CONTENT_TYPE, counted
-        from .state import StateCollector
+        from .state import CONTENT_TYPE, StateCollector, counted
     except ImportError:
         return _said(404, "There are no metrics: pip install 'django-integration-outbox[metrics]'")
     registry = CollectorRegistry(auto_describe=False)

@@ -24,7 +24,7 @@ class _Answers(BaseHTTPRequestHandler):
     timeout = 10.0
 
     def do_GET(self) -> None:
-        from .exposition import CONTENT_TYPE, counted
+        from .state import CONTENT_TYPE, counted
 
         body = counted()
         self.send_response(200)

@@ -16,12 +16,10 @@ from typing import Any
 
 from .answers import AnswerChecks
 from .declared import DeclaredChecks
-from .network import NetworkChecks
-from .reading import OAuthChecks, PagingChecks
+from .network import NetworkChecks, SocketChecks
 from .secrecy import SecrecyChecks
-from .sockets import SocketChecks
 from .world import World
-from .writes import CheckChecks, ExportChecks, WriteChecks
+from .writes import CheckChecks, ExportChecks, OAuthChecks, PagingChecks, WriteChecks
 
 
 class ConnectorConformance(

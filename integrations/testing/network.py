@@ -1,24 +1,35 @@
-"""What the connection may do to us, and where we may go."""
+"""What the connection may do to us, and where we may go.
+
+For connectors that speak something else than HTTP: servers that hang up, say nothing, or talk nonsense. What such a
+system does when all is well needs a real counterpart, which is the author's part.
+"""
 
 from __future__ import annotations
 
+import logging
 import socket
 import time
 from collections.abc import Mapping
+from contextlib import closing
 from typing import Any, Literal
 
 import pytest
+from django.conf import settings as django_settings
+from django.test import override_settings
 
 from integrations.errors import IntegrationBlocked, IntegrationTemporaryError
 from integrations.transport import client as client_module
 from integrations.transport.policy import AddressPolicy
 from integrations.transport.response import Headers, Response
 
+from .leaks import holds, leaks_of
 from .receiver import Answer, Request
+from .scripted_server import CLOSE, HANG, ScriptedServer
 from .world import TIMEOUT, World
 
 DEADLINE = 0.3  # seconds
 ELSEWHERE = ("https://conformance.example.net/x", "https://10.0.0.1/x", "https://169.254.169.254/latest/meta-data/")
+NONSENSE = b"\xff\xfe\0 garbage\r\n" * 40
 
 
 class NetworkChecks(World):
@@ -74,6 +85,25 @@ class NetworkChecks(World):
         monkeypatch.setattr(socket, "getaddrinfo", refuse)
         self.call(connector, self.envelope())
         assert client.requests, "nothing was sent"
+
+
+class SocketChecks(World):
+    @pytest.mark.parametrize("script", [[CLOSE], [HANG], [NONSENSE, CLOSE]], ids=["hangs up", "is silent", "nonsense"])
+    def test_a_strange_server_is_temporary(self, script: list[Any], caplog: pytest.LogCaptureFixture) -> None:
+        caplog.set_level(logging.DEBUG)
+        with ScriptedServer(script) as server:
+            self.server_place = f"{server.host}:{server.port}"
+            ours = {**django_settings.INTEGRATIONS, "ALLOWED_HOSTS": [self.server_place]}
+            with override_settings(INTEGRATIONS=ours), closing(client_module.GuardedClient.from_conf()) as client:
+                connector = self.bound(client, timeout=1.0)
+                started = time.monotonic()
+                error = self.failure(connector)
+                assert time.monotonic() - started < 5, "the deadline was not kept"
+            assert server.connections >= 1, "it never connected"
+        assert type(error) is IntegrationTemporaryError, repr(error)
+        assert not leaks_of(error, self.secrets, caller=self)
+        assert error.__cause__ is None, "raise … from None: what caused it holds addresses and credentials"
+        assert not holds(caplog.text, self.secrets), "a log line shows a secret"
 
 
 class _Recorder:

@@ -1,14 +1,19 @@
-"""What is written: once or with a key, the same at every attempt, from several threads, and as an order."""
+"""What is written: once or with a key, the same at every attempt, from several threads, and as an order. What is read:
+tokens that are fetched once, and pages that end."""
 
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from threading import Barrier
 
 from integrations.connectors.port import ExportResult
+from integrations.errors import IntegrationError
 
 from .world import World
 
 THREADS = 8
+MOST_REQUESTS = 20
 
 
 class WriteChecks(World):
@@ -69,3 +74,32 @@ class CheckChecks(World):
         result = self.bound().test_connection()
         assert not result.success and result.is_auth_failure, "401 is an IntegrationAuthError"
         assert result.error_message
+
+
+class OAuthChecks(World):
+    def test_many_threads_fetch_one_token(self) -> None:
+        connector, barrier = self.bound(), Barrier(THREADS)
+
+        def work(number: int) -> None:
+            barrier.wait(10)
+            self.call(connector, self.envelope(number))
+
+        with ThreadPoolExecutor(THREADS) as pool:
+            list(pool.map(work, range(1, THREADS + 1)))
+        tokens = [request for request in self.server.requests if self.is_token_request(request)]
+        assert len(tokens) == 1, f"{len(tokens)} requests for a token"
+        assert len(self.work) >= THREADS
+
+    def test_a_refused_token_is_renewed_once(self) -> None:
+        self.answering(self.refusal(401, {}))
+        self.failure(self.bound())
+        tokens = [request for request in self.server.requests if self.is_token_request(request)]
+        assert len(tokens) <= 2, "a new token that is refused too is a 401, and not a reason for another"
+
+
+class PagingChecks(World):
+    def test_a_page_that_comes_again_ends_it(self) -> None:
+        self.answering(self.repeated_page)
+        with suppress(IntegrationError):  # saying so is as good as stopping
+            self.read_all(self.bound())
+        assert 1 <= len(self.work) <= MOST_REQUESTS

@@ -11,7 +11,8 @@ from django.core.management.base import BaseCommand, CommandError
 
 from integrations.connectors.registry import ConnectorRegistry
 from integrations.errors import IncompatibleConnector, UnknownConnector
-from integrations.management import connector_pages, connector_texts, scaffold
+from integrations.management import connector_pages, scaffold
+from integrations.management.markdown import write_pages
 
 OURS = scaffold.INTEGRATIONS / "connectors" / "manifest_texts.py"
 
@@ -82,26 +83,14 @@ class Command(BaseCommand):
             self.stderr.write(f"{name} cannot be used: {problem}")
 
     def _docs(self, options: dict[str, Any]) -> None:
-        folder: Path = options["to"]
         wanted = connector_pages.pages(kind for kind in ConnectorRegistry.all() if connector_pages.is_ours(kind))
-        found = {path.name: path.read_text() for path in folder.glob("*.md")} if folder.is_dir() else {}
-        there = {name: text for name, text in found.items() if connector_pages.GENERATED in text or name in wanted}
-        stale = sorted(name for name in {*wanted, *there} if wanted.get(name) != there.get(name))
-        if options["check"]:
-            if stale:
-                raise CommandError(f"stale: {', '.join(stale)}; run: python manage.py connector docs")
-            return
-        folder.mkdir(parents=True, exist_ok=True)
-        for name in stale:
-            if name in wanted:
-                (folder / name).write_text(wanted[name])
-            else:
-                (folder / name).unlink()  # of a connector that is gone
-        self.stdout.write(f"{len(stale)} of {len(wanted)} pages written: {folder}")
+        mark, check = connector_pages.GENERATED, options["check"]
+        if said := write_pages(options["to"], wanted, mark, command="connector docs", check=check):
+            self.stdout.write(said)
 
     def _texts(self, options: dict[str, Any]) -> None:
         path: Path = options["to"]
         wanted = path.resolve() == OURS
         kinds = [kind for kind in ConnectorRegistry.all() if connector_pages.is_ours(kind) == wanted]
-        path.write_text(connector_texts.written(kinds))
+        path.write_text(connector_pages.texts(kinds))
         self.stdout.write(f"{path}: the texts of {len(kinds)} connectors")

@@ -57,8 +57,8 @@ class Command(BaseCommand):
         said = changes(stored, found)
         if said and check:
             advice = f'Run: python manage.py event_catalogue {file} --because "what receivers must know"'
-            raise CommandError("\n".join([*_words(said), NEW_VERSION if any(map(_breaks, said)) else advice]))
-        if breaks := [] if breaking or check else list(filter(_breaks, said)):
+            raise CommandError("\n".join([*_words(said), NEW_VERSION if any(each.breaks for each in said) else advice]))
+        if breaks := [] if breaking or check else [each for each in said if each.breaks]:
             raise CommandError("\n".join([*_words(breaks), NEW_VERSION]))
         if (told := [each for each in said if each.is_told]) and not because and not check:
             raise CommandError("\n".join([*_words(told), "Say to receivers what changed: --because …"]))
@@ -72,10 +72,6 @@ class Command(BaseCommand):
 
 def _words(said: list[Change]) -> list[str]:
     return [each.words for each in said]
-
-
-def _breaks(change: Change) -> bool:
-    return change.breaks
 
 
 def _version() -> str:

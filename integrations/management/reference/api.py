@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 from typing import Any
 
-from .markdown import table
+from integrations.management.markdown import table
 
 _INTRO = """# API operations
 
@@ -56,16 +56,12 @@ def _parameters(operation: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
 
 
 def _fields(schema: Mapping[str, Any], schemas: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
-    found = _resolved(schema, schemas)
+    name = schema.get("$ref", "").rpartition("/")[2]
+    found = schemas[name] if name else schema
     required = found.get("required", [])
     for name, each in found.get("properties", {}).items():
         kind = _kind(each)
         yield f"`{name}`", f"{kind}, required" if name in required else kind, each.get("description", "")
-
-
-def _resolved(schema: Mapping[str, Any], schemas: Mapping[str, Any]) -> Mapping[str, Any]:
-    name = schema.get("$ref", "").rpartition("/")[2]
-    return schemas[name] if name else schema
 
 
 def _kind(schema: Mapping[str, Any]) -> str:

@@ -11,8 +11,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from integrations.management import commands
-
-from .markdown import table
+from integrations.management.markdown import table
 
 _INTRO = """# Management commands
 
@@ -54,12 +53,9 @@ def _rows(parser: argparse.ArgumentParser) -> Iterator[tuple[str, str, str]]:
         name = ", ".join(action.option_strings) or str(action.metavar or action.dest)
         if action.option_strings and action.nargs != 0:
             name += f" {action.metavar or action.dest.upper()}"
-        yield f"`{name}`", _default(action), _plain(_meaning(parser, action))
-
-
-def _meaning(parser: argparse.ArgumentParser, action: argparse.Action) -> str:
-    words = argparse.HelpFormatter(parser.prog)._expand_help(action) if action.help else ""
-    return f"{words} (required)" if action.option_strings and action.required else words
+        words = argparse.HelpFormatter(parser.prog)._expand_help(action) if action.help else ""
+        is_required = action.option_strings and action.required
+        yield f"`{name}`", _default(action), _plain(f"{words} (required)" if is_required else words)
 
 
 def _default(action: argparse.Action) -> str:

@@ -7,8 +7,7 @@ from importlib.util import find_spec
 
 from integrations import errors
 from integrations.faults import MEANINGS
-
-from .markdown import table
+from integrations.management.markdown import table
 
 _INTRO = """# Errors
 
@@ -22,8 +21,11 @@ def page() -> str:
     drawing = "\n".join(line.removeprefix("    ") for line in tree.splitlines()[2:])
     parts = [_INTRO, "## What is raised", f"```text\n{drawing}\n```"]
     parts.append(_faults("The class says" + rest))
-    parts += [_section(each) for each in _classes()]
-    parts += ["## Whose fault an answer is", _FAULTS, _meanings(), "## Problems of the API", _problems()]
+    classes = [each for each in vars(errors).values() if inspect.isclass(each)]
+    parts += [_section(each) for each in classes if issubclass(each, errors.IntegrationError)]
+    rows = ((f"`{name}`", f"`{each.error.__name__}`", f"`{each.fault}`", each.words) for name, each in MEANINGS.items())
+    meanings = table(("kind", "error", "fault", "whose fault it is, and what happens"), rows)
+    parts += ["## Whose fault an answer is", _FAULTS, meanings, "## Problems of the API", _problems()]
     return "\n\n".join(parts)
 
 
@@ -42,11 +44,6 @@ def _faults(text: str) -> str:
         else part
         for part in paragraphs
     ).replace('(docs/state-machine.md, "Whose fault it is")', "([states](../state-machine.md#whose-fault-it-is))")
-
-
-def _classes() -> list[type[errors.IntegrationError]]:
-    named = vars(errors).values()
-    return [each for each in named if inspect.isclass(each) and issubclass(each, errors.IntegrationError)]
 
 
 def _section(kind: type[errors.IntegrationError]) -> str:
@@ -68,11 +65,6 @@ def _arguments(text: str) -> list[tuple[str, str]]:
         elif line.strip() and found:
             found[-1] = (found[-1][0], f"{found[-1][1]} {line.strip()}")
     return found
-
-
-def _meanings() -> str:
-    rows = ((f"`{name}`", f"`{each.error.__name__}`", f"`{each.fault}`", each.words) for name, each in MEANINGS.items())
-    return table(("kind", "error", "fault", "whose fault it is, and what happens"), rows)
 
 
 def _problems() -> str:

@@ -6,8 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from integrations.catalogue.entries import Entry, entries
-
-from .markdown import json_block, table
+from integrations.management.markdown import json_block, table
 
 MOST_VALUES = 12  # of a choice, in a cell
 _INTRO = """# Event types

@@ -12,7 +12,7 @@ import pytest
 
 import integrations
 from integrations.connectors.registry import ConnectorRegistry
-from integrations.management import connector_pages, connector_texts
+from integrations.management import connector_pages
 from integrations.management.commands.connector import OURS
 
 HERE = Path(integrations.__file__).parent
@@ -158,4 +158,4 @@ def test_what_a_scope_allows_has_a_mark(path: str) -> None:
 
 def test_the_texts_of_connector_types_are_where_makemessages_finds_them() -> None:
     kinds = [kind for kind in ConnectorRegistry.all() if connector_pages.is_ours(kind)]
-    assert OURS.read_text() == connector_texts.written(kinds), "run: python manage.py connector texts"
+    assert OURS.read_text() == connector_pages.texts(kinds), "run: python manage.py connector texts"
