@@ -1,4 +1,4 @@
-"""What happens when Django starts."""
+"""Connect the parts of the library when Django starts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``manage.py check``: settings that would lose or leak something are refused, unsafe ones are spoken of."""
+"""``manage.py check``: refuse settings that would lose or leak something, and warn of unsafe ones."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ PER_PROCESS = ("LocMemCache", "DummyCache")
 
 @register()
 def settings_are_usable(app_configs: Any, **_: Any) -> list[Any]:
-    """Errors for settings with which delivery would not work as promised."""
+    """Return errors for settings with which delivery would not work as promised."""
     found: list[Any] = [Error(problem, id="integrations.E002") for problem in conf.problems()]
     if not found:
         found += _lease_is_long_enough()
@@ -58,7 +58,7 @@ def settings_are_usable(app_configs: Any, **_: Any) -> list[Any]:
 
 @register()
 def tables_are_in_our_database(app_configs: Any, **_: Any) -> Iterator[Any]:
-    """Say where a router takes our tables to another database than workers look at (error), or reads them elsewhere."""
+    """Yield an error if a router writes our tables to a database that workers do not use, a warning if it reads one."""
     label = app_label()
     hint = f'Let your router answer "{OURS}" (or None) for the app label "{label}".'
     written, read = router.db_for_write(IntegrationEvent), router.db_for_read(IntegrationEvent)
@@ -72,7 +72,7 @@ def tables_are_in_our_database(app_configs: Any, **_: Any) -> Iterator[Any]:
 
 @register()
 def broker_is_known(app_configs: Any, **_: Any) -> list[Any]:
-    """A warning where hints would go to Celery's own default, wherever the project's workers listen."""
+    """Return a warning if Celery has no broker: hints would go to its default, where no worker listens."""
     values = current_app.conf
     if values.broker_url or values.broker_write_url or values.task_always_eager:
         return []
@@ -98,7 +98,7 @@ def _lease_is_long_enough() -> Iterator[Any]:
 
 @register(Tags.models)
 def models_are_usable(app_configs: Any, **_: Any) -> list[Any]:
-    """Errors for models that settings name and that are none: webhooks would come to nobody."""
+    """Return errors for settings that name a missing or unsuitable model: no webhook would be stored."""
     found: list[Any] = []
     models: list[Any] = []
     named = (("CONNECTION_MODEL", connection_model), ("WEBHOOK_EVENT_MODEL", webhook_event_model))
@@ -121,7 +121,7 @@ def models_are_usable(app_configs: Any, **_: Any) -> list[Any]:
 
 
 def _models_that_nobody_asks(connection: Any) -> Iterator[Any]:
-    """Yield what is to be said of models that store webhooks and that the built-in address does not serve."""
+    """Yield a warning for each model that stores webhooks and is not served by the built-in address."""
     if conf.is_named("CONNECTION_MODEL"):
         return
     for event in stored_models():
@@ -145,7 +145,7 @@ def _is_key_to(connection: Any, event: Any) -> bool:
 
 @register()
 def people_can_be_asked_for(app_configs: Any, **_: Any) -> list[Any]:
-    """Errors where a function that says what people may see and do cannot be called."""
+    """Return errors for functions that say what people may see and do, and that cannot be called."""
     return [problem for name, (given, hint) in _ABOUT_PEOPLE.items() for problem in _not_callable(name, given, hint)]
 
 
@@ -196,7 +196,7 @@ def _why_not_called(function: Any, given: tuple[str, ...]) -> str:
 
 @register()
 def pulls_have_a_provider(app_configs: Any, **_: Any) -> list[Any]:
-    """A warning for handlers that no connector ever calls, because their family is nobody's."""
+    """Return a warning for each pull handler whose family no connector has, so that it is never called."""
     known = {connector.manifest.family for connector in ConnectorRegistry.all()}
     return [
         Warning(
@@ -210,7 +210,7 @@ def pulls_have_a_provider(app_configs: Any, **_: Any) -> list[Any]:
 
 @register(Tags.models)
 def captured_models_are_covered(app_configs: Any, **_: Any) -> list[Any]:
-    """Errors for models that cannot be captured as described, warnings for managers whose writes nobody sees."""
+    """Return errors for models that cannot be captured, and warnings for managers whose writes are not seen."""
     return [*unusable(), *unconnected(), *unseen()]
 
 
@@ -223,7 +223,7 @@ PLAIN_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 
 @register()
 def beat_is_set_up(app_configs: Any, **_: Any) -> list[Any]:
-    """A warning where nothing asks for what is due: a hint that is lost would be the end of an event or a webhook."""
+    """Return a warning if no schedule looks for due work: a lost hint would lose an event or a webhook."""
     has_rows = "django_celery_beat" in settings.INSTALLED_APPS  # they make themselves (delivery/schedule.py)
     scheduler = getattr(settings, "CELERY_BEAT_SCHEDULER", None)
     if has_rows and scheduler:
@@ -255,7 +255,7 @@ def beat_is_set_up(app_configs: Any, **_: Any) -> list[Any]:
 
 @register()
 def scheduler_keeps_going(app_configs: Any, **_: Any) -> list[Any]:
-    """A warning where a clock that is set back stops the schedule."""
+    """Return a warning if setting a clock back would stop the schedule."""
     if getattr(settings, "CELERY_BEAT_SCHEDULER", "") != PLAIN_SCHEDULER:
         return []
     return [
@@ -270,7 +270,7 @@ def scheduler_keeps_going(app_configs: Any, **_: Any) -> list[Any]:
 
 @register(Tags.database)
 def clocks_agree(app_configs: Any, databases: Any = None, **_: Any) -> list[Any]:
-    """Warnings for processes whose clock is off the database's (`check --database default`)."""
+    """Return a warning for each process whose clock differs from the database's (`check --database default`)."""
     if "default" not in (databases or ()):
         return []
     try:
@@ -292,7 +292,7 @@ def clocks_agree(app_configs: Any, databases: Any = None, **_: Any) -> list[Any]
 
 @register(Tags.database)
 def payload_versions_are_made(app_configs: Any, databases: Any = None, **_: Any) -> list[Any]:
-    """Errors for subscriptions whose payload's version nobody makes (`check --database default`, and `migrate`)."""
+    """Return errors for subscriptions to a payload version that is not made (`check --database default`, `migrate`)."""
     if "default" not in (databases or ()):
         return []
     try:
@@ -315,7 +315,7 @@ def payload_versions_are_made(app_configs: Any, databases: Any = None, **_: Any)
 
 @register()
 def summaries_can_be_made(app_configs: Any, **_: Any) -> list[Any]:
-    """Warnings for summaries that name what their payload does not have, where they would show nothing."""
+    """Return a warning for each summary that names a field which its payload does not have."""
     return [
         Warning(
             f"The summary of {event_type}: {problem}",
@@ -328,7 +328,7 @@ def summaries_can_be_made(app_configs: Any, **_: Any) -> list[Any]:
 
 @register(Tags.security, deploy=True)
 def settings_are_safe(app_configs: Any, **_: Any) -> list[Any]:
-    """Warnings for what is fine on a laptop and not in production (`check --deploy`)."""
+    """Return warnings for what is fine on a laptop and not in production (`check --deploy`)."""
     found: list[Any] = []
     if conf.ALLOW_HTTP:
         found.append(

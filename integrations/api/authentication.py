@@ -1,4 +1,4 @@
-"""How the API learns who calls: ``Authorization: Bearer iok_…``, or a session of Django with its CSRF protection.
+"""Authenticate callers of the API: ``Authorization: Bearer iok_…``, or a session of Django with its CSRF protection.
 
 A key goes before a session: whoever sends one means it, and a wrong one is refused even where a person is signed in.
 """

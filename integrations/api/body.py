@@ -1,4 +1,4 @@
-"""How bodies of requests are read: JSON that says one thing only, of which every value can be stored and sent."""
+"""Parse the bodies of requests: unambiguous JSON, of which every value can be stored and sent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many calls of the API wait at once for a destination: for a test event or a check, or for an ERP.
+"""Limit how many calls of the API wait at once for a destination: for a test event, a check, or an ERP.
 
 Each holds a thread of the web server until the destination answers, and one that hangs must not take all of them.
 """

@@ -1,4 +1,4 @@
-"""From the header of a request to the API key that it proves.
+"""Find the API key that a request proves by its header, and count its use.
 
 A key that nobody has costs what a key costs: one look by the prefix, one comparison of digests. What is wrong with a
 key is told only to who presented the right one.

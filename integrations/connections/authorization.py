@@ -1,9 +1,8 @@
-"""A person agrees: the authorization code flow with PKCE (RFC 6749 §4.1, RFC 7636, RFC 9700).
+"""The authorization code flow with PKCE (RFC 6749 §4.1, RFC 7636, RFC 9700): a person grants access at the provider.
 
-`start` gives the address to send them to; `finish` takes what the provider sent them back with. The state in between is
-random, kept as a hash, good once and for ten minutes, and bound to the connection (its model, row and tenant), the
-provider, the user and their session. Everything that the provider's redirect says is untrusted: it is looked up, never
-shown.
+`start` returns the address to send them to; `finish` takes the query that they come back with. The state in between is
+random, stored as a hash, valid once and for ten minutes, and bound to the connection (its model, row and tenant), the
+provider, the user and their session. What the provider's redirect says is untrusted: it is looked up, never shown.
 """
 
 from __future__ import annotations

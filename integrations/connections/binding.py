@@ -1,4 +1,4 @@
-"""From a configured integration to a connector that can send for it."""
+"""Bind a connector to the stored settings of a connection, so that it can send."""
 
 from __future__ import annotations
 

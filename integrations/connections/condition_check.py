@@ -1,8 +1,8 @@
-"""Can this condition ever be what its author means? Looked at when it is saved, never when an event is recorded.
+"""Check a condition against the shape of its payload: when it is saved, never when an event is recorded.
 
-In: an expression and the shape of the payload. Out: what is wrong, in sentences for whoever typed it. Named are paths
-that the payload does not have, double quotes around a text, values that a choice never has, comparisons of unlike
-kinds, and functions that can only fail.
+In: an expression and the shape of the payload. Out: what is wrong, in sentences for its author. It finds paths that the
+payload does not have, double quotes around a text, values that a choice never has, comparisons of different kinds, and
+functions that can only fail.
 """
 
 from __future__ import annotations

@@ -99,6 +99,6 @@ def _origin(url: str) -> Origin | None:
 
 
 def _is_providers(manifest: Manifest, origin: Origin) -> bool:
-    """A name that the manifest spells out; ``*.example.com`` is no such name: below it, everybody has a place."""
+    """Tell whether the manifest names this host; ``*.example.com`` names none: anybody may have a host below it."""
     scheme, host, port = origin
     return host in manifest.allowed_hosts and (not scheme or (scheme, port) == ("https", 443))

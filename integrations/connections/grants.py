@@ -62,7 +62,7 @@ class AbstractGrant(models.Model):
         raise NotImplementedError
 
     def encryption_context(self) -> str:
-        """The connection's: moved to another connection or tenant, the tokens do not open."""
+        """Return the connection's context: for another connection or tenant the tokens do not open."""
         raise NotImplementedError
 
     @property

@@ -1,11 +1,11 @@
-"""Is a connection up? What a test, a refused credential or a success does to its row.
+"""Record on a connection's row what a test, a refused credential or a success says about it.
 
-Counters change in the database, not in Python: two workers who are refused at once count as two. Only the
-third refusal in a row touches `is_connected`: whoever skips what is not operational would never come to it otherwise.
+Counters change in the database, not in Python: two workers that are refused at the same time count as two. Only the
+third refusal in a row changes `is_connected`: callers that skip connections which are not operational would otherwise
+never reach the third.
 
-What a lane delivers to may be another endpoint than what calls ask, with rights of its own: the success of a call, a
-pull or a test ends the refusals that calls have counted (`refused_calls`), and not those of deliveries. An event that
-is taken ends all.
+A lane may deliver to another endpoint than calls use, with other rights. So the success of a call, pull or test resets
+the refusals that calls have counted (`refused_calls`), but not those of deliveries. A delivered event resets both.
 """
 
 from __future__ import annotations
@@ -61,13 +61,13 @@ def record_test(connection: ConnectionRow, result: TestResult) -> None:
 
 
 def mark_connected(connection: ConnectionRow) -> None:
-    """A test passed. Whoever was disabled stays so until a person re-enables it."""
+    """Record that a test passed; a disabled connection stays disabled until a person re-enables it."""
     write(connection, is_connected=True, last_test_at=clock.now(), disabled_reason="")
     _end_refusals_of_calls(connection, silent_rows(connection))
 
 
 def record_success(connection: ConnectionRow) -> None:
-    """A call was answered: refusals of calls before it were not in a row with those after it."""
+    """Record that a call succeeded: it ends the row of refused calls."""
     _end_refusals_of_calls(connection, silent_rows(connection).filter(is_enabled=True))
 
 
@@ -103,7 +103,7 @@ def count_call(connection: ConnectionRow, error: IntegrationError | None) -> Non
 
 
 def record_auth_failure(connection: ConnectionRow) -> None:
-    """The credentials were refused; after AUTH_FAILURES_TO_DISABLE times in a row the connection is disabled."""
+    """Count refused credentials; AUTH_FAILURES_TO_DISABLE in a row disable the connection."""
     write_refusals(connection, F("auth_failure_count") + 1, of_calls=1)
 
 
@@ -151,7 +151,7 @@ def disable(connection: ConnectionRow, reason: str) -> None:
 def _switch_off(
     connection: ConnectionRow, rows: models.QuerySet[Any], before: Status, count: int, reason: str
 ) -> dict[str, Any]:
-    """Disable the locked row and announce it: once per trip, for only a row that was on comes here."""
+    """Disable the locked row and announce it; only for a row that was enabled, so that it is announced once."""
     values: dict[str, Any] = {"is_enabled": False, "is_connected": False, "disabled_reason": reason[:MAX_REASON]}
     rows.update(**values)
     announce_change(connection, before, Status(False, False))
@@ -160,7 +160,7 @@ def _switch_off(
 
 
 def re_enable(connection: ConnectionRow) -> None:
-    """A person has mended the credentials. Whether they are right, the next test says."""
+    """Enable the connection after a person corrected it; whether it works, the next test says."""
     calls = {"refused_calls": 0} if connection.has_lane else {}
     write(connection, is_enabled=True, auth_failure_count=0, disabled_reason="", **calls)
 

@@ -1,4 +1,4 @@
-"""What a tenant has configured: where events go, and which."""
+"""`TenantIntegration` and its `EventSubscription`s: where a tenant's events go, and which."""
 
 from __future__ import annotations
 
@@ -54,18 +54,18 @@ class TenantIntegrationQuerySet(RenamedIntegrationColumns, BatchedDeletion, Owne
     """Finds integrations; their columns have other names, too (compat/integration.py)."""
 
     def operational(self) -> TenantIntegrationQuerySet:
-        """Only those that are on by the tenant's switch and by ours."""
+        """Keep those that are on by the tenant's switch and by ours."""
         return self.filter(is_active=True, is_enabled=True)
 
     def overdue(self, answer: bool = True) -> TenantIntegrationQuerySet:
-        """Only those of which `overdue_days` says something; False: the others."""
+        """Keep those whose credentials are due to be changed (`overdue_days`); False: the others."""
         nothing = models.Q(credentials_encrypted="", headers_encrypted="", webhook_url_encrypted="")
         limit = clock.now() - timedelta(days=conf.ROTATE_EVERY_DAYS + 1)
         is_overdue = models.Q(credentials_rotated_at__lte=limit) & ~nothing
         return self.filter(is_overdue) if answer else self.exclude(is_overdue)
 
     def present(self) -> TenantIntegrationQuerySet:
-        """Without those that are being deleted."""
+        """Leave out those that are being deleted."""
         return self.filter(lane__deleting_since=None)
 
 
@@ -274,7 +274,7 @@ class TenantIntegration(IntegrationNames, TenantOwned, AbstractConnection):
         return signing_secrets(self.stored_binding().signing_keys) if self.is_signed else ()
 
     def encryption_context(self) -> str:
-        """What the ciphertexts of this row are bound to: moved to another row or tenant, they do not open."""
+        """Return what the ciphertexts are bound to; in another row, or for another tenant, they do not open."""
         return row_context(self.tenant_id, self.public_id)
 
     def subscribe_when_saved(self, event_type: str) -> None:

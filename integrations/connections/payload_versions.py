@@ -4,8 +4,8 @@
         payload_version = 2
         older_payloads = {1: with_plain_amount}  # takes a body of version 2, returns one of version 1
 
-So a handler makes one payload, and what became of an old one is written once, beside it. A subscription has the version
-that was the newest when it was made, until somebody moves it. Pure.
+So a handler makes one payload, and each older version is one function beside it. A subscription keeps the version that
+was the newest when it was made, until somebody moves it. Pure.
 """
 
 from __future__ import annotations

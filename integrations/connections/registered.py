@@ -1,4 +1,4 @@
-"""Models that a setting or a message names: only those that may be meant."""
+"""Find the model that a setting or a message names, if it is one of ours or derived from one."""
 
 from __future__ import annotations
 

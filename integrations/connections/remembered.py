@@ -1,7 +1,8 @@
-"""What an instance knows of its row, as long as that is true.
+"""What an instance knows of its row, valid across rollbacks.
 
-A rollback takes back what was written, and what was read after it, but no attribute of an instance. So each piece of
-knowledge keeps the transaction (or savepoint) in which it was got; once that is undone, what was known before counts.
+A rollback undoes what was written and what was read since, but not the attributes of an instance. So each piece of
+knowledge keeps the transaction (or savepoint) in which it was obtained; if that is rolled back, the previous one
+counts again.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ class Moment:
         self._queue = connection.run_on_commit
 
     def __call__(self) -> None:
-        """Be durable: the transaction is committed."""
+        """Take note of the commit: from now on it is durable."""
         self._connection = self._queue = None
 
     def __deepcopy__(self, memo: Any) -> Moment:

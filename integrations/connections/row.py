@@ -1,4 +1,4 @@
-"""The columns of a connection, and what a subclass says differently; what is done with one is in abstract.py."""
+"""The columns of a connection, and what subclasses override. abstract.py has what callers use."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class ConnectionRow(CheckedTexts):
         return True
 
     def encryption_context(self) -> str:
-        """What the ciphertexts of this row are bound to: moved to another row, they do not open.
+        """Return what the ciphertexts of this row are bound to; in another row they do not open.
 
         Its public id, which is nobody else's, and no name: a proxy, a child class or a renamed model reads the same
         row. A host that wants them bound to its tenant too overrides this.

@@ -3,9 +3,9 @@
 ``credentials["signing_keys"]`` is a list, newest first: ``{"secret": "whsec_…", "until": null | ISO time}``.
 A rotated key goes on signing beside the new one until its time is over; receivers accept either signature.
 
-Where the tenant wishes (`renew_secret_days`) the schedule makes new ones (delivery/rotation.py). Nobody is there to see
-such a one: it is marked ``"unseen"``, and the time of the old one begins to run when a person has seen it
-(`reveal_signing_secret`), so no receiver is left behind.
+With `renew_secret_days` the schedule makes new ones (delivery/rotation.py). Nobody sees such a secret at once: it is
+marked ``"unseen"``, and the overlap with the old one begins when a person has seen it (`reveal_signing_secret`), so
+that every receiver can follow.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Tell whoever listens that a connection went up or down."""
+"""Announce that a connection went up or down, and tell which columns a save writes."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-"""Where a connection's tokens are kept: one row, and at most one process that renews it.
+"""Keep a connection's tokens in one row, which at most one process renews at a time.
 
-The lock is a lease in the row, as a lane's is: one conditional UPDATE with the database's clock. A row lock held while
-the provider is asked would keep a transaction open all that time; on SQLite, that is everybody's. Here nobody waits but
-those who need this very token: settling, the admin and other integrations never do.
+The lock is a lease in the row, like a lane's: one conditional UPDATE with the database's clock. A row lock would keep a
+transaction open while the provider is asked, and on SQLite that blocks every writer. With a lease only those wait who
+need this token: not settling, the admin or other integrations.
 
-A write is committed before its token is used, and counts only if nobody wrote since it was read: whoever connected
-again meanwhile, or took over after a crash, wins.
+A write is committed before its token is used, and only if the row is still the revision that was read: somebody who
+connected again meanwhile, or took over after a crash, wins.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ class GrantTokens:
 
     @contextmanager
     def _connection(self) -> Iterator[None]:
-        """Whoever opened the connection closes it: a thread of a lane's pool ends without telling the database."""
+        """Close the database connection if it was opened here: a thread of a lane's pool ends without closing it."""
         connection = connections[self._using]
         was_open = connection.connection is not None
         try:

@@ -1,5 +1,5 @@
-"""What people do to jobs. Who may, the page says: a replay sends again what a destination was owed, a backfill gives it
-what it never was."""
+"""Preview, start, pause, resume and cancel jobs. The caller checks permissions: a replay sends again what a destination
+was owed, a backfill sends it what it never was."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Retry, replay, send anyway and cancel for chosen syncs: who may, which rows, and what the person is told."""
+"""Retry, replay, send anyway or cancel chosen syncs: on which rows, and what the person is told."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whose snapshots can be taken: who knows how registers here (trigger handlers do), as with audit notes."""
+"""Registry of the models of which snapshots can be taken for backfills; trigger handlers register theirs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a job's kinds tell the worker that runs them, and the page that previews them."""
+"""What `replay` and `backfill` return: the result of a batch, and a preview."""
 
 from __future__ import annotations
 

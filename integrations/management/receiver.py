@@ -204,7 +204,7 @@ class Handler(BaseHTTPRequestHandler):
         return "webhook-receiver"
 
     def log_message(self, format: str, *args: object) -> None:
-        """Announced by the server instead, on one line."""
+        """Say nothing: the server announces each webhook on one line."""
 
     def do_GET(self) -> None:
         path, _, query = self.path.partition("?")

@@ -1,4 +1,4 @@
-"""One method of an adapter by name, as messages ask for it: only what its port exports."""
+"""Call a method of an adapter by name, as a message asks for it: only methods that its port exports."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a connector's name and a tenant to something that can be called.
+"""Find a tenant's integration by its connector's name, ready to be called.
 
 salesforce = get_connector("salesforce", tenant_id="acme-corp")
 contacts = salesforce.query("SELECT Id, Name FROM Contact LIMIT 10")

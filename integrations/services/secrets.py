@@ -1,4 +1,4 @@
-"""What there is to know of an integration's secrets without telling any: which there are, how old, what is due."""
+"""Describe an integration's secrets without showing any: which are stored, how old they are, what is due."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How every integration is doing: authentication, breaker, rate limit, error rate. For the API and the dashboard.
+"""Report how every integration is doing, for the API and the dashboard: credentials, breaker, rate limit, error rate.
 
 Figures come from the lanes and from the newest part of the execution log, so that the cost does not grow with history.
 """

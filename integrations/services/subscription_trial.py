@@ -1,11 +1,11 @@
-"""What a subscription would have done: its condition and payload tried on the last real events of a tenant.
+"""Try a subscription's condition and payload on the last real events of a tenant.
 
 In: a condition, a payload, an event type, a tenant's key. Out: a `SubscriptionTrial`: for each of the last events
 whether it would have been sent, the values that decided, and what would have gone out. Where nothing has happened yet,
 made-up objects stand in. Nothing is written, nothing is sent.
 
 The events are found through the deliveries of the integrations that want this type: there is no index of events by
-type, and the outbox is never read through. So a look is bounded, and may find fewer than there are.
+type, and the whole outbox is never read. So the search is bounded, and may find fewer events than there are.
 """
 
 from __future__ import annotations

@@ -210,7 +210,7 @@ class _Handler(BaseHTTPRequestHandler):
     server: Receiver
 
     def log_message(self, format: str, *args: object) -> None:
-        """Silent: the requests are recorded."""
+        """Say nothing: the requests are recorded."""
 
     def handle_any(self) -> None:
         length = int(self.headers.get("Content-Length") or 0)

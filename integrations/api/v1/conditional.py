@@ -1,4 +1,4 @@
-"""Reading and writing only if nobody else was faster: ``ETag``, ``If-None-Match`` (304), ``If-Match`` (412).
+"""Conditional requests: ``ETag``, ``If-None-Match`` (304), ``If-Match`` (412: somebody else was faster).
 
     response["ETag"] = tag = etag_of(shown)
     if unchanged := refuse_stale(request, tag):

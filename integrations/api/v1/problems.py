@@ -1,4 +1,4 @@
-"""What went wrong, as RFC 9457 has it: ``application/problem+json``."""
+"""Problems of the API, as RFC 9457 has them: ``application/problem+json``."""
 
 from __future__ import annotations
 
