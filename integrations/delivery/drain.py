@@ -153,7 +153,7 @@ def send_slice(
     in_order = integration.ordering == TenantIntegration.Ordering.OBJECT
     if push is None:
         limit = 1 if careful else conf.SLICE_ROWS
-        found = _read(statements.rows(connections[USING].vendor, limit, in_order), [lease.integration_id] * 3)
+        found = _read(statements.rows(connections[USING].vendor, limit, in_order), [lease.integration_id] * 6)
     else:
         one = _read(statements.one(connections[USING].vendor, in_order), [lease.integration_id, push[0]])
         found = [(kind, head, replace(row, is_due=True, deaths=0)) for kind, head, row in one]
@@ -280,16 +280,17 @@ def _random_row(
     objects = objects | {lease.state.refused_object}
     known: list[tuple[int, str]] = []
     with connections[USING].cursor() as cursor:
-        cursor.execute(statements.FRESH_RANGE, [integration_id] * 2)
+        cursor.execute(statements.FRESH_RANGE, [integration_id] * 4)
         low, high = cursor.fetchone()
         if low is not None:
             in_part = high - int((high - low) * (part + random.random()) / OTHERS)  # noqa: S311 - a sample
             for start in (in_part, random.randint(low, high), low):  # noqa: S311
                 # What was tried in this slice is not settled yet, and may stand in the way.
-                cursor.execute(statements.fresh_from(vendor, in_order), [integration_id, start, len(tried) + 3])
+                parameters = [integration_id, integration_id, start, len(tried) + 3]
+                cursor.execute(statements.fresh_from(vendor, in_order), parameters)
                 known += cursor.fetchall()
         if not any(pk not in tried and key not in objects for pk, key in known):
-            cursor.execute(statements.first_retries(vendor, conf.SLICE_ROWS, in_order), [integration_id])
+            cursor.execute(statements.first_retries(vendor, conf.SLICE_ROWS, in_order), [integration_id] * 2)
             retries = cursor.fetchall()
             random.shuffle(retries)
             known += retries

@@ -18,7 +18,7 @@ from django.db.models.functions import Now
 
 from integrations.database.sql import seconds_until
 from integrations.delivery.models import Lane
-from integrations.delivery.statements import INTEGRATION, LANE, SYNC, due, is_not_stopped, is_rested
+from integrations.delivery.statements import INTEGRATION, LANE, OLDEST, SOONEST, SYNC, due, is_not_stopped, is_rested
 from integrations.outbox.models import IntegrationSync
 from integrations.statistics.models import TenantFigures
 
@@ -104,8 +104,8 @@ def _first_rows(tenants: Sequence[Any] | None) -> tuple[str, list[Any]]:
         f"SELECT s.next_attempt_at FROM {SYNC} s "  # noqa: S608 - our own names
         f"WHERE {due(vendor, kind, lane='i.id', in_order=None)} ORDER BY {order} LIMIT 1"
         for kind, order in (
-            ("s.first_failed_at IS NULL", "s.id"),
-            ("s.first_failed_at IS NOT NULL", "s.next_attempt_at, s.id"),
+            ("s.first_failed_at IS NULL", OLDEST),
+            ("s.first_failed_at IS NOT NULL", SOONEST),
         )
     )
     # Of everybody's lanes, those that have anything: each is found behind the one before it in the index.
