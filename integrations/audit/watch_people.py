@@ -172,7 +172,10 @@ def _note_list(
 
 
 def _listed(row: Any, name: str, using: str) -> list[str]:
-    return sorted(map(_named, getattr(row, name).using(using).order_by("pk")))
+    listed = getattr(row, name).using(using).order_by("pk")
+    # What a name may contain; not by select_related, whose join leaves out what names a row that is not there.
+    named_by = [field.name for field in listed.model._meta.concrete_fields if field.many_to_one]
+    return sorted(map(_named, listed.prefetch_related(*named_by)))
 
 
 def _named(row: Any) -> str:

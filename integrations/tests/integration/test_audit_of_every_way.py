@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 from django.contrib import admin
 from django.contrib.auth.models import Group, Permission, User
+from django.db import connection
 from django.test import Client, RequestFactory
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
@@ -199,6 +201,17 @@ def test_permissions_of_accounts_and_groups(root: Client) -> None:
     assert told(lambda: _saved(user, is_staff=True, first_name="Anna"))[0][2] == {"is_staff": [False, True]}
     assert told(lambda: root.force_login(user)) == [], "signing in changes nothing"
     assert told(group.delete) == [("deleted", "Night shift", {})]
+
+
+def test_many_permissions_are_named_in_as_many_queries_as_two() -> None:
+    costs = []
+    for number in (2, 60):
+        group = Group.objects.create(name=f"{number} permissions")
+        with CaptureQueriesContext(connection) as queries:
+            group.permissions.set(Permission.objects.order_by("pk")[:number])
+        assert group.permissions.count() == number
+        costs.append(len(queries))
+    assert costs[0] == costs[1]
 
 
 # -- pulls, schedules, tenants -----------------------------------------------------------------------------
