@@ -45,7 +45,7 @@ test-unit: $(STAMP)
 	$(BIN)/python -m pytest $(UNIT) -q
 
 test-embedded: $(STAMP)
-	$(BIN)/python $(LANES) embedded $(INTEGRATION) -q $(addprefix --ignore=,$(PAGES)) -m "$(FAST)"
+	$(BIN)/python $(LANES) embedded $(filter-out $(PAGES),$(INTEGRATION)) -q $(addprefix --ignore=,$(PAGES)) -m "$(FAST)"
 
 # Console, admin and API, on a database file of their own.
 test-console: $(STAMP)

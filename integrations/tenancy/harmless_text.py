@@ -7,6 +7,7 @@ Taking: a name has something to see, and no text has characters that only contro
 
 from __future__ import annotations
 
+from functools import lru_cache
 from unicodedata import category
 
 # Controls, format characters (joiners, marks of direction, tags), halves of characters, separators of lines.
@@ -35,6 +36,7 @@ def harmless(text: str) -> str:
     return text.translate(spelled) if spelled else text
 
 
+@lru_cache(maxsize=1024)
 def _is_acting(char: str) -> bool:
     if char in "\n\t":
         return False

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -46,6 +48,16 @@ def test_each_test_beside_what_it_tests_is_in_a_lane(folder: str) -> None:
     paths = [*looked_at("UNIT"), *looked_at("INTEGRATION")]
     files = list((PROJECT / folder).rglob("test_*.py"))
     assert files and [file for file in files if not any(file.is_relative_to(path) for path in paths)] == []
+
+
+@pytest.mark.parametrize("lane", ["test-embedded", "test-services"])
+def test_no_lane_names_what_it_leaves_out(lane: str) -> None:
+    """pytest runs a path that is among its arguments, whatever --ignore says."""
+    env = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+    words = subprocess.run(["make", "-n", lane], cwd=PROJECT, env=env, check=True, capture_output=True, text=True)
+    left_out = set(re.findall(r"--ignore=(\S+)", words.stdout))
+    assert len(left_out) > 5
+    assert not left_out & set(words.stdout.split())
 
 
 def test_what_kills_processes_is_in_its_folder() -> None:
