@@ -14,9 +14,12 @@ from django.db.models.functions import Coalesce
 
 from integrations.audit.models import ExecutionLog
 from integrations.compat.erp import PUSH_ALIASES, PushNames, PushStatus, RenamedPushColumns
-from integrations.outbox.models import IntegrationSync
+from integrations.outbox.models import IntegrationEvent, IntegrationSync
+from integrations.outbox.search import find_events
 
 ORDER_PUSH = "order_push"  # the event type
+MOST_CONNECTIONS = 1000  # SQLite takes no more parameters in some of its versions
+MOST_PUSHES = 200  # of one order
 
 
 class ERPPushLogQuerySet(RenamedPushColumns, models.QuerySet[Any]):
@@ -59,3 +62,24 @@ class ERPPushLog(PushNames, IntegrationSync):
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         raise TypeError("the push log is written by deliveries; use PushOrchestrator, or retry the sync")
+
+
+def pushes_through(
+    connections: models.QuerySet[Any], events: models.QuerySet[IntegrationEvent], order: str = ""
+) -> tuple[models.QuerySet[Any], bool]:
+    """Return the pushes through these integrations; and True if the search for them must be bounded.
+
+    Args:
+        connections: MOST_CONNECTIONS of them are looked at.
+        events: those of the same tenants.
+        order: only those of the order with this id, MOST_PUSHES at most, or the one with this idempotency key.
+    """
+    # Ids as plain numbers: an index of each finds its rows, however many those of other integrations are.
+    mine = list(connections.order_by().values_list("pk", flat=True)[:MOST_CONNECTIONS])
+    rows = ERPPushLog.objects.filter(integration__in=mine)
+    if not order:
+        return rows, len(mine) > 1
+    of_order, _ = find_events(events.order_by("-pk"), event_type=ORDER_PUSH, object_id=order)
+    of_key, _ = find_events(events, event_type=ORDER_PUSH, key=order)
+    found = [*of_order.values_list("pk", flat=True)[:MOST_PUSHES], *of_key.values_list("pk", flat=True)]
+    return rows.filter(event__in=found), False

@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.contrib.contenttypes.models import ContentType
 from django.db.models import Count, Max, Min, Q, QuerySet
 from django.db.models.expressions import RawSQL
 
@@ -226,3 +227,22 @@ def scope_of(which: SyncFilter, integrations: QuerySet[Any], tenant_keys: Sequen
         return Scope(is_all=True)
     found = list(integrations.filter(chosen).order_by().values_list("pk", flat=True)[: MANY + 1])
     return Scope(found if len(found) <= MANY else None)
+
+
+def find_events(
+    rows: QuerySet[IntegrationEvent], *, event_type: str = "", object_id: str = "", key: str = ""
+) -> tuple[QuerySet[IntegrationEvent], bool]:
+    """Return those of `rows` that are chosen; and True if no index leads to them, so that the search must be bounded.
+
+    Args:
+        object_id: of what they happened to, whatever its model.
+        key: the webhook-id.
+    """
+    if event_type:
+        rows = rows.filter(event_type=event_type)
+    if object_id:  # the index of an object's history begins with its type
+        types = list(ContentType.objects.order_by("pk").values_list("pk", flat=True))
+        rows = rows.filter(content_type__in=types, object_id=object_id)
+    if key:
+        rows = rows.filter(idempotency_key=key)
+    return rows, not (object_id or key)

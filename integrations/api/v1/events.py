@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import Annotated, Any
 
-from django.contrib.contenttypes.models import ContentType
 from django.http import Http404, HttpRequest
 from ninja import Query, Router, Schema
 from pydantic import Field
@@ -14,6 +13,7 @@ from integrations.api.caller import allowed_tenants, one_row, tenant_shown
 from integrations.audit.why_not import why_not
 from integrations.catalogue.entries import entries, entry
 from integrations.outbox.models import IntegrationEvent
+from integrations.outbox.search import find_events
 from integrations.tenancy.capabilities import Capability
 
 from .deliveries import DELIVERY, EVENT, DeliveryOut, EventRef, event_ref, shown
@@ -126,12 +126,7 @@ def events(
     says it, and `next` goes on from there."""
     tenants = [tenant.pk for tenant in allowed_tenants(request, Capability.VIEW_DELIVERIES)]
     rows = IntegrationEvent.objects.filter(tenant__in=tenants).select_related("content_type").defer("body")
-    said = {"event_type": event_type, "idempotency_key": webhook_id}
-    rows = rows.filter(**{name: value for name, value in said.items() if value})
-    if object:
-        kinds = list(ContentType.objects.values_list("pk", flat=True))  # with them an index finds the object
-        rows = rows.filter(content_type__in=kinds, object_id=object)
-    is_sparse = not (object or webhook_id)  # indexes find those; none has the events of a tenant
+    rows, is_sparse = find_events(rows, event_type=event_type, object_id=object, key=webhook_id)
     return page_of(request, rows, event_ref, limit=limit, before=before, is_sparse=is_sparse)
 
 

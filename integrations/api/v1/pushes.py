@@ -6,7 +6,6 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from django.contrib.contenttypes.models import ContentType
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
@@ -17,8 +16,9 @@ from pydantic import ConfigDict, Field
 from integrations.api import pushes as handing
 from integrations.api.caller import allowed_tenants, caller_of, one, one_row, tenant_shown
 from integrations.api.schemas import Moment, PushIn
+from integrations.connections.models import TenantIntegration
 from integrations.erp.connection import ERPConnection
-from integrations.erp.push_log import ERPPushLog
+from integrations.erp.push_log import ERPPushLog, pushes_through
 from integrations.outbox.models import IntegrationEvent
 from integrations.tenancy.capabilities import Capability
 
@@ -27,8 +27,6 @@ from .paging import Before, Limit, SearchedPage, page_of
 from .problems import ROW_PROBLEMS, WRITE_PROBLEMS
 
 router = Router(tags=["Pushes"])
-MOST_CONNECTIONS = 1000  # SQLite takes no more parameters in some of its versions
-MOST_PUSHES = 200  # of one order
 _EXAMPLE = {
     "id": 901,
     "tenant": "acme-corp",
@@ -105,21 +103,15 @@ def pushes(
     """List the pushes, newest first. Where a page is not full because only so many ids were looked at, `looked_at`
     says it, and `next` goes on from there."""
     if integration is not None:
-        mine = [one(request, integration, Capability.VIEW_DELIVERIES).pk]
+        its = one(request, integration, Capability.VIEW_DELIVERIES)
+        mine: QuerySet[Any] = TenantIntegration.objects.filter(pk=its.pk)
     else:
-        # Ids as plain numbers: an index of each finds its rows, however many those of other integrations are.
-        found = ERPConnection.objects.filter(tenant__in=allowed_tenants(request, Capability.VIEW_DELIVERIES))
-        mine = list(found.order_by().values_list("pk", flat=True)[:MOST_CONNECTIONS])
-    rows = _joined(ERPPushLog.objects.filter(integration__in=mine)).defer("event__body")
+        mine = ERPConnection.objects.filter(tenant__in=allowed_tenants(request, Capability.VIEW_DELIVERIES))
+    events = IntegrationEvent.objects.filter(tenant__in=caller_of(request).tenants())
+    rows, is_sparse = pushes_through(mine, events, order)
     if status:
-        rows = rows.filter(push_status=status)
-    if order:
-        events = IntegrationEvent.objects.filter(tenant__in=caller_of(request).tenants())
-        kinds = list(ContentType.objects.values_list("pk", flat=True))  # with them an index finds the order
-        of_order = events.filter(content_type__in=kinds, object_id=order).order_by("-pk").values_list("pk", flat=True)
-        of_key = events.filter(idempotency_key=order).values_list("pk", flat=True)
-        rows = rows.filter(event__in=[*of_order[:MOST_PUSHES], *of_key])
-    is_sparse = not order and bool(status or len(mine) > 1)  # an index has those of one integration in this order
+        rows, is_sparse = rows.filter(push_status=status), not order
+    rows = _joined(rows).defer("event__body")
     return page_of(request, rows, _shown, limit=limit, before=before, is_sparse=is_sparse)
 
 

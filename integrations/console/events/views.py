@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 
-from django.contrib.contenttypes.models import ContentType
 from django.http import HttpRequest, HttpResponse
 
 from integrations.audit.why_not import why_not
@@ -15,6 +14,7 @@ from integrations.console.keyset import chosen, listing
 from integrations.console.objects import name_objects
 from integrations.console.page import page, show
 from integrations.outbox.models import IntegrationEvent, IntegrationSync
+from integrations.outbox.search import find_events
 from integrations.pages.display import sync_badge, sync_story
 from integrations.tenancy.capabilities import Capability
 
@@ -29,14 +29,8 @@ def events(request: HttpRequest, access: Access) -> HttpResponse:
     kind = chosen(request, "type", [name for name, _ in kinds])
     obj, key = request.GET.get("object", "").strip()[:255], request.GET.get("key", "").strip()[:255]
     rows = access.rows(IntegrationEvent.objects.select_related("tenant", "content_type", "origin")).defer("body")
-    if kind:
-        rows = rows.filter(event_type=kind)
-    if obj:  # the index of an object's history begins with its type
-        types = list(ContentType.objects.order_by("pk").values_list("pk", flat=True))
-        rows = rows.filter(content_type__in=types, object_id=obj)
-    if key:
-        rows = rows.filter(idempotency_key=key)
-    found = listing(request, rows, is_sparse=not (key or obj))
+    rows, is_sparse = find_events(rows, event_type=kind, object_id=obj, key=key)
+    found = listing(request, rows, is_sparse=is_sparse)
     name_objects(access, found.rows)
     _count_owed(found.rows)
     filters = {"kinds": kinds, "kind": kind, "object": obj, "key": key, "is_filtered": bool(kind or obj or key)}

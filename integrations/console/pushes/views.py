@@ -5,20 +5,18 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from django.contrib.contenttypes.models import ContentType
 from django.http import HttpRequest, HttpResponse
 
 from integrations.console.access import Access
-from integrations.console.keyset import SIZE, chosen, listing
+from integrations.console.keyset import chosen, listing
 from integrations.console.page import page, show
 from integrations.erp.connection import ERPConnection
-from integrations.erp.push_log import ERPPushLog
+from integrations.erp.push_log import ERPPushLog, pushes_through
 from integrations.outbox.models import IntegrationEvent
 from integrations.pages.display import Badge, Kind, sync_story
 from integrations.tenancy.capabilities import Capability
 
 PATH = "integration__tenant"
-MOST_CONNECTIONS = 1000  # SQLite takes no more parameters in some of its versions
 _KINDS: dict[str, Kind] = {"SUCCESS": "ok", "FAILED": "bad", "PENDING": "warn", "RETRYING": "warn"}
 
 
@@ -27,17 +25,12 @@ def pushes(request: HttpRequest, access: Access) -> HttpResponse:
     """Show the pushes, newest first."""
     state = chosen(request, "state", ERPPushLog.Status.values)
     term = request.GET.get("order", "").strip()[:255]
-    # Ids as plain numbers: an index of each finds its rows, however many those of other integrations are.
-    mine = access.rows(ERPConnection.objects.order_by(), "tenant").values_list("pk", flat=True)[:MOST_CONNECTIONS]
-    rows = ERPPushLog.objects.select_related("integration__tenant", "integration__lane").filter(
-        integration__in=list(mine)
-    )
-    rows = rows.defer("event__body", "older_body")
-    if term:
-        rows = rows.filter(event__in=_events_of(term))
+    mine, events = access.rows(ERPConnection.objects.all()), access.rows(IntegrationEvent.objects.all())
+    rows, is_sparse = pushes_through(mine, events, term)
     if state:
-        rows = rows.filter(push_status=state)
-    found = listing(request, rows, is_sparse=not term and len(mine) > 1)
+        rows, is_sparse = rows.filter(push_status=state), not term
+    rows = rows.select_related("integration__tenant", "integration__lane").defer("event__body", "older_body")
+    found = listing(request, rows, is_sparse=is_sparse)
     for each in found.rows:
         _tell(each)
     context = {
@@ -48,14 +41,6 @@ def pushes(request: HttpRequest, access: Access) -> HttpResponse:
         "is_filtered": bool(state or term),
     }
     return show(request, access, "pushes.html", context)
-
-
-def _events_of(term: str) -> list[int]:
-    """Return the pushes of an order, or the one of an idempotency key: each is found by an index."""
-    kinds = list(ContentType.objects.values_list("pk", flat=True))
-    of_order = IntegrationEvent.objects.filter(content_type__in=kinds, object_id=term).order_by("-pk")
-    of_key = IntegrationEvent.objects.filter(idempotency_key=term)
-    return [*of_order.values_list("pk", flat=True)[:SIZE], *of_key.values_list("pk", flat=True)]
 
 
 def _tell(found: Any) -> None:

@@ -6,12 +6,15 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.contrib.contenttypes.models import ContentType
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from integrations.credentials.encryption import EncryptionService
 from integrations.erp.push import PushOrchestrator
 from integrations.models import ERPConnection, ERPPushLog
+from integrations.outbox.models import IntegrationEvent
 from integrations.tests.factories import make_tenant
 from tenants.models import Membership, Tenant
 
@@ -91,6 +94,19 @@ def test_filters(tenants: tuple[Tenant, Tenant], query: dict[str, str], count: i
 def test_a_push_is_found_by_its_key(tenants: tuple[Tenant, Tenant]) -> None:
     key = ERPPushLog.objects.get(org_id=tenants[0].pk).idempotency_key
     assert read(viewer_of(*tenants), order=key).count('class="title"') == 1
+
+
+def test_other_things_with_the_id_of_an_order_do_not_hide_its_pushes(tenants: tuple[Tenant, Tenant]) -> None:
+    kind = ContentType.objects.get_for_model(Tenant)
+    IntegrationEvent.objects.bulk_create(
+        IntegrationEvent(
+            tenant=tenant, event_type=event_type, content_type=kind, object_id="ours order", body="{}",
+            occurred_at=timezone.now(), idempotency_key=f"{event_type}-{tenant.pk}-{number}",
+        )
+        for tenant, event_type in ((tenants[0], "workitem_updated"), (tenants[1], "order_push"))
+        for number in range(250)
+    )  # fmt: skip
+    assert read(viewer_of(tenants[0]), order="ours order").count('class="title"') == 1
 
 
 def test_the_list_costs_the_same_however_long_it_is(
