@@ -33,12 +33,14 @@ class Caller(ABC):
     """Whose rows there are for a call, and what it may do with them.
 
     Attributes:
+        user: the person; of a program, nobody.
         name: who it is, for logs.
         identity: the same for the same caller, never for two.
         granted: what this call asked for and was allowed, as JSON: (capability, scope, connector type or inbound
             action, its name, the tenant's key).
     """
 
+    user: Any
     name: str
     identity: str
 
@@ -60,10 +62,6 @@ class Caller(ABC):
     @abstractmethod
     def not_usable(self, keys: Sequence[str], tenant: Any) -> list[str]:
         """Return those of these connector types that the caller may not use for `tenant`."""
-
-    @abstractmethod
-    def why_not_tick(self, names: list[str], ticked: list[str]) -> str:
-        """Say why the caller may not let an integration do these inbound actions, "" if they may."""
 
     @abstractmethod
     def lacks(self, capability: Capability) -> str:
@@ -146,7 +144,7 @@ class Caller(ABC):
         Args:
             ticked: what it may do already; that stays, whoever asks.
         """
-        problem = self.why_not_tick(names, ticked)
+        problem = not_theirs(self.user, names, ticked)
         if not problem:
             self.granted += [(_ACTION, name, str(tenant_key)) for name in sorted(set(names) - set(ticked))]
         return problem
@@ -198,9 +196,6 @@ class Person(Caller):
     def not_usable(self, keys: Sequence[str], tenant: Any) -> list[str]:
         return not_usable(self.user, keys, tenant)
 
-    def why_not_tick(self, names: list[str], ticked: list[str]) -> str:
-        return not_theirs(self.user, names, ticked)
-
     def lacks(self, capability: Capability) -> str:
         return f"You need the role {capability.role.word} to {capability.words}."
 
@@ -220,7 +215,7 @@ class Program(Caller):
 
     def __init__(self, key: APIKey) -> None:
         super().__init__()
-        self.key = key
+        self.key, self.user = key, AnonymousUser()
         self.name = key.actor[:150]
         self.identity = f"key {key.pk}"
 
@@ -235,9 +230,6 @@ class Program(Caller):
 
     def not_usable(self, keys: Sequence[str], tenant: Any) -> list[str]:
         return []  # only who may use all gives a key that does anything with integrations (api_keys/keys.py)
-
-    def why_not_tick(self, names: list[str], ticked: list[str]) -> str:
-        return not_theirs(AnonymousUser(), names, ticked)
 
     def lacks(self, capability: Capability) -> str:
         fitting = [scope.name for scope in scopes() if capability in scope.capabilities]

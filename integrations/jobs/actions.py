@@ -20,10 +20,9 @@ from integrations.tenancy.tenant import find_tenant, tenant_model
 
 from . import backfill, replay
 from .backfill import BackfillFilter
-from .models import ACTIVE, MOST_PACE, OVER, USUAL_PACE, Job
+from .models import ACTIVE, MOST_PACE, OVER, USUAL_PACE, Job, Preview
 from .replay import ReplayFilter
 from .run import ask_for
-from .step import Preview
 
 PREVIEW_SECONDS = 0.15  # then what was begun is finished
 PREVIEW_ROWS = 10_000

@@ -16,9 +16,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict
 from integrations.connections.conditions import validate_condition
 from integrations.connections.models import TenantIntegration
 
-from .models import Job
+from .models import Job, Preview, Step
 from .snapshots import Shown, SnapshotSource, source_of, sources
-from .step import Preview, Step
 
 MOST_COUNTED = 1_000_000
 MOST_TRIED = 100  # objects of which a preview says what would become of them; fewer where each takes its time

@@ -23,8 +23,7 @@ from integrations.delivery.operator_actions import make_due
 from integrations.outbox.filters import MOST_VALUES, FindObjects, SyncFilter
 from integrations.outbox.models import IntegrationSync
 
-from .models import Job
-from .step import Preview, Step
+from .models import Job, Preview, Step
 
 WINDOW = 2000  # rows that one statement reads
 COUNTED = 20_000  # the same where they are only counted

@@ -32,8 +32,7 @@ from integrations.delivery.sweep import SENDING_SECONDS
 from integrations.outbox.models import IntegrationSync
 
 from . import backfill, replay, snapshots
-from .models import ACTIVE, Job
-from .step import Step
+from .models import ACTIVE, Job, Step
 
 logger = logging.getLogger("integrations.jobs")
 

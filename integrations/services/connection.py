@@ -116,15 +116,10 @@ class ConnectionService:
 # headers beside them, and a lane. Each function does it for a host's; what an integration does instead stands below it.
 
 
-@singledispatch
 def _locked(connection: AbstractConnection) -> Any:
     """Return the row anew, locked: what somebody else has changed meanwhile is not undone."""
-    return health.silent_rows(connection).select_for_update().get()
-
-
-@_locked.register
-def _(connection: TenantIntegration) -> Any:
-    lock_lanes([connection.pk])  # as settle does: the lane first, then the integration
+    if connection.has_lane:
+        lock_lanes([connection.pk])  # as settle does: the lane first, then the integration
     return health.silent_rows(connection).select_for_update().get()
 
 
