@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -24,11 +24,10 @@ from integrations.connections.conditions import judge, why_unmet
 from integrations.database import clock
 from integrations.delivery.wakeup import wake_on_commit
 from integrations.outbox.canonical_json import TRUNCATED, TooLarge, encode_within, sanitise_object
-from integrations.outbox.lazy_savepoint import lazy_savepoint
 from integrations.outbox.loops import refuse_loops
 from integrations.outbox.models import IntegrationEvent, object_id_of
 from integrations.outbox.record import Occurrence, body_of, record
-from integrations.tenancy.boundary import only_of, refuse_foreign
+from integrations.tenancy.boundary import hosts_code, refuse_foreign
 from integrations.tenancy.tenant import name_of, tenant_model
 
 from .questions import Subscribers, Wanted, subscribers_of
@@ -68,56 +67,37 @@ def publish_all(
         IntegrationPermanentError: an integration caused it, and integrations caused too much of one object already.
     """
     content_type_id = ContentType.objects.db_manager(using).get_for_model(model).pk
-    now = clock.now()
-    is_answer, who = may_loop(), acting()
-    actor = who.label
+    now, who = clock.now(), acting()
+    by_whom = {
+        "origin_id": origin() if may_loop() else None,
+        "actor": who.label,
+        "actor_key": who.key,
+    }
     occurrences = []
     frames: dict[tuple[Any, str], dict[str, Any]] = {}
     for happening in happenings:
-        tenant, event_type = happening.tenant, happening.event_type
-        wanted: Sequence[Wanted] | None = subscribers.get(tenant.pk, {}).get(event_type)
-        if wanted and happening.not_to is not None:
+        tenant_id, event_type = happening.tenant.pk, happening.event_type
+        wanted: Sequence[Wanted] = subscribers.get(tenant_id, {}).get(event_type, ())
+        if happening.not_to is not None:
             wanted = [each for each in wanted if each[0] != happening.not_to]
         if not wanted:
             continue
-        frame = frames.get((tenant.pk, event_type))
+        frame = frames.get((tenant_id, event_type))
         if frame is None:
-            frame = frames[tenant.pk, event_type] = _frame(happening, now)
-        minimal = {**frame, **happening.minimal}
-        payload = _sendable(frame, happening, using)
-        newest, owing = event_types.newest_version(event_type), _Owing()
-        if newest == 1:
-            owing.judge(wanted, frame, payload)
-        else:
-            for version, those in _by_version(event_type, wanted).items():
-                older = payload if version == newest else _older(frame, happening, payload, version, using)
-                owing.judge(those, frame, older, None if version == newest else version)
-        if owing.owed or owing.skipped:
-            occurrences.append(
-                Occurrence(
-                    tenant_id=tenant.pk,
-                    event_type=event_type,
-                    content_type_id=content_type_id,
-                    object_id=happening.object_id,
-                    payload=payload,
-                    is_sanitised=True,
-                    minimal=minimal,
-                    integration_ids=owing.owed,
-                    skipped=owing.skipped,
-                    remarks=owing.remarks,
-                    payloads=owing.payloads,
-                    payload_version=newest,
-                    versions=owing.versions,
-                    older=owing.older,
-                    occurred_at=now,
-                    origin_id=origin() if is_answer else None,
-                    actor=actor,
-                    actor_key=who.key,
-                )
-            )
+            frame = frames[tenant_id, event_type] = _frame(happening, now)
+        occurrence = _occurrence(happening, frame, content_type_id, using, occurred_at=now, **by_whom)
+        newest = occurrence.payload_version
+        for version, those in ({1: wanted} if newest == 1 else _by_version(event_type, wanted)).items():
+            if version == newest:
+                _owe(occurrence, those, frame, occurrence.payload)
+            else:
+                older = _older(frame, happening, occurrence.payload, version, using)
+                _owe(occurrence, those, frame, older, version)
+        if occurrence.integration_ids or occurrence.skipped:
+            occurrences.append(occurrence)
     if not occurrences:
         return []
-    if is_answer:
+    if by_whom["origin_id"] is not None:
         refuse_loops(occurrences, what=str(model._meta.verbose_name), using=using)
     event_ids = record(occurrences, using=using)
     owed_to = {pk for occurrence in occurrences for pk in occurrence.integration_ids}
@@ -128,22 +108,13 @@ def publish_all(
 
 def body_now(happening: Happening, version: int, *, model: type[models.Model], using: str) -> str:
     """Return what whoever has that `version` of the payload would be owed now; nothing is written."""
-    frame, event_type = _frame(happening, clock.now()), happening.event_type
-    payload = _sendable(frame, happening, using)
-    wanted = event_types.nearest_version(event_type, version)
-    occurrence = Occurrence(
-        tenant_id=happening.tenant.pk,
-        event_type=event_type,
-        content_type_id=ContentType.objects.db_manager(using).get_for_model(model).pk,
-        object_id=happening.object_id,
-        payload=payload,
-        is_sanitised=True,
-        minimal={**frame, **happening.minimal},
-        integration_ids=(),
-    )
-    if wanted != event_types.newest_version(event_type):
-        payload = _older(frame, happening, payload, wanted, using)
-    return body_of(occurrence, payload)
+    frame = _frame(happening, clock.now())
+    content_type_id = ContentType.objects.db_manager(using).get_for_model(model).pk
+    occurrence = _occurrence(happening, frame, content_type_id, using)
+    wanted = event_types.nearest_version(happening.event_type, version)
+    if wanted == occurrence.payload_version:
+        return body_of(occurrence, occurrence.payload)
+    return body_of(occurrence, _older(frame, happening, occurrence.payload, wanted, using))
 
 
 def _frame(happening: Happening, at: datetime) -> dict[str, Any]:
@@ -154,41 +125,51 @@ def _frame(happening: Happening, at: datetime) -> dict[str, Any]:
     return sanitise_object(about, limit=conf.MAX_BODY_BYTES)
 
 
-@dataclass(slots=True)
-class _Owing:
-    """To whom one event is owed, by integration: as `Occurrence` has it."""
+def _occurrence(
+    happening: Happening, frame: dict[str, Any], content_type_id: int, using: str, **more: Any
+) -> Occurrence:
+    """Return `happening` as it is recorded, owed to nobody yet."""
+    return Occurrence(
+        tenant_id=happening.tenant.pk,
+        event_type=happening.event_type,
+        content_type_id=content_type_id,
+        object_id=happening.object_id,
+        payload=_sendable(frame, happening, using),
+        payload_version=event_types.newest_version(happening.event_type),
+        is_sanitised=True,
+        minimal={**frame, **happening.minimal},
+        **more,
+    )
 
-    owed: list[int] = field(default_factory=list)
-    skipped: dict[int, str] = field(default_factory=dict)
-    remarks: dict[int, str] = field(default_factory=dict)
-    payloads: dict[int, str] = field(default_factory=dict)
-    versions: dict[int, int] = field(default_factory=dict)
-    older: dict[int, dict[str, Any]] = field(default_factory=dict)
 
-    def judge(
-        self, wanted: Sequence[Wanted], frame: dict[str, Any], payload: dict[str, Any], version: int | None = None
-    ) -> None:
-        """Ask the conditions of those who want `payload`.
+def _owe(
+    occurrence: Occurrence,
+    wanted: Sequence[Wanted],
+    frame: dict[str, Any],
+    payload: dict[str, Any],
+    older: int | None = None,
+) -> None:
+    """Owe `occurrence` to those whose condition `payload` meets.
 
-        Args:
-            version: of `payload`, if that is an older one.
-        """
-        is_about_cuts = any(TRUNCATED in condition for _, condition, *_ in wanted)
-        seen = _with_cuts(frame, payload) if is_about_cuts else payload
-        for pk, condition, shaped, _ in wanted:
-            is_met, remark = judge(condition, seen)
-            if is_met:
-                self.owed.append(pk)
-            elif conf.RECORD_SKIPPED:
-                self.skipped[pk] = why_unmet(condition, seen)
-            else:
-                continue
-            if remark:
-                self.remarks[pk] = remark
-            if shaped:
-                self.payloads[pk] = shaped
-            if version is not None:
-                self.versions[pk], self.older[version] = version, payload
+    Args:
+        older: the version of `payload`, if it is not the newest.
+    """
+    is_about_cuts = any(TRUNCATED in condition for _, condition, *_ in wanted)
+    seen = _with_cuts(frame, payload) if is_about_cuts else payload
+    for pk, condition, shaped, _ in wanted:
+        is_met, remark = judge(condition, seen)
+        if is_met:
+            occurrence.integration_ids.append(pk)
+        elif conf.RECORD_SKIPPED:
+            occurrence.skipped[pk] = why_unmet(condition, seen)
+        else:
+            continue
+        if remark:
+            occurrence.remarks[pk] = remark
+        if shaped:
+            occurrence.payloads[pk] = shaped
+        if older is not None:
+            occurrence.versions[pk], occurrence.older[older] = older, payload
 
 
 def _by_version(event_type: str, wanted: Iterable[Wanted]) -> dict[int, list[Wanted]]:
@@ -204,7 +185,7 @@ def _older(
 ) -> dict[str, Any]:
     """Return what an older version has of `payload`; the minimal body if its function raises."""
     try:
-        with only_of(happening.tenant.pk), lazy_savepoint(using):
+        with hosts_code(using, happening.tenant.pk):
             made = event_types.in_version(happening.event_type, payload, version)
             return sanitise_object(made, limit=conf.MAX_BODY_BYTES)
     except Exception:  # a mistake in it must cost neither the user's save nor the event
@@ -217,7 +198,7 @@ def _sendable(frame: dict[str, Any], happening: Happening, using: str) -> dict[s
     """Return the body in JSON's own types; the minimal one if a value, a lazy text say, raises when it is read."""
     marks: dict[str, Any] = {}
     try:
-        with only_of(happening.tenant.pk), lazy_savepoint(using):  # a QuerySet is read here
+        with hosts_code(using, happening.tenant.pk):  # a QuerySet is read here
             return {**frame, **sanitise_object(happening.payload, limit=conf.MAX_BODY_BYTES)}
     except TooLarge as error:
         logger.warning("%s; a minimal event is sent", error)

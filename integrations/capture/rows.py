@@ -206,7 +206,7 @@ class RowReader:
         if values is None:
             return subscribers, {}
         old = self._old_row(values)
-        is_fine = self._may_move or holder is UNKNOWN or is_own(old.holder, holder)
+        is_fine = self._may_move or holder is UNKNOWN or old.holder == holder
         if not is_fine and not all(is_own(old.owner, owner) for owner in self.path.owners_of({holder}, using)):
             # What the one wrote would be told to the other, as "old".
             raise OtherTenant(f"The {self.model._meta.verbose_name} {pk} belongs to another tenant; nothing was done.")

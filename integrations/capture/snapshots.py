@@ -22,8 +22,7 @@ from integrations.connections.models import TenantIntegration
 from integrations.connections.payloads import PayloadFailed, bytes_of
 from integrations.jobs.snapshots import Shown
 from integrations.outbox.canonical_json import sanitise_object
-from integrations.outbox.lazy_savepoint import lazy_savepoint
-from integrations.tenancy.boundary import is_own
+from integrations.tenancy.boundary import hosts_code, is_own
 from integrations.tenancy.harmless_text import harmless
 from integrations.tenancy.tenant import name_of
 
@@ -107,7 +106,7 @@ class Snapshots:
     def _shown(self, row: Any, condition: str, shaped: str, version: int) -> Shown:
         name = f"{self.label} {row.pk}"
         try:
-            with lazy_savepoint(USING):
+            with hosts_code(USING):
                 name = harmless(str(row))[:200]
                 happening = self._happening(row)
                 if not self._is_wanted(happening, condition):

@@ -20,9 +20,8 @@ from integrations.connections.payload_shapes import Shape
 from integrations.connections.payload_versions import Older, Versions, as_example
 from integrations.connectors.summary import SummaryFormat
 from integrations.jobs.snapshots import forget_source, register_source
-from integrations.outbox.lazy_savepoint import lazy_savepoint
 from integrations.outbox.models import IntegrationEvent, object_id_of
-from integrations.tenancy.boundary import Way, forget_way, only_of, tell_way
+from integrations.tenancy.boundary import Way, forget_way, hosts_code, only_of, tell_way
 
 from .examples import learnt_shape, sample_payloads
 from .publishing import Happening, publish
@@ -229,7 +228,7 @@ class TriggerHandler:
         """
         minimal = {self.name: {"id": row.pk}}
         try:
-            with only_of(self._path.owner(row)), lazy_savepoint(using):
+            with hosts_code(using, self._path.owner(row)):
                 payload: Mapping[str, Any] = {self.name: self.payload(row), **(extra or {})}
         except Exception:  # a mistake in a payload must cost neither the user's save nor the event
             logger.warning("%s.payload() failed; a minimal event is sent", type(self).__name__, exc_info=True)

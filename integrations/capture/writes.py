@@ -218,6 +218,12 @@ class Writes:
     def __init__(self, handler: TriggerHandler, rows: RowReader) -> None:
         self._handler, self._model, self._name = handler, handler.model, handler.name
         self._rows, self._path, self._may_move = rows, rows.path, handler.may_move
+        self._created, self._deleted = handler.created, handler.deleted
+        self._updated, self._status_changed, self._status = (
+            handler.updated,
+            handler.status_changed,
+            handler.status_apart,
+        )
         kinds = ("created", "updated", "status_changed")
         self._types_of_save = handler.types_of(*kinds, "deleted") if self._may_move else handler.types_of(*kinds)
         # On the instance between the signal before its deletion and the one after it.
@@ -291,7 +297,7 @@ class Writes:
         if subscribers:
             subscribers = self._with_holders(old, subscribers, using)
             rows = self._rows.stored([instance.pk], using)
-            gone = tuple(self._handler.happening(self._handler.deleted, row, using=using) for row in rows)
+            gone = tuple(self._handler.happening(self._deleted, row, using=using) for row in rows)
             setattr(instance, self._deletion, Capture(subscribers, {}, gone))
 
     def _after_delete(self, instance: Any, using: str, **_: Any) -> None:
@@ -362,20 +368,18 @@ class Writes:
 
     def _remember_gone(self, old: OldRows, subscribers: Subscribers, using: str) -> None:
         """Note what the tenants of these rows are told if the write takes the rows away from them."""
-        deleted = self._handler.deleted
-        wanted = [pk for pk, row in old.items() if deleted in subscribers.get(row.owner, {})]
+        wanted = [pk for pk, row in old.items() if self._deleted in subscribers.get(row.owner, {})]
         for batch in batches(wanted):
             for row in self._rows.stored(batch, using):
-                old[row.pk].gone = self._handler.happening(deleted, row, using=using)
+                old[row.pk].gone = self._handler.happening(self._deleted, row, using=using)
 
     def _gone(self, before: OldRow, row: Any, subscribers: Subscribers) -> list[Happening]:
         """Return what the tenant is told that had the row before."""
-        deleted = self._handler.deleted
-        if before.gone is not None or deleted not in subscribers.get(before.owner, {}):
+        if before.gone is not None or self._deleted not in subscribers.get(before.owner, {}):
             return [before.gone] if before.gone is not None else []
         # A receiver of pre_save moved it behind our back: what it was cannot be read any more.
         tenant, minimal = tenant_model()._base_manager.get(pk=before.owner), {self._name: {"id": row.pk}}
-        return [Happening(deleted, tenant, object_id_of(row.pk), minimal, minimal)]
+        return [Happening(self._deleted, tenant, object_id_of(row.pk), minimal, minimal)]
 
     def _with_newcomers(self, rows: Iterable[Any], old: OldRows, subscribers: Subscribers, using: str) -> Subscribers:
         """Return `subscribers` with those who are told that rows have come to them."""
@@ -401,8 +405,8 @@ class Writes:
                 stayed.append((row, before))
             elif before is not None or created:
                 happenings += self._gone(before, row, subscribers) if before is not None else []
-                if self._handler.created in subscribers.get(owner, {}):
-                    happenings.append(self._handler.happening(self._handler.created, row, using=using))
+                if self._created in subscribers.get(owner, {}):
+                    happenings.append(self._handler.happening(self._created, row, using=using))
         foreign = self._rows.foreign(stayed, using)
         for row, before in stayed:
             happenings += self._updates(row, before, foreign, subscribers.get(before.owner, {}), using)
@@ -413,17 +417,16 @@ class Writes:
         self, row: Any, before: OldRow, foreign: Foreign, wanted: Mapping[str, Any], using: str
     ) -> list[Happening]:
         """Return what happened to a row that stays with its tenant, as far as that is wanted."""
-        handler, extra = self._handler, None
-        types = [handler.updated]
+        types, extra = [self._updated], None
         try:
             changes = self._rows.changes(row, before, foreign)
         except Exception:  # a value that cannot be compared or shown must cost neither the user's save nor the event
             logger.warning("what changed of %s %s cannot be told", self._name, row.pk, exc_info=True)
         else:
-            extra, status = {"changes": changes}, handler.status_apart
-            types = [handler.status_changed] if status in changes else []
-            types += [handler.updated] if changes.keys() - {status} else []
-        return [handler.happening(each, row, extra, using=using) for each in types if each in wanted]
+            extra = {"changes": changes}
+            types = [self._status_changed] if self._status in changes else []
+            types += [self._updated] if changes.keys() - {self._status} else []
+        return [self._handler.happening(each, row, extra, using=using) for each in types if each in wanted]
 
 
 @contextmanager

@@ -13,10 +13,10 @@ from typing import Any
 from django.db import OperationalError, ProgrammingError, connections
 from django.db.models import QuerySet
 
+from integrations.tenancy.boundary import hosts_code
 from integrations.tenancy.harmless_text import harmless
 from integrations.tenancy.tenant import as_key
 
-from .lazy_savepoint import lazy_savepoint
 from .models import object_id_of
 
 logger = logging.getLogger("integrations.outbox")
@@ -40,7 +40,7 @@ def readable(rows: QuerySet[Any]) -> list[Any]:
 
 def _spoiling_nothing(using: str) -> AbstractContextManager[None]:
     """Pages read in autocommit, where a statement that fails spoils nothing; under ATOMIC_REQUESTS all of the page."""
-    return lazy_savepoint(using) if connections[using].settings_dict.get("ATOMIC_REQUESTS") else nullcontext()
+    return hosts_code(using) if connections[using].settings_dict.get("ATOMIC_REQUESTS") else nullcontext()
 
 
 def called(obj: Any) -> str:

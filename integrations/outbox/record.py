@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -54,20 +54,20 @@ class Occurrence:
     object_id: str
     payload: dict[str, Any]
     minimal: dict[str, Any]
-    integration_ids: Sequence[int]
+    integration_ids: list[int] = field(default_factory=list)
     occurred_at: datetime = field(default_factory=clock.now)
     idempotency_key: str = field(default_factory=new_idempotency_key)
     origin_id: int | None = None
     actor: str = field(default_factory=lambda: acting().label)
     actor_key: str = field(default_factory=lambda: acting().key)
     sync_values: Mapping[str, Any] = field(default_factory=dict)
-    payloads: Mapping[int, str] = field(default_factory=dict)
-    skipped: Mapping[int, str] = field(default_factory=dict)
-    remarks: Mapping[int, str] = field(default_factory=dict)
+    payloads: dict[int, str] = field(default_factory=dict)
+    skipped: dict[int, str] = field(default_factory=dict)
+    remarks: dict[int, str] = field(default_factory=dict)
     is_sanitised: bool = False
     payload_version: int = 1
-    versions: Mapping[int, int] = field(default_factory=dict)
-    older: Mapping[int, dict[str, Any]] = field(default_factory=dict)
+    versions: dict[int, int] = field(default_factory=dict)
+    older: dict[int, dict[str, Any]] = field(default_factory=dict)
 
     @property
     def object_key(self) -> str:
@@ -97,18 +97,23 @@ def record(occurrences: Sequence[Occurrence], *, using: str = "default") -> list
         _refuse_what_does_not_fit(occurrence)
     connection = connections[using]
     if connection.vendor != "postgresql":
-        return _insert(occurrences, body_of, using)
+        return _insert(occurrences, using)
     connection.ensure_connection()
     if connection.connection.info.parameter_status("server_encoding") == "UTF8":
-        return _insert_at_once(occurrences, body_of, using)
+        return _insert_at_once(occurrences, using)
     # The one refusal that is left: a character which this database's encoding lacks.
     try:
         with transaction.atomic(using=using):
-            return _insert_at_once(occurrences, body_of, using)
+            return _insert_at_once(occurrences, using)
     except DataError:
         logger.warning("the database refused a payload; recording minimal ones instead")
         with transaction.atomic(using=using):
-            return _insert_at_once(occurrences, _minimal_body, using)
+            return _insert_at_once([_minimal(each) for each in occurrences], using)
+
+
+def _minimal(occurrence: Occurrence) -> Occurrence:
+    minimal = occurrence.minimal
+    return replace(occurrence, payload=minimal, is_sanitised=False, older=dict.fromkeys(occurrence.older, minimal))
 
 
 def _refuse_what_does_not_fit(occurrence: Occurrence) -> None:
@@ -127,11 +132,8 @@ _TENANT: Any = IntegrationEvent._meta.get_field("tenant")
 _LIMITS: dict[str, int] = {column.name: column.max_length for column in _COLUMNS}
 
 
-Body = Callable[[Occurrence, "dict[str, Any]"], str]  # and a payload of it
-
-
-def _insert(occurrences: Sequence[Occurrence], body: Body, using: str) -> list[int]:
-    older, traceparent = [_older_bodies(each, body) for each in occurrences], tracing.kept()
+def _insert(occurrences: Sequence[Occurrence], using: str) -> list[int]:
+    older, traceparent = [_older_bodies(each) for each in occurrences], tracing.kept()
     events = IntegrationEvent.objects.using(using).bulk_create(
         [
             IntegrationEvent(
@@ -139,7 +141,7 @@ def _insert(occurrences: Sequence[Occurrence], body: Body, using: str) -> list[i
                 event_type=occurrence.event_type,
                 content_type_id=occurrence.content_type_id,
                 object_id=occurrence.object_id,
-                body=body(occurrence, occurrence.payload),
+                body=body_of(occurrence, occurrence.payload),
                 payload_version=occurrence.payload_version,
                 occurred_at=occurrence.occurred_at,
                 idempotency_key=occurrence.idempotency_key,
@@ -174,66 +176,63 @@ def _insert(occurrences: Sequence[Occurrence], body: Body, using: str) -> list[i
     return [event.pk for event in events]
 
 
-def _older_bodies(occurrence: Occurrence, body: Body) -> dict[int | None, str]:
+def _older_bodies(occurrence: Occurrence) -> dict[int | None, str]:
     """Return {version: what is sent of it}."""
-    return {version: body(occurrence, payload) for version, payload in occurrence.older.items()}
+    return {version: body_of(occurrence, payload) for version, payload in occurrence.older.items()}
 
 
-def _insert_at_once(occurrences: Sequence[Occurrence], body: Body, using: str) -> list[int]:
+def _insert_at_once(occurrences: Sequence[Occurrence], using: str) -> list[int]:
     if any(occurrence.sync_values for occurrence in occurrences):  # perhaps expressions
-        return _insert(occurrences, body, using)
+        return _insert(occurrences, using)
     ids: list[int] = []
-    traceparent = tracing.kept()
+    tenant_type, traceparent = f"{_TENANT.rel_db_type(connections[using])}[]", tracing.kept()
     with connections[using].cursor() as cursor:
         for start in range(0, len(occurrences), BATCH):
             batch = occurrences[start : start + BATCH]
-            owed = [(each, *row) for each in batch for row in each.rows()]
+            rows = [(each, *row) for each in batch for row in each.rows()]
+            happened: Columns = {
+                "tenant_id": (tenant_type, [str(each.tenant_id) for each in batch]),
+                "event_type": ("text[]", [each.event_type for each in batch]),
+                "content_type_id": ("int[]", [each.content_type_id for each in batch]),
+                "object_id": ("text[]", [each.object_id for each in batch]),
+                "body": ("text[]", [body_of(each, each.payload) for each in batch]),
+                "occurred_at": ("timestamptz[]", [each.occurred_at.isoformat() for each in batch]),
+                "idempotency_key": ("text[]", [each.idempotency_key for each in batch]),
+                "origin_id": ("bigint[]", [each.origin_id for each in batch]),
+                "actor": ("text[]", [_actor(each) for each in batch]),
+                "actor_key": ("text[]", [each.actor_key[:64] for each in batch]),
+            }
+            owed: Columns = {
+                "idempotency_key": ("text[]", [each.idempotency_key for each, *_ in rows]),
+                "integration_id": ("bigint[]", [pk for _, pk, *_ in rows]),
+            }
             # The usual statement knows nothing of these, and costs what it did.
-            payloads, words, event_versions, sync_versions = [], [], [], []
             if any(each.payloads for each in batch):
-                payloads = [_array(each.payloads.get(pk, "") for each, pk, _, _ in owed)]
+                owed["payload"] = "text[]", [each.payloads.get(pk, "") for each, pk, _, _ in rows]
             if any(each.skipped or each.remarks for each in batch):
-                words = [_array(status for _, _, status, _ in owed), _array(reason for *_, reason in owed)]
+                owed["status"] = "text[]", [status for _, _, status, _ in rows]
+                owed["reason"] = "text[]", [reason for *_, reason in rows]
             if any(each.payload_version != 1 for each in batch):
-                event_versions = [_array(each.payload_version for each in batch)]
-                older = {each.idempotency_key: _older_bodies(each, body) for each in batch}
-                wanted = [(each.versions.get(pk), older[each.idempotency_key]) for each, pk, *_ in owed]
-                sync_versions = [
-                    _array(version for version, _ in wanted),
-                    _array(bodies.get(version, "") for version, bodies in wanted),
-                ]
-            tenant_type = _TENANT.rel_db_type(connections[using])
-            cursor.execute(
-                _at_once_sql(
-                    tenant_type,
-                    has_payloads=bool(payloads),
-                    has_words=bool(words),
-                    has_versions=bool(event_versions),
-                    has_trace=bool(traceparent),
-                ),
-                [
-                    _array(str(each.tenant_id) for each in batch),
-                    _array(each.event_type for each in batch),
-                    _array(each.content_type_id for each in batch),
-                    _array(each.object_id for each in batch),
-                    _array(body(each, each.payload) for each in batch),
-                    _array(each.occurred_at.isoformat() for each in batch),
-                    _array(each.idempotency_key for each in batch),
-                    _array(each.origin_id for each in batch),
-                    _array(_actor(each) for each in batch),
-                    _array(each.actor_key[:64] for each in batch),
-                    *event_versions,
-                    *([_array(traceparent for _ in batch)] if traceparent else []),
-                    _array(each.idempotency_key for each, *_ in owed),
-                    _array(pk for _, pk, *_ in owed),
-                    *payloads,
-                    *words,
-                    *sync_versions,
-                ],
-            )
+                happened["payload_version"] = "int[]", [each.payload_version for each in batch]
+                versions = [each.versions.get(pk) for each, pk, *_ in rows]
+                bodies = {each.idempotency_key: _older_bodies(each) for each in batch}
+                older = [bodies[row[0].idempotency_key].get(n, "") for row, n in zip(rows, versions, strict=True)]
+                owed |= {"payload_version": ("int[]", versions), "older_body": ("text[]", older)}
+            if traceparent:
+                happened["traceparent"] = "text[]", [traceparent] * len(batch)
+            sql = _at_once_sql(_types(happened), _types(owed))
+            cursor.execute(sql, [_array(values) for _, values in (*happened.values(), *owed.values())])
             id_of = {key: pk for pk, key in cursor.fetchall()}
             ids += [id_of[each.idempotency_key] for each in batch]
     return ids
+
+
+Columns = dict[str, tuple[str, "Sequence[str | int | None]"]]  # column → its type, and its values
+Types = tuple[tuple[str, str], ...]  # columns and their types
+
+
+def _types(columns: Columns) -> Types:
+    return tuple([(name, kind) for name, (kind, _) in columns.items()])
 
 
 def _actor(occurrence: Occurrence) -> str:
@@ -257,48 +256,28 @@ def _quoted(value: str | int | None) -> str:
 
 
 @cache
-def _at_once_sql(tenant_type: str, *, has_payloads: bool, has_words: bool, has_versions: bool, has_trace: bool) -> str:
+def _at_once_sql(happened: Types, owed: Types) -> str:
     """Return the statement: events in the order of the arrays, so that their ids ascend, and a sync for each pair."""
-    owed = _constants(IntegrationSync, {"event", "integration", "object_key"})
-    more, owes = "", "idempotency_key, integration_id"
-    if has_payloads:
-        more, owes = ", %s::text[]", f"{owes}, payload"
-        owed["payload"] = "new.payload"
-    if has_words:
-        more, owes = f"{more}, %s::text[], %s::text[]", f"{owes}, status, reason"
-        owed |= {
-            "status": "new.status",
-            "reason": "new.reason",
-            "settled_at": f"CASE new.status WHEN '{SKIPPED}' THEN happened.occurred_at END",
-        }
-    happens = (
-        "tenant_id, event_type, content_type_id, object_id, body, occurred_at, idempotency_key, origin_id, actor, "
-        "actor_key"
-    )
-    of_events = ""
-    if has_versions:
-        happens, of_events = f"{happens}, payload_version", ", %s::int[]"
-        more, owes = f"{more}, %s::int[], %s::text[]", f"{owes}, payload_version, older_body"
-        owed |= {"payload_version": "new.payload_version", "older_body": "new.older_body"}
-    if has_trace:
-        happens, of_events = f"{happens}, traceparent", f"{of_events}, %s::text[]"
+    happens, owes = (", ".join(name for name, _ in columns) for columns in (happened, owed))
+    of_events, of_syncs = (", ".join(f"%s::{kind}" for _, kind in columns) for columns in (happened, owed))
+    columns = _constants(IntegrationSync, {"event", "integration", "object_key"})
+    columns |= {name: f"new.{name}" for name, _ in owed if name not in ("idempotency_key", "integration_id")}
+    if columns["status"] == "new.status":
+        columns["settled_at"] = f"CASE new.status WHEN '{SKIPPED}' THEN happened.occurred_at END"
     return f"""
         WITH happened AS (
             INSERT INTO {IntegrationEvent._meta.db_table} ({happens})
             SELECT {happens}
-            FROM unnest(
-                %s::{tenant_type}[], %s::text[], %s::int[], %s::text[], %s::text[], %s::timestamptz[], %s::text[],
-                %s::bigint[], %s::text[], %s::text[]{of_events}
-            ) WITH ORDINALITY AS new ({happens}, n)
+            FROM unnest({of_events}) WITH ORDINALITY AS new ({happens}, n)
             ORDER BY n
             RETURNING id, idempotency_key, content_type_id, object_id, occurred_at
         ), owed AS (
             INSERT INTO {IntegrationSync._meta.db_table} (
-                event_id, integration_id, object_key, {", ".join(owed)}
+                event_id, integration_id, object_key, {", ".join(columns)}
             )
             SELECT happened.id, new.integration_id, happened.content_type_id || ':' || happened.object_id,
-                {", ".join(owed.values())}
-            FROM unnest(%s::text[], %s::bigint[]{more}) WITH ORDINALITY AS new ({owes}, n)
+                {", ".join(columns.values())}
+            FROM unnest({of_syncs}) WITH ORDINALITY AS new ({owes}, n)
             JOIN happened USING (idempotency_key)
             ORDER BY new.n
         )
@@ -330,7 +309,7 @@ def body_of(occurrence: Occurrence, payload: dict[str, Any]) -> str:
         text, cut = None, []
     except Exception:  # a value that raises when it is read must cost neither the change nor the event
         logger.warning("a value of a payload cannot be read; a minimal event is sent", exc_info=True)
-        return _minimal_body(occurrence, payload)
+        return encode(occurrence.minimal)
     named = (occurrence.event_type, occurrence.object_key, limit)
     if text is None:
         logger.warning("payload of %s for object %s is far larger than %s bytes; a minimal one is sent", *named)
@@ -341,7 +320,3 @@ def body_of(occurrence: Occurrence, payload: dict[str, Any]) -> str:
             "payload of %s for object %s is larger than %s bytes; cut: %s", *named, one_line(", ".join(cut[:20]))
         )
     return text
-
-
-def _minimal_body(occurrence: Occurrence, _payload: dict[str, Any]) -> str:
-    return encode(occurrence.minimal)

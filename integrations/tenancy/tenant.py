@@ -46,8 +46,12 @@ def is_tenant(model: type[models.Model]) -> bool:
 
 def tenant_field(name: str) -> models.Field[Any, Any] | None:
     """Return the column `name` of the tenant model, None if it has none."""
+    return _column(tenant_model(), name)
+
+
+def _column(model: Any, name: str) -> models.Field[Any, Any] | None:
     try:
-        field = tenant_model()._meta.get_field(name)
+        field = model._meta.get_field(name)
     except FieldDoesNotExist:
         return None
     return field if isinstance(field, models.Field) and field.concrete else None
@@ -55,12 +59,12 @@ def tenant_field(name: str) -> models.Field[Any, Any] | None:
 
 def name_of(tenant: models.Model) -> str:
     """Return what people call `tenant`."""
-    return str(getattr(tenant, "name") if tenant_field("name") else tenant)  # noqa: B009 - a host's column
+    return str(getattr(tenant, "name") if _column(tenant, "name") else tenant)  # noqa: B009 - a host's column
 
 
 def slug_of(tenant: models.Model) -> str:
     """Return the word for `tenant` in code, in folders and in the API: its slug, or its key if it has no such field."""
-    return str((getattr(tenant, "slug") or "") if tenant_field("slug") else tenant.pk)  # noqa: B009 - a host's column
+    return str((getattr(tenant, "slug") or "") if _column(tenant, "slug") else tenant.pk)  # noqa: B009 - a host's column
 
 
 def present() -> models.QuerySet[Any]:
