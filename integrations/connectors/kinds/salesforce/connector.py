@@ -6,11 +6,15 @@
 An upsert finds its record by an external id, so an event that is sent twice makes no second record. The token is
 renewed once after a 401, by the HTTPClient; nothing here calls itself. We do not use simple-salesforce: it opens its
 own sessions, past our address guard, and brings an XML and a SOAP library for what is plain JSON.
-Errors: errors.py beside this. Source: https://developer.salesforce.com/docs/atlas.en-us.api_rest.meta/api_rest/
+Errors: what Salesforce's codes mean, `FAULTS`. A message names code and fields, never values: Salesforce's own messages
+repeat those, and are only in the redacted excerpt.
+Source: https://developer.salesforce.com/docs/atlas.en-us.api_rest.meta/api_rest/
 """
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
@@ -19,29 +23,187 @@ from urllib.parse import quote
 
 from integrations.auth.assertion import key_problem
 from integrations.connectors.base import BaseConnector
-from integrations.connectors.manifest import OAuth
+from integrations.connectors.manifest import Field, Logo, Manifest, OAuth, RateLimit
 from integrations.connectors.paging import pages
 from integrations.connectors.port import Envelope, Receipt
 from integrations.connectors.registry import register
 from integrations.connectors.texts import value_at, words
 from integrations.credentials.secret_refs import is_reference
 from integrations.errors import (
+    QUOTA,
     ConfigurationError,
+    IntegrationAuthError,
     IntegrationError,
     IntegrationIncomplete,
     IntegrationPermanentError,
+    IntegrationRateLimited,
     IntegrationTemporaryError,
 )
+from integrations.faults import table
 from integrations.transport.classify import error_for
 from integrations.transport.http_client import with_query
 from integrations.transport.response import Headers, Response
 
-from . import composite, errors
+from . import composite
 from .composite import SubResult
-from .manifest import GRANTS, MANIFEST, NEEDED
 from .soql import checked_name
 
 MAX_IN_ADDRESS = 1500  # characters; a longer one travels in a body
+
+_TOKEN_URL = "{base_url}/services/oauth2/token"  # noqa: S105 - an address
+# Scopes are asked for only where a person agrees to them; the other two have those of the connected app.
+GRANTS = {
+    "client_credentials": OAuth(grant="client_credentials", token_url=_TOKEN_URL),
+    "jwt_bearer": OAuth(grant="jwt_bearer", token_url=_TOKEN_URL, audience="{audience}", lifetime=180),
+    "authorization_code": OAuth(
+        grant="authorization_code",
+        token_url=_TOKEN_URL,
+        authorize_url="{base_url}/services/oauth2/authorize",
+        scopes=("api", "refresh_token"),
+    ),
+}
+NEEDED = {  # beside the consumer key
+    "client_credentials": ("client_secret",),
+    "jwt_bearer": ("subject", "private_key"),
+    "authorization_code": (),
+}
+
+MANIFEST = Manifest(
+    key="salesforce",
+    label="Salesforce",
+    family="crm",
+    description="Upserts a record for every event, and queries and creates records.",
+    needs=(
+        "A connected app with its client ID, and a secret or private key",
+        "An object with an external ID field",
+    ),
+    logo=Logo(path="M7 18h10a4 4 0 0 0 .5-8A5.5 5.5 0 0 0 7 9.5 4.25 4.25 0 0 0 7 18z", colour="#0b67b2"),
+    docs_url="https://developer.salesforce.com/docs/atlas.en-us.api_rest.meta/api_rest/",
+    fields=(
+        Field(
+            name="base_url",
+            label="My Domain address",
+            kind="url",
+            required=True,
+            pattern=r"https?://[^/?#]+/?",
+            hint="must be an address without a path, such as https://acme.my.salesforce.com",
+            help="https://acme.my.salesforce.com, from Setup, “My Domain”.",
+        ),
+        Field(
+            name="grant",
+            label="Sign-in",
+            kind="choice",
+            choices=tuple(GRANTS),
+            default="client_credentials",
+            help="client_credentials: the app's own run-as user. jwt_bearer: a certificate, for one user. "
+            "authorization_code: a person agrees once, and we keep the refresh token.",
+        ),
+        Field(name="client_id", label="Consumer key", required=True, help="Of the connected app."),
+        Field(
+            name="client_secret", label="Consumer secret", kind="secret", trim=True, help="Not needed with jwt_bearer."
+        ),
+        Field(name="subject", label="User name", help="jwt_bearer only: the user the app acts for."),
+        Field(
+            name="private_key",
+            kind="secret",
+            trim=True,
+            multiline=True,
+            help="jwt_bearer only: the PEM key whose certificate was uploaded to the connected app.",
+        ),
+        Field(
+            name="refresh_token",
+            kind="secret",
+            trim=True,
+            help="authorization_code only, and only if you have one already; else connect.",
+            advanced=True,
+        ),
+        Field(
+            name="audience",
+            kind="choice",
+            choices=("https://login.salesforce.com", "https://test.salesforce.com"),
+            default="https://login.salesforce.com",
+            help="jwt_bearer only: test.salesforce.com for a sandbox.",
+            advanced=True,
+        ),
+        Field(name="sobject", label="Object", help="Into which events go: Case, or Order__c."),
+        Field(
+            name="external_id_field",
+            help="A field of that object that is marked “External ID” and “Unique”: Outbox_Id__c. By it a record is "
+            "found again, so that nothing is created twice.",
+        ),
+        Field(
+            name="external_id_path",
+            form="expression",
+            help="Where its value is in the payload: order.id gives one record for each order. Empty: the event's own "
+            "key, one record for each event.",
+            advanced=True,
+        ),
+        Field(
+            name="mapping",
+            kind="lines",
+            form="mapping",
+            help="One field a line: Subject: order.number. After “=” stands a constant: Origin: =Web shop.",
+        ),
+        Field(
+            name="api_version",
+            label="API version",
+            default="62.0",
+            pattern=r"[1-9]\d{1,2}\.0",
+            hint="such as 62.0",
+            advanced=True,
+        ),
+    ),
+    oauth=GRANTS["authorization_code"],  # the one that needs a person; `grant` decides
+    allowed_hosts=("*.my.salesforce.com", "*.my.salesforce.mil"),
+    rate_limit=RateLimit(per_minute=600, note="25 long requests at once; the daily limit depends on the edition"),
+    does=("deliver", "check", "read"),
+)
+
+_MAPPING = "the org has no such field, or it cannot be written; compare Mapping with the object's fields"
+_OBJECT = "there is no such object or external id field; check Object and External id field"
+_ACCESS = "the user may not write this; give its profile or permission set access to the object and its fields"
+_AUTOMATION = "a flow or trigger of the org fails for such records; an administrator must mend it"
+
+# What is not listed is the event's: a duplicate, a missing field, a value out of bounds.
+FAULTS = table(
+    {
+        "auth": """
+            INVALID_SESSION_ID INVALID_AUTH_HEADER INVALID_LOGIN API_DISABLED_FOR_ORG API_CURRENTLY_DISABLED
+            LOGIN_DURING_RESTRICTED_DOMAIN LOGIN_DURING_RESTRICTED_TIME ORG_LOCKED PASSWORD_LOCKOUT
+            INSUFFICIENT_ACCESS""",
+        "setup": """
+            INVALID_FIELD INVALID_FIELD_FOR_INSERT_UPDATE INVALID_TYPE NOT_FOUND INSUFFICIENT_ACCESS_OR_READONLY
+            FUNCTIONALITY_NOT_ENABLED UNSUPPORTED_API_VERSION STORAGE_LIMIT_EXCEEDED CANNOT_EXECUTE_FLOW_TRIGGER
+            CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY INVALID_OPERATION_WITH_EXPIRED_PASSWORD INACTIVE_OWNER_OR_USER""",
+        "quota": "REQUEST_LIMIT_EXCEEDED",
+        "temporary": """
+            UNABLE_TO_LOCK_ROW SERVER_UNAVAILABLE QUERY_TIMEOUT UNKNOWN_EXCEPTION REQUEST_RUNNING_TOO_LONG""",
+        "event": """
+            REQUIRED_FIELD_MISSING STRING_TOO_LONG DUPLICATE_VALUE DUPLICATES_DETECTED FIELD_CUSTOM_VALIDATION_EXCEPTION
+            FIELD_INTEGRITY_EXCEPTION INVALID_EMAIL_ADDRESS INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST
+            NUMBER_OUTSIDE_VALID_RANGE MALFORMED_ID INVALID_CROSS_REFERENCE_KEY ENTITY_IS_DELETED JSON_PARSER_ERROR
+            MALFORMED_QUERY""",
+    },
+    {
+        "INVALID_FIELD": _MAPPING,
+        "INVALID_FIELD_FOR_INSERT_UPDATE": _MAPPING,
+        "INVALID_TYPE": _OBJECT,
+        "NOT_FOUND": _OBJECT,
+        "INSUFFICIENT_ACCESS": _ACCESS,
+        "INSUFFICIENT_ACCESS_OR_READONLY": _ACCESS,
+        "STORAGE_LIMIT_EXCEEDED": "the org's storage is full; an administrator must make room",
+        "CANNOT_EXECUTE_FLOW_TRIGGER": _AUTOMATION,
+        "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY": _AUTOMATION,
+        "API_DISABLED_FOR_ORG": "the org's edition or the user has no API access",
+        "REQUEST_LIMIT_EXCEEDED": "the org has used up its API requests of 24 hours",
+        "UNSUPPORTED_API_VERSION": "the org does not know this API version any more; raise API version",
+        "INACTIVE_OWNER_OR_USER": "the user, or the owner of such records, was deactivated",
+        "INVALID_OPERATION_WITH_EXPIRED_PASSWORD": "the user's password has expired; set a new one",
+    },
+)
+_CODE = re.compile(r"[A-Z][A-Z0-9_]{2,79}", re.ASCII)
+_FIELD = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,79}", re.ASCII)
+_HALTED = "PROCESSING_HALTED"  # of a subrequest: another one failed, and that one says why
 
 
 @register
@@ -49,7 +211,7 @@ class SalesforceConnector(BaseConnector):
     """Records of one Salesforce org."""
 
     manifest = MANIFEST
-    faults = tuple(errors.FAULTS.values())
+    faults = tuple(FAULTS.values())
 
     @property
     def oauth(self) -> OAuth:
@@ -76,8 +238,8 @@ class SalesforceConnector(BaseConnector):
         if response.status == 300:
             message = f"{self.host}: several records have this external id; make the field unique"
             return IntegrationPermanentError(message, code="several", status=300, excerpt=error.excerpt)
-        code, fields = errors.code_of(response.body)
-        return errors.error_of(code, fields, host=self.host, error=error) if code else error
+        code, fields = code_of(response.body)
+        return error_of(code, fields, host=self.host, error=error) if code else error
 
     # -- records ------------------------------------------------------------------------------------------
 
@@ -167,18 +329,18 @@ class SalesforceConnector(BaseConnector):
         if answer is None:
             return ""
         if not self._object(answer).get("success", True):
-            code, fields = errors.code_of(answer)
+            code, fields = code_of(answer)
             refused = IntegrationPermanentError("refused", status=response.status)
-            raise errors.error_of(code or "NO_SUCCESS", fields, host=self.host, error=refused)
+            raise error_of(code or "NO_SUCCESS", fields, host=self.host, error=refused)
         return str(answer.get("id", ""))
 
     def _sub_result(self, item: Mapping[str, Any]) -> SubResult:
         status, body = int(item.get("httpStatusCode", 0)), item.get("body")
         error = None
         if not 200 <= status < 300:
-            code, fields = errors.code_of(body)
+            code, fields = code_of(body)
             plain = error_for(Response(status, Headers(), b""), host=self.host)
-            error = errors.error_of(code, fields, host=self.host, error=plain) if code and plain else plain
+            error = error_of(code, fields, host=self.host, error=plain) if code and plain else plain
         return SubResult(str(item.get("referenceId", "")), status, body, error)
 
 
@@ -207,3 +369,40 @@ def _name(name: str) -> str:
     except ValueError as error:
         problem = str(error)
     raise ConfigurationError({"name": problem})
+
+
+def code_of(body: bytes | Any) -> tuple[str, list[str]]:
+    """Return (the first error's code, its fields) of an answer's body; ("", []) if it holds no error."""
+    if isinstance(body, bytes):
+        try:
+            body = json.loads(body)
+        except (ValueError, RecursionError):
+            return "", []
+    if isinstance(body, dict):  # a result that says success: false
+        body = body.get("errors")
+    errors = [error for error in body if isinstance(error, dict)] if isinstance(body, list) else []
+    error = next((error for error in errors if error.get("errorCode") != _HALTED), errors[0] if errors else {})
+    code = str(error.get("errorCode") or error.get("statusCode") or "")
+    fields = error.get("fields")
+    names = [str(name) for name in fields] if isinstance(fields, list) else []
+    return code if _CODE.fullmatch(code) else "", [name for name in names[:10] if _FIELD.fullmatch(name)]
+
+
+def error_of(code: str, fields: list[str], *, host: str, error: IntegrationError) -> IntegrationError:
+    """Return what `code` means, where `error` is what the status alone says."""
+    about = f" ({', '.join(fields)})" if fields else ""
+    words = f"{host} answered {code}{about}"
+    more: dict[str, Any] = {
+        "code": code.lower(),
+        "status": error.status,
+        "retry_after": error.retry_after,
+        "excerpt": error.excerpt,
+    }
+    fault = FAULTS.get(code)
+    if fault is not None and fault.kind == "quota":
+        return IntegrationRateLimited(f"{words}: {fault.advice}", fault=QUOTA, **more)
+    if fault is not None:
+        return fault.error(words, **more)
+    if isinstance(error, IntegrationAuthError | IntegrationRateLimited):
+        return type(error)(words, **more)
+    return (IntegrationTemporaryError if (error.status or 0) >= 500 else IntegrationPermanentError)(words, **more)

@@ -30,7 +30,6 @@ from integrations import conf
 from integrations.auth.scheme import Auth, BasicAuth
 from integrations.connectors.base import BaseConnector
 from integrations.connectors.manifest import Field, Logo, Manifest, OAuth
-from integrations.connectors.odata import result_of, said
 from integrations.connectors.orders import Order
 from integrations.connectors.port import Envelope, Receipt
 from integrations.connectors.registry import register
@@ -102,6 +101,8 @@ MANIFEST = Manifest(
     oauth=OAuth(grant="client_credentials", token_url="{token_url}", client_auth="header"),  # noqa: S106 - a place
     does=("export", "check"),
 )
+
+_CODE = re.compile(r"[A-Za-z0-9_/.-]{1,40}")
 
 
 @register
@@ -229,3 +230,19 @@ def _left(until: float) -> float:
     if (left := until - time.monotonic()) < 1:
         raise IntegrationTemporaryError("SAP was too slow", code="timeout", was_sent=False)
     return left
+
+
+def result_of(response: Response) -> dict[str, Any]:
+    """Return ``d`` of an OData V2 answer; {} if it has none."""
+    value = response.json_object.get("d")
+    return value if isinstance(value, dict) else {}
+
+
+def said(response: Response) -> tuple[str, str]:
+    """Return (code, text) of the error, "" for what it does not say; the text is not redacted."""
+    error = response.json_object.get("error")
+    if not isinstance(error, dict):
+        return "", ""
+    code, message = error.get("code"), error.get("message")
+    text = message.get("value") if isinstance(message, dict) else message
+    return (code if isinstance(code, str) and _CODE.fullmatch(code) else ""), (text if isinstance(text, str) else "")

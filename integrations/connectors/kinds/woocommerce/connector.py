@@ -19,7 +19,9 @@ a digest of topic and body beside it.
 
 The key goes in the header Authorization (Basic, https), never in the address, which everybody logs. A shop whose web
 server drops that header must be mended there. “Plain” permalinks have no such API; WooCommerce itself wants others.
-Errors: errors.py beside this. Source: https://woocommerce.github.io/woocommerce-rest-api-docs/, WooCommerce 5.8 and
+Errors name the shop's code and what to do; its own message is in the shop's language, and only in the redacted excerpt.
+A 410 is about one object in the waste bin, and says nothing about the shop: permanent.
+Source: https://woocommerce.github.io/woocommerce-rest-api-docs/, WooCommerce 5.8 and
 later (modified_after), and what its own controllers do.
 """
 
@@ -37,13 +39,15 @@ from typing import Any
 from integrations.auth.scheme import Auth, BasicAuth
 from integrations.connectors.base import BaseConnector
 from integrations.connectors.config_check import check
-from integrations.connectors.families.shop import Order, OrderStatus, Product, ShopPort
-from integrations.connectors.families.status_map import StatusMap, status_map_problems
+from integrations.connectors.families.shop import FAMILY, Order, OrderStatus, Product, ShopPort
+from integrations.connectors.families.status_map import STATUS_MAP_FIELDS, StatusMap, status_map_problems
 from integrations.connectors.incoming import WebhookDTO
+from integrations.connectors.manifest import Field, Inbound, Logo, Manifest
 from integrations.connectors.page import Page
 from integrations.connectors.registry import register
 from integrations.database import clock
 from integrations.errors import (
+    SETUP,
     ConfigurationError,
     IntegrationAuthError,
     IntegrationError,
@@ -51,12 +55,12 @@ from integrations.errors import (
     IntegrationTemporaryError,
     forgets_locals,
 )
+from integrations.faults import Fault
 from integrations.transport.response import Response
 from integrations.transport.retry_after import parse_http_date
 
-from . import errors, rows
-from .manifest import MANIFEST
-from .window import Listing, Place, Row, read
+from . import rows
+from .window import MAX_SIZE, Listing, Place, Row, read
 
 STATUSES = StatusMap(
     inbound={
@@ -84,13 +88,128 @@ _WORD = re.compile(r"[a-z0-9_-]{1,50}", re.ASCII)
 _PING = re.compile(rb"webhook_id=[0-9]{1,20}")
 _CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
 
+MANIFEST = Manifest(
+    key="woocommerce",
+    label="WooCommerce",
+    family=FAMILY,
+    description="Reads orders and products of a WooCommerce shop, and sets the status of orders.",
+    needs=(
+        "The shop's address",
+        "A REST API key: consumer key and secret",
+    ),
+    logo=Logo(path="M3 5h3l2 10h9l3-7H7M9 19h.01M16 19h.01", colour="#7b4f9d"),
+    docs_url="https://woocommerce.github.io/woocommerce-rest-api-docs/",
+    fields=(
+        Field(
+            name="store_url",
+            label="Shop address",
+            kind="url",
+            required=True,
+            pattern=r"[^?#\s]+",
+            hint="must be an address without ? and #, such as https://myshop.com",
+            help="https://myshop.com, with the folder that WordPress is in, if it is in one.",
+        ),
+        Field(
+            name="consumer_key",
+            kind="secret",
+            trim=True,
+            required=True,
+            help="ck_…, from WooCommerce, Settings, Advanced, REST API. Its permission: Read; Read/Write to set "
+            "statuses. Its user must be one who manages the shop.",
+        ),
+        Field(
+            name="consumer_secret", kind="secret", trim=True, required=True, help="cs_…, shown once, beside the key."
+        ),
+        Field(
+            name="prices_include_vat",
+            label="Prices include VAT",
+            kind="boolean",
+            default=False,
+            help="As in the shop: WooCommerce, Settings, Tax, “Prices entered with tax”.",
+        ),
+        Field(
+            name="vat_rate",
+            label="VAT rate",
+            pattern=r"0([.][0-9]{1,6})?",
+            hint="must be a number from 0 to below 1, such as 0.19 for 19 %",
+            help="0.19 for 19 %. By it a product's price is reckoned with or without VAT; orders say their tax.",
+        ),
+        *STATUS_MAP_FIELDS,
+        Field(
+            name="currency",
+            pattern=r"[A-Z]{3}",
+            hint="must be three capital letters, such as EUR",
+            help="Of the products' prices. Empty: the shop is asked.",
+            advanced=True,
+        ),
+        Field(
+            name="page_size",
+            kind="integer",
+            default=MAX_SIZE,
+            minimum=1,
+            maximum=MAX_SIZE,
+            help="Orders or products in one answer. Less if answers become too large for the shop, or for us.",
+            advanced=True,
+        ),
+        Field(
+            name="webhook_secret",
+            kind="secret",
+            multiline=True,
+            help="The secret of the shop's webhooks: WooCommerce, Settings, Advanced, Webhooks. One per line while it "
+            "is changed. Empty: none of its webhooks is accepted.",
+        ),
+    ),
+    inbound=Inbound(
+        scheme="woocommerce",
+        id_header="X-WC-Webhook-Delivery-ID",
+        event_header="X-WC-Webhook-Topic",
+        sends_forms=True,  # the ping alone
+    ),
+    timeout=30,
+    does=("check", "read"),
+)
+
+
+# The most frequent trouble with this API, a 401 ``woocommerce_rest_cannot_view``, has three causes that look alike: the
+# key's user may not; the address is not the shop's own (http, or another host, so that WooCommerce takes us for a
+# visitor); or the web server drops the header Authorization.
+_CANNOT = (
+    "the key may not do this; check its permission and that its user manages the shop, that the address is the shop's "
+    "own with https, and that the web server passes on the header Authorization"
+)
+_ADVICE = {
+    "woocommerce_rest_cannot_view": _CANNOT,
+    "woocommerce_rest_cannot_read": _CANNOT,
+    "woocommerce_rest_cannot_edit": _CANNOT,
+    "woocommerce_rest_authentication_error": "the consumer key or secret is wrong, or was revoked; or the key may only "
+    "read, and setting a status needs Read/Write",
+    "woocommerce_rest_shop_order_invalid_id": "there is no such order",
+    "rest_no_route": "WooCommerce is not active there, or is older than 3.5",
+    "rest_not_logged_in": "a plugin of the shop shuts the REST API for all but its own users",
+    "rest_forbidden": "a plugin of the shop shuts the REST API",
+}
+_NO_API = (
+    "there is no REST API at this address; check the shop's address, and choose any structure but “Plain” in "
+    "WordPress, Settings, Permalinks"
+)
+FAULTS = (
+    Fault("401, 403 with a code", "auth", _CANNOT),
+    *(Fault(code, "auth", _ADVICE[code]) for code in ("woocommerce_rest_authentication_error", "rest_not_logged_in")),
+    Fault("rest_no_route", "setup", _ADVICE["rest_no_route"]),
+    Fault("404 without a code", "setup", _NO_API),
+    Fault("rest_invalid_param", "event", "the answer names the parameters that the shop does not take"),
+    Fault("410 of one object", "event", "it is in the waste bin"),
+)
+_CODE = re.compile(r"[A-Za-z][A-Za-z0-9_-]{1,79}", re.ASCII)
+_PARAMETER = re.compile(r"[a-z_]{1,40}")
+
 
 @register
 class WooCommerceConnector(BaseConnector, ShopPort):
     """Orders and products of one WooCommerce shop."""
 
     manifest = MANIFEST
-    faults = errors.FAULTS
+    faults = FAULTS
 
     @property
     def base_url(self) -> str:
@@ -112,7 +231,7 @@ class WooCommerceConnector(BaseConnector, ShopPort):
 
     def classify(self, response: Response) -> IntegrationError | None:
         error = super().classify(response)
-        return error and errors.refined(error, response, self.host)
+        return error and refined(error, response, self.host)
 
     def check(self) -> str:
         response = self.http.send("GET", "orders", params={"per_page": 1, "_fields": "id"})
@@ -235,3 +354,45 @@ def _checked_id(order_id: object) -> str:
     if not _ORDER_ID.fullmatch(found):
         raise IntegrationPermanentError("order_id: must be a number, as WooCommerce counts orders", code="bad_order_id")
     return found
+
+
+def refined(error: IntegrationError, response: Response, host: str) -> IntegrationError:
+    """Return what the shop means where the default table says `error`."""
+    answer = response.json_object
+    code = str(answer.get("code", ""))
+    if not _CODE.fullmatch(code):
+        code = ""
+    fault = SETUP if code == "rest_no_route" else None
+    kind = IntegrationPermanentError if response.status == 410 else type(error)
+    if code:
+        advice = _ADVICE.get(code, "") or _about(code, answer)
+        words = f"{host} answered {response.status} {code}" + (f": {advice}" if advice else "")
+    elif response.status == 404:
+        fault = SETUP
+        words = f"{host} answered 404: {_NO_API}"
+    elif kind is not type(error):
+        words = f"{host} answered {response.status}"
+    else:
+        return error
+    return kind(
+        words,
+        code=code or error.code,
+        status=error.status,
+        retry_after=error.retry_after,
+        excerpt=error.excerpt,
+        fault=fault,
+    )
+
+
+def _about(code: str, answer: dict[str, Any]) -> str:
+    """Return what is wrong with a request of ours; names of parameters, never values."""
+    if code != "rest_invalid_param":
+        return ""
+    data = answer.get("data")
+    params = data.get("params") if isinstance(data, dict) else None
+    names = sorted(name for name in params if _PARAMETER.fullmatch(name)) if isinstance(params, dict) else []
+    if "orderby" in names or "modified_after" in names:
+        return "it cannot list by the time of the last change; update WooCommerce to 5.8 or later"
+    if names == ["status"]:
+        return "the shop has no such order status; check “Statuses for the shop”"
+    return f"it does not take {', '.join(names[:10])}" if names else ""

@@ -31,12 +31,12 @@ import json
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
+from zoneinfo import ZoneInfo, available_timezones
 
 from integrations.errors import IntegrationPermanentError, IntegrationTemporaryError
-
-from .timezones import on_every_clock
 
 MAX_SIZE = 100  # rows in one answer; WooCommerce gives no more
 OVERLAP = 60  # seconds; a second that is this old is over, on all of a shop's servers
@@ -250,3 +250,32 @@ def _digest(row: Row) -> str:
     """Return 48 bits of what `row` holds: a second change within one second looks different."""
     held = {name: value for name, value in row.items() if name not in _VOLATILE}
     return urlsafe_b64encode(hashlib.sha256(json.dumps(held, sort_keys=True).encode()).digest()[:6]).decode()
+
+
+STEP = timedelta(minutes=30)
+
+
+# WordPress reads a time without a zone as one of its own zone, also where it is compared with a column in UTC. In the
+# night when summer begins, 02:20 does not exist there, and PHP makes 03:20 of it: a bound would move an hour, and what
+# changed in that hour would be left out. We do not know the shop's zone, so all of them count.
+def on_every_clock(moment: datetime) -> datetime:
+    """Return the naive `moment`, or a time up to some hours before it that every zone's clock shows."""
+    while _is_leapt_over(moment):
+        moment -= STEP
+    return moment
+
+
+@lru_cache(maxsize=256)
+def _is_leapt_over(moment: datetime) -> bool:
+    if not datetime.min + timedelta(days=2) < moment < datetime.max - timedelta(days=2):
+        return False
+    for zone in _zones():
+        local = moment.replace(tzinfo=zone)
+        if local.astimezone(UTC).astimezone(zone).replace(tzinfo=None) != moment:
+            return True
+    return False
+
+
+@lru_cache(maxsize=1)
+def _zones() -> tuple[ZoneInfo, ...]:
+    return tuple(map(ZoneInfo, sorted(available_timezones())))

@@ -12,8 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from integrations.connectors.kinds.woocommerce import WooCommerceConnector
-from integrations.connectors.kinds.woocommerce.timezones import on_every_clock
-from integrations.connectors.kinds.woocommerce.window import DIGEST, MAX_SIZE, REMEMBERED, Listing, Place, read
+from integrations.connectors.kinds.woocommerce.window import (
+    DIGEST,
+    MAX_SIZE,
+    REMEMBERED,
+    Listing,
+    Place,
+    on_every_clock,
+    read,
+)
 from integrations.connectors.page import MAX_CURSOR, Page
 from integrations.errors import IntegrationPermanentError, IntegrationTemporaryError
 from integrations.tests.woocommerce_server import Shop
