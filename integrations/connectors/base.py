@@ -6,13 +6,13 @@ Unbound it is the port `ERPConnectorPort`: ``export(order, config)``, ``test_con
 ``create_issue``, ….
 
 A subclass writes `deliver` (an event), or `export` (an order), or both; each is built on the other where it is
-missing. `check` is optional: a call that proves the credentials and changes nothing. Its configuration is read in
-configured.py, what its system calls back in receiving.py.
+missing. `check` is optional: a call that proves the credentials and changes nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property, partial
@@ -26,6 +26,7 @@ from integrations.auth.scheme import Auth
 from integrations.auth.token import process_tokens
 from integrations.errors import (
     MAX_MESSAGE,
+    ConfigurationError,
     IntegrationAuthError,
     IntegrationError,
     IntegrationTemporaryError,
@@ -43,16 +44,32 @@ from integrations.transport.redaction import redact, texts_in
 from integrations.transport.response import Response
 from integrations.transport.tcp import Conversation
 
-from .manifest import Manifest, OAuth
+from .config_check import check, checked
+from .incoming import HANDSHAKES, STORED, Answer, WebhookDTO, parse
+from .manifest import Inbound, Manifest, OAuth
 from .orders import Order, order_body, order_id, order_key
-from .port import Envelope, ExportResult, Receipt, TestResult
-from .receiving import Receiving
-from .timer import Timer
+from .port import Binding, Client, Envelope, ERPConnectorPort, ExportResult, Receipt, TestResult
+from .versions import Version
 
 _CALLS = frozenset({"deliver", "export", "check", "connect"})  # whose errors are reported, with what they held
 
 
-class BaseConnector(Receiving):
+class Timer:
+    """Milliseconds since it was started; stands still when its block ends, also by an exception."""
+
+    def __init__(self) -> None:
+        self._started = time.perf_counter()
+        self._ended: float | None = None
+
+    def stop(self) -> None:
+        self._ended = time.perf_counter()
+
+    @property
+    def latency_ms(self) -> float:
+        return ((self._ended or time.perf_counter()) - self._started) * 1000
+
+
+class BaseConnector(ERPConnectorPort):
     """Base of all connectors.
 
     Args:
@@ -63,8 +80,14 @@ class BaseConnector(Receiving):
         gate: what its requests pass, where a lane does not send them (connections/abstract.py).
     """
 
+    manifest: ClassVar[Manifest]
     gate: Gate | None = None
     faults: ClassVar[Sequence[Fault]] = ()  # what its system's own codes mean; its page prints them
+    takes_only_actions: ClassVar[bool] = False  # True: whoever calls back must name an inbound action
+
+    def __init__(self, binding: Binding | None = None, client: Client | None = None) -> None:
+        self.binding = binding or Binding()
+        self._client = client
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -98,6 +121,68 @@ class BaseConnector(Receiving):
     def host(self) -> str:
         """The host that messages name; never a path."""
         return urlsplit(self.base_url).hostname or ""
+
+    # -- its configuration: bound to it or given with a call ------------------------------------------------
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        """The binding's settings with the manifest's defaults; check with `validate_config`."""
+        return {**self.manifest.defaults(), **self.binding.settings}
+
+    @classmethod
+    @forgets_locals
+    def bound_to(cls, config: Mapping[str, Any], client: Client | None = None, **more: Any) -> Self:
+        """Return the connector bound to a flat configuration.
+
+        Raises:
+            ConfigurationError: a field is missing or wrong; names, never values.
+        """
+        return cls(Binding.from_settings(cls.manifest, cls.checked_config(config), **more), client)
+
+    @classmethod
+    def checked_config(cls, config: Mapping[str, Any], stored: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Return `config` with defaults and proper types.
+
+        Args:
+            stored: the configuration in whose place it comes, if there is one.
+
+        Raises:
+            ConfigurationError: `validate_config`, or `validate_change`, finds something wrong.
+        """
+        if problems := cls.validate_config(config) if stored is None else cls.validate_change(config, stored):
+            raise ConfigurationError(problems)
+        return checked(cls.manifest, config, stored)
+
+    @classmethod
+    def validate_config(cls, config: Mapping[str, Any]) -> dict[str, str]:
+        """Return {field: what is wrong}; {} when `config` is fine."""
+        return check(cls.manifest, config)[1]
+
+    @classmethod
+    def validate_change(cls, config: Mapping[str, Any], stored: Mapping[str, Any]) -> dict[str, str]:
+        """Return {field: what is wrong} with `config` in the place of what is `stored`.
+
+        A rule that came after something was stored may let that stay: it must not stop people from changing others.
+        """
+        problems = cls.validate_config(config)
+        may_stay = check(cls.manifest, config)[1].keys() - check(cls.manifest, config, stored)[1].keys()
+        return {name: problem for name, problem in problems.items() if name not in may_stay}
+
+    @forgets_locals
+    def validate_required_fields(self, config: Mapping[str, Any], names: Iterable[str]) -> None:
+        """Raise ConfigurationError (a ConnectorError) naming those of `names` that `config` lacks."""
+        if missing := [name for name in names if config.get(name) in (None, "", [], {})]:
+            raise ConfigurationError(dict.fromkeys(missing, "missing; it is required"))
+
+    @classmethod
+    def can_migrate(cls, before: Version) -> bool:
+        """Tell whether `migrate_config` reads what version `before` (an older major one) stored."""
+        return False
+
+    @classmethod
+    def migrate_config(cls, config: dict[str, Any], from_version: str) -> dict[str, Any]:
+        """Return the flat configuration that version `from_version` stored, as this version wants it."""
+        return config
 
     # -- what a subclass says of its system -----------------------------------------------------------
 
@@ -186,6 +271,48 @@ class BaseConnector(Receiving):
             storage_key=receipt.location or None,
             connector_metadata={"status": receipt.status, **receipt.details},
         )
+
+    # -- how its system calls us back; signatures are verified before (inbound/schemes.py) ------------------
+
+    @property
+    def inbound(self) -> Inbound | None:
+        """How this system calls us back; a kind whose tenants choose overrides it with what they chose."""
+        return self.manifest.inbound
+
+    def inbound_secrets(self) -> tuple[str, ...]:
+        """Return the secrets that prove a webhook to us, newest first; none: nothing is accepted."""
+        inbound = self.inbound
+        found = self.settings.get(inbound.secret_field) if inbound else None
+        return tuple(line for line in found.splitlines() if line.strip()) if isinstance(found, str) else ()
+
+    def parse_webhook(self, headers: Mapping[str, str], body: bytes) -> WebhookDTO:
+        """Return what a delivery says; its signature is proven.
+
+        Raises:
+            ValueError: it is not what this system sends.
+        """
+        return parse(self.inbound, headers, body)
+
+    def is_trial(self, body: bytes) -> bool:
+        """Whether this is how the system tries an address when a webhook is saved there, without signing.
+
+        Such a request is answered 200, or people would see an error there; nothing is stored, nothing is done.
+        """
+        return False
+
+    def handshake(self, dto: WebhookDTO) -> Answer | None:
+        """Return the answer to a *signed* trial of the address, which is not stored; None: it is a delivery."""
+        answer = HANDSHAKES.get(self.inbound.scheme) if self.inbound else None
+        return answer(dto.payload) if answer else None
+
+    def answer(self, status: str) -> Answer:
+        """Return what the sender reads whose webhook is dealt with.
+
+        Args:
+            status: ``received``; ``duplicate``, it had come before; ``ping``, it was a trial (`is_trial`).
+        """
+        scheme = self.inbound.scheme if self.inbound else ""
+        return STORED.get(scheme) or Answer({"status": status})
 
     # -- lifecycle ----------------------------------------------------------------------------------------
 

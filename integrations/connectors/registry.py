@@ -26,8 +26,7 @@ from integrations.errors import IncompatibleConnector, TemplateError, UnknownCon
 
 from .base import BaseConnector
 from .manifest import Manifest
-from .template.interpreter import TemplateInterpreter
-from .template.load import templates_in
+from .template.load import TemplateInterpreter, templates_in
 from .versions import check_sdk
 
 ENTRY_POINT_GROUP = "integrations.connectors"

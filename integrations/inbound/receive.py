@@ -23,7 +23,7 @@ from django.db.models.functions import Now
 from integrations import conf
 from integrations.connections.abstract import AbstractConnection
 from integrations.connections.registered import model_of
-from integrations.connectors.content import ContentRefused
+from integrations.connectors.incoming import ContentRefused
 from integrations.connectors.registry import ConnectorRegistry
 from integrations.database.times import after
 from integrations.delivery.hints import QUEUE, SLOW_QUEUE, send_hint

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Mapping
 
-from integrations.connectors.content import REPLACEMENT
+from integrations.connectors.incoming import REPLACEMENT
 from integrations.connectors.manifest import Inbound
 from integrations.transport.redaction import PLAIN_HEADERS, is_secret_name, mask_known, redact
 

@@ -28,11 +28,9 @@ from django.views.decorators.csrf import csrf_exempt
 from integrations import conf, per_minute
 from integrations.connections.abstract import AbstractConnection
 from integrations.connections.registered import connection_model
-from integrations.connectors import content
 from integrations.connectors.base import BaseConnector
-from integrations.connectors.inbound_answers import Answer
 from integrations.connectors.inbound_secret import any_weak
-from integrations.connectors.incoming import WebhookDTO
+from integrations.connectors.incoming import Answer, ContentRefused, WebhookDTO, payload_of
 from integrations.credentials.error_reports import hides_secrets
 from integrations.database import clock
 from integrations.errors import EncryptionError, IncompatibleConnector, IntegrationError, UnknownConnector
@@ -246,8 +244,8 @@ def _keep(adapter: BaseConnector, delivery: Delivery) -> Answer:
     assert inbound is not None  # noqa: S101
     content_type = delivery.headers.get("Content-Type", "")
     try:
-        payload = content.read(delivery.body, content_type, sends_forms=inbound.sends_forms)
-    except content.ContentRefused as refused:
+        payload = payload_of(delivery.body, content_type, sends_forms=inbound.sends_forms)
+    except ContentRefused as refused:
         raise _Refused(400, str(refused)) from None
     try:
         dto = adapter.parse_webhook(delivery.headers, delivery.body)
@@ -263,6 +261,6 @@ def _keep(adapter: BaseConnector, delivery: Delivery) -> Answer:
     event_id = copy_id(inbound.scheme, dto.event_id, delivery.headers, delivery.body)
     try:
         event = store(webhook_event_model(), delivery, payload, event_type=dto.event_type, event_id=event_id)
-    except content.ContentRefused as refused:
+    except ContentRefused as refused:
         raise _Refused(400, str(refused)) from None
     return adapter.answer("duplicate" if event.is_duplicate else "received")

@@ -6,9 +6,8 @@ import logging
 from collections.abc import Iterable, Mapping
 
 from integrations.connections.abstract import AbstractConnection
-from integrations.connectors import content
 from integrations.connectors.base import BaseConnector
-from integrations.connectors.incoming import WebhookDTO, parse
+from integrations.connectors.incoming import WebhookDTO, parse, payload_of
 from integrations.database import clock
 from integrations.errors import IntegrationError
 from integrations.inbound import schemes
@@ -81,7 +80,7 @@ class WebhookService:
             )
         except SignatureInvalid as invalid:
             return store_rejected(self.model, delivery, invalid.reason)
-        payload = content.read(raw, _content_type(headers), sends_forms=True)
+        payload = payload_of(raw, _content_type(headers), sends_forms=True)
         dto = _parsed(adapter, delivery)
         event_id = copy_id(signature_method, dto.event_id, headers, raw)
         return store(self.model, delivery, payload, event_type=dto.event_type, event_id=event_id)

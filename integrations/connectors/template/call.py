@@ -1,30 +1,36 @@
-"""Where the values of a call go: its path, its query, its headers. They cannot leave their place.
+"""One call: where the values of a template go, and what the answer says of itself.
 
-In a path they are percent-encoded and are never a dot segment, nor nothing; in a query they are encoded by the client;
-in a header they hold no line break. Errors: ``TemplateError`` while loading, ``IntegrationPermanentError`` (code
-``template`` or ``header_invalid``) while running.
+Values cannot leave their place: in a path they are percent-encoded and are never a dot segment, nor nothing; in a query
+they are encoded by the client; in a header they hold no line break. Errors: ``TemplateError`` while loading,
+``IntegrationPermanentError`` (code ``template`` or ``header_invalid``) while running.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 from urllib.parse import quote
 
 from integrations.connectors.functions import text_of
-from integrations.errors import IntegrationPermanentError
+from integrations.errors import IntegrationError, IntegrationPermanentError, printable
 from integrations.transport.headers import HeaderRejected, check_headers
+from integrations.transport.redaction import redact
+from integrations.transport.response import Response
+from integrations.transport.retry_after import LIMIT
 
-from .scope import Names, Scope
 from .source import Block, Text
-from .values import Compiler, Constant, Mixed, Value
+from .values import Compiler, Constant, Mixed, Names, Scope, Value
 
 Headers = tuple[tuple[str, Value], ...]
 
 _PATH = re.compile(r"(?:/[A-Za-z0-9._~!$&'()*+,;=:@%-]*)*", re.ASCII)
 _DOTS = frozenset({".", ".."})
+
+MAX_REASON = 200  # characters of what an answer says of itself
+_SECONDS = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)s?", re.ASCII)  # with "s": a Duration of protocol buffers' JSON
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,3 +135,31 @@ def _segment(place: str, value: Any) -> str:
 
 def _query_value(value: Any) -> Any:
     return [text_of(item) for item in value] if isinstance(value, list) else text_of(value)
+
+
+def answer(response: Response) -> dict[str, Any]:
+    """Return the fields of ``response`` for a received answer; ``json`` is null for what is no JSON."""
+    text = response.body[:65536].decode("utf-8", "replace")
+    return {"status": response.status, "json": response.json, "text": text, "headers": dict(response.headers.items())}
+
+
+def reason_in(reason: Value | None, scope: Scope, secrets: Iterable[str]) -> str:
+    """Return what an answer says of itself, on one line, redacted; "" if it says nothing."""
+    try:
+        text = "" if reason is None else text_of(reason.render(scope))
+    except IntegrationError:
+        return ""
+    return redact(printable(" ".join(text.split())), tuple(secrets))[:MAX_REASON]
+
+
+def seconds_in(wait: Value | None, scope: Scope) -> float | None:
+    """Return the seconds that an answer names as ``12``, ``"12.5"`` or ``"34s"``; None for anything else."""
+    try:
+        value = None if wait is None else wait.render(scope)
+    except IntegrationError:
+        return None
+    if isinstance(value, bool):
+        return None
+    match = _SECONDS.fullmatch(value) if isinstance(value, str) else None
+    number = float(match[1]) if match else value if isinstance(value, int | float) else None
+    return min(float(number), LIMIT) if number is not None and number >= 0 else None

@@ -33,7 +33,6 @@ from integrations.faults import Fault
 from integrations.transport.classify import retry_after_of
 from integrations.transport.response import Response
 
-from .answers import reason_in, seconds_in
 from .call import (
     Headers,
     Path,
@@ -42,12 +41,13 @@ from .call import (
     compile_header,
     compile_headers,
     compile_path,
+    reason_in,
     render_headers,
     render_query,
+    seconds_in,
 )
-from .scope import EVENT, RESPONSE, SUMMARY, Names, Scope
 from .source import Block, Items, Text, plain
-from .values import Compiler, Expression, Value
+from .values import EVENT, RESPONSE, SUMMARY, Compiler, Expression, Names, Scope, Value
 
 FORMAT = 1
 ErrorKind = Literal["auth", "rate_limited", "setup", "quota", "temporary", "permanent", "gone"]

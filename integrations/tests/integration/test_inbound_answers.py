@@ -9,8 +9,7 @@ from urllib.parse import urlencode
 import pytest
 from django.core.cache import cache
 
-from integrations.connectors.inbound_answers import Answer
-from integrations.connectors.incoming import WebhookDTO
+from integrations.connectors.incoming import Answer, WebhookDTO
 from integrations.connectors.registry import ConnectorRegistry
 from integrations.models import WebhookEvent
 from integrations.tests.factories import make_tenant

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from integrations.connectors.content import FORM, MAX_DEPTH, MAX_VALUES, ContentRefused, read
+from integrations.connectors.incoming import FORM, MAX_DEPTH, MAX_VALUES, ContentRefused, payload_of
 
 
 def refused(body: bytes, content_type: str = "application/json", **more: Any) -> str:
     with pytest.raises(ContentRefused) as caught:
-        read(body, content_type, **more)
+        payload_of(body, content_type, **more)
     return str(caught.value)
 
 
@@ -39,7 +39,7 @@ def refused(body: bytes, content_type: str = "application/json", **more: Any) ->
     ],
 )
 def test_json(body: bytes, payload: Any) -> None:
-    assert read(body, "application/json; charset=utf-8") == read(body) == payload
+    assert payload_of(body, "application/json; charset=utf-8") == payload_of(body) == payload
 
 
 @pytest.mark.parametrize(
@@ -66,16 +66,16 @@ def test_refused_json(body: bytes, words: str) -> None:
 
 
 def test_as_deep_as_allowed() -> None:
-    assert "raw" in read(b"[" * MAX_DEPTH + b"]" * MAX_DEPTH)
+    assert "raw" in payload_of(b"[" * MAX_DEPTH + b"]" * MAX_DEPTH)
 
 
 def test_as_many_values_as_allowed() -> None:
     inner = MAX_VALUES - 1  # the list itself counts
-    assert len(read(b"[%b]" % b",".join([b"7"] * inner))["raw"]) == inner
+    assert len(payload_of(b"[%b]" % b",".join([b"7"] * inner))["raw"]) == inner
     for item in (b"7", b"[]", b'{"a":1}'):
         assert "more than 100000 values" in refused(b"[%b]" % b",".join([item] * MAX_VALUES))
     assert "more than" in refused(b"payload=[%b]" % b",".join([b"7"] * MAX_VALUES), FORM, sends_forms=True)
-    assert read(b'"%b"' % (b"," * 1_000_000)) == {"raw": "," * 1_000_000}
+    assert payload_of(b'"%b"' % (b"," * 1_000_000)) == {"raw": "," * 1_000_000}
 
 
 def test_a_refusal_repeats_nothing_of_the_body() -> None:
@@ -95,8 +95,8 @@ def test_a_refusal_repeats_nothing_of_the_body() -> None:
     ],
 )
 def test_forms(body: bytes, payload: Any) -> None:
-    assert read(body, f"{FORM}; charset=utf-8", sends_forms=True) == payload
-    assert read(body, "", sends_forms=True) == payload
+    assert payload_of(body, f"{FORM}; charset=utf-8", sends_forms=True) == payload
+    assert payload_of(body, "", sends_forms=True) == payload
     assert "not JSON" in refused(body, FORM)
 
 
@@ -116,15 +116,15 @@ def test_refused_forms(body: bytes, words: str) -> None:
 
 
 def test_json_of_a_provider_that_also_sends_forms() -> None:
-    assert read(b'{"a": "b=c"}', "application/json", sends_forms=True) == {"a": "b=c"}
-    assert read(b'{"a": "b=c"}', FORM, sends_forms=True) == {"a": "b=c"}  # the content type is wrong: it happens
+    assert payload_of(b'{"a": "b=c"}', "application/json", sends_forms=True) == {"a": "b=c"}
+    assert payload_of(b'{"a": "b=c"}', FORM, sends_forms=True) == {"a": "b=c"}  # the content type is wrong: it happens
     assert "not JSON" in refused(b"a=b", "application/vnd.acme+json", sends_forms=True)
 
 
 @given(st.binary(max_size=300), st.text(max_size=30), st.booleans())
 def test_never_anything_but_an_object_or_a_refusal(body: bytes, content_type: str, sends_forms: bool) -> None:
     try:
-        payload = read(body, content_type, sends_forms=sends_forms)
+        payload = payload_of(body, content_type, sends_forms=sends_forms)
     except ContentRefused:
         return
     assert isinstance(payload, dict)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from integrations.connectors.paging import next_link, pages
+from integrations.connectors.page import next_link, pages
 from integrations.errors import IntegrationPermanentError
 from integrations.tests.effort import computing
 from integrations.transport.response import Headers, Response

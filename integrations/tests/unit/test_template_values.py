@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from integrations.connectors.functions import MAX_RENDERED
 from integrations.connectors.template.call import Request
-from integrations.connectors.template.scope import Scope
+from integrations.connectors.template.values import Scope
 from integrations.errors import IntegrationPermanentError, TemplateError
 from integrations.tests.template_files import DELIVER, line_of, template
 

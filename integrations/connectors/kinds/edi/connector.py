@@ -20,9 +20,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from integrations.auth.scheme import ApiKeyAuth, Auth, BasicAuth
-from integrations.connectors import edifact
 from integrations.connectors.base import BaseConnector
-from integrations.connectors.edifact import segment
 from integrations.connectors.manifest import Field, Logo, Manifest
 from integrations.connectors.orders import Order
 from integrations.connectors.port import Envelope, Receipt
@@ -32,6 +30,9 @@ from integrations.database import clock
 from integrations.errors import SETUP, IntegrationError
 from integrations.faults import Fault
 from integrations.transport.response import Response
+
+from . import edifact
+from .edifact import segment
 
 MESSAGE_TYPE = ("ORDERS", "D", "96A", "UN", "EAN008")
 _GLN = re.compile(r"[0-9]{13}")

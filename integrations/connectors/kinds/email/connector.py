@@ -24,8 +24,7 @@ from dataclasses import dataclass
 from django.utils.translation import gettext as _
 
 from integrations.connectors.base import BaseConnector
-from integrations.connectors.common_fields import LINES, SUBJECT
-from integrations.connectors.manifest import Field, Logo, Manifest
+from integrations.connectors.manifest import LINES, SUBJECT, Field, Logo, Manifest
 from integrations.connectors.port import Envelope, Receipt
 from integrations.connectors.registry import register
 from integrations.errors import EVENT, MAX_MESSAGE, ConfigurationError, IntegrationError, IntegrationTemporaryError

@@ -22,10 +22,9 @@ from typing import Any, TypeVar
 
 from integrations.auth.scheme import Auth, BearerAuth
 from integrations.connectors.base import BaseConnector
-from integrations.connectors.common_fields import LINES, api_address
-from integrations.connectors.manifest import Field, Inbound, Logo, Manifest, RateLimit
+from integrations.connectors.manifest import LINES, Field, Inbound, Logo, Manifest, RateLimit, api_address
 from integrations.connectors.markup import cut, inert, markdown
-from integrations.connectors.paging import next_link, pages
+from integrations.connectors.page import next_link, pages
 from integrations.connectors.port import Envelope, Receipt
 from integrations.connectors.registry import register
 from integrations.database import clock

@@ -20,8 +20,7 @@ from urllib.parse import quote
 
 from integrations.auth.token import MemoryTokens
 from integrations.connectors.base import BaseConnector
-from integrations.connectors.common_fields import LINES, SUBJECT, api_address
-from integrations.connectors.manifest import Field, Logo, Manifest, OAuth, RateLimit
+from integrations.connectors.manifest import LINES, SUBJECT, Field, Logo, Manifest, OAuth, RateLimit, api_address
 from integrations.connectors.port import Envelope, Receipt
 from integrations.connectors.registry import register
 from integrations.errors import ConfigurationError, IntegrationAuthError, IntegrationError, IntegrationTemporaryError

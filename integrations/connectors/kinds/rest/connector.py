@@ -17,12 +17,10 @@ from integrations.connectors.manifest import Manifest
 from integrations.connectors.port import Envelope, Receipt
 from integrations.connectors.registry import interprets_templates
 from integrations.connectors.summary import object_of
-from integrations.connectors.template.answers import answer, reason_in
-from integrations.connectors.template.call import render_headers
-from integrations.connectors.template.interpreter import TemplateInterpreter
+from integrations.connectors.template.call import answer, reason_in, render_headers
+from integrations.connectors.template.load import TemplateInterpreter
 from integrations.connectors.template.schema import Action, Call, Pages
-from integrations.connectors.template.scope import Scope, public_fields
-from integrations.connectors.template.values import Value
+from integrations.connectors.template.values import Scope, Value, public_fields
 from integrations.errors import (
     ConfigurationError,
     IntegrationError,

@@ -24,7 +24,7 @@ from urllib.parse import quote
 from integrations.auth.assertion import key_problem
 from integrations.connectors.base import BaseConnector
 from integrations.connectors.manifest import Field, Logo, Manifest, OAuth, RateLimit
-from integrations.connectors.paging import pages
+from integrations.connectors.page import pages
 from integrations.connectors.port import Envelope, Receipt
 from integrations.connectors.registry import register
 from integrations.connectors.texts import value_at, words

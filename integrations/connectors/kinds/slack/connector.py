@@ -18,9 +18,8 @@ from urllib.parse import parse_qsl
 
 from integrations.auth.scheme import Auth, BearerAuth
 from integrations.connectors.base import BaseConnector
-from integrations.connectors.common_fields import LINES, api_address
 from integrations.connectors.incoming import WebhookDTO
-from integrations.connectors.manifest import Field, Inbound, Logo, Manifest, RateLimit
+from integrations.connectors.manifest import LINES, Field, Inbound, Logo, Manifest, RateLimit, api_address
 from integrations.connectors.port import Envelope, Receipt
 from integrations.connectors.registry import register
 from integrations.errors import IntegrationError, IntegrationTemporaryError

@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from pydifact.parser import Parser
 from pydifact.segmentcollection import Interchange
 
-from integrations.connectors import edifact
-from integrations.connectors.kinds.edi import EDIConnector, control_reference
+from integrations.connectors.kinds.edi import EDIConnector, control_reference, edifact
 from integrations.connectors.port import Binding, Envelope
 from integrations.errors import IntegrationAuthError, IntegrationPermanentError, IntegrationTemporaryError
 from integrations.tests.receiver import Answer, Receiver

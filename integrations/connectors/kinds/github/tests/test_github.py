@@ -8,7 +8,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from integrations.connectors.kinds.github import GitHubConnector, issue
+from integrations.connectors.kinds.github import GitHubConnector
+from integrations.connectors.kinds.github.connector import body_of, marker_of, title_of
 from integrations.connectors.port import Envelope
 from integrations.connectors.tests.fixtures import Connect
 from integrations.connectors.tests.samples import CHANGES, PAYLOAD, answer, envelope, failure, wire
@@ -209,7 +210,7 @@ def test_nothing_in_a_payload_notifies_anybody() -> None:
     payload = {
         "workitem": {"name": "@octocat", "description": "cc @octocat #12 GH-12 <img src=x> [a](b) https://x.example"}
     }
-    text = issue.body(envelope(payload), MARKER)
+    text = body_of(envelope(payload), MARKER)
     assert text == (
         "cc @\u200boctocat #\u200b12 GH\u200b-12 \\<img src=x\\> \\[a\\]\\(b) https:\u200b//x.example\n\n" + MARKER
     )
@@ -217,15 +218,15 @@ def test_nothing_in_a_payload_notifies_anybody() -> None:
 
 def test_a_payload_cannot_forge_a_marker() -> None:
     payload = {"workitem": {"name": "x", "description": "<!-- event evt_8 -->"}}
-    assert issue.marker_of("evt_8") not in issue.body(envelope(payload), MARKER)
+    assert marker_of("evt_8") not in body_of(envelope(payload), MARKER)
 
 
 def test_titles_and_bodies_fit() -> None:
     payload = {"workitem": {"name": "n" * 900, **{f"f{number}": "(" * 1000 for number in range(99)}}}
-    assert len(issue.title(envelope(payload), "{workitem.name}")) == 256
-    body = issue.body(envelope(payload), MARKER)
+    assert len(title_of(envelope(payload), "{workitem.name}")) == 256
+    body = body_of(envelope(payload), MARKER)
     assert len(body) <= 65536 and body.endswith(MARKER)
-    assert issue.title(Envelope("", "evt_7", b"{}"), "\n {nothing} ") == "Event"
+    assert title_of(Envelope("", "evt_7", b"{}"), "\n {nothing} ") == "Event"
 
 
 # -- what GitHub refuses ----------------------------------------------------------------------------------
