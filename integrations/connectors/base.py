@@ -368,11 +368,8 @@ class BaseConnector(ERPConnectorPort):
                 message = self.check()
         except NotImplementedError:
             return self.build_test_result(False, timer.latency_ms, f"{self.manifest.label} has no connection check")
-        except IntegrationError as error:
-            return self.failed_test(error, timer.latency_ms)
         except Exception as error:
-            failure = IntegrationTemporaryError(f"unexpected {type(error).__name__}", code="unexpected")
-            return self.failed_test(failure, timer.latency_ms)
+            return self.failed_test(error, timer.latency_ms)
         # Most of it is ours, but names of accounts and workspaces are not.
         return TestResult(True, None, timer.latency_ms, message=redact(printable(message), self.secrets)[:MAX_MESSAGE])
 
@@ -384,11 +381,8 @@ class BaseConnector(ERPConnectorPort):
                 bound = type(self)(replace(self.binding, timeout=patience, attempts=1), self._client)
             else:
                 bound = self.bound_to(config, self._client, timeout=conf.TEST_TIMEOUT_SECONDS)
-        except IntegrationError as error:
-            return self.failed_test(error, 0)
         except Exception as error:
-            failure = IntegrationTemporaryError(f"unexpected {type(error).__name__}", code="unexpected")
-            return self.failed_test(failure, 0)
+            return self.failed_test(error, 0)
         return bound.health_check()
 
     # -- helpers --------------------------------------------------------------------------------------------
@@ -410,8 +404,10 @@ class BaseConnector(ERPConnectorPort):
         words = "It works." if success else (error_message or "It does not work.")
         return TestResult(success, None if success else words, latency_ms, **{"message": words, **more})
 
-    def failed_test(self, error: IntegrationError, latency_ms: float) -> TestResult:
-        """Return the TestResult of `error`."""
+    def failed_test(self, error: Exception, latency_ms: float) -> TestResult:
+        """Return the TestResult of `error`; of one that is not ours, its type alone."""
+        if not isinstance(error, IntegrationError):
+            error = IntegrationTemporaryError(f"unexpected {type(error).__name__}", code="unexpected")
         return self.build_test_result(
             False,
             latency_ms,

@@ -22,7 +22,7 @@ from integrations.connectors.base import BaseConnector
 from integrations.connectors.config_check import check, doubts
 from integrations.connectors.port import Client, TestResult
 from integrations.connectors.registry import ConnectorRegistry, manifests
-from integrations.errors import ConfigurationError, IntegrationError, IntegrationTemporaryError
+from integrations.errors import ConfigurationError
 
 logger = logging.getLogger("integrations.erp")
 
@@ -118,11 +118,8 @@ class ERPConnection(ConnectionNames, TenantIntegration):
                 result = connector.health_check()
             else:
                 result = connector.test_connection(dict(connector.settings))
-        except IntegrationError as error:
-            result = BaseConnector().failed_test(error, 0)
         except Exception as error:  # a connector of others, which promised not to raise
-            unexpected = IntegrationTemporaryError(f"unexpected {type(error).__name__}", code="unexpected")
-            result = BaseConnector().failed_test(unexpected, 0)
+            result = BaseConnector().failed_test(error, 0)
         health.record_test(self, result)
         return result
 

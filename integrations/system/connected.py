@@ -32,8 +32,8 @@ class ConnectedIntegration(BaseIntegration[C]):
     def _is_config_complete(self, config: C) -> bool:
         return not config.missing()
 
-    def adapter(self) -> BaseConnector:
-        """Return the connector, bound to the configuration.
+    def adapter(self) -> Any:
+        """Return the connector (a BaseConnector), bound to the configuration.
 
         Raises:
             IntegrationDisabled, IntegrationNotConfigured: see `require_config`; what is wrong is named.
@@ -42,8 +42,7 @@ class ConnectedIntegration(BaseIntegration[C]):
 
     def call(self, action: str, /, **params: Any) -> Any:
         """Do what the connector's template calls `action` (docs/templates.md)."""
-        adapter: Any = self.adapter()
-        return adapter.call(action, **params)
+        return self.adapter().call(action, **params)
 
     def health_check(self, config: C | None = None) -> TestResult:
         """Prove the credentials, changing nothing; never raises.

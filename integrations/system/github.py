@@ -23,17 +23,17 @@ class GitHubIntegration(ConnectedIntegration[GitHubConfiguration]):
 
     def get_issue(self, owner: str, repo: str, issue_number: int) -> dict[str, Any]:
         """Return the issue as GitHub's API has it."""
-        return self._github().get_issue(owner, repo, issue_number)
+        return self.adapter().get_issue(owner, repo, issue_number)
 
     def list_issues(self, owner: str, repo: str, **filters: Any) -> list[dict[str, Any]]:
         """Return the issues that GitHub's own `filters` leave (``state="all"``, ``labels="bug"``)."""
-        return self._github().list_issues(owner, repo, **filters)
+        return self.adapter().list_issues(owner, repo, **filters)
 
     def create_issue(
         self, owner: str, repo: str, title: str, body: str = "", labels: Iterable[str] = ()
     ) -> dict[str, Any]:
         """Create an issue; never sent again when the first request may have arrived."""
-        return self._github().create_issue(owner, repo, title, body, labels)
+        return self.adapter().create_issue(owner, repo, title, body, labels)
 
     def _checked(self, adapter: BaseConnector) -> TestResult:
         if adapter.settings.get("repository"):
@@ -43,6 +43,3 @@ class GitHubIntegration(ConnectedIntegration[GitHubConfiguration]):
         except IntegrationError as error:
             return adapter.failed_test(error, 0)
         return adapter.build_test_result(True, message="GitHub accepts the token.")
-
-    def _github(self) -> Any:
-        return self.adapter()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from integrations.configuration.models import GraphConfiguration
 
@@ -34,5 +33,5 @@ class GraphIntegration(ConnectedIntegration[GraphConfiguration]):
             sender: the mailbox; the configured one if empty.
             save: keep a copy in its Sent Items.
         """
-        adapter: Any = self.adapter()
+        adapter = self.adapter()
         adapter.send_mail(sender or adapter.settings["sender"], to, subject, html=html, text=text, save=save)
