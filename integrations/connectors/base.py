@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property, partial
 from types import TracebackType
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
 from integrations import conf
@@ -45,11 +45,14 @@ from integrations.transport.response import Response
 from integrations.transport.tcp import Conversation
 
 from .config_check import check, checked
+from .inbound_secret import lines
 from .incoming import HANDSHAKES, STORED, Answer, WebhookDTO, parse
 from .manifest import Inbound, Manifest, OAuth
 from .orders import Order, order_body, order_id, order_key
 from .port import Binding, Client, Envelope, ERPConnectorPort, ExportResult, Receipt, TestResult
 from .versions import Version
+
+Shape = TypeVar("Shape")
 
 _CALLS = frozenset({"deliver", "export", "check", "connect"})  # whose errors are reported, with what they held
 
@@ -282,8 +285,7 @@ class BaseConnector(ERPConnectorPort):
     def inbound_secrets(self) -> tuple[str, ...]:
         """Return the secrets that prove a webhook to us, newest first; none: nothing is accepted."""
         inbound = self.inbound
-        found = self.settings.get(inbound.secret_field) if inbound else None
-        return tuple(line for line in found.splitlines() if line.strip()) if isinstance(found, str) else ()
+        return tuple(lines(self.settings.get(inbound.secret_field))) if inbound else ()
 
     def parse_webhook(self, headers: Mapping[str, str], body: bytes) -> WebhookDTO:
         """Return what a delivery says; its signature is proven.
@@ -490,6 +492,18 @@ class BaseConnector(ERPConnectorPort):
             raise
         conversation.on_end = partial(gate.note, ticket)
         return conversation
+
+    def shaped(self, answer: Any, shape: type[Shape]) -> Shape:
+        """Return `answer`, parsed JSON, which must be a `shape`.
+
+        Raises:
+            IntegrationTemporaryError: ``bad_answer``: it is none, as that of a proxy or a page of maintenance.
+        """
+        if isinstance(answer, shape):
+            return answer
+        raise IntegrationTemporaryError(
+            f"{self.host} answered, but not as {self.manifest.label} does", code="bad_answer"
+        )
 
     def receipt(self, response: Response, external_id: object = "", **details: Any) -> Receipt:
         """Return the receipt for a successful `response`."""

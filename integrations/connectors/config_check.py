@@ -120,7 +120,7 @@ def check_inbound_secret(value: Any, stored: Any = None) -> str:
 
 
 def _refuse_many(secrets: Any) -> None:
-    if isinstance(secrets, str) and len([line for line in secrets.splitlines() if line.strip()]) > MAX_SECRETS:
+    if len(inbound_secret.lines(secrets)) > MAX_SECRETS:
         raise _WrongIfNew(
             _("at most {max_secrets} secrets, one per line: the new one and the previous one are enough").format(
                 max_secrets=MAX_SECRETS

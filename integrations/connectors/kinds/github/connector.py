@@ -18,7 +18,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import islice
-from typing import Any, TypeVar
+from typing import Any
 
 from integrations.auth.scheme import Auth, BearerAuth
 from integrations.connectors.base import BaseConnector
@@ -34,15 +34,12 @@ from integrations.errors import (
     IntegrationError,
     IntegrationPermanentError,
     IntegrationRateLimited,
-    IntegrationTemporaryError,
 )
 from integrations.faults import Fault
 from integrations.transport.classify import retry_after_of
 from integrations.transport.http_client import with_query
 from integrations.transport.response import Response
 from integrations.transport.retry_after import parse_http_date
-
-T = TypeVar("T")
 
 PER_PAGE = 100  # GitHub's maximum
 LOOK_BACK_PAGES = 5
@@ -160,13 +157,13 @@ class GitHubConnector(BaseConnector):
 
     def get_issue(self, owner: str, repo: str, number: int) -> dict[str, Any]:
         """Return the issue; a pull request is one too, with the key ``pull_request``."""
-        return self._parsed(self.http.send("GET", f"{_issues_of(owner, repo)}/{int(number)}"), dict)
+        return self.shaped(self.http.get(f"{_issues_of(owner, repo)}/{int(number)}"), dict)
 
     def create_issue(
         self, owner: str, repo: str, title: str, body: str = "", labels: Iterable[str] = ()
     ) -> dict[str, Any]:
         """Create an issue and return it. It is never sent twice when the first may have arrived."""
-        return self._parsed(self._create(_issues_of(owner, repo), title, body, labels), dict)
+        return self.shaped(self.http.parsed(self._create(_issues_of(owner, repo), title, body, labels)), dict)
 
     def list_issues(self, owner: str, repo: str, **filters: Any) -> list[dict[str, Any]]:
         """Return the issues that GitHub's own `filters` leave (``state="all"``, ``labels=["bug"]``, ``since=…``)."""
@@ -184,13 +181,13 @@ class GitHubConnector(BaseConnector):
         body = body_of(envelope, marker, self.settings.get("fields") or ())
         title = title_of(envelope, self.settings.get("title") or "")
         response = self._create(_issues_of(owner, repo), title, body, self.settings.get("labels") or ())
-        made = self._parsed(response, dict)
+        made = self.shaped(self.http.parsed(response), dict)
         return Receipt(response.status, external_id=str(made.get("number", "")), location=str(made.get("html_url", "")))
 
     def check(self) -> str:
         self.validate_required_fields(self.settings, ("repository",))
         owner, _, repo = str(self.settings["repository"]).partition("/")
-        found = self._parsed(self.http.send("GET", _repository(owner, repo)), dict)
+        found = self.shaped(self.http.get(_repository(owner, repo)), dict)
         if not found.get("has_issues", True):
             raise IntegrationPermanentError("issues are switched off in the repository", code="issues_disabled")
         return f"The token may read {found.get('full_name', 'the repository')}."
@@ -203,7 +200,7 @@ class GitHubConnector(BaseConnector):
     def _pages(self, owner: str, repo: str, filters: Mapping[str, Any]) -> Iterator[list[dict[str, Any]]]:
         def fetch(url: str) -> tuple[list[dict[str, Any]], str]:
             response = self.http.send("GET", url)
-            return self._parsed(response, list), next_link(response, self.base_url)
+            return self.shaped(self.http.parsed(response), list), next_link(response, self.base_url)
 
         wanted = {name: _filter_value(value) for name, value in filters.items()}
         return pages(fetch, with_query(_issues_of(owner, repo), {"per_page": PER_PAGE, **wanted}))
@@ -214,12 +211,6 @@ class GitHubConnector(BaseConnector):
         filters = {"state": "all", "sort": "created", "direction": "desc", "since": since}
         newest = islice(self._pages(owner, repo, filters), LOOK_BACK_PAGES if since else 1)
         return next((found for page in newest for found in page if marker in str(found.get("body"))), None)
-
-    def _parsed(self, response: Response, shape: type[T]) -> T:
-        found = self.http.parsed(response)
-        if isinstance(found, shape):
-            return found
-        raise IntegrationTemporaryError(f"{self.host} answered, but not as GitHub does", code="bad_answer")
 
 
 def _repository(owner: str, repo: str) -> str:

@@ -263,7 +263,7 @@ class SalesforceConnector(BaseConnector):
     def composite(self, requests: Sequence[Mapping[str, Any]], *, all_or_none: bool = False) -> list[SubResult]:
         """Send up to 25 requests in one; each result has its own error (composite.py)."""
         body = composite.body_of(requests, self.root, all_or_none=all_or_none)
-        answer = self._object(self.http.post(f"{self.root}/composite", json=body))
+        answer = self.shaped(self.http.post(f"{self.root}/composite", json=body), dict)
         results = [self._sub_result(item) for item in answer.get("compositeResponse") or ()]
         if len(results) != len(requests):
             message = f"{self.host} answered {len(results)} of {len(requests)} requests"
@@ -284,14 +284,14 @@ class SalesforceConnector(BaseConnector):
         return self.receipt(response, self._id(response))
 
     def check(self) -> str:
-        daily = self._object(self.http.get(f"{self.root}/limits")).get("DailyApiRequests") or {}
+        daily = self.shaped(self.http.get(f"{self.root}/limits"), dict).get("DailyApiRequests") or {}
         return f"Connected; {daily.get('Remaining', '?')} of {daily.get('Max', '?')} requests of the day are left."
 
     # -- how ----------------------------------------------------------------------------------------------
 
     def _pages(self, soql: str) -> Iterator[list[dict[str, Any]]]:
         def fetch(path: str) -> tuple[list[dict[str, Any]], str]:
-            answer = self._object(self._get_long(path) if len(path) > MAX_IN_ADDRESS else self.http.get(path))
+            answer = self.shaped(self._get_long(path) if len(path) > MAX_IN_ADDRESS else self.http.get(path), dict)
             following = str(answer.get("nextRecordsUrl") or "") if not answer.get("done") else ""
             if answer.get("done") is False and not following:
                 message = f"{self.host} says that there are more records, but not where"
@@ -310,11 +310,6 @@ class SalesforceConnector(BaseConnector):
             return result.body
         return None
 
-    def _object(self, answer: Any) -> dict[str, Any]:
-        if isinstance(answer, dict):
-            return answer
-        raise IntegrationTemporaryError(f"{self.host} answered, but not as Salesforce does", code="bad_answer")
-
     def _upsert(self, sobject: str, external_id_field: str, external_id: object, values: Mapping[str, Any]) -> Response:
         key = quote(str(external_id), safe="")
         if key in (".", ".."):  # the only values that no encoding keeps from being a step in the path
@@ -328,7 +323,7 @@ class SalesforceConnector(BaseConnector):
         answer = self.http.parsed(response)
         if answer is None:
             return ""
-        if not self._object(answer).get("success", True):
+        if not self.shaped(answer, dict).get("success", True):
             code, fields = code_of(answer)
             refused = IntegrationPermanentError("refused", status=response.status)
             raise error_of(code or "NO_SUCCESS", fields, host=self.host, error=refused)

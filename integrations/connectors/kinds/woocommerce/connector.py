@@ -52,7 +52,6 @@ from integrations.errors import (
     IntegrationAuthError,
     IntegrationError,
     IntegrationPermanentError,
-    IntegrationTemporaryError,
     forgets_locals,
 )
 from integrations.faults import Fault
@@ -248,7 +247,7 @@ class WooCommerceConnector(BaseConnector, ShopPort):
 
     @forgets_locals
     def get_order(self, order_id: str) -> Order:
-        return self._order(self._object(self.http.send("GET", f"orders/{_checked_id(order_id)}")))
+        return self._order(self.shaped(self.http.get(f"orders/{_checked_id(order_id)}"), dict))
 
     @forgets_locals
     def get_products(self, cursor: str | None = None) -> Page[Product]:
@@ -263,8 +262,8 @@ class WooCommerceConnector(BaseConnector, ShopPort):
             raise IntegrationPermanentError(
                 "status: must be an OrderStatus, or a status of the shop such as on-hold", code="bad_status"
             )
-        response = self.http.send("PUT", f"orders/{_checked_id(order_id)}", json={"status": word})
-        return self._order(self._object(response))
+        order = self.http.put(f"orders/{_checked_id(order_id)}", json={"status": word})
+        return self._order(self.shaped(order, dict))
 
     # -- the way back -------------------------------------------------------------------------------------
 
@@ -311,7 +310,7 @@ class WooCommerceConnector(BaseConnector, ShopPort):
         code = ""
         with suppress(IntegrationPermanentError):
             response = self.http.send("GET", "data/currencies/current", classify=self._optional)
-            code = str(self._object(response).get("code", ""))
+            code = str(self.shaped(self.http.parsed(response), dict).get("code", ""))
         if not _CURRENCY.fullmatch(code):
             raise ConfigurationError({"currency": "the shop does not say its currency; enter it, such as EUR"})
         return code
@@ -324,19 +323,7 @@ class WooCommerceConnector(BaseConnector, ShopPort):
         return error
 
     def _list(self, response: Response) -> list[dict[str, Any]]:
-        found = self.http.parsed(response)
-        if isinstance(found, list) and all(isinstance(row, dict) for row in found):
-            return found
-        raise self._strange()
-
-    def _object(self, response: Response) -> dict[str, Any]:
-        found = self.http.parsed(response)
-        if isinstance(found, dict):
-            return found
-        raise self._strange()
-
-    def _strange(self) -> IntegrationTemporaryError:
-        return IntegrationTemporaryError(f"{self.host} answered, but not as WooCommerce does", code="bad_answer")
+        return [self.shaped(row, dict) for row in self.shaped(self.http.parsed(response), list)]
 
 
 def _total_of(response: Response) -> int | None:
