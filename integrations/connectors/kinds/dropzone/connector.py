@@ -18,7 +18,7 @@ import hashlib
 import json
 import posixpath
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from django.utils.translation import gettext as _
@@ -148,20 +148,18 @@ class DropzoneJsonV1Connector(BaseConnector):
         done = f"written; {left} is still there, since this user may delete nothing" if left else "written and removed"
         return f"The server is the pinned one, the login works, and a file was {done}."
 
-    def _put(self, name: str, body: bytes, is_same: Any) -> Stored:
+    def _put(self, name: str, body: bytes, is_same: Callable[[bytes], bool]) -> Stored:
+        folder, temporary = self._folder, self._temporary
         protocol, where = ("sftp", self.base_url) if self.host else ("file", "")
-        with handing_over(protocol, where, body, [("path", posixpath.join(self._folder, name))]) as handover:
-            stored = self._stored(name, body, is_same)
+        with handing_over(protocol, where, body, [("path", posixpath.join(folder, name))]) as handover:
+            if self.host:
+                login, keys = self._login, self._host_keys
+                stored = sftp.put(self._open(), login, keys, folder, name, body, is_same, temporary=temporary)
+            else:
+                stored = local.put(folder, conf.DROPZONE_ROOTS, name, body, is_same, temporary=temporary)
             was_there = _("It lay there already, with this content.")
             handover.answer = was_there if stored.was_there else _("It was stored.")
         return stored
-
-    def _stored(self, name: str, body: bytes, is_same: Any) -> Stored:
-        if not self.host:
-            return local.put(self._folder, conf.DROPZONE_ROOTS, name, body, is_same, temporary=self._temporary)
-        conversation = self._open()
-        where = self._login, self._host_keys, self._folder
-        return sftp.put(conversation, *where, name, body, is_same, temporary=self._temporary)
 
     def _open(self) -> Conversation:
         ssh.library()  # without it, say so before anybody is called
