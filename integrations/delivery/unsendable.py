@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from math import inf
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q
 from django.db.models.functions import Now
 
 from integrations.audit import notes
@@ -38,7 +38,7 @@ def cancel_pending(integration: TenantIntegration, reason: str, *, stop_at: floa
         with transaction.atomic():
             if not _is_off(integration.pk):
                 return cancelled
-            ids = list(_pending(integration.pk).order_by("id").values_list("id", flat=True)[:BATCH])
+            ids = _some_pending(integration.pk)
             if not ids:
                 return cancelled
             cancelled += end(ids, Status.CANCELLED, reason)
@@ -87,5 +87,8 @@ def _counted(rows: Iterable[IntegrationSync], status: str) -> dict[int, Figures]
     return {pk: Figures(cancelled=n) if is_cancelled else Figures(given_up=n) for pk, n in counts.items()}
 
 
-def _pending(integration_id: int) -> QuerySet[IntegrationSync]:
-    return IntegrationSync.objects.filter(integration_id=integration_id, status=Status.PENDING)
+def _some_pending(integration_id: int) -> list[int]:
+    """Return the ids of pending rows, at most BATCH, in the order of the lane's own index (see statements.OLDEST)."""
+    mine = Q(integration_id__gte=integration_id, integration_id__lte=integration_id)
+    rows = IntegrationSync.objects.filter(mine, status=Status.PENDING)
+    return list(rows.order_by("integration_id", "object_key", "id").values_list("id", flat=True)[:BATCH])

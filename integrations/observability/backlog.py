@@ -154,9 +154,11 @@ def _one(sql: str, parameters: list[Any]) -> Any:
 
 def oldest_by_rest() -> dict[str, datetime | None]:
     """Return when the oldest delivery becomes due in lanes that nothing holds back, and in those that rest."""
-    rows = IntegrationSync.objects.filter(status=IntegrationSync.Status.PENDING, integration_id=OuterRef("pk"))
-    fresh = rows.filter(first_failed_at=None).order_by("id").values("next_attempt_at")[:1]
-    retry = rows.filter(first_failed_at__isnull=False).order_by("next_attempt_at", "id").values("next_attempt_at")[:1]
+    # A range, for the same reason as in statements.due.
+    mine = Q(integration_id__gte=OuterRef("pk"), integration_id__lte=OuterRef("pk"))
+    rows = IntegrationSync.objects.filter(mine, status=IntegrationSync.Status.PENDING).values("next_attempt_at")
+    fresh = rows.filter(first_failed_at=None).order_by("integration_id", "id")[:1]
+    retry = rows.filter(first_failed_at__isnull=False).order_by("integration_id", "next_attempt_at", "id")[:1]
     lanes = Lane.objects.filter(deleting_since=None, integration__is_active=True, integration__is_enabled=True)
     lanes = lanes.filter(paused_since=None).annotate(
         fresh=Subquery(fresh), retry=Subquery(retry), until=F("paused_until")

@@ -19,7 +19,9 @@ from integrations.audit.models import ExecutionLog
 from integrations.audit.notes import AuditNote, write_notes
 from integrations.delivery import statements
 from integrations.delivery.lease import take
+from integrations.delivery.unsendable import BATCH, cancel_pending
 from integrations.models import Lane, TenantIntegration
+from integrations.observability.backlog import oldest_by_rest
 from integrations.statistics.figures import Figures
 from integrations.statistics.writing import packed
 from integrations.tests.factories import make_integration, make_tenant
@@ -132,6 +134,23 @@ def rows_read(plan: dict[str, Any], tables: set[str]) -> float:
     return total
 
 
+@contextmanager
+def rows_read_by(beginning: str, tables: set[str]) -> Iterator[list[float]]:
+    """Note how many rows of `tables` each statement reads that begins like this."""
+    read: list[float] = []
+
+    def explained(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        if not sql.startswith(beginning):
+            return execute(sql, params, many, context)
+        execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {sql}", params, many, context)
+        found = context["cursor"].fetchone()[0]
+        read.append(rows_read((json.loads(found) if isinstance(found, str) else found)[0]["Plan"], tables))
+        return execute(sql, params, many, context) if sql.startswith("SELECT") else None
+
+    with connection.execute_wrapper(explained):
+        yield read
+
+
 Asked = tuple[str, list[Any], float]  # SQL, parameters, how many rows of the outbox it may read
 
 
@@ -203,22 +222,24 @@ def test_notes_find_their_items_by_key_in_a_table_that_has_just_grown() -> None:
     WorkItem.objects.bulk_create([WorkItem(tenant=tenant, reference_id=f"R-{n}") for n in range(3_000)])
     kind = ContentType.objects.get_for_model(WorkItem).pk
     items = WorkItem.objects.order_by("-id").values_list("id", flat=True)[:100]
-    read: list[float] = []
-
-    def explained(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
-        if not sql.startswith(f"INSERT INTO {Note._meta.db_table}"):
-            return execute(sql, params, many, context)
-        execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {sql}", params, many, context)
-        found = context["cursor"].fetchone()[0]
-        plan = (json.loads(found) if isinstance(found, str) else found)[0]["Plan"]
-        read.append(rows_read(plan, {WorkItem._meta.db_table}))
-        return None
-
-    with connection.execute_wrapper(explained):
+    with rows_read_by(f"INSERT INTO {Note._meta.db_table}", {WorkItem._meta.db_table}) as read:
         write_notes([AuditNote(tenant.pk, kind, str(item), "✓ It arrived.") for item in items])
     assert Note.objects.count() == 100
     assert read == [100]
     analyze()
+
+
+@pytest.mark.parametrize("lane", ["analysed backlog"], indirect=True)
+def test_what_is_asked_of_a_lane_beside_its_turns_does_not_go_through_its_history(lane: int) -> None:
+    TenantIntegration.objects.filter(pk=lane).update(is_active=False)
+    integration = TenantIntegration.objects.get(pk=lane)
+    with rows_read_by(f'SELECT "{statements.SYNC}"."id"', {statements.SYNC}) as read:
+        assert cancel_pending(integration, "switched off", stop_at=0) == BATCH
+    assert read and max(read) <= 2 * BATCH
+    TenantIntegration.objects.filter(pk=lane).update(is_active=True)
+    with rows_read_by("SELECT MIN", {statements.SYNC}) as read:
+        assert oldest_by_rest()["free"] is not None
+    assert read and max(read) <= 10 * Lane.objects.count()
 
 
 def test_a_plan_that_was_made_while_the_tables_were_empty_still_serves() -> None:
