@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 from urllib.parse import urljoin
 
 from integrations.errors import IntegrationPermanentError
@@ -22,7 +22,7 @@ from integrations.transport.response import Response
 
 MAX_PAGES = 1000
 
-Cursor = TypeVar("Cursor", bound=Hashable)
+Cursor = TypeVar("Cursor")
 One = TypeVar("One")
 
 _LINK = re.compile(r"""<([^<>]{0,4096})>((?:\s*;\s*[\w*-]+\s*=\s*(?:"[^"]*"|[^\s",;]+))*)""")
@@ -56,33 +56,48 @@ class Page(Generic[Item]):
 
 
 def pages(
-    fetch: Callable[[Cursor], tuple[One, Cursor | None]], first: Cursor, *, most: int = MAX_PAGES
+    fetch: Callable[[Cursor], tuple[One, Cursor | None]],
+    first: Cursor,
+    *,
+    most: int = MAX_PAGES,
+    mark: Callable[[Any], Hashable] = lambda cursor: cursor,
 ) -> Iterator[One]:
-    """Yield each page from cursor `first` on, at most `most` of them."""
-    seen: set[Cursor] = set()
-    cursor: Cursor | None = first
-    while cursor:
-        if cursor in seen:
+    """Yield each page from cursor `first` on, at most `most` of them; `mark` tells one cursor from another."""
+    seen: set[Hashable] = set()
+    cursor = first
+    while True:
+        if (marked := mark(cursor)) in seen:
             raise IntegrationPermanentError("the answer leads back to a page that was already read", code="paging_loop")
         if len(seen) == most:
             raise IntegrationPermanentError(
                 f"more than {most} pages; ask for less, with a filter or a limit", code="too_many_pages"
             )
-        seen.add(cursor)
-        page, cursor = fetch(cursor)
+        seen.add(marked)
+        page, following = fetch(cursor)
         yield page
+        if not following:
+            return
+        cursor = following
 
 
 def next_link(response: Response, base_url: str) -> str:
     """Return the address that ``Link: <…>; rel="next"`` names (RFC 8288), "" if there is none.
 
     Raises:
-        IntegrationPermanentError: it leads away from the origin of `base_url` (``foreign_page``).
+        IntegrationPermanentError: see `own_page`.
     """
     for target, parameters in _LINK.findall(response.headers.get("link", "")):
         if any("next" in (quoted or word).lower().split() for quoted, word in _REL.findall(parameters)):
-            url = urljoin(base_url, target)
-            if origin(url) != origin(base_url):
-                raise IntegrationPermanentError("the answer's next page is on another host", code="foreign_page")
-            return url
+            return own_page(urljoin(base_url, target), base_url)
     return ""
+
+
+def own_page(url: str, base_url: str) -> str:
+    """Return `url`, if it is where `base_url` is: our credentials go nowhere else.
+
+    Raises:
+        IntegrationPermanentError: ``foreign_page``: it leads away from the origin of `base_url`.
+    """
+    if origin(url) != origin(base_url):
+        raise IntegrationPermanentError("the answer's next page is on another host", code="foreign_page")
+    return url

@@ -14,6 +14,7 @@ from urllib.parse import urljoin, urlsplit
 from integrations.auth.scheme import ApiKeyAuth, Auth, BasicAuth, BearerAuth
 from integrations.connectors.functions import text_of
 from integrations.connectors.manifest import Manifest
+from integrations.connectors.page import own_page, pages
 from integrations.connectors.port import Envelope, Receipt
 from integrations.connectors.registry import interprets_templates
 from integrations.connectors.summary import object_of
@@ -31,7 +32,6 @@ from integrations.errors import (
     printable,
 )
 from integrations.transport.classify import excerpt_of
-from integrations.transport.http_client import origin
 from integrations.transport.redaction import redact
 from integrations.transport.response import Response
 
@@ -180,36 +180,24 @@ class RestConnector(TemplateInterpreter):
             message, reason=reason, partial=value or None, status=response.status, excerpt=excerpt
         )
 
-    def _pages(self, action: Action, pages: Pages, scope: Scope) -> Iterator[list[Any]]:
-        """The lists of all pages; one page too many, or the same one again, is an error and not a cut list."""
-        seen: set[str] = set()
-        url, cursor = "", None
-        for _ in range(pages.max):
-            scope = scope.plus(page={"cursor": cursor})
-            response = self._send(action, scope, url=url)
-            found = self._returned(action, response, scope)
-            yield found if isinstance(found, list) else [] if found is None else [found]
-            after = scope.plus(response=answer(response))
-            following = pages.following.render(after)
-            if not following:
-                if pages.more is not None and pages.more.holds(after):
-                    words = f"{self.host} says that there is more, but not where"
-                    raise IntegrationIncomplete(words, reason="no next page", status=response.status)
-                return
-            if (mark := text_of(following)) in seen:
-                raise IntegrationPermanentError(f"{self.host} named the same page twice", code="pages")
-            seen.add(mark)
-            if pages.link is not None:
-                url = self._own(urljoin(url or self._url(""), mark))
-            else:
-                cursor = following
-        raise IntegrationPermanentError(f"more than {pages.max} pages; ask for less", code="pages")
+    def _pages(self, action: Action, wanted: Pages, scope: Scope) -> Iterator[list[Any]]:
+        """Yield the list of each page; one page too many, or the same one again, is an error and not a cut list."""
 
-    def _own(self, url: str) -> str:
-        """`url`, if it leads to where we are: our credentials go nowhere else."""
-        if origin(url) != origin(self.base_url):
-            raise IntegrationPermanentError(f"{self.host}: the next page is on another host", code="pages")
-        return url
+        def fetch(at: Any) -> tuple[list[Any], Any]:
+            url, cursor = (at, None) if wanted.link is not None else ("", at)
+            here = scope.plus(page={"cursor": cursor})
+            response = self._send(action, here, url=url or "")
+            found = self._returned(action, response, here)
+            after = here.plus(response=answer(response))
+            following = wanted.following.render(after)
+            if not following and wanted.more is not None and wanted.more.holds(after):
+                words = f"{self.host} says that there is more, but not where"
+                raise IntegrationIncomplete(words, reason="no next page", status=response.status)
+            if following and wanted.link is not None:
+                following = own_page(urljoin(url or self._url(""), text_of(following)), self.base_url)
+            return found if isinstance(found, list) else [] if found is None else [found], following
+
+        return pages(fetch, None, most=wanted.max, mark=text_of)
 
 
 def _told(value: Value | None, scope: Scope) -> str:
