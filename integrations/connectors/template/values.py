@@ -59,10 +59,6 @@ class Names:
         more = {name: None if fields is None else frozenset(fields) for name, fields in roots.items()}
         return Names({**self.roots, **more}, self.secrets)
 
-    def with_secrets(self) -> Names:
-        """Return the same for headers and auth, the two places where a secret may stand."""
-        return self.plus(secret=self.secrets)
-
     def problem_of(self, root: str, name: str | None) -> str:
         """Say that ``root.name`` is not declared, "" if it is; `name` None: it is used by itself."""
         if root not in self.roots:

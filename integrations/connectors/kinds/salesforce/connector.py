@@ -13,7 +13,6 @@ Source: https://developer.salesforce.com/docs/atlas.en-us.api_rest.meta/api_rest
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
@@ -238,7 +237,7 @@ class SalesforceConnector(BaseConnector):
         if response.status == 300:
             message = f"{self.host}: several records have this external id; make the field unique"
             return IntegrationPermanentError(message, code="several", status=300, excerpt=error.excerpt)
-        code, fields = code_of(response.body)
+        code, fields = code_of(response.json)
         return error_of(code, fields, host=self.host, error=error) if code else error
 
     # -- records ------------------------------------------------------------------------------------------
@@ -366,13 +365,8 @@ def _name(name: str) -> str:
     raise ConfigurationError({"name": problem})
 
 
-def code_of(body: bytes | Any) -> tuple[str, list[str]]:
-    """Return (the first error's code, its fields) of an answer's body; ("", []) if it holds no error."""
-    if isinstance(body, bytes):
-        try:
-            body = json.loads(body)
-        except (ValueError, RecursionError):
-            return "", []
+def code_of(body: Any) -> tuple[str, list[str]]:
+    """Return (the first error's code, its fields) of an answer's parsed body; ("", []) if it holds no error."""
     if isinstance(body, dict):  # a result that says success: false
         body = body.get("errors")
     errors = [error for error in body if isinstance(error, dict)] if isinstance(body, list) else []
