@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connections, models, router
+
+from .stretches import MAX_KEY
+
+SLACK = timedelta(minutes=1)  # between the order of keys and that of times: how long most transactions are open
 
 
 def first_key(model: type[models.Model], moment: datetime, column: str = "created_at") -> int:
@@ -34,3 +38,18 @@ def first_key(model: type[models.Model], moment: datetime, column: str = "create
     with connection.cursor() as cursor:
         cursor.execute(sql, [at, at])
         return int(cursor.fetchone()[0])
+
+
+def keys_between(
+    model: type[models.Model], since: datetime | None, until: datetime | None, *, slack: timedelta = SLACK
+) -> tuple[int, int]:
+    """Return the first key of rows of that time, and the one behind the last: no other need be looked at.
+
+    Args:
+        since, until: None: from the first on, to the last.
+        slack: by how much keys and times may be out of step.
+    """
+    return (
+        first_key(model, since - slack) if since is not None else 0,
+        first_key(model, until + slack) if until is not None else MAX_KEY,
+    )

@@ -20,14 +20,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from django.contrib.contenttypes.models import ContentType
 from django.db.models import Count, Max, Min, Q, QuerySet
 from django.db.models.expressions import RawSQL
 
-from integrations.database.first_key import first_key
+from integrations.database.first_key import keys_between
 from integrations.database.stretches import MAX_KEY
 from integrations.tenancy.tenant import find_tenant
 
@@ -37,7 +37,6 @@ from .models import IntegrationEvent, IntegrationSync
 SIZE = 50  # rows of a page
 MANY = 100  # integrations whose histories are read side by side
 LOOKED_AT = (20_000, 40_000)  # rows that are looked at, one after the other, until a page is full
-SLACK = timedelta(seconds=60)  # ids and times of recording may be out of step by a transaction
 
 SYNC = IntegrationSync._meta.db_table
 _FAILED = (str(IntegrationSync.Status.FAILED),)
@@ -102,9 +101,7 @@ def search(
         before, after: only those with a smaller, or a larger, id.
         find: which objects words mean.
     """
-    begin, end = which.moments()
-    low = first_key(IntegrationSync, begin - SLACK) if begin is not None else 0
-    high = first_key(IntegrationSync, end + SLACK) if end is not None else MAX_KEY
+    low, high = keys_between(IntegrationSync, *which.moments())
     rows = visible.filter(which.q(find), pk__gte=low)
     if high < MAX_KEY:
         rows = rows.filter(pk__lt=high)

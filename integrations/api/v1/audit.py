@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -12,9 +12,9 @@ from pydantic import Field
 
 from integrations.api.caller import allowed_tenants, one
 from integrations.api.schemas import Moment
+from integrations.audit.search import names_one, narrow
 from integrations.audit.trail import AuditEntry
-from integrations.database.first_key import first_key
-from integrations.database.stretches import MAX_KEY
+from integrations.database.first_key import keys_between
 from integrations.tenancy.capabilities import Capability
 
 from .document import WHEN, example
@@ -22,7 +22,6 @@ from .paging import Before, Limit, SearchedPage, page_of
 from .problems import ROW_PROBLEMS
 
 router = Router(tags=["Audit"])
-SLACK = timedelta(minutes=1)  # ids and times may be out of step by a transaction
 
 
 class AuditOut(Schema):
@@ -79,26 +78,21 @@ def audit(
     """List what was done for your tenants, newest first. No search reads the whole trail: where a page is not full
     because only so many ids were looked at, `looked_at` says it, and `next` goes on from there."""
     keys = [str(tenant.pk) for tenant in allowed_tenants(request, Capability.AUDIT)]
-    rows = AuditEntry.objects.filter(tenant_key__in=keys)
-    if integration is not None:
-        rows = rows.filter(integration_key=one(request, integration, Capability.AUDIT).pk)
-    kind, colon, key = object.partition(":")
-    is_of_one = bool(colon and "." in kind)
-    if is_of_one:
-        rows = rows.filter(object_type=kind, object_key=key)
-    elif object:
-        rows = rows.filter(object_name__icontains=object)
-    said = {"action": action, "actor": actor, "source": source}
-    rows = rows.filter(**{name: value for name, value in said.items() if value})
-    times = {"created_at__gte": since, "created_at__lt": until}
-    rows = rows.filter(**{name: value for name, value in times.items() if value is not None})
-    # An index has the entries of one tenant, integration or object in this order; the rest is looked for.
-    is_sparse = any(said.values()) or bool(object and not is_of_one)
-    is_sparse = is_sparse or not (is_of_one or integration is not None or len(keys) == 1)
-    among = (
-        first_key(AuditEntry, since - SLACK) if since is not None else 0,
-        first_key(AuditEntry, until + SLACK) if until is not None else MAX_KEY,
+    its = one(request, integration, Capability.AUDIT).pk if integration is not None else None
+    rows = narrow(
+        AuditEntry.objects.filter(tenant_key__in=keys),
+        actor=actor,
+        action=action,
+        source=source,
+        about=object,
+        integration=its,
+        since=since,
+        until=until,
     )
+    # An index has the entries of one tenant, integration or object in this order; the rest is looked for.
+    has_index = names_one(object) or (not object and (its is not None or len(keys) == 1))
+    is_sparse = bool(action or actor or source) or not has_index
+    among = keys_between(AuditEntry, since, until)
     return page_of(request, rows, _shown, limit=limit, before=before, is_sparse=is_sparse, keys=among)
 
 

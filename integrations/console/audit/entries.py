@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import re
 from datetime import datetime, time, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.dateparse import parse_date
 from django.utils.translation import gettext_noop
 
+from integrations.audit import search
 from integrations.audit.trail import AuditEntry
 from integrations.connections.models import TenantIntegration
 from integrations.console.access import Access
-from integrations.database.first_key import first_key
-from integrations.database.stretches import MAX_KEY
+from integrations.database.first_key import keys_between
 from integrations.tenancy.capabilities import Capability
 
 MOST_LISTED = 300  # integrations that the filter offers
 LONGEST = 200  # characters of a filter
-SLACK = timedelta(minutes=1)  # keys and times may be out of step by a transaction
 
 # What the field Action offers; any other word may be typed.
 ACTIONS = (
@@ -60,7 +58,6 @@ OTHERS = (
     gettext_noop("could not rotate"),
     gettext_noop("asked the provider for access to"),
 )
-_OBJECT = re.compile(r"[a-z_0-9]+\.[a-z_0-9]+:.+")
 
 
 def readable(access: Access) -> QuerySet[AuditEntry]:
@@ -118,35 +115,25 @@ class Filters:
 
     def narrow(self, rows: QuerySet[AuditEntry]) -> QuerySet[AuditEntry]:
         """Return those of `rows` that are chosen."""
-        values = self.values
-        if values["who"]:
-            rows = rows.filter(Q(actor__iexact=values["who"]) | Q(actor_key=values["who"]))
-        if values["action"]:
-            rows = rows.filter(action__iexact=values["action"])
-        if values["source"]:
-            rows = rows.filter(source=values["source"])
-        if self.integration is not None:
-            rows = rows.filter(integration_key=self.integration.pk)
-        if text := values["object"]:
-            if _OBJECT.fullmatch(text):
-                kind, _, key = text.partition(":")
-                rows = rows.filter(object_type=kind, object_key=key)
-            else:
-                rows = rows.filter(Q(object_name__icontains=text) | Q(object_key=text))
-        first, last = _day(values["from"]), _day(values["to"])
-        if first is not None:
-            rows = rows.filter(created_at__gte=first)
-        if last is not None:
-            rows = rows.filter(created_at__lt=last + timedelta(days=1))
-        return rows
+        since, until = self._times()
+        return search.narrow(
+            rows,
+            actor=self.values["who"],
+            action=self.values["action"],
+            source=self.values["source"],
+            about=self.values["object"],
+            integration=self.integration.pk if self.integration is not None else None,
+            since=since,
+            until=until,
+        )
 
     def keys(self) -> tuple[int, int]:
         """Return the first key that the days leave over, and the one behind the last: no other need be looked at."""
+        return keys_between(AuditEntry, *self._times())
+
+    def _times(self) -> tuple[datetime | None, datetime | None]:
         first, last = _day(self.values["from"]), _day(self.values["to"])
-        return (
-            first_key(AuditEntry, first - SLACK) if first is not None else 0,
-            first_key(AuditEntry, last + timedelta(days=1) + SLACK) if last is not None else MAX_KEY,
-        )
+        return first, last + timedelta(days=1) if last is not None else None
 
     def in_words(self) -> dict[str, Any]:
         """Return the filters that choose something, for the entry about an export."""
