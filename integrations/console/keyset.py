@@ -14,7 +14,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from integrations.database import stretches
-from integrations.database.stretches import MAX_KEY, Stretch, below, bounded
+from integrations.database.stretches import MAX_KEY, newest
 
 SIZE = 50  # rows of a page
 
@@ -53,16 +53,12 @@ def listing(
     before, after = _key(request, "before"), _key(request, "after")
     if after is not None:
         return _newer(request, queryset, after, size, is_sparse)
-    top = min(keys[1], MAX_KEY if before is None else before)
-    page = bounded(queryset, keys[0], top, size) if is_sparse else Stretch(list(below(queryset, top)[: size + 1]))
-    rows = page.rows[:size]
-    found = Listing(rows)
+    page = newest(queryset, size, is_sparse=is_sparse, before=before, keys=keys)
+    found = Listing(page.rows, looked_at=page.looked_at)
     if before is not None:
-        found.newer = _address(request, after=rows[0].pk if rows else before - 1)
-    if len(page.rows) > size:
-        found.older = _address(request, before=rows[-1].pk)
-    elif page.goes_on_below is not None:
-        found.older, found.looked_at = _address(request, before=page.goes_on_below), page.looked_at
+        found.newer = _address(request, after=page.rows[0].pk if page.rows else before - 1)
+    if page.older is not None:
+        found.older = _address(request, before=page.older)
     return found
 
 

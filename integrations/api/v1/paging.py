@@ -12,7 +12,7 @@ from django.http import HttpRequest
 from ninja import Query, Schema
 from pydantic import Field
 
-from integrations.database.stretches import MAX_KEY, Stretch, below, bounded
+from integrations.database.stretches import MAX_KEY, newest
 
 Limit = Annotated[int, Query(ge=1, le=200, description="rows of a page")]
 Before = Annotated[
@@ -51,18 +51,9 @@ def page_of(
         is_sparse: no index has these rows in this order, so the search must be bounded; answer a `SearchedPage`.
         keys: the first id that comes into question, and the one behind the last.
     """
-    low, top = keys[0], min(keys[1], MAX_KEY if before is None else before)
-    if is_sparse:
-        found = bounded(rows, low, top, limit)
-    else:
-        direct = below(rows, top)
-        found = Stretch(list((direct.filter(pk__gte=low) if low else direct)[: limit + 1]))
-    data = [shown(row) for row in found.rows[:limit]]
-    if len(found.rows) > limit:
-        return {"data": data, "next": next_url(request, found.rows[limit - 1].pk)}
-    if found.goes_on_below is None:
-        return {"data": data, "next": None}
-    return {"data": data, "next": next_url(request, found.goes_on_below), "looked_at": found.looked_at}
+    page = newest(rows, limit, is_sparse=is_sparse, before=before, keys=keys)
+    data = [shown(row) for row in page.rows]
+    return {"data": data, "next": next_url(request, page.older), "looked_at": page.looked_at}
 
 
 def next_url(request: HttpRequest, before: int | None) -> str | None:
