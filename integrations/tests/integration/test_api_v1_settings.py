@@ -373,6 +373,8 @@ def test_a_key_reads_the_audit_trail_with_a_scope_of_its_own(world: World) -> No
     query = f"action=changed&source=api&integration={world.integration.public_id}&since=2020-01-01T00:00:00Z"
     (entry,) = call("get", f"/audit?{query}", key=text).json()["data"]
     assert entry["changes"]["max_attempts"] == [None, 8]
+    for asked in (f"action=Changed&object={world.integration.pk}", f"actor={entry['actor'].upper()}"):
+        assert entry in call("get", f"/audit?{asked}", key=text).json()["data"], asked
     assert call("get", "/audit?until=2020-01-01T00:00:00Z", key=text).json()["data"] == []
     wrong = call("get", "/audit?since=0001-01-01T00:00:00Z", key=text)
     assert (wrong.status_code, list(wrong.json()["fields"])) == (422, ["since"])
