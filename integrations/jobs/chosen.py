@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,7 +23,6 @@ AT_ONCE = 100  # of them in the request; more are a job's
 CHUNK = 500
 
 Status = IntegrationSync.Status
-_RETRIED = {Status.PENDING, Status.FAILED, Status.CANCELLED}
 
 
 @dataclass
@@ -48,33 +47,31 @@ def retry(syncs: QuerySet[Any], *, actor: str) -> Done:
     """Make the unfinished ones of `syncs` due now; many of them by a job, which leaves alone what is pending."""
     if (jobs := _as_jobs(syncs, (Status.FAILED, Status.CANCELLED), actor)) is not None:
         return jobs
-    done = Done(_("due now"))
-
-    def wanted(status: str, is_active: bool, is_enabled: bool) -> bool:
-        if status == Status.SKIPPED:
-            done.notes[_("left alone: its condition was not met (use Send anyway)")] += 1
-            return False
-        if status not in _RETRIED:
-            done.notes[_("left alone: synced already (use Replay to send it again)")] += 1
-            return False
-        return _is_sendable(done, is_active, is_enabled)
-
-    return _run(done, syncs, wanted, operator_actions.retry, operator_actions.RETRIED, actor)
+    others: dict[str, str] = {
+        Status.SKIPPED: _("left alone: its condition was not met (use Send anyway)"),
+        Status.SYNCED: _("left alone: synced already (use Replay to send it again)"),
+    }
+    return _run(Done(_("due now")), syncs, others, operator_actions.retry, operator_actions.RETRIED, actor)
 
 
 def replay(syncs: QuerySet[Any], *, actor: str) -> Done:
     """Send the delivered ones of `syncs` again, with the same webhook-id and body; many of them by a job."""
     if (jobs := _as_jobs(syncs, (Status.SYNCED,), actor)) is not None:
         return jobs
-    done = Done(_("will be sent again"))
+    done, others = Done(_("will be sent again")), _all_but(Status.SYNCED, _("left alone: not synced yet (use Retry)"))
+    return _run(done, syncs, others, operator_actions.replay, operator_actions.REPLAYED, actor)
 
-    def wanted(status: str, is_active: bool, is_enabled: bool) -> bool:
-        if status != Status.SYNCED:
-            done.notes[_("left alone: not synced yet (use Retry)")] += 1
-            return False
-        return _is_sendable(done, is_active, is_enabled)
 
-    return _run(done, syncs, wanted, operator_actions.replay, operator_actions.REPLAYED, actor)
+def send_anyway(syncs: QuerySet[Any], *, actor: str) -> Done:
+    """Send those of `syncs` that were skipped, although their condition was not met."""
+    done, others = Done(_("will be sent anyway")), _all_but(Status.SKIPPED, _("left alone: not skipped"))
+    return _run(done, syncs, others, operator_actions.send_anyway, operator_actions.SENT_ANYWAY, actor)
+
+
+def cancel(syncs: QuerySet[Any], *, actor: str) -> Done:
+    """Cancel the pending ones of `syncs`."""
+    done, others = Done(_("cancelled")), _all_but(Status.PENDING, _("left alone: not pending"))
+    return _run(done, syncs, others, operator_actions.cancel, operator_actions.CANCELLED, actor, sends=False)
 
 
 def _as_jobs(syncs: QuerySet[Any], states: tuple[str, ...], actor: str) -> Done | None:
@@ -98,55 +95,38 @@ def _as_jobs(syncs: QuerySet[Any], states: tuple[str, ...], actor: str) -> Done 
     return done
 
 
-def send_anyway(syncs: QuerySet[Any], *, actor: str) -> Done:
-    """Send those of `syncs` that were skipped, although their condition was not met."""
-    done = Done(_("will be sent anyway"))
-
-    def wanted(status: str, is_active: bool, is_enabled: bool) -> bool:
-        if status != Status.SKIPPED:
-            done.notes[_("left alone: not skipped")] += 1
-            return False
-        return _is_sendable(done, is_active, is_enabled)
-
-    return _run(done, syncs, wanted, operator_actions.send_anyway, operator_actions.SENT_ANYWAY, actor)
-
-
-def cancel(syncs: QuerySet[Any], *, actor: str) -> Done:
-    """Cancel the pending ones of `syncs`."""
-    done = Done(_("cancelled"))
-
-    def wanted(status: str, is_active: bool, is_enabled: bool) -> bool:
-        if status != Status.PENDING:
-            done.notes[_("left alone: not pending")] += 1
-        return status == Status.PENDING
-
-    return _run(done, syncs, wanted, operator_actions.cancel, operator_actions.CANCELLED, actor)
-
-
-def _is_sendable(done: Done, is_active: bool, is_enabled: bool) -> bool:
-    if not is_active:
-        done.notes[_("left alone: the integration is switched off")] += 1
-        return False
-    if not is_enabled:
-        done.notes[_("waiting until the integration is re-enabled")] += 1
-    return True
+def _all_but(status: str, note: str) -> dict[str, str]:
+    return {each: note for each in Status.values if each != status}
 
 
 def _run(
     done: Done,
     syncs: QuerySet[Any],
-    wanted: Callable[[str, bool, bool], bool],
+    others: Mapping[str, str],
     act: Callable[..., int],
     verb: str,
     actor: str,
+    *,
+    sends: bool = True,
 ) -> Done:
-    rows = list(
-        syncs.order_by("id").values_list("id", "status", "integration__is_active", "integration__is_enabled")[
-            : MOST + 1
-        ]
-    )
+    """Do `act` with all of `syncs` but those in a state of `others`, which says why they are left alone.
+
+    Args:
+        sends: what it does sends something, so that rows of integrations that are switched off are left alone, too.
+    """
+    facts = syncs.order_by("id").values_list("id", "status", "integration__is_active", "integration__is_enabled")
+    rows = list(facts[: MOST + 1])
     done.is_cut = len(rows) > MOST
-    ids = [pk for pk, *facts in rows[:MOST] if wanted(*facts)]
+    ids = []
+    for pk, status, is_active, is_enabled in rows[:MOST]:
+        if status in others:
+            done.notes[others[status]] += 1
+        elif sends and not is_active:
+            done.notes[_("left alone: the integration is switched off")] += 1
+        else:
+            ids.append(pk)
+            if sends and not is_enabled:
+                done.notes[_("waiting until the integration is re-enabled")] += 1
     touched: operator_actions.Touched = defaultdict(list)
     for start in range(0, len(ids), CHUNK):
         done.count += act(ids[start : start + CHUNK], actor=actor, touched=touched)
