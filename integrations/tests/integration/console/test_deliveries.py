@@ -293,6 +293,7 @@ def test_the_list_finds_by_each_filter(receiver: Receiver, django_assert_max_num
 
 
 def test_pages_of_a_list_lead_to_each_other_and_keep_the_filter(monkeypatch: pytest.MonkeyPatch) -> None:
+    from integrations.database.first_key import first_key
     from integrations.outbox import search
 
     monkeypatch.setattr(search, "LOOKED_AT", (3, 4))
@@ -325,7 +326,7 @@ def test_pages_of_a_list_lead_to_each_other_and_keep_the_filter(monkeypatch: pyt
     # Moments are found among the ids.
     moment = timezone.now() - timedelta(days=2)
     IntegrationSync.objects.filter(pk__in=pks[6:]).update(created_at=moment)
-    assert search.first_key(IntegrationSync, moment + timedelta(hours=1)) == pks[5]
+    assert first_key(IntegrationSync, moment + timedelta(hours=1)) == pks[5]
     which = search.SyncFilter(since="24h")
     assert [row.pk for row in page().rows] == pks[:5] and [row.pk for row in page(before=pks[4]).rows] == [pks[5]]
     which = search.SyncFilter(until="24h")
