@@ -37,7 +37,6 @@ from integrations.tenancy.tenant import name_of
 from integrations.transport.process_client import client as process_client
 
 EVENT_TYPE = "test"
-__all__ = ["check_connection", "log_trial", "send_test_event", "try_connection", "types_to_test"]
 logger = logging.getLogger("integrations.delivery")
 
 
@@ -197,6 +196,21 @@ def _text(body: dict[str, Any]) -> str:
     return found or "{}"
 
 
+def run_trial(integration: TenantIntegration, action: str, *, actor: str, event_type: str | None = None) -> TestResult:
+    """Send a test event or check the connection, leave a line in the log, and return the answer; never raises.
+
+    Args:
+        action: ``test`` or ``check``.
+        event_type: of the test event: `send_test_event`.
+    """
+    if action == "check":
+        result = check_connection(integration, process_client())
+    else:
+        result = send_test_event(integration, process_client(), event_type)
+    log_trial(integration, action, result, actor=actor[:150])
+    return result
+
+
 def try_connection(integration: TenantIntegration, *, actor: str = "system") -> TestResult:
     """Check the credentials with a call that changes nothing; where there is none, send a test event. Never raises.
 
@@ -206,9 +220,7 @@ def try_connection(integration: TenantIntegration, *, actor: str = "system") -> 
         can_check = integration.get_adapter().can_check
     except IntegrationError:
         can_check = True  # the check says what is missing
-    result = integration.test_connection() if can_check else send_test_event(integration, process_client())
-    log_trial(integration, "check" if can_check else "test", result, actor=actor[:150])
-    return result
+    return run_trial(integration, "check" if can_check else "test", actor=actor)
 
 
 def log_trial(integration: TenantIntegration, action: str, result: TestResult, *, actor: str) -> None:

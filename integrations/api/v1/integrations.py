@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
@@ -16,16 +15,14 @@ from pydantic import Field
 from integrations.api.caller import caller_of, one, tenant_shown, visible
 from integrations.api.waiting import TOO_MANY, place_to_try
 from integrations.connections.models import TenantIntegration
-from integrations.connectors.port import TestResult
 from integrations.database import clock
 from integrations.delivery import operator_actions
-from integrations.delivery.trial import check_connection, log_trial, send_test_event, types_to_test
+from integrations.delivery.trial import run_trial, types_to_test
 from integrations.health.query import NUMBER, numbered
 from integrations.health.reading import health_of
 from integrations.health.rule import Health, State
 from integrations.tenancy.capabilities import Capability
 from integrations.tenancy.deletion import begin
-from integrations.transport.process_client import client
 
 from .document import INTEGRATION, WHEN, example
 from .paging import Before, Limit, Page, page_of
@@ -185,7 +182,7 @@ def send_test(request: HttpRequest, public_id: UUID, data: TestIn | None = None)
     if chosen is not None and chosen not in (offered := dict(types_to_test(found))):
         known = f"Choose one of {', '.join(offered)}." if offered else "It takes no events."
         raise Refused(422, "wrong_event_type", "There is no such test event.", {"event_type": known})
-    return _tried(request, found, "test", lambda: send_test_event(found, client(), chosen))
+    return _tried(request, found, "test", chosen)
 
 
 @router.post(
@@ -196,18 +193,16 @@ def send_test(request: HttpRequest, public_id: UUID, data: TestIn | None = None)
 )
 def check(request: HttpRequest, public_id: UUID) -> Any:
     """Have it prove its credentials, with a call that changes nothing; for connector types that have one."""
-    found = one(request, public_id, Capability.TEST, installed=True)
-    return _tried(request, found, "check", lambda: check_connection(found, client()))
+    return _tried(request, one(request, public_id, Capability.TEST, installed=True), "check")
 
 
 def _tried(
-    request: HttpRequest, found: TenantIntegration, name: str, attempt: Callable[[], TestResult]
+    request: HttpRequest, found: TenantIntegration, action: str, event_type: str | None = None
 ) -> dict[str, Any]:
     with place_to_try(found.tenant_id) as is_free:
         if not is_free:
             raise Refused(429, "too_many_trials", TOO_MANY, headers={"Retry-After": "5"})
-        result = attempt()
-    log_trial(found, name, result, actor=caller_of(request).name)
+        result = run_trial(found, action, actor=caller_of(request).name, event_type=event_type)
     same = ("success", "message", "status", "event_type", "remark")
     return {"milliseconds": round(result.latency_ms), **{each: getattr(result, each) for each in same}}
 

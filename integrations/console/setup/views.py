@@ -32,7 +32,7 @@ from integrations.console.page import page, show
 from integrations.console.workbench.actions import chosen_type
 from integrations.console.workbench.answer import answer_of
 from integrations.credentials.error_reports import hides_secrets
-from integrations.delivery.trial import check_connection, log_trial, send_test_event, types_to_test
+from integrations.delivery.trial import run_trial, types_to_test
 from integrations.delivery.wakeup import wake_on_commit
 from integrations.errors import IntegrationError
 from integrations.forms import advice, shown_once
@@ -40,7 +40,6 @@ from integrations.forms.choice import connector_of
 from integrations.forms.store import store
 from integrations.oauth_callback import connect
 from integrations.tenancy.capabilities import Capability
-from integrations.transport.process_client import client
 
 from .form import NewConnectionForm
 
@@ -126,11 +125,8 @@ def setup_test(request: HttpRequest, access: Access, public_id: UUID) -> HttpRes
     integration, manifest = _of(access, public_id)
     if request.method == "POST":
         action = "check" if request.POST.get("action") == "check" and "check" in manifest.does else "test"
-        if action == "check":
-            result = check_connection(integration, client())
-        else:
-            result = send_test_event(integration, client(), chosen_type(request, integration))
-        log_trial(integration, action, result, actor=access.user.get_username())
+        chosen = chosen_type(request, integration)
+        result = run_trial(integration, action, actor=access.user.get_username(), event_type=chosen)
         request.session[TESTED] = answer_of(integration, action, result)
         return HttpResponseRedirect(_url("setup-test", integration) + "#answer")
     answer = request.session.get(TESTED)

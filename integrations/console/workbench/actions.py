@@ -16,13 +16,12 @@ from django.utils.translation import gettext as _
 from integrations.audit.trail import record
 from integrations.connections.models import TenantIntegration
 from integrations.connections.signing_keys import reveal_signing_secret
-from integrations.connectors.port import Client, TestResult
 from integrations.console.access import Access
 from integrations.console.leaving import lead_to
 from integrations.console.page import page, show
 from integrations.counted import count_up_to
 from integrations.delivery import operator_actions
-from integrations.delivery.trial import check_connection, log_trial, send_test_event, types_to_test
+from integrations.delivery.trial import run_trial, types_to_test
 from integrations.errors import IntegrationError
 from integrations.forms import shown_once
 from integrations.oauth_callback import to_provider
@@ -30,7 +29,6 @@ from integrations.outbox.models import IntegrationSync
 from integrations.tenancy.capabilities import Capability
 from integrations.tenancy.deletion import begin
 from integrations.tenancy.roles import Role
-from integrations.transport.process_client import client
 
 from .answer import keep_answer
 from .bench import Bench, open_bench
@@ -66,26 +64,16 @@ def require(bench: Bench, capability: Capability) -> None:
         raise refusal
 
 
-def _test(request: HttpRequest, bench: Bench) -> None:
-    _try(request, bench, "test", partial(send_test_event, event_type=chosen_type(request, bench.integration)))
-
-
 def chosen_type(request: HttpRequest, integration: TenantIntegration) -> str | None:
     """Return the event type that was chosen for a test event; None: nobody chose one that there is."""
     posted = request.POST.get("event_type", "")
     return posted if posted in dict(types_to_test(integration)) else None
 
 
-def _check(request: HttpRequest, bench: Bench) -> None:
-    _try(request, bench, "check", check_connection)
-
-
-def _try(
-    request: HttpRequest, bench: Bench, action: str, attempt: Callable[[TenantIntegration, Client], TestResult]
-) -> None:
+def _try(request: HttpRequest, bench: Bench, *, action: str) -> None:
     integration = bench.integration
-    result = attempt(integration, client())
-    log_trial(integration, action, result, actor=request.user.get_username())
+    chosen = chosen_type(request, integration)
+    result = run_trial(integration, action, actor=request.user.get_username(), event_type=chosen)
     keep_answer(request, integration, action, result)
 
 
@@ -123,8 +111,8 @@ def _connect(request: HttpRequest, bench: Bench) -> HttpResponse | None:
 
 
 ACTIONS: dict[str, tuple[Capability, Act]] = {
-    "test": (Capability.TEST, _test),
-    "check": (Capability.TEST, _check),
+    "test": (Capability.TEST, partial(_try, action="test")),
+    "check": (Capability.TEST, partial(_try, action="check")),
     "pause": (Capability.PAUSE, _pause),
     "resume": (Capability.PAUSE, _resume),
     "enable": (Capability.PAUSE, _enable),
