@@ -27,7 +27,6 @@ class IntegrationsConfig(AppConfig):
         from . import checks, conf, signals  # noqa: F401 - checks register themselves
         from .alerts.event_types import register as register_alerts
         from .audit import watch, watch_people
-        from .audit.deletion import note_deletion
         from .capture.discovery import discover
         from .connections.abstract import share_gates
         from .connections.access import ensure_groups, ensure_permissions
@@ -59,7 +58,9 @@ class IntegrationsConfig(AppConfig):
             pre_delete.connect(hold_lane, sender=model, dispatch_uid=f"hold-lane of {model.__name__}")
         for owner in (TenantIntegration, tenant_model()):
             deletion_begins.connect(close_lanes, sender=owner, dispatch_uid=f"close-lanes of {owner.__name__}")
-            deletion_begins.connect(note_deletion, sender=owner, dispatch_uid=f"note deletion of {owner.__name__}")
+            deletion_begins.connect(
+                watch.note_deletion, sender=owner, dispatch_uid=f"note deletion of {owner.__name__}"
+            )
             deletion_begins.connect(hint_on_commit, sender=owner, dispatch_uid=f"delete {owner.__name__}")
         self._watch(watch, watch_people)
         delete_with_tenants()

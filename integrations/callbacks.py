@@ -8,8 +8,7 @@ adapter.client.http.middleware.add_on_error(on_error)
 from __future__ import annotations
 
 from integrations.audit.calls import log_hooks
-from integrations.audit.models import AbstractExecutionLog
-from integrations.audit.tables import key_to
+from integrations.audit.models import AbstractExecutionLog, key_to
 from integrations.connections.abstract import AbstractConnection
 from integrations.transport.middleware import OnError, OnResponse
 

@@ -18,9 +18,8 @@ from integrations.errors import IntegrationError
 from integrations.transport.middleware import Call, OnError, OnResponse
 from integrations.transport.response import Response
 
-from .models import AbstractExecutionLog, ExecutionLog
+from .models import AbstractExecutionLog, ExecutionLog, key_to, log_models
 from .patience import briefly
-from .tables import key_to, log_models
 
 logger = logging.getLogger("integrations.audit")
 

@@ -1,14 +1,16 @@
-"""What was tried, and what came back."""
+"""What was tried, and what came back: the base of execution logs, our own, and which there are."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
+from django.apps import apps
 from django.db import models
 
 from integrations import conf
+from integrations.connections.abstract import AbstractConnection
 from integrations.connections.models import TenantIntegration
 from integrations.outbox.models import IntegrationSync
 from integrations.tenancy.tenant import name_of
@@ -105,3 +107,25 @@ def _name_subjects(rows: list[ExecutionLog], using: str | None) -> None:
         if integration is not None and row.tenant_id is None:
             row.tenant_id, row.tenant_name = integration.tenant_id, name_of(integration.tenant)[:200]
             row.integration_name = integration.name
+
+
+# -- our own log, and those that hosts derive ------------------------------------------------------------------------
+
+
+def log_models() -> Iterator[type[AbstractExecutionLog]]:
+    """Yield the models of all execution logs that have a table."""
+    for model in apps.get_models():
+        if issubclass(model, AbstractExecutionLog) and model._meta.managed and not model._meta.proxy:
+            yield model
+
+
+def key_to(connection: AbstractConnection, model: type[AbstractExecutionLog]) -> str | None:
+    """Return the name of `model`'s key to the connection's model (``connection`` where there are several), or None."""
+    keys = [
+        field.name
+        for field in model._meta.get_fields()
+        if isinstance(field, models.ForeignKey)
+        and isinstance(field.related_model, type)
+        and isinstance(connection, field.related_model)
+    ]
+    return None if not keys else "connection" if "connection" in keys else keys[0]

@@ -10,8 +10,7 @@ from integrations import conf
 from integrations.database.retention import is_old, old_pages
 from integrations.tenancy.deletion import delete_page
 
-from .models import AbstractExecutionLog, ExecutionLog
-from .tables import log_models
+from .models import AbstractExecutionLog, ExecutionLog, log_models
 from .trail import AuditEntry
 
 logger = logging.getLogger("integrations.audit")

@@ -1,4 +1,4 @@
-"""Write down by itself what is saved through the models: integrations, their subscriptions, pulls, configurations.
+"""Write audit entries for what is saved and deleted: integrations, their subscriptions, pulls, configurations, tenants.
 
 A form, the API, a shell and a command save alike, so the models are watched and not the pages. The row is read once
 more before each save, so that what is said to have been there was there. What no save shows is not seen:
@@ -14,15 +14,17 @@ from functools import partial
 from typing import Any
 
 from django.db import models
+from django.db.models import Q
 from django.db.models.signals import post_delete, post_save, pre_delete, pre_save
 
 from integrations.acting import NOBODY, deed
 from integrations.connections.models import EventSubscription, TenantIntegration
 from integrations.connections.status_changes import RUN_TIME
 from integrations.lifecycle import connection_disabled
+from integrations.tenancy.tenant import is_tenant, tenant_model
 
 from .differences import Changes, as_saved, changes_between
-from .trail import CHANGED, CREATED, DELETED, AuditEntry, record
+from .trail import CHANGED, CREATED, DELETED, AuditEntry, entry_of, record
 
 SWITCHED_ON, SWITCHED_OFF = "switched on", "switched off"
 VERSION = "payload version of "  # before the event type, in the names of changes; [old version, new version]
@@ -77,6 +79,17 @@ def watch_subscriptions() -> None:
     post_delete.connect(_note_end, sender=EventSubscription, dispatch_uid="audit end of subscription")
 
 
+def note_deletion(sender: type[models.Model], pks: list[Any], using: str, actor: str = NOBODY, **_: Any) -> None:
+    """Write one entry for each integration that is being deleted, and one for each tenant."""
+    mine = Q(tenant__in=pks) if is_tenant(sender) else Q(pk__in=pks)
+    integrations = TenantIntegration.unannounced.using(using).filter(mine)
+    gone: list[models.Model] = list(integrations.select_related("tenant").order_by("pk"))
+    if is_tenant(sender):
+        gone += tenant_model()._base_manager.using(using).filter(pk__in=pks).order_by("pk")
+    named = None if actor == NOBODY else actor  # else who acts now
+    AuditEntry.objects.using(using).bulk_create([entry_of(DELETED, obj, actor=named) for obj in gone], batch_size=500)
+
+
 def remember_before_deletion(sender: type[models.Model]) -> None:
     """Let `as_deleted` know what is stored of rows of `sender`."""
     pre_delete.connect(_read_stored, sender=sender, dispatch_uid=f"audit before deletion {sender._meta.label}")
@@ -89,7 +102,11 @@ def as_deleted(instance: Any) -> Any:
 
 def watch_disabling() -> None:
     """Write down when we disable a connection."""
-    connection_disabled.connect(_note_disabled, dispatch_uid="audit disabled")
+
+    def note(connection: Any, reason: str, **_: Any) -> None:
+        record("disabled", connection, actor=NOBODY, details={"reason": reason})
+
+    connection_disabled.connect(note, weak=False, dispatch_uid="audit disabled")
 
 
 def _note_before(sender: type[models.Model], instance: Any, raw: bool, using: str, **_: Any) -> None:
@@ -187,7 +204,3 @@ def _goes_with_its_integration(instance: Any, using: str) -> bool:
         return False
     mine = TenantIntegration.unannounced.using(using).filter(pk=getattr(instance, key.attname))
     return mine.exclude(lane__deleting_since=None).exists()
-
-
-def _note_disabled(connection: Any, reason: str, **_: Any) -> None:
-    record("disabled", connection, actor=NOBODY, details={"reason": reason})

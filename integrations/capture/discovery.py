@@ -85,7 +85,7 @@ def unseen() -> list[CheckMessage]:
     """Return warnings for managers of captured models that write in bulk past Django's own querysets."""
     return [
         Warning(
-            f"{model._meta.label}.{name}: {what}",
+            f"{model._meta.label}.{manager.name}: {what}",
             hint="Let it call super(), or write through another manager; where no event is meant, use "
             "unannounced(Model), which nobody warns of.",
             obj=model,
@@ -93,14 +93,9 @@ def unseen() -> list[CheckMessage]:
         )
         for handler in handlers()
         for model in handler.captured_models()
-        for name, manager in _managers(model)
+        for manager in dict.fromkeys([*model._meta.managers, model._meta.base_manager])
         for what in _past_us(manager)
     ]
-
-
-def _managers(model: type[models.Model]) -> list[tuple[str, Any]]:
-    found = [*model._meta.managers, model._meta.base_manager]
-    return list({manager.name: manager for manager in found}.items())
 
 
 def _past_us(manager: Any) -> Iterator[str]:

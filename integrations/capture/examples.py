@@ -7,17 +7,18 @@ more for each value of each choice. No row is read: an object's relations are ma
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from django.db import connections, models, router, transaction
+from django.db import models, router
 from django.utils.functional import Promise
 from django.utils.text import capfirst
 
 from integrations.connections.payload_shapes import Shape, shape_of, union, with_choices
+from integrations.tenancy.boundary import hosts_code
 
 RELATIONS = 3  # a relation's relation's relation
 MOST_SAMPLES = 20
@@ -51,10 +52,16 @@ def learnt_shape(model: type[models.Model], payload: Payload) -> Shape:
     Raises:
         Exception: whatever `payload` raises for an object with everything set.
     """
-    using = router.db_for_read(model)
-    # A payload() that asks the database, and wrongly, must not spoil the transaction of whoever saves a condition.
-    with transaction.atomic(using=using) if connections[using].in_atomic_block else nullcontext():
-        return _learnt(model, payload)
+    with hosts_code(router.db_for_read(model)):  # whoever saves a condition may have a transaction
+        full = [_example(model, variant) for variant in (0, 1)]
+        shapes = [shape_of(payload(obj)) for obj in full]
+        with suppress(Exception):  # it may want what is missing here; the full ones tell
+            shapes.append(shape_of(payload(_example(model, 0, is_bare=True))))
+        shape = union(shapes) or Shape()
+        for field in model._meta.concrete_fields:
+            if values := _choices(field):
+                shape = with_choices(shape, [_each(obj, field, values, payload) for obj in full])
+        return shape
 
 
 def sample_payloads(model: type[models.Model], payload: Payload) -> list[Mapping[str, Any]]:
@@ -63,25 +70,12 @@ def sample_payloads(model: type[models.Model], payload: Payload) -> list[Mapping
     Raises:
         Exception: whatever `payload` raises for an object with everything set.
     """
-    using = router.db_for_read(model)
-    with transaction.atomic(using=using) if connections[using].in_atomic_block else nullcontext():
+    with hosts_code(router.db_for_read(model)):
         first, second = (_example(model, variant) for variant in (0, 1))
         found = [payload(first), payload(second)]
         for field in model._meta.concrete_fields:
             found += _each(first, field, _choices(field), payload)
     return found[:MOST_SAMPLES]
-
-
-def _learnt(model: type[models.Model], payload: Payload) -> Shape:
-    full = [_example(model, variant) for variant in (0, 1)]
-    shapes = [shape_of(payload(obj)) for obj in full]
-    with suppress(Exception):  # it may want what is missing here; the full ones tell
-        shapes.append(shape_of(payload(_example(model, 0, is_bare=True))))
-    shape = union(shapes) or Shape()
-    for field in model._meta.concrete_fields:
-        if values := _choices(field):
-            shape = with_choices(shape, [_each(obj, field, values, payload) for obj in full])
-    return shape
 
 
 def _example(model: type[models.Model], variant: int, *, is_bare: bool = False, depth: int = 0) -> Any:

@@ -1,6 +1,5 @@
 """The catalogue of event types: made from the trigger handlers, never by hand.
 
-schema.py      JSON Schema of a payload, from its shape
 differences.py what differs between two schemas, in words
 entries.py     each event type: when it happens, its schema, an example; the same of its payload's older versions
 asyncapi.py    the same as an AsyncAPI document

@@ -10,14 +10,15 @@ from typing import Any, NamedTuple
 from django.db.models import IntegerField
 
 from integrations.connections import event_types
+from integrations.connections.payload_shapes import DECIMAL, Shape
 from integrations.outbox.canonical_json import sanitise_object
 from integrations.tenancy.tenant import tenant_model
 
 from .differences import differences
-from .schema import schema_of
 
 _FRAME_TIME = datetime(2026, 11, 30, 12, tzinfo=UTC)
 _LARGEST_EXAMPLE = 65_536
+_TYPES = {"text": "string", DECIMAL: "string", "number": "number", "boolean": "boolean", "null": "null"}
 _TEST = {"const": True, "description": "in a test event only: its values are made up"}
 
 
@@ -129,6 +130,25 @@ def _schema(name: str, version: int) -> dict[str, Any]:
     }
     schema["properties"] = {**schema.get("properties", {}), **_frame(name), "test": _TEST}
     return schema
+
+
+def schema_of(shape: Shape) -> dict[str, Any]:
+    """Return the JSON Schema (2020-12) of one place of a payload; ``{}`` where anything may stand."""
+    types = sorted({_TYPES.get(kind, kind) for kind in shape.kinds})
+    if not types:
+        return {}
+    found: dict[str, Any] = {"type": types[0] if len(types) == 1 else types}
+    if DECIMAL in shape.kinds:
+        found["description"] = "a decimal number as text, so that no digit is lost"
+    if shape.values is not None and "object" not in types and "array" not in types:
+        found["enum"] = [*sorted(shape.values, key=str), *[""] * ("string" in types), *[None] * ("null" in types)]
+    if "object" in types and shape.fields:
+        found["properties"] = {name: schema_of(each) for name, each in sorted(shape.fields.items())}
+        if not shape.is_open:
+            found["additionalProperties"] = False
+    if "array" in types and shape.items is not None:
+        found["items"] = schema_of(shape.items)
+    return found
 
 
 def _frame(name: str) -> dict[str, Any]:

@@ -13,8 +13,7 @@ from jsonschema import Draft202012Validator
 
 from integrations.catalogue.asyncapi import document
 from integrations.catalogue.differences import breaks, differences
-from integrations.catalogue.entries import Entry, entries
-from integrations.catalogue.schema import schema_of
+from integrations.catalogue.entries import Entry, entries, schema_of
 from integrations.catalogue.stored import changes, updated
 from integrations.connections.payload_shapes import ANYTHING, shape_of
 
