@@ -37,7 +37,7 @@ logger = logging.getLogger("integrations.publish")
 
 @dataclass(frozen=True, slots=True)
 class Happening:
-    """What a trigger handler has seen: `payload` without the frame that every event has.
+    """One event to record, without the fields that every body begins with.
 
     Attributes:
         not_to: an integration that is not told, because it is what the event is about.
@@ -67,12 +67,8 @@ def publish_all(
         IntegrationPermanentError: an integration caused it, and integrations caused too much of one object already.
     """
     content_type_id = ContentType.objects.db_manager(using).get_for_model(model).pk
-    now, who = clock.now(), acting()
-    by_whom = {
-        "origin_id": origin() if may_loop() else None,
-        "actor": who.label,
-        "actor_key": who.key,
-    }
+    now, who, cause = clock.now(), acting(), origin() if may_loop() else None
+    actor = who.label
     occurrences = []
     frames: dict[tuple[Any, str], dict[str, Any]] = {}
     for happening in happenings:
@@ -85,7 +81,8 @@ def publish_all(
         frame = frames.get((tenant_id, event_type))
         if frame is None:
             frame = frames[tenant_id, event_type] = _frame(happening, now)
-        occurrence = _occurrence(happening, frame, content_type_id, using, occurred_at=now, **by_whom)
+        about = {"occurred_at": now, "origin_id": cause, "actor": actor, "actor_key": who.key}
+        occurrence = _occurrence(happening, frame, content_type_id, using, **about)
         newest = occurrence.payload_version
         for version, those in ({1: wanted} if newest == 1 else _by_version(event_type, wanted)).items():
             if version == newest:
@@ -97,7 +94,7 @@ def publish_all(
             occurrences.append(occurrence)
     if not occurrences:
         return []
-    if by_whom["origin_id"] is not None:
+    if cause is not None:
         refuse_loops(occurrences, what=str(model._meta.verbose_name), using=using)
     event_ids = record(occurrences, using=using)
     owed_to = {pk for occurrence in occurrences for pk in occurrence.integration_ids}
@@ -107,7 +104,7 @@ def publish_all(
 
 
 def body_now(happening: Happening, version: int, *, model: type[models.Model], using: str) -> str:
-    """Return what whoever has that `version` of the payload would be owed now; nothing is written."""
+    """Return the body that a subscriber with this `version` of the payload would get now; nothing is written."""
     frame = _frame(happening, clock.now())
     content_type_id = ContentType.objects.db_manager(using).get_for_model(model).pk
     occurrence = _occurrence(happening, frame, content_type_id, using)
@@ -118,7 +115,7 @@ def body_now(happening: Happening, version: int, *, model: type[models.Model], u
 
 
 def _frame(happening: Happening, at: datetime) -> dict[str, Any]:
-    """Return what every body begins with."""
+    """Return the fields that every body begins with."""
     tenant = happening.tenant
     named = {"id": tenant.pk, "name": name_of(tenant)}
     about = {"event_type": happening.event_type, "timestamp": at, "tenant": named}
@@ -183,7 +180,7 @@ def _by_version(event_type: str, wanted: Iterable[Wanted]) -> dict[int, list[Wan
 def _older(
     frame: dict[str, Any], happening: Happening, payload: dict[str, Any], version: int, using: str
 ) -> dict[str, Any]:
-    """Return what an older version has of `payload`; the minimal body if its function raises."""
+    """Return `payload` in an older version; the minimal body if the function that makes it raises."""
     try:
         with hosts_code(using, happening.tenant.pk):
             made = event_types.in_version(happening.event_type, payload, version)
@@ -209,7 +206,7 @@ def _sendable(frame: dict[str, Any], happening: Happening, using: str) -> dict[s
 
 
 def _with_cuts(frame: Mapping[str, Any], payload: dict[str, Any]) -> dict[str, Any]:
-    """Return `payload` for conditions about what is cut: whole, and with the names of what will be."""
+    """Return the whole `payload` with the names of what will be cut, for conditions about that."""
     text, _ = encode_within(payload, conf.MAX_BODY_BYTES)
     names = [name for name in payload if name not in frame] if text is None else json.loads(text).get(TRUNCATED)
     return {**payload, TRUNCATED: names}

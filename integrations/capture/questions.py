@@ -254,7 +254,7 @@ class Whose(NamedTuple):
 
 
 def subscribers_of(event_types: Iterable[str], tenant_ids: Iterable[Any], *, using: str) -> Subscribers:
-    """Return who wants these events; the integration that causes them by calling back is not among them."""
+    """Return who subscribes to these events, without the integration that causes them by calling back."""
     types = list(event_types)
     tenants = [prepared_key(pk, using) for pk in tenant_ids if pk is not None]
     found: Subscribers = {}
@@ -266,7 +266,7 @@ def subscribers_of(event_types: Iterable[str], tenant_ids: Iterable[Any], *, usi
 def ask_with_row(
     event_types: Sequence[str], whose: Sequence[Whose], row: CompiledRow, pk: Any, *, using: str, lately: Hashable
 ) -> tuple[Subscribers, tuple[Any, ...] | None]:
-    """Return who wants these events of these tenants and, if anybody does, the row.
+    """Return who subscribes to these events of these tenants and, if anybody does, the row.
 
     One statement. It does not look at the row, and takes none of its locks, where nobody does. Yet the answer "nobody"
     is twice as cheap without the row, so that is not asked for until somebody was found here.

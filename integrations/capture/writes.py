@@ -97,7 +97,7 @@ class Capture:
 
 
 def announce_writes(model: type[models.Model]) -> None:
-    """Let saves of `model`, and of what inherits from it, open a transaction, and bulk writes say what they do."""
+    """Make saves of `model` and its subclasses open a transaction, and bulk writes send signals."""
     _replace(model, "save_base", _saving)
     _replace(models.QuerySet, "update", _updating)
     _replace(models.QuerySet, "bulk_create", _creating)
@@ -282,7 +282,7 @@ class Writes:
                 logger.exception("%s %s: the event of a save that failed cannot be recorded", self._name, instance.pk)
 
     def _holder(self, instance: Any) -> Any:
-        """Return what leads to the tenant; `UNKNOWN` if that is not loaded, or an expression for the database."""
+        """Return the key that leads to the tenant; `UNKNOWN` if it is not loaded, or an expression for the database."""
         holder = vars(instance).get(self._path.holder, UNKNOWN)
         return UNKNOWN if self._may_move and hasattr(holder, "resolve_expression") else holder
 
@@ -359,22 +359,22 @@ class Writes:
     # -- rows that move to another tenant ---------------------------------------------------------
 
     def _with_holders(self, old: OldRows, subscribers: Subscribers, using: str) -> Subscribers:
-        """Return `subscribers` with those of the tenants that have the rows now that the locks are ours: somebody else
-        may have moved them while we waited."""
+        """Add the subscribers of the tenants that have the rows now: somebody else may have moved a row while we waited
+        for its lock."""
         owners = {row.owner for row in old.values() if row.owner not in subscribers}
         if not owners:
             return subscribers
         return {**subscribers, **subscribers_of(self._handler.recorded_types, owners, using=using)}
 
     def _remember_gone(self, old: OldRows, subscribers: Subscribers, using: str) -> None:
-        """Note what the tenants of these rows are told if the write takes the rows away from them."""
+        """Keep the event that a row is gone for its tenant, in case the write takes it to another."""
         wanted = [pk for pk, row in old.items() if self._deleted in subscribers.get(row.owner, {})]
         for batch in batches(wanted):
             for row in self._rows.stored(batch, using):
                 old[row.pk].gone = self._handler.happening(self._deleted, row, using=using)
 
     def _gone(self, before: OldRow, row: Any, subscribers: Subscribers) -> list[Happening]:
-        """Return what the tenant is told that had the row before."""
+        """Return the event for the tenant that had the row before."""
         if before.gone is not None or self._deleted not in subscribers.get(before.owner, {}):
             return [before.gone] if before.gone is not None else []
         # A receiver of pre_save moved it behind our back: what it was cannot be read any more.
@@ -382,7 +382,7 @@ class Writes:
         return [Happening(self._deleted, tenant, object_id_of(row.pk), minimal, minimal)]
 
     def _with_newcomers(self, rows: Iterable[Any], old: OldRows, subscribers: Subscribers, using: str) -> Subscribers:
-        """Return `subscribers` with those who are told that rows have come to them."""
+        """Add the subscribers of tenants to which rows have come."""
         owners = {self._path.owner(row) for row in rows if row.pk in old and old[row.pk].owner != self._path.owner(row)}
         if not owners:
             return subscribers
@@ -416,7 +416,7 @@ class Writes:
     def _updates(
         self, row: Any, before: OldRow, foreign: Foreign, wanted: Mapping[str, Any], using: str
     ) -> list[Happening]:
-        """Return what happened to a row that stays with its tenant, as far as that is wanted."""
+        """Return the events of a row that stays with its tenant, as far as somebody wants them."""
         types, extra = [self._updated], None
         try:
             changes = self._rows.changes(row, before, foreign)
@@ -431,8 +431,8 @@ class Writes:
 
 @contextmanager
 def _together(using: str) -> Iterator[None]:
-    """The row is written: if its event cannot be, the caller's transaction must not commit the one without the
-    other, even if the caller handles the exception."""
+    """Mark the caller's transaction for rollback if the block raises: no row is committed without its event, whoever
+    handles the exception."""
     try:
         yield
     except BaseException:

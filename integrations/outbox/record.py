@@ -1,4 +1,4 @@
-"""Write down what happened and what we owe, inside the transaction of the change itself."""
+"""Insert events and the syncs that are owed of them, inside the transaction of the change itself."""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ class Occurrence:
         payload: what subscribers get; anything canonical_json can say.
         is_sanitised: `payload` is made of JSON's own types already.
         minimal: what is sent instead if `payload` cannot be read or stored, or is far larger than MAX_BODY_BYTES.
-        integration_ids: the integrations that it is owed to.
+        integration_ids: the integrations to which it is owed.
         skipped: subscribed integrations whose condition it does not meet: integration → why, for people.
-        remarks: what is to be read on a sync that is owed: integration → `reason`.
-        payloads: of those that want another payload than the body: integration → its expression, frozen in the row.
+        remarks: the `reason` that is shown on a sync that is owed: integration → text.
+        payloads: the expression of an integration that wants another payload than the body; frozen in the row.
         payload_version: of `payload`.
-        versions: of those that have an older version: integration → version.
-        older: these versions → what is sent in the place of `payload`, as JSON object.
+        versions: the older version that an integration gets instead.
+        older: version → the JSON object that is sent instead of `payload`.
         idempotency_key: the event's identity; recording the same key again is refused by the database.
         origin_id: the integration that caused it by calling back; None: a person, or the application.
         actor: the name of who did it; "": nobody knows.
         actor_key: the key of their account as text; "": it is none.
-        sync_values: columns of its syncs that are not as usual, e.g. a later ``next_attempt_at``.
+        sync_values: other values of columns of its syncs, e.g. a later ``next_attempt_at``.
     """
 
     tenant_id: Any
@@ -112,6 +112,7 @@ def record(occurrences: Sequence[Occurrence], *, using: str = "default") -> list
 
 
 def _minimal(occurrence: Occurrence) -> Occurrence:
+    """Return `occurrence` with the minimal payload in every version."""
     minimal = occurrence.minimal
     return replace(occurrence, payload=minimal, is_sanitised=False, older=dict.fromkeys(occurrence.older, minimal))
 
@@ -177,7 +178,7 @@ def _insert(occurrences: Sequence[Occurrence], using: str) -> list[int]:
 
 
 def _older_bodies(occurrence: Occurrence) -> dict[int | None, str]:
-    """Return {version: what is sent of it}."""
+    """Return version → body."""
     return {version: body_of(occurrence, payload) for version, payload in occurrence.older.items()}
 
 
@@ -299,7 +300,7 @@ def _constants(model: type[models.Model], given: set[str]) -> dict[str, str]:
 
 
 def body_of(occurrence: Occurrence, payload: dict[str, Any]) -> str:
-    """Return the text of a payload of `occurrence`: what is recorded as the body, and sent."""
+    """Return `payload` of `occurrence` as the text that is stored and sent; the minimal one if it cannot be read."""
     limit = conf.MAX_BODY_BYTES
     try:
         if not occurrence.is_sanitised:

@@ -1,4 +1,4 @@
-"""What is said of one tenant's row holds nothing of another's, whatever refers to what.
+"""Keep other tenants' rows out of what is read and told of one tenant's row, whatever refers to what.
 
     with only_of(item.tenant_id):
         item.customer            None if the customer belongs to another tenant, and a warning
@@ -59,7 +59,7 @@ def only_own() -> Iterator[None]:
 
 @contextmanager
 def whoevers() -> Iterator[None]:
-    """Keep nothing out: for finding out whose a row is, which `only_of` and `only_own` need to know first."""
+    """Keep nothing out while the owner of a row is looked up, which `only_of` and `only_own` need to know first."""
     only, own = _only.set(None), _own.set(False)
     try:
         yield
@@ -109,7 +109,7 @@ def hosts_code(using: str, tenant_id: Any = None) -> Iterator[None]:
 
 
 def only_tenant() -> Any:
-    """Return the key of the tenant whose rows alone may be read now, None if everybody's."""
+    """Return the key of the only tenant whose rows may be read now; None: everybody's may."""
     return _only.get()
 
 
@@ -146,7 +146,7 @@ def tell_way(model: type[models.Model], way: Way) -> None:
 
 
 def forget_way(model: type[models.Model]) -> None:
-    """Take back what `tell_way` said."""
+    """Undo `tell_way`."""
     _told.pop(model, None)
     owner_path.cache_clear()
 
@@ -188,7 +188,7 @@ def stored_owner(model: type[models.Model], pk: Any, using: str) -> Any:
 
 
 def refuse_foreign(row: models.Model, tenant_id: Any, *, using: str) -> None:
-    """Refuse a row of another tenant, whatever the instance says if it was not read from the database.
+    """Refuse a row of another tenant; of an instance that was not read from the database, the stored row counts too.
 
     Raises:
         OtherTenant: says whose row it is not.
@@ -237,7 +237,7 @@ def is_own(owner: Any, tenant_id: Any) -> bool:
 
 
 def warn_kept_out(path: str, model: type[models.Model], pk: Any, tenant_id: Any) -> None:
-    """Say that a row of another tenant was found at `path`."""
+    """Log that a row of another tenant was found at `path`."""
     name, path = model._meta.verbose_name, harmless(path).replace("\n", "\\n")  # keys of a payload are in it
     logger.warning(
         "%s: the %s %s belongs to another tenant; null is sent instead", path, name, pk, extra={"tenant_id": tenant_id}
