@@ -27,7 +27,7 @@ from integrations.observability.backlog import late_lanes
 from integrations.observability.heartbeat import is_alive
 from integrations.observability.models import Heartbeat
 from integrations.observability.processes import BEAT, is_consumed
-from integrations.outbox.models import IntegrationEvent, IntegrationSync
+from integrations.outbox.models import NEWEST, IntegrationEvent, IntegrationSync, of_lane
 from integrations.pull.models import SyncState
 from integrations.statistics.models import MINUTE, IntegrationFigures
 from integrations.statistics.rolling import GRACE
@@ -169,7 +169,7 @@ def _only_alerts_fail(pks: Collection[int]) -> set[int]:
     channels = _hear_of_alerts(pks)
     rows = IntegrationSync.objects.exclude(event__event_type__in=ALERTS)
     waiting = rows.filter(integration=OuterRef("pk"), status="pending", first_failed_at__isnull=False)
-    latest = IntegrationSync.objects.filter(integration=OuterRef(OuterRef("pk"))).order_by("-id").values("pk")[:LATEST]
+    latest = IntegrationSync.objects.filter(of_lane(OuterRef(OuterRef("pk")))).order_by(*NEWEST).values("pk")[:LATEST]
     ended = rows.filter(pk__in=latest, status="failed", settled_at__gte=OuterRef("lane__failing_since"))
     failing = _present().filter(pk__in=channels, lane__failing_since__isnull=False)
     return set(failing.filter(~Exists(waiting), ~Exists(ended)).values_list("pk", flat=True))
@@ -293,7 +293,7 @@ def _given_up_word(integration: TenantIntegration, number: int, since: datetime,
 
 def _alerts_given_up(pk: int, since: datetime, until: datetime) -> int:
     """Return how many of the latest deliveries were alerts that were given up."""
-    latest = IntegrationSync.objects.filter(integration=pk).order_by("-id").values("pk")[:COUNTED]
+    latest = IntegrationSync.objects.filter(of_lane(pk)).order_by(*NEWEST).values("pk")[:COUNTED]
     failed = IntegrationSync.objects.filter(pk__in=latest, status="failed", settled_at__gte=since, settled_at__lt=until)
     alerts = IntegrationEvent.objects.filter(pk__in=failed.values("event"), event_type__in=ALERTS)
     return alerts.count()

@@ -8,14 +8,13 @@ from collections.abc import Iterable
 from math import inf
 
 from django.db import transaction
-from django.db.models import Q
 from django.db.models.functions import Now
 
 from integrations.audit import notes
 from integrations.audit.notes import AuditNote, write_notes
 from integrations.connections.event_types import is_on_request
 from integrations.connections.models import TenantIntegration
-from integrations.outbox.models import IntegrationSync
+from integrations.outbox.models import IntegrationSync, of_lane
 from integrations.statistics.figures import Figures
 from integrations.statistics.writing import add
 
@@ -88,7 +87,6 @@ def _counted(rows: Iterable[IntegrationSync], status: str) -> dict[int, Figures]
 
 
 def _some_pending(integration_id: int) -> list[int]:
-    """Return the ids of pending rows, at most BATCH, in the order of the lane's own index (see statements.OLDEST)."""
-    mine = Q(integration_id__gte=integration_id, integration_id__lte=integration_id)
-    rows = IntegrationSync.objects.filter(mine, status=Status.PENDING)
+    """Return the ids of pending rows, at most BATCH, object by object."""
+    rows = IntegrationSync.objects.filter(of_lane(integration_id), status=Status.PENDING)
     return list(rows.order_by("integration_id", "object_key", "id").values_list("id", flat=True)[:BATCH])

@@ -19,7 +19,7 @@ from django.db.models.functions import Now
 from integrations.database.sql import seconds_until
 from integrations.delivery.models import Lane
 from integrations.delivery.statements import INTEGRATION, LANE, OLDEST, SOONEST, SYNC, due, is_not_stopped, is_rested
-from integrations.outbox.models import IntegrationSync
+from integrations.outbox.models import IntegrationSync, of_lane
 from integrations.statistics.models import TenantFigures
 
 USING = "default"
@@ -154,9 +154,8 @@ def _one(sql: str, parameters: list[Any]) -> Any:
 
 def oldest_by_rest() -> dict[str, datetime | None]:
     """Return when the oldest delivery becomes due in lanes that nothing holds back, and in those that rest."""
-    # A range, for the same reason as in statements.due.
-    mine = Q(integration_id__gte=OuterRef("pk"), integration_id__lte=OuterRef("pk"))
-    rows = IntegrationSync.objects.filter(mine, status=IntegrationSync.Status.PENDING).values("next_attempt_at")
+    pending = Q(of_lane(OuterRef("pk")), status=IntegrationSync.Status.PENDING)
+    rows = IntegrationSync.objects.filter(pending).values("next_attempt_at")
     fresh = rows.filter(first_failed_at=None).order_by("integration_id", "id")[:1]
     retry = rows.filter(first_failed_at__isnull=False).order_by("integration_id", "next_attempt_at", "id")[:1]
     lanes = Lane.objects.filter(deleting_since=None, integration__is_active=True, integration__is_enabled=True)

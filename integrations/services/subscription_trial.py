@@ -186,12 +186,12 @@ def _events_of(integration_ids: list[int]) -> list[int]:
     """Return the events of the last deliveries of these integrations."""
     if not integration_ids:
         return []
-    one = (
+    one = (  # the rows of a lane, as outbox.models.of_lane has them
         f"SELECT event_id FROM (SELECT event_id FROM {IntegrationSync._meta.db_table} "  # noqa: S608 - our own names
-        f"WHERE integration_id = %s ORDER BY id DESC LIMIT {LOOKED_AT}) newest"
+        f"WHERE integration_id BETWEEN %s AND %s ORDER BY integration_id, id DESC LIMIT {LOOKED_AT}) newest"
     )
     with connections[IntegrationSync.objects.db].cursor() as cursor:
-        cursor.execute(" UNION ".join([one] * len(integration_ids)), integration_ids)
+        cursor.execute(" UNION ".join([one] * len(integration_ids)), [pk for pk in integration_ids for _ in range(2)])
         return [pk for (pk,) in cursor.fetchall()]
 
 

@@ -20,7 +20,7 @@ from integrations.delivery.trial import types_to_test
 from integrations.errors import EncryptionError
 from integrations.forms.grant_state import GrantState
 from integrations.health.explanations import Explained, explanations
-from integrations.outbox.models import IntegrationSync
+from integrations.outbox.models import NEWEST, IntegrationSync, of_lane
 from integrations.pages.display import clock, exact, sync_badge, sync_story
 from integrations.statistics.figures import total
 from integrations.statistics.reading import DAY_LONG, Point, Whose, series
@@ -44,7 +44,8 @@ def overview(request: HttpRequest, access: Access, public_id: UUID) -> HttpRespo
     if next_row is not None:
         next_row.integration = integration
     sees = access.may(Capability.VIEW_DELIVERIES, integration.tenant_id)
-    recent = list(integration.syncs.select_related("event").order_by("-id")[:RECENT])
+    rows = IntegrationSync.objects.filter(of_lane(integration.pk)).select_related("event")
+    recent = list(rows.order_by(*NEWEST)[:RECENT])
     for sync in recent:
         sync.integration = integration
         sync.badge, sync.story = sync_badge(sync), sync_story(sync)  # type: ignore[attr-defined]
@@ -100,9 +101,9 @@ def _pending(integration_id: int) -> str:
 
 def _next_rows(integration_id: int) -> tuple[IntegrationSync | None, IntegrationSync | None]:
     """Return the first row that never failed, and the first that is to be tried again: one index each."""
-    rows = IntegrationSync.objects.filter(integration=integration_id, status=IntegrationSync.Status.PENDING)
-    fresh = rows.filter(first_failed_at=None).order_by("id").first()
-    return fresh, rows.filter(first_failed_at__isnull=False).order_by("next_attempt_at", "id").first()
+    rows = IntegrationSync.objects.filter(of_lane(integration_id), status=IntegrationSync.Status.PENDING)
+    fresh = rows.filter(first_failed_at=None).order_by("integration_id", "id").first()
+    return fresh, rows.filter(first_failed_at__isnull=False).order_by("integration_id", "next_attempt_at", "id").first()
 
 
 def _facts(bench: Bench) -> Iterator[tuple[str, Any]]:

@@ -17,11 +17,14 @@ from django.db import connection, transaction
 
 from integrations.audit.models import ExecutionLog
 from integrations.audit.notes import AuditNote, write_notes
+from integrations.console.workbench.overview import _next_rows
 from integrations.delivery import statements
 from integrations.delivery.lease import take
 from integrations.delivery.unsendable import BATCH, cancel_pending
 from integrations.models import Lane, TenantIntegration
 from integrations.observability.backlog import oldest_by_rest
+from integrations.outbox.models import NEWEST, IntegrationSync, of_lane
+from integrations.services.subscription_trial import LOOKED_AT, _events_of
 from integrations.statistics.figures import Figures
 from integrations.statistics.writing import packed
 from integrations.tests.factories import make_integration, make_tenant
@@ -240,6 +243,21 @@ def test_what_is_asked_of_a_lane_beside_its_turns_does_not_go_through_its_histor
     with rows_read_by("SELECT MIN", {statements.SYNC}) as read:
         assert oldest_by_rest()["free"] is not None
     assert read and max(read) <= 10 * Lane.objects.count()
+
+
+def test_the_newest_rows_of_a_quiet_lane_are_found_without_those_of_a_busy_one() -> None:
+    if connection.vendor != PG:
+        pytest.skip("plans of PostgreSQL")
+    tenant = make_tenant()
+    quiet, busy = make_integration(tenant).pk, make_integration(tenant, name="busy").pk
+    fill([quiet, busy], 20_000, pending=0)
+    analyze()
+    with rows_read_by("SELECT", {statements.SYNC}) as read:
+        assert len(list(IntegrationSync.objects.filter(of_lane(quiet)).order_by(*NEWEST)[:20])) == 20
+        assert _next_rows(quiet) == (None, None)
+        assert _events_of([quiet])
+    assert len(read) == 4 and max(read) <= LOOKED_AT
+    analyze()
 
 
 def test_a_plan_that_was_made_while_the_tables_were_empty_still_serves() -> None:
