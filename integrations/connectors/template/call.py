@@ -117,7 +117,11 @@ def render_headers(headers: Headers, scope: Scope) -> dict[str, str]:
 def render_query(query: Value | None, scope: Scope) -> dict[str, Any]:
     """Return the query parameters to send; what is null is left out."""
     made = query.render(scope) if query is not None else {}
-    return {name: _query_value(value) for name, value in made.items() if value is not None}
+    return {
+        name: [text_of(item) for item in value] if isinstance(value, list) else text_of(value)
+        for name, value in made.items()
+        if value is not None
+    }
 
 
 def _texts(headers: Headers, scope: Scope) -> dict[str, str]:
@@ -131,10 +135,6 @@ def _segment(place: str, value: Any) -> str:
     if text == "" or isinstance(value, dict | list):
         raise IntegrationPermanentError(f"{place}: a value that the path needs is empty or no text", code="template")
     return quote(text, safe="")
-
-
-def _query_value(value: Any) -> Any:
-    return [text_of(item) for item in value] if isinstance(value, list) else text_of(value)
 
 
 def answer(response: Response) -> dict[str, Any]:

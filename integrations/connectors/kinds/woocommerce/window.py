@@ -20,7 +20,7 @@ the shop's. Not reported: rows that were deleted; a shop's webhooks do that.
 
 Times are UTC and go out without a zone: WordPress takes such a time for its own column as it is, and one with a zone
 for its local time (WP_Date_Query). It also moves a time that its zone's clock leaps over, an hour forward, although
-it is UTC; such times are not asked for (timezones.py), and what comes too early is dropped here.
+it is UTC; such times are not asked for (`on_every_clock`), and what comes too early is dropped here.
 Source: WooCommerce's WC_REST_CRUD_Controller and OrdersTableQuery, and the issues on paging while rows change.
 """
 
