@@ -27,6 +27,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
 
@@ -46,6 +47,13 @@ if os.getppid() != int(sys.argv[1]):
     sys.exit("the parent is gone")
 os.execv(sys.argv[2], sys.argv[2:])
 """
+
+
+def ends_with_us(command: Sequence[str]) -> list[str]:
+    """Return `command` as one that ends when this process does, even if it is killed; on Linux alone."""
+    if sys.platform != "linux":
+        return [*command]
+    return [sys.executable, "-I", "-S", "-c", LAUNCHER, str(os.getpid()), *command]
 
 
 class EmbeddedBrokerError(RuntimeError):
@@ -210,8 +218,8 @@ class EmbeddedBroker:
         command += ["--dir", str(self.directory), "--pidfile", str(self.directory / "valkey.pid")]
         command += ["--maxmemory", self._maxmemory, "--maxmemory-policy", "noeviction"]
         in_main_thread = threading.current_thread() is threading.main_thread()
-        if self._die_with_parent and in_main_thread and sys.platform == "linux":
-            command = [sys.executable, "-I", "-S", "-c", LAUNCHER, str(os.getpid()), *command]
+        if self._die_with_parent and in_main_thread:
+            command = ends_with_us(command)
         with self.log_path.open("wb") as log:
             # A session of its own: Ctrl-C in the terminal must not take the broker from workers that finish.
             self._process = subprocess.Popen(

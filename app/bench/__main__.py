@@ -13,8 +13,7 @@ from app.embedded_broker import PROJECT
 from app.terminal import print_anywhere
 
 from . import report
-from .catalogue import SCENARIOS
-from .plan import SCALES, Scenario
+from .catalogue import SCALES, SCENARIOS, Scenario
 from .processes import BenchError
 from .runner import run
 

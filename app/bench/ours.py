@@ -12,11 +12,13 @@ from integrations.models import IntegrationSync, TenantIntegration
 from tasks.models import WorkItem
 from tenants.models import Tenant
 
-from . import documented
 from .cell import Cell
 
 EVENTS = ("workitem_created", "workitem_updated", "workitem_status_changed")
 SWEEP = "integrations.tasks.retry_failed_syncs"
+# The processes of docs/OPERATIONS.md: change them here when they change there.
+WORKER = ("-m", "celery", "-A", "app")
+QUIET = ("--loglevel", "warning", "--without-gossip", "--without-mingle")
 
 
 def add_integration(name: str, url: str, tenant: Tenant | None = None, **fields: Any) -> TenantIntegration:
@@ -32,14 +34,26 @@ def add_integrations(cell: Cell, count: int) -> list[TenantIntegration]:
     return [add_integration(f"Bench {number}", cell.receiver.url(f"/hook/{number}")) for number in range(count)]
 
 
+def workers(processes: int | None, *, sqlite: bool) -> list[list[str]]:
+    """Return the arguments of each Celery worker.
+
+    Args:
+        processes: how many processes deliver; None: as many as documented.
+        sqlite: the set-up of ``make run``, for a database that is one file.
+    """
+    if sqlite:
+        return [[*WORKER, "worker", "-P", "threads", "--concurrency", "8", *QUIET]]
+    return [[*WORKER, "worker", "-P", "threads", "--concurrency", "100", *QUIET] for _ in range(processes or 2)]
+
+
 def start_workers(cell: Cell, processes: int | None = None, *, beat: bool = False) -> None:
     """Start the documented workers and wait until they take work."""
-    commands = documented.workers(processes, sqlite=cell.is_sqlite)
+    commands = workers(processes, sqlite=cell.is_sqlite)
     for number, command in enumerate(commands):
         name = f"bench{number}"
         cell.workers.append(cell.python(name, [*command, "-n", f"{name}@bench"]))
     if beat:
-        cell.python("beat", documented.beat())
+        cell.python("beat", [*WORKER, "beat", "--loglevel", "warning", "--pidfile=", "-s", "/dev/null"])
     cell.wait(_all_answer(len(commands)), "the workers to answer", 60, pause=0.1)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -13,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
-from app.embedded_broker import LAUNCHER, PROJECT
+from app.embedded_broker import PROJECT, ends_with_us
 
 LOGS = PROJECT / ".local" / "bench" / "logs"
 STOP_SECONDS = 5.0
@@ -35,12 +34,9 @@ class Started:
         self.name = name
         LOGS.mkdir(parents=True, exist_ok=True)
         self.log_path = LOGS / f"{name}.log"
-        words = [*command]
-        if sys.platform == "linux":
-            words = [sys.executable, "-I", "-S", "-c", LAUNCHER, str(os.getpid()), *words]
         with self.log_path.open("wb") as log:
             self.process = subprocess.Popen(
-                words,
+                ends_with_us(command),
                 cwd=PROJECT,
                 env=None if env is None else {**os.environ, **env},
                 stdin=subprocess.PIPE if talks else subprocess.DEVNULL,

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
-from app.embedded_broker import LAUNCHER, PROJECT
-
 from . import machine, receiver
-from .plan import Scenario, Subject
-from .processes import LOGS
+from .catalogue import Scenario, Subject
+from .processes import Started
 from .services import Services, services
 
 CELL_SECONDS = 1800.0
@@ -123,43 +118,18 @@ def _cell(subject: Subject, settings: dict[str, Any], sizes: dict[str, float], f
     """Run one measurement in a fresh database; whatever happens, nothing of it is left running."""
     own = {name: sizes.get(name, value) for name, value in subject.settings.items()}
     merged = {**settings, **own}
-    env = {**os.environ, **found.env(subject.project), **merged.pop("env", {})}
     found.database.renew(subject.project)
     found.broker.forget()
-    LOGS.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "app.bench.cell"]
-    if sys.platform == "linux":
-        command = [sys.executable, "-I", "-S", "-c", LAUNCHER, str(os.getpid()), *command]  # it ends if we are killed
-    log_path = LOGS / "cell.log"
-    with log_path.open("wb") as log:
-        process = subprocess.Popen(
-            command,
-            cwd=PROJECT,
-            env=env,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            start_new_session=True,  # Ctrl-C reaches it through us alone
-        )
+    cell = Started("cell", command, env={**found.env(subject.project), **merged.pop("env", {})}, talks=True)
     order = json.dumps({"run": subject.run, "settings": merged}).encode() + b"\n"
     try:
-        output, _ = process.communicate(order, timeout=CELL_SECONDS)
+        output, _ = cell.process.communicate(order, timeout=CELL_SECONDS)
     except subprocess.TimeoutExpired:
         output = b""
     finally:
-        _end(process)
+        cell.end(patience=20)  # it ends what it started
     try:
         return dict(json.loads(output))
     except ValueError:
-        return {"error": f"it ended without a result ({process.returncode}): {log_path.read_text()[-1500:]}"}
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    if process.poll() is None:
-        process.terminate()  # it ends what it started
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(20)
-    if process.poll() is None:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)  # its children die with it
-    process.wait()
+        return {"error": f"it ended without a result ({cell.process.returncode}): {cell.log[-1500:]}"}

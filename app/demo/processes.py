@@ -6,11 +6,10 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 from pathlib import Path
 from types import TracebackType
 
-from app.embedded_broker import LAUNCHER, PROJECT
+from app.embedded_broker import PROJECT, ends_with_us
 
 STOP_SECONDS = 10.0
 BACKLOG = 256  # connections that wait until the process that gets the socket is up
@@ -30,12 +29,10 @@ class Processes:
         Args:
             listener: a socket to hand on, of which `command` has the file descriptor. It is closed here.
         """
-        if sys.platform == "linux":
-            command = [sys.executable, "-c", LAUNCHER, str(os.getpid()), *command]
         handed = [] if listener is None else [listener]
         with self.log(name).open("wb") as log:
             self.running[name] = subprocess.Popen(
-                command,
+                ends_with_us(command),
                 cwd=PROJECT,
                 stdin=subprocess.DEVNULL,
                 stdout=log,

@@ -12,8 +12,7 @@ from django.db import connection, transaction
 
 from app.bench.cell import Cell
 
-from . import events
-from .apps import commits
+from .apps import EVENT, commits, event_of
 from .celery import app, deliver
 from .models import Ticket
 
@@ -145,7 +144,7 @@ def _outbound_set_up(cell: Cell, count: int) -> None:
             name=f"Bench {number}",
             url=cell.receiver.url(f"/hook/{number}"),
             secret=SECRET,
-            event_names=[events.NAME],
+            event_names=[EVENT],
         )
 
 
@@ -159,7 +158,7 @@ def _outbound_queue(endpoint: int, count: int) -> None:
         _hold.append(transaction.atomic())
         _hold[0].__enter__()
     for number in range(count):
-        fire(events.saved(Ticket(id=number, reference_id=f"0-{number}", **TEXTS)))
+        fire(event_of(Ticket(id=number, reference_id=f"0-{number}", **TEXTS)))
 
 
 def _outbound_release() -> None:
@@ -172,7 +171,7 @@ def _outbound_save(reference: str) -> None:
     with transaction.atomic():
         transaction.on_commit(lambda: commits.__setitem__(reference, time.monotonic_ns()))
         ticket = _save(reference)
-        fire(events.saved(ticket))
+        fire(event_of(ticket))
 
 
 def _outbound_start(cell: Cell, processes: int) -> None:

@@ -20,14 +20,13 @@ import pytest
 from app.bench import receiver as receivers
 from app.bench import report
 from app.bench.__main__ import main
-from app.bench.catalogue import SCENARIOS, scenario
-from app.bench.charts import Bar, Group, chart
+from app.bench.catalogue import SCENARIOS, Scenario, scenario
 from app.bench.delay_proxy import DelayProxy
-from app.bench.documented import workers
 from app.bench.figures import Spread, percentile, percentiles, ratio, spread, times, written
-from app.bench.plan import Scenario
+from app.bench.ours import workers
 from app.bench.processes import BenchError, Processes, cpu_of, tree
 from app.bench.receiver import Receiver
+from app.bench.report import Bar, Group, chart
 from app.embedded_broker import PROJECT
 from integrations.tests.services import wait_until
 
