@@ -16,8 +16,8 @@ INTEGRATION = $(TESTS)/integration app/tests/integration $(EXAMPLES)
 PAGES   = $(EXAMPLES) $(TESTS)/integration/console $(TESTS)/integration/test_jobs.py $(wildcard $(addprefix $(TESTS)/integration/,test_admin*.py test_api*.py))
 # Where tests marked "integration" are: collecting all the others takes longer than starting the lane.
 ON_SERVICES = $(INTEGRATION) $(CONNECTORS)/tests/test_lanes.py
-# Of these the way back, and hosts with models of their own: a lane of its own, too.
-BACK    = $(TESTS)/integration/host $(TESTS)/integration/capture $(wildcard $(addprefix $(TESTS)/integration/test_,inbound*.py pull*.py push*.py))
+# Of these the way back, hosts with models of their own, and most of what starts workers: a lane of its own, too.
+BACK    = $(TESTS)/integration/host $(TESTS)/integration/capture $(wildcard $(addprefix $(TESTS)/integration/test_,inbound*.py pull*.py push*.py workers.py hint_of*.py trouble*.py))
 FAST    = not slow and not crash and not browser and not n8n
 LANES   = -m integrations.tests.lanes
 

@@ -75,6 +75,12 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any, pytestconfig:
     ``DROP DATABASE`` fails, and with it a run in which every test passed.
     """
     with django_db_blocker.unblock():
+        if connection.vendor == "postgresql":  # no commit of a test has to outlive the server: 3 ms less for each
+            with connection.cursor() as cursor:
+                name = connection.ops.quote_name(connection.settings_dict["NAME"])
+                cursor.execute(f"ALTER DATABASE {name} SET synchronous_commit = off")
+            connection.close()
+            connection.close_pool()
         empty = EmptyDatabase(connection)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TransactionTestCase, "_fixture_teardown", lambda _: empty.restore())
