@@ -32,7 +32,7 @@ from integrations.transport.redaction import mask_url
 
 from . import choice, outcome, run_slot, statements
 from .choice import DueRow, Found
-from .lease import USING, Lease, extend, release, take
+from .lease import USING, Lease, release, take
 from .models import Lane
 from .outcome import Outcome
 from .pacing import Pacer, interval_of
@@ -240,7 +240,7 @@ def _slice(
     if longest > conf.TIMEOUT_SECONDS:
         # The lease must outlive the last request of the slice, however patient this integration is.
         held += longest
-        extend(lease, held)
+        lease.renew(seconds=held)
     was_taken = state.taken_with == settings
     verdict = Verdict(
         CircuitBreaker(state.consecutive_failures, state.times_opened),
@@ -333,11 +333,11 @@ def _settle(lease: Lease, sending: Slice, settings: str, *, careful_left: int, g
 
 
 def _mark(row: DueRow) -> DueRow | None:
-    """Count an attempt before it begins: if it kills the worker, the row says so."""
+    """Write the attempt down before it begins: if it kills the worker, the row says so."""
     with connections[USING].cursor() as cursor:
         cursor.execute(statements.mark_attempt(connections[USING].vendor), [row.id, row.generation])
         found = cursor.fetchone()
-    return replace(row, attempts=row.attempts + 1, deaths=found[0]) if found else None
+    return replace(row, deaths=found[0]) if found else None
 
 
 def _send_carefully(sending: Slice, row: DueRow, apart: ExitStack) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from django.db import connections
@@ -26,6 +26,7 @@ from .models import Lane
 from .statements import State
 
 USING = "default"
+Values = dict[str, tuple[str, Sequence[Any]]]  # columns of a lane: name → SQL, parameters
 
 # A new turn begins: a hint that was sent while the lease had run out, and was dropped because we were still there, must
 # not count as under way any more (docs/model/: RELEASE_KEEPS_TURN, RELEASE_KEEPS_MARK).
@@ -49,8 +50,8 @@ class Lease:
     ends_at: float
     is_held: bool = True
 
-    def renew(self, values: dict[str, tuple[str, Sequence[Any]]], *, seconds: float | None = None) -> None:
-        """Write columns of the lane (name → SQL, parameters) and hold it for another `seconds` (LEASE_SECONDS).
+    def renew(self, values: Values | None = None, *, seconds: float | None = None) -> None:
+        """Hold the lane for another `seconds` (LEASE_SECONDS), and write columns of it.
 
         With `seconds` 0 the lane is given back by the same statement.
 
@@ -63,7 +64,7 @@ class Lease:
             lease = {"lease_expires_at": (sql.shifted(vendor, "%s"), [float(wanted)])}
         else:
             lease = {name: (value, []) for name, value in GIVEN_BACK.items()}
-        parts = {**values, **lease}
+        parts = {**(values or {}), **lease}
         statement = statements.renew(vendor, ", ".join(f"{name} = {value}" for name, (value, _) in parts.items()))
         started = elapsed()
         parameters = [parameter for _, found in parts.values() for parameter in found]
@@ -99,15 +100,6 @@ def take(integration_id: int, turn: int | None = None) -> Lease | None:
     return Lease(integration_id, token, state, integration, started + conf.LEASE_SECONDS)
 
 
-def extend(lease: Lease, seconds: float) -> None:
-    """Hold the lane for another `seconds`.
-
-    Raises:
-        LeaseLost: it is no longer ours.
-    """
-    lease.renew({}, seconds=seconds)
-
-
 def release(lease: Lease) -> None:
     """Give the lane back, if it is still ours."""
     if lease.is_held:
@@ -130,32 +122,21 @@ def _returned(sql: str, parameters: Sequence[Any], integration_id: int, token: s
             if row is None:  # given back in the same statement
                 return ()
     count = len(State._fields)
-    return State(*row[:count]), _integration(row[count : count + len(_converters(USING))])
-
-
-def _integration(values: Sequence[Any]) -> TenantIntegration:
-    converted = [convert(value) for convert, value in zip(_converters(USING), values, strict=True)]
-    row: Any = TenantIntegration  # not `from_db`: nobody saves this one, so it need not know what was read
-    integration: TenantIntegration = row(*converted)
+    values = list(row[count : count + len(TenantIntegration._meta.concrete_fields)])
+    for place, convert in _converters():
+        values[place] = convert(values[place])
+    integration = TenantIntegration(*values)  # not `from_db`: nobody saves this one, so it need not know what was read
     integration._state.adding, integration._state.db = False, USING
-    return integration
+    return State(*row[:count]), integration
 
 
-@lru_cache(maxsize=4)
-def _converters(using: str) -> list[Callable[[Any], Any]]:
-    """Return what turns each of the integration's columns as the database has it into Python's."""
-    connection = connections[using]
-    table, fields = TenantIntegration._meta.db_table, TenantIntegration._meta.concrete_fields
-
-    def converter(model_field: Any) -> Callable[[Any], Any]:
+@lru_cache(maxsize=1)
+def _converters() -> list[tuple[int, Callable[[Any], Any]]]:
+    """Return, by their places, what turns those of the integration's columns into Python's that need it."""
+    connection, table = connections[USING], TenantIntegration._meta.db_table
+    found: list[tuple[int, Callable[[Any], Any]]] = []
+    for place, model_field in enumerate(TenantIntegration._meta.concrete_fields):
         expression = Col(table, model_field)
-        steps = [*connection.ops.get_db_converters(expression), *model_field.get_db_converters(connection)]
-
-        def convert(value: Any) -> Any:
-            for step in steps:
-                value = step(value, expression, connection)
-            return value
-
-        return convert
-
-    return [converter(model_field) for model_field in fields]
+        for step in (*connection.ops.get_db_converters(expression), *model_field.get_db_converters(connection)):
+            found.append((place, partial(step, expression=expression, connection=connection)))
+    return found

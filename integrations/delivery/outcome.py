@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any
 
 from integrations import conf
 from integrations.connectors.base import BaseConnector
 from integrations.connectors.port import Receipt
-from integrations.errors import MAX_MESSAGE, IntegrationError, printable
+from integrations.errors import MAX_MESSAGE, IntegrationError, IntegrationTemporaryError, printable
 from integrations.outbox.models import IntegrationSync
 from integrations.retry_policy import RetryPolicy
 from integrations.statistics.figures import Figures
@@ -32,7 +33,7 @@ class Outcome:
         response_status: of the answer, if there was one.
         retry_in: seconds until the next attempt; None when the row is final.
         error: what went wrong; None after success.
-        was_counted: the attempt was written before it began.
+        was_counted: the attempt was written down before it began.
         age: seconds from when its retries are counted to the answer, of what was delivered.
         exchanges: what was sent and what came back, masked (transport/recording.py).
     """
@@ -66,6 +67,27 @@ class Outcome:
             return ""
         return f"{self.error.message} — {self.error.excerpt}" if self.error.excerpt else self.error.message
 
+    @property
+    def remark(self) -> str:
+        """What people must know of a delivery that was taken; "" if there is nothing."""
+        return self.receipt.remark if self.receipt is not None else ""
+
+    @property
+    def reason(self) -> str:
+        """What people must know of the row from now on; "" if there is nothing."""
+        return f"gave up: {self.error_text}" if self.status == FAILED else self.remark
+
+    @property
+    def answer(self) -> str | Mapping[str, Any] | None:
+        """What the log keeps of the answer: its excerpt; with facts that a receipt says, an object that holds both."""
+        if self.receipt is None:
+            return self.error.excerpt or None if self.error is not None else None
+        facts = {"external_id": self.receipt.external_id, "location": self.receipt.location, **self.receipt.details}
+        facts = {name: value for name, value in facts.items() if value}
+        if not facts:
+            return self.receipt.excerpt or None
+        return {"answer": self.receipt.excerpt, **facts} if self.receipt.excerpt else facts
+
 
 def log_ids(row: DueRow, attempt: int) -> dict[str, Any]:
     """Return what lines of the log say of an attempt beside their words."""
@@ -82,12 +104,11 @@ def delivered(
     exchanges: Entries = (),
 ) -> Outcome:
     """The receiver has it."""
-    attempt = row.attempts if was_counted else row.attempts + 1
     return Outcome(
         row,
         SYNCED,
         duration_ms,
-        attempt,
+        row.attempts + 1,
         receipt.status,
         receipt=receipt,
         was_counted=was_counted,
@@ -106,7 +127,7 @@ def failed(
     exchanges: Entries = (),
 ) -> Outcome:
     """Try again later, or give up."""
-    attempt = row.attempts if was_counted else row.attempts + 1
+    attempt = row.attempts + 1
     retry_in = policy.delay(attempt, error, row.age)
     status = FAILED if retry_in is None else PENDING
     return Outcome(
@@ -130,6 +151,31 @@ def waits(result: Outcome) -> Outcome:
 def given_up(row: DueRow, error: IntegrationError) -> Outcome:
     """No further attempt: what `error` says ends the row."""
     return Outcome(row, FAILED, 0, row.attempts, error.status, error=error, was_counted=True)
+
+
+def without_texts(result: Outcome) -> Outcome:
+    """Return `result` with nothing that the receiver said, but our own short words."""
+    error, status = copy(result.error), result.response_status
+    if error is not None:
+        error.message, error.excerpt = error.code, ""
+    status = status if isinstance(status, int) and 0 <= status < 1000 else None
+    receipt = result.receipt
+    if receipt is not None:
+        receipt = replace(receipt, excerpt="", external_id="", location="", details={}, remark="")
+    return replace(result, error=error, response_status=status, receipt=receipt, exchanges=())
+
+
+def as_unexpected(result: Outcome) -> Outcome:
+    """Return what stands for `result` if nothing of it can be stored: the row is tried again."""
+    return replace(
+        result,
+        status=PENDING,
+        retry_in=conf.RETRY_BASE_SECONDS,
+        response_status=None,
+        receipt=None,
+        error=IntegrationTemporaryError("its outcome could not be stored", code="unexpected"),
+        age=None,
+    )
 
 
 def figures_of(outcomes: Iterable[Outcome]) -> Figures:
@@ -176,17 +222,3 @@ def redacted(receipt: Receipt, connector: BaseConnector) -> Receipt:
         remark=clean(receipt.remark),
         details={str(name)[:MAX_NAME]: clean(value) for name, value in details if value not in (None, "")},
     )
-
-
-def without_facts(receipt: Receipt) -> Receipt:
-    """Return `receipt` without anything that the receiver said."""
-    return replace(receipt, excerpt="", external_id="", location="", details={}, remark="")
-
-
-def answer_of(receipt: Receipt) -> str | Mapping[str, Any] | None:
-    """Return what the log keeps of a success: the excerpt, or with facts an object that holds both."""
-    facts = {"external_id": receipt.external_id, "location": receipt.location, **receipt.details}
-    facts = {name: value for name, value in facts.items() if value}
-    if not facts:
-        return receipt.excerpt or None
-    return {"answer": receipt.excerpt, **facts} if receipt.excerpt else facts

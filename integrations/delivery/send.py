@@ -56,7 +56,7 @@ class Slice:
         may_begin_late: False where somebody waits until `stop_at`: then not even the first.
         safe_until: the same on the clock of clock.elapsed: a request that starts later may outlive our lease.
         patience: the longest wait, in seconds, for the rate limit's next turn.
-        mark: counts an attempt in the database before it begins, and returns the row as it is then; None: not needed.
+        mark: writes an attempt down before it begins, and returns the row as it is then; None: not needed.
         tenant_id: whose lane it is; events of others are not sent. None: not known.
         slept: seconds spent waiting for the rate limit.
         read_at: when the rows were read, on the clock of clock.elapsed.
@@ -224,7 +224,7 @@ class Slice:
             "messaging.message.id": row.idempotency_key,
             "integrations.connector_type": connector.name,
             "integrations.sync_id": row.id,
-            "integrations.attempt": row.attempts if self.mark is not None else row.attempts + 1,
+            "integrations.attempt": row.attempts + 1,
         }
         with tracing.attempted(row.event_type, row.traceparent, connector.base_url, about, within=self._trace) as span:
             result = self._send_once(row)
@@ -232,14 +232,13 @@ class Slice:
         return result
 
     def _send_once(self, row: DueRow) -> Outcome:
-        was_counted = self.mark is not None
-        started = time.perf_counter()
-        attempt = row.attempts if was_counted else row.attempts + 1
+        started, attempt = time.perf_counter(), row.attempts + 1
         about = sending.set(log_ids(row, attempt))
         recorder, body = recording.Recorder(), b""
         noting = recording.current.set(recorder)
         try:
-            if None not in (row.tenant_id, self.tenant_id) and not _is_same(row.tenant_id, self.tenant_id):
+            theirs, ours = row.tenant_id, self.tenant_id
+            if None not in (theirs, ours) and theirs != ours and tenant_key(theirs) != ours:  # as a database stores it
                 raise IntegrationPermanentError("the event belongs to another tenant; not sent", code="other_tenant")
             own = row.older_body or row.body
             body = bytes_of(row.payload, own) if row.payload else own.encode()
@@ -262,19 +261,20 @@ class Slice:
         except IntegrationError as error:
             failure = error
         except Exception as error:  # whatever a connector throws or returns: the row is settled and tried again
-            ours = IdLogger(logger, self.connector.binding.ids)
-            ours.warning("connector %s raised %s", self.connector.name, type(error).__name__)
+            ids = IdLogger(logger, self.connector.binding.ids)
+            ids.warning("connector %s raised %s", self.connector.name, type(error).__name__)
             failure = IntegrationTemporaryError(f"unexpected {type(error).__name__}", code="unexpected")
         else:
             age = row.age + elapsed() - self.read_at
             exchanges = self._exchanges(recorder, row, attempt, body, receipt.excerpt)
+            was_counted = self.mark is not None
             return outcome.delivered(row, receipt, duration_ms, was_counted=was_counted, age=age, exchanges=exchanges)
         finally:
             recording.current.reset(noting)
             sending.reset(about)
         duration_ms = _since(started)
         exchanges = self._exchanges(recorder, row, attempt, body, failure.excerpt)
-        policy = self.policy()
+        policy, was_counted = self.policy(), self.mark is not None
         return outcome.failed(row, failure, duration_ms, policy, was_counted=was_counted, exchanges=exchanges)
 
     def _exchanges(
@@ -318,8 +318,3 @@ class Slice:
 
 def _since(started: float) -> int:
     return round((time.perf_counter() - started) * 1000)
-
-
-def _is_same(stored: Any, tenant_id: Any) -> bool:
-    """Tell whether a key, as a database without that type may store it, is this one."""
-    return bool(stored == tenant_id or tenant_key(stored) == tenant_id)

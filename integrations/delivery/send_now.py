@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from django.db.models import BooleanField, ExpressionWrapper, Q
+from django.db.models import BooleanField, ExpressionWrapper, Q, QuerySet
 from django.db.models.functions import Now
 
 from integrations import conf
@@ -25,7 +25,7 @@ from integrations.retry_policy import RetryPolicy
 from integrations.transport.deadline import within
 
 from .drain import SliceResult, give_back, send_slice
-from .lease import Lease, extend, release, take
+from .lease import Lease, release, take
 from .models import Lane
 from .wakeup import wake_idle
 
@@ -73,8 +73,8 @@ def send_now(
         except BaseException:
             release(lease)
             raise
-    if reason:
-        _leave_to_lane(sync_id)
+    if reason:  # a row that was tried is due when its error says; one that never was, now
+        _pending(sync_id).filter(attempts=0).update(next_attempt_at=Now())
     if lease is not None:
         give_back(lease)
     elif reason:
@@ -105,31 +105,24 @@ def _try_until_settled(
         until = time.monotonic() + patience + 1
         ended = send_slice(lease, stop_at=until, patience=patience, push=(sync_id, policy))
         if not ended.outcomes:
-            return _why_not(ended, sync_id)
+            return _why_not(ended) if _pending(sync_id).exists() else ""
         (result,) = ended.outcomes
         if result.is_final:
             return ""
-        if (wait := _wait(ended, policy)) is None:
-            return f"{result.error.message}; the lane tries again" if result.error else ended.state
+        problem = result.error.message if result.error else ended.state
+        wait = max(ended.rest, result.retry_in or 0.0)
+        planned = policy.delay(result.attempt, IntegrationTemporaryError(), 0.0) or 0.0
+        if wait > max(planned, conf.HTTP_WAIT_CAP_SECONDS):  # longer than anybody was asked to wait
+            return f"{problem}; the lane tries again"
         if time.monotonic() + wait + LEAST_SECONDS > ends_at:
-            return f"{result.error.message if result.error else ended.state}; waiting longer was not asked for"
-        extend(lease, conf.LEASE_SECONDS + wait)
+            return f"{problem}; waiting longer was not asked for"
+        lease.renew(seconds=conf.LEASE_SECONDS + wait)
         sleep(wait)
-        extend(lease, conf.LEASE_SECONDS)  # whoever has paused, switched off or deleted it meanwhile is obeyed
+        lease.renew()  # whoever has paused, switched off or deleted it meanwhile is obeyed
 
 
-def _wait(ended: SliceResult, policy: RetryPolicy) -> float | None:
-    """Return the seconds until the next attempt; None: longer than anybody was asked to wait."""
-    (result,) = ended.outcomes
-    wait = max(ended.rest, result.retry_in or 0.0)
-    planned = policy.delay(result.row.attempts + 1, IntegrationTemporaryError(), 0.0) or 0.0
-    return None if wait > max(planned, conf.HTTP_WAIT_CAP_SECONDS) else wait
-
-
-def _why_not(ended: SliceResult, sync_id: int) -> str:
-    """Say why the row was not even tried; "" if it is settled already."""
-    if not _is_pending(sync_id):
-        return ""
+def _why_not(ended: SliceResult) -> str:
+    """Say why the row was not even tried."""
     if ended.state == "empty":
         return "an earlier one of the same object must go first"
     if ended.state == "paced":
@@ -137,11 +130,5 @@ def _why_not(ended: SliceResult, sync_id: int) -> str:
     return ended.reason or ended.state
 
 
-def _is_pending(sync_id: int) -> bool:
-    return IntegrationSync.objects.filter(pk=sync_id, status=IntegrationSync.Status.PENDING).exists()
-
-
-def _leave_to_lane(sync_id: int) -> None:
-    """Make a row due that was never tried; one that was is due when its error says."""
-    untried = IntegrationSync.objects.filter(pk=sync_id, status=IntegrationSync.Status.PENDING, attempts=0)
-    untried.update(next_attempt_at=Now())
+def _pending(sync_id: int) -> QuerySet[IntegrationSync]:
+    return IntegrationSync.objects.filter(pk=sync_id, status=IntegrationSync.Status.PENDING)

@@ -30,7 +30,6 @@ from integrations.errors import (
     IntegrationGone,
     IntegrationMoved,
     IntegrationRateLimited,
-    IntegrationTemporaryError,
     printable,
 )
 from integrations.statistics import writing
@@ -39,17 +38,20 @@ from integrations.telemetry.logs import one_line
 from integrations.tenancy.tenant import name_of, tenant_field, tenant_model
 
 from . import statements
-from .lease import USING, Lease
+from .lease import USING, Lease, Values
 from .models import CLOSED, Lane
-from .outcome import FAILED, PENDING, Outcome, answer_of, figures_of, log_ids, without_facts
+from .outcome import FAILED, PENDING, SYNCED, Outcome, as_unexpected, figures_of, log_ids, without_texts
 from .verdicts import ASKED, BREAKER_OPEN, Verdict
 
 logger = logging.getLogger("integrations.delivery")
 
 UNSTORABLE = (DataError, IntegrityError, TypeError, ValueError, OverflowError)
 SAID = ("tenant_id", "integration_id", "connector", "event_id", "sync_id", "host", "status")  # in words, too
+COUNTED_AS = {SYNCED: "delivered", FAILED: "given_up", PENDING: "failed"}
+# PostgreSQL guesses the type of a parameter inside CASE from nothing.
+CAST = {"paused_until": "timestamptz", "opened_at": "timestamptz"}
+CAST |= dict.fromkeys(("consecutive_failures", "times_opened", "rejections"), "int")
 SAME_SECONDS = 1.0  # between reading the lane and reading its rows
-Values = dict[str, tuple[str, Sequence[Any]]]  # column → SQL, parameters
 
 
 @dataclass(slots=True)
@@ -86,19 +88,20 @@ def settle(lease: Lease, settlement: Settlement) -> None:
     """
     integration = lease.integration
     stored = _store(lease, settlement)
-    attempts = [(_counted_as(each), each.took_ms, each.age) for each in stored.outcomes]
+    attempts = [(COUNTED_AS[each.status], each.took_ms, each.age) for each in stored.outcomes]
     count_deliveries(integration.integration_type, attempts)
-    _log(integration, stored)
+    for result in stored.outcomes:
+        _log(integration, stored.target, result)
 
 
 def _store(lease: Lease, settlement: Settlement) -> Settlement:
     """Commit `settlement`, or what of it can be stored; return what was."""
-    ids = lease.integration.log_ids()
     try:
         return _commit(lease, settlement)
     except UNSTORABLE:
+        ids = lease.integration.log_ids()
         logger.exception("lane %s: what came back cannot be stored as it is", lease.integration_id, extra=ids)
-    plain = replace(settlement, outcomes=[_without_texts(result) for result in settlement.outcomes])
+    plain = replace(settlement, outcomes=[without_texts(result) for result in settlement.outcomes])
     try:
         return _commit(lease, plain)
     except UNSTORABLE:
@@ -106,52 +109,41 @@ def _store(lease: Lease, settlement: Settlement) -> Settlement:
     # Then committed together: one by one, each row after the first would be judged by a lane that knows the verdict
     # already, or that a person has resumed.
     storable = [
-        result if _can_be_stored(lease, replace(plain, outcomes=[result])) else _as_unexpected(result)
+        result if _can_be_stored(lease, replace(plain, outcomes=[result])) else as_unexpected(result)
         for result in plain.outcomes
     ]
     return _commit(lease, replace(plain, outcomes=storable))
 
 
-def _commit(lease: Lease, settlement: Settlement) -> Settlement:
-    before, integration = copy(lease), lease.integration
-    try:
-        with transaction.atomic(using=USING):
-            _write(lease, settlement)
-            _write_verdict(before.state.epoch, integration, settlement)
-    except BaseException:
-        lease.become(before)  # rolled back: it is settled once more by what it was, and given back if that fails too
-        raise
-    return settlement
-
-
-def _write(lease: Lease, settlement: Settlement) -> None:
-    """Write lane, rows, log and notes."""
-    integration = lease.integration  # as it was when the slice was sent
-    # First, so that the row lock fences everything below, and a deletion of the integration waits.
-    lease.renew(_lane_values(lease, settlement), seconds=0 if settlement.gives_back else None)
-    final = _write_rows(settlement)
-    _write_log(integration, settlement)
-    write_notes([_note(integration, result) for result in settlement.outcomes if _is_noted(result, final)])
-
-
 def _can_be_stored(lease: Lease, settlement: Settlement) -> bool:
-    """Tell whether the database takes `settlement`; nothing of it stays."""
-    before = copy(lease)
     try:
-        with transaction.atomic(using=USING):
-            _write(lease, settlement)
-            transaction.set_rollback(True, using=USING)
+        _commit(lease, settlement, is_trial=True)
     except UNSTORABLE:
         return False
-    finally:
-        lease.become(before)
     return True
 
 
-def _counted_as(result: Outcome) -> str:
-    if result.error is None:
-        return "delivered"
-    return "given_up" if result.is_final else "failed"
+def _commit(lease: Lease, settlement: Settlement, *, is_trial: bool = False) -> Settlement:
+    """Write lane, rows, log, notes and verdict in one transaction, of which nothing stays if it is a trial."""
+    before, integration = copy(lease), lease.integration  # as they were when the slice was sent
+    try:
+        with transaction.atomic(using=USING):
+            # First, so that the row lock fences everything below, and a deletion of the integration waits.
+            lease.renew(_lane_values(lease, settlement), seconds=0 if settlement.gives_back else None)
+            final = _write_rows(settlement)
+            _write_log(integration, settlement)
+            told = [r for r in settlement.outcomes if r.row.id in final and not is_on_request(r.row.event_type)]
+            write_notes([_note(integration, result) for result in told])
+            if is_trial:
+                transaction.set_rollback(True, using=USING)
+            else:
+                _write_verdict(before.state.epoch, integration, settlement)
+    except BaseException:
+        lease.become(before)  # it is settled once more by what it was, and given back if that fails too
+        raise
+    if is_trial:
+        lease.become(before)
+    return settlement
 
 
 # -- the lane --------------------------------------------------------------------------------------------------
@@ -230,11 +222,9 @@ def _verdict_values(lease: Lease, settlement: Settlement, now: tuple[str, Sequen
     vendor = connections[USING].vendor
     verdict = settlement.verdict
     breaker = verdict.breaker
-    pauses = [
-        (verdict.wait or 0.0, verdict.wait_reason),
-        (breaker.pause or 0.0, f"{BREAKER_OPEN}: {counted(breaker.failures, 'failure')} in a row"),
-    ]
-    seconds, reason = max(pauses)
+    seconds, reason = verdict.wait or 0.0, verdict.wait_reason
+    if breaker.pause is not None and breaker.pause > seconds:
+        seconds, reason = breaker.pause, f"{BREAKER_OPEN}: {counted(breaker.failures, 'failure')} in a row"
     state = lease.state
     values: Values = {
         "consecutive_failures": ("%s", [breaker.failures]),
@@ -285,20 +275,12 @@ def pause(seconds: float, reason: str, *, was_taken: bool = False) -> Values:
 
 def unless_resumed(lease: Lease, values: Values) -> Values:
     """Return `values` so that they are written only if nobody has resumed the lane since it was taken or renewed."""
-    vendor, epoch = connections[USING].vendor, lease.state.epoch
+    epoch, is_cast = lease.state.epoch, connections[USING].vendor == "postgresql"
+    casts = {name: f"::{CAST.get(name, 'varchar')}" if is_cast else "" for name in values}
     return {
-        name: (f"CASE WHEN epoch = %s THEN {value}{_cast(vendor, name)} ELSE {name} END", [epoch, *parameters])
+        name: (f"CASE WHEN epoch = %s THEN {value}{casts[name]} ELSE {name} END", [epoch, *parameters])
         for name, (value, parameters) in values.items()
     }
-
-
-def _cast(vendor: str, name: str) -> str:
-    """PostgreSQL guesses the type of a parameter inside CASE from nothing."""
-    if vendor != "postgresql":
-        return ""
-    kinds = {"paused_until": "timestamptz", "opened_at": "timestamptz"}
-    kinds |= dict.fromkeys(("consecutive_failures", "times_opened", "rejections"), "int")
-    return f"::{kinds.get(name, 'varchar')}"
 
 
 def _attention(lease: Lease, settlement: Settlement, synced: int) -> str | None:
@@ -361,7 +343,7 @@ def _write_rows(settlement: Settlement) -> set[int]:
             "retry_in": None if result.retry_in is None else round(result.retry_in, 3),
             "response_status": result.response_status,
             "error": printable(result.error_text)[:1100] if result.error is not None else "",
-            "why": _why(result),
+            "why": printable(result.reason)[:500] if result.reason else "",
             "progress": json.dumps(result.error.progress) if result.error and result.error.progress else None,
         }
         for result in settlement.outcomes
@@ -376,14 +358,6 @@ def _write_rows(settlement: Settlement) -> set[int]:
     return {pk for pk, status in written.items() if status != PENDING}
 
 
-def _why(result: Outcome) -> str:
-    """Return what a person must know of a row that is settled, "" if there is nothing."""
-    if result.status == FAILED:
-        return printable(f"gave up: {result.error_text}")[:500]
-    remark = result.receipt.remark if result.receipt is not None else ""
-    return printable(remark)[:500] if remark else ""
-
-
 def _write_log(integration: TenantIntegration, settlement: Settlement) -> None:
     if not settlement.outcomes:
         return
@@ -392,7 +366,7 @@ def _write_log(integration: TenantIntegration, settlement: Settlement) -> None:
             "id": result.row.id,
             "attempt": result.attempt,
             "response_status": result.response_status,
-            "answer": _answer(result),
+            "answer": json.dumps(answer) if (answer := result.answer) else None,
             "duration_ms": result.duration_ms,
             "error": printable(result.error.message) if result.error is not None else "",
             "exchanges": result.exchanges or None,
@@ -401,7 +375,10 @@ def _write_log(integration: TenantIntegration, settlement: Settlement) -> None:
     ]
     vendor, figures = connections[USING].vendor, figures_of(settlement.outcomes)
     sql = statements.log_attempts(vendor, ExecutionLog._meta.db_table)
-    about: list[Any] = [*_tenant_named(integration), integration.pk]
+    about: list[Any] = [integration.pk]
+    if tenant_field("name") is None:  # then the database cannot look it up in a column
+        tenant = tenant_model()._base_manager.using(USING).filter(pk=integration.tenant_id).first()
+        about.insert(0, str(integration.tenant_id) if tenant is None else name_of(tenant))
     if vendor == "postgresql":
         about.append(writing.packed(figures))
     else:
@@ -410,54 +387,13 @@ def _write_log(integration: TenantIntegration, settlement: Settlement) -> None:
         cursor.execute(sql, [*about, "deliver", "POST", settlement.target[:500], "system", json.dumps(listed)])
 
 
-def _tenant_named(integration: TenantIntegration) -> list[str]:
-    """Return the name of the tenant, where the database cannot look it up in a column."""
-    if tenant_field("name") is not None:
-        return []
-    tenant = tenant_model()._base_manager.using(USING).filter(pk=integration.tenant_id).first()
-    return [str(integration.tenant_id) if tenant is None else name_of(tenant)]
-
-
-def _answer(result: Outcome) -> str | None:
-    """Return what the log keeps of the answer, as JSON."""
-    found = answer_of(result.receipt) if result.receipt is not None else result.error and result.error.excerpt
-    return json.dumps(found) if found else None
-
-
-def _is_noted(result: Outcome, final: set[int]) -> bool:
-    return result.row.id in final and not is_on_request(result.row.event_type)
-
-
 def _note(integration: TenantIntegration, result: Outcome) -> AuditNote:
     row, about = result.row, (integration.name, result.row.event_type)
     if result.error is None:
-        remark = result.receipt.remark if result.receipt is not None else ""
-        text = notes.received(*about, status=result.response_status, attempt=result.attempt, remark=remark)
+        text = notes.received(*about, status=result.response_status, attempt=result.attempt, remark=result.remark)
     else:
         text = notes.not_received(*about, attempts=result.attempt, why=result.error.message)
     return AuditNote(integration.tenant_id, row.content_type_id, row.object_id, text)
-
-
-def _without_texts(result: Outcome) -> Outcome:
-    error, status = copy(result.error), result.response_status
-    if error is not None:
-        error.message, error.excerpt = error.code, ""
-    status = status if isinstance(status, int) and 0 <= status < 1000 else None
-    receipt = result.receipt and without_facts(result.receipt)
-    return replace(result, error=error, response_status=status, receipt=receipt, exchanges=())
-
-
-def _as_unexpected(result: Outcome) -> Outcome:
-    error = IntegrationTemporaryError("its outcome could not be stored", code="unexpected")
-    return replace(
-        result,
-        status=PENDING,
-        retry_in=conf.RETRY_BASE_SECONDS,
-        response_status=None,
-        receipt=None,
-        error=error,
-        age=None,
-    )
 
 
 # -- the integration ------------------------------------------------------------------------------------------
@@ -502,15 +438,11 @@ def _still_stands(epoch: int, row: TenantIntegration, settings: str) -> bool:
     return False
 
 
-def _log(integration: TenantIntegration, settlement: Settlement) -> None:
-    """Say what became of each row in one line, successes too."""
-    for result in settlement.outcomes:
-        level = logging.INFO if result.error is None else logging.ERROR if result.is_final else logging.WARNING
-        if logger.isEnabledFor(level):
-            _log_one(level, integration, settlement.target, result)
-
-
-def _log_one(level: int, integration: TenantIntegration, target: str, result: Outcome) -> None:
+def _log(integration: TenantIntegration, target: str, result: Outcome) -> None:
+    """Say in one line what became of a row, a success too."""
+    level = logging.INFO if result.error is None else logging.ERROR if result.is_final else logging.WARNING
+    if not logger.isEnabledFor(level):
+        return
     host = target.partition("://")[2].partition("/")[0]
     more = {"host": host, "status": result.response_status, "duration_ms": result.duration_ms}
     extra = {**integration.log_ids(), **log_ids(result.row, result.attempt), **more}

@@ -11,8 +11,9 @@ bound a lateral read; nothing else.
 
 from __future__ import annotations
 
-from functools import lru_cache
-from typing import NamedTuple
+from collections.abc import Callable
+from functools import lru_cache, wraps
+from typing import NamedTuple, ParamSpec
 
 from integrations import conf
 from integrations.connections.models import TenantIntegration
@@ -26,6 +27,23 @@ from .models import Lane
 
 SYNC, EVENT = IntegrationSync._meta.db_table, IntegrationEvent._meta.db_table
 LANE, INTEGRATION = Lane._meta.db_table, TenantIntegration._meta.db_table
+
+P = ParamSpec("P")
+
+
+def _kept(build: Callable[P, str]) -> Callable[P, str]:
+    """Keep the statements that `build` has made, as long as the settings that are written out in them stay the same."""
+
+    @lru_cache(maxsize=64)
+    def built(settings: tuple[float, ...], *args: P.args, **kwargs: P.kwargs) -> str:
+        return build(*args, **kwargs)
+
+    @wraps(build)
+    def statement(*args: P.args, **kwargs: P.kwargs) -> str:
+        settings = (conf.HOLD_SECONDS, conf.LEASE_SECONDS, conf.HINT_SECONDS, conf.SLICE_ROWS)
+        return built(settings, *args, **kwargs)  # type: ignore[arg-type]  # all of them can be hashed
+
+    return statement
 
 
 # -- which rows may be sent --------------------------------------------------------------------------------
@@ -142,8 +160,9 @@ def _head(vendor: str, kind: int, limit: str, in_order: bool) -> str:
     )
 
 
-@lru_cache(maxsize=32)
-def _rows(vendor: str, limit: int, in_order: bool, hold: float) -> str:
+@_kept
+def rows(vendor: str, limit: int, in_order: bool) -> str:
+    """Return the due rows of a lane, `limit` heads and what rides behind them. Parameters: the lane, six times."""
     share = max(1, limit // 4)  # retries that are read beside a full slice of fresh rows: every fifth start
     rest = f"(SELECT CASE WHEN count(*) > {limit - share} THEN {share} ELSE {limit} - count(*) END FROM fresh)"
     heads = (
@@ -156,13 +175,9 @@ def _rows(vendor: str, limit: int, in_order: bool, hold: float) -> str:
     return _rows_of_heads(vendor, heads, followers)
 
 
-def rows(vendor: str, limit: int, in_order: bool) -> str:
-    """Return the due rows of a lane, `limit` heads and what rides behind them. Parameters: the lane, six times."""
-    return _rows(vendor, limit, in_order, conf.HOLD_SECONDS)
-
-
-@lru_cache(maxsize=32)
-def _one(vendor: str, in_order: bool, hold: float) -> str:
+@_kept
+def one(vendor: str, in_order: bool) -> str:
+    """Return one pending row, due or not, if no earlier one must go first. Parameters: the lane, the row."""
     head = f" AND {_is_head(vendor)}" if in_order else ""
     return _rows_of_heads(
         vendor,
@@ -172,17 +187,14 @@ def _one(vendor: str, in_order: bool, hold: float) -> str:
     )
 
 
-def one(vendor: str, in_order: bool) -> str:
-    """Return one pending row, due or not, if no earlier one must go first. Parameters: the lane, the row."""
-    return _one(vendor, in_order, conf.HOLD_SECONDS)
-
-
+@_kept
 def fresh_from(vendor: str, in_order: bool) -> str:
     """Return (id, object) of due rows that never failed, from an id on. Parameters: the lane twice, id, count."""
     where = due(vendor, _CLASSES[FRESH], in_order=in_order)
     return f"SELECT s.id, s.object_key FROM {SYNC} s WHERE {where} AND s.id >= %s ORDER BY {OLDEST} LIMIT %s"
 
 
+@_kept
 def first_retries(vendor: str, limit: int, in_order: bool) -> str:
     """Return (id, object) of the rows whose retry is due, longest due first. Parameter: the lane, twice."""
     where = due(vendor, _CLASSES[RETRY], in_order=in_order)
@@ -272,55 +284,50 @@ class State(NamedTuple):
     rests: float | None  # a call has let the lane rest while we held it
 
 
-def _state(vendor: str, lane: str) -> str:
-    columns = {
-        "next_send_in": seconds_until(vendor, f"{lane}.next_send_at"),
-        "booked_until": greatest(vendor, epoch(vendor, f"{lane}.next_send_at"), epoch(vendor, now(vendor))),
-        "rests": seconds_until(vendor, f"{lane}.paused_until"),
-        "last_success_ago": f"-{seconds_until(vendor, f'{lane}.last_success_at')}",
-        "failing_ago": f"-{seconds_until(vendor, f'{lane}.failing_since')}",
-    }
-    return ", ".join(columns.get(name, f"{lane}.{name}") for name in State._fields)
-
-
 _INTEGRATION_COLUMNS = [field.column for field in TenantIntegration._meta.concrete_fields]
 
 
-@lru_cache(maxsize=4)
-def _both(vendor: str, lane: str) -> str:
-    return f"{_state(vendor, lane)}, " + ", ".join(f"i.{name}" for name in _INTEGRATION_COLUMNS)
+@lru_cache(maxsize=2)
+def _both(vendor: str) -> str:
+    """Return the columns of `State` and of the integration."""
+    state = {
+        "next_send_in": seconds_until(vendor, "l.next_send_at"),
+        "booked_until": greatest(vendor, epoch(vendor, "l.next_send_at"), epoch(vendor, now(vendor))),
+        "rests": seconds_until(vendor, "l.paused_until"),
+        "last_success_ago": f"-{seconds_until(vendor, 'l.last_success_at')}",
+        "failing_ago": f"-{seconds_until(vendor, 'l.failing_since')}",
+    }
+    columns = [state.get(name, f"l.{name}") for name in State._fields]
+    return ", ".join([*columns, *(f"i.{name}" for name in _INTEGRATION_COLUMNS)])
 
 
-@lru_cache(maxsize=8)
-def _take(vendor: str, only_turn: bool, window: int, lease: float) -> str:
-    turn = " AND l.turn = %s" if only_turn else ""
-    died = f"l.lease_token <> '' AND l.lease_expires_at <= {now(vendor)}"
+def _update(vendor: str, assignments: str, condition: str, also: str = "") -> str:
+    """Return an UPDATE of lane `l` that returns what it and its integration are then.
+
+    SQLite returns only what it updates; there, `read_both` comes after it.
+    """
+    if vendor != "postgresql":
+        return f"UPDATE {LANE} AS l SET {assignments} WHERE {condition} RETURNING 1"
     return (
-        f"UPDATE {LANE} AS l SET lease_token = %s, "
-        f"lease_expires_at = {shifted(vendor, str(float(lease)))}, turn = turn + 1, hinted_at = NULL, "
-        f"careful_left = CASE WHEN {died} THEN {window} ELSE careful_left END"
-        f"{_from_integration(vendor)} WHERE l.integration_id = %s AND l.deleting_since IS NULL "
-        f"AND {is_free(vendor, 'l')} AND {is_rested(vendor, 'l')}{turn}{_returning(vendor)}"
+        f"UPDATE {LANE} AS l SET {assignments} FROM {INTEGRATION} i WHERE {condition} AND i.id = l.integration_id "
+        f"RETURNING {_both(vendor)}{also}"
     )
 
 
+@_kept
 def take(vendor: str, *, only_turn: bool) -> str:
     """Take a lane that is free and rested. Parameters: the token, the lane, with `only_turn` the turn."""
-    return _take(vendor, only_turn, 2 * conf.SLICE_ROWS, conf.LEASE_SECONDS)
+    died = f"l.lease_token <> '' AND l.lease_expires_at <= {now(vendor)}"
+    return _update(
+        vendor,
+        f"lease_token = %s, lease_expires_at = {shifted(vendor, str(float(conf.LEASE_SECONDS)))}, turn = turn + 1, "
+        f"hinted_at = NULL, careful_left = CASE WHEN {died} THEN {2 * conf.SLICE_ROWS} ELSE careful_left END",
+        f"l.integration_id = %s AND l.deleting_since IS NULL AND {is_free(vendor, 'l')} AND {is_rested(vendor, 'l')}"
+        f"{' AND l.turn = %s' if only_turn else ''}",
+    )
 
 
 KEYED = "set_config('enable_seqscan', 'off', true)"
-
-
-def _from_integration(vendor: str) -> str:
-    return f" FROM {INTEGRATION} i" if vendor == "postgresql" else ""
-
-
-def _returning(vendor: str) -> str:
-    # SQLite returns only what it updates; the integration is then read apart.
-    if vendor == "postgresql":
-        return f" AND i.id = l.integration_id RETURNING {_both(vendor, 'l')}"
-    return " RETURNING 1"
 
 
 @lru_cache(maxsize=128)  # of the columns that slices change together, few combinations occur
@@ -330,24 +337,21 @@ def renew(vendor: str, assignments: str) -> str:
     For the rest of the transaction PostgreSQL is told to look rows up by key: a plan made while the tables were young,
     and kept, would read all of them for every slice that is settled (`KEYED`).
     """
-    keyed = f", {KEYED}" if vendor == "postgresql" else ""
-    return (
-        f"UPDATE {LANE} AS l SET {assignments}"
-        f"{_from_integration(vendor)} WHERE l.integration_id = %s AND l.lease_token = %s{_returning(vendor)}{keyed}"
-    )
+    return _update(vendor, assignments, "l.integration_id = %s AND l.lease_token = %s", also=f", {KEYED}")
 
 
 @lru_cache(maxsize=2)
 def read_both(vendor: str) -> str:
     """Return lane and integration. Parameters: the lane, the token."""
     return (
-        f"SELECT {_both(vendor, 'l')} FROM {LANE} l JOIN {INTEGRATION} i ON i.id = l.integration_id "
+        f"SELECT {_both(vendor)} FROM {LANE} l JOIN {INTEGRATION} i ON i.id = l.integration_id "
         "WHERE l.integration_id = %s AND l.lease_token = %s"
     )
 
 
-@lru_cache(maxsize=8)
-def _look(vendor: str, hold: float, hint: float) -> str:
+@_kept
+def look(vendor: str) -> str:
+    """Mark a lane as asked for if it has something to send and nobody is asked yet. Parameter: the lane."""
     # Written as a subquery because SQLite's UPDATE does not join; the lane's own row is locked by the UPDATE.
     found = (
         f"SELECT i.id FROM {INTEGRATION} i WHERE i.id = l.integration_id AND (i.is_enabled OR NOT i.is_active) "
@@ -360,13 +364,9 @@ def _look(vendor: str, hold: float, hint: float) -> str:
     )
 
 
-def look(vendor: str) -> str:
-    """Mark a lane as asked for if it has something to send and nobody is asked yet. Parameter: the lane."""
-    return _look(vendor, conf.HOLD_SECONDS, hint_seconds())
-
-
-@lru_cache(maxsize=8)
-def _sweep(vendor: str, limit: int, hold: float, hint: float) -> str:
+@_kept
+def sweep(vendor: str, limit: int) -> str:
+    """Mark every free, rested lane that has something to send and nobody is asked about; return (lane, turn, slow)."""
     locking = " FOR UPDATE OF l SKIP LOCKED" if vendor == "postgresql" else ""
     found = (
         f"SELECT l.integration_id FROM {LANE} l JOIN {INTEGRATION} i ON i.id = l.integration_id "
@@ -382,13 +382,9 @@ def _sweep(vendor: str, limit: int, hold: float, hint: float) -> str:
     )
 
 
-def sweep(vendor: str, limit: int) -> str:
-    """Mark every free, rested lane that has something to send and nobody is asked about; return (lane, turn, slow)."""
-    return _sweep(vendor, limit, conf.HOLD_SECONDS, hint_seconds())
-
-
-@lru_cache(maxsize=64)
-def _idle(vendor: str, count: int, hint: float) -> str:
+@_kept
+def idle(vendor: str, count: int) -> str:
+    """Return (lane, turn, slow) of those of `count` lanes that a hint would help. Parameters: the lanes."""
     marks = ", ".join(["%s"] * count)
     return (
         f"SELECT l.integration_id, l.turn, l.is_slow FROM {LANE} l JOIN {INTEGRATION} i ON i.id = l.integration_id "
@@ -396,11 +392,6 @@ def _idle(vendor: str, count: int, hint: float) -> str:
         f"AND {is_free(vendor, 'l')} AND {is_rested(vendor, 'l')} AND {is_not_stopped('l')} "
         f"AND {is_unasked(vendor, 'l')}"
     )
-
-
-def idle(vendor: str, count: int) -> str:
-    """Return (lane, turn, slow) of those of `count` lanes that a hint would help. Parameters: the lanes."""
-    return _idle(vendor, count, hint_seconds())
 
 
 # -- what became of a slice -----------------------------------------------------------------------------------

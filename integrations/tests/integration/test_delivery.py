@@ -19,7 +19,8 @@ from integrations.database.leases import LeaseLost
 from integrations.delivery import operator_actions, send, unsendable
 from integrations.delivery import settle as settle_module
 from integrations.delivery.drain import Drained, drain
-from integrations.delivery.lease import extend, release, take
+from integrations.delivery.lease import release, take
+from integrations.delivery.outcome import Outcome
 from integrations.models import ExecutionLog, IntegrationSync, Lane, TenantIntegration
 from integrations.tests.factories import SECRET, make_integration, make_item, make_tenant, statuses
 from integrations.tests.receiver import Answer, Receiver
@@ -288,14 +289,14 @@ def test_no_answer_can_keep_its_slice_from_being_settled(receiver: Receiver, ans
 
 
 def test_text_that_the_database_refuses_does_not_undo_a_delivery(receiver: Receiver, monkeypatch: Any) -> None:
-    original = settle_module._answer
+    original = Outcome.answer.fget
 
-    def refuse(result: Any) -> Any:
+    def refuse(result: Outcome) -> Any:
         if result.receipt is not None and result.receipt.excerpt:
             raise ValueError("what this database does not take")
         return original(result)
 
-    monkeypatch.setattr(settle_module, "_answer", refuse)
+    monkeypatch.setattr(Outcome, "answer", property(refuse))
     target = integration(receiver)
     make_item(target.tenant)
     drain(target.pk)
@@ -672,11 +673,11 @@ def test_a_patient_integration_holds_its_lane_longer(receiver: Receiver) -> None
     make_item(target.tenant)
     lease = take(target.pk)
     assert lease is not None
-    extend(lease, 120)
+    lease.renew(seconds=120)
     assert 115 < seconds_until(Lane.objects.get().lease_expires_at) < 125
     release(lease)
     with pytest.raises(LeaseLost):
-        extend(lease, 120)
+        lease.renew(seconds=120)
     assert drain(target.pk).sent == 1
 
 

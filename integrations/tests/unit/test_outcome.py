@@ -6,8 +6,7 @@ import pytest
 
 from integrations import conf
 from integrations.connectors.port import Receipt
-from integrations.delivery.outcome import delivered, failed, figures_of, given_up, log_ids, waits
-from integrations.delivery.settle import _as_unexpected
+from integrations.delivery.outcome import as_unexpected, delivered, failed, figures_of, given_up, log_ids, waits
 from integrations.errors import IntegrationError, IntegrationPermanentError, IntegrationTemporaryError
 from integrations.retry_policy import RetryPolicy
 
@@ -45,10 +44,10 @@ def test_too_old_a_row_is_not_tried_again() -> None:
     assert failed(row(1, age=999.0), DOWN, 7, POLICY).status == "pending"
 
 
-def test_an_attempt_that_was_written_before_it_began_is_not_counted_twice() -> None:
-    result = failed(row(1, attempts=1), DOWN, 7, POLICY, was_counted=True)
-    assert (result.attempt, result.retry_in) == (1, 10)
-    assert delivered(row(1, attempts=1), Receipt(), 7, was_counted=True).attempt == 1
+def test_an_attempt_that_was_written_down_before_it_began_is_the_same_attempt() -> None:
+    result = failed(row(1), DOWN, 7, POLICY, was_counted=True)
+    assert (result.attempt, result.retry_in, result.was_counted) == (1, 10, True)
+    assert delivered(row(1), Receipt(), 7, was_counted=True).attempt == 1
 
 
 def test_a_failure_that_is_not_the_rows_ends_nothing() -> None:
@@ -80,5 +79,5 @@ def test_what_lines_of_the_log_say() -> None:
 
 
 def test_a_delivery_whose_outcome_cannot_be_stored_counts_as_none() -> None:
-    found = figures_of([_as_unexpected(delivered(row(1), Receipt(200), 7, age=3.0))])
+    found = figures_of([as_unexpected(delivered(row(1), Receipt(200), 7, age=3.0))])
     assert (found.delivered, found.retrying, found.age_ms, sum(found.ages), sum(found.durations)) == (0, 1, 0, 0, 1)
