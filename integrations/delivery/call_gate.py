@@ -24,7 +24,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from django.db import DatabaseError, connections, transaction
 from django.db.models import Case, F, Q, When
@@ -61,13 +61,6 @@ class Ticket:
 
     is_probe: bool = False
     is_clean: bool = True  # there was nothing that a success would have to end
-
-
-class _Lane(NamedTuple):
-    rests: float | None  # seconds
-    reason: str
-    failures: int
-    times_opened: int
 
 
 class CallGate:
@@ -132,34 +125,29 @@ class CallGate:
     # -- before ---------------------------------------------------------------------------------------------
 
     def _admitted(self) -> Ticket:
-        lane = self._read()
-        if lane is None:
-            return Ticket()
-        if lane.rests is not None and lane.rests > 0 and lane.reason.startswith(SHARED):
-            raise self._refusal(lane.reason, lane.rests)
-        if not lane.times_opened:
-            return Ticket(is_clean=not lane.failures)
-        if commits_at_once(USING) and not self._claim_probe():
-            raise self._refusal(f"{BREAKER_OPEN}: another request is the probe", self._longest)
-        return Ticket(is_probe=True, is_clean=False)
-
-    def _read(self) -> _Lane | None:
-        vendor = connections[USING].vendor
-        rests = sql.seconds_until(vendor, "paused_until")
+        left = sql.seconds_until(connections[USING].vendor, "paused_until")
         with connections[USING].cursor() as cursor:
             cursor.execute(
-                f"SELECT {rests}, pause_reason, consecutive_failures, times_opened FROM {TABLE} "  # noqa: S608
+                f"SELECT {left}, pause_reason, consecutive_failures, times_opened FROM {TABLE} "  # noqa: S608
                 "WHERE integration_id = %s",
                 [self.integration_id],
             )
             found = cursor.fetchone()
-        return found and _Lane(*found)
-
-    def _claim_probe(self) -> bool:
-        """Let the lane rest while our request is under way: of ten callers, one asks whether it is back."""
-        reason = f"{BREAKER_OPEN}: being probed"
-        with briefly(USING):
-            return bool(self._rested().update(paused_until=after(self._longest), pause_reason=reason))
+        if found is None:
+            return Ticket()
+        rests, reason, failures, times_opened = found
+        if rests is not None and rests > 0 and reason.startswith(SHARED):
+            raise self._refusal(reason, rests)
+        if not times_opened:
+            return Ticket(is_clean=not failures)
+        if commits_at_once(USING):
+            # The lane rests while our request is under way: of ten callers, one asks whether it is back.
+            probed = {"paused_until": after(self._longest), "pause_reason": f"{BREAKER_OPEN}: being probed"}
+            with briefly(USING):
+                is_ours = self._rested().update(**probed)
+            if not is_ours:
+                raise self._refusal(f"{BREAKER_OPEN}: another request is the probe", self._longest)
+        return Ticket(is_probe=True, is_clean=False)
 
     def _booked(self) -> float:
         """Book the next start, and return the seconds until then."""

@@ -35,7 +35,7 @@ T = TypeVar("T")
 
 _rest_until = 0.0
 _here = threading.local()  # together: the hints that this thread is sending; is_behind: nobody waits for them
-_senders: ThreadPoolExecutor | None = None
+_senders = ThreadPoolExecutor(4, thread_name_prefix="wake-up")  # without threads until something is sent
 _talks = 0  # how many threads are talking to the broker
 _talks_changed = threading.Condition()  # held while the process forks
 
@@ -137,18 +137,11 @@ def in_time(send: Callable[[], T], seconds: float) -> T:
     Raises:
         TimeoutError: it took longer. What has begun ends by itself, and may still arrive.
     """
-    sending = _pool().submit(send)
+    sending = _senders.submit(send)
     try:
         return sending.result(seconds)
     finally:
         sending.cancel()  # if it has not even begun
-
-
-def _pool() -> ThreadPoolExecutor:
-    global _senders
-    if _senders is None:
-        _senders = ThreadPoolExecutor(4, thread_name_prefix="wake-up")
-    return _senders
 
 
 @contextmanager
@@ -170,19 +163,15 @@ def _before_fork() -> None:
     _talks_changed.wait_for(lambda: not _talks, FORK_SECONDS)
 
 
-def _after_fork_in_parent() -> None:
-    _talks_changed.release()
-
-
 def _after_fork() -> None:
     global _senders, _talks, _talks_changed
-    _senders = None  # threads do not survive a fork
+    _senders = ThreadPoolExecutor(4, thread_name_prefix="wake-up")  # threads do not survive a fork
     _talks, _talks_changed = 0, threading.Condition()
     for group in (producers, connections):  # their sockets are the parent's
         group.clear()
 
 
-os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork)
+os.register_at_fork(before=_before_fork, after_in_parent=lambda: _talks_changed.release(), after_in_child=_after_fork)
 
 
 def _send(task: str, kwargs: dict[str, Any], queue: str) -> None:

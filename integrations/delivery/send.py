@@ -23,7 +23,7 @@ from integrations import conf
 from integrations.connections import event_types
 from integrations.connections.payloads import bytes_of
 from integrations.connectors.base import BaseConnector
-from integrations.connectors.port import Envelope
+from integrations.connectors.port import Envelope, Receipt
 from integrations.database.clock import elapsed
 from integrations.errors import IntegrationError, IntegrationPermanentError, IntegrationTemporaryError
 from integrations.retry_policy import RetryPolicy
@@ -142,9 +142,7 @@ class Slice:
         return (self.mean_seconds or 0.0) > conf.PARALLEL_SECONDS
 
     def _send_together(self, waiting: deque[list[DueRow]]) -> None:
-        width = min(self.width, len(waiting))
-
-        lane = run_slot.current()
+        width, lane = min(self.width, len(waiting)), run_slot.current()
 
         def work() -> None:
             try:
@@ -234,48 +232,56 @@ class Slice:
     def _send_once(self, row: DueRow) -> Outcome:
         started, attempt = time.perf_counter(), row.attempts + 1
         about = sending.set(log_ids(row, attempt))
-        recorder, body = recording.Recorder(), b""
+        recorder = recording.Recorder()
         noting = recording.current.set(recorder)
+        connector = self.connector
+        receipt, body, failure = Receipt(), b"", None
         try:
-            theirs, ours = row.tenant_id, self.tenant_id
-            if None not in (theirs, ours) and theirs != ours and tenant_key(theirs) != ours:  # as a database stores it
-                raise IntegrationPermanentError("the event belongs to another tenant; not sent", code="other_tenant")
-            own = row.older_body or row.body
-            body = bytes_of(row.payload, own) if row.payload else own.encode()
-            envelope = Envelope(
-                event_type=row.event_type,
-                idempotency_key=row.idempotency_key,
-                body=body,
-                event_body=row.body.encode() if row.payload or row.older_body else b"",
-                sequence=row.event_id,
-                attempt=attempt,
-                progress=json.loads(row.progress) if row.progress else {},
-                summary_format=event_types.summary_format(row.event_type),
-                payload_version=row.payload_version,
-            )
-            with within(self.connector.binding.timeout or conf.TIMEOUT_SECONDS), run_slot.away():
-                self.connector.connect()
-                receipt = self.connector.deliver(envelope)
-            duration_ms = _since(started)
-            receipt = outcome.redacted(receipt, self.connector)
+            envelope = self._envelope(row, attempt)
+            body = envelope.body
+            with within(connector.binding.timeout or conf.TIMEOUT_SECONDS), run_slot.away():
+                connector.connect()
+                receipt = connector.deliver(envelope)
+            receipt = outcome.redacted(receipt, connector)
         except IntegrationError as error:
             failure = error
         except Exception as error:  # whatever a connector throws or returns: the row is settled and tried again
-            ids = IdLogger(logger, self.connector.binding.ids)
-            ids.warning("connector %s raised %s", self.connector.name, type(error).__name__)
+            IdLogger(logger, connector.binding.ids).warning(
+                "connector %s raised %s", connector.name, type(error).__name__
+            )
             failure = IntegrationTemporaryError(f"unexpected {type(error).__name__}", code="unexpected")
-        else:
-            age = row.age + elapsed() - self.read_at
-            exchanges = self._exchanges(recorder, row, attempt, body, receipt.excerpt)
-            was_counted = self.mark is not None
-            return outcome.delivered(row, receipt, duration_ms, was_counted=was_counted, age=age, exchanges=exchanges)
         finally:
             recording.current.reset(noting)
             sending.reset(about)
-        duration_ms = _since(started)
-        exchanges = self._exchanges(recorder, row, attempt, body, failure.excerpt)
-        policy, was_counted = self.policy(), self.mark is not None
+        duration_ms, was_counted = round((time.perf_counter() - started) * 1000), self.mark is not None
+        age = row.age + elapsed() - self.read_at
+        exchanges = self._exchanges(recorder, row, attempt, body, (failure or receipt).excerpt)
+        if failure is None:
+            return outcome.delivered(row, receipt, duration_ms, was_counted=was_counted, age=age, exchanges=exchanges)
+        policy = self.policy()
         return outcome.failed(row, failure, duration_ms, policy, was_counted=was_counted, exchanges=exchanges)
+
+    def _envelope(self, row: DueRow, attempt: int) -> Envelope:
+        """Return what the connector is handed.
+
+        Raises:
+            IntegrationPermanentError: the event belongs to another tenant, or its subscription makes no payload of it.
+        """
+        theirs, ours = row.tenant_id, self.tenant_id
+        if None not in (theirs, ours) and theirs != ours and tenant_key(theirs) != ours:  # as a database stores it
+            raise IntegrationPermanentError("the event belongs to another tenant; not sent", code="other_tenant")
+        own = row.older_body or row.body
+        return Envelope(
+            event_type=row.event_type,
+            idempotency_key=row.idempotency_key,
+            body=bytes_of(row.payload, own) if row.payload else own.encode(),
+            event_body=row.body.encode() if row.payload or row.older_body else b"",
+            sequence=row.event_id,
+            attempt=attempt,
+            progress=json.loads(row.progress) if row.progress else {},
+            summary_format=event_types.summary_format(row.event_type),
+            payload_version=row.payload_version,
+        )
 
     def _exchanges(
         self, recorder: recording.Recorder, row: DueRow, attempt: int, body: bytes, excerpt: str
@@ -314,7 +320,3 @@ class Slice:
             self.connector.disconnect()
         except Exception as error:
             logger.warning("connector %s could not disconnect: %s", self.connector.name, type(error).__name__)
-
-
-def _since(started: float) -> int:
-    return round((time.perf_counter() - started) * 1000)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable
 from math import inf
 
 from django.db import transaction
@@ -37,7 +36,9 @@ def cancel_pending(integration: TenantIntegration, reason: str, *, stop_at: floa
         with transaction.atomic():
             if not _is_off(integration.pk):
                 return cancelled
-            ids = _some_pending(integration.pk)
+            pending = IntegrationSync.objects.filter(of_lane(integration.pk), status=Status.PENDING)
+            in_order = pending.order_by("integration_id", "object_key", "id")
+            ids = list(in_order.values_list("id", flat=True)[:BATCH])
             if not ids:
                 return cancelled
             cancelled += end(ids, Status.CANCELLED, reason)
@@ -66,7 +67,8 @@ def end(ids: list[int], status: str, reason: str) -> int:
         IntegrationSync.objects.filter(id__in=[row.id for row in rows]).update(
             status=status, reason=reason[:500], settled_at=Now()
         )
-        add(_counted(rows, status))
+        counts, is_cancelled = Counter(row.integration_id for row in rows), status == Status.CANCELLED
+        add({pk: Figures(cancelled=n) if is_cancelled else Figures(given_up=n) for pk, n in counts.items()})
         write_notes(
             AuditNote(
                 row.integration.tenant_id,
@@ -78,15 +80,3 @@ def end(ids: list[int], status: str, reason: str) -> int:
             if not is_on_request(row.event.event_type)
         )
     return len(rows)
-
-
-def _counted(rows: Iterable[IntegrationSync], status: str) -> dict[int, Figures]:
-    counts = Counter(row.integration_id for row in rows)
-    is_cancelled = status == Status.CANCELLED
-    return {pk: Figures(cancelled=n) if is_cancelled else Figures(given_up=n) for pk, n in counts.items()}
-
-
-def _some_pending(integration_id: int) -> list[int]:
-    """Return the ids of pending rows, at most BATCH, object by object."""
-    rows = IntegrationSync.objects.filter(of_lane(integration_id), status=Status.PENDING)
-    return list(rows.order_by("integration_id", "object_key", "id").values_list("id", flat=True)[:BATCH])

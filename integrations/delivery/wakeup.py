@@ -124,7 +124,7 @@ class _Behind:
         self._lock = threading.Condition()
         self._waiting: dict[int, Lane] = {}
         self._is_sending = False
-        self._thread: ThreadPoolExecutor | None = None
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="hints")  # without one until something is sent
 
     def take(self, lanes: Iterable[Lane]) -> None:
         """Send hints for `lanes` soon; the interpreter does not end before."""
@@ -133,7 +133,6 @@ class _Behind:
             if self._is_sending or not self._waiting:
                 return
             self._is_sending = True
-            self._thread = self._thread or ThreadPoolExecutor(1, thread_name_prefix="hints")
         try:
             self._thread.submit(self._send)
         except RuntimeError:  # the interpreter is ending, and takes no more work

@@ -20,7 +20,7 @@ from integrations.database.sql import seconds_until
 from integrations.delivery.models import Lane
 from integrations.delivery.statements import INTEGRATION, LANE, OLDEST, SOONEST, SYNC, due, is_not_stopped, is_rested
 from integrations.outbox.models import IntegrationSync, of_lane
-from integrations.statistics.models import TenantFigures
+from integrations.statistics.reading import stored_keys
 
 USING = "default"
 
@@ -53,7 +53,11 @@ def backlog(most: int, tenants: Sequence[Any] | None = None) -> Backlog:
     if not waiting:
         return Backlog(0)
     count, is_more = min(waiting, most), waiting > most
-    oldest = _oldest(tenants)
+    # The oldest of the first rows of each lane: of those that may go now, as the sweep asks it.
+    firsts, keys = _first_rows(tenants)
+    since = f"-{seconds_until(connections[USING].vendor, 'due')}"
+    select = f"SELECT {since}, public_id, name FROM o WHERE due IS NOT NULL ORDER BY due LIMIT 1"  # noqa: S608
+    oldest = _one(f"{firsts} {select}", keys)
     if oldest is None:
         return Backlog(count, is_more)
     due_for, public_id, name = oldest
@@ -68,17 +72,6 @@ def count_waiting(most: int, tenants: Sequence[Any] | None = None) -> int:
         f"ORDER BY s.integration_id, s.object_key, s.id LIMIT {int(most)}"
     )
     return int(_one(f"SELECT count(*) FROM ({some}) w", keys)[0])  # noqa: S608
-
-
-def _oldest(tenants: Sequence[Any] | None) -> tuple[Any, ...] | None:
-    """Return the oldest of the first rows of each lane: of those that may go now, as the sweep asks it."""
-    vendor = connections[USING].vendor
-    firsts, keys = _first_rows(tenants)
-    return _one(
-        f"{firsts} SELECT -{seconds_until(vendor, 'due')}, public_id, name FROM o "  # noqa: S608 - our own names
-        "WHERE due IS NOT NULL ORDER BY due LIMIT 1",
-        keys,
-    )
 
 
 def late_lanes(seconds: float, most: int) -> dict[int, float]:
@@ -109,39 +102,29 @@ def _first_rows(tenants: Sequence[Any] | None) -> tuple[str, list[Any]]:
         )
     )
     # Of everybody's lanes, those that have anything: each is found behind the one before it in the index.
+    first = f"SELECT s.integration_id FROM {SYNC} s WHERE s.status = 'pending'"  # noqa: S608
+    order = "ORDER BY s.integration_id LIMIT 1"
+    next_one = f"{first} AND s.integration_id > waiting.pk {order}"
     waiting = "" if tenants is not None else "JOIN waiting ON waiting.pk = l.integration_id "
+    sends = (  # nothing holds it back
+        f"i.is_active AND i.is_enabled AND l.deleting_since IS NULL AND {is_rested(vendor, 'l')} "
+        f"AND {is_not_stopped('l')}"
+    )
     return (
-        f"WITH RECURSIVE waiting AS ({_lanes_that_wait()}), "  # noqa: S608 - our own names
+        f"WITH RECURSIVE waiting AS (SELECT ({first} {order}) AS pk UNION ALL "  # noqa: S608
+        f"SELECT ({next_one}) FROM waiting WHERE waiting.pk IS NOT NULL), "
         f"w AS MATERIALIZED (SELECT i.id AS pk, i.public_id, i.name, ({fresh}) AS fresh, ({retry}) AS retry "
-        f"FROM {LANE} l {waiting}JOIN {INTEGRATION} i ON i.id = l.integration_id WHERE {_sends(vendor)}{mine}), "
+        f"FROM {LANE} l {waiting}JOIN {INTEGRATION} i ON i.id = l.integration_id WHERE {sends}{mine}), "
         "o AS MATERIALIZED (SELECT pk, public_id, name, "
         "CASE WHEN retry IS NULL OR fresh < retry THEN fresh ELSE retry END AS due FROM w)",
         keys,
     )
 
 
-def _lanes_that_wait() -> str:
-    first = f"SELECT s.integration_id FROM {SYNC} s WHERE s.status = 'pending'"  # noqa: S608 - our own names
-    order = "ORDER BY s.integration_id LIMIT 1"
-    return (
-        f"SELECT ({first} {order}) AS pk UNION ALL SELECT ({first} AND s.integration_id > waiting.pk {order}) "  # noqa: S608
-        "FROM waiting WHERE waiting.pk IS NOT NULL"
-    )
-
-
-def _sends(vendor: str) -> str:
-    """Return the condition of a lane `l` of an integration `i` that nothing holds back."""
-    return (
-        f"i.is_active AND i.is_enabled AND l.deleting_since IS NULL AND {is_rested(vendor, 'l')} "
-        f"AND {is_not_stopped('l')}"
-    )
-
-
 def _mine(column: str, tenants: Sequence[Any] | None) -> tuple[str, list[Any]]:
     if tenants is None:
         return "", []
-    connection, field = connections[USING], TenantFigures._meta.get_field("tenant")
-    keys = [field.get_db_prep_value(key, connection) for key in tenants]
+    keys = stored_keys(tenants)
     marks = ", ".join(["%s"] * len(keys)) or "NULL"
     return f" AND {column} IN (SELECT id FROM {INTEGRATION} WHERE tenant_id IN ({marks}))", keys  # noqa: S608
 

@@ -139,16 +139,12 @@ def _grouped(parts: list[Part], by: str, key: str = "") -> list[tuple[Any, ...]]
             f"SELECT {by}, {SUMMED} FROM ({rows}) f GROUP BY {by}",  # noqa: S608 - our own names
             [parameter for _, parameters in parts for parameter in parameters],
         )
-        return [tuple(map(_number, row)) for row in cursor.fetchall()]
-
-
-def _number(value: Any) -> Any:
-    return int(value)  # PostgreSQL's sums of 64 bits are Decimal
+        return [tuple(map(int, row)) for row in cursor.fetchall()]  # PostgreSQL's sums of 64 bits are Decimal
 
 
 @dataclass(frozen=True, slots=True)
 class Rolled:
-    """Up to which minute it is summed up."""
+    """Up to which minute it is summed up; 0: not at all."""
 
     tenants: int = 0
     hours: int = 0
@@ -180,7 +176,7 @@ def _parts(whose: Whose, source: int, first: int, upto: Rolled) -> list[Part]:
         return _of_integrations([whose.integration], source, first, upto)
     table, mine, keys = f"{OF_ALL} f", "", []
     if whose.tenants is not None:
-        table, keys = f"{OF_TENANTS} f", [_stored(key) for key in whose.tenants]
+        table, keys = f"{OF_TENANTS} f", stored_keys(whose.tenants)
         mine = f"f.tenant_id IN ({_marks(keys)}) AND " if keys else "1 = 0 AND "
     parts = []
     for resolution, start, end in _bands(source, first, upto):
@@ -202,12 +198,7 @@ def _marks(keys: Sequence[Any]) -> str:
     return ", ".join(["%s"] * len(keys))
 
 
-def _stored(key: Any) -> Any:
-    """Return a tenant's key as the database has it."""
-    connection = connections[USING]
-    return TenantFigures._meta.get_field("tenant").get_db_prep_value(key, connection)
-
-
-def rolled_up_to() -> int:
-    """Return up to which minute the figures of tenants are summed up; 0: not at all."""
-    return rolled().tenants
+def stored_keys(tenants: Sequence[Any]) -> list[Any]:
+    """Return the keys of `tenants` as the database has them, as parameters of SQL."""
+    connection, field = connections[USING], TenantFigures._meta.get_field("tenant")
+    return [field.get_db_prep_value(key, connection) for key in tenants]

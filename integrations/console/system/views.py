@@ -17,7 +17,7 @@ from integrations.delivery.hints import QUEUE, SLOW_QUEUE, messages_waiting
 from integrations.observability import health
 from integrations.observability.lights import Periodic, Process, lights, periodic_tasks, processes
 from integrations.observability.processes import WORKER
-from integrations.statistics.reading import rolled_up_to
+from integrations.statistics.reading import rolled
 from integrations.statistics.words import ago, took
 from integrations.tenancy.roles import Role
 
@@ -75,5 +75,5 @@ def _periodic(task: Periodic, now: datetime) -> tuple[Periodic, str, str]:
 
 
 def _summed_up() -> datetime | None:
-    minute = rolled_up_to()
+    minute = rolled().tenants
     return datetime.fromtimestamp(minute * 60, UTC) if minute else None
