@@ -125,7 +125,8 @@ def _returned(sql: str, parameters: Sequence[Any], integration_id: int, token: s
     values = list(row[count : count + len(TenantIntegration._meta.concrete_fields)])
     for place, convert in _converters():
         values[place] = convert(values[place])
-    integration = TenantIntegration(*values)  # not `from_db`: nobody saves this one, so it need not know what was read
+    model: Any = TenantIntegration  # not `from_db`: nobody saves this one, so it need not know what was read
+    integration: TenantIntegration = model(*values)
     integration._state.adding, integration._state.db = False, USING
     return State(*row[:count]), integration
 

@@ -27,7 +27,6 @@ from integrations.connections.binding import SETTINGS_COLUMNS, fingerprint, sett
 from integrations.connections.models import TenantIntegration
 from integrations.connections.settings import apply_settings
 from integrations.connections.signing_keys import has_unseen_secret, rotate_signing_secret
-from integrations.connectors.base import BaseConnector
 from integrations.connectors.registry import ConnectorRegistry
 from integrations.database import clock
 from integrations.errors import IntegrationError
@@ -72,7 +71,6 @@ def _with_old_secrets() -> Iterator[TenantIntegration]:
 
 def _renew_secret(integration: TenantIntegration) -> bool | None:
     """Make a new signing secret that waits to be seen; both sign until then. None: one waits already."""
-    problem = ""
     try:
         if has_unseen_secret(integration):
             return None
@@ -81,20 +79,14 @@ def _renew_secret(integration: TenantIntegration) -> bool | None:
         # The old secret signs beside it: what the destination took speaks for these settings, too.
         trusted = Lane.objects.filter(pk=integration.pk, taken_with=before)
         trusted.update(taken_with=fingerprint(integration))
-        logger.warning(
-            "integration %s has a new signing secret; show it on its page", integration.pk, extra=integration.log_ids()
-        )
     except IntegrationError as error:
-        problem = error.message
-        logger.error(
-            "the signing secret of integration %s was not renewed: %s",
-            integration.pk,
-            problem,
-            extra=integration.log_ids(),
-        )
-    if problem:
-        _note_failure(integration, NOBODY, problem)
-    return not problem
+        words = "the signing secret of integration %s was not renewed: %s"
+        logger.error(words, integration.pk, error.message, extra=integration.log_ids())
+        _note_failure(integration, NOBODY, error.message)
+        return False
+    words = "integration %s has a new signing secret; show it on its page"
+    logger.warning(words, integration.pk, extra=integration.log_ids())
+    return True
 
 
 def _note_failure(integration: TenantIntegration, actor: str, problem: str) -> None:
@@ -126,10 +118,8 @@ def _rotate(integration_id: int, actor: str) -> bool:
         with within(conf.TIMEOUT_SECONDS):  # all of its calls together: the lease must outlive them
             adapter = integration.get_adapter(attempts=1)
             renewed = adapter.rotate()
-    except IntegrationError as error:
-        problem = error.message
     except Exception as error:
-        problem = f"unexpected {type(error).__name__}"
+        problem = _words_of(error)
     with transaction.atomic():
         lock_lanes([integration_id])  # as settle does: the lane first, then the integration
         row = TenantIntegration.objects.select_for_update().get(pk=integration_id)
@@ -141,27 +131,17 @@ def _rotate(integration_id: int, actor: str) -> bool:
         if problem:
             _note_failure(row, actor, problem)
     if renewed:
-        _retire(adapter, integration_id)
+        try:  # the new ones are durable; if the old ones cannot be ended, there are two that work
+            with within(RETIRE_SECONDS):
+                adapter.retire()
+        except Exception as error:
+            words = "the replaced credentials of integration %s still work: %s"
+            logger.warning(words, integration_id, _words_of(error), extra={"integration_id": integration_id})
     if problem:
-        logger.error(
-            "the credentials of integration %s were not renewed: %s",
-            integration_id,
-            problem,
-            extra={"integration_id": integration_id},
-        )
+        words = "the credentials of integration %s were not renewed: %s"
+        logger.error(words, integration_id, problem, extra={"integration_id": integration_id})
     return not problem
 
 
-def _retire(adapter: BaseConnector, integration_id: int) -> None:
-    """End the old credentials, now that the new ones are durable; what fails leaves two that work."""
-    try:
-        with within(RETIRE_SECONDS):
-            adapter.retire()
-    except Exception as error:
-        problem = error.message if isinstance(error, IntegrationError) else f"unexpected {type(error).__name__}"
-        logger.warning(
-            "the replaced credentials of integration %s still work: %s",
-            integration_id,
-            problem,
-            extra={"integration_id": integration_id},
-        )
+def _words_of(error: Exception) -> str:
+    return error.message if isinstance(error, IntegrationError) else f"unexpected {type(error).__name__}"

@@ -29,7 +29,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from types import TracebackType
 from typing import Any
 
@@ -286,19 +286,9 @@ class Gate:
         return len(self._fresh) + len(self._used)
 
 
-class _Outside:
-    """Away without a stay, e.g. in a web process."""
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, *exc: object) -> None:
-        pass
-
-
 gate = Gate()
 _here = threading.local()
-_outside = _Outside()
+_outside = nullcontext()  # away without a stay, e.g. in a web process
 _inherited: list[Any] = []  # pools of the parent process, kept so that nothing ends them
 
 
@@ -345,7 +335,7 @@ def running(label: str = "", *, limit: float | None = None, part_of: Stay | None
             gate.end(stay)
 
 
-def away() -> Stay | _Outside:
+def away() -> Stay | nullcontext[None]:
     """Return a context in which this thread waits for somebody else, and others may compute."""
     return current() or _outside
 

@@ -181,7 +181,9 @@ class Verdict:
         elif isinstance(error, IntegrationGone):
             self.halted = "gone"
         elif error.fault == SETUP:
-            self._was_refused(result)
+            if self.doubt != "refused":
+                self._doubt("refused", tries=1)
+            self._refused.append(result)
         elif isinstance(error, IntegrationRateLimited):
             self.halted = "rate limited"
             self.rest(_wish(error, result), f"{ASKED} to slow down")
@@ -239,11 +241,6 @@ class Verdict:
             self.rest(_wish(error, result), f"{ASKED} to wait")
         elif not self.doubt and self.breaker.is_in_doubt:
             self._doubt("failing")
-
-    def _was_refused(self, result: Outcome) -> None:
-        if self.doubt != "refused":
-            self._doubt("refused", tries=1)
-        self._refused.append(result)
 
     def _was_rejected(self, error: IntegrationError, result: Outcome) -> None:
         """Count an event that was rejected as those before it; a row counts once, an object once in a row."""
