@@ -234,6 +234,7 @@ def _bind(lease: Lease) -> tuple[BaseConnector, str] | str:
 def _slice(
     lease: Lease, connector: BaseConnector, settings: str, in_order: bool, *, stop_at: float, patience: float
 ) -> Slice:
+    """Return what sends a slice: the connector, and what the lane knows of its destination."""
     integration, state, manifest = lease.integration, lease.state, connector.manifest
     longest = connector.binding.timeout or conf.TIMEOUT_SECONDS
     held = conf.LEASE_SECONDS
