@@ -26,6 +26,9 @@ DOCS = ROOT / "docs"
 PAGES = sorted(page for page in [*ROOT.glob("*.md"), *DOCS.rglob("*.md")] if page.exists())
 _FENCE = re.compile(r"^[ ]*```(\w*)\n(.*?)^[ ]*```", re.DOTALL | re.MULTILINE)
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
+_FILE = re.compile(r"`([\w.-]+(?:/[\w.-]+)+\.(?:css|html|js|json|py|toml|ya?ml))`|`(\w+\.py)`")
+# Files of the reader's own project, as guides name them.
+_YOURS = {"billing/integrations.py", "connectors/parcel_post.py"}
 
 
 def name_of(page: Path) -> str:
@@ -64,6 +67,22 @@ def test_links_lead_somewhere(page: Path) -> None:
         if not target.exists() or (anchor and target.suffix == ".md" and anchor not in anchors(target)):
             dead.append(link)
     assert dead == []
+
+
+def test_files_that_pages_name_are_there() -> None:
+    """By their path or its end, as `delivery/drain.py`. Records of decisions and the changelog tell of their time."""
+    folders = ("app", "docs", "integrations", "tasks", "tenants")
+    files = [*ROOT.glob("*.*"), *(file for folder in folders for file in (ROOT / folder).rglob("*.*"))]
+    known = {f"/{file.relative_to(ROOT)}" for file in files}
+    ends = {path[at:] for path in known for at in range(len(path)) if path[at] == "/"}
+    named = [
+        (name_of(page), file)
+        for page in PAGES
+        if page.parent.name != "adr" and page.name != "CHANGELOG.md"
+        for file in map("".join, _FILE.findall(page.read_text()))
+    ]
+    assert len(named) > 200, "the pattern above no longer matches how pages name files"
+    assert [(page, file) for page, file in named if f"/{file}" not in ends and file not in _YOURS] == []
 
 
 @pytest.mark.parametrize("setting", conf.DEFAULTS)
