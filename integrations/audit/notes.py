@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.contrib.contenttypes.models import ContentType
 from django.db import models, transaction
 
 from integrations.counted import counted
 from integrations.outbox.models import IntegrationSync
+from integrations.outbox.objects import model_of
 
 logger = logging.getLogger("integrations.audit")
 
@@ -87,33 +87,28 @@ class WrittenNote:
 
 NoteWriter = Callable[[list[AuditNote]], None]
 NoteReader = Callable[[Any, str, int], list[WrittenNote]]  # tenant's key, object's id, how many at most; newest first
-_writers: dict[str, NoteWriter] = {}
-_readers: dict[str, NoteReader] = {}
+_known: dict[str, tuple[NoteWriter, NoteReader | None]] = {}  # by the model's label
 
 
 def register_note_writer(model: type[models.Model], writer: NoteWriter, reader: NoteReader | None = None) -> None:
     """Let `writer` write the notes on objects of `model`, and `reader` return them for pages."""
-    _writers[model._meta.label_lower] = writer
-    if reader is not None:
-        _readers[model._meta.label_lower] = reader
-
-
-def notes_on(content_type_id: int, tenant_id: Any, object_id: str, most: int) -> list[WrittenNote]:
-    """Return the newest notes on an object, at most `most`; [] where nobody reads them."""
-    model = ContentType.objects.get_for_id(content_type_id).model_class()
-    reader = _readers.get(model._meta.label_lower) if model else None
-    return reader(tenant_id, object_id, most) if reader is not None else []
-
-
-def has_note_writer(model: type[models.Model]) -> bool:
-    """Tell whether objects of `model` have events and notes (every trigger handler registers its model)."""
-    return model._meta.label_lower in _writers
+    _known[model._meta.label_lower] = writer, reader
 
 
 def forget_note_writer(model: type[models.Model]) -> None:
     """Write no more notes on objects of `model`."""
-    _writers.pop(model._meta.label_lower, None)
-    _readers.pop(model._meta.label_lower, None)
+    _known.pop(model._meta.label_lower, None)
+
+
+def has_note_writer(model: type[models.Model]) -> bool:
+    """Tell whether objects of `model` have events and notes (every trigger handler registers its model)."""
+    return model._meta.label_lower in _known
+
+
+def notes_on(content_type_id: int, tenant_id: Any, object_id: str, most: int) -> list[WrittenNote]:
+    """Return the newest notes on an object, at most `most`; [] where nobody reads them."""
+    _, reader = _known_for(content_type_id)
+    return reader(tenant_id, object_id, most) if reader is not None else []
 
 
 def write_notes(notes: Iterable[AuditNote]) -> None:
@@ -127,16 +122,14 @@ def write_notes(notes: Iterable[AuditNote]) -> None:
         by_type[note.content_type_id].append(note)
     for content_type_id, group in by_type.items():
         try:
-            if writer := _writer_for(content_type_id):
+            writer, _ = _known_for(content_type_id)
+            if writer is not None:
                 with transaction.atomic():
                     writer(group)
         except Exception:
             logger.exception("could not write %s", counted(len(group), "audit note"))
 
 
-def _writer_for(content_type_id: int) -> NoteWriter | None:
-    try:
-        model = ContentType.objects.get_for_id(content_type_id).model_class()
-    except ContentType.DoesNotExist:  # a hand-made event for something that never was
-        return None
-    return _writers.get(model._meta.label_lower) if model else None
+def _known_for(content_type_id: int) -> tuple[NoteWriter | None, NoteReader | None]:
+    model = model_of(content_type_id)
+    return _known.get(model._meta.label_lower, (None, None)) if model else (None, None)

@@ -13,7 +13,7 @@ from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
-from django.core.exceptions import FieldDoesNotExist, ObjectDoesNotExist
+from django.core.exceptions import ObjectDoesNotExist
 from django.db import models
 from django.db.models.signals import m2m_changed, post_delete, post_save, pre_save
 
@@ -135,14 +135,8 @@ def _note_switches(instance: Any, update_fields: Collection[str] | None = None, 
 
 
 def _switches(instance: Any) -> list[str]:
-    found = []
-    for name in SWITCHES:
-        try:
-            instance._meta.get_field(name)
-        except FieldDoesNotExist:
-            continue
-        found.append(name)
-    return found
+    columns = {field.name for field in instance._meta.concrete_fields}
+    return [name for name in SWITCHES if name in columns]
 
 
 def _note_list(

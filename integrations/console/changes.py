@@ -11,13 +11,12 @@ from collections.abc import Iterable
 from typing import Any
 
 from django.contrib.auth import get_user_model
-from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import FieldDoesNotExist
 from django.db import models
 from django.utils.translation import gettext as _
 
 from integrations.outbox.models import IntegrationEvent
-from integrations.outbox.objects import called, readable
+from integrations.outbox.objects import called, model_of, readable
 from integrations.tenancy.boundary import is_own, owner_of
 from integrations.tenancy.harmless_text import harmless
 from integrations.tenancy.people import name_of_user
@@ -37,7 +36,7 @@ def changes_of(event: IntegrationEvent) -> list[Change]:
     if not isinstance(changes, dict):
         return []
     found = [(name, both["old"], both["new"]) for name, both in changes.items() if _is_change(both)][:MOST]
-    model = ContentType.objects.get_for_id(event.content_type_id).model_class()
+    model = model_of(event.content_type_id)
     targets = {name: _target(model, name) for name, *_both in found}
     wanted: dict[models.Field[Any, Any], set[Any]] = defaultdict(set)
     for name, *both in found:

@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.contrib.admin.utils import quote
-from django.contrib.contenttypes.models import ContentType
 from django.db import models
 from django.urls import NoReverseMatch
 from django.utils.translation import gettext as _
 
 from integrations.outbox.models import IntegrationEvent
-from integrations.outbox.objects import by_object_id, called
+from integrations.outbox.objects import by_object_id, called, model_of
 from integrations.pages.admin_pages import admin_address
 from integrations.tenancy.boundary import is_own, owner_of
 from integrations.tenancy.harmless_text import harmless
@@ -45,7 +44,7 @@ def name_objects(access: Access, events: Iterable[IntegrationEvent]) -> None:
     for event in events:
         by_type[event.content_type_id].append(event)
     for content_type_id, group in by_type.items():
-        model = ContentType.objects.get_for_id(content_type_id).model_class()
+        model = model_of(content_type_id)
         found = _found(model, {event.object_id for event in group})
         kind = str(model._meta.verbose_name) if model is not None else _("object")
         kind = _("order") if model is not None and model._meta.proxy else kind

@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from django.contrib.contenttypes.models import ContentType
-from django.db import IntegrityError, models, transaction
+from django.db import IntegrityError, transaction
 
 from integrations.connections import event_types
 from integrations.connections.models import TenantIntegration
 from integrations.outbox.models import new_idempotency_key, object_id_of
+from integrations.outbox.objects import model_of
 from integrations.outbox.record import Occurrence, record
 from integrations.tenancy.boundary import OtherTenant, refuse_foreign_key
 
@@ -43,7 +43,7 @@ def record_manual(
         logger.error("event %s not recorded: content_type_id and object_id are needed", event_type)
         return False
     try:
-        refuse_foreign_key(_model(int(content_type_id)), object_id, integration.tenant_id, using="default")
+        refuse_foreign_key(model_of(int(content_type_id)), object_id, integration.tenant_id, using="default")
     except OtherTenant as error:
         logger.error("event %s not recorded: %s", event_type, error)
         raise
@@ -66,10 +66,3 @@ def record_manual(
         logger.info("message %s came twice; its event is recorded already", message_id)
         return False
     return True
-
-
-def _model(content_type_id: int) -> type[models.Model] | None:
-    try:
-        return ContentType.objects.get_for_id(content_type_id).model_class()
-    except ContentType.DoesNotExist:  # a hand-made event for something that never was
-        return None

@@ -18,7 +18,7 @@ Dates are those of the row's recording; ids ascend with them, but for transactio
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Annotated, Any, Self
 from uuid import UUID
@@ -334,14 +334,19 @@ class SyncFilter(BaseModel):
         if self.event_type:
             words.append(f"of {_joined(self.event_type)}")
         if self.integration is not None:
-            name = integration_name or _name_of(self.integration)
+            names = TenantIntegration.unannounced.filter(public_id=self.integration).values_list("name", flat=True)
+            name = integration_name or names.first() or _("an integration that is gone")
             words.append(f"{'to' if self.event_type else 'of'} {name}")
         if self.tenant:
             words.append(f"for {self.tenant}")
         if self.object:
             words.append(f"about {self.object}")
         if self.response_status:
-            words.append(_joined(tuple(_answer_in_words(word) for word in self.response_status)))
+            answers = [
+                _("without an answer") if word == NO_ANSWER else _("answered {word}").format(word=word)
+                for word in self.response_status
+            ]
+            words.append(_joined(answers))
         if self.error:
             words.append(_("with “{error}” in the error").format(error=self.error))
         words += self._range_in_words()
@@ -378,17 +383,8 @@ def _content_type(label: str) -> int | None:
     return int(label) if label.isascii() and label.isdigit() and len(label) < 10 else None
 
 
-def _name_of(public_id: UUID) -> str:
-    names = TenantIntegration.unannounced.filter(public_id=public_id).values_list("name", flat=True)
-    return names.first() or _("an integration that is gone")
-
-
-def _joined(words: tuple[str, ...]) -> str:
+def _joined(words: Sequence[str]) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
-
-
-def _answer_in_words(word: str) -> str:
-    return _("without an answer") if word == NO_ANSWER else _("answered {word}").format(word=word)
 
 
 def _ago_in_words(word: str) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
+from django.contrib.contenttypes.models import ContentType
 from django.db import OperationalError, ProgrammingError, connections
 from django.db.models import QuerySet
 
@@ -20,6 +21,14 @@ from integrations.tenancy.tenant import as_key
 from .models import object_id_of
 
 logger = logging.getLogger("integrations.outbox")
+
+
+def model_of(content_type_id: int) -> Any:
+    """Return the model of a content type; None if it is gone, or never was: anybody may make an event by hand."""
+    try:
+        return ContentType.objects.get_for_id(content_type_id).model_class()
+    except ContentType.DoesNotExist:
+        return None
 
 
 def by_object_id(rows: QuerySet[Any], object_ids: Iterable[str]) -> dict[str, Any]:

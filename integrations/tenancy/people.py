@@ -21,7 +21,7 @@ from typing import Any, Protocol
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
-from django.core.exceptions import FieldDoesNotExist, ImproperlyConfigured, ValidationError
+from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.db import transaction
 from django.utils.module_loading import import_string
 from django.utils.translation import gettext as _
@@ -147,7 +147,7 @@ def find_user(text: str) -> Any:
     active = model._default_manager.filter(is_active=True)
     text = text.strip()
     found = list(active.filter(**{model.USERNAME_FIELD: text})[:1]) if text else []
-    if not found and "@" in text and _has_email(model):
+    if not found and "@" in text and any(field.name == "email" for field in model._meta.concrete_fields):
         found = list(active.filter(email__iexact=text)[:2])
     if len(found) > 1:
         raise ValidationError(_("Several accounts have this address; enter the name of the account."))
@@ -179,11 +179,3 @@ def _keep_a_manager(known: People, tenant: Any, leaving: Any) -> None:
                 name=name_of_user(leaving), tenant=name_of(tenant)
             )
         )
-
-
-def _has_email(model: Any) -> bool:
-    try:
-        model._meta.get_field("email")
-    except FieldDoesNotExist:
-        return False
-    return True

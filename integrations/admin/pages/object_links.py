@@ -16,7 +16,7 @@ from django.utils.html import format_html
 
 from integrations.label import app_label
 from integrations.outbox.models import IntegrationEvent, object_id_of
-from integrations.outbox.objects import by_object_id, called
+from integrations.outbox.objects import by_object_id, called, model_of
 from integrations.tenancy.boundary import is_own, owner_of, owner_path
 
 FOUND = 50  # objects that a search by their own words may find
@@ -31,7 +31,7 @@ def link_objects(request: HttpRequest, events: Iterable[IntegrationEvent]) -> No
     for event in events:
         by_type[event.content_type_id].append(event)
     for content_type_id, group in by_type.items():
-        model = ContentType.objects.get_for_id(content_type_id).model_class()
+        model = model_of(content_type_id)
         name = model._meta.verbose_name if model else "object"
         found = _found(request, model, {event.object_id for event in group}) if model else {}
         for event in group:

@@ -28,7 +28,7 @@ def events(request: HttpRequest, access: Access) -> HttpResponse:
     kinds = event_types.recorded()
     kind = chosen(request, "type", [name for name, _ in kinds])
     obj, key = request.GET.get("object", "").strip()[:255], request.GET.get("key", "").strip()[:255]
-    rows = access.rows(IntegrationEvent.objects.select_related("tenant", "content_type", "origin")).defer("body")
+    rows = access.rows(IntegrationEvent.objects.select_related("tenant", "origin")).defer("body")
     rows, is_sparse = find_events(rows, event_type=kind, object_id=obj, key=key)
     found = listing(request, rows, is_sparse=is_sparse)
     name_objects(access, found.rows)
@@ -53,7 +53,7 @@ def _count_owed(rows: list[IntegrationEvent]) -> None:
 @page(Capability.VIEW_DELIVERIES)
 def event(request: HttpRequest, access: Access, pk: int) -> HttpResponse:
     """Show one event: what was recorded, to whom it was owed and what came of it, and why nobody else got it."""
-    rows = IntegrationEvent.objects.select_related("tenant", "content_type", "origin")
+    rows = IntegrationEvent.objects.select_related("tenant", "origin")
     found: IntegrationEvent = access.one(rows, pk=pk)
     name_objects(access, [found])
     name_actors([found])

@@ -304,11 +304,15 @@ def test_text_that_the_database_refuses_does_not_undo_a_delivery(receiver: Recei
 
 
 def test_a_failing_note_writer_costs_only_its_notes(receiver: Receiver, monkeypatch: Any) -> None:
-    monkeypatch.setitem(notes._writers, "tasks.workitem", lambda group: {}["nothing"])
+    monkeypatch.setitem(notes._known, "tasks.workitem", (lambda group: {}["nothing"], None))
     target = integration(receiver)
     make_item(target.tenant)
     drain(target.pk)
     assert statuses() == ["synced"] and Note.objects.count() == 0
+
+
+def test_an_object_of_a_kind_that_never_was_has_no_notes() -> None:
+    assert notes.notes_on(999_999, make_tenant().pk, "1", 5) == []
 
 
 def test_unreadable_signing_keys_park_the_lane(receiver: Receiver) -> None:

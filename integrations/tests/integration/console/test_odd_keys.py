@@ -180,3 +180,13 @@ def test_an_actor_whose_account_no_row_has_is_named_as_it_was(event: Integration
 def test_nobody_needs_a_row_to_be_refused() -> None:
     stranger = client_of(User.objects.create_user("stranger"))
     assert stranger.get(reverse("console:delivery", args=[TOO_LARGE])).status_code in (403, 404)
+
+
+def test_an_event_of_a_kind_that_never_was_has_its_page(event: IntegrationEvent) -> None:
+    client = operator_of_all()
+    client.raise_request_exception = False
+    IntegrationEvent.objects.update(content_type_id=999_999)
+    sync = IntegrationSync.objects.get()
+    for name, pk in (("delivery", sync.pk), ("event", event.pk)):
+        answer: Any = client.get(reverse(f"console:{name}", args=[pk]))
+        assert answer.status_code == 200, name
