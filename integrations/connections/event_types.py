@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from django.utils.translation import gettext as _
@@ -19,15 +21,29 @@ from .payload_versions import Older, Versions, as_example
 
 logger = logging.getLogger("integrations.connections")
 
-_labels: dict[str, str] = {}
-_on_request: dict[str, str] = {}  # the labels of those that nobody subscribes to
-_when: dict[str, str] = {}
-_shapes: dict[str, Shape | Callable[[], Shape]] = {}
-_summaries: dict[str, SummaryFormat] = {}
-_samples: dict[str, Callable[[], Sequence[Mapping[str, Any]]]] = {}
-_versions: dict[str, Versions] = {}  # of those that have more than one
-_older_shapes: dict[tuple[str, int], Shape] = {}  # learnt when somebody asks
 _ONE_VERSION = Versions()
+
+
+@dataclass(slots=True)
+class _Known:
+    """What was registered of one event type.
+
+    Attributes:
+        shape: of the newest payload, or how to learn it; None: nobody said.
+        older_shapes: of older versions, learnt when somebody asks.
+    """
+
+    label: str
+    is_on_request: bool
+    when: str
+    summary: SummaryFormat | None
+    samples: Callable[[], Sequence[Mapping[str, Any]]] | None
+    shape: Shape | Callable[[], Shape] | None
+    versions: Versions
+    older_shapes: dict[int, Shape] = field(default_factory=dict)
+
+
+_known: dict[str, _Known] = {}
 
 
 def register(
@@ -65,40 +81,27 @@ def register(
     versions = Versions(version, dict(older or {}), older_shape)
     if problem := versions.problem():
         raise TypeError(f"{event_type}: {problem}.")
-    _versions.pop(event_type, None)
-    for key in [key for key in _older_shapes if key[0] == event_type]:
-        del _older_shapes[key]
-    if version > 1:
-        _versions[event_type] = versions
-    (_on_request if on_request else _labels)[event_type] = label
-    _when[event_type] = when
-    for known in (_shapes, _summaries, _samples):
-        known.pop(event_type, None)
-    if samples is not None:
-        _samples[event_type] = samples
-    elif example is not None:
-        _samples[event_type] = lambda: [example]
-    if summary is not None:
-        _summaries[event_type] = summary
-    if shape is not None:
-        _shapes[event_type] = shape
-    elif example is not None:
-        _shapes[event_type] = shape_of(example)
+    if example is not None:
+        samples = samples or (lambda: [example])
+        shape = shape or partial(shape_of, example)
+    _known[event_type] = _Known(label, on_request, when, summary, samples, shape, versions)
 
 
 def when(event_type: str) -> str:
     """Say when events of this type happen, "" if nobody said."""
-    return _(_when.get(event_type, ""))
+    known = _known.get(event_type)
+    return _(known.when) if known is not None else ""
 
 
 def summary_format(event_type: str) -> SummaryFormat | None:
     """Return how events of this type read, None if nobody said."""
-    return _summaries.get(event_type)
+    known = _known.get(event_type)
+    return known.summary if known is not None else None
 
 
 def summary_formats() -> dict[str, SummaryFormat]:
     """Return {event type: how its events read} of those of which somebody said it."""
-    return dict(_summaries)
+    return {name: known.summary for name, known in _known.items() if known.summary is not None}
 
 
 def samples(event_type: str, version: int | None = None) -> list[Mapping[str, Any]]:
@@ -107,30 +110,36 @@ def samples(event_type: str, version: int | None = None) -> list[Mapping[str, An
     Args:
         version: of the payload; None: the newest.
     """
-    versions = _versions.get(event_type, _ONE_VERSION)
-    try:
-        found = list(_samples[event_type]())
-        return found if versions.is_newest(version) else [versions.made(as_example(each), version) for each in found]
-    except KeyError:
+    known = _known.get(event_type)
+    if known is None or known.samples is None:
         return []
+    versions = known.versions
+    try:
+        found = list(known.samples())
+        return found if versions.is_newest(version) else [versions.made(as_example(each), version) for each in found]
     except Exception:  # a host's payload() that takes no example
         logger.info("there are no samples of %s: its payload takes no example", event_type)
         return []
 
 
+def _versions(event_type: str) -> Versions:
+    known = _known.get(event_type)
+    return known.versions if known is not None else _ONE_VERSION
+
+
 def newest_version(event_type: str) -> int:
     """Return the version of the payload that `publish` gets."""
-    return _versions.get(event_type, _ONE_VERSION).newest
+    return _versions(event_type).newest
 
 
 def versions(event_type: str) -> list[int]:
     """Return the versions of the payload that can be sent, the oldest first."""
-    return _versions.get(event_type, _ONE_VERSION).known
+    return _versions(event_type).known
 
 
 def nearest_version(event_type: str, wanted: int) -> int:
     """Return the version that is sent to whoever has `wanted`: that one, or the next newer one that is still made."""
-    return _versions.get(event_type, _ONE_VERSION).nearest(wanted)
+    return _versions(event_type).nearest(wanted)
 
 
 def in_version(event_type: str, body: Mapping[str, Any], version: int, *, of: int | None = None) -> dict[str, Any]:
@@ -143,22 +152,23 @@ def in_version(event_type: str, body: Mapping[str, Any], version: int, *, of: in
     Raises:
         Exception: whatever a host's function raises.
     """
-    return _versions.get(event_type, _ONE_VERSION).made(body, version, of=of)
+    return _versions(event_type).made(body, version, of=of)
 
 
 def choices() -> list[tuple[str, str]]:
     """Return ``[(event_type, label), …]`` in the order of registration, as Django's choices."""
-    return [(name, _(label)) for name, label in _labels.items()]
+    return [(name, _(known.label)) for name, known in _known.items() if not known.is_on_request]
 
 
 def on_request() -> list[tuple[str, str]]:
     """Return ``[(event_type, label), …]`` of those that nobody subscribes to."""
-    return [(name, _(label)) for name, label in _on_request.items()]
+    return [(name, _(known.label)) for name, known in _known.items() if known.is_on_request]
 
 
 def is_on_request(event_type: str) -> bool:
     """Tell whether `event_type` is recorded only when somebody asks for it."""
-    return event_type in _on_request
+    known = _known.get(event_type)
+    return known is not None and known.is_on_request
 
 
 def recorded() -> list[tuple[str, str]]:
@@ -195,28 +205,29 @@ def payload_shape(event_type: str, version: int | None = None) -> Shape:
     Args:
         version: of the payload; None: the newest.
     """
-    if not _versions.get(event_type, _ONE_VERSION).is_newest(version):
-        return _framed(event_type, _older_shape(event_type, version or 1))
-    found = _shapes.get(event_type, ANY_OBJECT)
-    if not isinstance(found, Shape):
+    known = _known.get(event_type)
+    if known is None:
+        return _framed(event_type, ANY_OBJECT)
+    if not known.versions.is_newest(version):
+        return _framed(event_type, _older_shape(event_type, known, version or 1))
+    if known.shape is not None and not isinstance(known.shape, Shape):
         try:
-            found = _shapes[event_type] = found()
+            known.shape = known.shape()
         except Exception:  # a host's payload() that takes no example
             logger.info("conditions on %s are not compared with its payload: it takes no example", event_type)
-            found = ANY_OBJECT
-    return _framed(event_type, found)
+            return _framed(event_type, ANY_OBJECT)
+    return _framed(event_type, known.shape or ANY_OBJECT)
 
 
-def _older_shape(event_type: str, version: int) -> Shape:
-    known = _older_shapes.get((event_type, version))
-    if known is None:
-        learn = _versions[event_type].shape
+def _older_shape(event_type: str, known: _Known, version: int) -> Shape:
+    if version not in known.older_shapes:
+        learn = known.versions.shape
         try:
             found = learn(version) if learn else union(map(shape_of, samples(event_type, version)))
         except Exception:  # a host's payload() that takes no example
             found = None
-        known = _older_shapes[event_type, version] = ANY_OBJECT if found is None else found
-    return known
+        known.older_shapes[version] = ANY_OBJECT if found is None else found
+    return known.older_shapes[version]
 
 
 def _framed(event_type: str, found: Shape) -> Shape:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from integrations.connections import event_types
 
@@ -12,15 +11,9 @@ from integrations.connections import event_types
 @contextmanager
 def forgotten_afterwards() -> Iterator[None]:
     """Forget all of what is registered inside of the block when it ends."""
-    registers: list[dict[Any, Any]] = [
-        value
-        for name, value in vars(event_types).items()
-        if name.startswith("_") and not name.startswith("__") and type(value) is dict
-    ]
-    before = [dict(register) for register in registers]
+    before = dict(event_types._known)
     try:
         yield
     finally:
-        for register, known in zip(registers, before, strict=True):
-            register.clear()
-            register.update(known)
+        event_types._known.clear()
+        event_types._known.update(before)

@@ -41,8 +41,7 @@ def order_placed() -> Iterator[str]:
     """An event of a host whose payload holds an order."""
     event_types.register("order_placed", "Order placed", example={"order": {"id": 1, "lines": []}})
     yield "order_placed"
-    event_types._labels.pop("order_placed")
-    event_types._shapes.pop("order_placed")
+    event_types._known.pop("order_placed")
 
 
 def offered(key: str) -> list[str]:

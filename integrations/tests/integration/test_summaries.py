@@ -33,7 +33,7 @@ def test_an_event_from_before_a_deploy_reads_as_its_handler_says_since(
 ) -> None:
     make_item(slack.tenant, description="Screen", priority="urgent")
     form = SummaryFormat(lines=("How soon: workitem.priority",), link="/items/{workitem.id}")
-    monkeypatch.setitem(event_types._summaries, "workitem_created", form)
+    monkeypatch.setattr(event_types._known["workitem_created"], "summary", form)
     assert drain(slack.pk).sent == 1
     (request,) = receiver.requests
     heading, fields = request.json["blocks"]
@@ -50,7 +50,7 @@ def test_a_handler_gives_a_summary_and_without_it_the_payload_tells(
     Customer.objects.create(tenant=slack.tenant, name="Ann", email="ann@example.com")
     drain(slack.pk)
     Customer.objects.create(tenant=slack.tenant, name="Bob", email="bob@example.com")
-    monkeypatch.setattr(event_types, "_summaries", {})  # as after the handler was removed
+    monkeypatch.setattr(event_types._known["customer_created"], "summary", None)  # as after the handler was removed
     drain(slack.pk)
     ann, bob = (request.json for request in receiver.requests)
     assert (ann["text"], bob["text"]) == ("Customer created: Ann", "Customer created: Bob")

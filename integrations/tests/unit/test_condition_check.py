@@ -32,8 +32,7 @@ INVOICE = {
 def invoice_paid() -> Iterator[str]:
     event_types.register("invoice_paid", "Invoice paid", example=INVOICE)
     yield "invoice_paid"
-    event_types._labels.pop("invoice_paid")
-    event_types._shapes.pop("invoice_paid")
+    event_types._known.pop("invoice_paid")
 
 
 def problem_of(condition: str, event_type: str) -> str:
@@ -268,15 +267,14 @@ def test_a_payload_that_takes_no_example_allows_everything() -> None:
     try:
         validate_condition("parcel.weight > `5`", "parcel_sent")
     finally:
-        event_types._labels.pop("parcel_sent")
-        event_types._shapes.pop("parcel_sent")
+        event_types._known.pop("parcel_sent")
 
 
 def test_a_summary_that_names_what_the_payload_does_not_have_is_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
     form = SummaryFormat(
         name="{workitem.referenceid}", lines=("Who: workitem.customer.name", "Odd: workitem.colour"), link="/{'{'}"
     )
-    monkeypatch.setattr(event_types, "_summaries", {"workitem_created": form})
+    monkeypatch.setattr(event_types._known["workitem_created"], "summary", form)
     assert [event_type for event_type, _ in problems_of_summaries()] == ["workitem_created"] * 2
     first, second = summaries_can_be_made(None)
     assert first.msg.endswith("did you mean workitem.reference_id?") and "There is no workitem.colour" in second.msg
