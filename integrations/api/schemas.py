@@ -48,7 +48,7 @@ class ConnectorOut(Schema):
 
 
 def connector_shown(manifest: Manifest) -> ConnectorOut:
-    """Return what is told of a connector type."""
+    """Return a connector type as the API shows it."""
     fields: list[dict[str, Any]] = [
         field.model_dump(exclude_defaults=True) | {"label": field.title} for field in manifest.fields
     ]

@@ -1,4 +1,4 @@
-"""`AbstractConnection`: one configured provider, whoever it belongs to.
+"""`AbstractConnection`: one configured provider, of a tenant or of a host's own model.
 
 A host subclasses it and adds its own tenant key (docs/your-own-models.md); `TenantIntegration` is such a subclass.
 What is secret is in `credentials`, encrypted at rest and bound to the row; what is not is in `config`.
@@ -28,7 +28,7 @@ from .remembered import Remembered, still_known
 from .row import ConnectionRow
 from .token_store import GrantTokens
 
-PATIENCE_SECONDS = 10.0  # for one request of a call where nobody says otherwise (DEFAULT_TIMEOUT)
+PATIENCE_SECONDS = 10.0  # for one request of a call without another timeout (DEFAULT_TIMEOUT)
 _PROVIDER = frozenset({"provider_family", "provider_name"})
 
 # Deliveries, pulls and calls share one destination, and so what is known of it: this returns the gate with the lane's
@@ -126,7 +126,7 @@ class AbstractConnection(ConnectionRow):
     # -- saving -----------------------------------------------------------------------------------------
 
     def clean_fields(self, exclude: Collection[str] | None = None) -> None:
-        """Refuse a provider that nobody knows, too, and a family that is not its own."""
+        """Also refuse an unknown provider, and a family that is not the provider's."""
         super().clean_fields(exclude=exclude)
         asked = {field.name for field in self._meta.concrete_fields} - set(exclude or ())
         if "provider_name" in asked and self._state.adding:
@@ -140,7 +140,7 @@ class AbstractConnection(ConnectionRow):
     def _check_family(self) -> None:
         """Fill in the connector's family, by which pulls find their handler; refuse another one.
 
-        A row that has another one from before may be saved, as long as nobody touches that.
+        A row that was stored with another family may be saved as long as that does not change.
         """
         given = self.__dict__.get("provider_family")
         try:

@@ -107,7 +107,7 @@ def _has_any(user: Any, *codenames: str) -> bool:
 
 
 def _uses_all_by_role(user: Any, tenant_key: Any) -> bool:
-    """Tell whether a role says it: whoever has one uses the connectors of every family, as far as the role goes."""
+    """Tell whether the person has a role: a role is for the connectors of every family."""
     if tenant_key is None:
         return any(isinstance(said, Role) for said in said_roles(user).values())
     return isinstance(said_role(user, tenant_key), Role)
@@ -156,7 +156,7 @@ def ensure_groups(app: AppConfig, using: str) -> None:
         wanted = own.filter(codename__in=codenames_of(role))
         there = set(group.permissions.using(using).values_list("pk", flat=True))
         missing = [permission for permission in wanted if permission.pk not in there]
-        # Nobody's doing, so the audit trail hears nothing of it; its table may be yet to come.
+        # No person does this, so it is not in the audit trail, whose table may not exist yet.
         through: Any = Group.permissions.through
         rows = [through(group=group, permission=permission) for permission in missing]
         through.objects.using(using).bulk_create(rows, ignore_conflicts=True)

@@ -68,7 +68,7 @@ def wants_authorization(integration: AbstractConnection) -> bool:
 
 
 def awaits_connection(integration: AbstractConnection) -> bool:
-    """Tell whether nobody has connected `integration` at its provider yet; its grant may be joined."""
+    """Tell whether `integration` still has to be connected at its provider; its grant may be joined."""
     try:
         if ConnectorRegistry.type_of(integration.connector_key).manifest.oauth is None:
             return False
@@ -208,7 +208,7 @@ def missing_scopes(integration: AbstractConnection) -> tuple[str, ...]:
 
 
 def _taken(state: str) -> OAuthRequest | None:
-    """Return the request with `state`, which from now on nobody else gets."""
+    """Return the request with `state`, once: it is deleted."""
     request = asked_with(state)
     if request is None:
         return None

@@ -88,7 +88,7 @@ def bind(
 def request_seconds(connection: ConnectionRow, manifest: Manifest) -> float | None:
     """Return the seconds for one request, whoever sends it: the connection's own, else the setting, else the kind's.
 
-    None: nobody says.
+    None: none of them has one.
     """
     setting: float | None = conf.TIMEOUT_SECONDS if conf.is_set("TIMEOUT_SECONDS") else None
     return connection.request_timeout or setting or manifest.timeout
@@ -109,10 +109,10 @@ def signing_secrets(keys: Sequence[Any]) -> tuple[str, ...]:
 
 
 def fingerprint(connection: ConnectionRow, stored: Binding | None = None) -> str:
-    """Return what tells the settings of two moments apart: whoever saves new ones makes what was learnt stale.
+    """Return a fingerprint of the settings: what a lane has learnt with other settings is stale.
 
-    Of what the settings say, not of how they are stored: sealed with another key they are the same. Keyed, so that
-    nobody who reads a lane can try secrets on it.
+    It is of the settings' values, not of how they are stored: sealed with another key they are the same. It is keyed,
+    so that secrets cannot be guessed by trying them against a lane's row.
 
     Args:
         stored: its `stored_binding()`, if that was read already.
@@ -121,7 +121,7 @@ def fingerprint(connection: ConnectionRow, stored: Binding | None = None) -> str
         found = connection.stored_binding() if stored is None else stored
         keys = [key.get("secret") for key in found.signing_keys]
         sealed: Sequence[Any] = (found.url, found.headers, found.credentials, keys)
-    except (IntegrationError, AttributeError, TypeError):  # nothing is sent with what nobody can read
+    except (IntegrationError, AttributeError, TypeError):  # nothing is sent with unreadable settings
         sealed = [getattr(connection, name) for name in SETTINGS_COLUMNS]
     parts = json.dumps([connection.connector_key, connection.config, sealed], sort_keys=True, default=str)
     return salted_hmac("integrations.delivery.settle", parts, algorithm="sha256").hexdigest()[:16]
@@ -130,7 +130,7 @@ def fingerprint(connection: ConnectionRow, stored: Binding | None = None) -> str
 def settings_of(connection: ConnectionRow) -> dict[str, Any]:
     """Return the settings in one flat dict, decrypted, as the present connector wants them.
 
-    As they were stored, if nobody knows the kind or nothing reads what that version stored: a person must look at them.
+    As they were stored, if the kind is unknown or does not read what that version stored: a person must check them.
     """
     return as_now(connection, connection.stored_binding().settings)
 

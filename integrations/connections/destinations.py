@@ -1,7 +1,7 @@
-"""Where a configuration's secrets can go: the origins that a connector talks to with these settings.
+"""Find the origins to which a connector sends secrets with given settings.
 
 In: a connector class and a flat dict of settings. Out: a set of (scheme, host, port). A stored secret goes only where
-it was entered for: whoever may edit an address must not be able to have somebody else's password sent to themselves.
+it was entered for: a person who may edit an address must not be able to have another person's password sent there.
 Origins come from every field of the kinds ``url`` and ``host``, from the base address that the connector makes of its
 settings (``https://{shop}.example.com``), and from the addresses of its OAuth endpoints. Hosts that the manifest
 itself names are the provider's own, and count as one place.
@@ -54,7 +54,7 @@ def base_address(connector: type[BaseConnector], settings: Mapping[str, Any]) ->
 def shown_target(integration: TenantIntegration) -> str:
     """Return where `integration` leads, for people: ``https://host/•••``, ``https://host`` or ``host:port``.
 
-    Never a path. "" if nothing of the kind is configured, or if nobody knows its kind (any more).
+    Never a path. "" if no address is configured, or if its connector type is not installed.
 
     Raises:
         EncryptionError: the stored address does not open with our keys.

@@ -29,7 +29,7 @@ class _Known:
     """What was registered of one event type.
 
     Attributes:
-        shape: of the newest payload, or how to learn it; None: nobody said.
+        shape: of the newest payload, or how to learn it; None: unknown.
         older_shapes: of older versions, learnt when somebody asks.
     """
 
@@ -88,24 +88,24 @@ def register(
 
 
 def when(event_type: str) -> str:
-    """Say when events of this type happen, "" if nobody said."""
+    """Say when events of this type happen, "" if that is not known."""
     known = _known.get(event_type)
     return _(known.when) if known is not None else ""
 
 
 def summary_format(event_type: str) -> SummaryFormat | None:
-    """Return how events of this type read, None if nobody said."""
+    """Return how events of this type read, None: like any event."""
     known = _known.get(event_type)
     return known.summary if known is not None else None
 
 
 def summary_formats() -> dict[str, SummaryFormat]:
-    """Return {event type: how its events read} of those of which somebody said it."""
+    """Return {event type: how its events read} of those that have a format of their own."""
     return {name: known.summary for name, known in _known.items() if known.summary is not None}
 
 
 def samples(event_type: str, version: int | None = None) -> list[Mapping[str, Any]]:
-    """Return made-up payloads, as `publish` gets them; [] where nobody can make one. Values of any type.
+    """Return made-up payloads, as `publish` gets them; [] where none can be made. Values of any type.
 
     Args:
         version: of the payload; None: the newest.
@@ -138,7 +138,7 @@ def versions(event_type: str) -> list[int]:
 
 
 def nearest_version(event_type: str, wanted: int) -> int:
-    """Return the version that is sent to whoever has `wanted`: that one, or the next newer one that is still made."""
+    """Return the version that a subscription with `wanted` gets: that one, or the next newer one that is still made."""
     return _versions(event_type).nearest(wanted)
 
 
@@ -200,7 +200,7 @@ def _may_be_order(event_type: str) -> bool:
 
 
 def payload_shape(event_type: str, version: int | None = None) -> Shape:
-    """Return what the body of `event_type` may hold; an open object where nobody said it.
+    """Return what the body of `event_type` may hold; an open object where that is not known.
 
     Args:
         version: of the payload; None: the newest.

@@ -58,7 +58,7 @@ class AbstractGrant(models.Model):
         cls._base_manager.using(using).get_or_create(pk=cls.key_of(connection))
 
     def belongs_to(self, connection: Any) -> None:
-        """Remember whose grant this is, so that nobody has to look it up."""
+        """Remember whose grant this is, so that it need not be looked up."""
         raise NotImplementedError
 
     def encryption_context(self) -> str:
@@ -123,7 +123,7 @@ class OAuthGrant(AbstractGrant):
 class ConnectionGrant(AbstractGrant):
     """The tokens of one connection of a host's own model, whatever that model's key and tenants are.
 
-    The connection is known by its public id, which is nobody else's and outlives a renamed model. The grant goes when
+    The connection is known by its public id, which is unique and stays when a model is renamed. The grant goes when
     the connection is deleted: `forget_grant` below, for no foreign key leads to models that we do not know.
     """
 
@@ -144,7 +144,7 @@ class ConnectionGrant(AbstractGrant):
 
     @classmethod
     def make_for(cls, connection: ConnectionRow, using: str) -> None:
-        """Make the grant, while nobody can delete the connection.
+        """Make the grant, with the connection locked against deletion.
 
         Raises:
             IntegrationNotConfigured: somebody has deleted it.
@@ -195,7 +195,7 @@ def forget_grant(instance: models.Model, **_: Any) -> None:
 
 
 def _forget_grants_with(sender: type[models.Model], **_: Any) -> None:
-    # For each model by itself: whoever listens to all of them makes every deletion of any model read its rows first.
+    # For each model by itself: a receiver for all senders makes Django read the rows of every deletion of any model.
     if _has_such_grants(sender):
         post_delete.connect(forget_grant, sender=sender)
 

@@ -73,7 +73,7 @@ def record_success(connection: ConnectionRow) -> None:
 
 def _end_refusals_of_calls(connection: ConnectionRow, rows: models.QuerySet[Any]) -> None:
     # The row says, not the instance: it may have been read before the refusals. It is asked first: on SQLite even an
-    # UPDATE of nothing waits for whoever writes.
+    # UPDATE of no row waits for other writers.
     if not connection.has_lane:
         counted = rows.filter(auth_failure_count__gt=0)
         if (counted.exists() and counted.update(auth_failure_count=0)) or connection.auth_failure_count:
@@ -88,7 +88,7 @@ def _end_refusals_of_calls(connection: ConnectionRow, rows: models.QuerySet[Any]
 
 
 def count_refusal(connection: ConnectionRow, error: BaseException) -> None:
-    """Count `error` if it says that the credentials are wrong, and nobody has counted it yet."""
+    """Count `error` if it says that the credentials are wrong and has not been counted yet."""
     if isinstance(error, IntegrationAuthError) and error.is_refusal and not error.is_counted:
         error.is_counted = True
         record_auth_failure(connection)

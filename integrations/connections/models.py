@@ -46,7 +46,7 @@ LIMITS = {
     "max_attempts": gettext_lazy("about three days of them (default)"),
 }
 
-# Whoever writes one of these says that the settings are those of the present connector.
+# Writing one of these means that the settings are those of the present connector.
 _SETTINGS = frozenset({"integration_type", "webhook_url_encrypted", "credentials_encrypted", "config"})
 
 
@@ -191,7 +191,7 @@ class TenantIntegration(IntegrationNames, TenantOwned, AbstractConnection):
         self.clean()
         columns = kwargs.get("update_fields")
         if columns is not None and _SETTINGS.isdisjoint(columns):
-            self.connector_version = before  # whoever writes no settings says nothing about who wrote them
+            self.connector_version = before  # no settings are written, so their version stays
         if columns is not None and not (_SETTINGS | {"is_active"}).isdisjoint(columns):
             kwargs["update_fields"] = {*columns, "connector_version", "exclusive_group", "provider_family"}
         if self._state.adding and self.is_signed and not self.credentials.get("signing_keys"):
@@ -214,7 +214,7 @@ class TenantIntegration(IntegrationNames, TenantOwned, AbstractConnection):
         try:
             manifest = ConnectorRegistry.type_of(self.integration_type).manifest
         except (UnknownConnector, IncompatibleConnector):
-            return  # nobody knows its kind (any more)
+            return  # its connector type is not installed
         is_alone = not manifest.allow_multiple and manifest.family not in conf.SEVERAL_ACTIVE
         self.connector_version, self.provider_family = manifest.version, manifest.family
         self.exclusive_group = manifest.family if is_alone else ""
@@ -230,7 +230,7 @@ class TenantIntegration(IntegrationNames, TenantOwned, AbstractConnection):
 
     @property
     def credentials_age(self) -> int | None:
-        """The days since the credentials were last changed; None if nobody knows."""
+        """The days since the credentials were last changed; None if unknown."""
         changed = self.credentials_rotated_at
         return (clock.now() - changed).days if changed else None
 
@@ -398,7 +398,7 @@ class EventSubscription(models.Model):
 
 
 def versions_that_are_not_made() -> Iterator[tuple[str, int, int, list[int]]]:
-    """Yield (event type, version, how many subscriptions have it, the versions there are) where nobody makes theirs."""
+    """Yield (event type, version, how many subscriptions have it, the versions there are) whose version is not made."""
     rows = EventSubscription.objects.values_list("event_type", "payload_version").annotate(count=models.Count("pk"))
     emitted = dict(event_types.choices())
     for event_type, version, count in rows.order_by("event_type", "payload_version"):

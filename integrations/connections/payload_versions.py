@@ -51,7 +51,7 @@ class Versions:
         return problem_of(self.newest, self.older)
 
     def is_newest(self, version: int | None) -> bool:
-        """Tell whether whoever has `version` gets the payload as it is made."""
+        """Tell whether a subscription with `version` gets the payload as the handler makes it."""
         return version is None or not self.older or self.nearest(version) == self.newest
 
     def nearest(self, wanted: int) -> int:

@@ -31,7 +31,7 @@ class Moment:
         return self
 
     def __reduce__(self) -> Any:
-        return _durable, ()  # in another process nobody can tell; it takes the instance's word
+        return _durable, ()  # another process cannot tell; it trusts the instance
 
     @property
     def is_open(self) -> bool:

@@ -86,8 +86,8 @@ class ConnectionRow(CheckedTexts):
     def encryption_context(self) -> str:
         """Return what the ciphertexts of this row are bound to; in another row they do not open.
 
-        Its public id, which is nobody else's, and no name: a proxy, a child class or a renamed model reads the same
-        row. A host that wants them bound to its tenant too overrides this.
+        The unique public id, and not the model's name: a proxy, a child class or a renamed model reads the same row. A
+        host that wants them bound to its tenant too overrides this.
         """
         return row_context("connection", self.public_id)
 
@@ -100,7 +100,7 @@ class ConnectionRow(CheckedTexts):
         """Return `config`.
 
         Raises:
-            ConfigurationError: it is no object; a JSON column takes a text too, such as a form's that nobody parsed.
+            ConfigurationError: it is no object; a JSON column takes a text too, such as a form's unparsed one.
         """
         if not isinstance(self.config, dict):
             raise ConfigurationError({"config": "must be an object of names and values; assign a dict and save"})

@@ -99,14 +99,14 @@ def kept_elsewhere(
 ) -> list[str]:
     """Return the stored secrets that `clean` settings would send to another server without anybody entering them anew.
 
-    A secret goes to the server that it was entered for. Otherwise whoever may edit the settings could read every secret
-    behind the dots by having it sent to them.
+    A secret goes only to the server that it was entered for. Otherwise a person who may edit the settings could read
+    every masked secret by having it sent to their own server.
 
     Args:
         entered: what the person gave; dots, or nothing, for what they left as it is.
     """
     manifest = connector.manifest
-    if manifest.is_open:  # nobody says what its settings mean, so whatever looks like a place is one
+    if manifest.is_open:  # its settings have no meaning here, so every value that looks like an address is one
         is_moved = any(stored[name] != clean.get(name) for name in stored if _is_place(name, stored[name]))
     else:
         is_moved = bool(destinations(connector, clean) - destinations(connector, stored))
@@ -153,7 +153,7 @@ def checked_settings(
 def refuse_to_send_secrets_elsewhere(
     connector: type[BaseConnector], stored: Mapping[str, Any], clean: Mapping[str, Any], changes: Mapping[str, Any]
 ) -> None:
-    """Refuse `clean` settings that lead to another server than the `stored` ones with secrets that nobody entered anew.
+    """Refuse `clean` settings that would send stored secrets to another server than before, unless entered again.
 
     Raises:
         ConfigurationError: naming those secrets.
@@ -217,7 +217,7 @@ def apply_settings(integration: TenantIntegration, settings: Mapping[str, Any]) 
     manifest = connector.manifest
     kept = _signing_keys if _is_older(connector, integration) else _foreign  # an older version's fields are no more
     secrets = kept(manifest, _readable(integration, "credentials") or {})
-    # `settings_of` has them too, and nobody but their place says that they are secret.
+    # `settings_of` returns them too; only where they are stored says that they are secret.
     binding = Binding.from_settings(manifest, {name: settings[name] for name in settings if name not in secrets})
     changed = []
     for name, value in (

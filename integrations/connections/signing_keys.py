@@ -36,7 +36,7 @@ def rotate_signing_secret(integration: TenantIntegration, secret: str | None = N
 
     Args:
         secret: a ``whsec_…`` of the receiver's choosing; None: a new random one.
-        is_seen: False where no person is told: the previous one then signs until the new one was seen.
+        is_seen: False if it is shown to no person now: the previous one then signs until the new one has been seen.
 
     Raises:
         ValueError: `secret` is not a usable key; the message says why.
@@ -66,7 +66,7 @@ def has_unseen_secret(integration: TenantIntegration) -> bool:
 
 
 def reveal_signing_secret(integration: TenantIntegration) -> str | None:
-    """Return the signing secret that nobody has seen yet, once; from now on the time of the previous one runs.
+    """Return the signing secret that nobody has seen yet, once; the overlap with the previous one begins now.
 
     None: there is no such secret.
     """

@@ -38,9 +38,9 @@ def loaded(connection: ConnectionRow) -> dict[str, Any]:
 
 
 def columns_to_save(connection: ConnectionRow, before: Mapping[str, Any]) -> list[str]:
-    """Return the columns of a save that names none: all but those run-time columns that nobody changed here.
+    """Return the columns of a save that names none: all but the run-time columns that this instance did not change.
 
-    Otherwise whoever read the row a while ago and stores new credentials would switch on what was disabled meanwhile.
+    Otherwise saving new credentials on an instance that was read earlier would enable a row that was disabled since.
     """
     deferred = connection.get_deferred_fields()
     return [

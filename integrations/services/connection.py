@@ -60,7 +60,7 @@ class ConnectionService:
     ) -> None:
         """Store `credentials` in the place of all that were there; the audit trail and a host's own log say so.
 
-        A call that has begun ends with the old ones; the next one reads the new ones. Whoever was disabled stays so:
+        A call that has begun ends with the old ones; the next one reads the new ones. A disabled connection stays so:
         ``connection.re_enable()`` and a test follow.
 
         Args:
@@ -154,7 +154,7 @@ def _put_settings(row: AbstractConnection, settings: Mapping[str, Any]) -> list[
     inbound = _inbound_secret(connector, settings, row.config)
     settings = {name: value for name, value in settings.items() if name not in inbound}
     clean = checked_settings(connector, {**settings, **kept}, None if row._state.adding else stored)
-    if not row._state.adding:  # whoever makes one has just entered them
+    if not row._state.adding:  # for a new one they have just been entered
         refuse_to_send_secrets_elsewhere(connector, stored, clean, settings)
     row.config = {**{name: clean[name] for name in settings if name in clean}, **inbound}
     return ["config"]

@@ -89,6 +89,6 @@ def _inbound(integration: TenantIntegration) -> str:
         return ""
     secrets = adapter.inbound_secrets()
     if not secrets:
-        # Nobody calls back where nothing is allowed and no secret was entered.
+        # Without a secret and without an allowed action, the other side does not call back.
         return "missing" if integration.inbound_actions else ""
     return "weak" if any_weak(secrets, adapter.inbound.scheme) else "set"

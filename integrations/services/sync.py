@@ -52,7 +52,7 @@ class SyncService:
         """Forget the cursor and fetch the first page; `incremental_sync` reads the others.
 
         The cursor is forgotten before anything is fetched, for good: after a failure or a crash the next run begins at
-        the beginning too. Whoever is reading meanwhile is interrupted, and commits nothing more.
+        the beginning too. A run that is reading meanwhile is interrupted, and commits nothing more.
         """
         return run_page(
             connection, sync_state, resource_type, fetch_fn, process_fn, is_full_resync=True, from_start=True

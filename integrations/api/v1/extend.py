@@ -13,8 +13,8 @@ In ``integrations_api.py`` of an app, which is imported with the URLs (so only w
 
     register_router("/invoices", router)
 
-Every write is idempotent by its ``Idempotency-Key`` without more ado. ``record`` writes the audit trail. The example's
-is ``tasks/integrations_api.py``; docs/api.md describes it.
+Every write is idempotent by its ``Idempotency-Key``; no code is needed for that. ``record`` writes the audit trail. The
+example's is ``tasks/integrations_api.py``; docs/api.md describes it.
 """
 
 from __future__ import annotations

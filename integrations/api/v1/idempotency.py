@@ -27,7 +27,7 @@ from integrations.errors import EncryptionError
 from .document import HEADER, LONGEST
 from .problems import problem
 
-UNDER_WAY = timedelta(minutes=2)  # then whoever began it is taken for dead
+UNDER_WAY = timedelta(minutes=2)  # then the process that began it is taken for dead
 READING = ("GET", "HEAD")
 _HEADERS = ("ETag", "Location", "Cache-Control")  # kept with the answer
 _KEPT = "_idempotent_request"
@@ -107,7 +107,7 @@ def _again(request: HttpRequest, kept: IdempotentRequest | None, digest: str) ->
 
 
 def _end(request: HttpRequest, kept: IdempotentRequest, response: Any) -> None:
-    """Keep the answer; whoever took longer than UNDER_WAY may have been taken over, and keeps nothing."""
+    """Keep the answer; a request that took longer than UNDER_WAY may have been taken over, and keeps nothing."""
     headers = {name: response.headers[name] for name in _HEADERS if name in response.headers}
     granted = caller_of(request).granted
     answer = json.dumps({"body": response.content.decode(), "headers": headers, "granted": granted})

@@ -202,7 +202,7 @@ def _act(name: str, act: Any, capability: Capability | None, words: str, done: s
         return shown(found)
 
 
-# Who may retry may stop any job; to let one go on takes what it takes to start it.
+# Pausing and cancelling need the right to retry; resuming needs the same rights as starting.
 _act("pause", actions.pause, Capability.RETRY, "Pause", "paused")
 _act("resume", actions.resume, None, "Resume", "resumed")
 _act("cancel", actions.cancel, Capability.RETRY, "Cancel", "cancelled")
@@ -225,7 +225,7 @@ class Replay(NamedTuple):
 
 @contextmanager
 def _asked(request: HttpRequest, data: JobIn) -> Iterator[Backfill | Replay]:
-    """Read what is asked for; what is wrong with it, also within the block, is told by field.
+    """Read what is asked for; errors in it, also within the block, are answered by field.
 
     Raises:
         Refused, Http404, PermissionDenied
@@ -289,7 +289,7 @@ def _sampled(sync: IntegrationSync) -> dict[str, Any]:
 
 
 def _one(request: HttpRequest, pk: int, capability: Capability | None) -> Job:
-    """Return one job with which the caller may do it; None: let it go on, which takes what it takes to start it."""
+    """Return one job with which the caller may do it; None: resume it, which needs the same rights as starting it."""
     caller = caller_of(request)
     found = Job.objects.filter(tenant__in=caller.tenants(), pk=pk).select_related("tenant").first()
     if found is None:
