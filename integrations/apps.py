@@ -42,7 +42,7 @@ class IntegrationsConfig(AppConfig):
         from .metrics.view import networks as networks_of_metrics
         from .observability import processes  # noqa: F401 - listens to Celery, and to Django's requests
         from .tenancy.tenant import tenant_model
-        from .transport.policy import AddressPolicy
+        from .transport.guard.policy import AddressPolicy
 
         conf.refuse_problems()
         AddressPolicy.from_conf()  # raises for what it cannot read

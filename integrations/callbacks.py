@@ -10,7 +10,7 @@ from __future__ import annotations
 from integrations.audit.calls import log_hooks
 from integrations.audit.models import AbstractExecutionLog, key_to
 from integrations.connections.abstract import AbstractConnection
-from integrations.transport.middleware import OnError, OnResponse
+from integrations.transport.http.middleware import OnError, OnResponse
 
 __all__ = ["make_execution_log_callback"]
 

@@ -32,7 +32,7 @@ from integrations.outbox.models import IntegrationEvent
 from integrations.pull.handlers import families
 from integrations.tenancy.people import METHODS
 from integrations.tenancy.people import SETTING as PEOPLE
-from integrations.transport.policy import AddressPolicy
+from integrations.transport.guard.policy import AddressPolicy
 
 ACTING_USER = "integrations.middleware.ActingUser"
 OURS = "default"  # the database

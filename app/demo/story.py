@@ -20,8 +20,8 @@ from integrations.counted import counted
 from integrations.errors import IntegrationError, printable
 from integrations.models import IntegrationEvent, IntegrationSync
 from integrations.observability.heartbeat import is_alive
-from integrations.transport.client import GuardedClient
-from integrations.transport.policy import AddressPolicy
+from integrations.transport.guard.policy import AddressPolicy
+from integrations.transport.http.guarded_client import GuardedClient
 from tasks.models import Note, WorkItem
 
 from .data.fill import Filled

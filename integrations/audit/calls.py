@@ -15,7 +15,7 @@ from integrations.connections.abstract import AbstractConnection
 from integrations.connections.models import TenantIntegration
 from integrations.connectors.base import BaseConnector
 from integrations.errors import IntegrationError
-from integrations.transport.middleware import Call, OnError, OnResponse
+from integrations.transport.http.middleware import Call, OnError, OnResponse
 from integrations.transport.response import Response
 
 from .models import AbstractExecutionLog, ExecutionLog, key_to, log_models

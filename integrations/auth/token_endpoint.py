@@ -21,8 +21,8 @@ from integrations.errors import (
     IntegrationError,
     IntegrationTemporaryError,
 )
-from integrations.transport.allowed_hosts import check_allowed
-from integrations.transport.policy import AddressPolicy
+from integrations.transport.guard.check import check_allowed
+from integrations.transport.guard.policy import AddressPolicy
 from integrations.transport.port import HttpClient
 from integrations.transport.recording import bodies_hidden
 

@@ -23,10 +23,10 @@ from integrations.connectors.port import Client
 from integrations.connectors.registry import ConnectorRegistry
 from integrations.database import clock
 from integrations.errors import ConfigurationError, IntegrationError, IntegrationNotConfigured
-from integrations.transport.allowed_hosts import check_allowed
+from integrations.transport.guard.check import check_allowed
+from integrations.transport.guard.policy import AddressPolicy
+from integrations.transport.http.guarded_client import client as process_client
 from integrations.transport.http_client import with_query
-from integrations.transport.policy import AddressPolicy
-from integrations.transport.process_client import client as process_client
 
 from .abstract import AbstractConnection
 from .binding import bind

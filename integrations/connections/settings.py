@@ -78,7 +78,7 @@ def checked_change(
     """Return (settings with defaults and in their types, {field: what is wrong}).
 
     An address that stays as it is may stay although an operator's rule refuses it now: people must be able to change
-    what is beside it. Nothing is sent there (transport/guard.py).
+    what is beside it. Nothing is sent there (transport/guard/check.py).
 
     Args:
         stored: those in whose place they come; {}: they are new.

@@ -36,10 +36,10 @@ from integrations.errors import (
 from integrations.faults import Fault
 from integrations.telemetry.logs import AnyLogger, logger_for
 from integrations.transport.classify import error_for, excerpt_of
+from integrations.transport.http.guarded_client import client as process_client
+from integrations.transport.http.outgoing import header_secrets
 from integrations.transport.http_client import HTTPClient
-from integrations.transport.outgoing import header_secrets
 from integrations.transport.port import Gate
-from integrations.transport.process_client import client as process_client
 from integrations.transport.redaction import redact, texts_in
 from integrations.transport.response import Response
 from integrations.transport.tcp import Conversation
@@ -462,7 +462,7 @@ class BaseConnector(ERPConnectorPort):
         return tuple(value for value in values if value)
 
     def request(self, *args: Any, **options: Any) -> Response:
-        """Send one request as it stands through the guarded client (transport/client.py), past the gate.
+        """Send one request as it stands through the guarded client (transport/http/guarded_client.py), past the gate.
 
         `http` is the way for nearly everybody: it adds the base address and the authentication, and says what an answer
         means.

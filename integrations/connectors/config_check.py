@@ -19,12 +19,12 @@ from django.utils.translation import gettext_lazy
 from integrations.credentials.masking import MASK
 from integrations.errors import ConfigurationError, IntegrationBlocked, forgets_locals
 from integrations.tenancy.harmless_text import problem_of
-from integrations.transport.allowed_hosts import check_allowed
-from integrations.transport.headers import HeaderRejected, check_headers
-from integrations.transport.hosts import canonical_host
-from integrations.transport.policy import AddressPolicy
+from integrations.transport.guard.check import check_allowed
+from integrations.transport.guard.hosts import canonical_host
+from integrations.transport.guard.policy import AddressPolicy
+from integrations.transport.guard.rejected import UrlRejected
+from integrations.transport.http.headers import HeaderRejected, check_headers
 from integrations.transport.redaction import is_secret_name, texts_in
-from integrations.transport.rejected import UrlRejected
 
 from . import inbound_secret, texts
 from .manifest import HEADERS, URL, Field, Manifest

@@ -209,7 +209,7 @@ class TestResult:
 
 
 class Client(HttpClient, Protocol):
-    """The guarded client (transport/client.py): HTTP, and connections for what is not HTTP."""
+    """The guarded client (transport/http/guarded_client.py): HTTP, and connections for what is not HTTP."""
 
     def open_tcp(
         self, host: str, port: int, *, ports: Collection[int], security: Security, timeout: float | None = None

@@ -27,7 +27,7 @@ from integrations.database.leases import LeaseLost
 from integrations.errors import IntegrationNotConfigured, IntegrationTemporaryError
 from integrations.retry_policy import RetryPolicy
 from integrations.telemetry import tracing
-from integrations.transport.process_client import client
+from integrations.transport.http.guarded_client import client
 from integrations.transport.redaction import mask_url
 
 from . import choice, outcome, run_slot, statements

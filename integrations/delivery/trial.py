@@ -34,7 +34,7 @@ from integrations.errors import (
 from integrations.outbox.canonical_json import TooLarge, encode_within, sanitise_object
 from integrations.outbox.models import new_idempotency_key
 from integrations.tenancy.tenant import name_of
-from integrations.transport.process_client import client as process_client
+from integrations.transport.http.guarded_client import client as process_client
 
 EVENT_TYPE = "test"
 logger = logging.getLogger("integrations.delivery")

@@ -16,7 +16,7 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 
 from integrations.credentials.masking import MASK, is_mask, mask, mask_values
-from integrations.transport.headers import HeaderRejected, check_headers, parse_headers_json
+from integrations.transport.http.headers import HeaderRejected, check_headers, parse_headers_json
 from integrations.transport.redaction import mask_url
 
 _BULLET = "•"

@@ -23,7 +23,7 @@ from integrations.inbound.process import LAST_CHANCE
 from integrations.inbound.receive import HAS_KILLED, TASK
 from integrations.one_click import NOT_YOURS, Done, May
 from integrations.tenancy.tenant import key_of
-from integrations.transport.outgoing import header_secrets
+from integrations.transport.http.outgoing import header_secrets
 from integrations.transport.redaction import texts_in
 
 MOST = 1000  # rows per click; the request must end

@@ -18,8 +18,8 @@ from django.conf import settings as django_settings
 from django.test import override_settings
 
 from integrations.errors import IntegrationBlocked, IntegrationTemporaryError
-from integrations.transport import client as client_module
-from integrations.transport.policy import AddressPolicy
+from integrations.transport.guard.policy import AddressPolicy
+from integrations.transport.http import guarded_client as client_module
 from integrations.transport.response import Headers, Response
 
 from .leaks import holds, leaks_of

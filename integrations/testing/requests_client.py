@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import requests
 
 from integrations.errors import IntegrationTemporaryError
-from integrations.transport.policy import AddressPolicy
+from integrations.transport.guard.policy import AddressPolicy
 from integrations.transport.response import Headers, Response
 
 

@@ -19,8 +19,8 @@ from integrations.connectors.base import BaseConnector
 from integrations.connectors.orders import order_body, order_key
 from integrations.connectors.port import Binding, Envelope
 from integrations.errors import IntegrationError, IntegrationTemporaryError
-from integrations.transport.client import GuardedClient
-from integrations.transport.policy import AddressPolicy
+from integrations.transport.guard.policy import AddressPolicy
+from integrations.transport.http.guarded_client import GuardedClient
 
 from .receiver import Answer, Receiver, Request
 

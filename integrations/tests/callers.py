@@ -15,9 +15,9 @@ import pytest
 from integrations.errors import IntegrationError
 from integrations.tests.receiver import Receiver
 from integrations.tests.scripted_server import ScriptedServer
-from integrations.transport.client import GuardedClient
+from integrations.transport.guard.policy import AddressPolicy
+from integrations.transport.http.guarded_client import GuardedClient
 from integrations.transport.http_client import HTTPClient
-from integrations.transport.policy import AddressPolicy
 
 
 class Caller:

@@ -31,7 +31,7 @@ from integrations.configuration import cache as configuration_cache
 from integrations.database import clock
 from integrations.delivery import hints, wakeup
 from integrations.observability import health
-from integrations.transport.process_client import close_client
+from integrations.transport.http.guarded_client import close_client
 
 from . import services
 from .callers import Caller

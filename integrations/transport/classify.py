@@ -17,9 +17,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import lru_cache
 from http.client import responses
+
+from django.utils.http import parse_http_date_safe
 
 from integrations.database import clock
 from integrations.errors import (
@@ -33,10 +35,12 @@ from integrations.errors import (
     IntegrationTemporaryError,
     printable,
 )
+from integrations.transport.redaction import MASK, mask_url, redact
+from integrations.transport.response import Response
 
-from .redaction import MASK, mask_url, redact
-from .response import Response
-from .retry_after import parse_retry_after
+LIMIT = 1_000_000_000.0  # seconds; keeps what follows out of OverflowError
+
+_SECONDS = re.compile(r"[0-9]+", re.ASCII)
 
 _REDACTED = 32768  # bytes; masking eight million of them takes seconds
 _USUAL = 200  # bytes
@@ -110,3 +114,30 @@ def retry_after_of(response: Response, now: datetime | None = None) -> float | N
     if not _MILLISECONDS.fullmatch(finer):
         return asked
     return max(asked or 0.0, float(finer) / 1000)
+
+
+def parse_retry_after(value: str | None, *, now: datetime, date_header: str | None = None) -> float | None:
+    """Return the seconds that ``Retry-After`` asks for (RFC 9110 §10.2.3): 0.0 for ``0``, None for an absent, past or
+    unreadable value. At most LIMIT, about 31 years: the retry policy caps it.
+
+    Args:
+        now: our clock, aware.
+        date_header: the answer's ``Date``; a date is measured against it, since both were written by the same
+            clock, which may differ from ours.
+    """
+    text = (value or "").strip(" \t")
+    if _SECONDS.fullmatch(text):
+        return LIMIT if len(text.lstrip("0")) > 9 else float(int(text[-9:]))
+    until = parse_http_date(text)
+    if until is None:
+        return None
+    start = parse_http_date((date_header or "").strip(" \t")) or now
+    seconds = (until - start).total_seconds()
+    return min(seconds, LIMIT) if seconds > 0 else None
+
+
+def parse_http_date(text: str) -> datetime | None:
+    """Read one of the three forms of HTTP-date; None if it is none of them or no such day exists."""
+    # :60 is a valid leap second, which Django's reader refuses.
+    seconds = parse_http_date_safe(text.replace(":60 ", ":59 "))
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)

@@ -20,9 +20,8 @@ import certifi
 from django.core.exceptions import ImproperlyConfigured
 
 from integrations.errors import IntegrationTemporaryError
-
-from .guard import Target, check_addresses
-from .policy import AddressPolicy
+from integrations.transport.guard.check import Target, check_addresses
+from integrations.transport.guard.policy import AddressPolicy
 
 Resolve = Callable[[str, int, float], list[str]]
 

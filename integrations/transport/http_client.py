@@ -4,7 +4,12 @@
     issue = client.get("/repos/owner/repo/issues/7")
 
 It waits and tries again where that is safe (docs/http-client.md): 0.5, 1, 2 s, three attempts in all. A connector
-inside a lane has ``max_retries=1``, since the lane retries. Errors are those of integrations/errors.py.
+inside a lane has ``max_retries=1``, since the lane retries. Errors are those of integrations/errors.py. Its log, with
+addresses masked and excerpts redacted:
+
+    DEBUG    GET https://api.github.com/repos/owner/repo → 200 in 81 ms
+    WARNING  Request failed (attempt 1/3): IntegrationTemporaryError: Server error (HTTP 503). Retrying in 0.5s...
+    ERROR    IntegrationAuthError: Authentication failed (HTTP 401): {"message": "Bad credentials"}
 """
 
 from __future__ import annotations
@@ -17,21 +22,22 @@ from urllib.parse import urlsplit
 
 from integrations import conf, retry_policy
 from integrations.errors import (
+    IntegrationAuthError,
     IntegrationError,
+    IntegrationPermanentError,
     IntegrationRateLimited,
     IntegrationTemporaryError,
     forgets_locals,
 )
 from integrations.telemetry import tracing
 from integrations.telemetry.logs import Ids, logger_for
-
-from . import recording
-from .allowed_hosts import check_allowed, leads_to
-from .call_log import log_attempt, log_failure, log_retry
-from .classify import ASKS_TO_WAIT, error_for
-from .incoming import parsed_json, whole_body
-from .middleware import Call, Middleware
-from .outgoing import (
+from integrations.transport import recording
+from integrations.transport.classify import ASKS_TO_WAIT, error_for
+from integrations.transport.guard.check import check_allowed, leads_to
+from integrations.transport.guard.policy import AddressPolicy
+from integrations.transport.http.guarded_client import client as process_client
+from integrations.transport.http.middleware import Call, Middleware
+from integrations.transport.http.outgoing import (
     Params,
     absolute,
     address_secrets,
@@ -42,11 +48,9 @@ from .outgoing import (
     origin,
     with_query,
 )
-from .policy import AddressPolicy
-from .port import Gate
-from .process_client import client as process_client
-from .redaction import mask_headers, redact, shown_url
-from .response import Response
+from integrations.transport.port import Gate
+from integrations.transport.redaction import mask_headers, redact, shown_url
+from integrations.transport.response import Response, parsed_json, whole_body
 
 __all__ = ["Auth", "HTTPClient", "origin", "with_query"]
 
@@ -274,9 +278,15 @@ class HTTPClient:
                 return result
             wait = self._wait(result, attempt, request) if may_repeat else None
             if wait is None:
-                log_failure(self.logger, result)
+                self.logger.error("%s%s", _described(result), f": {result.excerpt}" if result.excerpt else "")
                 raise result
-            log_retry(self.logger, result, attempt, self.policy.max_attempts, wait)
+            self.logger.warning(
+                "Request failed (attempt %s/%s): %s. Retrying in %gs...",
+                attempt,
+                self.policy.max_attempts,
+                _described(result),
+                wait,
+            )
             self._sleep(wait)
             attempt += 1
 
@@ -320,11 +330,18 @@ class HTTPClient:
                 max_bytes=request.max_bytes,
             )
             response = replace(response, secrets=(*request.secrets, *self.secrets()))
-            result = self._meaning(response, request) or response
+            if request.classify is not None:
+                error = request.classify(response)
+            else:
+                error = error_for(response, host=urlsplit(request.url).hostname or "?")
+            result = error or response
         except IntegrationError as failure:
             result = failure
         duration = round((time.perf_counter() - started) * 1000)
-        log_attempt(self.logger, request.method, request.shown, response.status if response else None, duration)
+        if response is None:
+            self.logger.debug("%s %s got no answer in %s ms", request.method, request.shown, duration)
+        else:
+            self.logger.debug("%s %s → %s in %s ms", request.method, request.shown, response.status, duration)
         if not self.middleware.is_empty:
             call = Call(request.method, request.shown, attempt, duration, mask_headers(request.headers))
             if response is not None:
@@ -332,12 +349,6 @@ class HTTPClient:
             if isinstance(result, IntegrationError):
                 self.middleware.failed(call, result)
         return result
-
-    @staticmethod
-    def _meaning(response: Response, request: _Request) -> IntegrationError | None:
-        if request.classify is not None:
-            return request.classify(response)
-        return error_for(response, host=urlsplit(request.url).hostname or "?")
 
     def secrets(self) -> tuple[str, ...]:
         """Everything that any answer might echo: what was given, what authenticates, and our header values."""
@@ -361,3 +372,20 @@ class HTTPClient:
     def _policy(self) -> AddressPolicy:
         policy = getattr(self._client, "policy", None)
         return policy if isinstance(policy, AddressPolicy) else AddressPolicy.from_conf()
+
+
+_WORDS: tuple[tuple[type[IntegrationError], str], ...] = (
+    (IntegrationAuthError, "Authentication failed"),
+    (IntegrationRateLimited, "Rate limit exceeded"),
+    (IntegrationTemporaryError, "Server error"),
+    (IntegrationPermanentError, "Request refused"),
+)
+
+
+def _described(error: IntegrationError) -> str:
+    """Return ``IntegrationTemporaryError: Server error (HTTP 503)``: no host, no body."""
+    words = error.message
+    if error.status is not None:
+        words = next((text for kind, text in _WORDS if isinstance(error, kind)), "Request failed")
+        words = f"{words} (HTTP {error.status})"
+    return f"{type(error).__name__}: {words}"

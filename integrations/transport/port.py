@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from integrations.errors import IntegrationError
-
-from .response import Response
+from integrations.transport.response import Response
 
 
 class HttpClient(Protocol):
-    """One request, one answer, whatever its status; raises only IntegrationErrors (client.py)."""
+    """One request, one answer, whatever its status; raises only IntegrationErrors (http/guarded_client.py)."""
 
     def request(
         self,

@@ -30,9 +30,8 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from integrations.errors import IntegrationError, printable
-
-from .redaction import MASK, is_safe_header, mask_url, redact, shown_url
-from .response import Response
+from integrations.transport.redaction import MASK, is_safe_header, mask_url, redact, shown_url
+from integrations.transport.response import Response
 
 MOST_EXCHANGES = 10  # of one attempt; of more, the first nine and the last
 MOST_BODY = 16_384  # characters of a request's body that are kept

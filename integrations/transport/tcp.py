@@ -1,7 +1,7 @@
 """A guarded connection for what is not HTTP: SMTP, IMAP, SSH.
 
-The rules for names and addresses are those of HTTP (guard.py): every address of a name is checked, the socket goes to
-one of the very addresses that were checked, metadata never. Only the ports differ: each protocol names its own.
+The rules for names and addresses are those of HTTP (guard/check.py): every address of a name is checked, the socket
+goes to one of the very addresses that were checked, metadata never. Only the ports differ: each protocol names its own.
 
 A `Conversation` has one deadline. smtplib, imaplib and paramiko know only timeouts of single reads, so a server that
 says a byte now and then holds them for ever; here a watchdog shuts the connection down when the time is over, and
@@ -18,14 +18,36 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any, Literal, TypeVar
 
 from integrations.errors import IntegrationBlocked, IntegrationError, IntegrationTemporaryError
+from integrations.transport.connection import Resolve, open_socket, tls_context, tls_failure
+from integrations.transport.guard.check import UrlRejected, check_endpoint
+from integrations.transport.guard.policy import AddressPolicy
 
-from .connection import Resolve, open_socket, tls_context, tls_failure
-from .guard import UrlRejected, check_endpoint
-from .policy import AddressPolicy
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """Credentials for a mail server or for SSH; a repr shows none of them.
+
+    Attributes:
+        username: "" for a server that wants no login.
+        private_key: OpenSSH or PEM text, for SSH; `passphrase` opens it.
+    """
+
+    username: str = field(default="", repr=False)
+    password: str = field(default="", repr=False)
+    private_key: str = field(default="", repr=False)
+    passphrase: str = field(default="", repr=False)
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Everything that an answer might echo back at us."""
+        sasl = f"\0{self.username}\0{self.password}" if self.password else ""  # as base64, what PLAIN sends
+        return tuple(value for value in (self.password, sasl, self.private_key, self.passphrase) if value)
+
 
 # tls: from the first byte. starttls: the protocol asks for it, and insists. plain: only where the operator allow-listed
 # host:port. ssh: the protocol brings an encryption of its own.

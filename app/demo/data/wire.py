@@ -14,8 +14,8 @@ from integrations.database import clock
 from integrations.errors import IntegrationError, IntegrationTemporaryError
 from integrations.models import IntegrationEvent
 from integrations.transport import recording
-from integrations.transport.client import GuardedClient
-from integrations.transport.policy import AddressPolicy
+from integrations.transport.guard.policy import AddressPolicy
+from integrations.transport.http.guarded_client import GuardedClient
 from integrations.transport.redaction import mask_url
 from integrations.transport.response import Headers, Response
 

@@ -16,10 +16,10 @@ from urllib.parse import quote
 
 from integrations.connectors.functions import text_of
 from integrations.errors import IntegrationError, IntegrationPermanentError, printable
-from integrations.transport.headers import HeaderRejected, check_headers
+from integrations.transport.classify import LIMIT
+from integrations.transport.http.headers import HeaderRejected, check_headers
 from integrations.transport.redaction import redact
 from integrations.transport.response import Response
-from integrations.transport.retry_after import LIMIT
 
 from .source import Block, Text
 from .values import Compiler, Constant, Mixed, Names, Scope, Value

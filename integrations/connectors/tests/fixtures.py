@@ -21,8 +21,8 @@ from integrations.connectors.port import Binding
 from integrations.connectors.registry import ConnectorRegistry
 from integrations.tests.receiver import Receiver
 from integrations.tests.throwaway_ca import ThrowawayCA
-from integrations.transport.client import GuardedClient
-from integrations.transport.policy import AddressPolicy
+from integrations.transport.guard.policy import AddressPolicy
+from integrations.transport.http.guarded_client import GuardedClient
 
 from .dovecot import Dovecot
 from .smtp_server import SmtpServer

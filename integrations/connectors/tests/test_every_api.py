@@ -24,8 +24,8 @@ from integrations.errors import (
     IntegrationTemporaryError,
 )
 from integrations.tests.receiver import Answer, Receiver
-from integrations.transport.client import GuardedClient
-from integrations.transport.policy import AddressPolicy
+from integrations.transport.guard.policy import AddressPolicy
+from integrations.transport.http.guarded_client import GuardedClient
 
 from .fixtures import Connect
 from .samples import envelope, failure

@@ -20,8 +20,8 @@ from integrations.connectors.port import Envelope
 from integrations.connectors.registry import ConnectorRegistry, connector_choices
 from integrations.testing import ConnectorConformance
 from integrations.tests.receiver import Receiver
-from integrations.transport.client import GuardedClient
-from integrations.transport.policy import AddressPolicy
+from integrations.transport.guard.policy import AddressPolicy
+from integrations.transport.http.guarded_client import GuardedClient
 
 from .conformance_classes import conformance_classes
 

@@ -19,8 +19,8 @@ from integrations.connectors.registry import ConnectorRegistry
 from integrations.connectors.summary import SummaryFormat
 from integrations.testing import ConnectorConformance
 from integrations.tests.receiver import Receiver
-from integrations.transport.client import GuardedClient
-from integrations.transport.policy import AddressPolicy
+from integrations.transport.guard.policy import AddressPolicy
+from integrations.transport.http.guarded_client import GuardedClient
 
 from .test_hostile_text import CASES
 

@@ -26,7 +26,7 @@ from integrations.services.status import overall
 from integrations.services.status import statuses as statuses_of
 from integrations.tests.factories import make_integration, make_item, make_tenant, statuses
 from integrations.tests.receiver import Answer, Receiver, Request
-from integrations.transport.process_client import client
+from integrations.transport.http.guarded_client import client
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db, pytest.mark.portable]
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from integrations.errors import IntegrationError
-from integrations.transport.client import GuardedClient
-from integrations.transport.policy import AddressPolicy
+from integrations.transport.guard.policy import AddressPolicy
+from integrations.transport.http.guarded_client import GuardedClient
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 

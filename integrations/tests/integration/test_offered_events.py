@@ -16,7 +16,7 @@ from integrations.delivery.trial import send_test_event, try_connection
 from integrations.errors import IntegrationError, IntegrationPermanentError, IntegrationTemporaryError
 from integrations.models import TenantIntegration
 from integrations.tests.factories import ALL_EVENTS
-from integrations.transport.process_client import client
+from integrations.transport.http.guarded_client import client
 
 from .admin_world import Side, form_values, make_side, page, url
 from .test_api import call

@@ -16,7 +16,7 @@ from integrations.models import AuditEntry, IntegrationEvent, IntegrationSync, T
 from integrations.tests.factories import SECRET, make_integration, make_tenant
 from integrations.tests.receiver import Answer, Receiver
 from integrations.tests.versions import second_version
-from integrations.transport.process_client import client
+from integrations.transport.http.guarded_client import client
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db]
 CREATED, UPDATED = "workitem_created", "workitem_updated"

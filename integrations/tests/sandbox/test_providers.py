@@ -16,8 +16,8 @@ from integrations.connectors.port import Receipt
 from integrations.connectors.registry import ConnectorRegistry
 from integrations.connectors.tests.samples import envelope
 from integrations.management.connector_pages import is_ours
-from integrations.transport.client import GuardedClient
-from integrations.transport.policy import AddressPolicy
+from integrations.transport.guard.policy import AddressPolicy
+from integrations.transport.http.guarded_client import GuardedClient
 
 from .live import Sandbox, sandbox_of, variable
 

@@ -16,8 +16,8 @@ from integrations.auth.spec import OAuth
 from integrations.auth.token import MemoryTokens
 from integrations.errors import ConfigurationError
 from integrations.tests.receiver import Answer, Receiver
-from integrations.transport.client import GuardedClient
-from integrations.transport.policy import AddressPolicy
+from integrations.transport.guard.policy import AddressPolicy
+from integrations.transport.http.guarded_client import GuardedClient
 
 from .test_oauth2 import form
 

@@ -20,8 +20,8 @@ from integrations.errors import (
 )
 from integrations.tests.effort import waiting
 from integrations.tests.receiver import Answer, Receiver
-from integrations.transport.client import GuardedClient
-from integrations.transport.policy import AddressPolicy
+from integrations.transport.guard.policy import AddressPolicy
+from integrations.transport.http.guarded_client import GuardedClient
 
 CANARY = "canary-7f3a91"
 MANIFEST = Manifest(

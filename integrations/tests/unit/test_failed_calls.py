@@ -12,10 +12,10 @@ from integrations.auth.token_endpoint import TokenEndpoint
 from integrations.errors import IntegrationError, IntegrationTemporaryError
 from integrations.tests.effort import waiting
 from integrations.tests.receiver import Answer, Receiver
-from integrations.transport.client import GuardedClient
 from integrations.transport.deadline import ends_at, within
+from integrations.transport.guard.policy import AddressPolicy
+from integrations.transport.http.guarded_client import GuardedClient
 from integrations.transport.http_client import HTTPClient
-from integrations.transport.policy import AddressPolicy
 
 OURS = "/integrations/"
 

@@ -14,12 +14,18 @@ from hypothesis import strategies as st
 
 from integrations.errors import IntegrationBlocked, IntegrationTemporaryError
 from integrations.tests.case_files import load, params
-from integrations.transport import deny_lists
-from integrations.transport.allowed_hosts import check_allowed
-from integrations.transport.client import GuardedClient
-from integrations.transport.guard import UrlRejected, cached_check, check_addresses, check_endpoint, check_url
-from integrations.transport.policy import AddressPolicy
-from integrations.transport.rejected import MESSAGES
+from integrations.transport.guard import deny_lists
+from integrations.transport.guard.check import (
+    UrlRejected,
+    cached_check,
+    check_addresses,
+    check_allowed,
+    check_endpoint,
+    check_url,
+)
+from integrations.transport.guard.policy import AddressPolicy
+from integrations.transport.guard.rejected import MESSAGES
+from integrations.transport.http.guarded_client import GuardedClient
 
 FILE = load("ssrf-cases")
 OPEN = AddressPolicy(allow_http=True)

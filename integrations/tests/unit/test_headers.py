@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from integrations.tests.case_files import params
-from integrations.transport.headers import HeaderRejected, check_headers, parse_headers_json
+from integrations.transport.http.headers import HeaderRejected, check_headers, parse_headers_json
 
 # B050 and B051 describe their input in words.
 SPELLED_OUT = {

@@ -21,10 +21,10 @@ from integrations.errors import (
 from integrations.tests.callers import Caller, failure
 from integrations.tests.receiver import Answer, Receiver
 from integrations.tests.scripted_server import HANG, READ, RESET, ScriptedServer, ok
-from integrations.transport import client as client_module
-from integrations.transport.client import GuardedClient
+from integrations.transport.http import guarded_client as client_module
+from integrations.transport.http.guarded_client import GuardedClient
+from integrations.transport.http.outgoing import absolute, merged, origin, with_query
 from integrations.transport.http_client import HTTPClient
-from integrations.transport.outgoing import absolute, merged, origin, with_query
 
 # -- as printed -------------------------------------------------------------------------------------------
 

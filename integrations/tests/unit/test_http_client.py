@@ -32,12 +32,13 @@ from integrations.tests.scripted_server import (
     ok,
 )
 from integrations.tests.throwaway_ca import ThrowawayCA
-from integrations.transport import client as client_module
-from integrations.transport import idle_pool, resolver
 from integrations.transport.classify import error_for
-from integrations.transport.client import GuardedClient, clamp_timeout
-from integrations.transport.curl_handle import CurlHandle
-from integrations.transport.policy import AddressPolicy
+from integrations.transport.guard import resolver
+from integrations.transport.guard.policy import AddressPolicy
+from integrations.transport.http import guarded_client as client_module
+from integrations.transport.http import idle_pool
+from integrations.transport.http.curl_handle import CurlHandle
+from integrations.transport.http.guarded_client import GuardedClient, clamp_timeout
 from integrations.transport.response import Headers, Response
 
 SECRET_PATH = "/services/hush/hush?token=hush"
@@ -563,7 +564,7 @@ def test_anything_unforeseen_is_temporary(
 def test_traceback_holds_no_secret_local(clients: Any) -> None:
     with ScriptedServer([READ, RESET]) as server, pytest.raises(IntegrationTemporaryError) as caught:
         post(clients(server), server)
-    frames = [entry.frame for entry in caught.traceback if "transport" in str(entry.path)]
+    frames = [entry.frame for entry in caught.traceback if "/integrations/transport/" in str(entry.path)]
     assert len(frames) == 1
     assert "hush" not in repr(frames[0].f_locals)
 

@@ -23,12 +23,12 @@ from integrations.errors import IntegrationTemporaryError
 from integrations.tests.http2_server import Http2Server
 from integrations.tests.scripted_server import CLOSE, HANG, READ, RESET, Drip, Endless, ScriptedServer, ok
 from integrations.tests.throwaway_ca import ThrowawayCA
-from integrations.transport import client as client_module
-from integrations.transport import curl_handle, idle_pool
-from integrations.transport.client import GuardedClient
-from integrations.transport.curl_handle import CurlHandle
-from integrations.transport.guard import check_url
-from integrations.transport.policy import AddressPolicy
+from integrations.transport.guard.check import check_url
+from integrations.transport.guard.policy import AddressPolicy
+from integrations.transport.http import curl_handle, idle_pool
+from integrations.transport.http import guarded_client as client_module
+from integrations.transport.http.curl_handle import CurlHandle
+from integrations.transport.http.guarded_client import GuardedClient
 from integrations.transport.response import Response
 
 TLS = "n8n.example.com"

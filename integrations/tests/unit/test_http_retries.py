@@ -20,11 +20,11 @@ from integrations.errors import (
 from integrations.tests.callers import Caller, failure
 from integrations.tests.receiver import Answer, Receiver
 from integrations.tests.scripted_server import CLOSE, HANG, READ, RESET, ScriptedServer, ok
-from integrations.transport import client as client_module
-from integrations.transport.client import GuardedClient
+from integrations.transport.guard.policy import AddressPolicy
+from integrations.transport.guard.resolver import resolve
+from integrations.transport.http import guarded_client as client_module
+from integrations.transport.http.guarded_client import GuardedClient
 from integrations.transport.http_client import HTTPClient
-from integrations.transport.policy import AddressPolicy
-from integrations.transport.resolver import resolve
 
 FAST = {"timeout": 0.15}
 

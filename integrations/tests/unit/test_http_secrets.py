@@ -16,10 +16,10 @@ from integrations.errors import IntegrationAuthError, IntegrationBlocked, Integr
 from integrations.tests.callers import Caller, failure, frames_of
 from integrations.tests.receiver import Answer, Receiver, Request
 from integrations.tests.scripted_server import HANG, READ, RESET, ScriptedServer, ok
-from integrations.transport import client as client_module
+from integrations.transport.http import guarded_client as client_module
+from integrations.transport.http.middleware import Call
+from integrations.transport.http.outgoing import body_secrets, header_secrets
 from integrations.transport.http_client import HTTPClient
-from integrations.transport.middleware import Call
-from integrations.transport.outgoing import body_secrets, header_secrets
 from integrations.transport.redaction import mask_headers, shown_url
 from integrations.transport.response import Response
 

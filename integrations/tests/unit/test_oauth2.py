@@ -27,8 +27,8 @@ from integrations.errors import (
 )
 from integrations.tests.receiver import Answer, Receiver, Request
 from integrations.tests.services import wait_until
-from integrations.transport.client import GuardedClient
-from integrations.transport.policy import AddressPolicy
+from integrations.transport.guard.policy import AddressPolicy
+from integrations.transport.http.guarded_client import GuardedClient
 
 SECRET = "canary-secret-51c0"
 REFRESH = "canary-refresh-77aa"

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from integrations.tests.case_files import params
-from integrations.transport.retry_after import LIMIT, parse_retry_after
+from integrations.transport.classify import LIMIT, parse_retry_after
 
 NOW = datetime(2025, 11, 20, 20, 0, tzinfo=UTC)
 SCHEDULE, CAP = 60.0, 86400.0

@@ -22,9 +22,8 @@ from integrations.errors import (
     IntegrationTemporaryError,
 )
 from integrations.retry_policy import RetryPolicy, webhook
-from integrations.transport.classify import error_for
+from integrations.transport.classify import error_for, parse_retry_after
 from integrations.transport.response import Headers, Response
-from integrations.transport.retry_after import parse_retry_after
 
 CASES = json.loads((Path(__file__).parents[1] / "cases" / "bad-inputs.json").read_text())["cases"]
 RETRY_AFTER = [case for case in CASES if case["area"] == "retry-after"]

@@ -14,12 +14,12 @@ from integrations.errors import IntegrationBlocked, IntegrationError, Integratio
 from integrations.tests.effort import waiting
 from integrations.tests.scripted_server import ANY, HANG, ScriptedServer
 from integrations.tests.throwaway_ca import ThrowawayCA
-from integrations.transport import client as client_module
-from integrations.transport import resolver
-from integrations.transport.client import GuardedClient
-from integrations.transport.guard import check_endpoint
-from integrations.transport.policy import AddressPolicy
-from integrations.transport.rejected import UrlRejected
+from integrations.transport.guard import resolver
+from integrations.transport.guard.check import check_endpoint
+from integrations.transport.guard.policy import AddressPolicy
+from integrations.transport.guard.rejected import UrlRejected
+from integrations.transport.http import guarded_client as client_module
+from integrations.transport.http.guarded_client import GuardedClient
 from integrations.transport.tcp import hold
 
 PORTS = frozenset({25, 465, 587})

@@ -9,7 +9,7 @@ picked up before we learnt that it had arrived is written again, under the same 
 
 `check` logs in, writes a small file (``outbox-check.tmp``) as every other is written, and removes it. A local folder
 must lie below one of the operator's DROPZONE_ROOTS; every tenant that may use this kind may choose any folder below
-them. Errors: transport/ssh.py, transport/sftp.py, folder.py.
+them. Errors: transport/ssh/session.py, transport/ssh/sftp.py, folder.py.
 """
 
 from __future__ import annotations
@@ -31,13 +31,12 @@ from integrations.connectors.registry import register
 from integrations.credentials.secret_refs import is_reference
 from integrations.errors import ConfigurationError
 from integrations.faults import Fault
-from integrations.transport import sftp, ssh
-from integrations.transport.host_keys import HostKeys, parse_host_keys
-from integrations.transport.login import Login
 from integrations.transport.recording import handing_over
-from integrations.transport.sftp import Stored
-from integrations.transport.ssh_key import private_key
-from integrations.transport.tcp import Conversation
+from integrations.transport.ssh import session as ssh
+from integrations.transport.ssh import sftp
+from integrations.transport.ssh.keys import HostKeys, parse_host_keys, private_key
+from integrations.transport.ssh.sftp import Stored
+from integrations.transport.tcp import Conversation, Login
 
 from . import folder as local
 

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import PurePosixPath
 
 from integrations.errors import DESTINATION, SETUP, ConfigurationError, IntegrationTemporaryError
-from integrations.transport.sftp import CHECK_NAME, Stored, file_differs, most_compared, temporary_names
+from integrations.transport.ssh.sftp import CHECK_NAME, Stored, file_differs, most_compared, temporary_names
 
 _NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK})  # of file systems without hard links
 _NO_LOCKS = frozenset({errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS})  # of those without locks

@@ -13,7 +13,7 @@ Whoever the server accepts gets the mail at once, in as many transactions of the
 for now is tried again, alone; who has the mail is kept with the row. Whom it refuses for good, or still refuses after
 `PATIENCE` attempts since somebody had it, is named on the row and in the note. No such refusal speaks against the
 server.
-Errors: transport/smtp_replies.py, transport/smtp.py, transport/imap.py.
+Errors: transport/mail/smtp_replies.py, transport/mail/smtp.py, transport/mail/imap.py.
 """
 
 from __future__ import annotations
@@ -28,10 +28,9 @@ from integrations.connectors.manifest import LINES, SUBJECT, Field, Logo, Manife
 from integrations.connectors.port import Envelope, Receipt
 from integrations.connectors.registry import register
 from integrations.errors import EVENT, MAX_MESSAGE, ConfigurationError, IntegrationError, IntegrationTemporaryError
-from integrations.transport import imap, smtp, smtp_replies
-from integrations.transport.login import Login
+from integrations.transport.mail import imap, smtp, smtp_replies
 from integrations.transport.recording import handing_over
-from integrations.transport.tcp import Conversation
+from integrations.transport.tcp import Conversation, Login
 
 from .compose import compose, message_id
 from .read import Mail, read

@@ -24,7 +24,7 @@ from html.parser import HTMLParser
 from typing import NamedTuple
 
 from integrations.errors import printable
-from integrations.transport.imap_client import RawMail
+from integrations.transport.mail.imap import RawMail
 
 MAX_PARTS = 100
 MAX_BOXES = 20  # parts that hold parts; a mail with more, or with a longer header of this kind, gives its headers alone

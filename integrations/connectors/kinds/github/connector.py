@@ -36,10 +36,9 @@ from integrations.errors import (
     IntegrationRateLimited,
 )
 from integrations.faults import Fault
-from integrations.transport.classify import retry_after_of
+from integrations.transport.classify import parse_http_date, retry_after_of
 from integrations.transport.http_client import with_query
 from integrations.transport.response import Response
-from integrations.transport.retry_after import parse_http_date
 
 PER_PAGE = 100  # GitHub's maximum
 LOOK_BACK_PAGES = 5

@@ -18,8 +18,7 @@ from integrations.faults import Fault
 from integrations.telemetry import tracing
 from integrations.transport import signing
 from integrations.transport.classify import excerpt_of
-from integrations.transport.headers import HeaderRejected, check_headers
-from integrations.transport.request_headers import USER_AGENT
+from integrations.transport.http.headers import USER_AGENT, HeaderRejected, check_headers
 
 SIGNATURE_HEADER = "X-Webhook-Signature"  # of what calls us back with a plain HMAC
 

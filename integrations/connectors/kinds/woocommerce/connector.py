@@ -55,8 +55,8 @@ from integrations.errors import (
     forgets_locals,
 )
 from integrations.faults import Fault
+from integrations.transport.classify import parse_http_date
 from integrations.transport.response import Response
-from integrations.transport.retry_after import parse_http_date
 
 from . import rows
 from .window import MAX_SIZE, Listing, Place, Row, read

@@ -23,7 +23,7 @@ from integrations.signals import connection_disabled
 from integrations.tasks import execute_adapter_method
 from integrations.tests.factories import make_item, make_tenant
 from integrations.tests.receiver import Answer, Receiver
-from integrations.transport.process_client import client
+from integrations.transport.http.guarded_client import client
 
 from .conftest import CANARY, Make, changed
 

@@ -11,8 +11,8 @@ from django.test import override_settings
 from pytest_django.live_server_helper import LiveServer
 
 from integrations.tests.factories import SECRET
-from integrations.transport.client import GuardedClient
-from integrations.transport.policy import AddressPolicy
+from integrations.transport.guard.policy import AddressPolicy
+from integrations.transport.http.guarded_client import GuardedClient
 from integrations.transport.signing import generate_secret
 
 from .providers import Providers

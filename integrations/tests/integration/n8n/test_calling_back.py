@@ -15,7 +15,7 @@ from integrations.delivery.trial import send_test_event
 from integrations.models import IntegrationEvent, IntegrationSync, TenantIntegration, WebhookEvent
 from integrations.tests.factories import make_integration, make_item, make_tenant
 from integrations.tests.services import CeleryProcess, wait_until
-from integrations.transport.process_client import client
+from integrations.transport.http.guarded_client import client
 from tasks.models import Note, WorkItem
 from tenants.models import Tenant
 

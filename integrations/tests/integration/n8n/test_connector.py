@@ -25,7 +25,7 @@ from integrations.errors import IntegrationAuthError, IntegrationError, Integrat
 from integrations.models import IntegrationSync, Lane, TenantIntegration
 from integrations.tests.factories import SECRET, make_integration, make_item, make_tenant
 from integrations.transport import signing
-from integrations.transport.client import GuardedClient
+from integrations.transport.http.guarded_client import GuardedClient
 from tasks.models import Note
 
 from .server import Execution, N8n

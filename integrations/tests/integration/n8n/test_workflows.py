@@ -23,8 +23,8 @@ from integrations.health.alert import GIVEN_UP, LABELS, RECOVERED, SILENT
 from integrations.models import IntegrationSync, TenantIntegration
 from integrations.tests.factories import SECRET, make_integration, make_item, make_tenant
 from integrations.tests.services import wait_until
-from integrations.transport.client import GuardedClient
-from integrations.transport.process_client import client as process_client
+from integrations.transport.http.guarded_client import GuardedClient
+from integrations.transport.http.guarded_client import client as process_client
 from tasks.models import Customer, WorkItem
 
 from .providers import NOTION, SLACK, Providers

@@ -32,14 +32,13 @@ from integrations.errors import (
 )
 from integrations.tests.effort import waiting
 from integrations.tests.scripted_server import ANY, HANG, RESET, Drip, Endless, ScriptedServer
-from integrations.transport import client as client_module
-from integrations.transport import sftp
-from integrations.transport.client import GuardedClient
-from integrations.transport.host_keys import HostKeys, parse_host_keys
-from integrations.transport.login import Login
-from integrations.transport.policy import AddressPolicy
-from integrations.transport.ssh import sftp_session
-from integrations.transport.ssh_key import ssh_key
+from integrations.transport.guard.policy import AddressPolicy
+from integrations.transport.http import guarded_client as client_module
+from integrations.transport.http.guarded_client import GuardedClient
+from integrations.transport.ssh import sftp
+from integrations.transport.ssh.keys import HostKeys, parse_host_keys, ssh_key
+from integrations.transport.ssh.session import sftp_session
+from integrations.transport.tcp import Login
 
 from .test_dropzone_folder import written
 
@@ -93,7 +92,7 @@ def failure(dropzone: Any, envelope: Envelope = ENVELOPE) -> Any:
         dropzone.deliver(envelope)
     error = caught.value
     secrets = [value for value in dropzone.binding.credentials.values() if value]
-    frames = [entry.frame for entry in caught.traceback if "/transport/" in str(entry.path)]
+    frames = [entry.frame for entry in caught.traceback if "/integrations/transport/" in str(entry.path)]
     seen = f"{error!r} {error.args} {vars(error)}" + "".join(repr(frame.f_locals) for frame in frames)
     assert not any(secret in seen for secret in secrets)
     assert error.__cause__ is None and error.__context__ is None

@@ -17,8 +17,8 @@ from integrations.connectors.kinds.edi import EDIConnector, control_reference, e
 from integrations.connectors.port import Binding, Envelope
 from integrations.errors import IntegrationAuthError, IntegrationPermanentError, IntegrationTemporaryError
 from integrations.tests.receiver import Answer, Receiver
-from integrations.transport.client import GuardedClient
-from integrations.transport.policy import AddressPolicy
+from integrations.transport.guard.policy import AddressPolicy
+from integrations.transport.http.guarded_client import GuardedClient
 
 # It knows few directories by heart and says so for each segment of the others.
 pytestmark = pytest.mark.filterwarnings("ignore::pydifact.exceptions.MissingImplementationWarning")

@@ -27,11 +27,11 @@ from integrations.errors import (
 )
 from integrations.tests.effort import computing, waiting
 from integrations.tests.scripted_server import ANY, HANG, Drip, Endless, ScriptedServer
-from integrations.transport import client as client_module
-from integrations.transport import imap_client
-from integrations.transport.client import GuardedClient
-from integrations.transport.imap_client import RawMail
-from integrations.transport.policy import AddressPolicy
+from integrations.transport.guard.policy import AddressPolicy
+from integrations.transport.http import guarded_client as client_module
+from integrations.transport.http.guarded_client import GuardedClient
+from integrations.transport.mail import imap
+from integrations.transport.mail.imap import RawMail
 
 LIMIT = 0.5  # seconds; the deadline in tests of slowness
 
@@ -59,7 +59,7 @@ def failure(mail: Any, *cursor: str) -> Any:
     error = caught.value
     assert Dovecot.password not in f"{error!r} {error.args} {vars(error)}"
     assert error.__cause__ is None and error.__context__ is None
-    frames = [entry.frame for entry in caught.traceback if "/transport/" in str(entry.path)]
+    frames = [entry.frame for entry in caught.traceback if "/integrations/transport/" in str(entry.path)]
     assert Dovecot.password not in "".join(repr(frame.f_locals) for frame in frames)
     return error
 
@@ -119,7 +119,7 @@ def test_a_mailbox_that_was_made_anew_is_read_from_its_beginning(client_for: Cli
 
 
 def test_deleted_mails_leave_holes(client_for: Clients, dovecot: Dovecot, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(imap_client, "WINDOW", 3)  # stretches of numbers without a mail
+    monkeypatch.setattr(imap, "WINDOW", 3)  # stretches of numbers without a mail
     dovecot.fill("INBOX.Holes", *map(mail_of, range(20)))
     with dovecot.session() as other:
         other.select("INBOX.Holes")
@@ -127,7 +127,7 @@ def test_deleted_mails_leave_holes(client_for: Clients, dovecot: Dovecot, monkey
         other.expunge()
     mail = mailbox(client_for(dovecot.port), dovecot.port, imap_mailbox="INBOX.Holes")
     assert subjects(mail.fetch()) == ["mail 0", "mail 18", "mail 19"]
-    monkeypatch.setattr(imap_client, "MAX_WINDOWS", 2)
+    monkeypatch.setattr(imap, "MAX_WINDOWS", 2)
     found, page = [], mail.fetch()
     found += subjects(page)
     while page.has_more:
@@ -137,8 +137,8 @@ def test_deleted_mails_leave_holes(client_for: Clients, dovecot: Dovecot, monkey
 
 
 def test_a_page_is_bounded_in_bytes(client_for: Clients, dovecot: Dovecot, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(imap_client, "MAX_MAIL_BYTES", 10_000)
-    monkeypatch.setattr(imap_client, "MAX_PAGE_BYTES", 15_000)
+    monkeypatch.setattr(imap, "MAX_MAIL_BYTES", 10_000)
+    monkeypatch.setattr(imap, "MAX_PAGE_BYTES", 15_000)
     dovecot.fill("INBOX.Large", mail_of(0, 100_000), mail_of(1, 3_000), mail_of(2))
     mail = mailbox(client_for(dovecot.port), dovecot.port, imap_mailbox="INBOX.Large")
     page = mail.fetch()
@@ -149,7 +149,7 @@ def test_a_page_is_bounded_in_bytes(client_for: Clients, dovecot: Dovecot, monke
 
 @pytest.mark.parametrize("name", ["Entwürfe & Co", 'with "quotes" \\ and spaces', "日本語"])
 def test_names_of_mailboxes(client_for: Clients, dovecot: Dovecot, name: str) -> None:
-    dovecot.fill(imap_client.quoted(name), mail_of(1))
+    dovecot.fill(imap.quoted(name), mail_of(1))
     assert subjects(mailbox(client_for(dovecot.port), dovecot.port, imap_mailbox=name).fetch()) == ["mail 1"]
 
 

@@ -24,9 +24,9 @@ from integrations.errors import (
 )
 from integrations.tests.effort import waiting
 from integrations.tests.scripted_server import ANY, HANG, RESET, Drip, Endless, ScriptedServer
-from integrations.transport import client as client_module
-from integrations.transport.client import GuardedClient
-from integrations.transport.policy import AddressPolicy
+from integrations.transport.guard.policy import AddressPolicy
+from integrations.transport.http import guarded_client as client_module
+from integrations.transport.http.guarded_client import GuardedClient
 
 PAYLOAD = {
     "event_type": "workitem_created",
@@ -64,7 +64,7 @@ def failure(mail: Any, envelope: Envelope = ENVELOPE) -> Any:
     error = caught.value
     assert PASSWORD not in f"{error!r} {error.args} {vars(error)}"
     assert error.__cause__ is None and error.__context__ is None
-    frames = [entry.frame for entry in caught.traceback if "/transport/" in str(entry.path)]
+    frames = [entry.frame for entry in caught.traceback if "/integrations/transport/" in str(entry.path)]
     assert PASSWORD not in "".join(repr(frame.f_locals) for frame in frames)
     return error
 

@@ -21,8 +21,8 @@ from integrations.errors import (
 )
 from integrations.tests.receiver import Answer, Receiver, Request
 from integrations.tests.template_files import DELIVER, template
-from integrations.transport.client import GuardedClient
-from integrations.transport.policy import AddressPolicy
+from integrations.transport.guard.policy import AddressPolicy
+from integrations.transport.http.guarded_client import GuardedClient
 
 Make = Callable[..., RestConnector]
 

@@ -20,8 +20,8 @@ from integrations.errors import (
 )
 from integrations.tests.effort import waiting
 from integrations.tests.receiver import Answer, Receiver, Request
-from integrations.transport.client import GuardedClient
-from integrations.transport.policy import AddressPolicy
+from integrations.transport.guard.policy import AddressPolicy
+from integrations.transport.http.guarded_client import GuardedClient
 
 CANARY = "canary-91c2d4"
 KEY = "push_0123456789abcdef0123456789abcdef0123456789abcdef"

@@ -10,8 +10,8 @@ import pytest
 from integrations.connectors.kinds.woocommerce import WooCommerceConnector
 from integrations.connectors.port import Binding
 from integrations.tests.woocommerce_server import CONSUMER_KEY, CONSUMER_SECRET, Shop, WooCommerceServer
-from integrations.transport.client import GuardedClient
-from integrations.transport.policy import AddressPolicy
+from integrations.transport.guard.policy import AddressPolicy
+from integrations.transport.http.guarded_client import GuardedClient
 from integrations.transport.response import Headers, Response
 
 STORE = "https://shop.example.com"

@@ -14,9 +14,12 @@ __context__ of the stack below hold URLs and headers. Nothing is sent twice from
 
 from __future__ import annotations
 
+import atexit
+import threading
 from collections.abc import Collection, Mapping, Sequence
 from math import isnan
 from time import monotonic
+from typing import Any
 
 from integrations import conf
 from integrations.errors import (
@@ -26,20 +29,18 @@ from integrations.errors import (
     IntegrationTemporaryError,
 )
 from integrations.telemetry.counters import CONNECTIONS
-
-from . import recording
-from .connection import Resolve, open_socket, tls_context
-from .curl_handle import CurlHandle
-from .deadline import ends_at
-from .exchange import Answer, BadAnswer, NotSent, exchange
-from .guard import Target, UrlRejected, cached_check
-from .headers import HeaderRejected
-from .idle_pool import IdlePool
-from .policy import AddressPolicy
-from .request_headers import request_headers
-from .resolver import resolve as resolve_name
-from .response import Headers, Response
-from .tcp import Conversation, Security, open_conversation
+from integrations.transport import recording
+from integrations.transport.connection import Resolve, open_socket, tls_context
+from integrations.transport.deadline import ends_at
+from integrations.transport.guard.check import Target, UrlRejected, cached_check
+from integrations.transport.guard.policy import AddressPolicy
+from integrations.transport.guard.resolver import resolve as resolve_name
+from integrations.transport.http.curl_handle import CurlHandle
+from integrations.transport.http.exchange import Answer, BadAnswer, NotSent, exchange
+from integrations.transport.http.headers import HeaderRejected, request_headers
+from integrations.transport.http.idle_pool import IdlePool
+from integrations.transport.response import Headers, Response
+from integrations.transport.tcp import Conversation, Security, open_conversation
 
 __all__ = ["GuardedClient", "Headers", "Response", "clamp_timeout"]
 
@@ -257,3 +258,35 @@ def _failure(error: Exception, host: str) -> IntegrationError:
     else:
         problem, code = f"the request to {host or 'the target'} failed: {type(error).__name__}", "unexpected"
     return IntegrationTemporaryError(problem, code=code)
+
+
+_lock = threading.Lock()
+_current: GuardedClient | None = None
+_made_for: list[Any] = []  # the settings of its address policy
+
+
+def client() -> GuardedClient:
+    """Return the client for today's address policy; a changed policy gets a new one."""
+    global _current, _made_for
+    settings = [conf.ALLOW_HTTP, [*conf.ALLOWED_HOSTS], [*conf.ALLOWED_NETWORKS], [*conf.OWN_HOSTS]]
+    with _lock:
+        if _current is None or settings != _made_for:
+            _forget()
+            _current, _made_for = GuardedClient.from_conf(), settings
+        return _current
+
+
+def close_client() -> None:
+    """Close the idle connections; the next `client()` starts afresh."""
+    with _lock:
+        _forget()
+
+
+def _forget() -> None:
+    global _current
+    if _current is not None:
+        _current.close()
+    _current = None
+
+
+atexit.register(close_client)

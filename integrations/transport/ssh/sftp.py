@@ -9,7 +9,7 @@ the way; where names that begin with a dot are refused, the part's name does wit
 missed. The rename is the one of SFTP 3, which refuses to replace a file (OpenSSH: a hard link, then unlink).
 posix-rename, which does replace, is used only where the other does not work and no file of that name is there.
 
-Errors, beside those of ssh.py:
+Errors, beside those of session.py:
 
     IntegrationPermanentError   ``file_differs``: a file of that name has another content
     IntegrationTemporaryError   ``storage_failed``: folder missing, no permission, no space: somebody can mend that, and
@@ -27,11 +27,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from integrations.errors import IntegrationPermanentError
-
-from .host_keys import HostKeys
-from .login import Login
-from .ssh import sftp_session
-from .tcp import Conversation, hold
+from integrations.transport.ssh.keys import HostKeys
+from integrations.transport.ssh.session import sftp_session
+from integrations.transport.tcp import Conversation, Login, hold
 
 if TYPE_CHECKING:
     import paramiko

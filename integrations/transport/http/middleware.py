@@ -14,8 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from integrations.errors import IntegrationError
-
-from .response import Response
+from integrations.transport.response import Response
 
 logger = logging.getLogger("integrations.transport")
 

@@ -13,7 +13,7 @@ from collections import OrderedDict
 from time import monotonic
 from weakref import WeakSet
 
-from .curl_handle import CurlHandle
+from integrations.transport.http.curl_handle import CurlHandle
 
 Key = tuple[str, str, int]  # scheme, host, port
 

@@ -26,7 +26,7 @@ from weakref import WeakSet
 import certifi
 import pycurl
 
-from .guard import Target
+from integrations.transport.guard.check import Target
 
 MAX_HEAD = 1 << 18  # bytes of all heads, interim answers and trailers of one exchange
 _KEPT_BODY = 1 << 16  # bytes; a larger one is not kept in memory while its connection rests
@@ -168,7 +168,7 @@ class CurlHandle:
         """Send one request and return libcurl's code, 0 for a whole answer.
 
         Args:
-            headers: lines as libcurl takes them (request_headers.py).
+            headers: lines as libcurl takes them (headers.py).
             seconds: for everything from here on.
             max_body: bytes of the body as it comes.
         """

@@ -14,9 +14,8 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from django.core.exceptions import ImproperlyConfigured
 
 from integrations import conf
-
-from .hosts import canonical_host
-from .rejected import UrlRejected
+from integrations.transport.guard.hosts import canonical_host
+from integrations.transport.guard.rejected import UrlRejected
 
 MAX_URL = 2048
 

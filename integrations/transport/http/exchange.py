@@ -16,11 +16,10 @@ from typing import NamedTuple
 import pycurl
 
 from integrations.errors import IntegrationTemporaryError
-
-from .connection import tls_error
-from .curl_handle import CurlHandle
-from .guard import Target
-from .response import Headers
+from integrations.transport.connection import tls_error
+from integrations.transport.guard.check import Target
+from integrations.transport.http.curl_handle import CurlHandle
+from integrations.transport.response import Headers
 
 _WEIRD = pycurl.E_FTP_WEIRD_SERVER_REPLY  # its name from before HTTP got it too
 MAX_HEADERS = 100  # lines of one head

@@ -18,7 +18,8 @@ from functools import lru_cache, partial
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from urllib.parse import quote
 
-from .deny_lists import (
+from integrations.errors import IntegrationBlocked
+from integrations.transport.guard.deny_lists import (
     ALLOWED_LOW_PORTS,
     BAD_PORTS,
     DENIED_NAMES,
@@ -32,9 +33,9 @@ from .deny_lists import (
     NEVER_OPENED_IPV4,
     NEVER_OPENED_IPV6,
 )
-from .hosts import Host, canonical_host
-from .policy import AddressPolicy
-from .rejected import UrlRejected
+from integrations.transport.guard.hosts import Host, canonical_host
+from integrations.transport.guard.policy import AddressPolicy
+from integrations.transport.guard.rejected import UrlRejected
 
 __all__ = ["Target", "UrlRejected", "cached_check", "check_addresses", "check_endpoint", "check_url", "place_of"]
 
@@ -282,3 +283,33 @@ def check_addresses(target: Target, addresses: Iterable[str], policy: AddressPol
 def cached_check(policy: AddressPolicy) -> Callable[[object], Target]:
     """Return ``check_url`` for one policy, remembering the URLs that passed (the hot path: 0.1 µs)."""
     return lru_cache(maxsize=4096)(partial(check_url, policy=policy))
+
+
+def matches(host: str, patterns: Iterable[str]) -> bool:
+    """Tell whether `host` (lower case) is one of `patterns`; ``*.example.com`` means any name below it."""
+    return any(host == pattern or (pattern.startswith("*.") and host.endswith(pattern[1:])) for pattern in patterns)
+
+
+def check_allowed(url: str, patterns: Iterable[str], policy: AddressPolicy) -> Target:
+    """Return what `url` leads to, or raise IntegrationBlocked if that is none of `patterns`; no patterns: anywhere is
+    right."""
+    wanted = tuple(patterns)
+    problem: UrlRejected | None = None
+    try:
+        target = cached_check(policy)(url)
+        if wanted and not target.allow_listed and not matches(target.host, wanted):
+            problem = UrlRejected("host_not_allowed", target.host, place=place_of(target.host, target.port))
+    except UrlRejected as rejected:
+        problem = rejected
+    if problem is not None:
+        raise IntegrationBlocked(problem.message, reason=problem.reason)
+    return target
+
+
+def leads_to(url: str, target: Target, policy: AddressPolicy) -> bool:
+    """Tell whether `url` has the scheme, host and port of `target`; read by the guard, which nobody fools."""
+    try:
+        other = cached_check(policy)(url)
+    except UrlRejected:
+        return False
+    return (other.scheme, other.host, other.port) == (target.scheme, target.host, target.port)

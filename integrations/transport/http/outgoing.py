@@ -14,8 +14,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from integrations.errors import IntegrationPermanentError
-
-from .redaction import is_secret_name, mask_headers
+from integrations.transport.redaction import is_secret_name, mask_headers
 
 _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://", re.ASCII)
 _TELLING = 8  # characters; a longer part of an address may be all that protects it, a shorter one is a word

@@ -1,6 +1,6 @@
 """What a tenant's webhook may never reach, as data.
 
-Out: networks, names, suffixes and ports that ``guard.py`` refuses. Networks are ``ipaddress`` objects.
+Out: networks, names, suffixes and ports that ``check.py`` refuses. Networks are ``ipaddress`` objects.
 Explicit lists, because ``ipaddress.is_global`` differs between Python releases (measured on 3.11.7: true for
 multicast, 192.88.99.0/24, 64:ff9b::/96, 2002::/16, 5f00::/16 …).
 Source: IANA special-purpose registries, cloud vendors' metadata pages, the WHATWG "bad port" list.

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import idna
 
-from .rejected import UrlRejected
+from integrations.transport.guard.rejected import UrlRejected
 
 _ASCII_LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
 _DOT_LOOKALIKES = re.compile("[\u3002\uff0e\uff61]")

@@ -1,28 +1,36 @@
-"""imaplib's client on a guarded connection: with bounds, quoting, UTF-8 logins and errors of ours.
+"""IMAP: read what is new in a mailbox, by UID, and change nothing (RFC 3501, 4959, 5530).
 
-Used by imap.py, for which it sends the few commands that reading needs. Source: RFC 3501, 4959, 5530.
+In: an open conversation, a login, a mailbox and a cursor. Out: a `Page` of raw mails and the next cursor. The mailbox
+is opened read-only (EXAMINE, BODY.PEEK): no mail is marked as seen.
+
+A cursor is ``<uidvalidity>:<uid>``, "" for the beginning. If the server gave all mails new numbers (another
+UIDVALIDITY), reading begins anew and `Page.restarted` says so; known mails are told by their Message-ID.
+
+Errors: IntegrationAuthError; ConfigurationError ``imap_mailbox``; IntegrationTemporaryError (tls_failed, timeout,
+connection_reset, bad_response, imap_refused).
 """
 
 from __future__ import annotations
 
 import base64
+import contextlib
 import imaplib
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from integrations.errors import (
     ConfigurationError,
     IntegrationAuthError,
     IntegrationError,
+    IntegrationPermanentError,
     IntegrationTemporaryError,
     printable,
 )
-
-from .login import Login
-from .redaction import redact
-from .tcp import Conversation
+from integrations.transport.redaction import redact
+from integrations.transport.tcp import Conversation, Login, hold
 
 WINDOW = 2000  # UIDs asked for at a time: the answer's length is bounded, whatever the mailbox holds
 MAX_LISTED = 50_000  # UIDs in one answer, where the server does not say UIDNEXT
@@ -221,3 +229,91 @@ def quoted(mailbox: str) -> str:
 def _shifted(match: re.Match[str]) -> str:
     packed = base64.b64encode(match[0].encode("utf-16-be", "surrogatepass")).decode()
     return f"&{packed.rstrip('=').replace('/', ',')}-"
+
+
+PORTS = frozenset({143, 993})
+RESERVE = 0.3  # part of the time that must be left to ask for one more mail: a slow server gives shorter pages
+
+_CURSOR = re.compile(r"([0-9]{1,10}):([0-9]{1,10})", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What is new since a cursor, oldest first.
+
+    Attributes:
+        cursor: what to ask with next; also when there was nothing.
+        has_more: ask again at once.
+        restarted: the mailbox was renumbered, and this is its beginning.
+    """
+
+    mails: tuple[RawMail, ...]
+    cursor: str
+    has_more: bool = False
+    restarted: bool = False
+
+
+def check(conversation: Conversation, login: Login, mailbox: str) -> None:
+    """Log in and open the mailbox read-only."""
+
+    def talk() -> None:
+        with _ready(conversation, login, mailbox):
+            pass
+
+    hold(conversation, talk, partial(_explain, conversation))
+
+
+def fetch(conversation: Conversation, login: Login, mailbox: str, cursor: str = "", limit: int = 50) -> Page:
+    """Return at most `limit` mails after `cursor`."""
+    known = _CURSOR.fullmatch(cursor)
+    if cursor and known is None:
+        conversation.close()
+        raise IntegrationPermanentError("the cursor does not belong to this mailbox", code="cursor", was_sent=False)
+    limit, patience = max(limit, 1), conversation.remaining * RESERVE
+
+    def talk() -> Page:
+        with _ready(conversation, login, mailbox) as imap:
+            validity, end = imap.number("UIDVALIDITY"), imap.next_uid()
+            restarted = known is not None and int(known[1]) != validity
+            start = last = int(known[2]) if known is not None and not restarted else 0
+            mails: list[RawMail] = []
+            has_more, room = False, MAX_PAGE_BYTES
+            for uid, seen_to in imap.uids(start, end):
+                if len(mails) == limit or room <= 0 or (mails and conversation.remaining < patience):
+                    has_more = True
+                    break
+                mail = imap.mail(uid) if uid else None
+                if mail is not None:
+                    mails.append(mail)
+                    room -= len(mail.content)
+                last = seen_to
+            has_more = has_more or last < end - 1
+            return Page(tuple(mails), f"{validity}:{last}", has_more, restarted)
+
+    return hold(conversation, talk, partial(_explain, conversation))
+
+
+@contextlib.contextmanager
+def _ready(conversation: Conversation, login: Login, mailbox: str) -> Iterator[ImapClient]:
+    """Give a session that is encrypted, logged in, and has the mailbox open."""
+    imap = ImapClient(conversation, login)
+    try:
+        if conversation.security == "starttls":
+            imap.encrypt()
+        imap.log_in()
+        imap.examine(mailbox)
+        yield imap
+    finally:
+        with contextlib.suppress(OSError):
+            imap.send(b"bye LOGOUT\r\n")  # without waiting: nothing was changed
+        with contextlib.suppress(OSError):
+            imap.shutdown()
+
+
+def _explain(conversation: Conversation, error: Exception) -> IntegrationError | None:
+    if isinstance(error, imaplib.IMAP4.abort):
+        return conversation.failure(EOFError())
+    if isinstance(error, imaplib.IMAP4.error) and not conversation.expired:
+        message = f"{conversation.host} refused a command, or does not speak IMAP"
+        return IntegrationTemporaryError(message, code="imap_refused", was_sent=False)
+    return None

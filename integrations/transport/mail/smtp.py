@@ -35,11 +35,9 @@ from integrations.errors import (
     IntegrationTemporaryError,
     printable,
 )
-
-from .login import Login
-from .redaction import redact
-from .smtp_replies import MAIL, RECIPIENT, SENDER, Reply, fault_of, is_quota, is_recipients
-from .tcp import Conversation, hold
+from integrations.transport.mail.smtp_replies import MAIL, RECIPIENT, SENDER, Reply, fault_of, is_quota, is_recipients
+from integrations.transport.redaction import redact
+from integrations.transport.tcp import Conversation, Login, hold
 
 PORTS = frozenset({25, 465, 587})
 AUTH_CODES = frozenset({530, 534, 535, 538})

@@ -26,11 +26,8 @@ from integrations.errors import (
     IntegrationNotConfigured,
     IntegrationTemporaryError,
 )
-
-from .host_keys import HostKeys, fingerprint_of
-from .login import Login
-from .ssh_key import ssh_key
-from .tcp import Conversation
+from integrations.transport.ssh.keys import HostKeys, fingerprint_of, ssh_key
+from integrations.transport.tcp import Conversation, Login
 
 if TYPE_CHECKING:
     import paramiko
