@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from django.db.models import QuerySet
@@ -105,17 +104,14 @@ def _ask_each(found: list[Any], may: May, done: Asked, task: str, values: dict[s
         rows = type(state)._base_manager.filter(pk=state.pk)
         # It was given up; a person says that it may be tried again: alone, and once.
         rows.filter(given_up()).update(unfinished=MAX_DEATHS - 1)
-        rows.update(**values, next_sync_at=_due(state))
+        # Due now, or never by itself if it has no interval; a wait after a failure ends.
+        is_scheduled = bool(getattr(state, "interval_minutes", None))
+        rows.update(**values, next_sync_at=clock.now() if is_scheduled else None)
         # A person asked: the message is kept for as long as the workers are busy.
         if send_hint(task, _arguments(state), SLOW_QUEUE):
             done.rows.append(state)
         else:
             done.unasked += 1
-
-
-def _due(state: Any) -> datetime | None:
-    """Return when `state` is due: now, or never by itself if it has no interval; a wait after a failure ends."""
-    return clock.now() if getattr(state, "interval_minutes", None) else None
 
 
 def _arguments(state: Any) -> dict[str, Any]:

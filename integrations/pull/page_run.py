@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection
 from contextlib import nullcontext, suppress
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from traceback import extract_tb
@@ -42,7 +42,6 @@ from .fetch import Fetched, FetchFn, fetch, next_cursor
 from .handlers import ProcessFn
 from .lease import PullLease
 from .models import AbstractSyncState
-from .result import SyncResult
 
 logger = IdLogger(logging.getLogger("integrations.pull"))
 
@@ -50,6 +49,29 @@ QUIET = "its last worker died, so it must be read alone, and this process is bus
 LOST = "another run took over while this page was read; it reads the page again"
 WAY_OUT = "Fix the handler of the items, then pull now."
 GONE = "the sync state was deleted meanwhile"
+
+
+@dataclass(frozen=True, slots=True)
+class SyncResult:
+    """One page, committed; or why there is none.
+
+    Attributes:
+        items: what the page held, as the connector returns it. Customers' data: not in the repr.
+        items_fetched: how many.
+        has_more: another page follows; ask again. False after an error, so that a loop over it ends.
+        cursor: where the next page begins, already saved; after an error the old one.
+        errors: why it failed, in our own words; empty after success.
+        is_skipped: somebody else is reading, nothing was asked; no error.
+        pages: 1 if a page was committed, else 0.
+    """
+
+    items: list[Any] = field(default_factory=list, repr=False)
+    items_fetched: int = 0
+    has_more: bool = False
+    cursor: str = field(default="", repr=False)  # a provider may hide anything in it
+    errors: list[str] = field(default_factory=list)
+    is_skipped: bool = False
+    pages: int = 0
 
 
 def run_page(

@@ -9,8 +9,7 @@ from integrations.connections.abstract import AbstractConnection
 from integrations.pull.fetch import FetchFn
 from integrations.pull.handlers import ProcessFn
 from integrations.pull.models import AbstractSyncState
-from integrations.pull.page_run import run_page
-from integrations.pull.result import SyncResult
+from integrations.pull.page_run import SyncResult, run_page
 
 
 class SyncService:

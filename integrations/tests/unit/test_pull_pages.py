@@ -11,7 +11,7 @@ from integrations.connectors.page import Page
 from integrations.errors import IntegrationPermanentError
 from integrations.pull.fetch import BadPage, Fetched, fetch, method_for, next_cursor, read_page, resources_of
 from integrations.pull.handlers import forget, handler_for, handles
-from integrations.pull.result import SyncResult
+from integrations.pull.page_run import SyncResult
 from integrations.tests.pull_world import CornerShop
 
 
