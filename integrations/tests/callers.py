@@ -15,6 +15,7 @@ import pytest
 from integrations.errors import IntegrationError
 from integrations.tests.receiver import Receiver
 from integrations.tests.scripted_server import ScriptedServer
+from integrations.tests.services import is_of_tests
 from integrations.transport.guard.policy import AddressPolicy
 from integrations.transport.http.guarded_client import GuardedClient
 from integrations.transport.http_client import HTTPClient
@@ -63,7 +64,7 @@ def frames_of(error: BaseException) -> list[FrameType]:
         todo += [one.__cause__, one.__context__]  # type: ignore[list-item]
         traceback = one.__traceback__
         while traceback is not None:
-            if "/tests/" not in traceback.tb_frame.f_code.co_filename:
+            if not is_of_tests(traceback.tb_frame.f_code.co_filename):
                 found.append(traceback.tb_frame)
             traceback = traceback.tb_next
     return found

@@ -35,6 +35,11 @@ every_broker = pytest.mark.parametrize("broker", BROKERS, indirect=True)
 T = TypeVar("T")
 
 
+def is_of_tests(file: str | Path) -> bool:
+    """Tell whether `file` is one of the project's tests; the checkout itself may be in a folder of that name."""
+    return Path(file).is_relative_to(PROJECT) and "tests" in Path(file).relative_to(PROJECT).parts
+
+
 def port_answers(host: str, port: int, timeout: float = 1.0) -> bool:
     """Return whether something accepts connections there."""
     try:

@@ -19,6 +19,7 @@ from integrations.connectors.registry import ConnectorRegistry
 from integrations.connectors.summary import SummaryFormat
 from integrations.testing import ConnectorConformance
 from integrations.tests.receiver import Receiver
+from integrations.tests.services import is_of_tests
 from integrations.transport.guard.policy import AddressPolicy
 from integrations.transport.http.guarded_client import GuardedClient
 
@@ -132,7 +133,7 @@ def test_a_page_shows_status_and_due_date_of_any_object(receiver: Receiver, sett
 def test_no_connector_and_no_template_knows_a_model() -> None:
     folder = Path(integrations.connectors.__file__).parent
     code = [path for path in folder.rglob("*") if path.suffix in (".py", ".yaml", ".yml")]
-    files = [path for path in code if "tests" not in path.parts]
+    files = [path for path in code if not is_of_tests(path)]
     scaffold = folder.parent / "management" / "scaffold" / "files"
     naming = [
         str(path) for path in [*files, *scaffold.iterdir()] if re.search(r"work_?item", path.read_text(), re.IGNORECASE)

@@ -11,6 +11,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from integrations import conf
 from integrations.conf import ALIASES, DEFAULTS, from_environment
+from integrations.tests.services import is_of_tests
 
 
 def test_nothing_set_is_nothing_changed() -> None:
@@ -120,7 +121,7 @@ def test_nothing_starts_with_a_number_that_is_none(name: str, raw: str) -> None:
 
 def test_every_setting_is_read_and_every_one_that_is_read_exists() -> None:
     package = Path(conf.__file__).parent
-    sources = [path for path in package.rglob("*.py") if "tests" not in path.parts and path.name != "conf.py"]
+    sources = [path for path in package.rglob("*.py") if not is_of_tests(path) and path.name != "conf.py"]
     read = {name for path in sources for name in re.findall(r"\bconf\.([A-Z][A-Z_]+)\b", path.read_text())}
     own = {name for name in vars(conf) if name.isupper()} - set(DEFAULTS)  # a setting stays in vars once it was read
     assert read - own == set(DEFAULTS)

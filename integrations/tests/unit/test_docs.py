@@ -19,6 +19,7 @@ from standardwebhooks.webhooks import WebhookVerificationError
 from integrations import beat_schedule, conf
 from integrations.api.v1.problems import PROBLEM_TYPES
 from integrations.tests.factories import SECRET
+from integrations.tests.services import is_of_tests
 from integrations.transport import signing
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -117,7 +118,7 @@ def test_the_table_of_settings_is_up_to_date(tmp_path: Path) -> None:
 def test_every_check_is_described() -> None:
     """Ids that the code has are those of the page, each once."""
     told = re.compile(r"""["'](integrations(?:\.\w+)?\.[EW]\d{3})["']""")
-    files = [file for file in (ROOT / "integrations").rglob("*.py") if "tests" not in file.parts]
+    files = [file for file in (ROOT / "integrations").rglob("*.py") if not is_of_tests(file)]
     said = {name for file in files for name in told.findall(file.read_text())}
     assert len(said) > 25, "the pattern above no longer matches how checks name their ids"
     described: list[str] = []

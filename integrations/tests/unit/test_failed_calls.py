@@ -12,6 +12,7 @@ from integrations.auth.token_endpoint import TokenEndpoint
 from integrations.errors import IntegrationError, IntegrationTemporaryError
 from integrations.tests.effort import waiting
 from integrations.tests.receiver import Answer, Receiver
+from integrations.tests.services import is_of_tests
 from integrations.transport.deadline import ends_at, within
 from integrations.transport.guard.policy import AddressPolicy
 from integrations.transport.http.guarded_client import GuardedClient
@@ -32,7 +33,7 @@ def locals_of(error: BaseException) -> str:
     found, frame = [], error.__traceback__
     while frame is not None:
         path = frame.tb_frame.f_code.co_filename
-        if OURS in path and "/tests/" not in path:
+        if OURS in path and not is_of_tests(path):
             found += [f"{frame.tb_frame.f_code.co_name}: {value!r}" for value in list(frame.tb_frame.f_locals.values())]
         frame = frame.tb_next
     return "\n".join(found)
