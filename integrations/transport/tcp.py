@@ -63,7 +63,6 @@ class Conversation:
         host: as TLS and messages name it.
         sock: the socket that the protocol reads and writes.
         security: what was asked for.
-        expired: the deadline has passed and the connection was shut down.
         was_sent: set by the protocol when what we came to say may have arrived.
         on_end: called by `hold` with the error (None: it went well).
     """
@@ -72,7 +71,7 @@ class Conversation:
         self, sock: socket.socket, host: str, security: Security, deadline: float, tls: ssl.SSLContext
     ) -> None:
         self.host, self.security, self.sock = host, security, sock
-        self.expired = self.was_sent = False
+        self._expired = self.was_sent = False
         self.on_end: Callable[[IntegrationError | None], Any] | None = None
         self._deadline = deadline
         self._tls = tls
@@ -87,6 +86,15 @@ class Conversation:
     def remaining(self) -> float:
         """Seconds until the deadline, at least a millisecond."""
         return max(self._deadline - monotonic(), 0.001)
+
+    @property
+    def expired(self) -> bool:
+        """Whether the deadline has passed.
+
+        The clock is asked, too: a read's own timeout ends at the same moment, may be first, and smtplib says no more of
+        it than that the server has gone.
+        """
+        return self._expired or monotonic() >= self._deadline
 
     def start_tls(self) -> ssl.SSLSocket:
         """Encrypt the connection from here on; the certificate must fit the host's name.
@@ -139,7 +147,7 @@ class Conversation:
 
     def _expire(self) -> None:
         with self._lock:
-            self.expired = True
+            self._expired = True
             self._shut_down()
 
     def _shut_down(self) -> None:
