@@ -14,7 +14,7 @@ from django.db import DEFAULT_DB_ALIAS, connections
 
 from integrations.connectors.port import Receipt
 from integrations.connectors.registry import ConnectorRegistry
-from integrations.delivery import operator_actions, send
+from integrations.delivery import operator_actions, send, wakeup
 from integrations.delivery.drain import drain
 from integrations.delivery.sweep import sweep
 from integrations.errors import IntegrationTemporaryError
@@ -390,6 +390,7 @@ def test_sweeps_add_no_hints_for_lanes_that_wait_already(broker: Broker, receive
         tenant = make_tenant(f"tenant {n}")
         make_integration(tenant, receiver.url)
         create(tenant, *(f"RMA-{m}" for m in range(20)))
+    assert wakeup.wait_until_sent(10)  # the saves' own hints
     sweep()
     waiting = queued(broker)
     for _ in range(20):  # five minutes of them

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import smtplib
 import socket
 import ssl
 import threading
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ import pytest
 from integrations.errors import IntegrationBlocked, IntegrationError, IntegrationTemporaryError
 from integrations.tests.effort import waiting
 from integrations.tests.scripted_server import ANY, HANG, ScriptedServer
+from integrations.tests.services import wait_until
 from integrations.tests.throwaway_ca import ThrowawayCA
 from integrations.transport.guard import resolver
 from integrations.transport.guard.check import check_endpoint
@@ -20,7 +23,7 @@ from integrations.transport.guard.policy import AddressPolicy
 from integrations.transport.guard.rejected import UrlRejected
 from integrations.transport.http import guarded_client as client_module
 from integrations.transport.http.guarded_client import GuardedClient
-from integrations.transport.tcp import hold
+from integrations.transport.tcp import Conversation, hold
 
 PORTS = frozenset({25, 465, 587})
 
@@ -147,7 +150,7 @@ def _read_all(sock: socket.socket) -> None:
 
 def test_nothing_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
     with ScriptedServer([b"hello"]) as server:
-        before = threading.active_count()
+        before = set(threading.enumerate())
         files = len(list(Path("/proc/self/fd").iterdir())) if Path("/proc/self/fd").exists() else 0
         for _ in range(20):
             conversation = client(server).open_tcp("mail.example.com", server.port, ports=PORTS, security="plain")
@@ -155,9 +158,19 @@ def test_nothing_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
             conversation.close()
             conversation._watchdog.join(5)
             assert not conversation._watchdog.is_alive()
-        assert threading.active_count() <= before + 1  # the server's own
+        # The server's own may be new; what another test left may end or begin meanwhile.
+        wait_until(lambda: len(set(threading.enumerate()) - before) <= 1, message="threads are left")
         if files:
             assert len(list(Path("/proc/self/fd").iterdir())) <= files + 2
+
+
+def test_an_error_at_the_deadline_is_a_timeout_before_the_watchdog_has_noticed() -> None:
+    ours, theirs = socket.socketpair()
+    with theirs, Conversation(ours, "mail.example.com", "plain", monotonic() + 60, ssl.create_default_context()) as it:
+        error = smtplib.SMTPServerDisconnected("Connection unexpectedly closed")
+        assert it.failure(error).code == "connection_reset"
+        it._deadline = monotonic()  # the watchdog sleeps on
+        assert it.failure(error).code == "timeout"
 
 
 def test_a_failed_handshake_closes_the_connection(ca: ThrowawayCA) -> None:
