@@ -1,11 +1,11 @@
-"""The entries at the side of every page. One whose page is not installed is left out."""
+"""The entries at the side of every page."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from django.http import HttpRequest
-from django.urls import NoReverseMatch, reverse
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
@@ -20,7 +20,7 @@ class Entry:
     """One link at the side.
 
     Attributes:
-        icon: the name of a symbol in ``icons.svg``.
+        icon: the name of a symbol in ``templatetags/console.py``.
         is_current: the page that is shown is this one, or below it.
     """
 
@@ -48,28 +48,19 @@ _ENTRIES: tuple[tuple[str, str, str, Needed], ...] = (
     (gettext_noop("Secrets"), "secrets", "lock", Capability.SECRETS),
     (gettext_noop("Audit"), "audit", "audit", Capability.AUDIT),
 )
-_FOR_OPERATORS = ((gettext_noop("System"), "system", "system"),)
 
 
 def entries(request: HttpRequest, access: Access) -> list[Entry | None]:
     """Return the links that this person may follow; None between two groups."""
-    found: list[Entry | None] = []
-    for title, name, icon, needed in _ENTRIES:
-        if not title:
-            found.append(None)
-        elif access.may_here(needed):
-            _add(found, request, title, name, icon)
-    if access.is_operator:
-        for title, name, icon in _FOR_OPERATORS:
-            _add(found, request, title, name, icon)
-    return found
+    found = [
+        _entry(request, title, name, icon) if title else None
+        for title, name, icon, needed in _ENTRIES
+        if not title or access.may_here(needed)
+    ]
+    return [*found, _entry(request, gettext_noop("System"), "system", "system")] if access.is_operator else found
 
 
-def _add(found: list[Entry | None], request: HttpRequest, title: str, name: str, icon: str) -> None:
-    try:
-        url = reverse(f"console:{name}")
-    except NoReverseMatch:
-        return
-    home = reverse("console:overview")
-    is_current = request.path == url if url == home else request.path.startswith(url)
-    found.append(Entry(_(title), url, icon, is_current))
+def _entry(request: HttpRequest, title: str, name: str, icon: str) -> Entry:
+    url = reverse(f"console:{name}")
+    is_current = request.path == url if name == "overview" else request.path.startswith(url)
+    return Entry(_(title), url, icon, is_current)

@@ -1,21 +1,25 @@
-"""The objects that events are about, named as people know them, with a link where there is a page for them."""
+"""The objects that events are about: named as people know them, with a link where there is a page; found by words."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from django.contrib import admin
 from django.contrib.admin.utils import quote
+from django.contrib.contenttypes.models import ContentType
 from django.db import models
+from django.http import HttpRequest
 from django.urls import NoReverseMatch
 from django.utils.translation import gettext as _
 
-from integrations.outbox.models import IntegrationEvent
+from integrations.audit.notes import has_note_writer
+from integrations.outbox.models import IntegrationEvent, object_id_of
 from integrations.outbox.objects import by_object_id, called, model_of
-from integrations.pages.admin_pages import admin_address
-from integrations.tenancy.boundary import is_own, owner_of
+from integrations.pages.admin_pages import admin_address, has_admin
+from integrations.tenancy.boundary import is_own, owner_of, owner_path
 from integrations.tenancy.harmless_text import harmless
 
 from .access import Access
@@ -74,3 +78,29 @@ def page_of(access: Access, obj: Any) -> str:
     if not user.is_staff or not user.has_perm(f"{opts.app_label}.view_{opts.model_name}"):
         return ""
     return admin_address(f"{opts.app_label}_{opts.model_name}_change", quote(obj.pk))
+
+
+FOUND = 50  # objects of one kind
+LONGEST = 100  # characters that are searched for
+
+
+def finder(request: HttpRequest, access: Access) -> Any:
+    """Return what `SyncFilter.q` asks: words in, (content type, object ids) out.
+
+    A person who may see deliveries may see the objects that they tell of, in the payload; so this asks for no
+    permission of the admin, and looks at no object of another tenant.
+    """
+
+    def find(words: str) -> Iterator[tuple[int, list[str]]]:
+        for model, model_admin in list(admin.site._registry.items()) if has_admin() else ():
+            path = owner_path(model)
+            if path is None or not has_note_writer(model) or len(words) > LONGEST:
+                continue
+            if not model_admin.get_search_fields(request):
+                continue
+            rows = access.visible(model._base_manager.order_by(), path)
+            found, _ = model_admin.get_search_results(request, rows, words)
+            if ids := [object_id_of(pk) for pk in found.values_list("pk", flat=True)[:FOUND]]:
+                yield ContentType.objects.get_for_model(model).pk, ids
+
+    return find

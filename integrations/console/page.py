@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -137,3 +137,14 @@ def show(
         **(context or {}),
     }
     return HttpResponse(render_to_string(FOLDER + template, values, request), status=status)
+
+
+def lead_to(request: HttpRequest, access: Access, response: HttpResponseRedirect, name: str) -> HttpResponse:
+    """Return the page that leads from a form to another site: to where `response` does, which is called `name`.
+
+    Browsers apply ``form-action 'self'`` of the Content-Security-Policy to where a form is redirected, too. So the form
+    is answered with a page that goes there at once; its link is for who comes without refreshes.
+    """
+    found = show(request, access, "leaving.html", {"address": response["Location"], "name": name})
+    found["Referrer-Policy"] = "no-referrer"
+    return found

@@ -4,31 +4,30 @@ from __future__ import annotations
 
 from django.urls import path
 
-from .audit.history import history
-from .audit.views import audit, audit_entry, audit_export
-from .business_object.views import business_object
-from .deliveries.views import act_on_deliveries, deliveries, integration_deliveries
+from .audit.views import audit, audit_entry, audit_export, history
+from .business_object import business_object
+from .deliveries import act_on_deliveries, deliveries, integration_deliveries
 from .delivery.views import act_on_delivery, delivery
-from .elsewhere.views import elsewhere
-from .event_types.views import event_type, event_types
-from .events.views import event, events
-from .gallery.views import gallery
-from .inbound.views import inbound, inbound_event, process_again
-from .integrations.views import integrations
+from .elsewhere import elsewhere
+from .event_types import event_type, event_types
+from .events import event, events
+from .gallery import gallery
+from .inbound import inbound, inbound_event, process_again
+from .integrations import integrations
 from .jobs.views import act_on_job, job, jobs, new_job
-from .keys.views import keys, new_key, revoke_key
-from .overview.views import overview
-from .people.views import mail_alerts, members, remove_member, set_role
-from .pulls.views import pull, pull_act, pulls
-from .pushes.views import push, pushes
-from .secrets.views import secrets
-from .settings.views import settings
-from .setup.views import setup, setup_connect, setup_discard, setup_done, setup_events, setup_test
+from .keys import keys, new_key, revoke_key
+from .overview import overview
+from .people import mail_alerts, members, remove_member, set_role
+from .pulls import pull, pull_act, pulls
+from .pushes import push, pushes
+from .secrets import secrets
+from .settings import settings
+from .setup import setup, setup_connect, setup_discard, setup_done, setup_events, setup_test
 from .sign_in.views import SignIn, password, sign_out
-from .subscriptions.views import subscription, subscription_trial, subscriptions
-from .system.views import system
-from .tenant.views import choose_tenant
-from .workbench import actions, calling_back, secret
+from .subscriptions import subscription, subscription_trial, subscriptions
+from .system import system
+from .tenant import choose_tenant
+from .workbench import actions, calling_back
 from .workbench.overview import overview as workbench
 
 app_name = "console"
@@ -85,8 +84,8 @@ urlpatterns = [
     path("integrations/<uuid:public_id>/", workbench, name="integration"),
     path("integrations/<uuid:public_id>/calling-back/", calling_back.calling_back, name="integration-calling-back"),
     path("integrations/<uuid:public_id>/do/<slug:name>/", actions.act, name="integration-do"),
-    path("integrations/<uuid:public_id>/rotate/", secret.rotate, name="integration-rotate"),
-    path("integrations/<uuid:public_id>/secret/", secret.secret, name="integration-secret"),
+    path("integrations/<uuid:public_id>/rotate/", actions.rotate, name="integration-rotate"),
+    path("integrations/<uuid:public_id>/secret/", actions.secret, name="integration-secret"),
     path("integrations/<uuid:public_id>/delete/", actions.delete, name="integration-delete"),
     path("integrations/<uuid:public_id>/history/", history, name="integration-history"),
     path("audit/", audit, name="audit"),

@@ -12,7 +12,7 @@ from django.test import Client
 from django.urls import reverse
 
 from app.bench import console
-from integrations.console.audit import csv_file
+from integrations.console.audit import views as audit_views
 from integrations.models import AuditEntry
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db, pytest.mark.portable]
@@ -33,7 +33,7 @@ def queries(line: str) -> int:
 
 
 def test_a_file_is_judged_by_its_beginning_and_told_whole(root: Client, monkeypatch: Any, capsys: Any) -> None:
-    monkeypatch.setattr(csv_file, "CHUNK", 3)
+    monkeypatch.setattr(audit_views, "CHUNK", 3)
     monkeypatch.setattr(console, "MILLISECONDS", 1e9)
     url = reverse("console:audit-export")
     assert console._measured(root, "audit-export", url) == 0

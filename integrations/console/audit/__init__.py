@@ -2,6 +2,5 @@
 
 entries.py   which entries a person may read, and the filters of the list
 shown.py     an entry in words: what was changed, with a link to its object
-csv_file.py  the same list as a file
-views.py     the page, an entry, the file; history.py: the tab
+views.py     the page, an entry, the tab, and the list as a file
 """

@@ -10,7 +10,7 @@ from typing import Any
 
 from django.apps import apps
 from django.core.exceptions import FieldDoesNotExist
-from django.urls import NoReverseMatch, reverse
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, gettext_noop
 
@@ -190,8 +190,5 @@ def _urls(access: Access, entries: list[AuditEntry]) -> dict[tuple[str, str], st
         rows: Any = access.visible(model._base_manager.filter(pk__in=wanted), path)
         name = "public_id" if model is TenantIntegration else "pk"
         for pk, key in rows.values_list("pk", name):
-            try:
-                urls[label, str(pk)] = reverse(f"console:{page}", args=[key])
-            except NoReverseMatch:
-                break
+            urls[label, str(pk)] = reverse(f"console:{page}", args=[key])
     return urls

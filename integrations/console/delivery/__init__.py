@@ -2,6 +2,5 @@
 
 views.py     the page and its buttons
 story.py     what happened, in order, and what comes next
-exchange.py  one request and its answer, as the page shows them
-curl.py      the request as a command for a shell
+exchange.py  one request and its answer, as the page shows them, and the request as a command for a shell
 """

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
+from unicodedata import normalize
 
 from django.conf import settings
 from django.contrib import messages
@@ -16,7 +18,7 @@ from django.utils.decorators import method_decorator
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
-from integrations import per_minute
+from integrations import conf, per_minute
 from integrations.acting import address_of
 from integrations.console.access import Access
 from integrations.console.page import FOLDER, POLICY, page, show
@@ -24,7 +26,6 @@ from integrations.credentials.error_reports import hides_secrets
 from integrations.tenancy.roles import Role
 
 from .address import has_password, own_sign_in_url, sign_in_url
-from .guesses import are_too_many, count_wrong
 
 
 @method_decorator(hides_secrets, name="dispatch")
@@ -89,3 +90,32 @@ def password(request: HttpRequest, access: Access) -> HttpResponse:
         messages.success(request, _("Your password is changed."))
         return HttpResponseRedirect(reverse("console:overview"))
     return show(request, access, "password.html", {"form": form})
+
+
+# Wrong passwords are counted for a name from one address, for an address, and for a name from everywhere: nobody tries
+# passwords in numbers, and nobody keeps somebody else from signing in by typing wrong ones at one place.
+FROM_ONE_ADDRESS = 3  # times as many, of all names
+OF_ONE_NAME = 10  # times as many, from all addresses
+
+
+def count_wrong(name: str, address: str) -> None:
+    """Count one wrong password."""
+    for what, _most in _counted(name, address):
+        per_minute.count(what)
+
+
+def are_too_many(name: str, address: str) -> bool:
+    """Tell whether no further password is looked at in this minute."""
+    return any(per_minute.counted(what) >= most for what, most in _counted(name, address))
+
+
+def _counted(name: str, address: str) -> list[tuple[str, int]]:
+    most = conf.SIGN_IN_PER_MINUTE
+    # As the form reads a name: "ada " and "\uff41da" are the same account.
+    texts = (normalize("NFKC", name.strip()).strip().lower(), address)
+    who, where = (hashlib.sha256(text.encode(errors="replace")).hexdigest()[:24] for text in texts)
+    return [
+        (f"sign-in:{who}:{where}", most),
+        (f"sign-in:-:{where}", most * FROM_ONE_ADDRESS),
+        (f"sign-in:{who}:-", most * OF_ONE_NAME),
+    ]

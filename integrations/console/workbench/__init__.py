@@ -1,7 +1,8 @@
 """One integration as a workbench: a tab for each thing that a person does with it.
 
 bench.py      `open_bench`: what every tab has: the integration, its health, tabs and buttons
-overview.py   the first tab; actions.py: what its buttons do; secret.py: rotating the signing secret, shown once
+overview.py   the first tab
+actions.py    what its buttons do: a test and its answer, pause, a new signing secret that is shown once, deletion
 
 A tab of another page extends ``integrations/console/workbench.html`` and fills the block ``tab``:
 

@@ -12,17 +12,21 @@ from django.db import router
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.translation import gettext as _
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_GET
 
+from integrations import conf
 from integrations.audit.trail import record
 from integrations.connections.models import TenantIntegration
-from integrations.connections.signing_keys import reveal_signing_secret
+from integrations.connections.signing_keys import old_key_until, reveal_signing_secret, rotate_signing_secret
+from integrations.connectors.port import TestResult
 from integrations.console.access import Access
-from integrations.console.leaving import lead_to
-from integrations.console.page import page, show
+from integrations.console.page import lead_to, page, show
 from integrations.counted import count_up_to
+from integrations.credentials.error_reports import hides_secrets
 from integrations.delivery import operator_actions
 from integrations.delivery.trial import run_trial, types_to_test
-from integrations.errors import IntegrationError
+from integrations.errors import EncryptionError, IntegrationError
 from integrations.forms import shown_once
 from integrations.oauth_callback import to_provider
 from integrations.outbox.models import IntegrationSync
@@ -30,7 +34,6 @@ from integrations.tenancy.capabilities import Capability
 from integrations.tenancy.deletion import begin
 from integrations.tenancy.roles import Role
 
-from .answer import keep_answer
 from .bench import Bench, open_bench
 
 COUNTED = 10_000
@@ -140,3 +143,70 @@ def delete(request: HttpRequest, access: Access, public_id: UUID) -> HttpRespons
         "deliveries": count_up_to(integration.syncs.order_by("-id"), COUNTED),
     }
     return show(request, access, "workbench_delete.html", context)
+
+
+KEY = "integrations_test_answer"  # in the session; what is in it is redacted
+
+
+def answer_of(integration: TenantIntegration, action: str, result: TestResult) -> dict[str, Any]:
+    """Return the answer as a session keeps it and a page shows it."""
+    return {
+        "integration": integration.pk,
+        "action": action,
+        "success": result.success,
+        "message": result.message,
+        "event_type": result.event_type,
+        "remark": result.remark,
+        "status": result.status,
+        "latency_ms": round(result.latency_ms),
+        "excerpt": result.excerpt,
+    }
+
+
+def keep_answer(request: HttpRequest, integration: TenantIntegration, action: str, result: TestResult) -> None:
+    """Keep the answer for the next page."""
+    request.session[KEY] = answer_of(integration, action, result)
+
+
+def take_answer(request: HttpRequest, integration: TenantIntegration) -> dict[str, Any] | None:
+    """Return the answer to the test that was just made of this integration, once."""
+    kept: dict[str, Any] | None = request.session.get(KEY)
+    if not kept or kept["integration"] != integration.pk:
+        return None
+    del request.session[KEY]
+    return kept
+
+
+@sensitive_post_parameters()
+@hides_secrets
+@page(Role.VIEWER)
+def rotate(request: HttpRequest, access: Access, public_id: UUID) -> HttpResponse:
+    """Ask, saying how long the old one signs beside it; then make a new one, or take the given one."""
+    bench = open_bench(access, public_id)
+    require(bench, Capability.SECRETS)
+    error = ""
+    if request.method == "POST":
+        try:
+            secret = rotate_signing_secret(bench.integration, request.POST.get("secret", "").strip() or None)
+        except (ValueError, EncryptionError) as problem:
+            error = str(problem)
+        else:
+            shown_once.keep(request, bench.integration, secret)
+            return HttpResponseRedirect(reverse("console:integration-secret", args=[public_id]))
+    context = {"bench": bench, "error": error, "overlap_hours": round(conf.ROTATION_OVERLAP_SECONDS / 3600, 1)}
+    return show(request, access, "workbench_rotate.html", context)
+
+
+@require_GET
+@hides_secrets
+@page(Role.VIEWER)
+def secret(request: HttpRequest, access: Access, public_id: UUID) -> HttpResponse:
+    """Show a new signing secret: the first time only."""
+    bench = open_bench(access, public_id)
+    require(bench, Capability.SECRETS)
+    shown = shown_once.take(request, bench.integration)
+    keys = bench.integration.credentials.get("signing_keys") or [] if shown else []
+    context = {"bench": bench, "secret": shown, "old_until": old_key_until(keys)}
+    response = show(request, access, "workbench_secret.html", context)
+    response["Cache-Control"] = "no-store, private"
+    return response

@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from django.core.exceptions import PermissionDenied
-from django.urls import NoReverseMatch, reverse
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
@@ -27,7 +27,7 @@ from integrations.health.reading import facts_of
 from integrations.health.rule import Facts, Health, State, judge
 from integrations.tenancy.capabilities import Capability
 
-# Name of the tab, of its url. One whose page is not installed is left out.
+# Name of the tab, its title, name of its url.
 TABS = (
     ("overview", gettext_noop("Overview"), "integration"),
     ("deliveries", gettext_noop("Deliveries"), "integration-deliveries"),
@@ -142,10 +142,7 @@ class Bench:
                 continue
             if name == "events" and self.manifest is not None and not self.manifest.takes_events:
                 continue
-            try:
-                url = reverse(f"console:{url_name}", args=[self.integration.public_id])
-            except NoReverseMatch:
-                continue
+            url = reverse(f"console:{url_name}", args=[self.integration.public_id])
             found.append(Tab(_(title), url, name == self.tab))
         return found
 

@@ -27,7 +27,7 @@ from integrations.statistics.reading import DAY_LONG, Point, Whose, series
 from integrations.tenancy.capabilities import Capability
 from integrations.tenancy.roles import Role
 
-from .answer import take_answer
+from .actions import take_answer
 from .bench import Bench, open_bench
 
 COUNTED = 1000

@@ -114,7 +114,7 @@ def form(request: Request) -> dict[str, str]:
 
 
 def provider_address(response: Any) -> str:
-    """Return where the console's page leads: to the provider (console/leaving.py)."""
+    """Return where the console's page leads: to the provider (console/page.py)."""
     found = re.search(r'href="([^"]+)" rel="noreferrer"', response.content.decode())
     assert found, "the page leads nowhere"
     return html.unescape(found[1])

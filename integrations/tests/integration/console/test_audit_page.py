@@ -15,8 +15,8 @@ from django.utils import timezone
 
 from integrations.acting import acting_as
 from integrations.audit.trail import record
-from integrations.console.audit import csv_file
-from integrations.console.audit.csv_file import harmless_cell
+from integrations.console.audit import views as audit_views
+from integrations.console.audit.views import harmless_cell
 from integrations.database import stretches
 from integrations.delivery import operator_actions
 from integrations.inbound import by_hand
@@ -263,8 +263,8 @@ def test_the_file_holds_what_the_filters_choose_and_is_noted(acme: TenantIntegra
 
 
 def test_the_file_is_bounded(acme: TenantIntegration, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(csv_file, "MOST", 3)
-    monkeypatch.setattr(csv_file, "CHUNK", 2)
+    monkeypatch.setattr(audit_views, "MOST", 3)
+    monkeypatch.setattr(audit_views, "CHUNK", 2)
     for _ in range(5):
         record("tested", acme, actor="bob")
     text = export(person("manager", acme.tenant)).splitlines()

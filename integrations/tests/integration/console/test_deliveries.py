@@ -19,7 +19,7 @@ from standardwebhooks import Webhook
 from app.demo.data.fill import fill
 from integrations.acting import acting_as
 from integrations.audit.exchanges import exchanges_of
-from integrations.console.delivery.curl import as_curl
+from integrations.console.delivery.exchange import as_curl
 from integrations.delivery import operator_actions
 from integrations.delivery.drain import drain
 from integrations.models import ExecutionLog, IntegrationEvent, IntegrationSync, TenantIntegration

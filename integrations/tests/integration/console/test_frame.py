@@ -76,7 +76,7 @@ def test_an_error_of_ours_is_a_page_too(monkeypatch: pytest.MonkeyPatch) -> None
     def broken(*_: Any) -> Any:
         raise RuntimeError("canary")
 
-    monkeypatch.setattr("integrations.console.overview.views._system", broken)
+    monkeypatch.setattr("integrations.console.overview._system", broken)
     client = Client(raise_request_exception=False)
     client.force_login(person(Tenant.objects.create(name="Acme")))
     answer = client.get("/console/")

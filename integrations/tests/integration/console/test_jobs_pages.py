@@ -11,7 +11,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
-from integrations.console.jobs.shown import duration
+from integrations.console.jobs.views import duration
 from integrations.database.times import after
 from integrations.jobs.actions import start_backfill, start_replay
 from integrations.jobs.backfill import BackfillFilter

@@ -10,7 +10,7 @@ from uuid import UUID
 from django.contrib import messages
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
-from django.urls import NoReverseMatch, reverse
+from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -19,7 +19,7 @@ from integrations.connections import event_types
 from integrations.connections.models import TenantIntegration
 from integrations.console.access import Access, RoleNeeded
 from integrations.console.delivery.views import ACTS
-from integrations.console.objects import name_objects
+from integrations.console.objects import finder, name_objects
 from integrations.console.one_integration import may_act_on
 from integrations.console.page import is_part, page, show
 from integrations.console.workbench.bench import open_bench
@@ -30,8 +30,6 @@ from integrations.outbox.models import IntegrationSync
 from integrations.outbox.search import Found, Scope, scope_of, search
 from integrations.pages.display import sync_badge, sync_story
 from integrations.tenancy.capabilities import Capability
-
-from .objects import finder
 
 OFFERED = 500  # integrations that the filter names
 LOCAL = ("before", "after")  # of an address, what is no filter
@@ -161,14 +159,10 @@ def _address(request: HttpRequest, query: Mapping[str, Any], **keys: int | None)
 
 
 def _job(which: SyncFilter, access: Access) -> str:
-    """Return where a job is made of all that match, "" if this person may not, or that page is not installed."""
+    """Return where a job is made of all that match, "" if this person may not."""
     if not access.may_here(Capability.RETRY):
         return ""
-    try:
-        page_of = reverse("console:job-new")
-    except NoReverseMatch:
-        return ""
-    return f"{page_of}?{urlencode({'kind': 'replay', **which.to_query()}, doseq=True)}"
+    return f"{reverse('console:job-new')}?{urlencode({'kind': 'replay', **which.to_query()}, doseq=True)}"
 
 
 def _usable(access: Access, rows: QuerySet[Any]) -> tuple[QuerySet[Any], int]:

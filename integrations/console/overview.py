@@ -1,21 +1,27 @@
-"""What happens now, at one look."""
+"""What happens now, at one look; which integrations need somebody, the worst first."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.db.models.functions import Now
 from django.http import HttpRequest, HttpResponse
-from django.urls import NoReverseMatch, reverse
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from integrations.connections.models import TenantIntegration
 from integrations.console.access import Access
-from integrations.console.page import page, show
+from integrations.console.page import is_part, page, show
 from integrations.delivery.models import Lane
+from integrations.health.reading import health_of
+from integrations.health.rule import Health, State
 from integrations.observability.backlog import Backlog, backlog
 from integrations.observability.lights import lights, sentence
+from integrations.pull.models import SyncState
 from integrations.statistics.figures import Figures, total
 from integrations.statistics.models import DAY
 from integrations.statistics.reading import (
@@ -29,13 +35,76 @@ from integrations.statistics.reading import (
     coarser,
     rolled,
     series,
+    sparklines,
 )
 from integrations.statistics.words import percent, took
 from integrations.tenancy.capabilities import Capability
 from integrations.tenancy.roles import Role
 from integrations.tenancy.tenant import tenant_model
 
-from .failing import failing
+LOOKED_AT = 100  # of those that may be failing
+SHOWN = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Failing:
+    """One integration that needs somebody, with what it delivered and what failed in each of the last 24 hours."""
+
+    integration: TenantIntegration
+    health: Health
+    hours: list[Figures]
+
+    @property
+    def attempts(self) -> list[int]:
+        return [hour.attempts for hour in self.hours]
+
+    @property
+    def failed(self) -> list[int]:
+        return [hour.failed for hour in self.hours]
+
+    @property
+    def is_tried(self) -> bool:
+        return any(self.attempts)
+
+    @property
+    def words(self) -> str:
+        """What the little chart shows."""
+        taken, failed = sum(hour.delivered for hour in self.hours), sum(self.failed)
+        return _("24 hours: {taken:,} delivered, {failed:,} attempts failed").format(taken=taken, failed=failed)
+
+
+def failing(rows: QuerySet[TenantIntegration], upto: Rolled | None = None) -> tuple[list[Failing], int]:
+    """Return the SHOWN worst of `rows`, and how many there are (at most LOOKED_AT are looked at).
+
+    Args:
+        upto: how far figures are summed up, where the caller has asked.
+    """
+    pulls = SyncState.objects.filter(connection=OuterRef("pk"), status=SyncState.Status.FAILED)
+    may_fail = (
+        Q(is_enabled=False)
+        | ~Q(lane__attention="")
+        | ~Q(lane__trouble="")
+        | Q(lane__failing_since__isnull=False)
+        | Q(lane__paused_until__gt=Now())
+        | Exists(pulls)
+    )
+    some = rows.filter(may_fail, is_active=True, lane__deleting_since=None)
+    some = some.order_by("is_enabled", F("lane__failing_since").desc(nulls_last=True), "pk")[:LOOKED_AT]
+    judged = [(pk, health) for pk, health in health_of(some).items() if _needs_somebody(health)]
+    judged.sort(key=lambda one: _rank(one[1]))  # stable: what began to fail last comes first
+    shown = dict(judged[:SHOWN])
+    found = TenantIntegration.unannounced.select_related("tenant").in_bulk(shown)
+    hours = sparklines(list(shown), upto=upto)
+    return [Failing(found[pk], health, hours[pk]) for pk, health in shown.items() if pk in found], len(judged)
+
+
+def _needs_somebody(health: Health) -> bool:
+    return health.is_failing or health.is_partial or health.state is State.RESTING
+
+
+def _rank(health: Health) -> int:
+    return 0 if health.is_failing else 1 if health.is_partial else 2
+
 
 TITLES = {"1h": "1 h", "24h": "24 h", "7d": "7 d", "30d": "30 d", "13m": gettext_lazy("13 months")}
 PAST = {
@@ -71,7 +140,7 @@ def overview(request: HttpRequest, access: Access) -> HttpResponse:
     else:
         context["may_add"] = access.may_here(Capability.ADD)
     context |= _system(access)
-    template = "parts/overview_live.html" if request.headers.get("HX-Request") == "true" else "overview.html"
+    template = "parts/overview_live.html" if is_part(request) else "overview.html"
     return show(request, access, template, context)
 
 
@@ -135,10 +204,7 @@ def _quantiles(of: Callable[[float], float | None]) -> list[tuple[str, str]]:
 def _oldest(found: Backlog) -> dict[str, Any] | None:
     if found.due_for is None:
         return None
-    try:
-        url = reverse("console:integration", args=[found.integration])
-    except NoReverseMatch:
-        url = ""
+    url = reverse("console:integration", args=[found.integration]) if found.integration else ""
     seconds = max(0.0, found.due_for)
     return {"age": took(seconds * 1000), "name": found.name, "url": url, "is_late": seconds > LATE_SECONDS}
 

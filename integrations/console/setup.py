@@ -9,11 +9,12 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
+from django import forms
 from django.contrib import messages
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
-from django.urls import NoReverseMatch, reverse
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.debug import sensitive_post_parameters
@@ -26,11 +27,10 @@ from integrations.connections.token_store import GrantTokens
 from integrations.connectors.gallery import needs_of
 from integrations.connectors.manifest import Manifest
 from integrations.console.access import Access, RoleNeeded
-from integrations.console.leaving import lead_to
 from integrations.console.one_integration import integration_of, may_use_type, tenants_to_manage, type_refused
-from integrations.console.page import page, show
-from integrations.console.workbench.actions import chosen_type
-from integrations.console.workbench.answer import answer_of
+from integrations.console.page import lead_to, page, show
+from integrations.console.settings import ConsoleForm
+from integrations.console.workbench.actions import answer_of, chosen_type
 from integrations.credentials.error_reports import hides_secrets
 from integrations.delivery.trial import run_trial, types_to_test
 from integrations.delivery.wakeup import wake_on_commit
@@ -40,8 +40,7 @@ from integrations.forms.choice import connector_of
 from integrations.forms.store import store
 from integrations.oauth_callback import connect
 from integrations.tenancy.capabilities import Capability
-
-from .form import NewConnectionForm
+from integrations.tenancy.tenant import name_of, tenant_model
 
 TESTED = "integrations_console_tested"  # in the session: the answer to the test, redacted
 ANOTHER = gettext_lazy(
@@ -152,7 +151,7 @@ def setup_done(request: HttpRequest, access: Access, public_id: UUID) -> HttpRes
         if not problem:
             request.session.pop(TESTED, None)
             messages.success(request, _("{name} is on.").format(name=integration.name))
-            return HttpResponseRedirect(home_of(integration))
+            return HttpResponseRedirect(_url("integration", integration))
     answer = request.session.get(TESTED)
     context = {
         "problem": problem,
@@ -172,16 +171,6 @@ def setup_discard(request: HttpRequest, access: Access, public_id: UUID) -> Http
     integration.delete()
     messages.success(request, _("{name} was not set up; nothing of it was kept.").format(name=integration.name))
     return HttpResponseRedirect(reverse("console:gallery"))
-
-
-def home_of(integration: TenantIntegration) -> str:
-    """Return the address of the integration's own page."""
-    for name in ("integration", "integration-settings"):
-        try:
-            return reverse(f"console:{name}", args=[integration.public_id])
-        except NoReverseMatch:
-            continue
-    return reverse("console:overview")
 
 
 def _of(access: Access, public_id: UUID) -> tuple[TenantIntegration, Manifest]:
@@ -272,3 +261,45 @@ def _step(
 ) -> HttpResponse:
     common = {"integration": integration, "manifest": manifest, "steps": _steps(manifest, name, integration)}
     return show(request, access, f"setup_{name}.html", {**common, **context})
+
+
+class NewConnectionForm(ConsoleForm):
+    """The first step of a set-up: a name, and what the connector type asks for. Nothing is sent before the last step.
+
+    Args:
+        tenants: those for which the person may set one up; a choice where there are several.
+    """
+
+    class Meta:
+        model = TenantIntegration
+        fields = ("name", "is_signed")
+        help_texts = {
+            "is_signed": gettext_lazy(
+                "Sign every request (Standard Webhooks). The secret is shown once, after this step."
+            ),
+        }
+
+    def __init__(self, *args: Any, tenants: list[Any], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.instance.is_active = False
+        if len(tenants) == 1:
+            self.instance.tenant = tenants[0]
+        else:
+            rows = tenant_model()._default_manager.filter(pk__in=[tenant.pk for tenant in tenants])
+            choice: Any = forms.ModelChoiceField(rows, label=_("Tenant"), empty_label=_("Choose …"))
+            choice.label_from_instance = name_of
+            self.fields = {"tenant": choice, **self.fields}
+            self.order_fields(["tenant", "name"])
+
+    @property
+    def own(self) -> list[forms.BoundField]:
+        return self.part("tenant", "name")
+
+    def clean(self) -> dict[str, Any]:
+        tenant = self.cleaned_data.get("tenant")
+        if tenant is not None:
+            self.instance.tenant = tenant
+        return super().clean()
+
+    def _take_turns(self, cleaned: dict[str, Any]) -> None:
+        """Nothing to do: it is not active yet, and of those there may be any number."""

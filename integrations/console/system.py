@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy
 
 from integrations import conf
 from integrations.console.access import Access
-from integrations.console.page import page, show
+from integrations.console.page import is_part, page, show
 from integrations.database import clock
 from integrations.delivery.hints import QUEUE, SLOW_QUEUE, messages_waiting
 from integrations.observability import health
@@ -57,7 +57,7 @@ def system(request: HttpRequest, access: Access) -> HttpResponse:
             "figures_until": _summed_up(),
             "stale": took(conf.HEARTBEAT_STALE_SECONDS * 1000),
         }
-    template = "parts/system_live.html" if request.headers.get("HX-Request") == "true" else "system.html"
+    template = "parts/system_live.html" if is_part(request) else "system.html"
     return show(request, access, template, context)
 
 

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from datetime import datetime, timedelta
 from typing import Any
 
+from django import forms
 from django.contrib import messages
 from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.urls import reverse
+from django.urls import NoReverseMatch, reverse
+from django.utils.translation import gettext, gettext_lazy
 from django.utils.translation import gettext as _
 
 from integrations import conf
 from integrations.api_keys.keys import in_use, make_key, revoke, scopes_for
 from integrations.api_keys.models import APIKey
+from integrations.api_keys.scopes import Scope
 from integrations.console.access import Access
 from integrations.console.page import page, show
-from integrations.console.tenant.chosen import chosen_tenant
+from integrations.console.tenant import chosen_tenant
 from integrations.credentials.error_reports import hides_secrets
 from integrations.database import clock
 from integrations.tenancy.capabilities import Capability
@@ -25,7 +30,39 @@ from integrations.tenancy.people import people
 from integrations.tenancy.roles import Role, role_of
 from integrations.tenancy.tenant import key_of
 
-from .forms import NewKey
+ENDS = [
+    ("30", gettext_lazy("in 30 days")),
+    ("90", gettext_lazy("in 90 days")),
+    ("365", gettext_lazy("in a year")),
+    ("never", gettext_lazy("never")),
+]
+
+
+class NewKey(forms.Form):
+    """Name, scopes and end of a key; what is possible depends on who makes it."""
+
+    name = forms.CharField(
+        label=gettext_lazy("Name"),
+        max_length=100,
+        help_text=gettext_lazy("What it is for, such as: nightly report. It is shown beside what the key does."),
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
+    )
+    scopes = forms.MultipleChoiceField(
+        label=gettext_lazy("It may"),
+        widget=forms.CheckboxSelectMultiple,
+        error_messages={"required": gettext_lazy("Choose what the key may do.")},
+    )
+    ends = forms.ChoiceField(choices=ENDS, label=gettext_lazy("It expires"))
+
+    def __init__(self, *args: Any, offered: Iterable[Scope], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["scopes"].choices = [(scope.name, gettext(scope.words)) for scope in offered]  # type: ignore[attr-defined]
+
+    def expires_at(self) -> datetime | None:
+        """Return when the key ends, None for never."""
+        days = self.cleaned_data["ends"]
+        return None if days == "never" else clock.now() + timedelta(days=int(days))
+
 
 LISTED, ENDED_LISTED = 200, 50
 
@@ -122,8 +159,6 @@ def _why_left(maker: Any, roles: dict[str, Role | None] | None) -> str:
 
 def _api() -> str:
     """Return the address of a call to try a key with, "" if the project has no API."""
-    from django.urls import NoReverseMatch
-
     try:
         return reverse("integrations-api-v1:me")
     except NoReverseMatch:

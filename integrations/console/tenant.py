@@ -1,6 +1,8 @@
-"""Choose whose rows the lists show."""
+"""Choose whose rows the lists show; which tenant a page is about that can be about one alone."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
@@ -9,6 +11,22 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from integrations.console.access import CHOSEN, Access
 from integrations.console.page import page
 from integrations.tenancy.roles import Role
+from integrations.tenancy.tenant import tenant_key
+
+
+def chosen_tenant(request: HttpRequest, access: Access) -> Any:
+    """Return the tenant that the request names as ``tenant``, else the one that is looked at; None: several are.
+
+    A form names it: what is looked at may have changed in another window meanwhile.
+
+    Raises:
+        Http404: the person does not see the tenant that is named.
+    """
+    named = request.POST.get("tenant") or request.GET.get("tenant")
+    if not named:
+        return access.tenant
+    key = tenant_key(named)
+    return access.tenant_of(key)
 
 
 @page(Role.VIEWER, is_button=True)

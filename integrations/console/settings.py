@@ -5,29 +5,105 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
+from django import forms
 from django.contrib import messages
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
 from integrations.connections.destinations import shown_target
-from integrations.connections.models import LIMITS, TenantIntegration
+from integrations.connections.models import LIMITS, SIGNING, TenantIntegration
 from integrations.connections.settings import shown_settings
+from integrations.connectors.manifest import Manifest
 from integrations.console.access import Access
 from integrations.console.page import page, show
-from integrations.console.setup.form import ChangeForm
 from integrations.console.workbench.actions import require
 from integrations.console.workbench.bench import open_bench
 from integrations.credentials.error_reports import hides_secrets
 from integrations.errors import EncryptionError, IntegrationNotConfigured
 from integrations.forms import advice, shown_once
 from integrations.forms.choice import NOT_INSTALLED, connector_of, version
+from integrations.forms.connector_form import SHOWN_TYPE
+from integrations.forms.fields import names_of
+from integrations.forms.inbound_actions import CallsBackForm
+from integrations.forms.settings_form import SettingsForm
 from integrations.forms.store import store
 from integrations.tenancy.capabilities import Capability
+
+
+class ConsoleForm(SettingsForm):
+    """Base of both: the connector type is fixed, and the page shows the fields in parts."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields.pop(SHOWN_TYPE, None)  # nobody chooses another type here
+
+    def chosen_type(self) -> str | None:
+        return self.instance.integration_type
+
+    @property
+    def manifest(self) -> Manifest:
+        assert self.connector is not None  # noqa: S101 - views make no form for a type that is not installed
+        return self.connector.manifest
+
+    def part(self, *names: str) -> list[forms.BoundField]:
+        """Return the fields of these names that the form has, in this order."""
+        return [self[name] for name in names if name in self.fields]
+
+    @property
+    def field_errors(self) -> list[forms.BoundField]:
+        """The fields with which something is wrong."""
+        return [field for field in self if field.errors]
+
+    @property
+    def connection(self) -> list[forms.BoundField]:
+        """What the connector type asks for."""
+        return self.part(*names_of(self.manifest))
+
+    @property
+    def advanced(self) -> list[forms.BoundField]:
+        """What most people never touch."""
+        return self.part(*names_of(self.manifest, advanced=True), *SIGNING)
+
+    @property
+    def has_advanced_errors(self) -> bool:
+        """True: the part that is closed at first must be open."""
+        return any(field.errors for field in self.advanced)
+
+
+class ChangeForm(ConsoleForm, CallsBackForm):
+    """Everything that a person sets on an integration but its events."""
+
+    class Meta:
+        model = TenantIntegration
+        fields = ("name", "is_active", *SIGNING, *LIMITS, "inbound_actions")
+        help_texts = {
+            "is_active": gettext_lazy("Off: no event is recorded for it, and what is pending is cancelled."),
+            "is_signed": gettext_lazy("Sign every request (Standard Webhooks)."),
+        }
+
+    @property
+    def own(self) -> list[forms.BoundField]:
+        return self.part("name", "is_active")
+
+    @property
+    def calling_back(self) -> list[forms.BoundField]:
+        """What it may do here; only where its type calls back."""
+        return self.part("inbound_actions")
+
+    @property
+    def limits(self) -> list[forms.BoundField]:
+        """How much it gets at once; only where something is sent."""
+        return self.part(*LIMITS) if self.manifest.takes_events else []
+
+    @property
+    def has_limit_errors(self) -> bool:
+        return any(field.errors for field in self.limits)
 
 
 @hides_secrets

@@ -5,20 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from django import forms
 from django.contrib import messages
 from django.contrib.auth import get_user_model
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
+from django.utils.text import capfirst
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from integrations import conf, per_minute
 from integrations.api_keys.keys import in_use, keys_of, revoke
 from integrations.audit.watch_people import note_role
 from integrations.console.access import Access
 from integrations.console.page import page, show
-from integrations.console.tenant.chosen import chosen_tenant
+from integrations.console.tenant import chosen_tenant
 from integrations.health.alert import AlertMute
 from integrations.tenancy.capabilities import Capability
 from integrations.tenancy.people import (
@@ -33,7 +36,34 @@ from integrations.tenancy.people import (
 from integrations.tenancy.roles import Role
 from integrations.tenancy.tenant import key_of, name_of
 
-from .forms import AddPerson, RoleChoice
+
+def roles() -> list[tuple[str, str]]:
+    """Return what a select offers."""
+    return [(role.word, capfirst(role.said)) for role in Role]
+
+
+class AddPerson(forms.Form):
+    """Add an account that exists."""
+
+    account = forms.CharField(
+        label=gettext_lazy("Account"),
+        max_length=254,
+        help_text=gettext_lazy("The exact user name or e-mail address of somebody who has an account here."),
+        widget=forms.TextInput(attrs={"autocomplete": "off", "autocapitalize": "none", "spellcheck": "false"}),
+    )
+    role = forms.ChoiceField(choices=roles, label=gettext_lazy("Role"))
+
+
+class RoleChoice(forms.Form):
+    """Choose a role; a person without one keeps "by permissions" until somebody chooses."""
+
+    role = forms.ChoiceField(choices=roles, label=gettext_lazy("Role"))
+
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        super().__init__(*args, **kwargs)  # type: ignore[arg-type]
+        if not self.is_bound and not self.initial.get("role"):
+            self.fields["role"].choices = [("", _("By permissions")), *roles()]  # type: ignore[attr-defined]
+
 
 TRIES_PER_MINUTE = 10  # names that a person looks up: accounts of all tenants are looked through
 

@@ -1,1 +1,0 @@
-"""Addresses below the console that no page has."""

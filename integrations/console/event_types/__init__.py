@@ -1,1 +1,0 @@
-"""What can happen: every event type, when, and what its payload holds."""

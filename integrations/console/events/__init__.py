@@ -1,1 +1,0 @@
-"""What happened: the list of events, and one event with all that came of it."""

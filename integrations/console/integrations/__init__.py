@@ -1,1 +1,0 @@
-"""The list of integrations: how each is, what needs somebody first."""

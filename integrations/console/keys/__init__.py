@@ -1,1 +1,0 @@
-"""API keys: make one, see what it did last, revoke it."""

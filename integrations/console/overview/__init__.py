@@ -1,1 +1,0 @@
-"""What happens now, at one look."""

@@ -1,1 +1,0 @@
-"""Who works for a tenant, and as what."""

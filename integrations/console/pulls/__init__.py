@@ -1,1 +1,0 @@
-"""What is fetched by cursor: the list, and one pull with what comes next."""

@@ -1,1 +1,0 @@
-"""Secrets: which there are, how old, what is due; none of them is shown."""

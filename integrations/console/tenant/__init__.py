@@ -1,1 +1,0 @@
-"""Choose whose rows the lists show."""
