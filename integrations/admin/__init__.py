@@ -41,15 +41,7 @@ __all__ = [
     "WebhookEventAdminMixin",
 ]
 
-PAGES = {
-    "integration": ("admin",),
-    "sync": ("admin", "panel"),
-    "inbound": ("admin",),
-    "pull": ("admin", "panel"),
-    "log": ("admin",),
-    "system": ("admin",),
-    "api_keys": ("admin",),
-}
+PAGES = ("integration", "sync", "inbound", "pull", "log", "system", "api_keys")
 
 
 def register_pages() -> None:
@@ -64,8 +56,7 @@ def register_pages() -> None:
             f"INTEGRATIONS_ADMIN_PAGES: there is no page {unknown[0]!r}; there are {', '.join(PAGES)}."
         )
     for page in chosen:
-        for module in PAGES[page]:
-            import_module(f"{__name__}.{page}.{module}")
+        import_module(f"{__name__}.{page}.admin")
 
 
 register_pages()

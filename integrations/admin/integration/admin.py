@@ -1,4 +1,8 @@
-"""Tenant Integrations: list, form and status page."""
+"""Tenant Integrations: list, form and status page.
+
+The parts of the form that depend on the connector are marked ``ig-kind``: they are what admin.js swaps when another one
+is chosen.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from integrations import conf
 from integrations.admin.lists.filters import CredentialsFilter
 from integrations.admin.lists.history import is_list
 from integrations.admin.lists.listed_filters import ListedFilters
@@ -19,25 +24,32 @@ from integrations.admin.tenancy.scoped_admin import CountedDeletion, TenantFilte
 from integrations.admin.widgets.assets import Assets
 from integrations.connections.access import may_use
 from integrations.connections.destinations import shown_target
-from integrations.connections.models import TenantIntegration
+from integrations.connections.models import LIMITS, SIGNING, TenantIntegration
 from integrations.connectors.base import BaseConnector
 from integrations.counted import BoundedCount
 from integrations.credentials.masking import mask_values
+from integrations.delivery.models import Lane
 from integrations.errors import EncryptionError
 from integrations.forms import advice, shown_once
-from integrations.forms.choice import calls_back, connector_of, title
-from integrations.forms.fields import all_names
+from integrations.forms.choice import (
+    NOT_INSTALLED,
+    about,
+    calls_back,
+    connector_of,
+    offers_actions,
+    offers_events,
+    title,
+)
+from integrations.forms.fields import all_names, names_of
 from integrations.forms.store import store
 from integrations.health.reading import health_of
-from integrations.health.rule import State
+from integrations.health.rule import Health, State
 from integrations.outbox.models import IntegrationSync
-from integrations.pages.display import NOTHING, Badge, when
+from integrations.pages.display import NOTHING, Badge, clock, exact, when
 from integrations.tenancy.capabilities import Capability
 from integrations.tenancy.tenant import tenant_field
 
-from .fieldsets import edit_fieldsets, view_fieldsets
 from .form import IntegrationForm
-from .state import COUNTED, badge_of, is_being_deleted, rotation_badge
 
 
 @admin.register(TenantIntegration)
@@ -204,3 +216,77 @@ def _calls_back(obj: TenantIntegration) -> bool:
 def _may_use(request: HttpRequest, obj: Any) -> bool:
     connector = connector_of(obj.integration_type) if obj is not None else None
     return connector is None or may_use(request.user, connector.manifest, obj.tenant)
+
+
+COUNTED = 1000
+
+
+def badge_of(health: Health) -> Badge:
+    """Return the state of an integration in one word."""
+    hint = f"{health.why} {health.what_to_do}".strip()
+    if health.since is not None:
+        hint = f"Since {exact(health.since)}. {hint}"
+    if health.until is not None:
+        hint = f"{hint} Until {clock(health.until)}."
+    return Badge(health.kind, health.label, hint)
+
+
+def is_being_deleted(integration: TenantIntegration | None) -> bool:
+    """Tell whether somebody deleted it and its rows are still on their way out; needs its lane joined."""
+    lane: Lane | None = getattr(integration, "lane", None)
+    return lane is not None and lane.deleting_since is not None
+
+
+def rotation_badge(integration: TenantIntegration) -> Badge | None:
+    """Return an amber badge for credentials that are due to be changed."""
+    days = integration.overdue_days
+    if days is None:
+        return None
+    return Badge(
+        "warn", "⚠ Rotate", f"The credentials are {days} days old; change them every {conf.ROTATE_EVERY_DAYS} days."
+    )
+
+
+Fieldset = tuple[str | None, dict[str, Any]]
+
+# Nothing here may name an encrypted attribute: Django would print its value.
+_SEEN = ("host", "header_names")
+
+
+def view_fieldsets(connector: type[BaseConnector] | None) -> list[Fieldset]:
+    """Return the page for whoever may only look."""
+    signed = SIGNING if connector is not None and connector.manifest.signs else ()
+    receives = ("events",) if connector is None or connector.manifest.takes_events else ()
+    return [(None, {"fields": ("tenant", "name", "connector", "is_active", *receives, *_SEEN, *signed)})]
+
+
+def edit_fieldsets(connector: type[BaseConnector] | None, *, integration: TenantIntegration | None) -> list[Fieldset]:
+    """Return the form; of a new integration if there is none.
+
+    With no connector: none is chosen yet, or it is not installed (any more).
+    """
+    is_new = integration is None
+    kind = "integration_type" if is_new else "connector"
+    fieldsets: list[Fieldset] = [
+        (None, {"fields": ("tenant", "name", kind, "is_active", "version", "shown_type")}),
+    ]
+    delivers = connector is None or connector.manifest.takes_events
+    if connector is None or offers_events(connector.manifest, integration):
+        fieldsets.append(_part("Events", ("event_types",)))
+    if connector is not None:
+        manifest = connector.manifest
+        signed = SIGNING if manifest.signs else ()
+        fieldsets.append(_part("Connection", (*names_of(manifest), *signed), description=about(manifest)))
+        if advanced := names_of(manifest, advanced=True):
+            fieldsets.append(_part("Advanced", tuple(advanced), "collapse"))
+        if offers_actions(connector, integration):
+            fieldsets.append(_part("Calling back", ("inbound_actions",)))
+    elif not is_new:
+        fieldsets.append(_part("Connection", _SEEN, description=NOT_INSTALLED))
+    if delivers:
+        fieldsets.append(_part("Order and limits", tuple(LIMITS), "collapse"))
+    return fieldsets
+
+
+def _part(name: str, fields: tuple[Any, ...], *css: str, **more: Any) -> Fieldset:
+    return name, {"fields": fields, "classes": ("ig-kind", *css), **more}

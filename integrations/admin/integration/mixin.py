@@ -10,23 +10,28 @@ from django.contrib import admin, messages
 from django.contrib.admin.utils import flatten, flatten_fieldsets
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
 from django.utils.html import format_html
 
-from integrations.admin.inbound.way_back import way_back
 from integrations.admin.lists.listed_filters import ListedFilters
 from integrations.admin.pages.object_buttons import Button, ObjectButtons
 from integrations.admin.widgets.assets import Assets
 from integrations.audit.trail import record
 from integrations.connections.abstract import AbstractConnection
 from integrations.connections.authorization import wants_authorization
+from integrations.connections.registered import connection_model
 from integrations.database.clock import now as clock_now
 from integrations.errors import IntegrationError
-from integrations.forms.choice import connector_of
+from integrations.forms.choice import calls_back, connector_of
 from integrations.forms.grant_state import GrantState
 from integrations.health.reading import facts_of_connection
 from integrations.health.rule import judge
+from integrations.inbound.address import EVENTS, GUESSED, callback_address, is_guessed
+from integrations.inbound.by_hand import has_field
+from integrations.inbound.models import AbstractWebhookEvent
 from integrations.oauth_callback import to_provider
 from integrations.pages.display import NOTHING, Badge, when
+from integrations.pull.models import AbstractSyncState
 from integrations.tenancy.harmless_text import harmless
 
 from .mixin_form import CONFIG, CREDENTIALS, FAMILY, PROVIDER, ConnectionForm
@@ -238,3 +243,33 @@ class ConnectionAdminMixin(ListedFilters, ObjectButtons):
             messages.success(request, f"{done} re-enabled. Test the connection to see whether it works.")
         else:
             messages.warning(request, "None of them was disabled.")
+
+
+ELSEWHERE = "INTEGRATIONS_CONNECTION_MODEL names another model: at this address nothing is accepted (404)."
+
+
+def way_back(request: HttpRequest, site: Any, connection: Any) -> dict[str, Any]:
+    """Return ``address``, ``hints`` about it, and ``links`` to the rows that a person may see; {} for none of it."""
+    connector = connector_of(connection.connector_key)
+    address, hints = "", []
+    if connector is not None and calls_back(connector):
+        address = callback_address(request, connection, EVENTS)
+        hints = [str(GUESSED)] if is_guessed(connection) else []
+        if connection_model() is not type(connection):
+            hints.append(ELSEWHERE)
+    links = _links(request, site, connection)
+    return {"address": address, "hints": hints, "links": links} if address or links else {}
+
+
+def _links(request: HttpRequest, site: Any, connection: Any) -> list[tuple[str, str]]:
+    found = []
+    for model, model_admin in site._registry.items():
+        if not issubclass(model, AbstractWebhookEvent | AbstractSyncState) or not has_field(model, "connection"):
+            continue
+        if model._meta.get_field("connection").related_model is not type(connection):
+            continue
+        if model_admin.has_view_permission(request):
+            opts = model._meta
+            url = reverse(f"{site.name}:{opts.app_label}_{opts.model_name}_changelist")
+            found.append((f"Its {opts.verbose_name_plural}", f"{url}?connection={connection.pk}"))
+    return sorted(found)

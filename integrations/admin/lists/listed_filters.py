@@ -13,7 +13,7 @@ from django.contrib.admin.filters import SimpleListFilter
 from django.contrib.admin.widgets import url_params_from_lookup_dict
 from django.http import HttpRequest
 
-from integrations.admin.pages.secret_pages import SecretPages
+from integrations.admin.pages.page_context import SecretPages
 from integrations.admin.tenancy.scoped_admin import NothingToTell
 
 # What Django's own filters, and a bookmark, ask of a column that is listed; none of them looks inside of a value.

@@ -1,10 +1,13 @@
-"""What a page of one object shows beside its form."""
+"""What a page of one object shows beside its form, and what it does not tell when it fails."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern
+
+from integrations.credentials.error_reports import hides_secrets
 
 if TYPE_CHECKING:
     from django.contrib.admin import ModelAdmin
@@ -33,3 +36,15 @@ class PageContext(AdminMixin):
         if obj is not None:
             context.update(self.page_context(request, obj))
         return super().render_change_form(request, context, add, change, form_url, obj)
+
+
+class SecretPages(AdminMixin):
+    """Mixed into a ModelAdmin: no report of an error on one of its pages, its buttons included, holds what was sent."""
+
+    @property
+    def urls(self) -> list[URLPattern]:
+        patterns = super().urls
+        for pattern in patterns:
+            if isinstance(pattern, URLPattern):  # a host may include more
+                pattern.callback = hides_secrets(pattern.callback)
+        return patterns

@@ -1,5 +1,5 @@
 """Pulls: what is read from providers, and how often: set up, changed and ended here. Each leads to its story in the
-console, which says how far it is and what went wrong, and pulls now."""
+console, which says how far it is and what went wrong, and pulls now. The page of an integration lists its own."""
 
 from __future__ import annotations
 
@@ -10,21 +10,26 @@ from django import forms
 from django.contrib import admin
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
+from django.template.loader import render_to_string
 from django.utils.html import format_html
 
-from integrations.admin.lists.bounded import BoundedPaginator
 from integrations.admin.lists.filters import IntegrationFilter
-from integrations.admin.pages.links import console_url, link, link_to_integration
+from integrations.admin.lists.history import BoundedPaginator
+from integrations.admin.pages.links import console_url, link, link_to_integration, page_url
+from integrations.admin.tenancy.panels import Panel, register_panel
 from integrations.admin.tenancy.scoped_admin import TenantFilter, TenantOwnedForm, TenantScopedAdmin, tenant_ids
+from integrations.admin.widgets.assets import CSS
 from integrations.connections.access import may_use, usable_by
 from integrations.connections.models import TenantIntegration
 from integrations.database import clock
 from integrations.forms.choice import connector_of
-from integrations.pages.display import Badge, every
+from integrations.label import permission
+from integrations.pages.display import Badge, every, next_pull, pull_badge, short, when
 from integrations.pull import fetch
 from integrations.pull.handlers import handler_for
 from integrations.pull.models import SyncState
 from integrations.tenancy.capabilities import Capability
+from integrations.tenancy.harmless_text import harmless
 
 from .mixin import SyncStateAdminMixin
 
@@ -174,3 +179,39 @@ class SyncStateAdmin(SyncStateAdminMixin, TenantScopedAdmin):
 def _may_use(request: HttpRequest, obj: Any) -> bool:
     connector = connector_of(obj.connection.integration_type) if obj is not None else None
     return connector is None or may_use(request.user, connector.manifest, obj.connection.tenant)
+
+
+SHOWN = 20
+
+
+def pulls_panel(request: HttpRequest, obj: TenantIntegration) -> str:
+    """Return the pulls of `obj` as a table."""
+    if not request.user.has_perm(permission("view", "syncstate")):
+        return "You may not see pulls."
+    states = list(SyncState.objects.filter(connection=obj.pk).order_by("resource_type", "id")[:SHOWN])
+    for state in states:
+        state.connection = obj
+    rows: list[dict[str, Any]] = [
+        {
+            "url": console_url("pull", state.pk) or page_url("syncstate", "change", state.pk),
+            "resource": harmless(state.resource_type),
+            "badge": pull_badge(state),
+            "every": every(state.interval_minutes),
+            "last": when(state.last_sync_at),
+            "next": next_pull(state),
+            "error": short(harmless(state.last_error), 80) if state.error_count else "",
+            "errors": state.error_count,
+        }
+        for state in states
+    ]
+    may_add = request.user.has_perm(permission("add", "syncstate")) and bool(resources_of(obj.integration_type))
+    add = page_url("syncstate", "add")
+    add = f"{add}?connection={obj.pk}" if may_add and add else ""
+    return render_to_string("admin/integrations/pulls.html", {"rows": rows, "add": add})
+
+
+def _is_wanted(obj: TenantIntegration) -> bool:
+    return bool(resources_of(obj.integration_type)) or obj.sync_states.exists()
+
+
+register_panel(TenantIntegration, Panel("Pulls", pulls_panel, (CSS,), wanted=_is_wanted))

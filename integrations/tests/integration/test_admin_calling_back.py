@@ -10,7 +10,7 @@ from django.contrib.auth.models import Permission, User
 from django.test import Client
 
 from integrations.acting import caused_by
-from integrations.admin.sync.panel import deliveries
+from integrations.admin.sync.admin import deliveries
 from integrations.models import IntegrationEvent, IntegrationSync, TenantIntegration
 from integrations.tests import a_shop
 from tenants.models import Membership

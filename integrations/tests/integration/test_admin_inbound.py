@@ -15,7 +15,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from integrations.admin.lists import bounded
+from integrations.admin.lists import history
 from integrations.inbound.process import process
 from integrations.models import SyncState, TenantIntegration, WebhookEvent
 from integrations.pull.handlers import forget, handles
@@ -347,7 +347,7 @@ def test_lists_ask_few_questions_and_count_to_an_end(model: str, acme: Side, mon
         another = make_shop(acme.tenant, name=f"shop {number}")
         make_event(another, str(number)), make_pull(another)
     assert asked() == few
-    monkeypatch.setattr(bounded, "PAGED", 3)
+    monkeypatch.setattr(history, "PAGED", 3)
     assert "3 inbound webhooks" in page(acme.client, url("webhookevent"))
 
 

@@ -15,7 +15,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import path, reverse
 from django.utils import timezone
 
-from integrations.admin.lists import bounded
+from integrations.admin.lists import history
 from integrations.audit.notes import received
 from integrations.models import ExecutionLog, IntegrationEvent, IntegrationSync, Lane, TenantIntegration
 from integrations.tests.receiver import Answer, Receiver
@@ -286,7 +286,7 @@ def test_history_is_read_only_even_for_superusers(acme: Side) -> None:
 
 
 def test_the_list_stays_quick_whatever_there_is(acme: Side, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bounded, "PAGED", 60)
+    monkeypatch.setattr(history, "PAGED", 60)
     content_type = ContentType.objects.get_for_model(WorkItem)
     events = IntegrationEvent.objects.bulk_create(
         IntegrationEvent(
