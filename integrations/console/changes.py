@@ -35,7 +35,8 @@ def changes_of(event: IntegrationEvent) -> list[Change]:
     changes = body.get("changes") if isinstance(body, dict) else None
     if not isinstance(changes, dict):
         return []
-    found = [(name, both["old"], both["new"]) for name, both in changes.items() if _is_change(both)][:MOST]
+    whole = [(name, both) for name, both in changes.items() if isinstance(both, dict) and {"old", "new"} <= both.keys()]
+    found = [(name, both["old"], both["new"]) for name, both in whole[:MOST]]
     model = model_of(event.content_type_id)
     targets = {name: _target(model, name) for name, *_both in found}
     wanted: dict[models.Field[Any, Any], set[Any]] = defaultdict(set)
@@ -75,10 +76,6 @@ def names_of(accounts: Iterable[str]) -> dict[str, str]:
     model: Any = get_user_model()
     rows = _rows(model, model._meta.get_field(model.USERNAME_FIELD), accounts)
     return {str(row.get_username()): harmless(name_of_user(row)) for row in rows}
-
-
-def _is_change(value: Any) -> bool:
-    return isinstance(value, dict) and {"old", "new"} <= value.keys()
 
 
 def _target(model: Any, name: str) -> models.Field[Any, Any] | None:

@@ -19,11 +19,11 @@ from integrations.connections import event_types
 from integrations.connections.models import TenantIntegration
 from integrations.console.access import Access, RoleNeeded
 from integrations.console.delivery.views import ACTS
+from integrations.console.keyset import key_in, keys_of
 from integrations.console.objects import finder, name_objects
 from integrations.console.one_integration import may_act_on
 from integrations.console.page import is_part, page, show
 from integrations.console.workbench.bench import open_bench
-from integrations.database.stretches import MAX_KEY
 from integrations.jobs.chosen import AT_ONCE
 from integrations.outbox.filters import RETRYING, SyncFilter
 from integrations.outbox.models import IntegrationSync
@@ -81,7 +81,7 @@ def _context(
     errors: Mapping[str, str],
     integration: TenantIntegration | None = None,
 ) -> dict[str, Any]:
-    before, after = _key(request, "before"), _key(request, "after")
+    before, after = key_in(request, "before"), key_in(request, "after")
     found = _found(request, access, which, integration, before, after)
     for sync in found.rows:
         sync.badge, sync.waits = sync_badge(sync), sync_story(sync)  # type: ignore[attr-defined]
@@ -148,11 +148,6 @@ def _tenant_keys(access: Access) -> list[Any] | None:
     return [tenant.pk for tenant in access.tenants]
 
 
-def _key(request: HttpRequest, name: str) -> int | None:
-    text = request.GET.get(name, "")
-    return min(int(text), MAX_KEY) if text.isascii() and text.isdigit() and len(text) < 20 else None
-
-
 def _address(request: HttpRequest, query: Mapping[str, Any], **keys: int | None) -> str:
     values = {**query, **{name: value for name, value in keys.items() if value is not None}}
     return f"{request.path}?{urlencode(values, doseq=True)}" if values else request.path
@@ -188,7 +183,7 @@ def act_on_deliveries(request: HttpRequest, access: Access) -> HttpResponse:
     back = request.POST.get("next", "")
     if not url_has_allowed_host_and_scheme(back, allowed_hosts=None):
         back = reverse("console:deliveries")
-    ticked = [int(text) for text in request.POST.getlist("pk") if text.isascii() and text.isdigit() and len(text) < 19]
+    ticked = keys_of(request.POST.getlist("pk"))
     if not ticked:
         messages.warning(request, _("Tick the deliveries first."))
         return HttpResponseRedirect(back)

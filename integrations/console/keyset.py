@@ -50,7 +50,7 @@ def listing(
         is_sparse: rows may be rare among those of others, so that the search must be bounded.
         keys: the first key that comes into question, and the one behind the last.
     """
-    before, after = _key(request, "before"), _key(request, "after")
+    before, after = key_in(request, "before"), key_in(request, "after")
     if after is not None:
         return _newer(request, queryset, after, size, is_sparse)
     page = newest(queryset, size, is_sparse=is_sparse, before=before, keys=keys)
@@ -75,9 +75,15 @@ def _newer(request: HttpRequest, queryset: QuerySet[Any], after: int, size: int,
     return found
 
 
-def _key(request: HttpRequest, name: str) -> int | None:
+def key_in(request: HttpRequest, name: str) -> int | None:
+    """Return the primary key that the address names as `name`, None for anything else."""
     text = request.GET.get(name, "")
     return min(int(text), MAX_KEY) if text.isascii() and text.isdigit() and len(text) < 20 else None
+
+
+def keys_of(texts: Iterable[str]) -> list[int]:
+    """Return those of `texts` that are primary keys."""
+    return [int(text) for text in texts if text.isascii() and text.isdigit() and len(text) < 19]
 
 
 def _address(request: HttpRequest, **keys: int) -> str:

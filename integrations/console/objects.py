@@ -10,7 +10,6 @@ from typing import Any
 from django.contrib import admin
 from django.contrib.admin.utils import quote
 from django.contrib.contenttypes.models import ContentType
-from django.db import models
 from django.http import HttpRequest
 from django.urls import NoReverseMatch
 from django.utils.translation import gettext as _
@@ -49,7 +48,9 @@ def name_objects(access: Access, events: Iterable[IntegrationEvent]) -> None:
         by_type[event.content_type_id].append(event)
     for content_type_id, group in by_type.items():
         model = model_of(content_type_id)
-        found = _found(model, {event.object_id for event in group})
+        # A proxy stands for objects that are no model of ours: an order's id is not a push's.
+        ids = {event.object_id for event in group}
+        found = by_object_id(model._base_manager.all(), ids) if model is not None and not model._meta.proxy else {}
         kind = str(model._meta.verbose_name) if model is not None else _("object")
         kind = _("order") if model is not None and model._meta.proxy else kind
         for event in group:
@@ -59,12 +60,6 @@ def name_objects(access: Access, events: Iterable[IntegrationEvent]) -> None:
             else:
                 named = Named(kind, harmless(event.object_id), is_there=False)
             event.named = named  # type: ignore[attr-defined]
-
-
-def _found(model: type[models.Model] | None, object_ids: Iterable[str]) -> dict[str, Any]:
-    if model is None or model._meta.proxy:
-        return {}  # a proxy stands for objects that are no model of ours: an order's id is not a push's
-    return by_object_id(model._base_manager.all(), object_ids)
 
 
 def page_of(access: Access, obj: Any) -> str:

@@ -90,20 +90,17 @@ def failing(rows: QuerySet[TenantIntegration], upto: Rolled | None = None) -> tu
     )
     some = rows.filter(may_fail, is_active=True, lane__deleting_since=None)
     some = some.order_by("is_enabled", F("lane__failing_since").desc(nulls_last=True), "pk")[:LOOKED_AT]
-    judged = [(pk, health) for pk, health in health_of(some).items() if _needs_somebody(health)]
-    judged.sort(key=lambda one: _rank(one[1]))  # stable: what began to fail last comes first
+    judged = [
+        (pk, health)
+        for pk, health in health_of(some).items()
+        if health.is_failing or health.is_partial or health.state is State.RESTING
+    ]
+    # Stable: what began to fail last comes first.
+    judged.sort(key=lambda one: 0 if one[1].is_failing else 1 if one[1].is_partial else 2)
     shown = dict(judged[:SHOWN])
     found = TenantIntegration.unannounced.select_related("tenant").in_bulk(shown)
     hours = sparklines(list(shown), upto=upto)
     return [Failing(found[pk], health, hours[pk]) for pk, health in shown.items() if pk in found], len(judged)
-
-
-def _needs_somebody(health: Health) -> bool:
-    return health.is_failing or health.is_partial or health.state is State.RESTING
-
-
-def _rank(health: Health) -> int:
-    return 0 if health.is_failing else 1 if health.is_partial else 2
 
 
 TITLES = {"1h": "1 h", "24h": "24 h", "7d": "7 d", "30d": "30 d", "13m": gettext_lazy("13 months")}

@@ -19,6 +19,7 @@ from django.utils.translation import gettext_lazy
 from integrations import conf, per_minute
 from integrations.api_keys.keys import in_use, keys_of, revoke
 from integrations.audit.watch_people import note_role
+from integrations.console import keyset
 from integrations.console.access import Access
 from integrations.console.page import page, show
 from integrations.console.tenant import chosen_tenant
@@ -73,7 +74,8 @@ def members(request: HttpRequest, access: Access) -> HttpResponse:
     """List who works for the tenant; with a POST, add somebody."""
     tenant = chosen_tenant(request, access)
     if tenant is None:
-        return _choose(request, access)
+        chosen = {"heading": _("People"), "url": reverse("console:people")}
+        return show(request, access, "choose_tenant.html", chosen)
     access.require(Role.VIEWER, tenant.pk)
     known = people()
     form = AddPerson(initial={"role": Role.VIEWER.word})
@@ -151,7 +153,7 @@ def remove_member(request: HttpRequest, access: Access, key: str) -> HttpRespons
             with transaction.atomic():
                 remove(tenant, member.user)
                 _note(request, tenant, member.user, member.role, None)
-                for api_key in made.filter(pk__in=_numbers(request.POST.getlist("key"))) if may_revoke else ():
+                for api_key in made.filter(pk__in=keyset.keys_of(request.POST.getlist("key"))) if may_revoke else ():
                     revoke(api_key, actor=access.user)
         except ValidationError as problem:
             error = " ".join(problem.messages)
@@ -219,13 +221,5 @@ def _note(request: HttpRequest, tenant: Any, user: Any, before: str | None, afte
         note_role(tenant, user, before, after, request=request)
 
 
-def _choose(request: HttpRequest, access: Access) -> HttpResponse:
-    return show(request, access, "choose_tenant.html", {"heading": _("People"), "url": reverse("console:people")})
-
-
 def _back(tenant: Any) -> HttpResponseRedirect:
     return HttpResponseRedirect(f"{reverse('console:people')}?tenant={tenant.pk}")
-
-
-def _numbers(texts: list[str]) -> list[int]:
-    return [int(text) for text in texts if text.isascii() and text.isdigit() and len(text) < 19]

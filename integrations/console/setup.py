@@ -74,7 +74,8 @@ def setup(request: HttpRequest, access: Access, key: str) -> HttpResponse:
                 shown_once.keep(request, integration, secret)
             for text in advice.about_url(str(form.settings.get("url") or "")):
                 messages.warning(request, text)
-            return _next(integration, after="connection")
+            step = "setup-connect" if wants_authorization(integration) else "setup-events"
+            return HttpResponseRedirect(_url(step, integration))
     context = {"form": form, "manifest": manifest, "needs": needs_of(manifest), "steps": _steps(manifest, "connection")}
     return show(request, access, "setup.html", context)
 
@@ -197,11 +198,6 @@ def _switch_on(integration: TenantIntegration) -> str:
         integration.is_active = False
         return str(ANOTHER)
     return ""
-
-
-def _next(integration: TenantIntegration, *, after: str) -> HttpResponseRedirect:
-    name = "setup-connect" if after == "connection" and wants_authorization(integration) else "setup-events"
-    return HttpResponseRedirect(_url(name, integration))
 
 
 def _is_connected(integration: TenantIntegration) -> bool:

@@ -54,7 +54,7 @@ def system(request: HttpRequest, access: Access) -> HttpResponse:
             "queues": _queues(seen, answers=parts["broker"]),
             "processes": [(each, ago(each.ago)) for each in seen],
             "periodic": [_periodic(each, now) for each in periodic_tasks(now)],
-            "figures_until": _summed_up(),
+            "figures_until": datetime.fromtimestamp(minute * 60, UTC) if (minute := rolled().tenants) else None,
             "stale": took(conf.HEARTBEAT_STALE_SECONDS * 1000),
         }
     template = "parts/system_live.html" if is_part(request) else "system.html"
@@ -72,8 +72,3 @@ def _queues(seen: list[Process], *, answers: bool) -> list[Queue]:
 
 def _periodic(task: Periodic, now: datetime) -> tuple[Periodic, str, str]:
     return task, took(task.every * 1000), ago((now - task.ended_at).total_seconds()) if task.ended_at else ""
-
-
-def _summed_up() -> datetime | None:
-    minute = rolled().tenants
-    return datetime.fromtimestamp(minute * 60, UTC) if minute else None

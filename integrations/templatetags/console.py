@@ -107,11 +107,9 @@ def needs(context: Context, capability: Capability, of: Bench | Any = None) -> d
         error = of.refusal(capability)
     elif not (access.may(capability, of.pk) if of else access.may_here(capability)):
         error = RoleNeeded(capability, access.role, of)
-    people = page_of("people")
-    if of and people:  # what is not there is "" in templates
-        people += f"?tenant={(of.integration.tenant if isinstance(of, Bench) else of).pk}"
-    is_there = context["request"].path == page_of("people")
-    return {"error": error, "people": "" if is_there else people}
+    url = reverse("console:people")
+    people = f"{url}?tenant={(of.integration.tenant if isinstance(of, Bench) else of).pk}" if of else url
+    return {"error": error, "people": "" if context["request"].path == url else people}
 
 
 @register.simple_tag

@@ -18,6 +18,7 @@ from integrations.audit.trail import CHANGED, CREATED, AuditEntry
 from integrations.audit.watch import PAYLOAD, SUBSCRIPTION, VERSION
 from integrations.connections.models import TenantIntegration
 from integrations.console.access import Access
+from integrations.console.keyset import keys_of
 from integrations.jobs.models import Job
 from integrations.outbox.models import IntegrationSync
 from integrations.pages.display import NOTHING
@@ -184,7 +185,7 @@ def _urls(access: Access, entries: list[AuditEntry]) -> dict[tuple[str, str], st
         (Job, "tenant", "job"),
     ):
         label = model._meta.label_lower
-        wanted = [int(key) for key in keys.get(label, ()) if key.isascii() and key.isdigit() and len(key) < 19]
+        wanted = keys_of(keys.get(label, ()))
         if not wanted:
             continue
         rows: Any = access.visible(model._base_manager.filter(pk__in=wanted), path)

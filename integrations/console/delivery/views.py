@@ -51,11 +51,8 @@ def delivery(request: HttpRequest, access: Access, pk: int) -> HttpResponse:
     if is_part(request) and _version(sync, newest.values_list("pk", flat=True).first()) == request.GET.get("seen"):
         return HttpResponse(status=204)
     logs = list(newest[: LINES + 1])
-    return show(request, access, _template(request), _context(access, sync, logs))
-
-
-def _template(request: HttpRequest) -> str:
-    return "parts/delivery.html" if is_part(request) else "delivery.html"
+    template = "parts/delivery.html" if is_part(request) else "delivery.html"
+    return show(request, access, template, _context(access, sync, logs))
 
 
 def _one(access: Access, pk: int) -> IntegrationSync:
