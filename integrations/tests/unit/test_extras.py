@@ -49,7 +49,7 @@ def test_only_the_pages_that_are_named_are_imported(settings: Any, monkeypatch: 
     imported: list[str] = []
     monkeypatch.setattr(admin, "import_module", imported.append)
     admin.register_pages()
-    assert [name.removeprefix("integrations.admin.") for name in imported] == ["sync.admin", "sync.panel", "log.admin"]
+    assert [name.removeprefix("integrations.admin.") for name in imported] == ["sync.admin", "log.admin"]
 
 
 def test_tasks_carry_their_queues() -> None:
