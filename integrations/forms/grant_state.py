@@ -34,7 +34,7 @@ class GrantState:
         if grant is None or not (grant.tokens_encrypted or grant.invalid_since):
             return _("not connected yet")
         if grant.invalid_since:
-            return format_html("refused {}: {}", when(grant.invalid_since), grant.invalid_reason)
+            return format_html(_("refused {}: {}"), when(grant.invalid_since), grant.invalid_reason)
         return format_html("{}; {}", self._consent(grant), self._life(grant))
 
     @property
@@ -49,11 +49,12 @@ class GrantState:
 
     def _consent(self, grant: AbstractGrant) -> Any:
         if not grant.granted_at:
-            return "connected"
-        return format_html("by {} {}", grant.granted_by or "somebody", when(grant.granted_at))
+            return _("connected")
+        return format_html(_("by {} {}"), grant.granted_by or _("somebody"), when(grant.granted_at))
 
     def _life(self, grant: AbstractGrant) -> Any:
         if grant.expires_at is None:
             return _("the access token has no known end")
-        word = "expired" if grant.expires_at <= clock.now() else "ends"
-        return format_html(_("the access token {} {}"), word, when(grant.expires_at))
+        is_over = grant.expires_at <= clock.now()
+        words = _("the access token expired {}") if is_over else _("the access token ends {}")
+        return format_html(words, when(grant.expires_at))
