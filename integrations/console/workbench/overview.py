@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from operator import or_
 from typing import Any
 from uuid import UUID
 
+from django.db.models import Q, Subquery
 from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
@@ -39,8 +41,8 @@ def overview(request: HttpRequest, access: Access, public_id: UUID) -> HttpRespo
     """Show the tab; htmx asks for the part that changes."""
     bench = open_bench(access, public_id, "overview")
     integration = bench.integration
-    fresh, retried = _next_rows(integration.pk)
-    next_row = min((row for row in (fresh, retried) if row), key=lambda row: row.next_attempt_at, default=None)
+    first = _first_rows(integration.pk)
+    next_row = min(first, key=lambda row: row.next_attempt_at, default=None)
     if next_row is not None:
         next_row.integration = integration
     sees = access.may(Capability.VIEW_DELIVERIES, integration.tenant_id)
@@ -69,7 +71,7 @@ def overview(request: HttpRequest, access: Access, public_id: UUID) -> HttpRespo
         "recent": recent if sees else [],
         "sees_deliveries": sees,
         "pending": _pending(integration.pk),
-        "oldest": min((row.created_at for row in (fresh, retried) if row), default=None),
+        "oldest": min((row.created_at for row in first), default=None),
         "next": sync_story(next_row) if next_row is not None else "",
         "chart": chart_of(points),
         "day": day,
@@ -99,11 +101,13 @@ def _pending(integration_id: int) -> str:
     return count_up_to(rows.order_by("object_key", "id"), COUNTED)
 
 
-def _next_rows(integration_id: int) -> tuple[IntegrationSync | None, IntegrationSync | None]:
-    """Return the first row that never failed, and the first that is to be tried again: one index each."""
-    rows = IntegrationSync.objects.filter(of_lane(integration_id), status=IntegrationSync.Status.PENDING)
-    fresh = rows.filter(first_failed_at=None).order_by("integration_id", "id").first()
-    return fresh, rows.filter(first_failed_at__isnull=False).order_by("integration_id", "next_attempt_at", "id").first()
+def _first_rows(integration_id: int) -> list[IntegrationSync]:
+    """Return the first row that never failed, and the first that is to be tried again: one index each, one query."""
+    pending = IntegrationSync.objects.filter(of_lane(integration_id), status=IntegrationSync.Status.PENDING)
+    fresh = pending.filter(first_failed_at=None).order_by("integration_id", "id")
+    retry = pending.filter(first_failed_at__isnull=False).order_by("integration_id", "next_attempt_at", "id")
+    either = or_(*(Q(pk=Subquery(rows.values("pk")[:1])) for rows in (fresh, retry)))
+    return list(IntegrationSync.objects.filter(either).order_by())
 
 
 def _facts(bench: Bench) -> Iterator[tuple[str, Any]]:

@@ -17,7 +17,7 @@ from django.db import connection, transaction
 
 from integrations.audit.models import ExecutionLog
 from integrations.audit.notes import AuditNote, write_notes
-from integrations.console.workbench.overview import _next_rows
+from integrations.console.workbench.overview import _first_rows
 from integrations.delivery import statements
 from integrations.delivery.lease import take
 from integrations.delivery.unsendable import BATCH, cancel_pending
@@ -243,6 +243,9 @@ def test_what_is_asked_of_a_lane_beside_its_turns_does_not_go_through_its_histor
     with rows_read_by("SELECT MIN", {statements.SYNC}) as read:
         assert oldest_by_rest()["free"] is not None
     assert read and max(read) <= 10 * Lane.objects.count()
+    with rows_read_by("SELECT", {statements.SYNC}) as read:
+        assert len(_first_rows(lane)) == 2
+    assert len(read) == 1 and max(read) <= 10
 
 
 def test_the_newest_rows_of_a_quiet_lane_are_found_without_those_of_a_busy_one() -> None:
@@ -254,9 +257,9 @@ def test_the_newest_rows_of_a_quiet_lane_are_found_without_those_of_a_busy_one()
     analyze()
     with rows_read_by("SELECT", {statements.SYNC}) as read:
         assert len(list(IntegrationSync.objects.filter(of_lane(quiet)).order_by(*NEWEST)[:20])) == 20
-        assert _next_rows(quiet) == (None, None)
+        assert _first_rows(quiet) == []
         assert _events_of([quiet])
-    assert len(read) == 4 and max(read) <= LOOKED_AT
+    assert len(read) == 3 and max(read) <= LOOKED_AT
     analyze()
 
 
