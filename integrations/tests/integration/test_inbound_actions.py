@@ -404,7 +404,7 @@ VALUES = st.recursive(
 
 
 @given(st.dictionaries(WORDS, VALUES, max_size=6))
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_body_is_done_or_refused_with_a_reason(
     item: WorkItem, n8n: TenantIntegration, payload: dict[str, Any]
 ) -> None:

@@ -176,7 +176,7 @@ def test_many_cut_texts_are_counted() -> None:
     parts=st.integers(1, 5),
     beside=st.lists(st.integers(0, 9999), max_size=50),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_no_more_is_cut_than_is_needed(over: int, letter: str, parts: int, beside: list[int]) -> None:
     """One byte too many cut the body to half of it."""
     empty = len(encode({"beside": beside, "texts": [""] * parts}).encode())
@@ -187,7 +187,6 @@ def test_no_more_is_cut_than_is_needed(over: int, letter: str, parts: int, besid
     assert LIMIT - LIMIT // 16 <= len(text.encode()) <= LIMIT
 
 
-@settings(deadline=None)
 @given(count=st.integers(LIMIT // 5, 600), item=st.sampled_from([1234, "a text", {"sku": "A-1", "count": 3}]))
 def test_of_a_list_as_many_items_are_kept_as_there_is_room_for(count: int, item: Any) -> None:
     text, _ = encode_within(sanitise_object({"items": [item] * count}, limit=LIMIT), LIMIT)

@@ -154,7 +154,7 @@ def test_what_a_template_can_do_follows_from_its_blocks() -> None:
 _LINES = (HEAD + DELIVER + "  json: {a: '${payload.a}'}\n" + ACTION + RULE).splitlines()
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     st.lists(st.integers(0, len(_LINES) - 1), max_size=6),
     st.integers(0, len(_LINES) - 1),

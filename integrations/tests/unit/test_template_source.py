@@ -133,7 +133,7 @@ def test_plain_scalars_in_free_json(scalar: str, expected: Any) -> None:
 _YAMLISH = st.text(st.sampled_from("ab:-[]{}'\"\n #&*!|>?%@`,\\x0u~<$.1é\t\0\ud800\x85"), max_size=120)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.one_of(_YAMLISH, st.text(max_size=60)).map(lambda text: text.encode("utf-8", "surrogatepass")) | st.binary())
 def test_whatever_comes_it_is_a_tree_or_a_template_error(data: bytes) -> None:
     try:

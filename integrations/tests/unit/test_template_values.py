@@ -262,7 +262,7 @@ _STRUCTURE = (
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(_JSON)
 def test_a_value_never_changes_the_structure(value: Any) -> None:
     """B248: whatever it holds: quotes, braces, ``${…}``, YAML."""
@@ -274,7 +274,7 @@ def test_a_value_never_changes_the_structure(value: Any) -> None:
         assert made["whole"] == value and made["text"] == f"a {value} b"
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.text(st.sampled_from("${}payload.config secret@[]*|&!'`\"\\,:?()a0é"), max_size=40))
 def test_whatever_is_written_it_loads_or_is_a_template_error(text: str) -> None:
     quoted = text.replace("'", "''")

@@ -319,7 +319,7 @@ def test_bounds_that_exist_everywhere_are_asked_as_they_are() -> None:
 CHANGE = st.tuples(st.sampled_from(["change", "add", "delete"]), st.integers(0, 39), st.integers(0, 3))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     gaps=st.lists(st.sampled_from([0, 0, 1, 7, 90]), min_size=1, max_size=30),
     changes=st.lists(st.lists(CHANGE, max_size=4), min_size=1, max_size=15),
@@ -421,7 +421,7 @@ LATE = st.sampled_from([0, 0, 1, 6, 20, 55])
 WRITE = st.tuples(st.sampled_from([0, 0, 1, 4]), st.integers(0, 11), LATE)
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(
     old=st.integers(0, 4),
     gaps=st.lists(st.sampled_from([0, 1, 70, 70]), min_size=3, max_size=8),
@@ -446,7 +446,7 @@ def test_a_busy_shop_with_several_servers(
     assert seen == {number: version for number, (_, version) in shop.rows.items()}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 60), st.integers(1, 10), st.sampled_from([0, 1, 61]))
 def test_a_quiet_shop_brings_each_row_once(count: int, size: int, gap: int) -> None:
     shop, clock = Shop(), Clock()
