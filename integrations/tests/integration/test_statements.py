@@ -59,6 +59,15 @@ def fill(integration_ids: list[int], each: int, *, pending: int, failed: int = 0
         )
 
 
+@pytest.fixture(autouse=True)
+def _indexes_without_what_was_rolled_back(db: None) -> None:
+    """Let no index look dear for what other tests left in it."""
+    if connection.vendor == PG:
+        with connection.cursor() as cursor:
+            for table in (statements.SYNC, statements.EVENT, WorkItem._meta.db_table):
+                cursor.execute(f"REINDEX TABLE {table}")
+
+
 @pytest.fixture(params=["young", "history", "analysed history", "analysed backlog"])
 def lane(request: Any) -> Iterator[int]:
     """A lane with a few rows to send, in one of the shapes that tables take; its id."""
