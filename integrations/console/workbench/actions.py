@@ -29,7 +29,7 @@ from integrations.delivery.trial import run_trial, types_to_test
 from integrations.errors import EncryptionError, IntegrationError
 from integrations.forms import shown_once
 from integrations.oauth_callback import to_provider
-from integrations.outbox.models import IntegrationSync
+from integrations.outbox.models import NEWEST, IntegrationSync, of_lane
 from integrations.tenancy.capabilities import Capability
 from integrations.tenancy.deletion import begin
 from integrations.tenancy.roles import Role
@@ -140,7 +140,7 @@ def delete(request: HttpRequest, access: Access, public_id: UUID) -> HttpRespons
     context = {
         "bench": bench,
         "pending": count_up_to(pending, COUNTED),
-        "deliveries": count_up_to(integration.syncs.order_by("-id"), COUNTED),
+        "deliveries": count_up_to(IntegrationSync.objects.filter(of_lane(integration.pk)).order_by(*NEWEST), COUNTED),
     }
     return show(request, access, "workbench_delete.html", context)
 
