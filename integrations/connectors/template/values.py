@@ -184,8 +184,13 @@ class Compiler:
         return TemplateError(problem, file=self.file, line=getattr(at, "line", 0), column=getattr(at, "column", 0))
 
     def place(self, at: Any) -> str:
-        """Return ``crm.yaml:12``, for messages that people of a tenant read: no folder of ours."""
-        return f"{PurePath(self.file).name}:{getattr(at, 'line', 0)}"
+        """Return ``crm.yaml:12`` or ``notion/connector.yaml:12``, for messages that people of a tenant read.
+
+        Of the folders only the last, and that only where all files have one name: ours.
+        """
+        path = PurePath(self.file)
+        name = f"{path.parent.name}/{path.name}" if path.name == "connector.yaml" else path.name
+        return f"{name}:{getattr(at, 'line', 0)}"
 
     def expression(self, text: str, names: Names, at: Text) -> Expression:
         """Return the bare expression `text`, which stands in `at`."""

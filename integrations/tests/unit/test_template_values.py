@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from integrations.connectors.functions import MAX_RENDERED
 from integrations.connectors.template.call import Request
-from integrations.connectors.template.values import Scope
+from integrations.connectors.template.values import Compiler, Scope
 from integrations.errors import IntegrationPermanentError, TemplateError
 from integrations.tests.template_files import DELIVER, line_of, template
 
@@ -226,6 +226,17 @@ def test_a_function_that_cannot_is_a_permanent_error_without_the_value(expressio
         body(f'a: "${{{expression}}}"', {"n": 7, "list": ["canary"], "s": "canary"})
     assert caught.value.code == "template" and "canary" not in repr(vars(caught.value))
     assert str(caught.value).startswith("crm.yaml:")
+
+
+@pytest.mark.parametrize(
+    ("file", "place"),
+    [
+        ("/srv/acme/crm.yaml", "crm.yaml:0"),
+        ("/srv/integrations/connectors/kinds/notion/connector.yaml", "notion/connector.yaml:0"),
+    ],
+)
+def test_a_place_says_which_kind_and_no_more_of_the_path(file: str, place: str) -> None:
+    assert Compiler(file).place(None) == place
 
 
 @pytest.mark.parametrize(
