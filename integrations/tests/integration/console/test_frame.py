@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Permission, User
+from django.template import Context, Template
 from django.test import Client
 from django.urls import reverse
 
@@ -160,3 +161,10 @@ def test_what_no_page_has_is_said_in_the_console() -> None:
     assert client.post("/console/nothing").status_code == 404
     assert client.get("/console/integrations?q=a")["Location"] == "/console/integrations/?q=a"
     assert client.get("/console/nothing").status_code == 404
+
+
+def test_a_page_of_a_host_links_to_pages_that_there_are() -> None:
+    written = Template(
+        '{% load console %}{% page_of "event" 7 as event %}{% page_of "map" as map %}[{{ event }}] [{{ map }}]'
+    )
+    assert written.render(Context()) == "[/console/events/7/] []"
